@@ -1,0 +1,65 @@
+"""The exceptions of OMERO.fs.
+
+::
+
+    FsError                     anything this package raises on purpose
+    ├── ConfigurationError      a property, a descriptor or an installation is wrong
+    │   └── DescriptorError     a grid descriptor cannot be understood; it was not touched
+    ├── GridError               IceGrid, or a server that it should run, cannot be reached
+    ├── JournalError            the journal cannot be opened, or refuses a transition
+    ├── ServerAwayError         OMERO is down or unreachable: wait and try again
+    ├── ImportRefused           OMERO or this package will not import this fileset
+    └── UserError               the directory's name is no OMERO user who may import
+
+Each carries one clear line: what, where, what to do.  They are caught at the
+edge that can act on them: the command line prints the line and exits with
+`exit_code`, a server logs it and records it in the journal.
+"""
+
+from __future__ import annotations
+
+
+class FsError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigurationError(FsError):
+    """A property, a descriptor or an installation is wrong."""
+
+    exit_code = 2
+
+
+class DescriptorError(ConfigurationError):
+    """A grid descriptor cannot be understood; it was left untouched."""
+
+
+class GridError(FsError):
+    """IceGrid, or a server that it should run, cannot be reached."""
+
+    exit_code = 3
+
+
+class JournalError(FsError):
+    """The journal cannot be opened, or refuses a transition."""
+
+    exit_code = 4
+
+
+class ServerAwayError(FsError):
+    """OMERO is down or unreachable; the same call may succeed later."""
+
+    exit_code = 5
+
+
+class ImportRefused(FsError):
+    """This fileset will not be imported, and the text says why."""
+
+    exit_code = 6
+
+
+class UserError(FsError):
+    """No OMERO user of that name may import."""
+
+    exit_code = 7

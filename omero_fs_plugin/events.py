@@ -1,0 +1,59 @@
+"""The words both servers share: what happened to a file, and what a file is."""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat as stat_module
+from dataclasses import dataclass
+
+
+class EventType(enum.Enum):
+    """As omero.grid.monitors.EventType of the Slice interface."""
+
+    CREATE = "Create"
+    MODIFY = "Modify"
+    DELETE = "Delete"
+    SYSTEM = "System"
+
+
+@dataclass(frozen=True)
+class FileEvent:
+    """One thing that happened to one path."""
+
+    path: str  # absolute; for EventType.SYSTEM a sentence a client can read
+    type: EventType
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """What identifies the content of a file without reading it.
+
+    Rule: two equal FileStats are the same bytes.  A rename, a chmod or a
+    restart changes none of these fields.
+    """
+
+    device: int
+    inode: int
+    size: int  # bytes
+    mtime_ns: int  # nanoseconds since the epoch
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> FileStat:
+        """From what os.stat, os.lstat or os.fstat gave."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def regular_stat(path: str) -> FileStat | None:
+    """The FileStat of `path` if it is a regular file itself, else None.
+
+    Never follows a symbolic link at the last step.  None as well when the
+    file is gone or cannot be looked at; the caller's rescan meets it again.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    if not stat_module.S_ISREG(found.st_mode):
+        return None
+    return FileStat.of(found)

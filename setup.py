@@ -1,0 +1,77 @@
+"""Build of omero-fs-plugin.
+
+Two things a declarative build cannot say: the file the ``omero`` command
+executes lies in ``omero/plugins``, a directory that belongs to omero-py and
+must stay without ``__init__.py``; and ``grid/``, which admins read at the top
+level, travels in the wheel as data of the package.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+
+
+def version() -> str:
+    """The one place that states the version is the package itself."""
+    text = (HERE / "omero_fs_plugin" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found, "omero_fs_plugin/__init__.py has no __version__"
+    return found.group(1)
+
+
+class BuildWithGrid(build_py):
+    """Puts ``grid/*.xml`` beside the modules, as ``omero_fs_plugin/grid``."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return  # the fragment is read from the checkout itself
+        target = Path(self.build_lib) / "omero_fs_plugin" / "grid"
+        self.mkpath(str(target))
+        for fragment in sorted((HERE / "grid").glob("*.xml")):
+            self.copy_file(str(fragment), str(target / fragment.name))
+
+
+setup(
+    name="omero-fs-plugin",
+    version=version(),
+    description="OMERO.fs: file-system monitoring and automatic import for OMERO",
+    long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license="GPL-2.0-or-later",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["omero_fs_plugin", "omero_fs_plugin.*"]),
+    py_modules=["omero.plugins.omero_fs"],
+    package_data={"omero_fs_plugin": ["py.typed"]},
+    cmdclass={"build_py": BuildWithGrid},
+    install_requires=[
+        "omero-py>=5.20",
+        "zeroc-ice>=3.6.5,<3.7",
+        "watchdog>=6",
+        "lxml>=5",
+        "SQLAlchemy>=2,<3",
+        "rich>=13",
+    ],
+    extras_require={
+        # What `omero fs sandbox` needs beside the above.
+        "sandbox": ["omero-certificates>=0.3", "tifffile", "pydicom>=3", "pillow"],
+        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy", "build"],
+    },
+    classifiers=[
+        "Environment :: Plugins",
+        "Intended Audience :: Science/Research",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
+    zip_safe=False,
+)
