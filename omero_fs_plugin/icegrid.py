@@ -1,0 +1,198 @@
+"""Fitting into OMERO's grid: how our servers run under IceGrid, and how the
+command line sees them there.
+
+A server calls `run`; what it wants to tell of itself it puts on a
+`StatusFacet`, an admin facet that IceGrid hands out like its own.  The command
+line opens a `Grid` and asks for states and facets.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import Ice
+
+from .errors import GridError
+
+log = logging.getLogger(__name__)
+
+STATUS_FACET = "omero.fs.status"
+SERVERS = ("FSServer", "DropBox")
+
+# Ice turns no call into a wait without end: a dead peer is noticed.
+CALL_TIMEOUT_MS = 30_000
+
+
+class Service(Protocol):
+    """What `run` runs: started by being made, and stopped once."""
+
+    def stop(self) -> None:
+        """Ends every thread; returns when they have ended."""
+
+
+class StatusFacet(Ice.PropertiesAdmin):  # type: ignore[misc]
+    """Live figures of a server, as an admin facet of type Ice::PropertiesAdmin.
+
+    `source` is asked at each call, so nothing is kept up to date in vain.
+    """
+
+    def __init__(self, source: Callable[[], Mapping[str, str]]) -> None:
+        self._source = source
+
+    def getProperty(self, key: str, current: Any = None) -> str:
+        return self._source().get(key, "")
+
+    def getPropertiesForPrefix(self, prefix: str, current: Any = None) -> dict[str, str]:
+        return {k: v for k, v in self._source().items() if k.startswith(prefix)}
+
+    def setProperties_async(self, cb: Any, properties: Any, current: Any = None) -> None:
+        cb.ice_response()  # figures are read, not set
+
+
+def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | None = None) -> int:
+    """Runs one server under IceGrid until it is told to stop; the exit code.
+
+    `start` gets the communicator made from the command line (IceGrid passes
+    --Ice.Config=...), creates and activates its adapters and returns the
+    Service.  SIGTERM, SIGINT and IceGrid's Process facet all end in
+    `Service.stop`.  What `start` raises is logged and makes the exit code 1,
+    which IceGrid shows as a server that failed to start.
+    """
+    # Lazily, for the command line needs none of it.
+    from omero.util import configure_server_logging
+
+    initialization = Ice.InitializationData()
+    initialization.properties = Ice.createProperties(arguments or sys.argv)
+    properties = initialization.properties
+    properties.setProperty("Ice.ImplicitContext", "Shared")
+    _default(properties, "Ice.Override.ConnectTimeout", "5000")
+    # The admin object appears once our own facets are on it.
+    properties.setProperty("Ice.Admin.DelayCreation", "1")
+    communicator = Ice.initialize(initialization)
+    try:
+        if properties.getProperty("Ice.Admin.ServerId"):
+            configure_server_logging(properties)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: _shutdown_soon(communicator))
+        try:
+            service = start(communicator)
+        except Exception as error:
+            log.exception("cannot start: %s", error)
+            return 1
+        try:
+            if communicator.getProperties().getProperty("Ice.Admin.ServerId"):
+                communicator.getAdmin()
+            communicator.waitForShutdown()
+        finally:
+            service.stop()
+        return 0
+    finally:
+        communicator.destroy()
+        logging.shutdown()
+
+
+def _default(properties: Any, key: str, value: str) -> None:
+    if not properties.getProperty(key):
+        properties.setProperty(key, value)
+
+
+def _shutdown_soon(communicator: Any) -> None:
+    """From a signal handler: Ice is called on a thread of its own."""
+    threading.Thread(target=communicator.shutdown, name="shutdown", daemon=True).start()
+
+
+class Grid:
+    """What IceGrid knows of our servers, over one admin session."""
+
+    def __init__(self, communicator: Any, admin: Any) -> None:
+        self.communicator = communicator
+        self._admin = admin
+
+    def states(self) -> dict[str, str]:
+        """Each of SERVERS with its IceGrid state in lower case.
+
+        `not deployed` when the grid does not know it; `inactive (disabled)`
+        as icegridadmin words it.
+        """
+        import IceGrid
+
+        states: dict[str, str] = {}
+        for server in SERVERS:
+            try:
+                state = str(self._admin.getServerState(server)).lower()
+                if not self._admin.isServerEnabled(server):
+                    state += " (disabled)"
+            except IceGrid.ServerNotExistException:
+                state = "not deployed"
+            except IceGrid.NodeUnreachableException:
+                state = "node unreachable"
+            states[server] = state
+        return states
+
+    def figures(self, server: str) -> dict[str, str]:
+        """What `server` tells on its status facet; empty when it does not answer."""
+        import IceGrid
+
+        try:
+            admin = self._admin.getServerAdmin(server)
+            facet = Ice.PropertiesAdminPrx.checkedCast(admin.ice_timeout(5000), STATUS_FACET)
+            return dict(facet.getPropertiesForPrefix("")) if facet else {}
+        except (Ice.Exception, IceGrid.ServerNotExistException):
+            return {}
+
+    def properties(self, server: str) -> dict[str, str]:
+        """The properties `server` runs with; empty when it does not answer."""
+        try:
+            admin = self._admin.getServerAdmin(server)
+            facet = Ice.PropertiesAdminPrx.checkedCast(admin.ice_timeout(5000), "Properties")
+            return dict(facet.getPropertiesForPrefix("")) if facet else {}
+        except Ice.Exception:
+            return {}
+
+
+@contextmanager
+def grid(internal_cfg: str) -> Iterator[Grid]:
+    """A Grid over the registry that `internal_cfg` (etc/internal.cfg) names.
+
+    Raises GridError when there is none to reach.
+    """
+    import IceGrid
+
+    initialization = Ice.InitializationData()
+    initialization.properties = Ice.createProperties([f"--Ice.Config={internal_cfg}"])
+    initialization.properties.setProperty("Ice.ImplicitContext", "Shared")
+    _default(initialization.properties, "Ice.Override.ConnectTimeout", "5000")
+    _default(initialization.properties, "Ice.Override.Timeout", str(CALL_TIMEOUT_MS))
+    # A registry that is down says so in an exception; it need not warn as well.
+    _default(initialization.properties, "Ice.Warn.Connections", "0")
+    try:
+        communicator = Ice.initialize(initialization)
+    except Ice.Exception as error:
+        raise GridError(f"cannot read {internal_cfg}: {type(error).__name__}") from error
+    try:
+        try:
+            registry = IceGrid.RegistryPrx.checkedCast(
+                communicator.stringToProxy("IceGrid/Registry")
+            )
+            properties = communicator.getProperties()
+            session = registry.createAdminSession(
+                properties.getPropertyWithDefault("IceGridAdmin.Username", "null"),
+                properties.getProperty("IceGridAdmin.Password"),
+            )
+        except Ice.Exception as error:
+            raise GridError(
+                "the OMERO server is not running here, or its IceGrid registry cannot be "
+                f"reached ({type(error).__name__}): start it with `omero admin start`"
+            ) from error
+        try:
+            yield Grid(communicator, session.getAdmin())
+        finally:
+            session.destroy()
+    finally:
+        communicator.destroy()
