@@ -46,6 +46,10 @@ setup(
     long_description_content_type="text/x-rst",
     license="GPL-2.0-or-later",
     python_requires=">=3.10,<3.13",
+    # Said outright, this makes an editable install one plain line in a .pth
+    # file.  `omero` looks for plugins in the directories of sys.path, and would
+    # find none behind the import hook that setuptools installs otherwise.
+    package_dir={"": "."},
     packages=find_packages(include=["omero_fs_plugin", "omero_fs_plugin.*"]),
     py_modules=["omero.plugins.omero_fs"],
     package_data={"omero_fs_plugin": ["py.typed"]},

@@ -1,0 +1,166 @@
+"""The subcommands this package adds to `omero fs`.
+
+omero-py registers a Control class for `fs` itself; plugin files are read in no
+fixed order and the last registration wins.  So nothing is registered here:
+`extend` waits until every plugin file was read, then puts `FsMixin` over
+whichever class holds `fs`.
+
+Every call of `omero`, whatever its subcommand, runs this module, so it imports
+only what omero-py has imported already.  The module of a subcommand is
+imported when that subcommand is parsed.  Each has ::
+
+    configure(sub)   adds its parser: sub.add_parser(NAME, help=...) and options
+    run(ctx, args)   does it; an FsError ends the command with its exit code
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from argparse import _SubParsersAction
+from types import ModuleType
+from typing import Any
+
+from omero.cli import NonZeroReturnCode, Parser
+
+from ..errors import FsError
+
+# name, what `omero fs -h` says of it, module
+SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("install", "put FSServer and DropBox into the grid of this OMERO.server", "install"),
+    ("uninstall", "take FSServer and DropBox out of the grid again", "install"),
+    ("status", "servers, monitors, and what became of every file", "status"),
+    ("import", "hand files to DropBox now, without the quiet period", "import_"),
+    ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
+    ("sandbox", "make a small stand-in OMERO server to try things on", "sandbox"),
+)
+
+EXIT_CODES = """\
+Exit codes of install, uninstall, status, import, watch and sandbox:
+  0    done, or healthy
+  1    not healthy, not all imported, or an unexpected error
+  2    wrong arguments, property, descriptor or installation
+  3    the grid, or a server in it, cannot be reached
+  4    the journal cannot be opened
+  5    OMERO is down or unreachable
+  6    OMERO, or this package, refuses the import
+  7    no OMERO user of that name may import
+  130  interrupted
+"""
+
+INTERRUPTED = 130  # as shells count: 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def extend(cli: Any) -> None:
+    """Makes `cli`, once it has read every plugin file, offer our subcommands.
+
+    Wraps `configure_plugins` of that one instance, which omero-py calls after
+    the last file.  Harmless when called twice, as happens when the plugin file
+    is found in two directories.
+    """
+    configure_plugins = cli.configure_plugins
+
+    def with_fs() -> None:
+        registered = cli.controls.get("fs")
+        if isinstance(registered, tuple) and not issubclass(registered[0], FsMixin):
+            control, *rest = registered
+            cli.controls["fs"] = (type("FsControl", (FsMixin, control), {}), *rest)
+        configure_plugins()
+
+    cli.configure_plugins = with_fs
+
+
+class FsMixin:
+    """Adds our subcommands behind those of the Control it is put over."""
+
+    ctx: Any
+
+    def _configure(self, parser: Any) -> None:
+        super()._configure(parser)  # type: ignore[misc]
+        sub = next((a for a in parser._actions if isinstance(a, _SubParsersAction)), None)
+        if sub is None:
+            sub = parser.sub()
+        sub_parser_class = sub._parser_class
+        sub._parser_class = LateParser
+        try:
+            for name, help_, module in SUBCOMMANDS:
+                late = sub.add_parser(name, help=help_, description=help_)
+                late.await_module(name, f"{__name__}.{module}", self.ctx)
+        finally:
+            sub._parser_class = sub_parser_class
+        parser.epilog = f"{parser.epilog}\n\n{EXIT_CODES}" if parser.epilog else EXIT_CODES
+
+
+class LateParser(Parser):  # type: ignore[misc]
+    """A subcommand's parser that gets its options when it is first used."""
+
+    def await_module(self, name: str, module: str, ctx: Any) -> None:
+        """Says where the options of subcommand `name` are to be had."""
+        self._awaited: tuple[str, str, Any] | None = (name, module, ctx)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._awaited is not None:
+            name, module_name, ctx = self._awaited
+            self._awaited = None
+            try:
+                module = importlib.import_module(module_name)
+            except ModuleNotFoundError as error:
+                if error.name != module_name:
+                    raise
+                ctx.die(1, f"omero fs {name}: not built yet")
+            module.configure(_Sub(name, self))
+            self.set_defaults(func=lambda args: run(name, module, ctx, args))
+        return super().parse_known_args(args, namespace)
+
+
+class _Sub:
+    """Stands for the subparsers action towards a module's `configure`.
+
+    The parser is there already, so that `omero fs -h` lists it; add_parser
+    hands it out and completes it.  Names that are not the awaited one get a
+    parser nobody will use: one module may configure several subcommands.
+    """
+
+    def __init__(self, name: str, parser: LateParser) -> None:
+        self._name = name
+        self._parser = parser
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        options.pop("help", None)
+        if name != self._name:
+            return Parser(prog=name, **options)
+        for key, value in options.items():
+            setattr(self._parser, key, value)
+        return self._parser
+
+
+def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
+    """Runs one subcommand; whatever goes wrong ends as one line and an exit code."""
+    try:
+        module.run(ctx, args)
+    except NonZeroReturnCode:
+        raise
+    except FsError as error:
+        ctx.dbg(traceback.format_exc())
+        ctx.die(error.exit_code, _one_line(error))
+    except KeyboardInterrupt:
+        ctx.die(INTERRUPTED, "interrupted")
+    except BrokenPipeError:
+        # The reader went away, as `| head` does.  Python would complain once
+        # more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ctx.rv = BROKEN_PIPE
+    except Exception as error:
+        ctx.dbg(traceback.format_exc())
+        ctx.die(
+            1,
+            f"omero fs {name}: unexpected {type(error).__name__}: {_one_line(error)} "
+            f"(this should not happen; `omero --debug=debug fs {name} ...` shows where)",
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
