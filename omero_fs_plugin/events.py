@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import stat as stat_module
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class EventType(enum.Enum):
@@ -29,19 +29,24 @@ class FileEvent:
 class FileStat:
     """What identifies the content of a file without reading it.
 
-    Rule: two equal FileStats are the same bytes.  A rename, a chmod or a
-    restart changes none of these fields.
+    Rule: two equal FileStats are the same bytes, as long as the file was not
+    deleted between them.  A rename, a chmod or a restart changes none of the
+    fields compared.  A deleted file's inode may be given to a new one of the
+    same size and, copied from a camera's FAT card, of the same mtime: where
+    that matters, `ctime_ns`, which nobody can set, tells whether the inode was
+    touched at all since.
     """
 
     device: int
     inode: int
     size: int  # bytes
     mtime_ns: int  # nanoseconds since the epoch
+    ctime_ns: int = field(default=0, compare=False)  # last change of the inode itself
 
     @classmethod
     def of(cls, found: os.stat_result) -> FileStat:
         """From what os.stat, os.lstat or os.fstat gave."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def regular_stat(path: str) -> FileStat | None:

@@ -1,0 +1,564 @@
+"""What is known of every file and fileset, on disk, before and after each act.
+
+One `Journal` may be used by many threads, and several processes may open the
+same one: DropBox, and the command line that hands files over or looks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from ..errors import JournalError
+from ..events import FileStat
+from . import schema
+from .records import STAT_COLUMNS, Fileset, Found, chunks, columns, signed, stat_columns
+from .records import fileset as to_fileset
+from .schema import State
+
+_OPEN_STATES = (State.WAITING, State.QUEUED, State.IMPORTING)
+_REOPENED = (*_OPEN_STATES, State.SKIPPED, State.FAILED)
+_CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
+_BUSY_S = 30.0  # how long another process's write is waited for
+
+
+class Journal:
+    """The journal at `url`, made when missing.
+
+    Rule: a fileset changes its state in one statement that names the state it
+    had, so of two who try only one succeeds; what is illegal the database
+    refuses.
+
+    `clock` gives seconds since the epoch, for what people read; no decision
+    hangs on it.
+
+    Raises JournalError when it cannot be opened, is corrupt, or was written by
+    a newer version.
+    """
+
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] = time.time, read_only: bool = False
+    ) -> None:
+        self.url = url
+        self._clock = clock
+        self._engine = _engine(url)
+        with self._errors():
+            if read_only:
+                self._check_version()
+            else:
+                self._create()
+
+    def close(self) -> None:
+        """Lets go of every connection."""
+        self._engine.dispose()
+
+    # -- meeting files ------------------------------------------------------
+
+    def known(self, found: Sequence[Found]) -> dict[str, State]:
+        """Those of `found` that are accounted for as they are: path -> state.
+
+        Accounted for means: a file with this device, inode, size, mtime and
+        ctime is recorded, so that neither its bytes nor its inode were touched
+        since.  A file that was only renamed or chmod-ed has another ctime; see
+        `look_alikes`.
+        """
+        known: dict[str, State] = {}
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._reading() as connection:
+            for chunk in chunks(found, _CHUNK):
+                by_inode = {(f.stat.device, signed(f.stat.inode)): f for f in chunk}
+                rows = connection.execute(
+                    select(
+                        file.device,
+                        file.inode,
+                        file.size,
+                        file.mtime_ns,
+                        file.ctime_ns,
+                        fileset.state,
+                    )
+                    .join_from(schema.file, schema.fileset)
+                    .where(tuple_(file.device, file.inode).in_(list(by_inode)))
+                    .order_by(fileset.id)
+                )
+                for device, inode, size, mtime_ns, ctime_ns, state in rows:
+                    met = by_inode[(device, inode)]
+                    if (size, mtime_ns, ctime_ns) == (
+                        met.stat.size,
+                        met.stat.mtime_ns,
+                        met.stat.ctime_ns,
+                    ):
+                        known[met.path] = State(state)
+        return known
+
+    def look_alikes(self, user: str, found: Found) -> list[Fileset]:
+        """Imported filesets of `user` whose one file may be `found` under another name.
+
+        Same size, and a SHA1 to compare with.  The newest first.
+        """
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._reading() as connection:
+            ids = connection.scalars(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(
+                    file.size == found.stat.size,
+                    file.sha1.is_not(None),
+                    fileset.user == user,
+                    fileset.state == State.IMPORTED,
+                )
+                .order_by(fileset.id.desc())
+                .limit(1000)
+            ).all()
+            return self._load(connection, ids)
+
+    def moved(self, fileset: int, position: int, found: Found) -> None:
+        """Records that an accounted file now has this path and stat."""
+        with self._writing() as connection:
+            connection.execute(
+                update(schema.file)
+                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
+                .values(**columns(found))
+            )
+            if position == 0:
+                connection.execute(
+                    update(schema.fileset)
+                    .where(schema.fileset.c.id == fileset)
+                    .values(path=found.path)
+                )
+
+    def wait(self, user: str, root: str, found: Sequence[Found]) -> None:
+        """Records files in their quiet period, one fileset each.
+
+        One that is open under the same path already is left as it is; a
+        skipped or failed one of the same path is opened again.
+        """
+        table = schema.fileset.c
+        with self._writing() as connection:
+            for chunk in chunks(found, _CHUNK):
+                there = set(
+                    connection.scalars(
+                        select(table.path).where(
+                            table.path.in_([met.path for met in chunk]),
+                            table.user == user,
+                            table.state.in_(_REOPENED),
+                        )
+                    )
+                )
+                for met in chunk:
+                    if met.path in there:
+                        self._reopen_or_insert(
+                            connection, user, root, met, State.WAITING, "dropbox"
+                        )
+                new = [met for met in chunk if met.path not in there]
+                self._insert(connection, user, root, new, State.WAITING, "dropbox")
+
+    def hand_over(self, user: str, root: str, found: Found) -> Fileset:
+        """Queues a file at once, without a quiet period; the fileset it is now.
+
+        A file that is queued or importing stays so; one that is imported as it
+        is stays imported, and the caller sees that from the state returned.
+        """
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._writing() as connection:
+            done = connection.scalar(
+                select(fileset.id)
+                .join_from(schema.file, schema.fileset)
+                .where(
+                    file.device == found.stat.device,
+                    file.inode == signed(found.stat.inode),
+                    file.size == found.stat.size,
+                    file.mtime_ns == found.stat.mtime_ns,
+                    file.ctime_ns == found.stat.ctime_ns,
+                    fileset.user == user,
+                    fileset.state.in_((State.IMPORTED, State.QUEUED, State.IMPORTING)),
+                )
+            )
+            chosen = done or self._reopen_or_insert(
+                connection, user, root, found, State.QUEUED, "handed"
+            )
+            return self._load(connection, [chosen])[0]
+
+    def skip(self, user: str, root: str, found: Found, reason: str) -> None:
+        """Records a file that will not be imported, for `reason`."""
+        with self._writing() as connection:
+            self._insert(connection, user, root, [found], State.SKIPPED, "dropbox", reason)
+
+    # -- moving filesets ----------------------------------------------------
+
+    def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
+        """The open filesets whose first file has one of `paths`."""
+        opened: dict[str, Fileset] = {}
+        with self._reading() as connection:
+            for chunk in chunks(list(paths), _CHUNK):
+                ids = connection.scalars(
+                    select(schema.fileset.c.id).where(
+                        schema.fileset.c.path.in_(chunk),
+                        schema.fileset.c.state.in_(_OPEN_STATES),
+                    )
+                ).all()
+                opened.update((f.path, f) for f in self._load(connection, ids))
+        return opened
+
+    def settled(self, filesets: Mapping[int, FileStat]) -> None:
+        """waiting -> queued, with what the file was when it came to rest."""
+        if not filesets:
+            return
+        fileset, file, now = schema.fileset.c, schema.file.c, self._clock()
+        rows = [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()]
+        with self._writing() as connection:
+            # The file rows first, while "still waiting" can be asked of the fileset.
+            connection.execute(
+                update(schema.file)
+                .where(
+                    file.fileset == bindparam("of"),
+                    file.position == 0,
+                    select(fileset.id)
+                    .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
+                    .exists(),
+                )
+                .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
+                rows,
+            )
+            connection.execute(
+                update(schema.fileset)
+                .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
+                .values(state=State.QUEUED, reason="", changed=now),
+                [{"of": i} for i in filesets],
+            )
+
+    def move(
+        self, fileset: int, before: State | tuple[State, ...], after: State, reason: str = ""
+    ) -> bool:
+        """Moves a fileset if it is still in `before`; whether it was.
+
+        Raises JournalError when the transition is illegal.
+        """
+        befores = before if isinstance(before, tuple) else (before,)
+        with self._writing() as connection:
+            return self._move(connection, fileset, befores, after, reason)
+
+    def queued_users(self) -> list[str]:
+        """The users with queued filesets, the one waiting longest first."""
+        with self._reading() as connection:
+            return list(
+                connection.scalars(
+                    select(schema.fileset.c.user)
+                    .where(schema.fileset.c.state == State.QUEUED)
+                    .group_by(schema.fileset.c.user)
+                    .order_by(func.min(schema.fileset.c.id))
+                )
+            )
+
+    def take(self, user: str) -> Fileset | None:
+        """queued -> importing for the user's oldest fileset: an attempt begins."""
+        fileset = schema.fileset.c
+        with self._writing() as connection:
+            identifier = connection.scalar(
+                select(fileset.id)
+                .where(fileset.state == State.QUEUED, fileset.user == user)
+                .order_by(fileset.id)
+                .limit(1)
+            )
+            if identifier is None:
+                return None
+            connection.execute(
+                update(schema.fileset)
+                .where(fileset.id == identifier, fileset.state == State.QUEUED)
+                .values(
+                    state=State.IMPORTING,
+                    reason="",
+                    attempts=fileset.attempts + 1,
+                    verified=0,
+                    changed=self._clock(),
+                )
+            )
+            return self._load(connection, [identifier])[0]
+
+    def importing(self) -> list[Fileset]:
+        """Filesets with an attempt under way, or interrupted by a crash."""
+        return self.select(State.IMPORTING)
+
+    def note_verified(self, fileset: int, sha1s: Sequence[str]) -> None:
+        """Written before OMERO is told to import: from here on it may have images.
+
+        `sha1s`: of the files' bytes, lower-case hex, in their order.
+        """
+        with self._writing() as connection:
+            self._note_sha1s(connection, fileset, sha1s)
+            connection.execute(
+                update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=1)
+            )
+
+    def imported(
+        self, fileset: int, server_fileset: int, images: Sequence[int], sha1s: Sequence[str]
+    ) -> None:
+        """importing -> imported, with what OMERO made of it."""
+        with self._writing() as connection:
+            self._note_sha1s(connection, fileset, sha1s)
+            moved = self._move(
+                connection,
+                fileset,
+                (State.IMPORTING,),
+                State.IMPORTED,
+                "",
+                server_fileset=server_fileset,
+                images=",".join(map(str, images)),
+            )
+            if not moved:
+                raise JournalError(
+                    f"fileset {fileset} was not being imported, yet OMERO imported it as "
+                    f"Fileset:{server_fileset}: look at both before it is tried again"
+                )
+
+    def recorded(self, server_filesets: Iterable[int]) -> set[int]:
+        """Those Fileset ids of OMERO that a row of the journal stands for already."""
+        with self._reading() as connection:
+            return set(
+                connection.scalars(
+                    select(schema.fileset.c.server_fileset).where(
+                        schema.fileset.c.server_fileset.in_(list(server_filesets))
+                    )
+                )
+            )
+
+    # -- looking ------------------------------------------------------------
+
+    def get(self, fileset: int) -> Fileset | None:
+        """The fileset with this id."""
+        with self._reading() as connection:
+            loaded = self._load(connection, [fileset])
+            return loaded[0] if loaded else None
+
+    def select(self, *states: State, limit: int | None = None) -> list[Fileset]:
+        """Filesets in any of `states` (all when none is given), last changed first."""
+        statement = select(schema.fileset.c.id).order_by(
+            schema.fileset.c.changed.desc(), schema.fileset.c.id.desc()
+        )
+        if states:
+            statement = statement.where(schema.fileset.c.state.in_(states))
+        with self._reading() as connection:
+            return self._load(connection, connection.scalars(statement.limit(limit)).all())
+
+    def counts(self) -> dict[str, int]:
+        """Number of filesets in each state, 0 included."""
+        state = schema.fileset.c.state
+        with self._reading() as connection:
+            rows = connection.execute(select(state, func.count()).group_by(state))
+            found = {str(row[0]): int(row[1]) for row in rows}
+        return {str(s): found.get(str(s), 0) for s in State}
+
+    def events(self, fileset: int) -> list[tuple[float, str, str, str]]:
+        """(s since the epoch, state before, state after, reason), oldest first."""
+        log = schema.event_log.c
+        with self._reading() as connection:
+            return [
+                tuple(row)
+                for row in connection.execute(
+                    select(log.at, log.before, log.after, log.reason)
+                    .where(log.fileset == fileset)
+                    .order_by(log.id)
+                )
+            ]
+
+    # -- within -------------------------------------------------------------
+
+    def _move(
+        self,
+        connection: Connection,
+        fileset: int,
+        before: tuple[State, ...],
+        after: State,
+        reason: str,
+        **values: Any,
+    ) -> bool:
+        done = connection.execute(
+            update(schema.fileset)
+            .where(schema.fileset.c.id == fileset, schema.fileset.c.state.in_(before))
+            .values(state=after, reason=reason, changed=self._clock(), **values)
+        )
+        return done.rowcount == 1
+
+    def _note_sha1s(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> None:
+        for position, sha1 in enumerate(sha1s):
+            connection.execute(
+                update(schema.file)
+                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
+                .values(sha1=sha1)
+            )
+
+    def _reopen_or_insert(
+        self,
+        connection: Connection,
+        user: str,
+        root: str,
+        found: Found,
+        state: State,
+        origin: str,
+    ) -> int:
+        """The open fileset of this path, a skipped or failed one opened again, or a new one."""
+        table = schema.fileset.c
+        row = connection.execute(
+            select(table.id, table.state)
+            .where(
+                table.path == found.path,
+                table.user == user,
+                table.state.in_(_REOPENED),
+            )
+            .order_by(table.id.desc())
+            .limit(1)
+        ).first()
+        if row is None:
+            return self._insert(connection, user, root, [found], state, origin)[0]
+        identifier, before = int(row[0]), State(row[1])
+        if before is state or before is State.IMPORTING or before is State.QUEUED:
+            return identifier
+        self._move(connection, identifier, (before,), state, "", origin=origin, root=root)
+        connection.execute(
+            update(schema.file)
+            .where(schema.file.c.fileset == identifier, schema.file.c.position == 0)
+            .values(**columns(found), sha1=None)
+        )
+        return identifier
+
+    def _insert(
+        self,
+        connection: Connection,
+        user: str,
+        root: str,
+        found: Sequence[Found],
+        state: State,
+        origin: str,
+        reason: str = "",
+    ) -> list[int]:
+        """New filesets of one file each; their ids in the order of `found`."""
+        if not found:
+            return []
+        now = self._clock()
+        common = {
+            "user": user,
+            "root": root,
+            "state": state,
+            "reason": reason,
+            "origin": origin,
+            "created": now,
+            "changed": now,
+        }
+        ids = connection.scalars(
+            insert(schema.fileset).returning(schema.fileset.c.id, sort_by_parameter_order=True),
+            [{**common, "path": met.path} for met in found],
+        ).all()
+        connection.execute(
+            insert(schema.file),
+            [
+                {"fileset": identifier, "position": 0, **columns(met)}
+                for identifier, met in zip(ids, found, strict=True)
+            ],
+        )
+        return list(ids)
+
+    def _load(self, connection: Connection, ids: Sequence[int]) -> list[Fileset]:
+        """Whole rows in the order of `ids`."""
+        rows: dict[int, Any] = {}
+        files: dict[int, list[Any]] = {}
+        for chunk in chunks(ids, _CHUNK):
+            for row in connection.execute(
+                select(schema.fileset).where(schema.fileset.c.id.in_(chunk))
+            ):
+                rows[row.id] = row
+            for row in connection.execute(
+                select(schema.file)
+                .where(schema.file.c.fileset.in_(chunk))
+                .order_by(schema.file.c.position)
+            ):
+                files.setdefault(row.fileset, []).append(row)
+        return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._errors(), self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Take the write lock before the first read: a reader that turns
+                # writer in WAL mode fails at once instead of waiting.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise JournalError(f"the journal {self.url}: {_first_line(error)}") from error
+        except SQLAlchemyError as error:
+            raise JournalError(f"the journal {self.url}: {error}") from error
+
+    def _create(self) -> None:
+        with self._writing() as connection:
+            if not inspect(connection).has_table("meta"):
+                schema.metadata.create_all(connection)
+                connection.execute(
+                    insert(schema.meta).values(key="version", value=str(schema.VERSION))
+                )
+        self._check_version()
+
+    def _check_version(self) -> None:
+        with self._reading() as connection:
+            if not inspect(connection).has_table("meta"):
+                raise JournalError(
+                    f"there is no journal at {self.url} yet: DropBox makes it when it is started"
+                )
+            value = connection.scalar(
+                select(schema.meta.c.value).where(schema.meta.c.key == "version")
+            )
+        if value is None or int(value) > schema.VERSION:
+            raise JournalError(
+                f"the journal {self.url} has version {value}, and this release knows "
+                f"{schema.VERSION}: install the release that wrote it, or a newer one"
+            )
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    # A connection for each use: opening a SQLite file is cheap, and threads
+    # never share one.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # our own BEGIN, see _writing
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: an attempt that is written has survived a power cut.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+def _first_line(error: DatabaseError) -> str:
+    return os.fspath(str(error.orig or error)).splitlines()[0]

@@ -1,0 +1,97 @@
+"""The journal's rows as values, and values as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..events import FileStat
+from .schema import State
+
+_Item = TypeVar("_Item")
+
+STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as it was met on disk."""
+
+    path: str  # absolute
+    stat: FileStat
+
+
+@dataclass(frozen=True)
+class Fileset:
+    """One row of the journal."""
+
+    id: int
+    user: str
+    root: str  # directory that no file of it may leave
+    path: str  # of its first file
+    state: State
+    reason: str
+    origin: str
+    attempts: int
+    verified: bool  # OMERO was told to import, in the present attempt
+    server_fileset: int | None
+    images: tuple[int, ...]
+    created: float  # s since the epoch
+    changed: float  # s since the epoch
+    files: tuple[Found, ...] = field(default=())
+    sha1s: tuple[str | None, ...] = field(default=())
+
+
+def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:
+    """`items` in lists of at most `size`."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def signed(inode: int) -> int:
+    """Databases have no unsigned 64 bits; some file systems use all of them."""
+    return inode if inode < 2**63 else inode - 2**64
+
+
+def stat_columns(stat: FileStat) -> dict[str, int]:
+    """What the file table keeps of a FileStat."""
+    return {
+        "device": signed(stat.device),
+        "inode": signed(stat.inode),
+        "size": stat.size,
+        "mtime_ns": stat.mtime_ns,
+        "ctime_ns": stat.ctime_ns,
+    }
+
+
+def columns(found: Found) -> dict[str, Any]:
+    """What the file table keeps of a file."""
+    return {"path": found.path, **stat_columns(found.stat)}
+
+
+def fileset(row: Any, files: Sequence[Any]) -> Fileset:
+    """A Fileset from its row and its files' rows in order."""
+    return Fileset(
+        id=row.id,
+        user=row.user,
+        root=row.root,
+        path=row.path,
+        state=State(row.state),
+        reason=row.reason,
+        origin=row.origin,
+        attempts=row.attempts,
+        verified=bool(row.verified),
+        server_fileset=row.server_fileset,
+        images=tuple(int(i) for i in row.images.split(",") if i),
+        created=row.created,
+        changed=row.changed,
+        files=tuple(
+            Found(
+                f.path,
+                FileStat(f.device, f.inode % 2**64, f.size, f.mtime_ns, f.ctime_ns),
+            )
+            for f in files
+        ),
+        sha1s=tuple(f.sha1 for f in files),
+    )

@@ -1,0 +1,158 @@
+"""The journal's tables, and the rules that the database itself keeps.
+
+`fileset` is a unit of import with its present state, `file` are its files with
+what identifies their content, `event` tells who moved what when and why.
+Legal transitions and uniqueness are constraints and triggers here, so that no
+code path, and no second process, can get round them.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    event,
+    text,
+)
+
+VERSION = 1
+
+
+class State(str, enum.Enum):
+    """Where a fileset stands; every file seen ends in one of the last three."""
+
+    WAITING = "waiting"  # for its quiet period, or for what the reason says
+    QUEUED = "queued"  # to be imported as soon as an importer is free
+    IMPORTING = "importing"  # an attempt was begun
+    IMPORTED = "imported"  # its images are in OMERO
+    SKIPPED = "skipped"  # will not be imported, for the reason given
+    FAILED = "failed"  # was refused, for the reason given
+
+    def __str__(self) -> str:
+        return self.value
+
+
+TRANSITIONS: dict[State, tuple[State, ...]] = {
+    State.WAITING: (State.QUEUED, State.SKIPPED, State.FAILED),
+    State.QUEUED: (State.IMPORTING, State.WAITING, State.SKIPPED, State.FAILED),
+    State.IMPORTING: (
+        State.IMPORTED,
+        State.FAILED,
+        State.QUEUED,  # given back: the server was away, or we were stopped
+        State.WAITING,  # the file changed under the import
+        State.SKIPPED,
+    ),
+    State.IMPORTED: (),
+    State.SKIPPED: (State.WAITING, State.QUEUED),
+    State.FAILED: (State.WAITING, State.QUEUED, State.SKIPPED),
+}
+
+metadata = MetaData()
+
+_STATES = ", ".join(f"'{state}'" for state in State)
+_OPEN = "state IN ('waiting', 'queued', 'importing')"
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+fileset = Table(
+    "fileset",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("user", Text, nullable=False),  # OMERO user name
+    Column("root", Text, nullable=False),  # directory that no file of it may leave
+    Column("path", Text, nullable=False),  # of its first file, absolute
+    Column("state", Text, CheckConstraint(f"state IN ({_STATES})"), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("origin", Text, nullable=False),  # dropbox, or handed over by `omero fs import`
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was told to import
+    Column("server_fileset", BigInteger),  # Fileset id in OMERO
+    Column("images", Text, nullable=False, default=""),  # ids, with commas between
+    Column("created", Float, nullable=False),  # s since the epoch
+    Column("changed", Float, nullable=False),  # s since the epoch
+    sqlite_autoincrement=True,
+)
+Index("fileset_by_state", fileset.c.state, fileset.c.user, fileset.c.id)
+Index("fileset_by_path", fileset.c.path)
+# One open fileset for a path, and one record of a Fileset of OMERO.
+Index(
+    "fileset_open",
+    fileset.c.path,
+    unique=True,
+    sqlite_where=text(_OPEN),
+    postgresql_where=text(_OPEN),
+)
+Index("fileset_in_omero", fileset.c.server_fileset, unique=True)
+
+file = Table(
+    "file",
+    metadata,
+    Column("fileset", ForeignKey("fileset.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),  # absolute
+    Column("device", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("sha1", Text),  # lower-case hex, once known
+)
+Index("file_by_inode", file.c.inode, file.c.device)
+Index("file_by_size", file.c.size)
+
+event_log = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("fileset", ForeignKey("fileset.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Float, nullable=False),  # s since the epoch
+    Column("before", Text, nullable=False),  # state; empty for a new fileset
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_ALLOWED = " OR ".join(
+    f"(OLD.state = '{old}' AND NEW.state IN ({', '.join(repr(str(n)) for n in new)}))"
+    for old, new in TRANSITIONS.items()
+    if new
+)
+event.listen(
+    fileset,
+    "after_create",
+    DDL(  # type: ignore[no-untyped-call]
+        "CREATE TRIGGER fileset_transition BEFORE UPDATE OF state ON fileset "
+        f"WHEN NEW.state <> OLD.state AND NOT ({_ALLOWED}) "
+        "BEGIN SELECT RAISE(ABORT, 'illegal transition of a fileset'); END"
+    ).execute_if(dialect="sqlite"),
+)
+# The event log is written by the database, so that no transition goes untold.
+for _name, _when, _before in (
+    ("insert", "INSERT", "''"),
+    ("update", "UPDATE OF state, reason", "OLD.state"),
+):
+    event.listen(
+        event_log,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER fileset_{_name}_told AFTER {_when} ON fileset "
+            "BEGIN INSERT INTO event (fileset, at, before, after, reason) "
+            f"VALUES (NEW.id, NEW.changed, {_before}, NEW.state, NEW.reason); END"
+        ).execute_if(dialect="sqlite"),
+    )
