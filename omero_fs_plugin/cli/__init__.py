@@ -15,15 +15,17 @@ imported when that subcommand is parsed.  Each has ::
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 import traceback
-from argparse import _SubParsersAction
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from omero.cli import NonZeroReturnCode, Parser
+# _SubParsersAction is that of omero-py: it carries an argparse of its own.
+from omero.cli import NonZeroReturnCode, Parser, _SubParsersAction
 
 from ..errors import FsError
 
@@ -97,23 +99,32 @@ class FsMixin:
 class LateParser(Parser):  # type: ignore[misc]
     """A subcommand's parser that gets its options when it is first used."""
 
+    _awaited: tuple[str, str, Any] | None = None
+    _func: Callable[[Any], None] | None = None
+
     def await_module(self, name: str, module: str, ctx: Any) -> None:
         """Says where the options of subcommand `name` are to be had."""
-        self._awaited: tuple[str, str, Any] | None = (name, module, ctx)
+        self._awaited = (name, module, ctx)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._awaited is not None:
-            name, module_name, ctx = self._awaited
+            self._complete(*self._awaited)
             self._awaited = None
-            try:
-                module = importlib.import_module(module_name)
-            except ModuleNotFoundError as error:
-                if error.name != module_name:
-                    raise
-                ctx.die(1, f"omero fs {name}: not built yet")
-            module.configure(_Sub(name, self))
-            self.set_defaults(func=lambda args: run(name, module, ctx, args))
-        return super().parse_known_args(args, namespace)
+        parsed, rest = super().parse_known_args(args, namespace)
+        if self._func is not None:
+            # Not as a default: those of `fs` itself would win over it.
+            parsed.func = self._func
+        return parsed, rest
+
+    def _complete(self, name: str, module_name: str, ctx: Any) -> None:
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name != module_name:
+                raise
+            ctx.die(1, f"omero fs {name}: not built yet")
+        module.configure(_Sub(name, self))
+        self._func = functools.partial(run, name, module, ctx)
 
 
 class _Sub:
