@@ -1,0 +1,60 @@
+# Each target does all the set-up it needs (tools/setup.sh), also on a fresh machine.
+#
+#   make demo                     a sandbox OMERO, two files dropped, two filesets imported
+#   make test                     lint, types, and every test
+#   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
+#   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
+#                                 tests, OMERO_ROOT_PASSWORD in the environment
+#   make venv | lint | types | unit | format | clean
+#
+# PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
+
+PYTHON ?= /usr/bin/python3
+DIR ?=
+SANDBOX_ARGS ?=
+OMERODIR ?=
+PYTEST_ARGS ?=
+
+SHELL := /bin/bash
+RUN := tools/run.sh
+export PYTHON
+
+.NOTPARALLEL:
+.PHONY: help venv demo sandbox test acceptance unit lint types format clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+venv:
+	@tools/setup.sh
+
+demo: venv
+	@$(RUN) python tools/demo.py
+
+sandbox: venv
+	@tools/sandbox.sh '$(DIR)' $(SANDBOX_ARGS)
+
+test: lint types
+	$(RUN) pytest $(PYTEST_ARGS)
+
+acceptance: venv
+	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }
+	@test -n "$$OMERO_ROOT_PASSWORD" || { echo 'set OMERO_ROOT_PASSWORD to the password of its root' >&2; exit 2; }
+	$(RUN) env OMERODIR='$(realpath $(OMERODIR))' pytest $(PYTEST_ARGS) tests/acceptance
+
+unit: venv
+	$(RUN) pytest $(PYTEST_ARGS) tests/unit
+
+lint: venv
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: venv
+	$(RUN) mypy
+
+# Writes to the files of the checkout, so it runs as whoever owns them.
+format: venv
+	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+clean:
+	@tools/clean.sh
