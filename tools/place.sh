@@ -48,21 +48,20 @@ fi
 wheels=$base/wheels
 
 # Nothing of another OMERO or Python that happens to be set here comes along.
-environment=(
+unset=(
     -u OMERODIR -u OMERO_HOME -u OMERO_USERDIR -u OMERO_SESSIONDIR -u OMERO_TMPDIR
     -u ICE_CONFIG -u PYTHONPATH -u PYTHONHOME -u VIRTUAL_ENV
-    "HOME=$home" "USER=$user" "LOGNAME=$user"
-    "OMERO_FS_WHEELS=$wheels" PIP_DISABLE_PIP_VERSION_CHECK=1
 )
+path=$PATH
 if [ "$root" = yes ]; then
     # What root may write, omero-server may not.
-    environment+=(
-        -u TMPDIR -u XDG_CACHE_HOME -u XDG_CONFIG_HOME -u XDG_RUNTIME_DIR -u PIP_CACHE_DIR
-        "PATH=$venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-    )
-else
-    environment+=("PATH=$venv/bin:$PATH")
+    unset+=(-u TMPDIR -u XDG_CACHE_HOME -u XDG_CONFIG_HOME -u XDG_RUNTIME_DIR -u PIP_CACHE_DIR)
+    path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 fi
+environment=(
+    "${unset[@]}" "HOME=$home" "USER=$user" "LOGNAME=$user" "PATH=$venv/bin:$path"
+    "OMERO_FS_WHEELS=$wheels" PIP_DISABLE_PIP_VERSION_CHECK=1
+)
 
 # as_user COMMAND...: in the current directory, as the user things run as.
 # runuser passes the environment on, as sudo would not: PIP_*, OMERO_*, CI.
