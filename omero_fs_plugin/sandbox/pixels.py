@@ -1,0 +1,242 @@
+"""What images a file holds: sizes and pixel type, from its headers alone.
+
+The sandbox's place of Bio-Formats.  It reads TIFF and OME-TIFF (tifffile),
+OME-XML companions, DICOM (pydicom), PNG and JPEG (pillow); it goes by content,
+never by the name.  Pixels are never decoded, and only regular files are
+opened.  Unlike Bio-Formats it also refuses a file that was cut short.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+# A companion or an OME-XML block larger than this is no header any more.
+MAX_XML = 64 << 20  # bytes
+
+# numpy's names -> OMERO's PixelsType; a bitmap becomes bytes, as in Bio-Formats.
+PIXEL_TYPES = {
+    **{name: name for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")},
+    "bool": "uint8",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "complex",
+    "complex128": "double-complex",
+}
+# Type of a TIFF tag -> bytes of one value.
+TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+TAG_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
+OME_TYPES = {*PIXEL_TYPES.values(), "bit"}
+
+
+class UnreadableImage(Exception):
+    """No image can be read from this file; the text names it and says why."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One image of a file; every size is at least 1."""
+
+    name: str  # as the file gives it; empty when it gives none
+    size_x: int  # pixels
+    size_y: int  # pixels
+    size_z: int
+    size_c: int
+    size_t: int
+    pixel_type: str  # a value of OMERO's PixelsType
+
+    def __post_init__(self) -> None:
+        sizes = (self.size_x, self.size_y, self.size_z, self.size_c, self.size_t)
+        if not all(0 < size < 2**31 for size in sizes):
+            raise ValueError(f"sizes that no image has: {' x '.join(map(str, sizes))}")
+
+
+def read_series(path: Path) -> list[Series]:
+    """The images of the file at `path`, in the file's order, at least one.
+
+    Raises UnreadableImage whatever is wrong with the file.
+    """
+    try:
+        # A FIFO or a device would hold a reader for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("not a regular file")
+        with path.open("rb") as file:
+            head = file.read(132)
+        for reads, read in READERS:
+            if reads(head):
+                return read(path)
+        raise ValueError("unknown file format" if head else "the file is empty")
+    except Exception as error:
+        # What a broken file makes three libraries raise has no common base.
+        reason = str(error).strip() or type(error).__name__
+        raise UnreadableImage(f"{path.name}: {reason}") from error
+
+
+def _tiff(path: Path) -> list[Series]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        # All of them, as pages: frames would take the first one's word for the rest.
+        pages: list[Any] = list(tif.pages)
+        if not pages:
+            raise ValueError("no readable image file directory")
+        _whole(path, pages)
+        first = pages[0]
+        description = first.description if isinstance(first.description, str) else ""
+        if "<OME" in description[:2000]:
+            return _ome(description.encode(), path.parent)
+        # Thumbnails, masks and pyramid levels are no planes of the image.
+        planes = sum(
+            page.imagewidth == first.imagewidth
+            and page.imagelength == first.imagelength
+            and not page.subfiletype & 1
+            for page in pages
+        )
+        c = 3 if first.photometric == tifffile.PHOTOMETRIC.PALETTE else first.samplesperpixel
+        z, t = 1, max(planes, 1)
+        if tif.is_imagej and tif.imagej_metadata:
+            told = tif.imagej_metadata
+            counts = [int(told.get(key, 1)) for key in ("channels", "slices", "frames")]
+            # ImageJ writes stacks over 4 GB with one directory for all their planes.
+            c, z, t = counts[0] * first.samplesperpixel, counts[1], counts[2]
+        x, y = first.imagewidth, first.imagelength
+        return [Series("", x, y, z, c, t, _type(str(first.dtype)))]
+
+
+def _whole(path: Path, pages: list[Any]) -> None:
+    """Raises ValueError when directories, tags or planes lie beyond the end of the file.
+
+    tifffile, like Bio-Formats, takes what it finds and passes over the rest.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            directories = _directories(file, size)
+        except struct.error as error:
+            raise ValueError(f"cut short: a directory ends beyond byte {size}") from error
+    if directories != len(pages):
+        raise ValueError(f"{directories} directories, of which {len(pages)} can be read")
+    for number, page in enumerate(pages):
+        spans = zip(page.dataoffsets, page.databytecounts, strict=True)
+        end = max((start + count for start, count in spans), default=0)
+        if end > size:
+            raise ValueError(f"cut short: plane {number} ends at byte {end} of {size}")
+
+
+def _directories(file: BinaryIO, size: int) -> int:
+    """How many image file directories the chain has, each with its tags inside the file."""
+    head = file.read(16)
+    order, big = "<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+")
+    counter, entry, offset = (
+        struct.Struct(order + form)
+        for form in (("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I"))
+    )
+    seen: set[int] = set()
+    (position,) = offset.unpack_from(head, 8 if big else 4)
+    while position:
+        if position in seen:
+            raise ValueError("its directories lead round in a circle")
+        seen.add(position)
+        file.seek(position)
+        (tags,) = counter.unpack(file.read(counter.size))
+        for _, kind, count, value in entry.iter_unpack(file.read(min(tags * entry.size, size))):
+            length = TAG_SIZES.get(kind, 0) * count
+            if length > len(value) and offset.unpack(value)[0] + length > size:
+                raise ValueError(f"cut short: a tag ends beyond byte {size}")
+        (position,) = offset.unpack(file.read(offset.size))
+    return len(seen)
+
+
+def _ome(text: bytes, directory: Path, *, companion: bool = False) -> list[Series]:
+    """The images an OME-XML block tells of; BinaryOnly leads to its companion, once."""
+    from lxml import etree
+
+    if len(text) > MAX_XML:
+        raise ValueError(f"OME-XML of more than {MAX_XML} bytes")
+    safe = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    root = etree.fromstring(text, safe)
+    found = root.find("{*}BinaryOnly")
+    if found is not None and not companion:
+        name = found.get("MetadataFile", "")
+        if not name or "/" in name or not (directory / name).is_file():
+            raise ValueError(f"its companion {name!r} is not in the fileset beside it")
+        return _companion(directory / name)
+    images: list[Series] = []
+    for image in root.iterfind("{*}Image"):
+        pixels = image.find("{*}Pixels")
+        if pixels is None or pixels.get("Type") not in OME_TYPES:
+            raise ValueError(f"OME-XML without usable Pixels for image {len(images)}")
+        x, y, z, c, t = (int(pixels.get(f"Size{axis}", "0")) for axis in "XYZCT")
+        images.append(Series(image.get("Name", ""), x, y, z, c, t, pixels.get("Type", "")))
+    if not images:
+        raise ValueError("OME-XML without an image")
+    return images
+
+
+def _companion(path: Path) -> list[Series]:
+    with path.open("rb") as file:
+        return _ome(file.read(MAX_XML + 1), path.parent, companion=True)
+
+
+def _dicom(path: Path) -> list[Series]:
+    import pydicom
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    # Odd values in fields that are not read here are nobody's business here.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    meta = pydicom.filereader.read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise ValueError("deflated DICOM has no headers that can be read alone")
+    # Larger values, the pixels above all, stay in the file.
+    data = pydicom.dcmread(path, defer_size=64 << 10)
+    floats = {0x7FE00008: "float32", 0x7FE00009: "float64"}
+    # Asking for an element by name would read it; the values as they are do not.
+    raw = next((e for e in data.values() if e.tag == 0x7FE00010 or e.tag in floats), None)
+    if raw is None:
+        raise ValueError("DICOM without pixel data")
+    if raw.length != 0xFFFFFFFF and raw.value_tell + raw.length > path.stat().st_size:
+        raise ValueError("cut short: its pixel data ends beyond the end of the file")
+    sign = "int" if data.get("PixelRepresentation", 0) else "uint"
+    kind = floats.get(raw.tag) or f"{sign}{max(int(data.BitsAllocated), 8)}"
+    frames = int(data.get("NumberOfFrames", None) or 1)
+    palette = data.get("PhotometricInterpretation", "") == "PALETTE COLOR"
+    c = 3 if palette else int(data.get("SamplesPerPixel", 1))
+    return [Series("", int(data.Columns), int(data.Rows), frames, c, 1, _type(kind))]
+
+
+def _picture(path: Path) -> list[Series]:
+    from PIL import Image
+
+    # The bound is on what would be decoded, and nothing is.
+    Image.MAX_IMAGE_PIXELS = None
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 4096), 2)
+        tail = file.read()
+    with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        if (b"IEND" if picture.format == "PNG" else b"\xff\xd9") not in tail:
+            raise ValueError("cut short: its end marker is missing")
+        mode = picture.mode
+        deep = mode.startswith("I") or ";16" in str(picture.tile)
+        c = 3 if mode == "P" else len(picture.getbands())
+        frames = int(getattr(picture, "n_frames", 1))
+        x, y = picture.size
+        return [Series("", x, y, 1, c, frames, "uint16" if deep else "uint8")]
+
+
+def _type(name: str) -> str:
+    if name not in PIXEL_TYPES:
+        raise ValueError(f"OMERO has no pixel type for {name}")
+    return PIXEL_TYPES[name]
+
+
+READERS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], list[Series]]], ...] = (
+    # A DICOM file may begin like a TIFF: its first 128 bytes are free.
+    (lambda head: head[128:132] == b"DICM", _dicom),
+    (lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
+    (lambda head: head[:8] == b"\x89PNG\r\n\x1a\n" or head[:3] == b"\xff\xd8\xff", _picture),
+    (lambda head: head.lstrip(b"\xef\xbb\xbf \r\n")[:5] in (b"<?xml", b"<OME "), _companion),
+)
