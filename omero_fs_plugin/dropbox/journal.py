@@ -79,7 +79,7 @@ class Journal:
         Accounted for means: a file with this device, inode, size, mtime and
         ctime is recorded, so that neither its bytes nor its inode were touched
         since.  A file that was only renamed or chmod-ed has another ctime; see
-        `look_alikes`.
+        `twins`.
         """
         known: dict[str, State] = {}
         file, fileset = schema.file.c, schema.fileset.c
@@ -109,24 +109,28 @@ class Journal:
                         known[met.path] = State(state)
         return known
 
-    def look_alikes(self, user: str, found: Found) -> list[Fileset]:
-        """Imported filesets of `user` whose one file may be `found` under another name.
+    def has_twin(self, user: str, size: int) -> bool:
+        """Whether an imported file of `user` has this size (bytes), so that hashing can tell more."""
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._reading() as connection:
+            found = connection.scalar(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(file.size == size, fileset.user == user, fileset.state == State.IMPORTED)
+                .limit(1)
+            )
+        return found is not None
 
-        Same size, and a SHA1 to compare with.  The newest first.
-        """
+    def twins(self, user: str, sha1: str) -> list[Fileset]:
+        """Imported filesets of `user` with a file of these bytes, the newest first."""
         file, fileset = schema.file.c, schema.fileset.c
         with self._reading() as connection:
             ids = connection.scalars(
                 select(file.fileset)
                 .join_from(schema.file, schema.fileset)
-                .where(
-                    file.size == found.stat.size,
-                    file.sha1.is_not(None),
-                    fileset.user == user,
-                    fileset.state == State.IMPORTED,
-                )
+                .where(file.sha1 == sha1, fileset.user == user, fileset.state == State.IMPORTED)
                 .order_by(fileset.id.desc())
-                .limit(1000)
+                .limit(100)
             ).all()
             return self._load(connection, ids)
 
@@ -287,7 +291,6 @@ class Journal:
                     state=State.IMPORTING,
                     reason="",
                     attempts=fileset.attempts + 1,
-                    verified=0,
                     changed=self._clock(),
                 )
             )

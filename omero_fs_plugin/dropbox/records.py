@@ -34,7 +34,7 @@ class Fileset:
     reason: str
     origin: str
     attempts: int
-    verified: bool  # OMERO was told to import, in the present attempt
+    verified: bool  # OMERO was told to import, in this attempt or a former one
     server_fileset: int | None
     images: tuple[int, ...]
     created: float  # s since the epoch

@@ -81,7 +81,7 @@ fileset = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("origin", Text, nullable=False),  # dropbox, or handed over by `omero fs import`
     Column("attempts", Integer, nullable=False, default=0),
-    Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was told to import
+    Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was once told to import
     Column("server_fileset", BigInteger),  # Fileset id in OMERO
     Column("images", Text, nullable=False, default=""),  # ids, with commas between
     Column("created", Float, nullable=False),  # s since the epoch
@@ -115,6 +115,7 @@ file = Table(
 )
 Index("file_by_inode", file.c.inode, file.c.device)
 Index("file_by_size", file.c.size)
+Index("file_by_sha1", file.c.sha1)
 
 event_log = Table(
     "event",

@@ -1,0 +1,42 @@
+"""Ways of importing a fileset; each a module, all after one protocol."""
+
+from __future__ import annotations
+
+from ...errors import FsError, ImportRefused
+
+
+class FileChanged(FsError):
+    """A file is no longer what had come to rest; it settles anew."""
+
+
+class Stopped(FsError):
+    """We were told to stop; the fileset is given back."""
+
+
+# What OMERO's importer does to a name: the characters that some file system,
+# somewhere, does not take.
+_REPLACED = str.maketrans(
+    {
+        **{chr(code): "_" for code in range(32)},
+        "\x7f": "_",
+        '"': "'",
+        "*": "x",
+        ":": ";",
+        "<": "[",
+        ">": "]",
+        "?": "%",
+        "|": "!",
+    }
+)
+
+
+def client_path(path: str) -> str:
+    """The client path OMERO records for the absolute `path`: no leading slash, names made safe.
+
+    Raises ImportRefused for a path that is not absolute, or leads upwards:
+    OMERO would notice only after the whole upload.
+    """
+    parts = [part for part in path.split("/") if part]
+    if not path.startswith("/") or not parts or ".." in parts or "." in parts:
+        raise ImportRefused(f"{path!r}: not an absolute path of a file")
+    return "/".join(part.translate(_REPLACED) for part in parts)

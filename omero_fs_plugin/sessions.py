@@ -1,0 +1,300 @@
+"""Sessions on OMERO: the grid's own, and others on behalf of a user.
+
+A session key opens a user's data to whoever reads it.  It stays in memory: in
+no argument vector, log, journal or error text.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import Glacier2
+import Ice
+import omero.clients
+import omero.sys
+from omero.rtypes import rlist, rlong, rstring, unwrap
+
+import omero
+
+from .errors import ImportRefused, ServerAwayError, UserError
+
+log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+AGENT = "OMERO.fs"
+ALL_GROUPS = {"omero.group": "-1"}
+_CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
+_KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
+_LONGEST_MS = 2**53  # "no end", within a Slice long and a double
+
+
+@dataclass(frozen=True)
+class User:
+    """An OMERO user who may import."""
+
+    id: int
+    name: str
+    group: str  # the default group, where OMERO puts what this user imports
+
+
+@dataclass(frozen=True)
+class ServerFileset:
+    """A fileset that OMERO has for a user and a client path."""
+
+    id: int
+    images: tuple[int, ...]  # ids; empty after a failed or unfinished import
+    hash: str | None  # of the file with that client path
+
+
+@contextmanager
+def server_errors(what: str) -> Iterator[None]:
+    """Tells OMERO being away from OMERO saying no.
+
+    Raises ServerAwayError or ImportRefused for what Ice and OMERO raise;
+    `what` says what was tried.
+    """
+    try:
+        yield
+    except Ice.UnknownLocalException as error:
+        # How the router words a server that died behind it.
+        raise ServerAwayError(f"{what}: OMERO does not answer") from error
+    except Ice.UnknownException as error:
+        raise ImportRefused(f"{what}: {_first_line(error.unknown)}") from error
+    except (Ice.LocalException, Glacier2.CannotCreateSessionException) as error:
+        raise ServerAwayError(f"{what}: {type(error).__name__}") from error
+    except (omero.RemovedSessionException, omero.SessionTimeoutException) as error:
+        raise ServerAwayError(f"{what}: the session has ended") from error
+    except (omero.ConcurrencyException, omero.ClientError) as error:
+        raise ServerAwayError(f"{what}: {type(error).__name__}") from error
+    except omero.ServerError as error:
+        raise ImportRefused(f"{what}: {_first_line(error.message)}") from error
+
+
+def _first_line(text: str | None) -> str:
+    lines = (text or "no reason given").strip().splitlines()
+    return lines[0] if lines else "no reason given"
+
+
+class UserSession:
+    """A session made for one user, over the router as any client's.
+
+    A session keeps the memberships it began with, so it serves one run of
+    imports and is closed then.
+    """
+
+    def __init__(self, client: Any, user: User, end: Callable[[], None]) -> None:
+        self.user = user
+        self._client = client
+        self._end = end
+
+    @property
+    def services(self) -> Any:
+        """The user's omero.api.ServiceFactoryPrx."""
+        return self._client.getSession()
+
+    def managed_repository(self) -> Any:
+        """The ManagedRepositoryPrx; ServerAwayError when none is there yet."""
+        with server_errors("looking for the managed repository"):
+            repository = self._client.getManagedRepository()
+        if repository is None:
+            raise ServerAwayError("OMERO has no managed repository at the moment")
+        return repository
+
+    def alive(self) -> bool:
+        """Whether OMERO still knows this session."""
+        try:
+            self.services.keepAlive(None)
+        except (Ice.Exception, omero.ServerError, omero.ClientError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Ends the session on the server too; a server that is away has ended it itself."""
+        try:
+            self._client.closeSession()
+        except (Ice.Exception, omero.ServerError, omero.ClientError) as error:
+            log.debug("closing the client of %s: %s", self.user.name, type(error).__name__)
+        self._end()
+
+
+class Omero:
+    """The grid's own way into OMERO, as root behind the router.
+
+    Thread-safe.  Every method raises ServerAwayError while OMERO is down, and
+    finds it again by itself.
+    """
+
+    def __init__(
+        self, communicator: Any, *, host: str, port: int, time_to_live: float, time_to_idle: float
+    ) -> None:
+        """`time_to_live` and `time_to_idle` (s) of the users' sessions; 0: no end."""
+        self._communicator = communicator
+        self._host, self._port = host, port
+        self._live_ms = int(time_to_live * 1000)
+        self._idle_ms = int(time_to_idle * 1000)
+        self._services: Any = None
+        self._lock = threading.Lock()
+
+    def ping(self) -> None:
+        """Raises ServerAwayError unless OMERO answers."""
+        self._ask("asking OMERO for a sign of life", lambda sf: sf.keepAlive(None))
+
+    def user(self, name: str) -> User:
+        """The user called `name`; UserError when nobody of that name may import."""
+
+        def look(services: Any) -> User:
+            admin = services.getAdminService()
+            try:
+                experimenter = admin.lookupExperimenter(name)
+            except omero.ApiUsageException:
+                raise UserError(f"there is no OMERO user named {name}") from None
+            identifier = experimenter.id.val
+            groups = [unwrap(g.name) for g in admin.containedGroups(identifier)]
+            if "user" not in groups:
+                # Such a user is given a session, and only the import fails.
+                raise UserError(f"the OMERO user {name} is not active")
+            return User(identifier, name, unwrap(admin.getDefaultGroup(identifier).name))
+
+        return self._ask(f"looking up the user {name}", look)
+
+    def session_for(self, user: User) -> UserSession:
+        """A new session of `user` in the user's default group."""
+
+        def create(services: Any) -> Any:
+            principal = omero.sys.Principal()
+            principal.name, principal.group, principal.eventType = user.name, user.group, "User"
+            return services.getSessionService().createSessionWithTimeouts(
+                principal, self._live_ms or 0, self._idle_ms or _LONGEST_MS
+            )
+
+        session = self._ask(f"opening a session for {user.name}", create)
+
+        def end() -> None:
+            try:
+                self._ask(
+                    "closing a session", lambda sf: sf.getSessionService().closeSession(session)
+                )
+            except (ServerAwayError, ImportRefused) as error:
+                log.debug("closing the session of %s: %s", user.name, error)
+
+        try:
+            with server_errors(f"joining the session of {user.name}"):
+                client = omero.client(
+                    pmap={
+                        "omero.host": self._host,
+                        "omero.port": str(self._port),
+                        "Ice.Default.InvocationTimeout": _CALL_TIMEOUT_MS,
+                        "Ice.Warn.Connections": "0",
+                    }
+                )
+                client.setAgent(AGENT)
+                try:
+                    client.joinSession(unwrap(session.uuid))
+                    idle = self._idle_ms // 3000 or _KEEP_ALIVE_S
+                    client.enableKeepAlive(max(6, min(_KEEP_ALIVE_S, idle)))
+                except BaseException:
+                    client.__del__()
+                    raise
+        except BaseException:
+            end()
+            raise
+        return UserSession(client, user, end)
+
+    def filesets(self, user: User, client_path: str) -> list[ServerFileset]:
+        """The user's filesets with that client path, with and without images."""
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"user": rlong(user.id), "path": rstring(client_path)}
+        where = "where f.details.owner.id = :user and e.clientPath = :path"
+
+        def ask(services: Any) -> list[ServerFileset]:
+            query = services.getQueryService()
+            hashes = query.projection(
+                "select distinct f.id, o.hash from Fileset f join f.usedFiles e "
+                f"left outer join e.originalFile o {where}",
+                parameters,
+                ALL_GROUPS,
+            )
+            images = query.projection(
+                "select distinct f.id, i.id from Fileset f join f.usedFiles e "
+                f"join f.images i {where}",
+                parameters,
+                ALL_GROUPS,
+            )
+            of: dict[int, list[int]] = {}
+            for fileset, image in images:
+                of.setdefault(unwrap(fileset), []).append(unwrap(image))
+            return [
+                ServerFileset(unwrap(i), tuple(sorted(of.get(unwrap(i), ()))), unwrap(h))
+                for i, h in hashes
+            ]
+
+        return self._ask(f"asking for filesets of {user.name}", ask)
+
+    def filesets_of_images(self, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """Fileset id -> image ids, for those of `images` that OMERO really has."""
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"ids": rlist([rlong(i) for i in images])}
+
+        def ask(services: Any) -> dict[int, tuple[int, ...]]:
+            rows = services.getQueryService().projection(
+                "select distinct f.id, i.id from Fileset f join f.images i where i.id in (:ids)",
+                parameters,
+                ALL_GROUPS,
+            )
+            of: dict[int, tuple[int, ...]] = {}
+            for fileset, image in rows:
+                of[unwrap(fileset)] = (*of.get(unwrap(fileset), ()), unwrap(image))
+            return of
+
+        return self._ask("asking for the images of an import", ask)
+
+    def close(self) -> None:
+        """Ends the session."""
+        with self._lock:
+            services, self._services = self._services, None
+        if services is not None:
+            try:
+                services.closeOnDestroy()
+                services.destroy()
+            except (Ice.Exception, omero.ServerError) as error:
+                log.debug("closing the grid's session: %s", type(error).__name__)
+
+    def _ask(self, what: str, call: Callable[[Any], _Result]) -> _Result:
+        """Calls with the session there is, and once more with a new one if that has ended."""
+        with self._lock:
+            services = self._services
+        if services is not None:
+            try:
+                with server_errors(what):
+                    return call(services)
+            except ServerAwayError as error:
+                log.info("%s; connecting again", error)
+                with self._lock:
+                    if self._services is services:
+                        self._services = None
+        services = self._connect()
+        with server_errors(what):
+            return call(services)
+
+    def _connect(self) -> Any:
+        from omero.util import internal_service_factory
+
+        with self._lock:
+            if self._services is None:
+                try:
+                    self._services = internal_service_factory(
+                        self._communicator, retries=1, interval=0, stop_event=threading.Event()
+                    )
+                except (Ice.Exception, omero.ServerError, IndexError) as error:
+                    raise ServerAwayError(
+                        f"OMERO is not there yet ({type(error).__name__})"
+                    ) from error
+                if self._services is None:
+                    raise ServerAwayError("OMERO is not there yet")
+            return self._services
