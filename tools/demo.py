@@ -1,0 +1,197 @@
+"""`make demo`: two users drop microscope files, and they become images in OMERO.
+
+Each step prints one line that says what it does and the command it does it
+with; the commands are the ones to type on a real server.  The grid is stopped
+and everything removed at the end, however the end comes.
+
+Exit code 0 and the line "demo: 2 of 2 filesets imported", or 1, after the
+tails of the servers' logs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy
+import tifffile
+from pydicom.data import get_testdata_file
+
+QUIET_PERIOD = 2  # s; omero.fs.dirImportWait, 60 unless set
+PATIENCE = 90  # s from the drop until both must be images
+COMMAND_LIMIT = 120  # s for any one command
+LOG_LINES = 25  # of each log, when something failed
+
+
+class DemoFailed(Exception):
+    """A step did not do what it should; the text says which."""
+
+
+def say(text: str) -> None:
+    """One line of narration, at once: the servers' own output comes between."""
+    sys.stdout.write(f"demo: {text}\n")
+    sys.stdout.flush()
+
+
+def run(*command: str | Path, show: bool = False) -> str:
+    """Runs a command and returns its standard output; with `show` prints it as well."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DemoFailed(f"`{' '.join(words)}` took more than {COMMAND_LIMIT} s") from error
+    if done.returncode:
+        raise DemoFailed(
+            f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    if show:
+        for line in done.stdout.splitlines():
+            sys.stdout.write(f"    {line}\n")
+        sys.stdout.flush()
+    return done.stdout
+
+
+def write_ome_tiff(path: Path) -> None:
+    """An OME-TIFF of 2 channels and 3 focal planes, each 128 by 96 pixels."""
+    z, y, x = numpy.mgrid[0:3, 0:96, 0:128]
+    beads = 1000 + 500 * (numpy.sin(x / 9) * numpy.cos(y / 7) + z)
+    pixels = numpy.stack([beads, beads[:, ::-1]]).astype(numpy.uint16)
+    tifffile.imwrite(
+        path,
+        pixels,
+        ome=True,
+        photometric="minisblack",
+        metadata={"axes": "CZYX", "Channel": {"Name": ["DAPI", "GFP"]}, "PhysicalSizeX": 0.1},
+    )
+
+
+def someone_elses_dicom() -> Path:
+    """A CT slice from a hospital's scanner, which pydicom ships for its own tests."""
+    found = get_testdata_file("CT_small.dcm", download=False)
+    if not found:
+        raise DemoFailed("pydicom came without its CT_small.dcm")
+    return Path(str(found))
+
+
+@contextmanager
+def running_grid(omero: Path) -> Iterator[None]:
+    """`omero admin start`, and `omero admin stop` whatever happens between."""
+    try:
+        run(omero, "admin", "start")
+        yield
+    finally:
+        say("stopping the grid: omero admin stop")
+        run(omero, "admin", "stop", "--wait", "60")
+
+
+def drop(source: Path, directory: Path) -> None:
+    """What a user does: copies a file into the directory that bears their name."""
+    directory.mkdir(exist_ok=True)
+    shutil.copyfile(source, directory / source.name)
+
+
+def wait_for_imports(omero: Path, wanted: int) -> list[dict[str, Any]]:
+    """The filesets once `wanted` of them were imported.
+
+    Raises DemoFailed when one failed, or when PATIENCE is over.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        # Its exit code is 1 while the servers are still starting.
+        answer = subprocess.run(
+            [str(omero), "fs", "status", "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+        status = json.loads(answer.stdout) if answer.stdout.startswith("{") else {}
+        filesets: list[dict[str, Any]] = status.get("filesets", [])
+        imported = [fileset for fileset in filesets if fileset["state"] == "imported"]
+        if len(imported) >= wanted:
+            return imported
+        failed = [fileset for fileset in filesets if fileset["state"] in ("failed", "skipped")]
+        if failed or time.monotonic() > deadline:
+            raise DemoFailed(
+                f"{len(imported)} of {wanted} filesets imported; omero fs status said:\n"
+                f"{json.dumps(status, indent=2)}\n{answer.stderr}"
+            )
+        time.sleep(1)
+
+
+def show_logs(omerodir: Path) -> None:
+    """The ends of the logs, for whoever must find out what went wrong."""
+    for log in sorted((omerodir / "var" / "log").glob("*.log")):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        sys.stderr.write("\n".join([f"--- {log.name}", *lines, ""]))
+
+
+def demonstrate(scratch: Path) -> None:
+    """The whole of it, below `scratch`."""
+    omerodir = scratch / "OMERO-sandbox"
+    omero = omerodir / "bin" / "omero"
+    dropbox = omerodir / "data" / "DropBox"
+    try:
+        say("making a sandbox, no real OMERO: omero fs sandbox create DIR")
+        run("omero", "fs", "sandbox", "create", omerodir)
+
+        say(f"shortening the quiet period: omero config set omero.fs.dirImportWait {QUIET_PERIOD}")
+        run(omero, "config", "set", "omero.fs.dirImportWait", str(QUIET_PERIOD))
+
+        say("starting the grid: omero admin start")
+        with running_grid(omero):
+            beads = scratch / "beads.ome.tiff"
+            write_ome_tiff(beads)
+            scan = someone_elses_dicom()
+            say(f"amy drops {beads.name} into DropBox/amy (an OME-TIFF of 6 planes)")
+            drop(beads, dropbox / "amy")
+            say(f"zak drops {scan.name} into DropBox/zak (DICOM, from a CT scanner)")
+            drop(scan, dropbox / "zak")
+
+            say(f"waiting until both have been quiet for {QUIET_PERIOD} s and are imported")
+            imported = wait_for_imports(omero, wanted=2)
+
+            say("what became of them: omero fs status")
+            run(omero, "fs", "status", show=True)
+
+            amys = next(fileset for fileset in imported if fileset["user"] == "amy")
+            image = f"Image:{amys['images'][0]}"
+            say(f"the image as amy sees it: omero obj get {image}")
+            login = ["-s", "localhost", "-u", "amy", "-w", "amy"]
+            run(omero, *login, "obj", "get", image, show=True)
+    except BaseException:
+        show_logs(omerodir)
+        raise
+    say(f"{len(imported)} of 2 filesets imported")
+
+
+def main() -> int:
+    """Runs the demo in a directory of its own; the exit code."""
+    # A `kill` ends like an error does: the grid is stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="omero-fs-demo-") as scratch:
+        try:
+            demonstrate(Path(scratch))
+        except DemoFailed as error:
+            sys.stderr.write(f"demo: failed: {error}\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
