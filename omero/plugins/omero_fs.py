@@ -6,7 +6,7 @@ already, and there is no __init__.py beside it, as the directory is omero-py's.
 """
 
 try:
-    cli = register.__self__  # type: ignore[name-defined]  # noqa: F821
+    cli = register.__self__  # type: ignore[name-defined]
 except NameError:
     pass  # imported, not executed by `omero`: there is no CLI to extend
 else:

@@ -1,0 +1,368 @@
+"""The grid's descriptors: our fragment put in, and taken out again.
+
+Bytes in, bytes out, no file is touched here.  lxml tells what a descriptor
+says, expat tells where in its bytes, and nothing is changed but what is ours::
+
+    unmerge(*merge(templates, default, fragment)) == (templates, default)
+
+holds for every byte, and still holds for what an admin edits in between, as
+long as the marks stay.  The marks are
+
+- two processing instructions around what was put in, and
+- an element ``<target name="omero.fs.stock">`` around each server of
+  OMERO.server whose place ours take.  IceGrid reads a target and deploys it
+  only when asked to by name, which nobody does.
+
+Everything a descriptor might have that this module does not understand raises
+DescriptorError, which says in which file and why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.parsers import expat
+
+from lxml import etree
+
+from .errors import DescriptorError
+
+MARK = "omero-fs"
+BEGIN = f'<?{MARK} begin: put here by "omero fs install", taken out by "omero fs uninstall"?>'
+END = f"<?{MARK} end?>"
+STOCK_TARGET = "omero.fs.stock"
+
+# What a stock OMERO.server calls the servers whose place ours take.
+STOCK_SERVERS = ("MonitorServer", "FileServer", "DropBox", "TestDropBox")
+STOCK_TEMPLATES = tuple(f"{server}Template" for server in STOCK_SERVERS)
+STOCK_PROPERTIES = ("DropBox",)
+
+# Ours are ASCII, so they fit into any of these; `omero admin rewrite` itself
+# reads descriptors as UTF-8.
+ENCODINGS = ("UTF-8", "US-ASCII", "ASCII", "ISO-8859-1")
+
+# What `omero admin rewrite` looks for in default.xml (omero-py,
+# omero/util/_process_defaultxml.py); it fails where this is not found.
+REWRITABLE = re.compile(rb'<node name="master">\s*<server-instance[^>]*>')
+
+VARIABLE = re.compile(r"\$\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """grid/omero-fs.xml, cut into what each descriptor gets."""
+
+    properties: bytes  # and templates, for templates.xml; comments and indents kept
+    instances: bytes  # for the node "master" of default.xml
+    defined: frozenset[tuple[str, str]]  # (tag, id) of what it brings
+    property_sets: frozenset[str]  # that it refers to and does not bring
+    variables: frozenset[str]  # likewise
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where a node lies in the bytes of its document."""
+
+    start: int
+    inner_start: int  # behind the start tag
+    inner_end: int  # before the end tag
+    end: int
+
+
+class _Document:
+    """One descriptor: its bytes, its tree, and where in the bytes each node is."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data = data
+        self.name = name
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+        try:
+            self.root = etree.fromstring(data, parser)
+        except (etree.XMLSyntaxError, ValueError) as error:
+            raise DescriptorError(f"{name} is not well-formed XML: {error}") from error
+        info = self.root.getroottree().docinfo
+        if info.doctype:
+            raise self.refused("it has a DOCTYPE, which no grid descriptor needs")
+        if (info.encoding or "UTF-8").upper() not in ENCODINGS:
+            raise self.refused(f"its encoding is {info.encoding}, and OMERO reads UTF-8")
+        if self.root.tag != "icegrid":
+            raise self.refused(f"its root is <{self.root.tag}>, not <icegrid>")
+        self._spans: dict[Any, _Span] = dict(zip(self.root.iter(), _spans(data), strict=True))
+
+    def refused(self, why: str) -> DescriptorError:
+        return DescriptorError(f"{self.name} is left as it is: {why}")
+
+    def span(self, node: Any) -> _Span:
+        return self._spans[node]
+
+    def marks(self) -> list[tuple[Any, Any]]:
+        """The pairs of processing instructions that lie around our part."""
+        found = [pi for pi in self.root.iter(etree.ProcessingInstruction) if pi.target == MARK]
+        begins, ends = found[::2], found[1::2]
+        for begin, end in zip(begins, [*ends, None], strict=False):
+            if (
+                end is None
+                or not begin.text.startswith("begin")
+                or end.text.strip() != "end"
+                or begin.getparent() is not end.getparent()
+            ):
+                raise self.refused(
+                    f"line {begin.sourceline}: the marks <?{MARK} begin?> and <?{MARK} end?> "
+                    "do not come in pairs; put the missing one back, or remove both with "
+                    "what lies between"
+                )
+        return list(zip(begins, ends, strict=True))
+
+    def set_aside(self) -> list[Any]:
+        """The targets that stock elements were put into."""
+        return [t for t in self.root.iter("target") if t.get("name") == STOCK_TARGET]
+
+    def changed(self, edits: list[tuple[int, int, bytes]]) -> bytes:
+        """The bytes with each [start, end) replaced.
+
+        Edits do not overlap; of two at one place the first listed comes first.
+        """
+        pieces, done = [], 0
+        for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+            pieces += [self.data[done:start], new]
+            done = end
+        return b"".join([*pieces, self.data[done:]])
+
+
+def _spans(data: bytes) -> Iterator[_Span]:
+    """Where every element, comment and processing instruction below the root's
+    start tag is, and the root itself, in the order of lxml's iter().
+
+    expat tells where an event begins; where it ends is where the next begins.
+    """
+    parser = expat.ParserCreate()
+    found: list[list[int]] = []
+    stack: list[list[int]] = []
+    waiting: list[int] | None = None  # whose last number the next event completes
+
+    def event() -> int:
+        nonlocal waiting
+        index: int = parser.CurrentByteIndex
+        if waiting is not None:
+            waiting.append(index)
+            waiting = None
+        return index
+
+    def start(*_: object) -> None:
+        nonlocal waiting
+        waiting = [event()]
+        found.append(waiting)
+        stack.append(waiting)
+
+    def end(*_: object) -> None:
+        nonlocal waiting
+        index = event()
+        waiting = stack.pop()
+        waiting.append(index)
+
+    def single(*_: object) -> None:
+        nonlocal waiting
+        index = event()
+        if stack:  # lxml's iter() of the root leaves out what is beside it
+            waiting = [index, index, index]
+            found.append(waiting)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CommentHandler = single
+    parser.ProcessingInstructionHandler = single
+    parser.DefaultHandler = lambda _: event()
+    parser.Parse(data, True)
+    if waiting is not None:
+        waiting.append(len(data))
+    return (_Span(*numbers) for numbers in found)
+
+
+def read_fragment(data: bytes, name: str = "grid/omero-fs.xml") -> Fragment:
+    """Cuts the fragment.
+
+    Raises DescriptorError when it is no <icegrid> whose last element is an
+    <application> with one <node name="master">.
+    """
+    document = _Document(data, name)
+    root = document.root
+    application = root.find("application")
+    nodes = root.findall("application/node[@name='master']")
+    elements = [child for child in root if isinstance(child.tag, str)]
+    if len(elements) < 2 or len(nodes) != 1 or elements[-1] is not application:
+        raise document.refused('it must end with <application> and its one <node name="master">')
+    body = [e for e in elements if e is not application]
+    defined = frozenset((e.tag, e.get("id")) for e in body)
+    parameters = {p.get("name") for p in root.iter("parameter")}
+    used = VARIABLE.findall(data.decode("ascii"))
+    referred = {p.get("refid") for p in root.iter("properties") if p.get("refid")}
+    first, last = document.span(body[0]), document.span(body[-1])
+    return Fragment(
+        properties=data[_line_start(data, first.start) : last.end],
+        instances=_inner(document, nodes[0]),
+        defined=defined,
+        property_sets=frozenset(referred - {id_ for tag, id_ in defined if tag == "properties"}),
+        variables=frozenset(used) - parameters,
+    )
+
+
+def _line_start(data: bytes, position: int) -> int:
+    """`position`, moved back over the blanks in front of it."""
+    return len(data[:position].rstrip(b" \t"))
+
+
+def _inner(document: _Document, node: Any) -> bytes:
+    span = document.span(node)
+    return document.data[span.inner_start : span.inner_end].strip(b"\r\n").rstrip()
+
+
+def merge(
+    templates: bytes,
+    default: bytes,
+    fragment: bytes,
+    *,
+    names: tuple[str, str] = ("templates.xml", "default.xml"),
+) -> tuple[bytes, bytes]:
+    """templates.xml and default.xml with `fragment` in them.
+
+    What an earlier merge put there is taken out first, so that merging again
+    changes nothing and merging a newer fragment replaces the older.  `names`
+    is what the two are called in errors.
+
+    Raises DescriptorError.
+    """
+    stock_templates, stock_default = unmerge(templates, default, names=names)
+    ours = read_fragment(fragment)
+    into_templates = _Document(stock_templates, names[0])
+    into_default = _Document(stock_default, names[1])
+    _check(into_templates, into_default, ours)
+
+    merged_templates = _put(
+        into_templates, into_templates.root, ours.properties, _stock_templates(into_templates)
+    )
+    node = _master(into_default)
+    merged_default = _put(into_default, node, ours.instances, _stock_instances(into_default))
+    if not REWRITABLE.search(merged_default):
+        raise into_default.refused(
+            '<node name="master"> must begin with a <server-instance> other than '
+            + ", ".join(STOCK_TEMPLATES)
+            + ", as `omero admin rewrite` demands"
+        )
+    return merged_templates, merged_default
+
+
+def unmerge(
+    templates: bytes,
+    default: bytes,
+    *,
+    names: tuple[str, str] = ("templates.xml", "default.xml"),
+) -> tuple[bytes, bytes]:
+    """templates.xml and default.xml as they were before any `merge`.
+
+    Raises DescriptorError.
+    """
+    return _taken_out(_Document(templates, names[0])), _taken_out(_Document(default, names[1]))
+
+
+def set_aside(templates: bytes, default: bytes) -> tuple[list[str], list[str]]:
+    """Which templates, and which instances of them, a merge has set aside."""
+
+    def names(data: bytes, attribute: str) -> list[str]:
+        found = (child for t in _Document(data, "").set_aside() for child in t)
+        return [child.get(attribute) for child in found if child.get(attribute) is not None]
+
+    return names(templates, "id"), names(default, "template")
+
+
+def same_xml(one: bytes, other: bytes) -> bool:
+    """Whether two descriptors differ at most in how they are written (C14N)."""
+
+    def canonical(data: bytes) -> bytes:
+        return bytes(etree.tostring(_Document(data, "").root, method="c14n"))
+
+    return canonical(one) == canonical(other)
+
+
+def _stock_templates(document: _Document) -> list[Any]:
+    return [
+        element
+        for element in document.root
+        if (element.tag == "server-template" and element.get("id") in STOCK_TEMPLATES)
+        or (element.tag == "properties" and element.get("id") in STOCK_PROPERTIES)
+    ]
+
+
+def _stock_instances(document: _Document) -> list[Any]:
+    """On every node, as two servers of one id cannot be deployed."""
+    return [
+        element
+        for element in document.root.iter("server-instance")
+        if element.get("template") in STOCK_TEMPLATES
+    ]
+
+
+def _master(document: _Document) -> Any:
+    applications = document.root.findall("application")
+    nodes = document.root.findall("application/node[@name='master']")
+    if len(applications) != 1 or len(nodes) != 1:
+        raise document.refused(
+            'it needs one <application> with one <node name="master">, '
+            f"and has {len(applications)} and {len(nodes)}"
+        )
+    return nodes[0]
+
+
+def _check(templates: _Document, default: _Document, ours: Fragment) -> None:
+    """That what the fragment refers to is there, and what it brings is not."""
+    _master(default)
+    roots = (templates.root, default.root)
+    sets = {p.get("id") for root in roots for p in root.iter("properties")}
+    if missing := ours.property_sets - sets:
+        raise templates.refused(_lacking("<properties id=...>", missing))
+    variables = {v.get("name") for root in roots for v in root.iter("variable")}
+    if missing := ours.variables - variables:
+        raise default.refused(_lacking("<variable name=...>", missing))
+    stock = _stock_templates(templates)
+    for tag, id_ in sorted(ours.defined):
+        for element in templates.root.iter(tag):
+            if element.get("id") == id_ and element not in stock:
+                raise templates.refused(
+                    f'line {element.sourceline}: there is a <{tag} id="{id_}"> already that '
+                    f"neither OMERO.server nor `omero fs install` put there; remove or rename it"
+                )
+
+
+def _lacking(what: str, names: set[str] | frozenset[str]) -> str:
+    return f"the servers of OMERO.fs need {what} named {', '.join(sorted(names))}"
+
+
+def _put(document: _Document, parent: Any, block: bytes, stock: list[Any]) -> bytes:
+    """Sets `stock` aside and appends `block`, marked, to the content of `parent`."""
+    edits: list[tuple[int, int, bytes]] = []
+    for element in stock:
+        span = document.span(element)
+        edits.append((span.start, span.start, f'<target name="{STOCK_TARGET}">'.encode()))
+        edits.append((span.end, span.end, b"</target>"))
+    newline = b"\r\n" if b"\r\n" in document.data else b"\n"
+    indent = block[: len(block) - len(block.lstrip())].replace(b"\n", b"")
+    lines = [b"", indent + BEGIN.encode(), *block.splitlines(), indent + END.encode()]
+    position = len(document.data[: document.span(parent).inner_end].rstrip())
+    edits.append((position, position, newline.join(lines)))
+    return document.changed(edits)
+
+
+def _taken_out(document: _Document) -> bytes:
+    edits: list[tuple[int, int, bytes]] = []
+    for begin, end in document.marks():
+        # With the one line break and indent that `_put` began with.
+        before = document.data[: document.span(begin).start]
+        lead = re.search(rb"(\r?\n[ \t]*)?$", before)
+        start = lead.start() if lead else len(before)
+        edits.append((start, document.span(end).end, b""))
+    for target in document.set_aside():
+        span = document.span(target)
+        edits.append((span.start, span.inner_start, b""))
+        edits.append((span.inner_end, span.end, b""))
+    return document.changed(edits)
