@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import FsError, ImportRefused, ServerAwayError, UserError
 from ..events import FileStat, regular_stat
@@ -22,7 +22,7 @@ from .confine import open_beneath
 from .importers import FileChanged, Stopped, client_path
 from .importers.native import NativeImport, delete_filesets
 from .journal import Journal
-from .records import Fileset
+from .records import HANDED_OVER, Fileset
 from .schema import State
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class Attempt:
     fileset: Fileset
     stopping: Callable[[], bool]
     pause: Callable[[float], object]
+    # Filesets of OMERO with this client path that were there before us.
+    _before: set[int] = field(default_factory=set)
 
     def run(self) -> State:
         """The state the fileset was left in.
@@ -53,6 +55,8 @@ class Attempt:
         try:
             return self._import()
         except FileChanged as error:
+            if self.fileset.origin == HANDED_OVER:  # nobody watches it settle
+                return self._leave(State.FAILED, str(error))
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
             return self._give_back(str(error))
@@ -129,6 +133,7 @@ class Attempt:
         deadline = time.monotonic() + _GRACE_S
         while True:
             mine = self._unrecorded(path)
+            self._before.update(f.id for f in mine)
             whole = [f for f in mine if f.images]
             if whole:
                 sha1 = self._sha1()

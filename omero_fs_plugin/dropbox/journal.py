@@ -31,7 +31,17 @@ from sqlalchemy.pool import NullPool
 from ..errors import JournalError
 from ..events import FileStat
 from . import schema
-from .records import STAT_COLUMNS, Fileset, Found, chunks, columns, signed, stat_columns
+from .records import (
+    HANDED_OVER,
+    MET,
+    STAT_COLUMNS,
+    Fileset,
+    Found,
+    chunks,
+    columns,
+    signed,
+    stat_columns,
+)
 from .records import fileset as to_fileset
 from .schema import State
 
@@ -110,7 +120,7 @@ class Journal:
         return known
 
     def has_twin(self, user: str, size: int) -> bool:
-        """Whether an imported file of `user` has this size (bytes), so that hashing can tell more."""
+        """Whether an imported file of `user` has this size (bytes), so that a hash tells more."""
         file, fileset = schema.file.c, schema.fileset.c
         with self._reading() as connection:
             found = connection.scalar(
@@ -169,11 +179,9 @@ class Journal:
                 )
                 for met in chunk:
                     if met.path in there:
-                        self._reopen_or_insert(
-                            connection, user, root, met, State.WAITING, "dropbox"
-                        )
+                        self._reopen_or_insert(connection, user, root, met, State.WAITING, MET)
                 new = [met for met in chunk if met.path not in there]
-                self._insert(connection, user, root, new, State.WAITING, "dropbox")
+                self._insert(connection, user, root, new, State.WAITING, MET)
 
     def hand_over(self, user: str, root: str, found: Found) -> Fileset:
         """Queues a file at once, without a quiet period; the fileset it is now.
@@ -197,14 +205,14 @@ class Journal:
                 )
             )
             chosen = done or self._reopen_or_insert(
-                connection, user, root, found, State.QUEUED, "handed"
+                connection, user, root, found, State.QUEUED, HANDED_OVER
             )
             return self._load(connection, [chosen])[0]
 
     def skip(self, user: str, root: str, found: Found, reason: str) -> None:
         """Records a file that will not be imported, for `reason`."""
         with self._writing() as connection:
-            self._insert(connection, user, root, [found], State.SKIPPED, "dropbox", reason)
+            self._insert(connection, user, root, [found], State.SKIPPED, MET, reason)
 
     # -- moving filesets ----------------------------------------------------
 

@@ -11,6 +11,9 @@ from .schema import State
 
 _Item = TypeVar("_Item")
 
+# A fileset's origin: met below the watch directory, or given to `omero fs import`.
+MET, HANDED_OVER = "dropbox", "handed over"
+
 STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
 

@@ -1,0 +1,190 @@
+"""From a file that was met to a fileset that is queued: one step of the whole.
+
+Pure but for the journal: the disk and OMERO's users are asked through what is
+handed in, and the time is an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from ..events import FileStat
+from .journal import Journal
+from .records import Found
+from .schema import State
+from .settle import Settler
+
+log = logging.getLogger(__name__)
+
+_BATCH = 500  # files looked at while others wait for the lock
+
+
+@dataclass(frozen=True)
+class Places:
+    """Whose a file is: one subdirectory of `watch_dir` for each OMERO user."""
+
+    watch_dir: str  # absolute
+
+    def owner(self, path: str) -> str | None:
+        """The subdirectory that `path` is in; None for what lies in none."""
+        try:
+            parts = PurePath(path).relative_to(self.watch_dir).parts
+        except ValueError:
+            return None
+        return parts[0] if len(parts) > 1 else None
+
+    def root(self, user: str) -> str:
+        """The directory that no file of `user` may leave."""
+        return str(PurePath(self.watch_dir) / user)
+
+
+@dataclass
+class Pipeline:
+    """Settles what is met, and queues what has come to rest.
+
+    Rule: a file is in the journal from the moment it is met, and leaves the
+    settler only for the journal.  Thread-safe.
+
+    `stat` gives what a path is now, None when it is no regular file (any
+    more); `is_user` says whether a directory's name is an OMERO user's (True
+    while OMERO is away, for then nobody knows).
+    """
+
+    journal: Journal
+    places: Places
+    settler: Settler
+    stat: Callable[[str], FileStat | None]
+    is_user: Callable[[str], bool]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def heard(self, paths: Iterable[str], now: float) -> None:
+        """Events about `paths`: each is a sign of life."""
+        met: list[Found] = []
+        gone: list[str] = []
+        for path in dict.fromkeys(paths):
+            stat = self.stat(path)
+            if stat is None:
+                gone.append(path)
+            else:
+                met.append(Found(path, stat))
+        if gone:
+            with self._lock:
+                self._gone(gone)
+        self._meet(met, now, alive=True)
+
+    def scanned(self, found: Sequence[Found], now: float) -> None:
+        """Files that a rescan saw: news only where they are not what was known."""
+        self._meet(found, now, alive=False)
+
+    def step(self, now: float) -> int:
+        """Queues what has come to rest; how many filesets."""
+        with self._lock:
+            at_rest: dict[str, FileStat] = {}
+            gone: list[str] = []
+            for pending in self.settler.due(now, _BATCH):
+                stat = self.stat(pending.path)
+                if stat is None:
+                    gone.append(pending.path)
+                elif self.settler.check(pending.path, stat, now):
+                    at_rest[pending.path] = stat
+            self._gone(gone)
+            if not at_rest:
+                return 0
+            opened = self.journal.open_at(at_rest)
+            # Its fileset was imported or refused while the file was settling
+            # anew: what it has become since is a fileset of its own.
+            orphans = [path for path in at_rest if path not in opened]
+            if orphans:
+                self._record([Found(path, at_rest[path]) for path in orphans])
+                opened.update(self.journal.open_at(orphans))
+            settled = {
+                opened[path].id: stat
+                for path, stat in at_rest.items()
+                if path in opened and opened[path].state is State.WAITING
+            }
+            self.journal.settled(settled)
+            for path in at_rest:
+                fileset = opened.get(path)
+                if fileset is not None and fileset.state is State.IMPORTING:
+                    # The attempt under way will notice that its file changed,
+                    # or end well with what it was; look again after it.
+                    self.settler.stir(path, at_rest[path], now)
+                else:
+                    self.settler.forget(path)
+            return len(settled)
+
+    def revisit(self, now: float) -> None:
+        """What waits in the journal and not here goes on waiting, a full quiet period.
+
+        At start, and after a rescan: an event that was lost may have been the
+        one that said the file is gone.
+        """
+        for fileset in self.journal.select(State.WAITING):
+            if fileset.path in self.settler:
+                continue
+            stat = self.stat(fileset.path)
+            with self._lock:
+                if stat is None:
+                    self._gone([fileset.path])
+                elif fileset.path not in self.settler:
+                    self.settler.stir(fileset.path, stat, now)
+
+    def pending(self) -> int:
+        """Number of files in their quiet period."""
+        return len(self.settler)
+
+    def _meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
+        ours = [met for met in found if self._is_ours(met)]
+        for start in range(0, len(ours), _BATCH):
+            batch = ours[start : start + _BATCH]
+            with self._lock:
+                fresh = []
+                for met in batch:
+                    if met.path not in self.settler:
+                        fresh.append(met)
+                    elif alive:
+                        self.settler.stir(met.path, met.stat, now)
+                    else:
+                        self.settler.check(met.path, met.stat, now)
+                known = self.journal.known(fresh)
+                news = [met for met in fresh if known.get(met.path) in (None, State.WAITING)]
+                self._record([met for met in news if met.path not in known])
+                for met in news:
+                    self.settler.stir(met.path, met.stat, now)
+
+    def _is_ours(self, met: Found) -> bool:
+        owner = self.places.owner(met.path)
+        if owner is None:
+            return False
+        try:
+            met.path.encode()
+        except UnicodeEncodeError:
+            # Neither Ice nor OMERO can carry such a name.
+            log.warning("%r: the name is not valid UTF-8: rename the file", met.path)
+            return False
+        return self.is_user(owner)
+
+    def _record(self, found: Sequence[Found]) -> None:
+        by_user: dict[str, list[Found]] = {}
+        for met in found:
+            owner = self.places.owner(met.path)
+            if owner is not None:
+                by_user.setdefault(owner, []).append(met)
+        for user, theirs in by_user.items():
+            self.journal.wait(user, self.places.root(user), theirs)
+
+    def _gone(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self.settler.forget(path)
+        for fileset in self.journal.open_at(paths).values():
+            # What is queued or importing finds out by itself.
+            self.journal.move(
+                fileset.id,
+                State.WAITING,
+                State.SKIPPED,
+                "removed or renamed before it was imported",
+            )

@@ -1,0 +1,147 @@
+"""DropBox's monitor on FSServer: kept alive, and made anew when it is gone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import Ice
+from omero.grid import monitors
+
+import omero
+
+from ..settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PROBE_S = 2.0  # how often FSServer is asked for the monitor's state
+
+_WATCHED = {
+    "Creation": monitors.WatchEventType.Creation,
+    "Modification": monitors.WatchEventType.Modification,
+    "Deletion": monitors.WatchEventType.Deletion,
+    "All": monitors.WatchEventType.All,
+}
+_PATH_MODES = {
+    "Flat": monitors.PathMode.Flat,
+    "Recurse": monitors.PathMode.Recurse,
+    "Follow": monitors.PathMode.Follow,
+}
+_CONCERNS_FILES = (
+    monitors.EventType.Create,
+    monitors.EventType.Modify,
+    monitors.EventType.Delete,
+)
+
+
+class MonitorClient(monitors.MonitorClient):  # type: ignore[misc]
+    """The servant FSServer notifies.
+
+    Rule: it hands on and returns.  `heard` gets the paths of files, `missed`
+    is called when FSServer says that events may have been lost.
+    """
+
+    def __init__(
+        self, heard: Callable[[Sequence[str]], None], missed: Callable[[str], None]
+    ) -> None:
+        self._heard = heard
+        self._missed = missed
+
+    def fsEventHappened(self, id: str, el: Sequence[Any], current: Any = None) -> None:
+        paths = [event.fileId for event in el if event.type in _CONCERNS_FILES]
+        if paths:
+            self._heard(paths)
+        for event in el:
+            if event.type == monitors.EventType.System:
+                self._missed(event.fileId)
+
+
+class Subscription:
+    """Keeps one persistent monitor on the watch directory.
+
+    Rule: whenever a monitor is started, `connected` is called after it, for
+    what happened before the start was told to nobody.
+    """
+
+    def __init__(
+        self, communicator: Any, settings: Settings, client: Any, connected: Callable[[], None]
+    ) -> None:
+        self._communicator = communicator
+        self._settings = settings
+        self._client = client  # MonitorClientPrx
+        self._connected = connected
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="subscription")
+        self.monitor = ""  # id of the monitor there is; empty while there is none
+        self.problem = "not connected to FSServer yet"
+
+    def start(self) -> None:
+        """Begins to keep the monitor."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, and the monitor if FSServer can be reached."""
+        self._stopping.set()
+        self._thread.join()
+        if self.monitor:
+            try:
+                self._server().ice_invocationTimeout(3000).destroyMonitor(self.monitor)
+            except (Ice.Exception, omero.ServerError) as error:
+                log.debug("destroying the monitor: %s", type(error).__name__)
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self.monitor:
+                    self._create()
+                elif self._server().getMonitorState(self.monitor) != (
+                    monitors.MonitorState.Started
+                ):
+                    self._lost("it was stopped")
+                    continue
+            except omero.OmeroFSError as error:
+                self._lost(error.reason)
+            except (Ice.Exception, omero.ServerError) as error:
+                self._lost(type(error).__name__)
+            except Exception:
+                log.exception("keeping the monitor failed")
+                self._lost("a defect; see the log")
+            self._stopping.wait(_PROBE_S)
+
+    def _create(self) -> None:
+        settings = self._settings
+        server = self._server()
+        monitor = server.createMonitor(
+            monitors.MonitorType.Persistent,
+            [_WATCHED[name] for name in settings.event_types],
+            _PATH_MODES[settings.path_mode],
+            str(settings.watch_dir),
+            list(settings.whitelist),
+            list(settings.blacklist),
+            0.0,  # a persistent monitor has no timeout
+            settings.block_size,
+            settings.ignore_sys_files,
+            settings.ignore_dir_events,
+            settings.platform_check,
+            self._client,
+        )
+        server.startMonitor(monitor)
+        self.monitor, self.problem = monitor, ""
+        log.info("monitor %s watches %s", monitor, settings.watch_dir)
+        self._connected()
+
+    def _lost(self, why: str) -> None:
+        if self.monitor:
+            log.warning("monitor %s is lost (%s); making a new one", self.monitor, why)
+        elif self.problem != why:
+            log.warning("no monitor yet: %s", why)
+        self.monitor, self.problem = "", why
+
+    def _server(self) -> Any:
+        proxy = self._communicator.stringToProxy(self._settings.server_id)
+        # The well-known object moves when IceGrid restarts FSServer.
+        return monitors.MonitorServerPrx.uncheckedCast(
+            proxy.ice_locatorCacheTimeout(0).ice_invocationTimeout(30_000)
+        )

@@ -1,0 +1,230 @@
+"""The importers: threads that take queued filesets, fairly, and import them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
+from ..sessions import Omero, User, UserSession
+from .attempts import Attempt
+from .journal import Journal
+from .records import Fileset
+from .schema import State
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0  # how often the journal is looked at for what was handed over
+_PING_S = (1.0, 2.0, 5.0)  # between signs of life asked of an OMERO that is away
+_IDLE_S = 20.0  # a user's session is closed when unused for so long
+_OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
+
+
+@dataclass
+class _Lent:
+    session: UserSession
+    opened: float  # s, monotonic
+    used: float  # s, monotonic
+    users: int = 0  # attempts under way in it
+
+
+class SessionPool:
+    """One session a user, shared by the imports of that user under way.  Thread-safe."""
+
+    def __init__(self, omero: Omero) -> None:
+        self._omero = omero
+        self._lent: dict[str, _Lent] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def session(self, name: str) -> Iterator[UserSession]:
+        """A session of the user called `name`.
+
+        Raises UserError, ServerAwayError or ImportRefused when there is none
+        to be had.  One in which OMERO went away is not used again.
+        """
+        with self._lock:
+            lent = self._lent.get(name)
+            if lent is None or time.monotonic() - lent.opened > _OLDEST_S:
+                self._retire(name)
+                user: User = self._omero.user(name)
+                now = time.monotonic()
+                lent = self._lent[name] = _Lent(self._omero.session_for(user), now, now)
+            lent.users += 1
+        try:
+            yield lent.session
+        except (ServerAwayError, ImportRefused):
+            with self._lock:
+                if self._lent.get(name) is lent and not lent.session.alive():
+                    self._retire(name)
+            raise
+        finally:
+            with self._lock:
+                lent.users -= 1
+                lent.used = time.monotonic()
+                if lent.users == 0 and self._lent.get(name) is not lent:
+                    lent.session.close()
+
+    def tidy(self, *, everything: bool = False) -> None:
+        """Closes the sessions that nobody used for a while, or all of them."""
+        with self._lock:
+            for name, lent in list(self._lent.items()):
+                idle = time.monotonic() - lent.used > _IDLE_S
+                if everything or (lent.users == 0 and idle):
+                    self._retire(name)
+
+    def _retire(self, name: str) -> None:
+        """Under the lock: lends this session no more; its last user closes it."""
+        lent = self._lent.pop(name, None)
+        if lent is not None and lent.users == 0:
+            lent.session.close()
+
+
+class Importers:
+    """`number` threads that import what is queued, one user after the other.
+
+    `changed` is called with the path of a fileset whose file changed under the
+    import, so that it settles anew.  `throttle` (s) lies between two starts.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        omero: Omero,
+        *,
+        number: int,
+        throttle: float,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._omero = omero
+        self._throttle = throttle
+        self._changed = changed
+        self._pool = SessionPool(omero)
+        self._stopping = threading.Event()
+        self._news = threading.Condition()
+        self._served: dict[str, int] = {}  # user -> number of the turn they last had
+        self._turn = 0
+        self._next_start = 0.0  # s, monotonic
+        self.away = ""  # why OMERO cannot be reached; empty while it can
+        self._threads = [
+            threading.Thread(target=self._work, name=f"importer-{n + 1}") for n in range(number)
+        ]
+        self._threads.append(threading.Thread(target=self._tidy, name="sessions"))
+
+    def start(self) -> None:
+        """Filesets found importing were interrupted: they are queued to be resolved."""
+        for fileset in self._journal.importing():
+            log.info("fileset %d: its import was interrupted; asking OMERO", fileset.id)
+            self._journal.move(
+                fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
+            )
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the queue."""
+        with self._news:
+            self._news.notify_all()
+
+    def stop(self) -> None:
+        """Gives back what is under way, and ends the threads."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join()
+        self._pool.tidy(everything=True)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                fileset = self._take()
+                if fileset is None:
+                    with self._news:
+                        if not self._stopping.is_set():
+                            self._news.wait(_LOOK_S)
+                    continue
+                self._import(fileset)
+            except ServerAwayError as error:
+                self._wait_for_omero(error)
+            except JournalError as error:
+                log.error("%s", error)
+                self._stopping.wait(_PING_S[-1])
+            except Exception:
+                # A defect of ours must not end the thread, nor be tried in a rush.
+                log.exception("an importer failed")
+                self._stopping.wait(_PING_S[-1])
+
+    def _take(self) -> Fileset | None:
+        """The oldest queued fileset of the user who waited longest for a turn."""
+        with self._news:
+            wait = self._next_start - time.monotonic()
+            if wait > 0:
+                self._news.wait(wait)
+                return None
+            for user in sorted(
+                self._journal.queued_users(), key=lambda name: self._served.get(name, 0)
+            ):
+                fileset = self._journal.take(user)
+                if fileset is not None:
+                    self._turn += 1
+                    self._served[user] = self._turn
+                    self._next_start = time.monotonic() + self._throttle
+                    return fileset
+        return None
+
+    def _import(self, fileset: Fileset) -> None:
+        log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
+        try:
+            with self._pool.session(fileset.user) as session:
+                state = Attempt(
+                    self._journal,
+                    self._omero,
+                    session,
+                    fileset,
+                    stopping=self._stopping.is_set,
+                    pause=self._stopping.wait,
+                ).run()
+        except (UserError, ImportRefused) as error:  # no session to be had
+            after = State.SKIPPED if isinstance(error, UserError) else State.FAILED
+            self._journal.move(fileset.id, State.IMPORTING, after, str(error))
+            log.warning("fileset %d: %s: %s", fileset.id, after, error)
+            return
+        except BaseException as error:
+            # Whatever it was, the fileset is not left between two states.
+            self._journal.move(
+                fileset.id, State.IMPORTING, State.QUEUED, f"{type(error).__name__}: {error}"
+            )
+            raise
+        if self.away:
+            self.away = ""
+        if state is State.WAITING:
+            self._changed(fileset.path)
+
+    def _wait_for_omero(self, error: FsError) -> None:
+        """Returns when OMERO answers again, or we are stopped."""
+        if not self.away:
+            log.warning("waiting for OMERO: %s", error)
+        self.away = str(error)
+        tries = 0
+        while not self._stopping.wait(_PING_S[min(tries, len(_PING_S) - 1)]):
+            tries += 1
+            try:
+                self._omero.ping()
+            except ServerAwayError as still:
+                self.away = str(still)
+            else:
+                log.info("OMERO answers")
+                self.away = ""
+                return
+
+    def _tidy(self) -> None:
+        while not self._stopping.wait(_IDLE_S / 4):
+            try:
+                self._pool.tidy()
+            except Exception:
+                log.exception("closing idle sessions failed")
