@@ -20,28 +20,20 @@ DescriptorError, which says in which file and why.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from xml.parsers import expat
 
 from lxml import etree
 
-from .errors import DescriptorError
+from .document import MARK, STOCK_TARGET, Document
 
-MARK = "omero-fs"
 BEGIN = f'<?{MARK} begin: put here by "omero fs install", taken out by "omero fs uninstall"?>'
 END = f"<?{MARK} end?>"
-STOCK_TARGET = "omero.fs.stock"
 
 # What a stock OMERO.server calls the servers whose place ours take.
 STOCK_SERVERS = ("MonitorServer", "FileServer", "DropBox", "TestDropBox")
 STOCK_TEMPLATES = tuple(f"{server}Template" for server in STOCK_SERVERS)
 STOCK_PROPERTIES = ("DropBox",)
-
-# Ours are ASCII, so they fit into any of these; `omero admin rewrite` itself
-# reads descriptors as UTF-8.
-ENCODINGS = ("UTF-8", "US-ASCII", "ASCII", "ISO-8859-1")
 
 # What `omero admin rewrite` looks for in default.xml (omero-py,
 # omero/util/_process_defaultxml.py); it fails where this is not found.
@@ -61,132 +53,13 @@ class Fragment:
     variables: frozenset[str]  # likewise
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Where a node lies in the bytes of its document."""
-
-    start: int
-    inner_start: int  # behind the start tag
-    inner_end: int  # before the end tag
-    end: int
-
-
-class _Document:
-    """One descriptor: its bytes, its tree, and where in the bytes each node is."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        self.data = data
-        self.name = name
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-        try:
-            self.root = etree.fromstring(data, parser)
-        except (etree.XMLSyntaxError, ValueError) as error:
-            raise DescriptorError(f"{name} is not well-formed XML: {error}") from error
-        info = self.root.getroottree().docinfo
-        if info.doctype:
-            raise self.refused("it has a DOCTYPE, which no grid descriptor needs")
-        if (info.encoding or "UTF-8").upper() not in ENCODINGS:
-            raise self.refused(f"its encoding is {info.encoding}, and OMERO reads UTF-8")
-        if self.root.tag != "icegrid":
-            raise self.refused(f"its root is <{self.root.tag}>, not <icegrid>")
-        self._spans: dict[Any, _Span] = dict(zip(self.root.iter(), _spans(data), strict=True))
-
-    def refused(self, why: str) -> DescriptorError:
-        return DescriptorError(f"{self.name} is left as it is: {why}")
-
-    def span(self, node: Any) -> _Span:
-        return self._spans[node]
-
-    def marks(self) -> list[tuple[Any, Any]]:
-        """The pairs of processing instructions that lie around our part."""
-        found = [pi for pi in self.root.iter(etree.ProcessingInstruction) if pi.target == MARK]
-        begins, ends = found[::2], found[1::2]
-        for begin, end in zip(begins, [*ends, None], strict=False):
-            if (
-                end is None
-                or not begin.text.startswith("begin")
-                or end.text.strip() != "end"
-                or begin.getparent() is not end.getparent()
-            ):
-                raise self.refused(
-                    f"line {begin.sourceline}: the marks <?{MARK} begin?> and <?{MARK} end?> "
-                    "do not come in pairs; put the missing one back, or remove both with "
-                    "what lies between"
-                )
-        return list(zip(begins, ends, strict=True))
-
-    def set_aside(self) -> list[Any]:
-        """The targets that stock elements were put into."""
-        return [t for t in self.root.iter("target") if t.get("name") == STOCK_TARGET]
-
-    def changed(self, edits: list[tuple[int, int, bytes]]) -> bytes:
-        """The bytes with each [start, end) replaced.
-
-        Edits do not overlap; of two at one place the first listed comes first.
-        """
-        pieces, done = [], 0
-        for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
-            pieces += [self.data[done:start], new]
-            done = end
-        return b"".join([*pieces, self.data[done:]])
-
-
-def _spans(data: bytes) -> Iterator[_Span]:
-    """Where every element, comment and processing instruction below the root's
-    start tag is, and the root itself, in the order of lxml's iter().
-
-    expat tells where an event begins; where it ends is where the next begins.
-    """
-    parser = expat.ParserCreate()
-    found: list[list[int]] = []
-    stack: list[list[int]] = []
-    waiting: list[int] | None = None  # whose last number the next event completes
-
-    def event() -> int:
-        nonlocal waiting
-        index: int = parser.CurrentByteIndex
-        if waiting is not None:
-            waiting.append(index)
-            waiting = None
-        return index
-
-    def start(*_: object) -> None:
-        nonlocal waiting
-        waiting = [event()]
-        found.append(waiting)
-        stack.append(waiting)
-
-    def end(*_: object) -> None:
-        nonlocal waiting
-        index = event()
-        waiting = stack.pop()
-        waiting.append(index)
-
-    def single(*_: object) -> None:
-        nonlocal waiting
-        index = event()
-        if stack:  # lxml's iter() of the root leaves out what is beside it
-            waiting = [index, index, index]
-            found.append(waiting)
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CommentHandler = single
-    parser.ProcessingInstructionHandler = single
-    parser.DefaultHandler = lambda _: event()
-    parser.Parse(data, True)
-    if waiting is not None:
-        waiting.append(len(data))
-    return (_Span(*numbers) for numbers in found)
-
-
 def read_fragment(data: bytes, name: str = "grid/omero-fs.xml") -> Fragment:
     """Cuts the fragment.
 
     Raises DescriptorError when it is no <icegrid> whose last element is an
     <application> with one <node name="master">.
     """
-    document = _Document(data, name)
+    document = Document(data, name)
     root = document.root
     application = root.find("application")
     nodes = root.findall("application/node[@name='master']")
@@ -213,7 +86,7 @@ def _line_start(data: bytes, position: int) -> int:
     return len(data[:position].rstrip(b" \t"))
 
 
-def _inner(document: _Document, node: Any) -> bytes:
+def _inner(document: Document, node: Any) -> bytes:
     span = document.span(node)
     return document.data[span.inner_start : span.inner_end].strip(b"\r\n").rstrip()
 
@@ -235,8 +108,8 @@ def merge(
     """
     stock_templates, stock_default = unmerge(templates, default, names=names)
     ours = read_fragment(fragment)
-    into_templates = _Document(stock_templates, names[0])
-    into_default = _Document(stock_default, names[1])
+    into_templates = Document(stock_templates, names[0])
+    into_default = Document(stock_default, names[1])
     _check(into_templates, into_default, ours)
 
     merged_templates = _put(
@@ -263,29 +136,37 @@ def unmerge(
 
     Raises DescriptorError.
     """
-    return _taken_out(_Document(templates, names[0])), _taken_out(_Document(default, names[1]))
+    return _taken_out(Document(templates, names[0])), _taken_out(Document(default, names[1]))
 
 
 def set_aside(templates: bytes, default: bytes) -> tuple[list[str], list[str]]:
     """Which templates, and which instances of them, a merge has set aside."""
 
     def names(data: bytes, attribute: str) -> list[str]:
-        found = (child for t in _Document(data, "").set_aside() for child in t)
+        found = (child for t in Document(data, "").set_aside() for child in t)
         return [child.get(attribute) for child in found if child.get(attribute) is not None]
 
     return names(templates, "id"), names(default, "template")
+
+
+def properties(data: bytes, id_: str, *, aside: bool = False) -> dict[str, str]:
+    """Name -> value of the <properties id=...> in a descriptor, or of those set aside in it."""
+    document = Document(data, "")
+    parents = document.set_aside() if aside else [document.root]
+    found = (e for p in parents for e in p.findall("properties") if e.get("id") == id_)
+    return {p.get("name"): p.get("value", "") for e in found for p in e.findall("property")}
 
 
 def same_xml(one: bytes, other: bytes) -> bool:
     """Whether two descriptors differ at most in how they are written (C14N)."""
 
     def canonical(data: bytes) -> bytes:
-        return bytes(etree.tostring(_Document(data, "").root, method="c14n"))
+        return bytes(etree.tostring(Document(data, "").root, method="c14n"))
 
     return canonical(one) == canonical(other)
 
 
-def _stock_templates(document: _Document) -> list[Any]:
+def _stock_templates(document: Document) -> list[Any]:
     return [
         element
         for element in document.root
@@ -294,7 +175,7 @@ def _stock_templates(document: _Document) -> list[Any]:
     ]
 
 
-def _stock_instances(document: _Document) -> list[Any]:
+def _stock_instances(document: Document) -> list[Any]:
     """On every node, as two servers of one id cannot be deployed."""
     return [
         element
@@ -303,7 +184,7 @@ def _stock_instances(document: _Document) -> list[Any]:
     ]
 
 
-def _master(document: _Document) -> Any:
+def _master(document: Document) -> Any:
     applications = document.root.findall("application")
     nodes = document.root.findall("application/node[@name='master']")
     if len(applications) != 1 or len(nodes) != 1:
@@ -314,7 +195,7 @@ def _master(document: _Document) -> Any:
     return nodes[0]
 
 
-def _check(templates: _Document, default: _Document, ours: Fragment) -> None:
+def _check(templates: Document, default: Document, ours: Fragment) -> None:
     """That what the fragment refers to is there, and what it brings is not."""
     _master(default)
     roots = (templates.root, default.root)
@@ -338,7 +219,7 @@ def _lacking(what: str, names: set[str] | frozenset[str]) -> str:
     return f"the servers of OMERO.fs need {what} named {', '.join(sorted(names))}"
 
 
-def _put(document: _Document, parent: Any, block: bytes, stock: list[Any]) -> bytes:
+def _put(document: Document, parent: Any, block: bytes, stock: list[Any]) -> bytes:
     """Sets `stock` aside and appends `block`, marked, to the content of `parent`."""
     edits: list[tuple[int, int, bytes]] = []
     for element in stock:
@@ -353,7 +234,7 @@ def _put(document: _Document, parent: Any, block: bytes, stock: list[Any]) -> by
     return document.changed(edits)
 
 
-def _taken_out(document: _Document) -> bytes:
+def _taken_out(document: Document) -> bytes:
     edits: list[tuple[int, int, bytes]] = []
     for begin, end in document.marks():
         # With the one line break and indent that `_put` began with.

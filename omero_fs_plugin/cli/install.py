@@ -1,0 +1,74 @@
+"""`omero fs install` and `omero fs uninstall`: our servers into the grid, and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+INSTALL = """Put FSServer and DropBox into the grid of this OMERO.server
+
+Changes etc/templates/grid/templates.xml and default.xml below OMERODIR, and
+nothing else.  The MonitorServer, FileServer, DropBox and TestDropBox that an
+OMERO.server comes with are set aside.  Run it as the user OMERO.server runs as,
+and again after every upgrade of OMERO.server or of this package; a second run
+changes nothing.  `omero fs uninstall` undoes it.
+
+Afterwards: `omero admin restart`
+
+Exit codes: 0 done, or nothing to do; 2 refused, and nothing was changed;
+with --check: 0 in the grid as this release wants it, 1 not.
+"""
+
+UNINSTALL = """Take FSServer and DropBox out of the grid again
+
+The descriptors become what they were before `omero fs install`, byte for byte;
+what was edited in them since stays.  The journal, the log files and what
+was imported are left alone.
+
+Afterwards: `omero admin restart`
+
+Exit codes: 0 done, or nothing to do; 2 refused, and nothing was changed
+"""
+
+
+def configure(sub: Any) -> None:
+    """The options of both."""
+    install = sub.add_parser("install", description=INSTALL)
+    install.add_argument(
+        "--check", action="store_true", help="change nothing, only tell whether it is installed"
+    )
+    install.set_defaults(uninstall=False)
+    uninstall = sub.add_parser("uninstall", description=UNINSTALL)
+    uninstall.set_defaults(uninstall=True)
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Does it and says what to do next; ConfigurationError when refused."""
+    from .. import installation
+
+    omerodir = Path(ctx.dir).absolute()
+    if not args.uninstall and args.check:
+        if not installation.installed(omerodir):
+            ctx.die(1, f"{omerodir}: FSServer and DropBox are not in the grid, or not up to date")
+        ctx.out(f"{omerodir}: FSServer and DropBox are in the grid")
+        return
+    before = installation.find(omerodir).found
+    lines = installation.uninstall(omerodir) if args.uninstall else installation.install(omerodir)
+    for line in lines:
+        ctx.out(line)
+    if installation.find(omerodir).found != before:
+        ctx.out(_next(omerodir))
+
+
+def _next(omerodir: Path) -> str:
+    from ..errors import GridError
+    from ..icegrid import grid
+
+    internal = omerodir / "etc" / "internal.cfg"
+    if internal.is_file():
+        try:
+            with grid(str(internal)):
+                return "OMERO is running as before; for this to take effect: omero admin restart"
+        except GridError:
+            pass
+    return "OMERO is not running; it takes effect with: omero admin start"

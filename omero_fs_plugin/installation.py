@@ -1,0 +1,266 @@
+"""`omero fs install` and `uninstall` on the files of one OMERODIR.
+
+`omero admin start` writes etc/grid anew from etc/templates/grid each time, so
+the grid is changed there.  Both descriptors are worked out before either is
+written; each is replaced by a rename, with its mode and owner; and a copy of
+what was there before lies beside it, as NAME.omero-fs-orig.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from . import descriptor, node_descriptors
+from .errors import ConfigurationError
+
+FRAGMENT = "omero-fs.xml"
+TEMPLATES = Path("etc/templates/grid")
+NAMES = ("templates.xml", "default.xml")
+ORIGINAL = ".omero-fs-orig"
+
+# Stock values of <properties id="DropBox"> that differ from our defaults; an
+# admin who has them changed nothing by hand.
+STOCK_VALUES: Mapping[str, str] = {"omero.fs.throttleImport": "10"}
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """The two files of one OMERODIR, and what is in them."""
+
+    paths: tuple[Path, Path]  # templates.xml, default.xml
+    found: tuple[bytes, bytes]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What they are called in errors."""
+        return str(self.paths[0]), str(self.paths[1])
+
+    def stock(self) -> tuple[bytes, bytes]:
+        """What they were before we came; DescriptorError when that cannot be told."""
+        return descriptor.unmerge(*self.found, names=self.names)
+
+    def merged(self, fragment: bytes) -> tuple[bytes, bytes]:
+        """What they should be; DescriptorError when that cannot be."""
+        return descriptor.merge(*self.found, fragment, names=self.names)
+
+
+def fragment_path() -> Path:
+    """Where the grid fragment lies: in the package, or in the checkout it runs from."""
+    package = Path(__file__).resolve().parent
+    inside = package / "grid" / FRAGMENT
+    return inside if inside.is_file() else package.parent / "grid" / FRAGMENT
+
+
+def find(omerodir: Path) -> Descriptors:
+    """The descriptors to change.
+
+    Raises ConfigurationError when `omerodir` is none, or of the old layout, or
+    cannot be read.
+    """
+    directory = omerodir / TEMPLATES
+    if not (omerodir / "etc").is_dir():
+        raise ConfigurationError(
+            f"{omerodir} is no OMERO.server: it has no directory etc; "
+            "set the environment variable OMERODIR to where OMERO.server is"
+        )
+    if not directory.is_dir():
+        if (omerodir / "etc/grid/templates.xml").is_file():
+            raise ConfigurationError(
+                f"{omerodir} is an OMERO.server of the old layout: it has etc/grid/templates.xml "
+                f"and no {TEMPLATES}, from which newer ones make it; upgrade OMERO.server"
+            )
+        raise ConfigurationError(f"{omerodir} has no {TEMPLATES}, so it is no OMERO.server")
+    paths = (directory / NAMES[0], directory / NAMES[1])
+    try:
+        return Descriptors(paths, (paths[0].read_bytes(), paths[1].read_bytes()))
+    except OSError as error:
+        raise _cannot("read", error) from error
+
+
+def installed(omerodir: Path) -> bool:
+    """Whether the grid has our servers, as this release wants them."""
+    found = find(omerodir)
+    return found.found == found.merged(fragment_path().read_bytes())
+
+
+def install(omerodir: Path) -> list[str]:
+    """Puts FSServer and DropBox into the grid; lines to tell the admin.
+
+    A second run changes nothing.  Raises ConfigurationError, and has then
+    changed nothing.
+    """
+    found = find(omerodir)
+    fragment = fragment_path().read_bytes()
+    merged = found.merged(fragment)
+    if merged == found.found:
+        lines = [f"{path}: has FSServer and DropBox already" for path in found.paths]
+    else:
+        stock = found.stock()
+        copies = {
+            _original(path): before
+            for path, before in zip(found.paths, stock, strict=True)
+            if not _has(_original(path), before)
+        }
+        _replace({**copies, **dict(zip(found.paths, merged, strict=True))}, like=found.paths)
+        lines = [f"{path}: FSServer and DropBox put in" for path in found.paths]
+        aside, _ = descriptor.set_aside(*merged)
+        if aside:
+            lines.append(f"in their place were, and are set aside: {', '.join(aside)}")
+    return [*lines, *_hand_set(merged[0], fragment), *_nodes(omerodir, stock=False)]
+
+
+def uninstall(omerodir: Path) -> list[str]:
+    """Takes FSServer and DropBox out of the grid; lines to tell the admin.
+
+    The descriptors become what they were, byte for byte; what was edited since
+    outside our part stays.  Raises ConfigurationError, and has then changed
+    nothing.
+    """
+    found = find(omerodir)
+    stock = list(found.stock())
+    if tuple(stock) == found.found:
+        return [f"{path}: FSServer and DropBox are not in it" for path in found.paths]
+    lines, done_with = [], []
+    for index, path in enumerate(found.paths):
+        original = _original(path)
+        with suppress(OSError):
+            before = original.read_bytes()
+            # An editor may have rewritten what means the same.
+            if stock[index] == before or descriptor.same_xml(stock[index], before):
+                stock[index] = before
+                done_with.append(original)
+        kept = original.exists() and original not in done_with
+        lines.append(
+            f"{path}: FSServer and DropBox taken out"
+            + (f"; edited since, and the edits are kept (before: {original})" if kept else "")
+        )
+    _replace(dict(zip(found.paths, stock, strict=True)), like=found.paths)
+    for original in done_with:
+        original.unlink()
+    has_stock = b"MonitorServerTemplate" in stock[0]
+    return [*lines, *_nodes(omerodir, stock=has_stock, leaving=True)]
+
+
+def _original(path: Path) -> Path:
+    return path.with_name(path.name + ORIGINAL)
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _hand_set(merged_templates: bytes, fragment: bytes) -> list[str]:
+    """What an admin had written into the properties that ours replace."""
+    ours = descriptor.properties(fragment, "DropBox")
+    before = descriptor.properties(merged_templates, "DropBox", aside=True)
+    return [
+        f"templates.xml had {name} = {value!r}, which counts no longer; to keep it: "
+        f"omero config set -- {name} '{value}'"
+        for name, value in before.items()
+        if value not in (ours.get(name, value), STOCK_VALUES.get(name))
+    ]
+
+
+def _nodes(omerodir: Path, *, stock: bool, leaving: bool = False) -> list[str]:
+    """What must become of omero.server.nodedescriptors, if it is set."""
+    value = configured(omerodir).get(node_descriptors.PROPERTY, "")
+    if not value.strip():
+        return []
+    if leaving:
+        return node_descriptors.advice_on_leaving(value, stock=stock)
+    return node_descriptors.advice(value)
+
+
+def configured(omerodir: Path) -> Mapping[str, str]:
+    """What `omero config get` would show.
+
+    Raises ConfigurationError when etc/grid/config.xml cannot be understood.
+    """
+    path = omerodir / "etc/grid/config.xml"
+    if not path.is_file():
+        return {}
+    # Heavy, and not needed by whoever only asks where the fragment is.
+    from omero.config import ConfigXml
+
+    try:
+        config = ConfigXml(str(path), read_only=True)
+        try:
+            return dict(config.as_map())
+        finally:
+            config.close()
+    except OSError as error:
+        raise _cannot("read", error) from error
+    except ParseError as error:
+        raise ConfigurationError(f"{path} is not well-formed XML: {error}") from error
+
+
+def _replace(contents: Mapping[Path, bytes], *, like: tuple[Path, Path]) -> None:
+    """Writes all these files, or leaves all as they were.
+
+    A file that is new gets mode and owner of the one of `like` it belongs to.
+    """
+    with ExitStack() as cleanup:
+        staged: list[tuple[Path, Path, Path | None]] = []
+        try:
+            for path, data in contents.items():
+                real = path.resolve()  # a symbolic link stays one
+                model = real if real.exists() else next(p for p in like if _original(p) == path)
+                new = _staged(real, data, model.resolve())
+                cleanup.callback(new.unlink, missing_ok=True)
+                old = None
+                if real.exists():
+                    old = _staged(real, real.read_bytes(), real)
+                    cleanup.callback(old.unlink, missing_ok=True)
+                staged.append((new, real, old))
+            done: list[tuple[Path, Path | None]] = []
+            try:
+                for new, real, old in staged:
+                    new.replace(real)
+                    done.append((real, old))
+            except OSError:
+                for real, old in done:
+                    if old is None:
+                        real.unlink()
+                    else:
+                        old.replace(real)
+                raise
+        except OSError as error:
+            raise _cannot("write", error) from error
+
+
+def _staged(path: Path, data: bytes, model: Path) -> Path:
+    """A finished file beside `path` that only waits to be renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copystat(model, new)
+        wanted, given = model.stat(), new.stat()
+        if (wanted.st_uid, wanted.st_gid) != (given.st_uid, given.st_gid):
+            os.chown(new, wanted.st_uid, wanted.st_gid)
+            new.chmod(wanted.st_mode & 0o7777)  # chown clears some of it
+        os.utime(new)  # it is new, whatever copystat says
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return new
+
+
+def _cannot(what: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot {what} {error.filename}: {error.strerror}; "
+        "run this as the user that OMERO.server runs as"
+    )
