@@ -50,6 +50,8 @@ class Session:
     used: float  # s, monotonic: the last activity
     sudoer: int | None = None
     sudoer_name: str | None = None
+    agent: str = ""
+    by_password: bool = False  # the user gave a password, rather than someone opening it for him
     clients: int = 0
     identities: set[Any] = field(default_factory=set)  # of its servants
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -126,7 +128,11 @@ class Call:
         if self.is_admin or self.owns_group(group) or group == accounts.USER_GROUP:
             return True
         mine = any(m.group == group for m in self.session.members)
-        return mine and (row["owner_id"] == self.user or self._permissions(group)[2] == "r")
+        return mine and (row["owner_id"] == self.user or self._allows(row, 2, "r"))
+
+    def may_annotate(self, row: Mapping[str, Any]) -> bool:
+        """Whether the caller may hang an annotation on this row: also in read-annotate groups."""
+        return self.may_change(row) or self._allows(row, 4, "aw")
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
         """Whether the caller may change, link or delete this row.
@@ -138,8 +144,11 @@ class Call:
             return True
         if "WriteOwned" in self.session.privileges:
             return True
-        mine = any(m.group == group for m in self.session.members)
-        return mine and self._permissions(group)[3] == "w"
+        return self._allows(row, 3, "w")
+
+    def _allows(self, row: Mapping[str, Any], place: int, letters: str) -> bool:
+        mine = any(m.group == row["group_id"] for m in self.session.members)
+        return mine and self._permissions(row["group_id"])[place] in letters
 
     def _permissions(self, group: int) -> str:
         with self.store.read() as db:
@@ -186,6 +195,7 @@ class Sessions:
         sudoer: Session | None = None,
         agent: str = "",
         event_type: str = "User",
+        by_password: bool = False,
     ) -> Session:
         """A new session for the user `name`, in `group` or in the user's default group.
 
@@ -225,6 +235,8 @@ class Sessions:
                 _group=number,
             )
             privileges = accounts.privileges(db, user["id"], members)
+            if sudoer:  # nobody gains by sudo
+                privileges &= sudoer.privileges
         now = self._now()
         session = Session(
             uuid=key,
@@ -241,6 +253,8 @@ class Sessions:
             used=now,
             sudoer=sudoer.user if sudoer else None,
             sudoer_name=sudoer.user_name if sudoer else None,
+            agent=agent,
+            by_password=by_password,
         )
         with self._lock:
             self._live[key] = session
@@ -329,6 +343,9 @@ class Sandbox:
         self.properties = properties  # omero.* as the server was started with
         self.sessions = Sessions(store, self._forget, now)
         adapter.addServantLocator(_Ended(self.sessions), "")
+        from .repository import Repositories  # which needs this module
+
+        self.repositories = Repositories(self)
 
     def serve(self, session: Session, servant: Any, name: str = "") -> Any:
         """Puts a servant of `session` on the adapter; its proxy.
@@ -343,6 +360,23 @@ class Sandbox:
                 self.adapter.add(servant, identity)
             session.identities.add(identity)
         return self.adapter.createDirectProxy(identity)
+
+    def serve_factory(self, session: Session, factory: Any) -> Any:
+        """Puts one client's ServiceFactory on the adapter; its identity's name is the session."""
+        session.identities.add(factory.identity)
+        return self.adapter.add(factory, factory.identity)
+
+    def timeouts(self) -> dict[str, int]:
+        """What sessions get that ask for nothing: omero.sessions.maximum and .timeout, in ms."""
+        return {
+            "time_to_live": int(self.properties.get("omero.sessions.maximum") or TIME_TO_LIVE),
+            "time_to_idle": int(self.properties.get("omero.sessions.timeout") or TIME_TO_IDLE),
+        }
+
+    def close(self) -> None:
+        """Ends the work under way and lets go of the database."""
+        self.repositories.close()
+        self.store.close()
 
     def withdraw(self, session: Session, identity: Any) -> None:
         """Takes one servant away, as its close() does."""
@@ -362,8 +396,9 @@ class _Ended(Ice.ServantLocator):  # type: ignore[misc]
         self._sessions = sessions
 
     def locate(self, current: Any) -> Any:
-        key = current.id.category.removeprefix("session-")
-        if not current.id.name.startswith("object-") and self._sessions.was(key):
+        category, name = current.id.category, current.id.name
+        service = category.removeprefix("session-") if not name.startswith("object-") else ""
+        if self._sessions.was(service) or self._sessions.was(name):
             raise removed("Session has ended")
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -164,6 +165,9 @@ def _table(entity: Entity) -> sa.Table:
 
 TABLES: Mapping[str, sa.Table] = {name: _table(entity) for name, entity in MODEL.items()}
 
+# The database's own identity, which clients ask for; one row.
+SELF = sa.Table("sandbox", metadata, sa.Column("uuid", sa.Text, primary_key=True))
+
 # Limited administrators: group `system`, and only these privileges.
 PRIVILEGES = sa.Table(
     "experimenterprivilege",
@@ -195,7 +199,10 @@ class Store:
         self._enums: dict[tuple[str, str], int] = {}
         metadata.create_all(self.engine)
         with self.begin() as db:
-            if not db.execute(sa.select(TABLES["ChecksumAlgorithm"].c.id).limit(1)).first():
+            known = db.execute(sa.select(SELF.c.uuid)).scalar()
+            self.uuid = known or str(uuid.uuid4())
+            if not known:
+                db.execute(SELF.insert().values(uuid=self.uuid))
                 for entity, values in ENUMERATIONS.items():
                     for value in values:
                         self.insert(db, entity, value=value)

@@ -1,0 +1,269 @@
+"""The way in: who may log in, and what a session is served with.
+
+`Verifier` and `Manager` are what Glacier2 and the servers inside the grid ask
+for sessions; `Factory` is a session as its client holds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from typing import Any
+
+import Glacier2
+import Ice
+from omero.rtypes import rlong, rstring, rtime
+
+import omero
+
+from . import accounts
+from .admin import Admin, event_context
+from .query import Query
+from .servants import Servant
+from .services import Config, SessionService, Update
+from .sessions import Call, Sandbox, Session, security
+
+log = logging.getLogger(__name__)
+
+STATUS_CHECK = "####### STATUS CHECK ########"  # how `omero admin status` knocks
+
+SERVICES = {
+    "Admin": (Admin, omero.api.IAdminPrx),
+    "Config": (Config, omero.api.IConfigPrx),
+    "Query": (Query, omero.api.IQueryPrx),
+    "Session": (SessionService, omero.api.ISessionPrx),
+    "Update": (Update, omero.api.IUpdatePrx),
+}
+
+
+class Verifier(Glacier2.PermissionsVerifier):  # type: ignore[misc]
+    """Name and password, or a live session's uuid as both."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def checkPermissions(self, name: str, password: str, current: Any = None) -> tuple[bool, str]:
+        store = self._sandbox.store
+        if name == password and any(s.uuid == name for s in self._sandbox.sessions.live()):
+            return True, ""
+        with store.read() as db:
+            user = accounts.user_by_name(store, db, name)
+        if user and accounts.password_fits(user["_password"], password):
+            return True, ""
+        log.info("login refused: %s", "a session" if len(name) == 36 else name)
+        return False, f"Password check failed for '{name}': []"
+
+
+class Manager(Glacier2.SessionManager):  # type: ignore[misc]
+    """Opens sessions: for the router, which has checked the password, and inside the grid."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def create(self, name: str, control: Any, current: Any = None) -> Any:
+        sessions, context = self._sandbox.sessions, current.ctx
+        try:
+            live = next((s for s in sessions.live() if s.uuid == name), None)
+            session = live or sessions.create(
+                name,
+                context.get("omero.group", ""),
+                agent=context.get("omero.agent", ""),
+                event_type=context.get("omero.event", "User"),
+                by_password=True,
+                **self._sandbox.timeouts(),
+            )
+        except omero.ServerError as error:
+            kind = type(error).__name__
+            raise omero.WrappedCreateSessionException(error.message, False, 0, kind) from error
+        factory = Factory(self._sandbox, session)
+        proxy = self._sandbox.serve_factory(session, factory)
+        if control is not None:
+            categories = Glacier2.SessionControlPrx.uncheckedCast(control).categories()
+            categories.add([factory.identity.category, f"session-{session.uuid}"])
+        if name != STATUS_CHECK:
+            log.info("session %s of %s: client %s", session.id, session.user_name, session.clients)
+        return Glacier2.SessionPrx.uncheckedCast(proxy)
+
+
+class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
+    """omero.api.ServiceFactory: one client of a session.
+
+    When the last client that did not detach has gone, the session ends.
+    """
+
+    def __init__(self, sandbox: Sandbox, session: Session) -> None:
+        super().__init__(sandbox, session)
+        self.identity = Ice.Identity(session.uuid, f"client-{uuid.uuid4()}")
+        self._close_on_destroy = True
+        self._destroyed = threading.Event()
+        session.clients += 1
+
+    def _service(self, name: str) -> Any:
+        servant, proxy = SERVICES[name]
+        found = self.sandbox.serve(self.session, servant(self.sandbox, self.session), f"I{name}")
+        return proxy.uncheckedCast(found)
+
+    def do_getAdminService(self, call: Call) -> Any:
+        return self._service("Admin")
+
+    def do_getConfigService(self, call: Call) -> Any:
+        return self._service("Config")
+
+    def do_getQueryService(self, call: Call) -> Any:
+        return self._service("Query")
+
+    def do_getSessionService(self, call: Call) -> Any:
+        return self._service("Session")
+
+    def do_getUpdateService(self, call: Call) -> Any:
+        return self._service("Update")
+
+    def do_sharedResources(self, call: Call) -> Any:
+        shared = SharedResources(self.sandbox, self.session)
+        proxy = self.sandbox.serve(self.session, shared, "SharedResources")
+        return omero.grid.SharedResourcesPrx.uncheckedCast(proxy)
+
+    def do_createRawFileStore(self, call: Call) -> Any:
+        return self.sandbox.repositories.raw_file_store(self.session)
+
+    def do_submit(self, call: Call, request: Any) -> Any:
+        response = _respond(self.sandbox, call, request)
+        if response is None:
+            return self.sandbox.repositories.submit(self.session, call, request)
+        handle = Done(self.sandbox, self.session, request, response)
+        return omero.cmd.HandlePrx.uncheckedCast(handle.proxy)
+
+    def do_getSecurityContexts(self, call: Call) -> Any:
+        return [omero.model.ExperimenterGroupI(m.group, False) for m in self.session.members]
+
+    def do_setSecurityContext(self, call: Call, target: Any) -> Any:
+        before = self.session.group
+        group = target.id.val
+        if not call.is_admin and all(m.group != group for m in self.session.members):
+            raise security(f"User {call.user} is not a member of group {group} and cannot login")
+        self.session.group = group
+        return omero.model.ExperimenterGroupI(before, False)
+
+    def do_setSecurityPassword(self, call: Call, password: str) -> None:
+        with self.sandbox.store.read() as db:
+            user = self.sandbox.store.row(db, "Experimenter", call.user)
+        if user is None or not accounts.password_fits(user["_password"], password):
+            raise security("Bad password.")
+        self.session.by_password = True
+
+    def do_setCallback(self, call: Call, callback: Any) -> None:
+        """Clients offer one always; the sandbox has nothing to tell them."""
+
+    def do_subscribe(self, call: Call, topic: str, proxy: Any) -> None:
+        """There is no IceStorm in the sandbox, hence never an event."""
+
+    def do_activeServices(self, call: Call) -> Any:
+        return sorted(Ice.identityToString(i) for i in list(self.session.identities))
+
+    def do_keepAlive(self, call: Call, proxy: Any) -> bool:
+        return True
+
+    def do_keepAllAlive(self, call: Call, proxies: Any) -> int:
+        return 0  # bit i set: proxy i is not alive
+
+    def do_closeOnDestroy(self, call: Call) -> None:
+        self._close_on_destroy = True
+
+    def do_detachOnDestroy(self, call: Call) -> None:
+        self._close_on_destroy = False
+
+    def destroy(self, current: Any = None) -> None:
+        """From the router, when the client goes or is lost; the session may be over already."""
+        if self._destroyed.is_set():
+            return
+        self._destroyed.set()
+        self.sandbox.withdraw(self.session, self.identity)
+        self.session.clients -= 1
+        if self._close_on_destroy and self.session.clients < 1:
+            self.sandbox.sessions.end(self.session)
+
+
+class SharedResources(Servant, omero.grid.SharedResources):  # type: ignore[misc]
+    """The repositories; no tables, no scripts."""
+
+    def do_repositories(self, call: Call) -> Any:
+        return self.sandbox.repositories.map(self.session)
+
+    def do_areTablesEnabled(self, call: Call) -> bool:
+        return False
+
+
+class Done(Servant, omero.cmd.Handle):  # type: ignore[misc]
+    """The handle of a request that was answered at once."""
+
+    keeps_alive = False
+
+    def __init__(self, sandbox: Sandbox, session: Session, request: Any, response: Any) -> None:
+        super().__init__(sandbox, session)
+        self._request, self._response = request, response
+        self.proxy = sandbox.serve(session, self)
+
+    def do_getRequest(self, call: Call) -> Any:
+        return self._request
+
+    def do_getResponse(self, call: Call) -> Any:
+        return self._response
+
+    def do_getStatus(self, call: Call) -> Any:
+        status = omero.cmd.Status()
+        status.flags = [omero.cmd.State.ALL]
+        return status
+
+    def do_addCallback(self, call: Call, callback: Any) -> None:
+        status = self.do_getStatus(call)
+        oneway = omero.cmd.CmdCallbackPrx.uncheckedCast(callback.ice_oneway())
+        oneway.begin_finished(self._response, status)  # not waited for: clients poll as well
+
+    def do_removeCallback(self, call: Call, callback: Any) -> None:
+        """It was told at once."""
+
+    def do_cancel(self, call: Call) -> bool:
+        return False
+
+    def do_close(self, call: Call) -> None:
+        self.sandbox.withdraw(self.session, self.proxy.ice_getIdentity())
+
+
+def _respond(sandbox: Sandbox, call: Call, request: Any) -> Any:
+    if isinstance(request, omero.cmd.CurrentSessionsRequest):
+        return _current_sessions(sandbox, call)
+    if isinstance(request, omero.cmd.UpdateSessionTimeoutRequest):
+        return _update_timeout(sandbox, call, request)
+    return None
+
+
+def _current_sessions(sandbox: Sandbox, call: Call) -> Any:
+    response = omero.cmd.CurrentSessionsResponse()
+    response.sessions, response.contexts, response.data = [], [], []
+    for session in sandbox.sessions.live():
+        mine = call.is_admin or session.user == call.user
+        row = omero.model.SessionI()
+        row.unloadCollections()
+        row.started = rtime(session.started)
+        row.timeToLive, row.timeToIdle = rlong(session.time_to_live), rlong(session.time_to_idle)
+        row.userAgent = rstring(session.agent)
+        if mine:
+            row.id, row.uuid = rlong(session.id), rstring(session.uuid)
+        context = event_context(sandbox.store, session) if mine else omero.sys.EventContext()
+        context.userName = session.user_name
+        response.sessions.append(row)
+        response.contexts.append(context)
+        response.data.append({})
+    return response
+
+
+def _update_timeout(sandbox: Sandbox, call: Call, request: Any) -> Any:
+    session = sandbox.sessions.get(request.session)
+    if session.user != call.user and not call.is_admin:
+        raise security("Not your session")
+    if request.timeToLive is not None:
+        session.time_to_live = request.timeToLive.val
+    if request.timeToIdle is not None:
+        session.time_to_idle = request.timeToIdle.val
+    return omero.cmd.OK()

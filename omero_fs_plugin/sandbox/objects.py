@@ -1,0 +1,182 @@
+"""Rows to objects of omero.model, and objects to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from omero.model import DetailsI, EventI, ExperimenterGroupI, ExperimenterI, PermissionsI
+from omero.rtypes import rlong, rtime, unwrap
+
+import omero
+
+from .sessions import Call, security
+from .store import MODEL, TABLES, Store, base
+
+
+class Builder:
+    """Makes objects within one transaction; the same row is the same object."""
+
+    def __init__(self, store: Store, db: sa.Connection) -> None:
+        self._store = store
+        self._db = db
+        self._made: dict[tuple[str, int], Any] = {}
+        self._permissions: dict[int, str] = {}
+
+    def load(self, entity: str, row_id: int) -> Any:
+        """The loaded object with this id, its references unloaded; None when there is none."""
+        if (base(entity), row_id) in self._made:
+            return self._made[(base(entity), row_id)]
+        row = self._store.row(self._db, entity, row_id)
+        return self.build(entity, row) if row else None
+
+    def build(self, entity: str, row: Mapping[str, Any]) -> Any:
+        """The object of one row: values, unloaded references, details, no collections."""
+        entity = base(entity)
+        key = (entity, row["id"])
+        if key in self._made:
+            return self._made[key]
+        built = self._made[key] = _class(row.get("_type") or entity)()
+        built.unloadCollections()
+        built._id = rlong(row["id"])
+        for name in MODEL[entity].columns:
+            if row[name] is not None and name in built._field_info._fields:
+                setattr(built, "_" + name, getattr(built._field_info, name).wrapper(row[name]))
+        for name, target in MODEL[entity].references.items():
+            if row[name] is not None and name in built._field_info._fields:
+                setattr(built, "_" + name, self._unloaded(target, row[name]))
+        built._details = self._details(entity, row)
+        return built
+
+    def attach(self, entity: str, row_id: int, attribute: str) -> list[Any]:
+        """Loads a reference or a collection of an object, as `join fetch` does; what it found."""
+        owner = self.load(entity, row_id)
+        entity = base(entity)
+        if attribute.startswith("details."):
+            name = attribute.removeprefix("details.")
+            target = "Experimenter" if name == "owner" else "ExperimenterGroup"
+            loaded = self.load(target, getattr(owner._details, name).id.val)
+            setattr(owner._details, name, loaded)
+            return [loaded]
+        if attribute in MODEL[entity].references:
+            target = MODEL[entity].references[attribute]
+            unloaded = getattr(owner, "_" + attribute)
+            if unloaded is None:
+                return []
+            loaded = self.load(target, unloaded.id.val)
+            setattr(owner, "_" + attribute, loaded)
+            return [loaded]
+        target, reference = MODEL[entity].collections[attribute]
+        table = TABLES[target]
+        order = table.c._position if "_position" in table.c else table.c.id
+        where = sa.select(table).where(table.c[reference] == row_id)
+        items = []
+        for row in self._db.execute(where.order_by(order, table.c.id)).mappings():
+            items.append(self.build(target, row))
+            setattr(items[-1], "_" + reference, owner)
+        setattr(owner, f"_{attribute}Seq", items)
+        setattr(owner, f"_{attribute}Loaded", True)
+        return items
+
+    def _unloaded(self, entity: str, row_id: int) -> Any:
+        if (entity, row_id) in self._made:
+            return self._made[(entity, row_id)]
+        if "_type" in TABLES[entity].c:  # an abstract class: the row knows which it is
+            row = self._store.row(self._db, entity, row_id)
+            entity = row["_type"] if row else entity
+        return _class(entity)(row_id, False)
+
+    def _details(self, entity: str, row: Mapping[str, Any]) -> DetailsI:
+        details = DetailsI()
+        if entity == "ExperimenterGroup":
+            details.permissions = PermissionsI(row["_permissions"])
+        if MODEL[entity].owned:
+            group = row["group_id"]
+            details.owner = ExperimenterI(row["owner_id"], False)
+            details.group = ExperimenterGroupI(group, False)
+            if group not in self._permissions:
+                found = self._store.row(self._db, "ExperimenterGroup", group)
+                self._permissions[group] = found["_permissions"] if found else "rw----"
+            details.permissions = PermissionsI(self._permissions[group])
+            details.creationEvent = EventI(row["id"], True)
+            details.creationEvent.time = rtime(row["creation"])
+            details.creationEvent.unloadCollections()
+            details.updateEvent = details.creationEvent
+        return details
+
+
+def _class(name: str) -> Any:
+    return getattr(omero.model, name + "I")
+
+
+def entity_of(value: Any) -> str:
+    """The entity's name of a model object, such as Image; raises ApiUsageException."""
+    name = str(value.ice_id()).rpartition("::")[2]
+    try:
+        base(name)
+    except KeyError:
+        raise omero.ApiUsageException("", "", f"sandbox: it has no {name}") from None
+    return name
+
+
+def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
+    """Inserts or updates `value` with what hangs on it unsaved; the id.
+
+    Raises SecurityViolation where the caller may not change, link or see a row, and
+    ValidationException where a row does not exist.
+    """
+    entity = entity_of(value)
+    row_id = unwrap(value.id)
+    if row_id is not None and not value.loaded:
+        return int(row_id)
+    table, kind = TABLES[base(entity)], MODEL[base(entity)]
+    if not kind.owned:
+        raise security(f"{entity} is not written through IUpdate")
+    values = {n: unwrap(getattr(value, "_" + n)) for n in kind.columns if hasattr(value, "_" + n)}
+    for name, target in kind.references.items():
+        referred = getattr(value, "_" + name)
+        values[name] = None if referred is None else _referred(store, db, call, target, referred)
+    if entity.endswith("Link"):
+        _check_link(store, db, call, entity, values)
+    if row_id is None:
+        row_id = store.insert(db, entity, owner=call.user, group=call.write_group, **values)
+    else:
+        row = store.row(db, entity, row_id)
+        if row is None:
+            raise omero.ValidationException("", "", f"No row with the given identifier: {entity}")
+        if not call.may_change(row):
+            raise security(f"Updating {entity}:{row_id} not permitted")
+        db.execute(table.update().where(table.c.id == row_id).values(values))
+    value._id = rlong(row_id)
+    for name, (_, reference) in kind.collections.items():
+        for item in getattr(value, f"_{name}Seq", None) or ():
+            if item is not None and item.id is None:
+                setattr(item, "_" + reference, _class(entity)(row_id, False))
+                save(store, db, call, item)
+    return int(row_id)
+
+
+def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: Any) -> int:
+    if "value" in MODEL[target].columns and value.id is None:
+        return store.enum(db, target, unwrap(value.value))
+    row_id = save(store, db, call, value) if MODEL[target].owned else int(unwrap(value.id))
+    row = store.row(db, target, row_id)
+    if row is None or (MODEL[target].owned and not call.may_see(row)):
+        raise omero.ValidationException("", "", f"No row with the given identifier: {target}")
+    return row_id
+
+
+def _check_link(
+    store: Store, db: sa.Connection, call: Call, entity: str, values: Mapping[str, Any]
+) -> None:
+    """Both ends in the link's group; the caller may change the parent, or annotate it."""
+    for end, target in MODEL[entity].references.items():
+        row = store.row(db, target, values[end])
+        if row is None or not MODEL[target].owned:
+            continue
+        if row["group_id"] != call.write_group:
+            raise security(f"{entity}: {target}:{row['id']} is in another group")
+        annotating = entity.endswith("AnnotationLink")
+        if not (call.may_annotate(row) if annotating else call.may_change(row)):
+            raise security(f"Cannot link to {target}:{row['id']}: group permissions forbid it")
