@@ -359,6 +359,11 @@ class Journal:
             loaded = self._load(connection, [fileset])
             return loaded[0] if loaded else None
 
+    def load(self, filesets: Sequence[int]) -> list[Fileset]:
+        """The filesets with these ids, in their order."""
+        with self._reading() as connection:
+            return self._load(connection, filesets)
+
     def select(self, *states: State, limit: int | None = None) -> list[Fileset]:
         """Filesets in any of `states` (all when none is given), last changed first."""
         statement = select(schema.fileset.c.id).order_by(

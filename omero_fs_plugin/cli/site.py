@@ -1,0 +1,75 @@
+"""The OMERODIR a command works on: its configuration, its journal, its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..dropbox.journal import Journal
+from ..errors import ConfigurationError
+from ..icegrid import Grid
+from ..icegrid import grid as open_grid
+from ..settings import Settings, read
+
+
+class Site:
+    """One OMERO.server, as the files below its OMERODIR describe it."""
+
+    def __init__(self, omerodir: Path) -> None:
+        self.omerodir = omerodir
+        self.internal_cfg = omerodir / "etc" / "internal.cfg"
+
+    def settings(self) -> Settings:
+        """What DropBox is set to by `omero config`.
+
+        Raises ConfigurationError when the configuration cannot be read, or
+        holds a value that cannot be honoured.
+        """
+        from omero.config import ConfigXml
+
+        file = self.omerodir / "etc" / "grid" / "config.xml"
+        if not file.exists():
+            raise ConfigurationError(
+                f"{file}: there is no configuration: is OMERODIR set to an OMERO.server's "
+                "directory, and was `omero config` ever used there?"
+            )
+        try:
+            config = ConfigXml(str(file), exclusive=False, read_only=True)
+        except Exception as error:  # ConfigXml raises Exception itself, among others
+            raise ConfigurationError(
+                f"{file}: cannot be read ({error}): run this as the user OMERO.server runs as"
+            ) from error
+        try:
+            return read(config.as_map())
+        finally:
+            config.close()
+
+    @contextmanager
+    def journal(self, settings: Settings, *, read_only: bool) -> Iterator[Journal]:
+        """The journal; JournalError when it cannot be opened."""
+        journal = Journal(settings.journal_url, read_only=read_only)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+    def grid(self) -> AbstractContextManager[Grid]:
+        """The grid; GridError when it cannot be reached."""
+        if not self.internal_cfg.exists():
+            raise ConfigurationError(
+                f"{self.internal_cfg}: not there: set OMERODIR to an OMERO.server's directory, "
+                "and start it once with `omero admin start`"
+            )
+        return open_grid(str(self.internal_cfg))
+
+
+def site(ctx: Any) -> Site:
+    """The Site of a command's context."""
+    return Site(Path(ctx.dir).absolute())
+
+
+def printable(text: str) -> str:
+    """`text` without anything a terminal would act on; file names may hold it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

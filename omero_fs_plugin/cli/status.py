@@ -1,0 +1,211 @@
+"""`omero fs status`: are the servers well, and what became of every file."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+from typing import Any
+
+from ..dropbox.journal import Journal
+from ..dropbox.records import Fileset
+from ..dropbox.schema import State
+from ..errors import FsError
+from ..icegrid import SERVERS
+from .site import Site, printable, site
+
+HELP = """Servers, monitors, and what became of every file
+
+Shows whether IceGrid runs FSServer and DropBox, what is being watched, how
+many filesets are in each state, and the latest of them:
+
+  waiting    in the quiet period (omero.fs.dirImportWait), or for the reason shown
+  queued     will be imported as soon as an importer is free
+  importing  being imported
+  imported   its images are in OMERO, with the ids shown
+  skipped    will not be imported, for the reason shown
+  failed     was refused by OMERO, for the reason shown; the file is still there
+
+Exit codes: 0 healthy; 1 not healthy; 2 the configuration is wrong;
+4 the journal cannot be opened
+"""
+
+# A live server's monitor figures: monitor.<id>.<figure>
+_MONITOR = "monitor."
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("status", description=HELP)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="show the N filesets that changed last (default: %(default)s; 0: all)",
+    )
+    parser.add_argument(
+        "--state", choices=[str(s) for s in State], help="only filesets in this state"
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it; ends with 0 when healthy and 1 when not."""
+    status = collect(site(ctx), limit=args.limit, state=args.state)
+    if args.json:
+        ctx.out(json.dumps(status, indent=2))
+    elif status["unreachable"]:
+        pass  # one line, below
+    else:
+        ctx.out(render(status))
+    if status["problems"]:
+        text = "; ".join(printable(problem) for problem in status["problems"])
+        ctx.die(1, f"not healthy: {text}")
+
+
+def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, Any]:
+    """The whole status as what `--json` prints."""
+    settings = where.settings()
+    status: dict[str, Any] = {
+        "servers": dict.fromkeys(SERVERS, "unreachable"),
+        "monitors": [],
+        "counts": {str(s): 0 for s in State},
+        "filesets": [],
+        "dropbox": {},
+        "problems": [],
+        "unreachable": False,
+    }
+    problems: list[str] = status["problems"]
+    try:
+        with where.grid() as grid:
+            status["servers"] = grid.states()
+            status["monitors"] = _monitors(grid.figures("FSServer"))
+            status["dropbox"] = grid.figures("DropBox")
+    except FsError as error:
+        problems.append(str(error))
+        status["unreachable"] = True
+    problems += _problems(status)
+    if not settings.journal_url.startswith("sqlite") or settings.journal_file.exists():
+        with where.journal(settings, read_only=True) as journal:
+            _journal(status, journal, limit, state)
+    return status
+
+
+def _monitors(figures: dict[str, str]) -> list[dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for key, value in figures.items():
+        if key.startswith(_MONITOR):
+            identifier, _, figure = key[len(_MONITOR) :].rpartition(".")
+            found.setdefault(identifier, {"id": identifier})[figure] = value
+    return [found[identifier] for identifier in sorted(found)]
+
+
+def _problems(status: dict[str, Any]) -> list[str]:
+    """What keeps files from being imported, in the order to look at it."""
+    if status["unreachable"]:
+        return []  # said already
+    problems = [
+        f"{server} is {state}: "
+        + (
+            "run `omero fs install` and `omero admin restart`"
+            if state == "not deployed"
+            else f"see `omero admin ice server state {server}` and var/log/{server}.log"
+        )
+        for server, state in status["servers"].items()
+        if state != "active"
+    ]
+    dropbox = status["dropbox"]
+    if status["servers"]["DropBox"] == "active":
+        if not dropbox:
+            problems.append("DropBox does not answer")
+        elif dropbox.get("state") != "running":
+            problems.append(f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
+    return problems
+
+
+def _journal(status: dict[str, Any], journal: Journal, limit: int, state: str | None) -> None:
+    status["counts"] = journal.counts()
+    states = (State(state),) if state else ()
+    status["filesets"] = [
+        {
+            "id": fileset.id,
+            "user": fileset.user,
+            "files": [met.path for met in fileset.files],
+            "state": str(fileset.state),
+            "reason": fileset.reason,
+            "images": list(fileset.images),
+            "fileset": fileset.server_fileset,
+            "attempts": fileset.attempts,
+            "changed": _time(fileset).isoformat(timespec="seconds"),
+        }
+        for fileset in journal.select(*states, limit=limit or None)
+    ]
+
+
+def _time(fileset: Fileset) -> datetime:
+    return datetime.fromtimestamp(fileset.changed).astimezone()
+
+
+def render(status: dict[str, Any]) -> str:
+    """The status for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = [f"{name}: {state}" for name, state in status["servers"].items()]
+    for monitor in status["monitors"]:
+        lines.append(
+            f"monitor {monitor['id']}: {monitor.get('state')}, "
+            f"{printable(monitor.get('path', ''))}, {monitor.get('events')} events told"
+        )
+    dropbox = status["dropbox"]
+    for key, why in sorted(dropbox.items()):
+        if key.startswith("directory."):
+            lines.append(f"left alone: {printable(key[len('directory.') :])}: {printable(why)}")
+    lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
+    if not status["filesets"]:
+        return "\n".join(lines)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Id", "User", "State", "Images", "Changed", "Files", "Reason"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("Id", "State", "Changed"))
+    for fileset in status["filesets"]:
+        table.add_row(
+            *(
+                _cell(text)
+                for text in (
+                    str(fileset["id"]),
+                    fileset["user"],
+                    fileset["state"],
+                    ",".join(map(str, fileset["images"])),
+                    fileset["changed"][:19].replace("T", " "),
+                    "\n".join(printable(path) for path in fileset["files"]),
+                    printable(fileset["reason"]),
+                )
+            )
+        )
+    # Not a terminal: no line is cut or folded, so that it can be searched.
+    terminal = Console()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal.is_terminal,
+        no_color=not terminal.is_terminal,
+        width=terminal.width if terminal.is_terminal else 100_000,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    return "\n".join([*lines, "", text])
+
+
+def _cell(text: str) -> Any:
+    """`text` as it is: a file name with brackets is no markup of rich's."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("0 or more")
+    return number
