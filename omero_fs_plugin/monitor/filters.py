@@ -1,0 +1,135 @@
+"""Pure: which names a monitor has to do with.
+
+Names are bytes, as the kernel gives them; rules are text, as clients give
+them, and compare without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# What editors, file managers and copy tools leave for a moment, or for
+# themselves: dot files (rsync's .name.XXXXXX and macOS's ._name among them),
+# back-ups, lock files of office programs, downloads and uploads under way.
+_SYSTEM_FILE = re.compile(
+    r"\.|.*~$|~\$|#.*#$|4913$"
+    r"|.*\.(?:tmp|temp|swp|swo|swx|part|partial|filepart|crdownload|download)$"
+    r"|(?:ehthumbs|ehthumbs_vista|thumbs)\.db$|desktop\.ini$",
+    re.DOTALL,
+)
+_SYSTEM_DIRECTORY = re.compile(
+    r"\.|\$recycle\.bin$|system volume information$|lost\+found$|@eadir$|__macosx$", re.DOTALL
+)
+# A directory has such a name only until its maker has typed the right one.
+# Files in it are told all the same: people do keep data in "New Folder".
+_NEW_FOLDER = re.compile(
+    r"(?:new folder|untitled folder|neuer ordner|nouveau dossier|nueva carpeta|nuova cartella)"
+    r"(?: \(?\d+\)?)?$"
+)
+
+
+def text_of(name: bytes) -> str:
+    """`name` as text for comparing: bytes that are not UTF-8 stay apart."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+class _Rules:
+    """One list of names, extensions and paths, made ready for comparing.
+
+    `tif`, `.tif` and `*.tif` are the extension, the first also the whole name;
+    `scratch/` is a directory; an item with a `/` elsewhere is a path, absolute
+    or from the watched directory on.
+    """
+
+    def __init__(self, root: str, items: Iterable[str]) -> None:
+        names: set[str] = set()
+        suffixes: set[str] = set()
+        directories: set[str] = set()
+        paths: set[str] = set()
+        for given in items:
+            item = given.strip().casefold()
+            bare = item.rstrip("/")
+            if not bare:
+                continue
+            if "/" in bare:
+                absolute = bare.startswith("/")
+                paths.add(bare if absolute else f"{root.casefold().rstrip('/')}/{bare}")
+            elif item.endswith("/"):
+                directories.add(bare)
+            elif bare.startswith("*."):
+                suffixes.add(bare[1:])
+            else:
+                names.add(bare)
+                directories.add(bare)
+                suffixes.add(bare if bare.startswith(".") else "." + bare)
+        self.names = frozenset(names)
+        self.suffixes = tuple(sorted(suffixes))
+        self.directories = frozenset(directories)
+        self.paths = frozenset(paths)
+
+    def file(self, directory: bytes, name: str) -> bool:
+        """Whether an item speaks of this file; `name` is case-folded."""
+        if name in self.names or name.endswith(self.suffixes):
+            return True
+        return bool(self.paths) and _path(directory, name) in self.paths
+
+    def directory(self, parent: bytes, name: str) -> bool:
+        """Whether an item speaks of this directory; `name` is case-folded."""
+        if name in self.directories:
+            return True
+        return bool(self.paths) and _path(parent, name) in self.paths
+
+
+def _path(directory: bytes, name: str) -> str:
+    return f"{text_of(directory).casefold().rstrip('/')}/{name}"
+
+
+class Filter:
+    """Rule: a name passes when it is on the whitelist, or that is empty, and
+    neither on the blacklist nor, with `ignore_sys_files`, a system file.
+
+    The whitelist speaks of files only: a directory is entered unless the
+    blacklist names it or it is a system directory.
+    """
+
+    def __init__(
+        self,
+        root: bytes,
+        *,
+        whitelist: Iterable[str] = (),
+        blacklist: Iterable[str] = (),
+        ignore_sys_files: bool = False,
+    ) -> None:
+        white = _Rules(text_of(root), whitelist)
+        black = _Rules(text_of(root), blacklist)
+        self._white = white if white.names or white.suffixes or white.paths else None
+        self._black = black if black.directories or black.suffixes or black.paths else None
+        self._ignore_sys_files = ignore_sys_files
+        self._passes_all = not (self._white or self._black or ignore_sys_files)
+
+    def file(self, directory: bytes, name: bytes) -> bool:
+        """Whether a file of that name, in that directory, is told of."""
+        if self._passes_all:
+            return True
+        text = text_of(name).casefold()
+        if self._ignore_sys_files and _SYSTEM_FILE.match(text):
+            return False
+        if self._black is not None and self._black.file(directory, text):
+            return False
+        return self._white is None or self._white.file(directory, text)
+
+    def directory(self, parent: bytes, name: bytes) -> bool:
+        """Whether what lies below a directory of that name is told of."""
+        if self._passes_all:
+            return True
+        text = text_of(name).casefold()
+        if self._ignore_sys_files and _SYSTEM_DIRECTORY.match(text):
+            return False
+        return self._black is None or not self._black.directory(parent, text)
+
+    def directory_event(self, name: bytes) -> bool:
+        """Whether the directory's own coming and going is told, given that it is entered."""
+        if not self._ignore_sys_files:
+            return True
+        return not _NEW_FOLDER.match(text_of(name).casefold())

@@ -1,0 +1,170 @@
+"""The monitor over Ice: omero.grid.monitors.MonitorServer and its notifications.
+
+Servants translate: Slice types to ours and back, our errors to OmeroFSError.
+All operations of both interfaces are plain ones; none is AMD.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import Ice
+import omero_FS_ice  # type: ignore[import-untyped]  # noqa: F401 - defines omero.grid.monitors
+from omero.grid import monitors as slice_
+
+import omero
+
+from ..errors import FsError
+from ..events import EventType
+from .monitors import Monitor, MonitorError, Monitors, MonitorType, Request, directory_named
+from .tracker import Notice, PathMode, Tell
+
+log = logging.getLogger(__name__)
+
+# A client that has not answered a notification after this is away.
+NOTIFY_TIMEOUT_MS = 30_000
+
+_EVENTS = {
+    EventType.CREATE: slice_.EventType.Create,
+    EventType.MODIFY: slice_.EventType.Modify,
+    EventType.DELETE: slice_.EventType.Delete,
+    EventType.SYSTEM: slice_.EventType.System,
+}
+_CHANGES = frozenset({EventType.CREATE, EventType.MODIFY, EventType.DELETE})
+_WATCHED = {
+    slice_.WatchEventType.Creation: frozenset({EventType.CREATE}),
+    slice_.WatchEventType.Modification: frozenset({EventType.MODIFY}),
+    slice_.WatchEventType.Deletion: frozenset({EventType.DELETE}),
+    slice_.WatchEventType.All: _CHANGES,
+}
+
+
+def event_info(tell: Tell) -> Any:
+    """The EventInfo of one event.
+
+    A name that is not UTF-8 cannot be a Slice string: its event becomes a
+    System event that shows the name with the odd bytes escaped.
+    """
+    try:
+        return slice_.EventInfo(tell.path.decode(), _EVENTS[tell.type])
+    except UnicodeDecodeError:
+        shown = tell.path.decode("utf-8", "backslashreplace")
+        text = Notice.NAME.text(f"{tell.type.value} of a name that is not UTF-8: {shown}")
+        return slice_.EventInfo(text, slice_.EventType.System)
+
+
+class IceClient:
+    """monitors.Client over a MonitorClient proxy; asynchronous, never blocking."""
+
+    def __init__(self, proxy: Any) -> None:
+        twoway = proxy.ice_twoway().ice_invocationTimeout(NOTIFY_TIMEOUT_MS)
+        self._proxy = slice_.MonitorClientPrx.uncheckedCast(twoway)
+
+    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+        """As monitors.Client.notify."""
+
+        def refused(error: Exception) -> None:
+            log.warning("monitor %s: its client answers %s", identifier, _short(error))
+            # It got the notification and could not deal with it: sending the
+            # same again would not help, and would keep back what follows.
+            done(isinstance(error, (Ice.UserException, Ice.UnknownException)))
+
+        try:
+            self._proxy.begin_fsEventHappened(
+                identifier, [event_info(tell) for tell in tells], lambda: done(True), refused
+            )
+        except Ice.Exception as error:  # the communicator is going down
+            refused(error)
+
+
+def _short(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[-1].strip()}" if text else type(error).__name__
+
+
+@contextmanager
+def told_as_fs_error() -> Iterator[None]:
+    """Turns what went wrong into OmeroFSError, the one error of these interfaces."""
+    try:
+        yield
+    except FsError as error:
+        raise _fs_error(str(error), error) from error
+    except OSError as error:
+        raise _fs_error(error.strerror or str(error), error) from error
+
+
+def _fs_error(reason: str, error: Exception) -> Any:
+    return omero.OmeroFSError("", type(error).__name__, reason, reason)
+
+
+class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
+    """omero.grid.monitors.MonitorServer over a `Monitors`."""
+
+    def __init__(self, monitors: Monitors, platform: str) -> None:
+        """`platform` as sys.platform has it."""
+        self._monitors = monitors
+        self._platform = platform
+
+    def createMonitor(
+        self,
+        mType: Any,
+        eTypes: list[Any],
+        pMode: Any,
+        pathString: str,
+        whitelist: list[str],
+        blacklist: list[str],
+        timeout: float,
+        blockSize: int,
+        ignoreSysFiles: bool,
+        ignoreDirEvents: bool,
+        platformCheck: bool,
+        proxy: Any,
+        current: Any = None,
+    ) -> str:
+        """The id of a new, stopped monitor.  Raises OmeroFSError, naming the argument."""
+        with told_as_fs_error():
+            if platformCheck and self._platform != "linux":
+                raise MonitorError(
+                    f"platformCheck: FSServer is not tested on {self._platform}; "
+                    "pass False to watch there all the same"
+                )
+            if proxy is None:
+                raise MonitorError("proxy is null: give a MonitorClient to notify")
+            request = Request(
+                path=directory_named(pathString),
+                type=MonitorType(str(mType)),
+                events=frozenset[EventType]().union(*(_WATCHED[one] for one in eTypes)),
+                mode=PathMode(str(pMode)),
+                whitelist=tuple(whitelist),
+                blacklist=tuple(blacklist),
+                timeout=timeout,
+                block_size=blockSize,
+                ignore_sys_files=ignoreSysFiles,
+                ignore_dir_events=ignoreDirEvents,
+            )
+            return self._monitors.create(request, IceClient(proxy))
+
+    def startMonitor(self, id: str, current: Any = None) -> None:
+        """Returns when everything is watched."""
+        with told_as_fs_error():
+            self._monitors.get(id).start()
+
+    def stopMonitor(self, id: str, current: Any = None) -> None:
+        """No error when it is stopped already."""
+        with told_as_fs_error():
+            self._monitors.get(id).stop()
+
+    def destroyMonitor(self, id: str, current: Any = None) -> None:
+        """Stops it first."""
+        with told_as_fs_error():
+            self._monitors.destroy(id)
+
+    def getMonitorState(self, id: str, current: Any = None) -> Any:
+        """Started also while the directory cannot be reached."""
+        with told_as_fs_error():
+            monitor: Monitor = self._monitors.get(id)
+            state = slice_.MonitorState
+            return state.Started if monitor.started else state.Stopped

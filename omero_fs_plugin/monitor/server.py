@@ -1,0 +1,63 @@
+"""FSServer's entry point under IceGrid: ``python -m omero_fs_plugin.monitor.server``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from .. import icegrid, settings
+from .monitors import Monitors
+from .servants import MonitorServer
+
+log = logging.getLogger(__name__)
+
+ADAPTER = "omerofs.FSServer"
+ENDPOINTS = "tcp -h 127.0.0.1"
+
+
+class FSServer:
+    """The running server: its adapter, servants and monitors."""
+
+    def __init__(self, communicator: Any) -> None:
+        properties = communicator.getProperties()
+        for key, value in (
+            (f"{ADAPTER}.Endpoints", ENDPOINTS),
+            # A start that looks at a large tree keeps no other call waiting.
+            (f"{ADAPTER}.ThreadPool.Size", "2"),
+            (f"{ADAPTER}.ThreadPool.SizeMax", "16"),
+        ):
+            if not properties.getProperty(key):
+                properties.setProperty(key, value)
+        self.monitors = Monitors()
+        communicator.addAdminFacet(icegrid.StatusFacet(self.monitors.figures), icegrid.STATUS_FACET)
+        self.adapter = communicator.createObjectAdapter(ADAPTER)
+        self.adapter.add(
+            MonitorServer(self.monitors, sys.platform),
+            _identity(communicator, "serverIdString"),
+        )
+        self.adapter.activate()
+        log.info("FSServer is ready")
+
+    def stop(self) -> None:
+        """As icegrid.Service.stop."""
+        self.adapter.deactivate()
+        self.monitors.close()
+        self.adapter.waitForDeactivate()
+        log.info("FSServer has stopped")
+
+
+def _identity(communicator: Any, name: str) -> Any:
+    """One property alone: a mistake in DropBox's settings must not keep FSServer from running."""
+    known = settings.BY_NAME[name]
+    value = communicator.getProperties().getProperty(known.key).strip()
+    return communicator.stringToIdentity(value or known.default)
+
+
+def main() -> int:
+    """The exit code."""
+    return icegrid.run(FSServer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
