@@ -84,6 +84,7 @@ copy_checkout() {
         as_user find . \( -name __pycache__ -o -name '.*_cache' -o -name .hypothesis \
             -o -name '*.egg-info' \) -prune -o \( -type f -o -type l \) -printf '%P\0' \
             | LC_ALL=C sort -z | LC_ALL=C comm -z -23 - "$list" | as_user xargs -0 -r rm -f --
+        as_user find . -mindepth 1 -type d -empty -delete
     )
     rm -f "$list"
     printf '%s\n' "$checkout" | as_user tee "$place/origin" >/dev/null
@@ -149,7 +150,7 @@ need_ice() {
     if ! as_user "${pip[@]}" download --quiet --no-deps --only-binary :all: \
         --find-links "$wheels" --dest "$wheels" "zeroc-ice==$ice" >/dev/null 2>&1; then
         need_packages "${build_packages[@]}"
-        say "building zeroc-ice $ice from source, once on this machine: about five minutes"
+        say "building zeroc-ice $ice from source, once on this machine: five to ten minutes"
         as_user "$tree/tools/ice/build.sh" "$python" "$ice" "$wheels" 2>&1 \
             | as_user tee "$log" >/dev/null \
             || { tail -n 30 "$log" >&2; die "zeroc-ice could not be built; see above, or $log"; }

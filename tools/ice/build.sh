@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a wheel of zeroc-ice from its source: build.sh PYTHON VERSION DIRECTORY
 #
-# About five minutes on one core.  IcePy 3.6 is older than Python 3.11; what it
+# Five to ten minutes on one core.  IcePy 3.6 is older than Python 3.11; what it
 # lacks there is in eval.h and compat.h beside this script.  The build tools are
 # pinned, for the source has a setup.py of their time.
 set -euo pipefail
