@@ -52,7 +52,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["omero_fs_plugin", "omero_fs_plugin.*"]),
     py_modules=["omero.plugins.omero_fs"],
-    package_data={"omero_fs_plugin": ["py.typed"]},
+    package_data={"omero_fs_plugin": ["py.typed", "sandbox/templates/**"]},
     cmdclass={"build_py": BuildWithGrid},
     install_requires=[
         "omero-py>=5.20",

@@ -19,6 +19,7 @@ import omero
 
 from . import accounts
 from .admin import Admin, event_context
+from .handles import Handle
 from .query import Query
 from .servants import Servant
 from .services import Config, SessionService, Update
@@ -65,13 +66,15 @@ class Manager(Glacier2.SessionManager):  # type: ignore[misc]
         sessions, context = self._sandbox.sessions, current.ctx
         try:
             live = next((s for s in sessions.live() if s.uuid == name), None)
+            live_ms, idle_ms = self._sandbox.timeouts()
             session = live or sessions.create(
                 name,
                 context.get("omero.group", ""),
                 agent=context.get("omero.agent", ""),
                 event_type=context.get("omero.event", "User"),
                 by_password=True,
-                **self._sandbox.timeouts(),
+                time_to_live=live_ms,
+                time_to_idle=idle_ms,
             )
         except omero.ServerError as error:
             kind = type(error).__name__
@@ -124,15 +127,16 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
         proxy = self.sandbox.serve(self.session, shared, "SharedResources")
         return omero.grid.SharedResourcesPrx.uncheckedCast(proxy)
 
+    def do_submit(self, call: Call, request: Any) -> Any:
+        repositories, known = self.sandbox.repositories, _REQUESTS.get(type(request))
+        if known is None:
+            return repositories.submit(self.session, call, request)
+        handle = Handle(self.sandbox, self.session, request)
+        handle.start(repositories.workers, lambda: known(self.sandbox, call, request))
+        return omero.cmd.HandlePrx.uncheckedCast(handle.proxy)
+
     def do_createRawFileStore(self, call: Call) -> Any:
         return self.sandbox.repositories.raw_file_store(self.session)
-
-    def do_submit(self, call: Call, request: Any) -> Any:
-        response = _respond(self.sandbox, call, request)
-        if response is None:
-            return self.sandbox.repositories.submit(self.session, call, request)
-        handle = Done(self.sandbox, self.session, request, response)
-        return omero.cmd.HandlePrx.uncheckedCast(handle.proxy)
 
     def do_getSecurityContexts(self, call: Call) -> Any:
         return [omero.model.ExperimenterGroupI(m.group, False) for m in self.session.members]
@@ -194,51 +198,7 @@ class SharedResources(Servant, omero.grid.SharedResources):  # type: ignore[misc
         return False
 
 
-class Done(Servant, omero.cmd.Handle):  # type: ignore[misc]
-    """The handle of a request that was answered at once."""
-
-    keeps_alive = False
-
-    def __init__(self, sandbox: Sandbox, session: Session, request: Any, response: Any) -> None:
-        super().__init__(sandbox, session)
-        self._request, self._response = request, response
-        self.proxy = sandbox.serve(session, self)
-
-    def do_getRequest(self, call: Call) -> Any:
-        return self._request
-
-    def do_getResponse(self, call: Call) -> Any:
-        return self._response
-
-    def do_getStatus(self, call: Call) -> Any:
-        status = omero.cmd.Status()
-        status.flags = [omero.cmd.State.ALL]
-        return status
-
-    def do_addCallback(self, call: Call, callback: Any) -> None:
-        status = self.do_getStatus(call)
-        oneway = omero.cmd.CmdCallbackPrx.uncheckedCast(callback.ice_oneway())
-        oneway.begin_finished(self._response, status)  # not waited for: clients poll as well
-
-    def do_removeCallback(self, call: Call, callback: Any) -> None:
-        """It was told at once."""
-
-    def do_cancel(self, call: Call) -> bool:
-        return False
-
-    def do_close(self, call: Call) -> None:
-        self.sandbox.withdraw(self.session, self.proxy.ice_getIdentity())
-
-
-def _respond(sandbox: Sandbox, call: Call, request: Any) -> Any:
-    if isinstance(request, omero.cmd.CurrentSessionsRequest):
-        return _current_sessions(sandbox, call)
-    if isinstance(request, omero.cmd.UpdateSessionTimeoutRequest):
-        return _update_timeout(sandbox, call, request)
-    return None
-
-
-def _current_sessions(sandbox: Sandbox, call: Call) -> Any:
+def _current_sessions(sandbox: Sandbox, call: Call, request: Any) -> Any:
     response = omero.cmd.CurrentSessionsResponse()
     response.sessions, response.contexts, response.data = [], [], []
     for session in sandbox.sessions.live():
@@ -267,3 +227,9 @@ def _update_timeout(sandbox: Sandbox, call: Call, request: Any) -> Any:
     if request.timeToIdle is not None:
         session.time_to_idle = request.timeToIdle.val
     return omero.cmd.OK()
+
+
+_REQUESTS = {
+    omero.cmd.CurrentSessionsRequest: _current_sessions,
+    omero.cmd.UpdateSessionTimeoutRequest: _update_timeout,
+}

@@ -73,7 +73,7 @@ class Builder:
         where = sa.select(table).where(table.c[reference] == row_id)
         items = []
         for row in self._db.execute(where.order_by(order, table.c.id)).mappings():
-            items.append(self.build(target, row))
+            items.append(self.build(target, dict(row)))
             setattr(items[-1], "_" + reference, owner)
         setattr(owner, f"_{attribute}Seq", items)
         setattr(owner, f"_{attribute}Loaded", True)

@@ -25,12 +25,12 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
         if (live is not None and live < 0) or (idle is not None and idle < 0):
             raise omero.ApiUsageException("", "", "A timeout is 0 or more milliseconds")
         call.require("Sudo")
-        defaults = self.sandbox.timeouts()
+        default_live, default_idle = self.sandbox.timeouts()
         session = self.sandbox.sessions.create(
             principal.name,
             principal.group or "",
-            time_to_live=defaults["time_to_live"] if live is None else live,
-            time_to_idle=defaults["time_to_idle"] if idle is None else idle,
+            time_to_live=default_live if live is None else live,
+            time_to_idle=default_idle if idle is None else idle,
             sudoer=self.session,
             event_type=principal.eventType or "User",
         )

@@ -342,6 +342,7 @@ class Sandbox:
         self.data_dir = data_dir  # omero.data.dir
         self.properties = properties  # omero.* as the server was started with
         self.sessions = Sessions(store, self._forget, now)
+        self.repositories: Any = None  # repository.Repositories; the server sets it
         adapter.addServantLocator(_Ended(self.sessions), "")
         from .repository import Repositories  # which needs this module
 
@@ -366,17 +367,11 @@ class Sandbox:
         session.identities.add(factory.identity)
         return self.adapter.add(factory, factory.identity)
 
-    def timeouts(self) -> dict[str, int]:
-        """What sessions get that ask for nothing: omero.sessions.maximum and .timeout, in ms."""
-        return {
-            "time_to_live": int(self.properties.get("omero.sessions.maximum") or TIME_TO_LIVE),
-            "time_to_idle": int(self.properties.get("omero.sessions.timeout") or TIME_TO_IDLE),
-        }
-
-    def close(self) -> None:
-        """Ends the work under way and lets go of the database."""
-        self.repositories.close()
-        self.store.close()
+    def timeouts(self) -> tuple[int, int]:
+        """What sessions get that ask for nothing: to live, to idle; omero.sessions.*, in ms."""
+        live = self.properties.get("omero.sessions.maximum") or TIME_TO_LIVE
+        idle = self.properties.get("omero.sessions.timeout") or TIME_TO_IDLE
+        return int(live), int(idle)
 
     def withdraw(self, session: Session, identity: Any) -> None:
         """Takes one servant away, as its close() does."""

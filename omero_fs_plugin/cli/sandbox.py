@@ -1,0 +1,55 @@
+"""`omero fs sandbox create DIR`: a small stand-in OMERO server to try things on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """Make a sandbox: a small stand-in OMERO server to try things on
+
+DIR becomes an OMERODIR that the ordinary `omero admin start`, stop, status and
+so on run: IceGrid, a Glacier2 router, FSServer, DropBox, and in the place of
+OMERO.server a small Python server with users, groups, filesets and images.
+It is no OMERO.server, and no place for data.  It listens on this machine only.
+
+DIR/bin/omero is an `omero` with everything set: DIR/bin/omero admin start
+
+It has root, and amy and zak, whose passwords are their names, each with a
+directory in DIR/data/DropBox.
+
+Exit codes: 0 done; 2 refused, and nothing was made
+"""
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("sandbox", description=DESCRIPTION)
+    parser.add_argument("action", choices=("create",), help="create: make one")
+    parser.add_argument("dir", metavar="DIR", help="where; must be empty, or not there yet")
+    parser.add_argument(
+        "--user", action="append", default=[], metavar="NAME", help="one more user; repeatable"
+    )
+    parser.add_argument("--root-password", metavar="PW", help="default: omero")
+    parser.add_argument(
+        "--prefix", type=int, metavar="N", help="goes before the ports: 1 makes 14064; default: "
+        "the first from 1 to 5 whose ports are free"
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-install", action="store_true", help="without FSServer and DropBox in the grid"
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Makes it and says how to go on; ConfigurationError when refused."""
+    from ..sandbox.create import ROOT_PASSWORD, create
+
+    password = ROOT_PASSWORD if args.root_password is None else args.root_password
+    directory = create(
+        Path(args.dir).absolute(),
+        users=args.user,
+        root_password=password,
+        prefix=args.prefix,
+        with_fs=not args.no_install,
+    )
+    ctx.out(f"{directory}: a sandbox, no OMERO.server; start it with")
+    ctx.out(f"  {directory}/bin/omero admin start")

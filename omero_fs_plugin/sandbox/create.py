@@ -1,0 +1,167 @@
+"""Makes a sandbox: an OMERODIR that `omero admin` runs, with a stand-in server in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..installation import install
+from . import accounts
+from .store import FILE, Store
+
+TEMPLATES = Path(__file__).parent / "templates"
+USERS = ("amy", "zak")
+ROOT_PASSWORD = "omero"
+PREFIXES = range(1, 6)  # 54064 is a port; the range above belongs to clients
+_PORTS = (4061, 4063, 4064)  # registry, router, router with ssl
+
+
+def create(
+    directory: Path,
+    *,
+    users: Sequence[str] = (),
+    root_password: str = ROOT_PASSWORD,
+    prefix: int | None = None,
+    with_fs: bool = True,
+) -> Path:
+    """Makes a sandbox in `directory`, absolute; returns it.
+
+    `users` come beside amy and zak, each with its name as password, a group of its own and a
+    directory in the DropBox.  `prefix` goes before the ports; None takes the first free one.
+    Raises ConfigurationError, and has then left nothing behind.
+    """
+    names = list(dict.fromkeys([*USERS, *users]))
+    _check(directory, names, root_password)
+    number = _free_prefix() if prefix is None else prefix
+    if number not in PREFIXES:
+        raise ConfigurationError(f"--prefix {number}: must be 1 to {PREFIXES[-1]}")
+    made = not directory.exists()
+    try:
+        directory.mkdir(exist_ok=True)
+        _fill(directory, number)
+        _people(directory, names, root_password)
+        _certificates(directory)
+        if with_fs:
+            install(directory)
+    except BaseException as error:
+        for path in directory.iterdir() if directory.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if made:
+            with suppress(OSError):
+                directory.rmdir()
+        if isinstance(error, OSError):
+            raise ConfigurationError(
+                f"cannot make a sandbox in {directory}: {error.strerror}"
+            ) from error
+        raise
+    return directory
+
+
+def _check(directory: Path, names: Sequence[str], root_password: str) -> None:
+    if os.geteuid() == 0:
+        raise ConfigurationError(
+            "a sandbox is not made by root, whom `omero` refuses to serve: run this as the user "
+            "who is to run it, or `make sandbox DIR=...`, which makes and uses omero-server"
+        )
+    if not root_password:
+        raise ConfigurationError("--root-password: must not be empty")
+    for name in names:
+        try:
+            accounts.check_name("user", name)
+        except accounts.Taken as error:
+            raise ConfigurationError(f"--user: {error}") from error
+        if name in ("root", "guest"):
+            raise ConfigurationError(f"--user {name}: every OMERO has one")
+    parent = directory.parent
+    if any(c.isspace() or c in "\"'<>&$@:;#=\\" for c in str(directory)):
+        raise ConfigurationError(f"{directory}: IceGrid cannot do with this name; use a plain path")
+    try:
+        if not parent.is_dir():
+            raise ConfigurationError(f"{parent} is not there: make it first, or choose another DIR")
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise ConfigurationError(f"{directory} is there and not empty: choose another DIR")
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{directory} cannot be reached as this user ({error.filename}: permission denied)"
+        ) from error
+    if not os.access(directory if directory.exists() else parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{directory} cannot be written to as this user")
+
+
+def _free_prefix() -> int:
+    for number in PREFIXES:
+        if all(_is_free(int(f"{number}{port}")) for port in _PORTS):
+            return number
+    raise ConfigurationError(
+        f"no prefix from {PREFIXES[0]} to {PREFIXES[-1]} has its ports free: stop another "
+        "sandbox, or give one with --prefix"
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _fill(directory: Path, prefix: int) -> None:
+    from omero.config import ConfigXml
+
+    shutil.copytree(TEMPLATES, directory, dirs_exist_ok=True)
+    for name in ("etc/grid", "lib", "var/log", "data/DropBox"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "data").chmod(0o750)
+    wrapper = directory / "bin" / "omero"
+    text = wrapper.read_text().replace("@PYTHON_BIN@", str(Path(sys.executable).parent))
+    wrapper.write_text(text)
+    for script in wrapper.parent.iterdir():
+        script.chmod(0o755)
+    config = ConfigXml(str(directory / "etc/grid/config.xml"))
+    for key, value in {
+        "omero.data.dir": str(directory / "data"),
+        "omero.db.poolsize": "10",
+        "omero.jvmcfg.strategy": "manual",
+        "omero.ports.prefix": str(prefix),
+        "omero.upgrades.url": "",
+    }.items():
+        config[key] = value
+    config.close()
+
+
+def _people(directory: Path, names: Sequence[str], root_password: str) -> None:
+    store = Store(directory / "data" / FILE)
+    try:
+        accounts.seed(store, root_password)
+        with store.begin() as db:
+            for name in names:
+                group = accounts.create_group(store, db, f"{name}_group")
+                accounts.create_user(store, db, name, name, [group, accounts.USER_GROUP])
+                (directory / "data/DropBox" / name).mkdir()
+    finally:
+        store.close()
+
+
+def _certificates(directory: Path) -> None:
+    """As an admin does, with omero-certificates; it asks openssl and checks nothing."""
+    command = [sys.executable, "-m", "omero.main", "certificates"]
+    environment = {**os.environ, "OMERODIR": str(directory)}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode or not (directory / "data/certs/server.p12").is_file():
+        said = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise ConfigurationError(
+            f"cannot make certificates: {said} (needed: the Python package omero-certificates, "
+            "which `pip install omero-fs-plugin[sandbox]` brings, and the command openssl)"
+        )

@@ -1,0 +1,75 @@
+"""The sandbox server under IceGrid, in the place of Blitz: `python -m` this module."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import Ice
+import ObjectFactoryRegistrar  # type: ignore[import-not-found]
+from omero.rtypes import ObjectFactories
+
+from .. import icegrid
+from ..settings import DATA_DIR, DATA_DIR_DEFAULT
+from .factory import Manager, Verifier
+from .repository import Repositories
+from .services import VERSION
+from .sessions import Sandbox
+from .store import FILE, Store
+
+log = logging.getLogger(__name__)
+
+_REAPING = 5.0  # s between two looks for expired sessions
+
+
+def register_types(communicator: Any) -> None:
+    """Lets `communicator` receive objects of omero.model, as omero.client does."""
+    ObjectFactoryRegistrar.registerObjectFactory(communicator, None)
+    for factory in ObjectFactories.values():
+        factory.register(communicator)
+
+
+def build(adapter: Any, data_dir: Path, properties: Mapping[str, str]) -> Sandbox:
+    """The server's parts on `adapter`, which is activated by whoever made it."""
+    register_types(adapter.getCommunicator())
+    store = Store(data_dir / FILE)
+    sandbox = Sandbox(adapter, store, data_dir, properties)
+    sandbox.repositories = Repositories(sandbox)
+    for name, servant in (("BlitzVerifier", Verifier), ("BlitzManager", Manager)):
+        adapter.add(servant(sandbox), Ice.stringToIdentity(name))
+    return sandbox
+
+
+class Server:
+    """A sandbox that serves until `stop`; expired sessions are ended meanwhile."""
+
+    def __init__(self, communicator: Any) -> None:
+        properties = communicator.getProperties().getPropertiesForPrefix("omero.")
+        data_dir = Path(properties.get(DATA_DIR) or DATA_DIR_DEFAULT)
+        adapter = communicator.createObjectAdapter("BlitzAdapter")
+        self.sandbox = build(adapter, data_dir, properties)
+        self._stopping = threading.Event()
+        self._reaper = threading.Thread(target=self._reap, name="reaper")
+        self._reaper.start()
+        adapter.activate()
+        log.info("OMERO.fs sandbox server %s, no OMERO.server; data in %s", VERSION, data_dir)
+
+    def _reap(self) -> None:
+        while not self._stopping.wait(_REAPING):
+            self.sandbox.sessions.live()
+
+    def stop(self) -> None:
+        """Ends the reaper and lets go of the files."""
+        self._stopping.set()
+        self._reaper.join()
+        self.sandbox.repositories.close()
+        self.sandbox.store.close()
+        log.info("OMERO.fs sandbox server stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(icegrid.run(Server))
