@@ -1,0 +1,81 @@
+"""Confinement: only regular files below the user's directory, over no link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.errors import ImportRefused
+
+
+@pytest.fixture
+def amy(tmp_path: Path) -> Path:
+    root = tmp_path / "amy"
+    (root / "sub").mkdir(parents=True)
+    (root / "sub" / "a.tif").write_bytes(b"data")
+    (tmp_path / "secret").write_bytes(b"zak's")
+    return root
+
+
+def test_a_file_below_is_opened(amy: Path) -> None:
+    descriptor = open_beneath(str(amy), str(amy / "sub" / "a.tif"))
+    with os.fdopen(descriptor, "rb") as source:
+        assert source.read() == b"data"
+
+
+def test_the_root_itself_may_be_reached_over_a_link(amy: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(amy)
+    root = str(tmp_path / "link")
+    os.close(open_beneath(root, f"{root}/sub/a.tif"))
+
+
+def test_a_link_to_a_file_is_refused(amy: Path, tmp_path: Path) -> None:
+    (amy / "out.tif").symlink_to(tmp_path / "secret")
+    with pytest.raises(ImportRefused, match="symbolic link"):
+        open_beneath(str(amy), str(amy / "out.tif"))
+
+
+def test_a_linked_directory_on_the_way_is_refused(amy: Path, tmp_path: Path) -> None:
+    (amy / "door").symlink_to(tmp_path)
+    with pytest.raises(ImportRefused, match="symbolic link"):
+        open_beneath(str(amy), str(amy / "door" / "secret"))
+
+
+def test_a_fifo_is_refused_at_once(amy: Path) -> None:
+    os.mkfifo(amy / "pipe.tif")
+    with pytest.raises(ImportRefused, match="not a regular file"):
+        open_beneath(str(amy), str(amy / "pipe.tif"))
+
+
+def test_a_directory_is_refused(amy: Path) -> None:
+    with pytest.raises(ImportRefused):
+        open_beneath(str(amy), str(amy / "sub"))
+
+
+def test_what_is_gone_is_told_from_what_is_refused(amy: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_beneath(str(amy), str(amy / "sub" / "gone.tif"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/elsewhere/a", "{root}", "{root}/../secret", "{root}/sub/../../x"]
+)
+def test_paths_that_leave_the_root_are_refused(amy: Path, path: str) -> None:
+    with pytest.raises(ImportRefused):
+        parts_beneath(str(amy), path.format(root=amy))
+
+
+@pytest.mark.parametrize("path", ["secret", "sub/a.tif"])
+def test_no_descriptor_is_left_open(amy: Path, path: str) -> None:
+    before = _descriptors()
+    with contextlib.suppress(FileNotFoundError):
+        os.close(open_beneath(str(amy), str(amy / path)))
+    assert _descriptors() == before
+
+
+def _descriptors() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}

@@ -1,0 +1,264 @@
+"""The pipeline over a disk in memory: every content exactly once, whatever is lost or killed."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.pipeline import Pipeline, Places
+from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.settle import Settler
+from omero_fs_plugin.events import FileStat
+
+ROOT = "/dropbox"
+QUIET = 10.0
+
+
+class Disk:
+    """Files in memory, with inodes that behave as a real file system's."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, FileStat] = {}
+        self._ticks = itertools.count(1)
+
+    def write(self, path: str, size: int) -> None:
+        tick = next(self._ticks)
+        inode = self.files[path].inode if path in self.files else tick
+        self.files[path] = FileStat(1, inode, size, tick, tick)
+
+    def rename(self, old: str, new: str) -> None:
+        was = self.files.pop(old)
+        self.files[new] = FileStat(was.device, was.inode, was.size, was.mtime_ns, next(self._ticks))
+
+    def stat(self, path: str) -> FileStat | None:
+        return self.files.get(path)
+
+    def scan(self) -> list[Found]:
+        return [Found(path, stat) for path, stat in self.files.items()]
+
+
+def build(journal: Journal, disk: Disk, users: set[str]) -> Pipeline:
+    return Pipeline(journal, Places(ROOT), Settler(QUIET), disk.stat, users.__contains__)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+
+
+@pytest.fixture
+def pipeline(journal: Journal, disk: Disk) -> Pipeline:
+    return build(journal, disk, {"amy", "zak"})
+
+
+def test_a_file_is_in_the_journal_as_soon_as_it_is_met(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    (fileset,) = journal.select()
+    assert (fileset.user, fileset.root, fileset.state) == ("amy", "/dropbox/amy", State.WAITING)
+
+
+def test_it_is_queued_when_quiet_and_not_before(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    assert pipeline.step(9.9) == 0
+    assert pipeline.step(10.0) == 1
+    assert journal.counts()["queued"] == 1
+    assert pipeline.pending() == 0
+
+
+def test_a_growing_file_is_never_queued_though_its_events_are_lost(
+    pipeline: Pipeline, disk: Disk
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    for now in range(5, 200, 5):
+        disk.write("/dropbox/amy/a", now)
+        assert pipeline.step(float(now)) == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/dropbox/stray.tif", "/elsewhere/amy/a", "/dropbox/nobody/a", "/dropbox/amy/\udcff"]
+)
+def test_what_is_nobodys_is_left_alone(
+    pipeline: Pipeline, disk: Disk, journal: Journal, path: str
+) -> None:
+    disk.write(path, 1)
+    pipeline.heard([path], 0.0)
+    pipeline.scanned(disk.scan(), 0.0)
+    assert pipeline.step(20.0) == 0
+    assert journal.select() == []
+
+
+def test_a_file_removed_while_it_settles_is_told(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    del disk.files["/dropbox/amy/a"]
+    pipeline.step(10.0)
+    (fileset,) = journal.select()
+    assert fileset.state is State.SKIPPED
+    assert "removed" in fileset.reason
+
+
+def test_a_rescan_of_what_is_known_changes_nothing(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.scanned(disk.scan(), 0.0)
+    pipeline.scanned(disk.scan(), 6.0)
+    assert pipeline.step(10.0) == 1, "a rescan is no sign of life"
+    before = journal.select()
+    pipeline.scanned(disk.scan(), 11.0)
+    assert pipeline.step(30.0) == 0
+    assert journal.select() == before
+
+
+def test_a_file_written_while_it_is_imported_is_looked_at_again_after(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    pipeline.step(10.0)
+    first = journal.take("amy")
+    assert first is not None
+    disk.write("/dropbox/amy/a", 2)
+    pipeline.heard(["/dropbox/amy/a"], 11.0)
+    assert pipeline.step(21.0) == 0
+    journal.imported(first.id, 1, [1], ["ab"])
+    assert pipeline.step(31.0) == 1
+    second = journal.take("amy")
+    assert second is not None
+    assert (second.id != first.id, second.files[0].stat.size) == (True, 2)
+
+
+class ExactlyOnce(RuleBasedStateMachine):
+    """Drops, rewrites, renames, lost events, kills and imports in any order.
+
+    The importer is the rule of the real one in small: it refuses a file that
+    is not what was queued, and knows an imported inode again.
+    """
+
+    names = st.sampled_from(
+        [f"{ROOT}/{user}/{name}" for user in ("amy", "zak") for name in ("a", "b", "c")]
+    )
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        self.url = f"sqlite:///{self.directory.name}/journal.sqlite"
+        self.journal = Journal(self.url)
+        self.disk = Disk()
+        self.now = 0.0
+        self.imports: Counter[tuple[str, int, int, int]] = Counter()
+        self.pipeline = build(self.journal, self.disk, {"amy", "zak"})
+
+    @rule(path=names, size=st.integers(0, 3), heard=st.booleans())
+    def write(self, path: str, size: int, heard: bool) -> None:
+        self.disk.write(path, size)
+        if heard:
+            self.pipeline.heard([path], self.now)
+
+    @rule(old=names, new=names, heard=st.booleans())
+    def rename(self, old: str, new: str, heard: bool) -> None:
+        if old in self.disk.files and new not in self.disk.files:
+            self.disk.rename(old, new)
+            if heard:
+                self.pipeline.heard([old, new], self.now)
+
+    @rule(path=names, heard=st.booleans())
+    def remove(self, path: str, heard: bool) -> None:
+        if self.disk.files.pop(path, None) and heard:
+            self.pipeline.heard([path], self.now)
+
+    @rule(seconds=st.floats(0, 15))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.pipeline.step(self.now)
+
+    @rule()
+    def rescan(self) -> None:
+        self.pipeline.scanned(self.disk.scan(), self.now)
+        self.pipeline.revisit(self.now)
+
+    @rule()
+    def kill_and_restart(self) -> None:
+        for fileset in self.journal.importing():
+            self.journal.move(fileset.id, State.IMPORTING, State.QUEUED)
+        self.journal.close()
+        self.journal = Journal(self.url)
+        self.now = 0.0  # another boot, another monotonic clock
+        self.pipeline = build(self.journal, self.disk, {"amy", "zak"})
+        self.pipeline.revisit(self.now)
+
+    @precondition(lambda self: self.journal.queued_users())
+    @rule()
+    def import_one(self) -> None:
+        fileset = self.journal.take(self.journal.queued_users()[0])
+        assert fileset is not None
+        (met,) = fileset.files
+        stat = self.disk.stat(met.path)
+        if stat != met.stat:
+            self.journal.move(fileset.id, State.IMPORTING, State.WAITING, "changed")
+            self.pipeline.heard([met.path], self.now)
+            return
+        content = (fileset.user, stat.inode, stat.size, stat.mtime_ns)
+        twins = self.journal.twins(fileset.user, str(content))
+        if twins:
+            self.journal.moved(twins[0].id, 0, met)
+            self.journal.move(fileset.id, State.IMPORTING, State.SKIPPED, "renamed")
+            return
+        self.imports[content] += 1
+        number = self.imports.total()
+        self.journal.imported(fileset.id, number, [number], [str(content)])
+
+    @invariant()
+    def nothing_twice(self) -> None:
+        for content, times in getattr(self, "imports", Counter()).items():
+            assert times == 1, content
+
+    def teardown(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        # Left alone long enough, with one rescan, everything on disk is imported.
+        self.rescan()
+        for _ in range(50):
+            self.wait(QUIET)
+            while self.journal.queued_users():
+                self.import_one()
+            if not self.pipeline.pending():
+                break
+        assert self.journal.counts()["waiting"] == 0
+        for path, stat in self.disk.files.items():
+            user = self.pipeline.places.owner(path)
+            assert self.imports[(user, stat.inode, stat.size, stat.mtime_ns)] == 1, path
+        self.journal.close()
+        self.directory.cleanup()
+
+
+TestExactlyOnce = ExactlyOnce.TestCase
+TestExactlyOnce.settings = settings(
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

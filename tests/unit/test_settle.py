@@ -1,0 +1,126 @@
+"""Settling: nothing is at rest before its quiet period, and everything is after it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from omero_fs_plugin.dropbox.settle import Settler
+from omero_fs_plugin.events import FileStat
+
+QUIET = 10.0
+
+
+def stat(size: int = 1, mtime_ns: int = 1, ctime_ns: int = 1) -> FileStat:
+    return FileStat(device=1, inode=2, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns)
+
+
+@pytest.mark.parametrize(
+    ("now", "at_rest"),
+    [
+        pytest.param(9.999, False, id="just before"),
+        pytest.param(10.0, True, id="exactly"),
+        pytest.param(11.0, True, id="after"),
+    ],
+)
+def test_the_quiet_period_ends_at_its_length(now: float, at_rest: bool) -> None:
+    settler = Settler(QUIET)
+    settler.stir("/a", stat(), 0.0)
+    assert bool(settler.due(now, 10)) is at_rest
+    assert settler.check("/a", stat(), now) is at_rest
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(stat(size=2), id="size"),
+        pytest.param(stat(mtime_ns=2), id="mtime"),
+        pytest.param(FileStat(1, 3, 1, 1), id="another inode"),
+    ],
+)
+def test_a_change_seen_on_disk_starts_the_quiet_period_anew(changed: FileStat) -> None:
+    settler = Settler(QUIET)
+    settler.stir("/a", stat(), 0.0)
+    assert not settler.check("/a", changed, 10.0)
+    assert settler.due(19.0, 10) == []
+    assert settler.check("/a", changed, 20.0)
+
+
+def test_a_chmod_is_no_sign_of_life() -> None:
+    settler = Settler(QUIET)
+    settler.stir("/a", stat(ctime_ns=1), 0.0)
+    assert settler.check("/a", stat(ctime_ns=2), 10.0)
+
+
+def test_due_gives_the_longest_at_rest_first_and_no_more_than_asked() -> None:
+    settler = Settler(QUIET)
+    for number in range(5):
+        settler.stir(f"/{number}", stat(), float(number))
+    settler.stir("/0", stat(), 5.0)
+    assert [p.path for p in settler.due(20.0, 2)] == ["/1", "/2"]
+    assert settler.next_due() == 11.0
+
+
+def test_a_quiet_period_of_nothing_is_over_at_once() -> None:
+    settler = Settler(0.0)
+    settler.stir("/a", stat(), 3.0)
+    assert settler.check("/a", stat(), 3.0)
+
+
+class Settling(RuleBasedStateMachine):
+    """Any order of writes, looks and waits, against the rule written out plainly."""
+
+    paths = st.sampled_from(["/a", "/b", "/c"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settler = Settler(QUIET)
+        self.now = 0.0
+        self.disk: dict[str, FileStat] = {}
+        self.last_sign: dict[str, float] = {}
+
+    @rule(path=paths, size=st.integers(0, 5))
+    def write(self, path: str, size: int) -> None:
+        """A write whose event arrives."""
+        self.disk[path] = FileStat(1, 1, size, int(self.now * 1000))
+        self.settler.stir(path, self.disk[path], self.now)
+        self.last_sign[path] = self.now
+
+    @rule(path=paths, size=st.integers(6, 9))
+    def write_unheard(self, path: str, size: int) -> None:
+        """A write whose event is lost: only a look at the disk tells."""
+        if path in self.last_sign:
+            self.disk[path] = FileStat(1, 1, size, int(self.now * 1000) + 1)
+
+    @rule(seconds=st.floats(0, 12))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.last_sign)
+    @rule()
+    def look(self) -> None:
+        for pending in self.settler.due(self.now, 10):
+            path, before = pending.path, pending.stat
+            at_rest = self.settler.check(path, self.disk[path], self.now)
+            if at_rest:
+                assert self.now - self.last_sign[path] >= QUIET
+                assert before == self.disk[path]
+                self.settler.forget(path)
+                del self.last_sign[path]
+            else:
+                self.last_sign[path] = self.now
+
+    @rule(path=paths)
+    def remove(self, path: str) -> None:
+        self.settler.forget(path)
+        self.last_sign.pop(path, None)
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        assert len(self.settler) == len(self.last_sign)
+        overdue = {p for p, since in self.last_sign.items() if self.now - since >= QUIET}
+        assert {p.path for p in self.settler.due(self.now, 100)} == overdue
+
+
+TestSettling = Settling.TestCase
