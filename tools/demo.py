@@ -11,6 +11,7 @@ tails of the servers' logs.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,29 @@ def someone_elses_dicom() -> Path:
     return Path(str(found))
 
 
+def stop_grid(omero: Path, omerodir: Path) -> None:
+    """`omero admin stop`, or the node's end, which takes every server along."""
+    say("stopping the grid: omero admin stop")
+    try:
+        run(omero, "admin", "stop", "--wait", "60")
+    except DemoFailed:
+        node = omerodir / "var" / "master.pid"
+        if node.exists():
+            os.kill(int(node.read_text()), signal.SIGTERM)
+        raise
+
+
 @contextmanager
-def running_grid(omero: Path) -> Iterator[None]:
-    """`omero admin start`, and `omero admin stop` whatever happens between."""
+def running_grid(omero: Path, omerodir: Path) -> Iterator[None]:
+    """`omero admin start`, and the grid's stop whatever happens between."""
     try:
         run(omero, "admin", "start")
         yield
-    finally:
-        say("stopping the grid: omero admin stop")
-        run(omero, "admin", "stop", "--wait", "60")
+    except BaseException:
+        with suppress(DemoFailed):  # the first failure is the one to tell
+            stop_grid(omero, omerodir)
+        raise
+    stop_grid(omero, omerodir)
 
 
 def drop(source: Path, directory: Path) -> None:
@@ -154,7 +169,7 @@ def demonstrate(scratch: Path) -> None:
         run(omero, "config", "set", "omero.fs.dirImportWait", str(QUIET_PERIOD))
 
         say("starting the grid: omero admin start")
-        with running_grid(omero):
+        with running_grid(omero, omerodir):
             beads = scratch / "beads.ome.tiff"
             write_ome_tiff(beads)
             scan = someone_elses_dicom()
@@ -174,7 +189,7 @@ def demonstrate(scratch: Path) -> None:
             say(f"the image as amy sees it: omero obj get {image}")
             login = ["-s", "localhost", "-u", "amy", "-w", "amy"]
             run(omero, *login, "obj", "get", image, show=True)
-    except BaseException:
+    except Exception:
         show_logs(omerodir)
         raise
     say(f"{len(imported)} of 2 filesets imported")
@@ -184,7 +199,9 @@ def main() -> int:
     """Runs the demo in a directory of its own; the exit code."""
     # A `kill` ends like an error does: the grid is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="omero-fs-demo-") as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="omero-fs-demo-", ignore_cleanup_errors=True
+    ) as scratch:
         try:
             demonstrate(Path(scratch))
         except DemoFailed as error:
