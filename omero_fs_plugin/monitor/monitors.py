@@ -22,6 +22,7 @@ from typing import Protocol
 
 from ..errors import FsError
 from ..events import EventType
+from .files import Root
 from .filters import Filter
 from .observers import Inotify, Wakener, instances_exhausted
 from .outbox import Outbox
@@ -488,6 +489,14 @@ class Monitors:
             monitor.request_stop()
         for monitor in monitors:
             monitor.stop()
+
+    def roots(self) -> list[Root]:
+        """The directories being watched now: what FileServer may look into."""
+        return [
+            Root(monitor.request.path, deep=monitor.request.mode is not PathMode.FLAT)
+            for monitor in self.all().values()
+            if monitor.started
+        ]
 
     def figures(self) -> dict[str, str]:
         """For the status facet."""

@@ -1,4 +1,4 @@
-"""The monitor over Ice: omero.grid.monitors.MonitorServer and its notifications.
+"""FSServer over Ice: omero.grid.monitors.MonitorServer, its notifications, and FileServer.
 
 Servants translate: Slice types to ours and back, our errors to OmeroFSError.
 All operations of both interfaces are plain ones; none is AMD.
@@ -19,6 +19,7 @@ import omero
 
 from ..errors import FsError
 from ..events import EventType
+from .files import Files, Stats
 from .monitors import Monitor, MonitorError, Monitors, MonitorType, Request, directory_named
 from .tracker import Notice, PathMode, Tell
 
@@ -168,3 +169,91 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
             monitor: Monitor = self._monitors.get(id)
             state = slice_.MonitorState
             return state.Started if monitor.started else state.Stopped
+
+
+class FileServer(slice_.FileServer):  # type: ignore[misc]
+    """omero.grid.monitors.FileServer over `Files`.
+
+    Times are Slice floats, of 32 bits: seconds since the epoch rounded to
+    about two minutes.  The interface has it so.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def getDirectory(self, absPath: str, filter: str, current: Any = None) -> list[str]:
+        """Names, sorted; `filter` as of a shell."""
+        with told_as_fs_error():
+            return self._files.names(absPath, filter)
+
+    def getBulkDirectory(self, absPath: str, filter: str, current: Any = None) -> list[Any]:
+        """FileStats, sorted by name."""
+        with told_as_fs_error():
+            return [_file_stats(one) for one in self._files.all_stats(absPath, filter)]
+
+    def fileExists(self, fileId: str, current: Any = None) -> bool:
+        """False inside a watched directory; outside it is an error."""
+        with told_as_fs_error():
+            return self._files.exists(fileId)
+
+    def getBaseName(self, fileId: str, current: Any = None) -> str:
+        """Of a file that is there."""
+        return self._stats(fileId).base_name
+
+    def getStats(self, fileId: str, current: Any = None) -> Any:
+        """FileStats of the name itself, not of what a link leads to."""
+        return _file_stats(self._stats(fileId))
+
+    def getSize(self, fileId: str, current: Any = None) -> int:
+        """Bytes."""
+        return self._stats(fileId).size
+
+    def getOwner(self, fileId: str, current: Any = None) -> str:
+        """The user's name."""
+        return self._stats(fileId).owner
+
+    def getCTime(self, fileId: str, current: Any = None) -> float:
+        """Seconds since the epoch."""
+        return self._stats(fileId).ctime
+
+    def getMTime(self, fileId: str, current: Any = None) -> float:
+        """Seconds since the epoch."""
+        return self._stats(fileId).mtime
+
+    def getATime(self, fileId: str, current: Any = None) -> float:
+        """Seconds since the epoch."""
+        return self._stats(fileId).atime
+
+    def isDir(self, fileId: str, current: Any = None) -> bool:
+        """A mount point is one, too."""
+        return self._stats(fileId).type in ("Dir", "Mount")
+
+    def isFile(self, fileId: str, current: Any = None) -> bool:
+        """A regular file."""
+        return self._stats(fileId).type == "File"
+
+    def getSHA1(self, fileId: str, current: Any = None) -> str:
+        """Lower-case hexadecimal."""
+        with told_as_fs_error():
+            return self._files.sha1(fileId)
+
+    def readBlock(self, fileId: str, offset: int, size: int, current: Any = None) -> bytes:
+        """At most files.LARGEST_BLOCK bytes."""
+        with told_as_fs_error():
+            return self._files.block(fileId, offset, size)
+
+    def _stats(self, path: str) -> Stats:
+        with told_as_fs_error():
+            return self._files.stats(path)
+
+
+def _file_stats(stats: Stats) -> Any:
+    return slice_.FileStats(
+        stats.base_name,
+        stats.owner,
+        stats.size,
+        stats.mtime,
+        stats.ctime,
+        stats.atime,
+        getattr(slice_.FileType, stats.type),
+    )

@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 from .. import icegrid, settings
+from .files import Files
 from .monitors import Monitors
-from .servants import MonitorServer
+from .servants import FileServer, MonitorServer
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ class FSServer:
         self.adapter.add(
             MonitorServer(self.monitors, sys.platform),
             _identity(communicator, "serverIdString"),
+        )
+        self.adapter.add(
+            FileServer(Files(self.monitors.roots)),
+            _identity(communicator, "fileServerIdString"),
         )
         self.adapter.activate()
         log.info("FSServer is ready")

@@ -1,0 +1,241 @@
+"""Looking at files for clients, never outside the directories being watched.
+
+Every path is walked from its watched directory down, one descriptor after the
+other, without following a symbolic link: what is checked is what is used,
+whatever is renamed meanwhile.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import stat as stat_module
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..errors import FsError
+
+# One readBlock answer; a larger one is refused, not cut short in silence.
+LARGEST_BLOCK = 16 * 1024 * 1024  # bytes
+_HASHED_AT_ONCE = 1024 * 1024  # bytes
+
+_TO_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Enough to walk through a directory that may be entered and not listed.
+_WALK = getattr(os, "O_PATH", os.O_RDONLY) | _TO_DIRECTORY
+
+
+class FileError(FsError):
+    """A file that cannot be looked at; the text is the reason a client reads."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A directory that clients may look into."""
+
+    path: bytes  # absolute, normalised; may itself be reached through a symbolic link
+    deep: bool  # False: only what lies directly in it
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What FileStats of the Slice interface has."""
+
+    base_name: str
+    owner: str  # the user's name, or number when it has none
+    size: int  # bytes
+    mtime: float  # s since the epoch
+    ctime: float  # s since the epoch
+    atime: float  # s since the epoch
+    type: str  # File, Dir, Link, Mount or Unknown
+
+
+class Files:
+    """Rule: nothing outside `roots()` is read, listed or known to exist.
+
+    Every method raises FileError with the path and what is wrong with it.
+    """
+
+    def __init__(self, roots: Callable[[], Iterable[Root]]) -> None:
+        """`roots` is asked at every call: monitors start and stop."""
+        self._roots = roots
+
+    def names(self, path: str, pattern: str = "") -> list[str]:
+        """What a directory holds, sorted; `pattern` as of a shell, empty: all."""
+        with self._errors(path), self._directory(path) as directory:
+            return [name for name, _ in _listing(directory, pattern)]
+
+    def all_stats(self, path: str, pattern: str = "") -> list[Stats]:
+        """The stats of what a directory holds, sorted by name."""
+        found: list[Stats] = []
+        with self._errors(path), self._directory(path) as directory:
+            device = os.fstat(directory).st_dev
+            for shown, name in _listing(directory, pattern):
+                try:
+                    one = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # gone since it was listed
+                found.append(_stats(shown, one, device))
+        return found
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something, be it a dangling link."""
+        with self._errors(path):
+            try:
+                with self._parent(path) as (directory, name):
+                    os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def stats(self, path: str) -> Stats:
+        """Of the name itself: a symbolic link is a Link."""
+        with self._errors(path), self._parent(path) as (directory, name):
+            one = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            above = os.fstat(directory).st_dev
+            return _stats(path.rstrip("/").rpartition("/")[2], one, above)
+
+    def sha1(self, path: str) -> str:
+        """The SHA1 of a regular file, in lower-case hexadecimal."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        with self._errors(path), self._regular(path) as descriptor:
+            while block := os.read(descriptor, _HASHED_AT_ONCE):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def block(self, path: str, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on; fewer only at the end of the file."""
+        if offset < 0:
+            raise FileError(f"offset = {offset}: must be 0 or more")
+        if not 0 <= size <= LARGEST_BLOCK:
+            raise FileError(f"size = {size}: must be from 0 to {LARGEST_BLOCK} bytes")
+        parts: list[bytes] = []
+        with self._errors(path), self._regular(path) as descriptor:
+            while size > 0 and (part := os.pread(descriptor, size, offset)):
+                parts.append(part)
+                offset += len(part)
+                size -= len(part)
+        return b"".join(parts)
+
+    # The way down -----------------------------------------------------------
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FileError(f"{path!r}: {error.strerror or error}") from error
+
+    def _inside(self, path: str) -> tuple[bytes, list[bytes]]:
+        """The root that `path` lies in, and the names from there on."""
+        if not path.startswith("/"):
+            raise FileError(f"{path!r} is not an absolute path")
+        if "\0" in path:
+            raise FileError(f"{path!r} holds a null character")
+        names = [name for name in path.encode().split(b"/") if name not in (b"", b".")]
+        if b".." in names:
+            raise FileError(f"{path!r}: '..' is not allowed")
+        best: tuple[bytes, list[bytes]] | None = None
+        for root in self._roots():
+            above = [name for name in root.path.split(b"/") if name]
+            below = names[len(above) :]
+            if names[: len(above)] != above or (len(below) > 1 and not root.deep):
+                continue
+            if best is None or len(below) < len(best[1]):
+                best = root.path, below
+        if best is None:
+            raise FileError(f"{path!r} is not in a directory that is being watched")
+        return best
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, bytes]]:
+        """A descriptor of the directory that `path` is in, and its name there."""
+        root, names = self._inside(path)
+        if not names:
+            names = [b"."]
+        descriptor = os.open(root, _WALK & ~os.O_NOFOLLOW)
+        try:
+            for name in names[:-1]:
+                try:
+                    below = os.open(name, _WALK, dir_fd=descriptor)
+                except NotADirectoryError:
+                    raise FileError(
+                        f"{path!r}: {name.decode()!r} is no directory, or a symbolic link, "
+                        "which is not followed"
+                    ) from None
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor, names[-1]
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _directory(self, path: str) -> Iterator[int]:
+        with self._parent(path) as (above, name):
+            descriptor = os.open(name, os.O_RDONLY | _TO_DIRECTORY, dir_fd=above)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _regular(self, path: str) -> Iterator[int]:
+        with self._parent(path) as (above, name):
+            # Before it is opened as well: opening a device may do something.
+            if not stat_module.S_ISREG(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                raise FileError(f"{path!r} is not a regular file")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=above)
+            try:
+                if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise FileError(f"{path!r} is not a regular file")
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+
+def _listing(directory: int, pattern: str) -> list[tuple[str, str]]:
+    """(name for people, name for the system) of what a descriptor's directory holds.
+
+    They differ where a name is not UTF-8 and cannot travel as it is.
+    """
+    found = [
+        (os.fsencode(name).decode("utf-8", "backslashreplace"), name)
+        for name in os.listdir(directory)
+    ]
+    if pattern and pattern != "*":
+        found = [pair for pair in found if fnmatch.fnmatchcase(pair[0], pattern)]
+    return sorted(found)
+
+
+def _stats(base_name: str, found: os.stat_result, device_above: int) -> Stats:
+    mode = found.st_mode
+    if stat_module.S_ISREG(mode):
+        kind = "File"
+    elif stat_module.S_ISDIR(mode):
+        kind = "Dir" if found.st_dev == device_above else "Mount"
+    elif stat_module.S_ISLNK(mode):
+        kind = "Link"
+    else:
+        kind = "Unknown"
+    return Stats(
+        base_name=base_name,
+        owner=_owner(found.st_uid),
+        size=found.st_size,
+        mtime=found.st_mtime,
+        ctime=found.st_ctime,
+        atime=found.st_atime,
+        type=kind,
+    )
+
+
+def _owner(number: int) -> str:
+    try:
+        import pwd  # not on Windows
+    except ImportError:
+        return str(number)
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
