@@ -135,7 +135,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
         raise security(f"{entity} is not written through IUpdate")
     values = {n: unwrap(getattr(value, "_" + n)) for n in kind.columns if hasattr(value, "_" + n)}
     for name, target in kind.references.items():
-        referred = getattr(value, "_" + name)
+        referred = getattr(value, "_" + name, None)  # of a subtype, it may not be
         values[name] = None if referred is None else _referred(store, db, call, target, referred)
     if entity.endswith("Link"):
         _check_link(store, db, call, entity, values)

@@ -344,9 +344,6 @@ class Sandbox:
         self.sessions = Sessions(store, self._forget, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
         adapter.addServantLocator(_Ended(self.sessions), "")
-        from .repository import Repositories  # which needs this module
-
-        self.repositories = Repositories(self)
 
     def serve(self, session: Session, servant: Any, name: str = "") -> Any:
         """Puts a servant of `session` on the adapter; its proxy.

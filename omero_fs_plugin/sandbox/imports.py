@@ -1,0 +1,294 @@
+"""One import: from the fileset a client describes to the images it becomes.
+
+Nothing is cleaned up after a failure, and nothing is resumed: the Fileset and
+its OriginalFiles stay, with the hashes they got, as in OMERO.server.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from omero.model import DatasetI, DatasetImageLinkI, ImageI, JobStatusI, OriginalFileI, ScreenI
+from omero.rtypes import rstring, unwrap
+
+import omero
+
+from .handles import CommandFailed, Handle, error
+from .objects import Builder, save
+from .paths import leads_elsewhere, new_directory, trimmed
+from .pixels import Series, UnreadableImage, read_series
+from .rawfiles import CHECKSUMS, RawFile, StoredFile, same_group
+from .servants import Servant
+from .sessions import Call, Sandbox, Session
+from .store import PIXEL_TYPES
+
+log = logging.getLogger(__name__)
+
+LOG_MIMETYPE = "application/omero-log-file"
+
+
+def checked(fileset: Any, settings: Any) -> str:
+    """The name of the checksum algorithm, when all of the request is in order.
+
+    Raises ApiUsageException or ValidationException in OMERO.server's words.
+    """
+    chosen = settings.checksumAlgorithm if settings is not None else None
+    if chosen is None or chosen.value is None:
+        raise omero.ApiUsageException("", "", "must specify checksum algorithm")
+    checksum = str(unwrap(chosen.value))
+    if checksum not in CHECKSUMS:
+        raise omero.ApiUsageException("", "", f"unknown checksum algorithm: {checksum}")
+    for name in ("userSpecifiedAnnotationList", "userSpecifiedPixels"):
+        if getattr(settings, name):
+            raise omero.ApiUsageException("", "", f"{name} is not part of the sandbox server")
+    entries = fileset.copyUsedFiles() if fileset is not None and fileset.loaded else []
+    if fileset is None or fileset.id is not None or not entries:
+        raise omero.ApiUsageException("", "", "a new fileset with at least one entry is needed")
+    if any(entry is None or entry.clientPath is None for entry in entries):
+        raise omero.ApiUsageException("", "", "every fileset entry needs a clientPath")
+    links = fileset.copyJobLinks()
+    if len(links) != 1:
+        raise omero.ValidationException(
+            "", "", "Found more than one job link. Link only updateJob on creation!"
+        )
+    if not isinstance(links[0].child, omero.model.UploadJob):
+        raise omero.ValidationException("", "", "Found non-UploadJob on creation")
+    return checksum
+
+
+class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
+    """The upload of one fileset, and what starts its import.
+
+    All its calls must be of the group it began in.
+    """
+
+    @classmethod
+    def begin(
+        cls, sandbox: Sandbox, session: Session, call: Call, fileset: Any, settings: Any
+    ) -> ImportProcess:
+        """Makes the fileset's directory and its rows.  Raises as `checked` does."""
+        call.require_role()
+        checksum = checked(fileset, settings)
+        links, entries = fileset.copyJobLinks(), fileset.copyUsedFiles()
+        versions = {v.name: v.value for v in links[0].child.versionInfo or [] if v is not None}
+        client_paths = [str(unwrap(entry.clientPath)) for entry in entries]
+        paths = trimmed(client_paths, reader=versions.get("bioformats.reader", ""))
+        if len(set(paths)) < len(paths):
+            raise omero.ApiUsageException("", "", "two entries of the fileset have the same path")
+        repositories = sandbox.repositories
+        prefix = new_directory(repositories.root, session.user_name, call.user, datetime.now())
+
+        def original(path: str, mimetype: str = "") -> Any:
+            parent, slash, name = path.rpartition("/")
+            file = OriginalFileI()
+            file.path, file.name = rstring(parent + slash), rstring(name)
+            file.repo, file.hasher = rstring(repositories.uuid), settings.checksumAlgorithm
+            file.mimetype = rstring(mimetype)
+            return file
+
+        for entry, path in zip(entries, paths, strict=True):
+            entry.originalFile = original(prefix + path)
+        fileset.templatePrefix = rstring(prefix)
+        fileset.unloadImages()
+        upload, importing = links[0].child, omero.model.MetadataImportJobI()
+        for job, status in ((upload, "Finished"), (importing, "Waiting")):
+            job.username, job.type = rstring(session.user_name), rstring("Import")
+            job.status = JobStatusI()
+            job.status.value = rstring(status)
+        logged = original(prefix.rstrip("/") + ".log", LOG_MIMETYPE)
+        importing.linkOriginalFile(logged)
+        fileset.linkJob(importing)
+        with sandbox.store.begin() as db:
+            save(sandbox.store, db, call, fileset)
+        fileset.copyJobLinks()[1].parent = fileset  # the request tells of it, loaded
+
+        def stored(file: Any) -> StoredFile:
+            place = repositories.root / (unwrap(file.path) + unwrap(file.name))
+            return StoredFile(sandbox.store, unwrap(file.id), place, checksum)
+
+        files = [stored(entry.originalFile) for entry in entries]
+        return cls(sandbox, session, call, fileset, settings, files, stored(logged))
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        session: Session,
+        call: Call,
+        fileset: Any,
+        settings: Any,
+        files: Sequence[StoredFile],
+        log_file: StoredFile,
+    ) -> None:
+        super().__init__(sandbox, session)
+        self._group = call.write_group
+        self._fileset = fileset
+        self._settings = settings
+        self._files = files
+        self._log_file = log_file
+        self._lock = threading.Lock()
+        self._uploaders: list[RawFile] = []
+        self._handle: Handle | None = None
+        self.proxy = sandbox.serve(session, self)
+
+    def _at(self, call: Call, index: int) -> StoredFile:
+        same_group(call, self._group)
+        if not 0 <= index < len(self._files):
+            raise omero.ApiUsageException("", "", f"no file {index} of {len(self._files)}")
+        return self._files[index]
+
+    def do_getUploader(self, call: Call, index: int) -> Any:
+        file = self._at(call, index)
+        servant = RawFile(self.sandbox, self.session, file, writable=True, group=self._group)
+        self._uploaders.append(servant)
+        return omero.api.RawFileStorePrx.uncheckedCast(servant.proxy)
+
+    def do_getUploadOffset(self, call: Call, index: int) -> int:
+        return self._at(call, index).size()
+
+    def do_getImportSettings(self, call: Call) -> Any:
+        return self._settings
+
+    def do_getHandle(self, call: Call) -> Any:
+        handle = self._handle
+        return omero.cmd.HandlePrx.uncheckedCast(handle.proxy) if handle else None
+
+    def do_verifyUpload(self, call: Call, hashes: Any) -> Any:
+        same_group(call, self._group)
+        if len(hashes) != len(self._files):
+            raise omero.ApiUsageException(
+                "", "", f"{len(hashes)} hashes for {len(self._files)} files"
+            )
+        for entry in self._fileset.copyUsedFiles():
+            path = str(unwrap(entry.clientPath))
+            if leads_elsewhere(path):
+                raise omero.FilePathNamingException("", "", f"illegal file path: {path}", path)
+        with self._lock:
+            if self._handle is None:
+                found = [f.differs_from(h) for f, h in zip(self._files, hashes, strict=True)]
+                failing = {index: digest for index, digest in enumerate(found) if digest}
+                if failing:
+                    raise omero.ChecksumValidationException(
+                        "", "", "A checksum mismatch has occurred.", failing
+                    )
+                request = self._request()
+                self._handle = Handle(self.sandbox, self.session, request)
+                run = Import(call, request, self._files[0].path, self._log_file)
+                self._handle.start(self.sandbox.repositories.workers, run)
+        return self.do_getHandle(call)
+
+    def _request(self) -> Any:
+        return omero.grid.ImportRequest(
+            clientUuid=self.session.uuid,
+            repoUuid=self.sandbox.repositories.uuid,
+            activity=self._fileset.copyJobLinks()[1],
+            settings=self._settings,
+            logFile=OriginalFileI(self._log_file.file_id, False),
+        )
+
+    def do_close(self, call: Call) -> None:
+        """Ends the upload; an import that has begun goes on."""
+        for proxy in (*(uploader.proxy for uploader in self._uploaders), self.proxy):
+            self.sandbox.withdraw(self.session, proxy.ice_getIdentity())
+
+
+class Import:
+    """The work of a handle: reads the first file and makes the images, all or none."""
+
+    def __init__(self, call: Call, request: Any, first: Path, log_file: StoredFile) -> None:
+        self._store = call.store
+        self._call = call
+        self._request = request
+        self._first = first
+        self._log_file = log_file
+        self._fileset = request.activity.parent
+        self._job = unwrap(request.activity.child.id)
+
+    def __call__(self) -> Any:
+        """An ImportResponse or an ERR."""
+        number = unwrap(self._fileset.id)
+        try:
+            response = self._import()
+            images = [unwrap(image.id) for image in response.objects]
+            self._note("Finished", f"fileset {number}: imported as images {images}")
+        except Exception as failure:
+            name = "error-on-init" if isinstance(failure, UnreadableImage) else ""
+            if isinstance(failure, CommandFailed):
+                response = failure.error
+            else:
+                text = getattr(failure, "message", "") or str(failure)
+                response = error(self._request, name or "import-request-failure", text)
+            self._note("Error", f"fileset {number}: {response.parameters['message']}")
+            if not isinstance(failure, (CommandFailed, UnreadableImage, omero.ServerError)):
+                log.exception("fileset %s: import failed", number)
+        return response
+
+    def _import(self) -> Any:
+        found = read_series(self._first)
+        target = self._request.settings.userSpecifiedTarget
+        if target is not None and not isinstance(target, (DatasetI, ScreenI)):
+            message = f"Unable to handle target: {target.ice_id().rpartition('::')[2]}"
+            raise CommandFailed(error(self._request, "import-request-failure", message))
+        with self._store.begin() as db:
+            pairs = [self._insert(db, n, one, len(found)) for n, one in enumerate(found)]
+            if isinstance(target, DatasetI):  # images stay outside a Screen, without a word
+                for image, _ in pairs:
+                    link = DatasetImageLinkI()
+                    link.parent, link.child = DatasetI(target.id, False), ImageI(image, False)
+                    save(self._store, db, self._call, link)
+            build = Builder(self._store, db)
+            pixels = [build.load("Pixels", row_id) for _, row_id in pairs]
+            images = [build.attach("Pixels", row_id, "image")[0] for _, row_id in pairs]
+        return omero.grid.ImportResponse(pixels, images)
+
+    def _insert(self, db: sa.Connection, number: int, one: Series, total: int) -> tuple[int, int]:
+        """The ids of a new Image and its Pixels."""
+        settings, owned = self._request.settings, self._owned
+        name = unwrap(settings.userSpecifiedName) or self._first.name
+        image = self._store.insert(
+            db,
+            "Image",
+            name=f"{name} [{one.name or number + 1}]" if total > 1 else name,
+            description=unwrap(settings.userSpecifiedDescription),
+            series=number,
+            acquisitionDate=int(time.time() * 1000),
+            archived=False,
+            partial=False,
+            fileset=unwrap(self._fileset.id),
+            **owned,
+        )
+        sizes = {f"size{axis}": getattr(one, f"size_{axis.lower()}") for axis in "XYZCT"}
+        pixels = self._store.insert(
+            db,
+            "Pixels",
+            image=image,
+            **sizes,
+            significantBits=PIXEL_TYPES[one.pixel_type],
+            sha1="Pending...",  # what OMERO leaves there for files it reads in place
+            dimensionOrder=self._store.enum(db, "DimensionOrder", "XYZCT"),
+            pixelsType=self._store.enum(db, "PixelsType", one.pixel_type),
+            **owned,
+        )
+        for channel in range(one.size_c):
+            self._store.insert(db, "Channel", pixels=pixels, _position=channel, **owned)
+        return image, pixels
+
+    @property
+    def _owned(self) -> dict[str, Any]:
+        return {"owner": self._call.user, "group": self._call.write_group}
+
+    def _note(self, status: str, text: str) -> None:
+        """Into the job's row, the import's own log file and the server's log."""
+        log.info("%s", text)
+        with self._store.begin() as db:
+            state = self._store.enum(db, "JobStatus", status)
+            finished = int(time.time() * 1000)
+            self._store.update(db, "Job", self._job, status=state, message=text, finished=finished)
+        self._log_file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n".encode(), 0)
+        self._log_file.save()
