@@ -41,6 +41,8 @@ class Document:
         except (etree.XMLSyntaxError, ValueError) as error:
             raise DescriptorError(f"{name} is not well-formed XML: {error}") from error
         info = self.root.getroottree().docinfo
+        if b"\0" in data:  # which no character of XML is in the encodings below
+            raise self.refused("its encoding is UTF-16 or UTF-32, and OMERO reads UTF-8")
         if info.doctype:
             raise self.refused("it has a DOCTYPE, which no grid descriptor needs")
         if (info.encoding or "UTF-8").upper() not in ENCODINGS:

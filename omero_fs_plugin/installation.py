@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -78,10 +79,14 @@ def find(omerodir: Path) -> Descriptors:
             )
         raise ConfigurationError(f"{omerodir} has no {TEMPLATES}, so it is no OMERO.server")
     paths = (directory / NAMES[0], directory / NAMES[1])
+    return Descriptors(paths, (_content(paths[0]), _content(paths[1])))
+
+
+def _content(path: Path) -> bytes:
     try:
-        return Descriptors(paths, (paths[0].read_bytes(), paths[1].read_bytes()))
+        return path.read_bytes()
     except OSError as error:
-        raise _cannot("read", error) from error
+        raise _cannot("read", error, path) from error
 
 
 def installed(omerodir: Path) -> bool:
@@ -199,7 +204,7 @@ def configured(omerodir: Path) -> Mapping[str, str]:
         finally:
             config.close()
     except OSError as error:
-        raise _cannot("read", error) from error
+        raise _cannot("read", error, path) from error
     except ParseError as error:
         raise ConfigurationError(f"{path} is not well-formed XML: {error}") from error
 
@@ -210,36 +215,49 @@ def _replace(contents: Mapping[Path, bytes], *, like: tuple[Path, Path]) -> None
     A file that is new gets mode and owner of the one of `like` it belongs to.
     """
     with ExitStack() as cleanup:
-        staged: list[tuple[Path, Path, Path | None]] = []
-        try:
-            for path, data in contents.items():
-                real = path.resolve()  # a symbolic link stays one
-                model = real if real.exists() else next(p for p in like if _original(p) == path)
-                new = _staged(real, data, model.resolve())
-                cleanup.callback(new.unlink, missing_ok=True)
-                old = None
-                if real.exists():
-                    old = _staged(real, real.read_bytes(), real)
-                    cleanup.callback(old.unlink, missing_ok=True)
-                staged.append((new, real, old))
-            done: list[tuple[Path, Path | None]] = []
+
+        def staged(path: Path, data: bytes, model: Path) -> Path:
             try:
-                for new, real, old in staged:
-                    new.replace(real)
-                    done.append((real, old))
-            except OSError:
-                for real, old in done:
-                    if old is None:
-                        real.unlink()
-                    else:
-                        old.replace(real)
-                raise
-        except OSError as error:
-            raise _cannot("write", error) from error
+                new = _staged(path, data, model)
+            except OSError as error:
+                raise _cannot("write", error, path) from error
+            cleanup.callback(new.unlink, missing_ok=True)
+            return new
+
+        moves: list[tuple[Path, Path, Path | None]] = []  # new, its place, what was there
+        for path, data in contents.items():
+            place = path.resolve()  # a symbolic link stays one
+            if place.exists():
+                old = staged(place, place.read_bytes(), place)
+                moves.append((staged(place, data, place), place, old))
+            else:
+                model = next(p for p in like if _original(p) == path).resolve()
+                moves.append((staged(place, data, model), place, None))
+        done: list[tuple[Path, Path | None]] = []
+        for new, place, old in moves:
+            try:
+                new.replace(place)
+            except OSError as error:
+                _put_back(done)
+                raise _cannot("write", error, place) from error
+            done.append((place, old))
+
+
+def _put_back(done: list[tuple[Path, Path | None]]) -> None:
+    for place, old in done:
+        if old is None:
+            place.unlink()
+        else:
+            old.replace(place)
 
 
 def _staged(path: Path, data: bytes, model: Path) -> Path:
-    """A finished file beside `path` that only waits to be renamed."""
+    """A finished file beside `path` that only waits to be renamed.
+
+    Mode, owner and extended attributes are those of `model`.  Where its group
+    may not be given to the new file, that one's group may do no more than
+    everybody may.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)
     try:
@@ -248,19 +266,25 @@ def _staged(path: Path, data: bytes, model: Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
         shutil.copystat(model, new)
+        os.utime(new)  # it is new all the same
         wanted, given = model.stat(), new.stat()
-        if (wanted.st_uid, wanted.st_gid) != (given.st_uid, given.st_gid):
-            os.chown(new, wanted.st_uid, wanted.st_gid)
-            new.chmod(wanted.st_mode & 0o7777)  # chown clears some of it
-        os.utime(new)  # it is new, whatever copystat says
+        mode = stat.S_IMODE(wanted.st_mode)
+        if wanted.st_uid != given.st_uid:
+            os.chown(new, wanted.st_uid, -1)
+        if wanted.st_gid != given.st_gid:
+            try:
+                os.chown(new, -1, wanted.st_gid)
+            except PermissionError:
+                mode &= ~0o070 | (mode & 0o007) << 3
+        new.chmod(mode)  # last, as chown clears some of it
     except BaseException:
         new.unlink(missing_ok=True)
         raise
     return new
 
 
-def _cannot(what: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot {what} {error.filename}: {error.strerror}; "
-        "run this as the user that OMERO.server runs as"
-    )
+def _cannot(what: str, error: OSError, path: Path) -> ConfigurationError:
+    line = f"cannot {what} {path}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        line += "; run this as the user that OMERO.server runs as"
+    return ConfigurationError(line)
