@@ -6,31 +6,24 @@ same one: DropBox, and the command line that hands files over or looks.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Engine,
     bindparam,
-    create_engine,
-    event,
     func,
     insert,
-    inspect,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from ..errors import JournalError
 from ..events import FileStat
 from . import schema
+from .database import Database
 from .records import (
     HANDED_OVER,
     MET,
@@ -48,7 +41,6 @@ from .schema import State
 _OPEN_STATES = (State.WAITING, State.QUEUED, State.IMPORTING)
 _REOPENED = (*_OPEN_STATES, State.SKIPPED, State.FAILED)
 _CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
-_BUSY_S = 30.0  # how long another process's write is waited for
 
 
 class Journal:
@@ -68,18 +60,12 @@ class Journal:
     def __init__(
         self, url: str, *, clock: Callable[[], float] = time.time, read_only: bool = False
     ) -> None:
-        self.url = url
         self._clock = clock
-        self._engine = _engine(url)
-        with self._errors():
-            if read_only:
-                self._check_version()
-            else:
-                self._create()
+        self._database = Database(url, read_only=read_only)
 
     def close(self) -> None:
         """Lets go of every connection."""
-        self._engine.dispose()
+        self._database.close()
 
     # -- meeting files ------------------------------------------------------
 
@@ -93,7 +79,7 @@ class Journal:
         """
         known: dict[str, State] = {}
         file, fileset = schema.file.c, schema.fileset.c
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for chunk in chunks(found, _CHUNK):
                 by_inode = {(f.stat.device, signed(f.stat.inode)): f for f in chunk}
                 rows = connection.execute(
@@ -122,7 +108,7 @@ class Journal:
     def has_twin(self, user: str, size: int) -> bool:
         """Whether an imported file of `user` has this size (bytes), so that a hash tells more."""
         file, fileset = schema.file.c, schema.fileset.c
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.scalar(
                 select(file.fileset)
                 .join_from(schema.file, schema.fileset)
@@ -134,7 +120,7 @@ class Journal:
     def twins(self, user: str, sha1: str) -> list[Fileset]:
         """Imported filesets of `user` with a file of these bytes, the newest first."""
         file, fileset = schema.file.c, schema.fileset.c
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             ids = connection.scalars(
                 select(file.fileset)
                 .join_from(schema.file, schema.fileset)
@@ -146,7 +132,7 @@ class Journal:
 
     def moved(self, fileset: int, position: int, found: Found) -> None:
         """Records that an accounted file now has this path and stat."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 update(schema.file)
                 .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
@@ -166,7 +152,7 @@ class Journal:
         skipped or failed one of the same path is opened again.
         """
         table = schema.fileset.c
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             for chunk in chunks(found, _CHUNK):
                 there = set(
                     connection.scalars(
@@ -190,7 +176,7 @@ class Journal:
         is stays imported, and the caller sees that from the state returned.
         """
         file, fileset = schema.file.c, schema.fileset.c
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             done = connection.scalar(
                 select(fileset.id)
                 .join_from(schema.file, schema.fileset)
@@ -211,7 +197,7 @@ class Journal:
 
     def skip(self, user: str, root: str, found: Found, reason: str) -> None:
         """Records a file that will not be imported, for `reason`."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             self._insert(connection, user, root, [found], State.SKIPPED, MET, reason)
 
     # -- moving filesets ----------------------------------------------------
@@ -219,7 +205,7 @@ class Journal:
     def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
         """The open filesets whose first file has one of `paths`."""
         opened: dict[str, Fileset] = {}
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for chunk in chunks(list(paths), _CHUNK):
                 ids = connection.scalars(
                     select(schema.fileset.c.id).where(
@@ -236,7 +222,7 @@ class Journal:
             return
         fileset, file, now = schema.fileset.c, schema.file.c, self._clock()
         rows = [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()]
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             # The file rows first, while "still waiting" can be asked of the fileset.
             connection.execute(
                 update(schema.file)
@@ -265,12 +251,12 @@ class Journal:
         Raises JournalError when the transition is illegal.
         """
         befores = before if isinstance(before, tuple) else (before,)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return self._move(connection, fileset, befores, after, reason)
 
     def queued_users(self) -> list[str]:
         """The users with queued filesets, the one waiting longest first."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return list(
                 connection.scalars(
                     select(schema.fileset.c.user)
@@ -283,7 +269,7 @@ class Journal:
     def take(self, user: str) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins."""
         fileset = schema.fileset.c
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             identifier = connection.scalar(
                 select(fileset.id)
                 .where(fileset.state == State.QUEUED, fileset.user == user)
@@ -313,7 +299,7 @@ class Journal:
 
         `sha1s`: of the files' bytes, lower-case hex, in their order.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
             connection.execute(
                 update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=1)
@@ -323,7 +309,7 @@ class Journal:
         self, fileset: int, server_fileset: int, images: Sequence[int], sha1s: Sequence[str]
     ) -> None:
         """importing -> imported, with what OMERO made of it."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
             moved = self._move(
                 connection,
@@ -342,7 +328,7 @@ class Journal:
 
     def recorded(self, server_filesets: Iterable[int]) -> set[int]:
         """Those Fileset ids of OMERO that a row of the journal stands for already."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return set(
                 connection.scalars(
                     select(schema.fileset.c.server_fileset).where(
@@ -355,13 +341,13 @@ class Journal:
 
     def get(self, fileset: int) -> Fileset | None:
         """The fileset with this id."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             loaded = self._load(connection, [fileset])
             return loaded[0] if loaded else None
 
     def load(self, filesets: Sequence[int]) -> list[Fileset]:
         """The filesets with these ids, in their order."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return self._load(connection, filesets)
 
     def select(self, *states: State, limit: int | None = None) -> list[Fileset]:
@@ -371,13 +357,13 @@ class Journal:
         )
         if states:
             statement = statement.where(schema.fileset.c.state.in_(states))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return self._load(connection, connection.scalars(statement.limit(limit)).all())
 
     def counts(self) -> dict[str, int]:
         """Number of filesets in each state, 0 included."""
         state = schema.fileset.c.state
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(select(state, func.count()).group_by(state))
             found = {str(row[0]): int(row[1]) for row in rows}
         return {str(s): found.get(str(s), 0) for s in State}
@@ -385,7 +371,7 @@ class Journal:
     def events(self, fileset: int) -> list[tuple[float, str, str, str]]:
         """(s since the epoch, state before, state after, reason), oldest first."""
         log = schema.event_log.c
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [
                 tuple(row)
                 for row in connection.execute(
@@ -507,74 +493,3 @@ class Journal:
             ):
                 files.setdefault(row.fileset, []).append(row)
         return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._errors(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._errors(), self._engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                # Take the write lock before the first read: a reader that turns
-                # writer in WAL mode fails at once instead of waiting.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseError as error:
-            raise JournalError(f"the journal {self.url}: {_first_line(error)}") from error
-        except SQLAlchemyError as error:
-            raise JournalError(f"the journal {self.url}: {error}") from error
-
-    def _create(self) -> None:
-        with self._writing() as connection:
-            if not inspect(connection).has_table("meta"):
-                schema.metadata.create_all(connection)
-                connection.execute(
-                    insert(schema.meta).values(key="version", value=str(schema.VERSION))
-                )
-        self._check_version()
-
-    def _check_version(self) -> None:
-        with self._reading() as connection:
-            if not inspect(connection).has_table("meta"):
-                raise JournalError(
-                    f"there is no journal at {self.url} yet: DropBox makes it when it is started"
-                )
-            value = connection.scalar(
-                select(schema.meta.c.value).where(schema.meta.c.key == "version")
-            )
-        if value is None or int(value) > schema.VERSION:
-            raise JournalError(
-                f"the journal {self.url} has version {value}, and this release knows "
-                f"{schema.VERSION}: install the release that wrote it, or a newer one"
-            )
-
-
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url)
-    # A connection for each use: opening a SQLite file is cheap, and threads
-    # never share one.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # our own BEGIN, see _writing
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        # FULL: an attempt that is written has survived a power cut.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    return engine
-
-
-def _first_line(error: DatabaseError) -> str:
-    return os.fspath(str(error.orig or error)).splitlines()[0]
