@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import Ice
-import ObjectFactoryRegistrar  # type: ignore[import-not-found]
+from omero import ObjectFactoryRegistrar
 from omero.rtypes import ObjectFactories
 
 from .. import icegrid
