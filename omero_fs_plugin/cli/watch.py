@@ -1,0 +1,253 @@
+"""`omero fs watch`: what happens below a directory, as FSServer sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from ..errors import FsError, GridError
+
+HELP = """What happens below a directory, live, as FSServer sees it
+
+One line for each event: the time it arrived, Create, Modify, Delete or System,
+and the path, or what FSServer has to say.  With --json one JSON object a line
+with the keys time, type and path; a System event has text, and path null.
+
+Exit codes: 0 the N events came, or the time passed and no N was given;
+1 the time passed before N events came; 2 OMERODIR is wrong; 3 FSServer cannot
+be reached, or cannot watch this directory; 130 interrupted
+"""
+
+# How often FSServer is asked whether the monitor is still there, and, when it
+# was restarted, how long between two tries to have it made again.
+CHECK = 3.0  # s
+CALL_TIMEOUT_MS = 30_000
+# startMonitor returns when all directories are watched: large trees take a while.
+START_TIMEOUT_MS = 600_000
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("watch", description=HELP)
+    parser.add_argument("directory", metavar="DIR", help="on the machine that FSServer runs on")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="S", help="end after S seconds at the latest"
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints events until it has been enough."""
+    from .site import printable, site
+
+    path = os.path.abspath(args.directory)  # noqa: PTH100 - keeps symbolic links
+    deadline = None if args.timeout is None else time.monotonic() + args.timeout
+    seen = 0
+    with _terminated_as_interrupted(), site(ctx).grid() as grid, _Watch(grid, path) as watch:
+        ctx.err(f"watching {printable(path)}")
+        for kind, text in watch.events(deadline):
+            now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            if args.json:
+                system = kind == "System"
+                what = {"path": None, "text": text} if system else {"path": text}
+                line = json.dumps({"time": now, "type": kind, **what})
+            else:
+                line = f"{now} {kind:6} {printable(text)}"
+            ctx.out(line)
+            sys.stdout.flush()
+            seen += kind != "System"
+            if seen == args.count:
+                return
+    if args.count is not None:
+        raise FsError(f"{seen} of {args.count} events came within {args.timeout:g} s")
+
+
+class _Watch:
+    """A monitor of FSServer's for as long as the `with` block lasts.
+
+    Made again when FSServer is restarted.
+    """
+
+    def __init__(self, grid: Any, path: str) -> None:
+        from omero.grid import monitors as slice_
+
+        self._path = path
+        self._slice = slice_
+        self._grid = grid
+        self._queue: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._identifier: str | None = None
+        self._adapter: Any = None
+        self._server: Any = None
+        self._client: Any = None
+
+    def __enter__(self) -> _Watch:
+        communicator = self._grid.communicator
+        identity = self._server_identity()
+        self._server = self._slice.MonitorServerPrx.uncheckedCast(
+            communicator.stringToProxy(identity).ice_invocationTimeout(CALL_TIMEOUT_MS)
+        )
+        self._adapter = communicator.createObjectAdapterWithEndpoints(
+            "omero.fs.watch", "tcp -h 127.0.0.1"
+        )
+        proxy = self._adapter.addWithUUID(_servant(self._slice, self._heard))
+        self._client = self._slice.MonitorClientPrx.uncheckedCast(proxy)
+        self._adapter.activate()
+        try:
+            self._make()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def events(self, deadline: float | None) -> Iterator[tuple[str, str]]:
+        """(type, path or text) until `deadline`, by time.monotonic()."""
+        check_at = time.monotonic() + CHECK
+        while True:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                return
+            if now >= check_at:
+                yield from self._check()
+                check_at = time.monotonic() + CHECK
+            wait = min(check_at, deadline or check_at) - time.monotonic()
+            with suppress(queue.Empty):
+                yield self._queue.get(timeout=max(wait, 0.001))
+
+    def _server_identity(self) -> str:
+        from ..settings import BY_NAME
+
+        known = BY_NAME["serverIdString"]
+        configured: dict[str, str] = self._grid.properties("FSServer")
+        return configured.get(known.key, "").strip() or known.default
+
+    def _make(self) -> None:
+        import Ice
+
+        import omero
+
+        types = self._slice
+        try:
+            self._identifier = self._server.createMonitor(
+                types.MonitorType.Persistent,
+                [types.WatchEventType.All],
+                types.PathMode.Follow,
+                self._path,
+                [],
+                [],
+                0.0,  # no time limit: events() has it
+                0,  # all events at once
+                False,  # system files, too
+                True,  # no directories
+                True,
+                self._client,
+            )
+            starting = self._server.ice_invocationTimeout(START_TIMEOUT_MS)
+            _finish(starting.begin_startMonitor(self._identifier), starting.end_startMonitor)
+        except omero.OmeroFSError as error:
+            failed = GridError(f"FSServer: {error.reason}")
+            raise failed from error
+        except Ice.Exception as error:
+            raise GridError(
+                f"FSServer cannot be reached ({type(error).__name__}): see "
+                "`omero admin ice server state FSServer` and var/log/FSServer.log"
+            ) from error
+
+    def _check(self) -> Iterator[tuple[str, str]]:
+        """Whether the monitor is still there; makes it again when it is not."""
+        import Ice
+
+        import omero
+
+        try:
+            if self._identifier is not None:
+                self._server.getMonitorState(self._identifier)
+                return
+        except omero.OmeroFSError:
+            pass  # another FSServer, which does not know it
+        except Ice.Exception:
+            return  # being restarted
+        self._identifier = None
+        with suppress(GridError):
+            self._make()
+            yield "System", "FSServer was restarted: what happened meanwhile is not shown"
+
+    def _heard(self, identifier: str, events: list[tuple[str, str]]) -> None:
+        """On a thread of Ice."""
+        for event in events:
+            self._queue.put(event)
+
+    def _end(self) -> None:
+        import Ice
+
+        import omero
+
+        if self._identifier is not None:
+            # Gone with its server: there is nothing left to destroy.
+            with suppress(Ice.Exception, omero.OmeroFSError):
+                self._server.destroyMonitor(self._identifier)
+        self._adapter.destroy()
+
+
+def _servant(slice_: Any, heard: Any) -> Any:
+    """Made here, for the base class is imported late."""
+
+    class Client(slice_.MonitorClient):  # type: ignore[misc]
+        def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
+            heard(id, [(str(one.type), one.fileId) for one in el])
+
+    return Client()
+
+
+def _finish(call: Any, end: Any) -> Any:
+    """Waits for an asynchronous call so that Ctrl-C is heard meanwhile."""
+    while not call.isCompleted():
+        time.sleep(0.02)
+    return end(call)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP end it as Ctrl-C does: the monitor is destroyed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("1 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise ValueError("more than 0")
+    return number
