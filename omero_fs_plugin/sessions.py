@@ -81,6 +81,16 @@ def _first_line(text: str | None) -> str:
     return lines[0] if lines else "no reason given"
 
 
+def register_factories(communicator: Any) -> None:
+    """Lets `communicator` receive objects of omero.model; harmless when done before."""
+    from omero import ObjectFactoryRegistrar, rtypes
+
+    if communicator.findObjectFactory("::omero::model::Experimenter") is None:
+        ObjectFactoryRegistrar.registerObjectFactory(communicator, None)
+        for factory in rtypes.ObjectFactories.values():
+            factory.register(communicator)
+
+
 class UserSession:
     """A session made for one user, over the router as any client's.
 
@@ -134,6 +144,7 @@ class Omero:
         self, communicator: Any, *, host: str, port: int, time_to_live: float, time_to_idle: float
     ) -> None:
         """`time_to_live` and `time_to_idle` (s) of the users' sessions; 0: no end."""
+        register_factories(communicator)
         self._communicator = communicator
         self._host, self._port = host, port
         self._live_ms = int(time_to_live * 1000)
