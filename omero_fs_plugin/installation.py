@@ -234,13 +234,13 @@ def _replace(contents: Mapping[Path, bytes], *, like: tuple[Path, Path]) -> None
                 model = next(p for p in like if _original(p) == path).resolve()
                 moves.append((staged(place, data, model), place, None))
         done: list[tuple[Path, Path | None]] = []
-        for new, place, old in moves:
+        for new, place, before in moves:
             try:
                 new.replace(place)
             except OSError as error:
                 _put_back(done)
                 raise _cannot("write", error, place) from error
-            done.append((place, old))
+            done.append((place, before))
 
 
 def _put_back(done: list[tuple[Path, Path | None]]) -> None:

@@ -21,6 +21,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -119,10 +120,9 @@ class LateParser(Parser):  # type: ignore[misc]
     def _complete(self, name: str, module_name: str, ctx: Any) -> None:
         try:
             module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name != module_name:
-                raise
-            ctx.die(1, f"omero fs {name}: not built yet")
+        except ImportError as error:
+            ctx.dbg(traceback.format_exc())
+            ctx.die(1, f"omero fs {name} cannot be loaded, its installation is broken: {error}")
         module.configure(_Sub(name, self))
         self._func = functools.partial(run, name, module, ctx)
 
@@ -162,7 +162,8 @@ def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
     except BrokenPipeError:
         # The reader went away, as `| head` does.  Python would complain once
         # more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         ctx.rv = BROKEN_PIPE
     except Exception as error:
         ctx.dbg(traceback.format_exc())
