@@ -27,7 +27,11 @@ def configure(sub: Any) -> None:
     parser.add_argument("action", choices=("create",), help="create: make one")
     parser.add_argument("dir", metavar="DIR", help="where; must be empty, or not there yet")
     parser.add_argument(
-        "--user", action="append", default=[], metavar="NAME", help="one more user; repeatable"
+        "--user",
+        dest="names",  # `user` is that of omero's own login options
+        action="append",
+        metavar="NAME",
+        help="one more user; repeatable",
     )
     parser.add_argument("--root-password", metavar="PW", help="default: omero")
     parser.add_argument(
@@ -46,7 +50,7 @@ def run(ctx: Any, args: Any) -> None:
     password = ROOT_PASSWORD if args.root_password is None else args.root_password
     directory = create(
         Path(args.dir).absolute(),
-        users=args.user,
+        users=args.names or (),
         root_password=password,
         prefix=args.prefix,
         with_fs=not args.no_install,

@@ -154,10 +154,15 @@ def _people(directory: Path, names: Sequence[str], root_password: str) -> None:
 
 def _certificates(directory: Path) -> None:
     """As an admin does, with omero-certificates; it asks openssl and checks nothing."""
-    command = [sys.executable, "-m", "omero.main", "certificates"]
-    environment = {**os.environ, "OMERODIR": str(directory)}
+    program = (  # in a process of its own, for openssl talks on the terminal
+        "import sys; from omero_certificates.certificates import create_certificates; "
+        "create_certificates(sys.argv[1])"
+    )
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        [sys.executable, "-c", program, str(directory)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     if done.returncode or not (directory / "data/certs/server.p12").is_file():
         said = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]

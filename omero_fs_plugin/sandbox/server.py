@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import Ice
-from omero import ObjectFactoryRegistrar
 from omero.rtypes import ObjectFactories
+
+from omero import ObjectFactoryRegistrar
 
 from .. import icegrid
 from ..settings import DATA_DIR, DATA_DIR_DEFAULT
