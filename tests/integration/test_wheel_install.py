@@ -56,7 +56,7 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The wheel, made from the sdist as for a release, installed with what it asks for."""
     scratch = tmp_path_factory.mktemp("wheel")
     source = scratch / "source"
@@ -76,7 +76,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
         ["--find-links", os.environ["OMERO_FS_WHEELS"]] if "OMERO_FS_WHEELS" in os.environ else []
     )
     there.run("pip", "install", *links, f"omero-fs-plugin[sandbox] @ {wheel.as_uri()}")
-    return there
+    yield there
+    shutil.rmtree(there.venv)  # pytest keeps its directories for three runs
 
 
 @pytest.fixture(scope="module")
