@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -336,6 +337,20 @@ class Journal:
                     )
                 )
             )
+
+    # -- notes ---------------------------------------------------------------
+
+    def note(self, key: str, value: str) -> None:
+        """Keeps a value beyond the life of this process."""
+        with self._database.writing() as connection:
+            connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
+            connection.execute(insert(schema.meta).values(key=key, value=value))
+
+    def noted(self, key: str) -> str:
+        """The value kept under `key`; empty when there is none."""
+        with self._database.reading() as connection:
+            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+        return found or ""
 
     # -- looking ------------------------------------------------------------
 

@@ -124,7 +124,12 @@ class DropBox:
         self._rescan = threading.Event()
         self._unavailable = ""
         self.subscription = Subscription(
-            communicator, settings, self._activate(communicator), self._rescan.set
+            communicator,
+            settings,
+            self._activate(communicator),
+            connected=self._rescan.set,
+            note=lambda monitor: self.journal.note("monitor", monitor),
+            noted=lambda: self.journal.noted("monitor"),
         )
         self._threads = [
             threading.Thread(target=self._pipeline, name="pipeline"),

@@ -63,15 +63,28 @@ class Subscription:
 
     Rule: whenever a monitor is started, `connected` is called after it, for
     what happened before the start was told to nobody.
+
+    `note` keeps the monitor's id beyond our life, and `noted` gives it back:
+    the monitor of a DropBox that was killed goes on watching until it is
+    destroyed.
     """
 
     def __init__(
-        self, communicator: Any, settings: Settings, client: Any, connected: Callable[[], None]
+        self,
+        communicator: Any,
+        settings: Settings,
+        client: Any,
+        *,
+        connected: Callable[[], None],
+        note: Callable[[str], None],
+        noted: Callable[[], str],
     ) -> None:
         self._communicator = communicator
         self._settings = settings
         self._client = client  # MonitorClientPrx
         self._connected = connected
+        self._note = note
+        self._noted = noted
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="subscription")
         self.monitor = ""  # id of the monitor there is; empty while there is none
@@ -113,6 +126,7 @@ class Subscription:
     def _create(self) -> None:
         settings = self._settings
         server = self._server()
+        self._destroy_former(server)
         monitor = server.createMonitor(
             monitors.MonitorType.Persistent,
             [_WATCHED[name] for name in settings.event_types],
@@ -127,10 +141,20 @@ class Subscription:
             settings.platform_check,
             self._client,
         )
+        self._note(monitor)
         server.startMonitor(monitor)
         self.monitor, self.problem = monitor, ""
         log.info("monitor %s watches %s", monitor, settings.watch_dir)
         self._connected()
+
+    def _destroy_former(self, server: Any) -> None:
+        former = self._noted()
+        if former:
+            try:
+                server.destroyMonitor(former)
+            except omero.OmeroFSError:
+                log.debug("monitor %s is gone already", former)
+            self._note("")
 
     def _lost(self, why: str) -> None:
         if self.monitor:

@@ -17,7 +17,6 @@ import fcntl
 import os
 import select
 import stat as stat_module
-import struct
 import termios
 import time
 from collections import deque
@@ -25,27 +24,25 @@ from contextlib import suppress
 
 from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotify_rm_watch
 
-from . import tracker
-from .tracker import Entry, Kind, Raw
+from . import raw
+from .raw import Raw
+from .tree import Entry, Kind
 
 # What is asked of the kernel.  No opens, no reads: they change nothing.
 _MASK = (
-    tracker.IN_CREATE
-    | tracker.IN_MODIFY
-    | tracker.IN_ATTRIB
-    | tracker.IN_CLOSE_WRITE
-    | tracker.IN_MOVED_FROM
-    | tracker.IN_MOVED_TO
-    | tracker.IN_DELETE
-    | tracker.IN_DELETE_SELF
-    | tracker.IN_MOVE_SELF
+    raw.IN_CREATE
+    | raw.IN_MODIFY
+    | raw.IN_ATTRIB
+    | raw.IN_CLOSE_WRITE
+    | raw.IN_MOVED_FROM
+    | raw.IN_MOVED_TO
+    | raw.IN_DELETE
+    | raw.IN_DELETE_SELF
+    | raw.IN_MOVE_SELF
+    | raw.IN_ONLYDIR
+    | raw.IN_EXCL_UNLINK
 )
-_IN_ONLYDIR = 0x01000000
-_IN_DONT_FOLLOW = 0x02000000
-_IN_EXCL_UNLINK = 0x04000000
 
-_HEADER = struct.Struct("iIII")  # wd, mask, cookie, length of the name
-_LARGEST_EVENT = _HEADER.size + 256
 _AT_ONCE = 64 * 1024  # bytes; about 1,500 events, a few ms of work
 # Beyond this the events are dropped as the kernel would, and a rescan follows.
 _BACKLOG = 64 * 1024 * 1024  # bytes
@@ -89,9 +86,9 @@ class Inotify:
 
     def watch(self, path: bytes) -> int:
         """As Disk.watch.  The root may be a symbolic link, nothing below may."""
-        flags = _MASK | _IN_ONLYDIR | _IN_EXCL_UNLINK
+        flags = _MASK
         if path != self._root:
-            flags |= _IN_DONT_FOLLOW
+            flags |= raw.IN_DONT_FOLLOW
         descriptor = inotify_add_watch(self._descriptor, path, flags)
         if descriptor < 0:
             number = ctypes.get_errno()
@@ -151,7 +148,7 @@ class Inotify:
                 self._backlog.clear()
                 self._backlog_size = 0
                 self._overflowed = True
-            size = max(_LARGEST_EVENT, min(held[0], _AT_ONCE))
+            size = max(raw.LARGEST, min(held[0], _AT_ONCE))
             try:
                 buffer = os.read(self._descriptor, size)
             except BlockingIOError:
@@ -168,25 +165,12 @@ class Inotify:
         """The next few events drained, oldest first; empty when there are none."""
         if self._overflowed:
             self._overflowed = False
-            return [Raw(-1, tracker.IN_Q_OVERFLOW, 0, b"")]
+            return [raw.OVERFLOW]
         if not self._backlog:
             return []
         buffer = self._backlog.popleft()
         self._backlog_size -= len(buffer)
-        return parse(buffer)
-
-
-def parse(buffer: bytes) -> list[Raw]:
-    """inotify(7)'s events out of one read."""
-    events: list[Raw] = []
-    at, end, size, unpack = 0, len(buffer), _HEADER.size, _HEADER.unpack_from
-    while at < end:
-        descriptor, mask, cookie, length = unpack(buffer, at)
-        at += size
-        name = buffer[at : at + length].rstrip(b"\0") if length else b""
-        at += length
-        events.append(Raw(descriptor, mask, cookie, name))
-    return events
+        return raw.parse(buffer)
 
 
 def _entry(found: os.stat_result, now: float) -> Entry:

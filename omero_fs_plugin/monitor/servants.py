@@ -20,8 +20,10 @@ import omero
 from ..errors import FsError
 from ..events import EventType
 from .files import Files, Stats
-from .monitors import Monitor, MonitorError, Monitors, MonitorType, Request, directory_named
-from .tracker import Notice, PathMode, Tell
+from .monitors import Monitor, Monitors
+from .notices import Notice, Tell, shown
+from .requests import MonitorError, MonitorType, Request, directory_named
+from .tree import PathMode
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +54,8 @@ def event_info(tell: Tell) -> Any:
     try:
         return slice_.EventInfo(tell.path.decode(), _EVENTS[tell.type])
     except UnicodeDecodeError:
-        shown = tell.path.decode("utf-8", "backslashreplace")
-        text = Notice.NAME.text(f"{tell.type.value} of a name that is not UTF-8: {shown}")
-        return slice_.EventInfo(text, slice_.EventType.System)
+        text = f"{tell.type.value} of a name that is not UTF-8: {shown(tell.path)}"
+        return slice_.EventInfo(Notice.NAME.tell(text).path.decode(), slice_.EventType.System)
 
 
 class IceClient:

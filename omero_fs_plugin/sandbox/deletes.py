@@ -17,7 +17,7 @@ import omero
 
 from .handles import CommandFailed
 from .sessions import Call
-from .store import MODEL, TABLES, base
+from .store import MODEL, SUBTYPES, TABLES, base
 
 if TYPE_CHECKING:
     from .repository import Repositories
@@ -36,27 +36,19 @@ Found = dict[str, set[int]]  # entity -> ids
 
 
 def respond(repositories: Repositories, call: Call, request: Any) -> Any:
-    """The answer to a Delete2 or a DoAll of them; an ERR for anything else."""
+    """The answer to a Delete2 or a DoAll of them.  Raises CommandFailed."""
     if isinstance(request, omero.cmd.DoAll):
-        responses = []
-        for part in request.requests:
-            responses.append(respond(repositories, call, part))
-            if isinstance(responses[-1], omero.cmd.ERR):
-                return responses[-1]
+        responses = [respond(repositories, call, part) for part in request.requests]
         return omero.cmd.DoAllRsp(responses, [omero.cmd.Status() for _ in responses])
-    kind = request.ice_id().rpartition("::")[2]
     if not isinstance(request, omero.cmd.Delete2):
-        message = f"{kind} is not part of the sandbox server"
-        return omero.cmd.ERR(request.ice_id(), "unsupported", {"message": message})
-    return _delete(repositories, call, request)
-
-
-def _delete(repositories: Repositories, call: Call, request: Any) -> Any:
+        kind = request.ice_id()
+        message = f"{kind.rpartition('::')[2]} is not part of the sandbox server"
+        raise CommandFailed(omero.cmd.ERR(kind, "unsupported", {"message": message}))
     store, found = repositories.sandbox.store, defaultdict[str, set[int]](set)
     with store.begin() as db:
         for target, ids in (request.targetObjects or {}).items():
             name = target.rpartition(".")[2]
-            if name not in TARGETS and base_or(name) not in TARGETS:
+            if SUBTYPES.get(name, name) not in TARGETS:
                 raise _refusal(request, f"{name} is not deleted by the sandbox server")
             for row_id in ids:
                 row = store.row(db, name, row_id)
@@ -76,14 +68,6 @@ def _delete(repositories: Repositories, call: Call, request: Any) -> Any:
             path.unlink(missing_ok=True)
     deleted = {entity: sorted(ids) for entity, ids in found.items() if ids}
     return omero.cmd.Delete2Response(deleted)
-
-
-def base_or(name: str) -> str:
-    """The entity in whose table `name` lies, or `name` when there is none."""
-    try:
-        return base(name)
-    except KeyError:
-        return name
 
 
 def _check(db: sa.Connection, request: Any, found: Found) -> None:

@@ -20,7 +20,7 @@ from omero.rtypes import rstring, unwrap
 
 import omero
 
-from .handles import CommandFailed, Handle, error
+from .handles import Handle, error
 from .objects import Builder, save
 from .paths import leads_elsewhere, new_directory, trimmed
 from .pixels import Series, UnreadableImage, read_series
@@ -51,14 +51,15 @@ def checked(fileset: Any, settings: Any) -> str:
     entries = fileset.copyUsedFiles() if fileset is not None and fileset.loaded else []
     if fileset is None or fileset.id is not None or not entries:
         raise omero.ApiUsageException("", "", "a new fileset with at least one entry is needed")
-    if any(entry is None or entry.clientPath is None for entry in entries):
-        raise omero.ApiUsageException("", "", "every fileset entry needs a clientPath")
+    if any(e is None or e.id is not None or e.clientPath is None for e in entries):
+        raise omero.ApiUsageException("", "", "every entry must be new and have a clientPath")
     links = fileset.copyJobLinks()
     if len(links) != 1:
         raise omero.ValidationException(
             "", "", "Found more than one job link. Link only updateJob on creation!"
         )
-    if not isinstance(links[0].child, omero.model.UploadJob):
+    job = links[0].child
+    if not isinstance(job, omero.model.UploadJob) or job.id is not None:
         raise omero.ValidationException("", "", "Found non-UploadJob on creation")
     return checksum
 
@@ -85,16 +86,15 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         repositories = sandbox.repositories
         prefix = new_directory(repositories.root, session.user_name, call.user, datetime.now())
 
-        def original(path: str, mimetype: str = "") -> Any:
+        def original(path: str, mimetype: str) -> Any:
             parent, slash, name = path.rpartition("/")
             file = OriginalFileI()
             file.path, file.name = rstring(parent + slash), rstring(name)
-            file.repo, file.hasher = rstring(repositories.uuid), settings.checksumAlgorithm
-            file.mimetype = rstring(mimetype)
+            file.mimetype, file.hasher = rstring(mimetype), settings.checksumAlgorithm
             return file
 
         for entry, path in zip(entries, paths, strict=True):
-            entry.originalFile = original(prefix + path)
+            entry.originalFile = original(prefix + path, "application/octet-stream")
         fileset.templatePrefix = rstring(prefix)
         fileset.unloadImages()
         upload, importing = links[0].child, omero.model.MetadataImportJobI()
@@ -107,6 +107,9 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         fileset.linkJob(importing)
         with sandbox.store.begin() as db:
             save(sandbox.store, db, call, fileset)
+            for file in (*(entry.originalFile for entry in entries), logged):
+                # Only here does a file become one of the repository's.
+                sandbox.store.update(db, "OriginalFile", file.id.val, repo=repositories.uuid)
         fileset.copyJobLinks()[1].parent = fileset  # the request tells of it, loaded
 
         def stored(file: Any) -> StoredFile:
@@ -215,26 +218,28 @@ class Import:
         number = unwrap(self._fileset.id)
         try:
             response = self._import()
+        except Exception as failure:
+            response = self._refusal(failure)
+            self._note("Error", f"fileset {number}: {response.parameters['message']}")
+        else:
             images = [unwrap(image.id) for image in response.objects]
             self._note("Finished", f"fileset {number}: imported as images {images}")
-        except Exception as failure:
-            name = "error-on-init" if isinstance(failure, UnreadableImage) else ""
-            if isinstance(failure, CommandFailed):
-                response = failure.error
-            else:
-                text = getattr(failure, "message", "") or str(failure)
-                response = error(self._request, name or "import-request-failure", text)
-            self._note("Error", f"fileset {number}: {response.parameters['message']}")
-            if not isinstance(failure, (CommandFailed, UnreadableImage, omero.ServerError)):
-                log.exception("fileset %s: import failed", number)
         return response
+
+    def _refusal(self, failure: Exception) -> Any:
+        if isinstance(failure, UnreadableImage):
+            return error(self._request, "error-on-init", str(failure))
+        if not isinstance(failure, omero.ServerError):
+            log.error("import failed", exc_info=failure)
+        text = getattr(failure, "message", "") or str(failure)
+        return error(self._request, "import-request-failure", text)
 
     def _import(self) -> Any:
         found = read_series(self._first)
         target = self._request.settings.userSpecifiedTarget
-        if target is not None and not isinstance(target, (DatasetI, ScreenI)):
-            message = f"Unable to handle target: {target.ice_id().rpartition('::')[2]}"
-            raise CommandFailed(error(self._request, "import-request-failure", message))
+        if target is not None and not (isinstance(target, (DatasetI, ScreenI)) and target.id):
+            kind = target.ice_id().rpartition("::")[2]
+            raise omero.ApiUsageException("", "", f"Unable to handle target: {kind}")
         with self._store.begin() as db:
             pairs = [self._insert(db, n, one, len(found)) for n, one in enumerate(found)]
             if isinstance(target, DatasetI):  # images stay outside a Screen, without a word

@@ -137,6 +137,8 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     for name, target in kind.references.items():
         referred = getattr(value, "_" + name, None)  # of a subtype, it may not be
         values[name] = None if referred is None else _referred(store, db, call, target, referred)
+    if entity == "OriginalFile":
+        _check_file(store, db, row_id, values)
     if entity.endswith("Link"):
         _check_link(store, db, call, entity, values)
     if row_id is None:
@@ -165,6 +167,18 @@ def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: A
     if row is None or (MODEL[target].owned and not call.may_see(row)):
         raise omero.ValidationException("", "", f"No row with the given identifier: {target}")
     return row_id
+
+
+def _check_file(
+    store: Store, db: sa.Connection, row_id: int | None, values: Mapping[str, Any]
+) -> None:
+    """A row is what leads to a file in the repository: clients neither make nor move one."""
+    row = store.row(db, "OriginalFile", row_id) if row_id is not None else None
+    place = ("repo", "path", "name")
+    if (row and row["repo"] and any(values[c] != row[c] for c in place)) or (
+        values["repo"] and not row
+    ):
+        raise security("OriginalFile: its place in a repository is not the client's to set")
 
 
 def _check_link(

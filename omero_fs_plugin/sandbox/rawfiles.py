@@ -62,7 +62,8 @@ class StoredFile:
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes; fewer at the end of the file."""
         with self._open(os.O_RDONLY) as descriptor:
-            return os.pread(descriptor, length, offset)
+            left = max(os.fstat(descriptor).st_size - offset, 0)
+            return os.pread(descriptor, min(length, left), offset)
 
     def write(self, data: bytes, offset: int) -> None:
         """Writes all of `data`; never through a link, which is somebody's source."""
@@ -193,7 +194,7 @@ class RawFile(Servant, omero.api.RawFileStore):  # type: ignore[misc]
     def do_write(self, call: Call, data: bytes, offset: int, length: int) -> None:
         if offset < 0 or not 0 <= length <= len(data):
             raise omero.ApiUsageException("", "", f"no {length} bytes to write at {offset}")
-        self._opened(call, write=True).write(bytes(data[:length]), offset)
+        self._opened(call, write=True).write(data[:length], offset)
 
     def do_truncate(self, call: Call, length: int) -> bool:
         return self._opened(call, write=True).truncate(length)

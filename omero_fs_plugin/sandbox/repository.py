@@ -145,7 +145,8 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
         return self.sandbox.repositories.map(self.session).descriptions[1]
 
     def do_fileExists(self, call: Call, path: str) -> bool:
-        return self._file(call, path) is not None
+        place = below(self.sandbox.repositories.root, "/".join(components(path)))
+        return self._file(call, path) is not None or place.is_dir()
 
     def do_list(self, call: Call, path: str) -> Any:
         return [f"{row['path']}{row['name']}" for row in self._files(call, path)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from omero.model import (
     FilesetI,
     IndexingJobI,
     NamedValue,
+    OriginalFileI,
     ProjectI,
     ScreenI,
     UploadJobI,
@@ -145,33 +147,42 @@ class Server:
         return self.sandbox.repositories.root
 
     def join(self, user: str, group: str, permissions: str = "rw----") -> int:
-        """Puts a user into a group, both made when missing."""
+        """Puts a user into a group, made when missing."""
         store = self.sandbox.store
         with store.begin() as db:
             row = store.first(db, "ExperimenterGroup", name=group)
             number = row["id"] if row else accounts.create_group(store, db, group, permissions)
             person = accounts.user_by_name(store, db, user)
-            if person is None:
-                accounts.create_user(store, db, user, user, [accounts.USER_GROUP, number])
-            else:
-                accounts.join(store, db, person["id"], number)
+            assert person
+            accounts.join(store, db, person["id"], number)
         return int(number)
 
 
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with OMERO's own users and groups; hashing passwords takes its time."""
+    store = Store(tmp_path_factory.mktemp("seeded") / "sandbox.sqlite")
+    accounts.seed(store, "omero")
+    with store.begin() as db:
+        for user in ("amy", "zak"):
+            group = accounts.create_group(store, db, f"{user}_group")
+            accounts.create_user(store, db, user, user, [accounts.USER_GROUP, group])
+    store.close()
+    return store.file
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path, seeded: Path) -> Iterator[Server]:
     threads = set(threading.enumerate())
     ice = communicator()
     adapter = ice.createObjectAdapterWithEndpoints("Sandbox", "tcp -h 127.0.0.1")
     data = tmp_path / "data"
     data.mkdir()
-    store = Store(data / "sandbox.sqlite")
-    accounts.seed(store, "omero")
+    shutil.copy(seeded, data)
+    store = Store(data / seeded.name)
     clock = Clock()
     made = Server(Sandbox(adapter, store, data, {}, clock), clock)
     made.sandbox.repositories = Repositories(made.sandbox)
-    made.join("amy", "amy_group")
-    made.join("zak", "zak_group")
     adapter.activate()
     yield made
     for client in made.clients:
@@ -778,6 +789,21 @@ def test_other_commands_answer_with_an_error(amy: Client) -> None:
     assert "Chgrp2" in reason(amy.submit(omero.cmd.Chgrp2(targetObjects={"Image": [1]})))
     assert "Experimenter" in reason(deleted(amy, Experimenter=[0]))
     assert "Nonsense" in reason(deleted(amy, Nonsense=[0]))
+
+
+def test_no_row_of_a_clients_leads_to_another_file(
+    server: Server, amy: Client, tiff: bytes
+) -> None:
+    file_id, place = amy.file_of(unwrap(amy.run(("a.tif", tiff)).objects[0].id))
+    forged = OriginalFileI()
+    forged.repo = rstring(server.sandbox.repositories.uuid)
+    forged.path, forged.name = rstring(place.rpartition("/")[0] + "/"), rstring("a.tif")
+    with pytest.raises(omero.SecurityViolation):
+        Client(server, "zak").sf.getUpdateService().saveObject(forged)
+    moved = amy.sf.getQueryService().get("OriginalFile", file_id)
+    moved.path = rstring("../")
+    with pytest.raises(omero.SecurityViolation):
+        amy.sf.getUpdateService().saveObject(moved)
 
 
 def test_was_this_imported_already(server: Server, amy: Client, tiff: bytes) -> None:
