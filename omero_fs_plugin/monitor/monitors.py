@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT = 10.0  # s
 
 
+def unknown(identifier: str) -> MonitorError:
+    """The error for an id that is none, or no more."""
+    return MonitorError(f"id {identifier!r}: there is no such monitor")
+
+
 class Monitor:
     """Rule: from the return of `start` to `stop`, the client is told everything.
 
@@ -36,6 +41,7 @@ class Monitor:
         self._lifecycle = threading.Lock()  # one start or stop at a time; never around a call out
         self._watcher: Watcher | None = None
         self._told_before = 0  # events of earlier starts
+        self._destroyed = False
 
     @property
     def started(self) -> bool:
@@ -50,6 +56,8 @@ class Monitor:
         be watched.
         """
         with self._lifecycle:
+            if self._destroyed:
+                raise unknown(self.identifier)
             if self.started:
                 return
             self._collect()
@@ -62,11 +70,15 @@ class Monitor:
                 raise MonitorError(watcher.error)
         log.info("monitor %s of %s started", self.identifier, shown(self.request.path))
 
-    def stop(self) -> None:
-        """Ends watching; what was not delivered yet is dropped."""
+    def stop(self, *, for_good: bool = False) -> None:
+        """Ends watching; what was not delivered yet is dropped.
+
+        `for_good`: no `start`, be it waiting already, brings it back.
+        """
         self.request_stop()  # ends a `start` under way, too
         with self._lifecycle:
             was_started = self.started
+            self._destroyed = self._destroyed or for_good
             self._collect()
         if was_started:
             log.info("monitor %s of %s stopped", self.identifier, shown(self.request.path))
@@ -129,13 +141,13 @@ class Monitors:
         with self._lock:
             monitor = self._monitors.get(identifier)
         if monitor is None:
-            raise MonitorError(f"id {identifier!r}: there is no such monitor")
+            raise unknown(identifier)
         return monitor
 
     def destroy(self, identifier: str) -> None:
         """Stops and forgets.  Raises MonitorError for an unknown id."""
         monitor = self.get(identifier)
-        monitor.stop()
+        monitor.stop(for_good=True)
         with self._lock:
             self._monitors.pop(identifier, None)
         log.info("monitor %s of %s destroyed", identifier, shown(monitor.request.path))
@@ -151,7 +163,7 @@ class Monitors:
         for monitor in monitors:
             monitor.request_stop()
         for monitor in monitors:
-            monitor.stop()
+            monitor.stop(for_good=True)
 
     def roots(self) -> list[Root]:
         """The directories being watched now: what FileServer may look into."""

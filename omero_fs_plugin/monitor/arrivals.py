@@ -1,0 +1,244 @@
+"""When a file is told of: from the kernel's words to Create, Modify and Delete.
+
+Pure but for the disk it is given: `now` is an argument.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..events import EventType
+from .notices import Tell
+from .tree import NEVER, Arrival, Directory, Disk, Entry, Kind
+
+# Renames whose second half has not come yet.
+_MOVES_REMEMBERED = 64
+# Files told in one go: the kernel's queue is read in between.
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Every wait, in seconds."""
+
+    hold: float = 0.05  # between a close and its Create: time for a rename to follow
+    silence: float = 10.0  # a new file that its writer keeps open is told after this
+    found: float = 0.5  # the same for a file met by a scan: its close may have been missed
+    burst_gap: float = 0.5  # writes closer together are one burst, one Modify
+    burst_longest: float = 30.0  # a burst is told of after this even if it goes on
+    overflow: float = 0.2  # between an overflow and its rescan, for there may be more
+    poll: float = 10.0  # between two looks at a directory that cannot be watched
+    check: float = 2.0  # between two looks at whether the root is still itself
+
+
+class Arrivals:
+    """Rule: a file is known from the moment it was told of, until its Delete.
+
+    A name that comes and goes within `Timing.hold` is not told: so a temporary
+    name renamed into place is one Create of the final name.
+    """
+
+    def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:
+        self.disk: Disk  # set while the tracker is open
+        self._tell = tell
+        self._timing = timing
+        self._heap: list[tuple[float, int, Arrival]] = []
+        self._number = itertools.count()  # keeps the order of what is due at once
+        self._moves: dict[int, float] = {}  # cookie -> bound of a file on its way
+        self._touched: dict[tuple[Directory, bytes], None] = {}
+
+    def clear(self) -> None:
+        """Forgets what waits, and everything on its way."""
+        self._heap.clear()
+        self._moves.clear()
+        self._touched.clear()
+
+    # The kernel's words -----------------------------------------------------
+
+    def created(self, directory: Directory, name: bytes, now: float) -> None:
+        """A name came to be; its writer has it open, unless it is a link."""
+        if name in directory.arrivals:
+            return
+        if name in directory.files:
+            # A scan met it before its event came; or its deletion was lost.
+            self._compare(directory, name, now)
+            return
+        self._add(
+            directory, name, fresh=True, bound=self._timing.silence, wait=self._timing.hold, now=now
+        )
+
+    def written(self, directory: Directory, name: bytes, now: float) -> None:
+        """Its content changed; the writer has it open still."""
+        arrival = directory.arrivals.get(name)
+        if arrival is None:
+            if name in directory.files:
+                self._add(directory, name, fresh=False, bound=0.0, wait=math.inf, now=now)
+            else:
+                self.created(directory, name, now)
+        elif not arrival.fresh and arrival.due != math.inf:
+            self._set_due(arrival, self._burst_due(arrival, now))
+
+    def closed(self, directory: Directory, name: bytes, now: float) -> None:
+        """A writer closed it."""
+        arrival = directory.arrivals.get(name)
+        if arrival is None:
+            if name in directory.files:
+                self._compare(directory, name, now)
+            else:
+                wait = self._timing.hold
+                self._add(directory, name, fresh=True, bound=0.0, wait=wait, now=now)
+        elif not arrival.fresh:
+            arrival.bound = 0.0
+            self._set_due(arrival, self._burst_due(arrival, now))
+        elif arrival.bound:
+            arrival.bound = 0.0
+            self._set_due(arrival, now + self._timing.hold)
+
+    def moved_to(self, directory: Directory, name: bytes, cookie: int, now: float) -> None:
+        """It came by a rename, from inside or outside the tree."""
+        bound = self._moves.pop(cookie, 0.0)
+        fresh = name not in directory.files
+        self._add(directory, name, fresh=fresh, bound=bound, wait=self._timing.hold, now=now)
+
+    def gone(self, directory: Directory, name: bytes, cookie: int = 0) -> None:
+        """It was deleted, or with a `cookie` renamed."""
+        arrival = directory.arrivals.pop(name, None)
+        if cookie and arrival is not None:
+            # Renamed while it is written: its close will come under the new name.
+            writing = arrival.due == math.inf
+            self._moves[cookie] = self._timing.silence if writing else arrival.bound
+            if len(self._moves) > _MOVES_REMEMBERED:
+                del self._moves[next(iter(self._moves))]
+        if directory.files.pop(name, None) is not None:
+            self._tell(Tell(EventType.DELETE, directory.join(name)))
+
+    def touched(self, directory: Directory, name: bytes) -> None:
+        """Its times, owner or mode changed."""
+        self._touched[(directory, name)] = None
+
+    def refresh(self) -> None:
+        """Takes the changed times of what was `touched` as known.
+
+        They are no change of content.  A write that the look shows already is
+        told all the same, for its own event follows.
+        """
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        for directory, name in touched:
+            known = directory.files.get(name, NEVER)
+            if directory.alive and known != NEVER and name not in directory.arrivals:
+                entry = self.disk.look(directory.join(name))
+                if entry is not None:
+                    directory.files[name] = entry.identity
+
+    # What a scan shows ------------------------------------------------------
+
+    def found(
+        self, directory: Directory, name: bytes, entry: Entry, now: float, *, at_once: bool
+    ) -> bool:
+        """A scan met it; True when it was told at once, as it may with `at_once` only."""
+        known = directory.files.get(name)
+        arrival = directory.arrivals.get(name)
+        patience = self._timing.found
+        if arrival is not None:
+            # Its close may be among the events that were lost.
+            if arrival.bound > patience or arrival.due == math.inf:
+                arrival.bound = patience
+                self._set_due(arrival, now + patience)
+        elif known is None:
+            settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
+            if settled and at_once:
+                directory.files[name] = entry.identity
+                self._tell(Tell(EventType.CREATE, directory.join(name)))
+                return True
+            wait = 0.0 if settled else patience - entry.quiet
+            added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
+            added.seen = entry.identity
+        elif known != entry.identity:
+            self._add(directory, name, fresh=False, bound=patience, wait=0.0, now=now)
+        return False
+
+    def _compare(self, directory: Directory, name: bytes, now: float) -> None:
+        entry = self.disk.look(directory.join(name))
+        if entry is not None and entry.identity != directory.files[name]:
+            wait = self._timing.burst_gap
+            self._add(directory, name, fresh=False, bound=0.0, wait=wait, now=now)
+
+    # Time -------------------------------------------------------------------
+
+    def due(self) -> float:
+        """When `step` has something to do; inf: when something happens."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def step(self, now: float) -> None:
+        """Tells what is due, not too much at once."""
+        for _ in range(AT_ONCE):
+            if not self._heap or self._heap[0][0] > now:
+                return
+            arrival = heapq.heappop(self._heap)[2]
+            if not arrival.directory.alive:
+                continue
+            if arrival.directory.arrivals.get(arrival.name) is not arrival:
+                continue
+            if arrival.due > now:
+                self._push(arrival)
+            else:
+                self._settle(arrival, now)
+
+    def _settle(self, arrival: Arrival, now: float) -> None:
+        directory, name = arrival.directory, arrival.name
+        entry = self.disk.look(directory.join(name))
+        if entry is None or entry.kind is Kind.DIRECTORY:
+            del directory.arrivals[name]  # its Delete is on its way, or was told
+            return
+        complete = entry.kind is Kind.OTHER or (arrival.fresh and entry.links > 1)
+        if arrival.bound and not complete:
+            if entry.identity != arrival.seen:
+                arrival.seen, arrival.seen_at = entry.identity, now
+            # The disk's clock may be another's, and wrong: silence that was
+            # seen counts as much as silence that is recorded.
+            silent = max(entry.quiet, now - arrival.seen_at)
+            if silent < arrival.bound:
+                arrival.due = now + max(arrival.bound - silent, 0.01)
+                self._push(arrival)
+                return
+        del directory.arrivals[name]
+        directory.files[name] = entry.identity
+        kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
+        self._tell(Tell(kind, directory.join(name)))
+
+    def _add(
+        self,
+        directory: Directory,
+        name: bytes,
+        *,
+        fresh: bool,
+        bound: float,
+        wait: float,
+        now: float,
+    ) -> Arrival:
+        arrival = Arrival(directory, name, fresh=fresh, bound=bound, now=now)
+        arrival.due = now + wait
+        directory.arrivals[name] = arrival
+        self._push(arrival)
+        return arrival
+
+    def _push(self, arrival: Arrival) -> None:
+        if arrival.due != math.inf:
+            heapq.heappush(self._heap, (arrival.due, next(self._number), arrival))
+
+    def _set_due(self, arrival: Arrival, due: float) -> None:
+        """What comes up early is put back by `step`; what would come up late,
+        or not at all, needs another place on the heap."""
+        earlier = due < arrival.due
+        arrival.due = due
+        if earlier:
+            self._push(arrival)
+
+    def _burst_due(self, arrival: Arrival, now: float) -> float:
+        return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)

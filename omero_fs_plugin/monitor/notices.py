@@ -1,0 +1,59 @@
+"""What a client is told, as values; and what cannot be said in UTF-8.
+
+::
+
+    Create  a file came to be: its first writer closed it, it was moved or
+            linked in, or it has been silent for a bounded time
+    Modify  a known file was written and closed, once for a burst of writes
+    Delete  a known file is gone
+    System  a sentence; its first word is one of `Notice`
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+from ..events import EventType
+
+
+class Tell(NamedTuple):
+    """One thing to tell the client."""
+
+    type: EventType
+    path: bytes  # for SYSTEM a sentence in UTF-8
+    directory: bool = False
+
+
+class Notice(str, enum.Enum):
+    """The first word of a System event's text."""
+
+    OVERFLOW = "overflow"  # events were lost; a rescan follows
+    RESCANNED = "rescanned"  # client and disk agree again
+    UNREACHABLE = "unreachable"  # a directory cannot be watched; its files are not deleted
+    REACHABLE = "reachable"  # it is back, and is compared with what was known
+    LIMIT = "limit"  # a kernel limit was reached; what cannot be watched is polled
+    NAME = "name"  # an event of a file whose name is not UTF-8
+    GAP = "gap"  # events could not be told to this client; a rescan follows
+    TIMEOUT = "timeout"  # a one-shot monitor ended without an event
+    INACTIVE = "inactive"  # an inactivity monitor's word
+
+    def tell(self, sentence: str) -> Tell:
+        """The System event."""
+        return Tell(EventType.SYSTEM, f"{self.value}: {sentence}".encode())
+
+
+def speakable(path: bytes) -> bool:
+    """Whether `path` can travel as an Ice string, which is UTF-8."""
+    if path.isascii():
+        return True
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def shown(path: bytes) -> str:
+    """`path` for people: bytes that are not UTF-8 are escaped."""
+    return path.decode("utf-8", "backslashreplace")

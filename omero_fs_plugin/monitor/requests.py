@@ -1,0 +1,72 @@
+"""What a client asks for, checked: the arguments of createMonitor."""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass
+
+from ..errors import FsError
+from ..events import EventType
+from .tree import PathMode
+
+
+class MonitorError(FsError):
+    """A monitor that cannot be had; the text is the reason a client reads."""
+
+
+class MonitorType(enum.Enum):
+    """As omero.grid.monitors.MonitorType."""
+
+    PERSISTENT = "Persistent"  # until it is stopped
+    ONE_SHOT = "OneShot"  # until its first notification, or `timeout`
+    INACTIVITY = "Inactivity"  # tells when nothing has happened for `timeout`
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of createMonitor, checked."""
+
+    path: bytes  # absolute, normalised, a directory
+    type: MonitorType
+    events: frozenset[EventType]
+    mode: PathMode
+    whitelist: tuple[str, ...]
+    blacklist: tuple[str, ...]
+    timeout: float  # s; 0: none
+    block_size: int  # 0: as many as fit
+    ignore_sys_files: bool
+    ignore_dir_events: bool
+
+    def __post_init__(self) -> None:
+        if not self.events:
+            raise MonitorError("eTypes is empty: name at least one event type")
+        if not 0 <= self.timeout < 1e9:
+            raise MonitorError(f"timeout = {self.timeout}: must be 0 or more seconds")
+        if self.type is MonitorType.INACTIVITY and not self.timeout:
+            raise MonitorError("timeout = 0: an Inactivity monitor needs a time in seconds")
+        if self.block_size < 0:
+            raise MonitorError(f"blockSize = {self.block_size}: must be 0 (all) or more")
+
+
+def directory_named(path: str) -> bytes:
+    """The directory that a client wants watched, normalised.
+
+    Raises MonitorError when it is missing, no directory, or not readable.
+    """
+    if not path:
+        raise MonitorError("pathString is empty: give the absolute path of a directory")
+    if "\0" in path:
+        raise MonitorError(f"pathString {path!r} holds a null character")
+    if not path.startswith("/"):
+        raise MonitorError(f"pathString {path!r} is not absolute")
+    name = os.path.normpath("/" + path.lstrip("/")).encode("utf-8", "surrogateescape")
+    try:
+        if not os.path.isdir(name):  # noqa: PTH112 - bytes are no Path
+            os.stat(name)  # noqa: PTH116 - says why
+            raise MonitorError(f"pathString {path!r} is not a directory")
+    except OSError as error:
+        raise MonitorError(f"pathString {path!r}: {error.strerror}") from error
+    if not os.access(name, os.R_OK | os.X_OK):
+        raise MonitorError(f"pathString {path!r} is not readable for the user of FSServer")
+    return name

@@ -1,0 +1,128 @@
+"""What is known of the watched tree, and the disk it is compared with."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+# Inode, size (bytes), mtime (ns): as events.FileStat, without the device, for
+# a share that is mounted again may get another number.
+Identity = tuple[int, int, int]
+# No file has it: what is known under it differs from whatever the disk shows.
+NEVER: Identity = (-1, -1, -1)
+
+
+class PathMode(enum.Enum):
+    """As omero.grid.monitors.PathMode."""
+
+    FLAT = "Flat"  # the directory itself
+    RECURSE = "Recurse"  # and the subdirectories there at the start
+    FOLLOW = "Follow"  # and those that come later
+
+
+class Kind(enum.Enum):
+    """What a name stands for, without following a symbolic link."""
+
+    FILE = 1
+    DIRECTORY = 2
+    OTHER = 3  # symbolic link, pipe, socket, device: complete as soon as it is there
+
+
+class Entry(NamedTuple):
+    """What one look at a name shows."""
+
+    kind: Kind
+    identity: Identity
+    links: int
+    quiet: float  # s since content or status last changed, by the disk's clock; 0: unknown
+
+
+class Disk(Protocol):
+    """The file system, as far as a tracker needs it."""
+
+    def watch(self, path: bytes) -> int:
+        """Asks for raw events of a directory; its watch descriptor.  Raises OSError."""
+
+    def unwatch(self, descriptor: int) -> None:
+        """No more raw events; a descriptor that is gone already is no error."""
+
+    def look(self, path: bytes) -> Entry | None:
+        """What is there, or None."""
+
+    def entries(self, path: bytes) -> list[tuple[bytes, Entry]]:
+        """What a directory holds.  Raises OSError."""
+
+    def mount(self, path: bytes) -> bytes:
+        """The mount point that `path` lies on.  Raises OSError."""
+
+
+class Arrival:
+    """A file that will be told of.
+
+    Rule: not before `due`, and not before it has been silent for `bound`.
+    """
+
+    __slots__ = ("bound", "directory", "due", "fresh", "name", "seen", "seen_at", "since")
+
+    def __init__(
+        self, directory: Directory, name: bytes, *, fresh: bool, bound: float, now: float
+    ) -> None:
+        self.directory = directory
+        self.name = name
+        self.fresh = fresh  # Create when told, else Modify
+        self.bound = bound  # s of silence needed; 0: its writer has closed it
+        self.due = now  # inf: when its writer closes it
+        self.since = now
+        self.seen: Identity | None = None  # at the last look
+        self.seen_at = now
+
+
+class Directory:
+    """One directory, and what is known in it."""
+
+    __slots__ = (
+        "alive",
+        "arrivals",
+        "descriptor",
+        "files",
+        "parent",
+        "path",
+        "subdirs",
+        "unmounted",
+    )
+
+    def __init__(self, path: bytes, parent: Directory | None) -> None:
+        self.path = path
+        self.parent = parent  # None: the root
+        self.alive = True  # part of the tree
+        self.descriptor: int | None = None  # of its watch
+        self.unmounted = False  # its file system is away, and what is known of it stays
+        self.files: dict[bytes, Identity] = {}  # told of, or there at the start
+        self.arrivals: dict[bytes, Arrival] = {}  # to be told of
+        # None: there, but not entered (Flat, or Recurse and new).
+        self.subdirs: dict[bytes, Directory | None] = {}
+
+    def join(self, name: bytes) -> bytes:
+        """The path of `name` in it."""
+        return self.path + name if self.path == b"/" else self.path + b"/" + name
+
+    def tree(self) -> Iterator[Directory]:
+        """It and all below it, each before what is in it."""
+        stack = [self]
+        while stack:
+            one = stack.pop()
+            yield one
+            stack.extend(child for child in one.subdirs.values() if child is not None)
+
+    def below(self, path: bytes) -> Directory:
+        """The Directory of `path`, which is it or below it; made when not known."""
+        directory = self
+        inside = path[len(self.path) :].strip(b"/")
+        for name in inside.split(b"/") if inside else ():
+            child = directory.subdirs.get(name)
+            if child is None:
+                child = Directory(directory.join(name), directory)
+                directory.subdirs[name] = child
+            directory = child
+        return directory

@@ -1,0 +1,289 @@
+"""The thread of a started monitor.
+
+It alone owns its kernel queue, its tracker and its outbox.  It calls the
+client asynchronously and is woken by the answer: it holds no lock while it
+talks, and no slow client keeps another waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from ..events import EventType
+from .arrivals import Timing
+from .filters import Filter
+from .notices import Notice, Tell, shown, speakable
+from .observers import Inotify, Wakener, instances_exhausted
+from .outbox import Outbox
+from .requests import MonitorType, Request
+from .tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+# Between the first event and the look at all of them: the kernel merges equal
+# ones meanwhile, and one notification carries many.
+GATHER = 0.005  # s
+# Before a monitor whose thread met an error it cannot name begins anew.
+RESTART = 1.0  # s
+
+
+class Client(Protocol):
+    """How a notification leaves: at once, its answer later, on any thread."""
+
+    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+        """Begins to tell; calls `done(arrived)` once, and raises nothing."""
+
+
+class Watcher:
+    """The thread of a started monitor, and all that only it may touch."""
+
+    def __init__(self, identifier: str, request: Request, client: Client, timing: Timing) -> None:
+        self.ready = threading.Event()  # everything is watched, or `error` says why not
+        self.error: str | None = None
+        self.ended = False
+        self.unspeakable = 0  # events whose name is not UTF-8
+        self.outbox = Outbox(block_size=request.block_size)
+        self.tracker = Tracker(
+            request.path,
+            tell=self._tell,
+            passes=Filter(
+                request.path,
+                whitelist=request.whitelist,
+                blacklist=request.blacklist,
+                ignore_sys_files=request.ignore_sys_files,
+            ),
+            mode=request.mode,
+            directory_events=not request.ignore_dir_events,
+            timing=timing,
+        )
+        self._identifier = identifier
+        self._request = request
+        self._client = client
+        self._stop = False
+        self._wakener = Wakener()
+        self._wakener_lock = threading.Lock()
+        self._answers: deque[tuple[int, bool]] = deque()
+        self._calls = 0  # notifications begun; the number of the last one
+        self._in_flight = False
+        self._stale = 0  # answers to calls up to this number no longer matter
+        self._inotify: Inotify | None = None
+        self._open_at = math.inf  # when to watch again after an interruption
+        self._gap = False  # nothing is watched until the client answers
+        self._now = time.monotonic()
+        self._end_at = math.inf  # of a one-shot monitor
+        self._last_words = False  # ends once the outbox is empty, or the client away
+        self._inactive_since = -math.inf  # the last activity whose end was told
+        self.thread = threading.Thread(
+            target=self._run, name=f"monitor-{identifier[:8]}", daemon=True
+        )
+
+    # From any thread --------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Asks the thread to end; at once."""
+        self._stop = True
+        self._wake()
+
+    def _answered(self, call: int, arrived: bool) -> None:
+        self._answers.append((call, arrived))
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._wakener_lock:
+            if not self.ended:
+                self._wakener.wake()
+
+    # The thread -------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._begin()
+            while not self._stop:
+                try:
+                    self._turn()
+                except Exception:
+                    # Whatever it was, the disk is the truth: begin anew from it.
+                    log.exception("monitor %s is interrupted, a rescan follows", self._identifier)
+                    self._interrupt(time.monotonic() + RESTART)
+        except Exception as error:
+            log.exception("monitor %s cannot begin", self._identifier)
+            self.error = f"the monitor cannot begin: {error}"
+        finally:
+            self._unwatch()
+            with self._wakener_lock:
+                self.ended = True
+                self._wakener.close()
+            self.ready.set()
+
+    def _begin(self) -> None:
+        path = self._request.path
+        self._now = time.monotonic()
+        try:
+            self._inotify = Inotify(path)
+        except OSError as error:
+            self._refuse(instances_exhausted(error))
+            return
+        try:
+            self.tracker.open(self._inotify, self._now, known=False)
+        except OSError as error:
+            self._refuse(f"pathString {shown(path)!r} cannot be watched: {error.strerror}")
+            return
+        while self.tracker.scanning and not self._stop:
+            self._turn()
+        if self._request.type is MonitorType.ONE_SHOT and self._request.timeout:
+            self._end_at = self._now + self._request.timeout
+        self.ready.set()
+
+    def _refuse(self, reason: str) -> None:
+        self.error = reason
+        self._stop = True
+
+    def _turn(self) -> None:
+        """Waits until there is something to do, and does a bounded part of it."""
+        self._wait()
+        now = self._now = time.monotonic()
+        self._hear(now)
+        if self._inotify is not None:
+            self._inotify.drain()
+            self.tracker.feed(self._inotify.events(), now)
+            if not self.outbox.crowded or not self.tracker.reachable:
+                self.tracker.step(now)
+        elif now >= self._open_at:
+            self._reopen(now)
+        if self.outbox.overfull(now):
+            self._begin_gap(now)
+        self._watch_type(now)
+        self._send(now)
+
+    def _wait(self) -> None:
+        source = self._inotify
+        if source is not None and source.backlog:
+            return
+        due = self._due()
+        if due == -math.inf:
+            return
+        seconds = None if due == math.inf else due - time.monotonic()
+        if seconds is not None and seconds <= 0:
+            return
+        if self._wakener.wait(seconds, source) and not self._stop:
+            self._wakener.wait(GATHER, None)
+
+    def _due(self) -> float:
+        crowded = self.outbox.crowded and self.tracker.reachable
+        tracker = math.inf if self._inotify is None or crowded else self.tracker.due()
+        outbox = math.inf if self._in_flight else self.outbox.due()
+        due = min(tracker, outbox, self._open_at, self._end_at)
+        if self._request.type is MonitorType.INACTIVITY and self._is_news():
+            due = min(due, self.tracker.active_at + self._request.timeout)
+        return due
+
+    def _is_news(self) -> bool:
+        return self.tracker.active_at > self._inactive_since
+
+    def _tell(self, tell: Tell) -> None:
+        """From the tracker."""
+        if tell.type is not EventType.SYSTEM:
+            if self._request.type is MonitorType.INACTIVITY:
+                return
+            if tell.type not in self._request.events:
+                return
+            if not speakable(tell.path):
+                self.unspeakable += 1
+                log.warning("a name is not UTF-8: %s of %s", tell.type.value, shown(tell.path))
+        self.outbox.put(tell, self._now)
+
+    def _send(self, now: float) -> None:
+        if self._in_flight:
+            return
+        batch = self.outbox.take(now)
+        if batch:
+            self._calls += 1
+            call = self._calls
+            self._in_flight = True
+            self._client.notify(
+                self._identifier, batch, lambda arrived: self._answered(call, arrived)
+            )
+
+    def _hear(self, now: float) -> None:
+        """Takes the client's answers."""
+        while self._answers:
+            call, arrived = self._answers.popleft()
+            if call == self._calls:
+                self._in_flight = False
+            if call <= self._stale:
+                continue
+            if not arrived:
+                delay = self.outbox.failed(now)
+                log.warning(
+                    "monitor %s: its client cannot be reached, next try in %g s",
+                    self._identifier,
+                    delay,
+                )
+                self._stop = self._stop or self._last_words
+                continue
+            self.outbox.delivered(now)
+            if self._request.type is MonitorType.ONE_SHOT and not self._gap:
+                self._stop = True
+            elif self._gap:
+                self._gap = False
+                self._open_at = now
+
+    def _watch_type(self, now: float) -> None:
+        """What a one-shot or an inactivity monitor does when time has passed."""
+        if now >= self._end_at:
+            self._end_at = math.inf
+            if not len(self.outbox):
+                self._last_words = True
+                self._notice(Notice.TIMEOUT, f"nothing happened in {self._request.timeout:g} s")
+        timeout = self._request.timeout
+        if self._request.type is MonitorType.INACTIVITY and self._is_news():
+            since = self.tracker.active_at
+            if now >= since + timeout:
+                self._inactive_since = since
+                self._notice(Notice.INACTIVE, f"nothing has happened for {timeout:g} s")
+
+    def _notice(self, notice: Notice, sentence: str) -> None:
+        self.outbox.put(notice.tell(f"{shown(self._request.path)}: {sentence}"), self._now)
+
+    # Interruptions ----------------------------------------------------------
+
+    def _begin_gap(self, now: float) -> None:
+        """The client does not keep up: what it has not heard is left to a rescan."""
+        waiting = self.outbox.clear()
+        log.warning(
+            "monitor %s: %d events could not be told, a rescan follows when the client is back",
+            self._identifier,
+            len(waiting),
+        )
+        self._interrupt(math.inf)
+        self.tracker.untell(waiting)
+        self._stale = self._calls
+        self._gap = True
+        self._notice(Notice.GAP, "events could not be told, a rescan follows")
+
+    def _interrupt(self, until: float) -> None:
+        self._unwatch()
+        self._open_at = until
+
+    def _unwatch(self) -> None:
+        inotify, self._inotify = self._inotify, None
+        if inotify is not None:
+            self.tracker.close()
+            inotify.close()
+
+    def _reopen(self, now: float) -> None:
+        try:
+            inotify = Inotify(self._request.path)
+        except OSError as error:
+            log.error("monitor %s: %s", self._identifier, instances_exhausted(error))
+            self._open_at = now + 10 * RESTART
+            return
+        self._open_at = math.inf
+        self._inotify = inotify
+        self.tracker.open(inotify, now, known=True)
