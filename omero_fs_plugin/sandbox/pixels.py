@@ -18,6 +18,9 @@ from typing import Any, BinaryIO
 # A companion or an OME-XML block larger than this is no header any more.
 MAX_XML = 64 << 20  # bytes
 
+# Each becomes rows of the database: what a header claims must not fill it.
+MAX_CHANNELS, MAX_IMAGES = 4096, 10_000
+
 # numpy's names -> OMERO's PixelsType; a bitmap becomes bytes, as in Bio-Formats.
 PIXEL_TYPES = {
     **{name: name for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")},
@@ -51,7 +54,7 @@ class Series:
 
     def __post_init__(self) -> None:
         sizes = (self.size_x, self.size_y, self.size_z, self.size_c, self.size_t)
-        if not all(0 < size < 2**31 for size in sizes):
+        if not all(0 < size < 2**31 for size in sizes) or self.size_c > MAX_CHANNELS:
             raise ValueError(f"sizes that no image has: {' x '.join(map(str, sizes))}")
 
 
@@ -172,8 +175,8 @@ def _ome(text: bytes, directory: Path, *, companion: bool = False) -> list[Serie
             raise ValueError(f"OME-XML without usable Pixels for image {len(images)}")
         x, y, z, c, t = (int(pixels.get(f"Size{axis}", "0")) for axis in "XYZCT")
         images.append(Series(image.get("Name", ""), x, y, z, c, t, pixels.get("Type", "")))
-    if not images:
-        raise ValueError("OME-XML without an image")
+    if not 0 < len(images) <= MAX_IMAGES:
+        raise ValueError("OME-XML without an image" if not images else "too many images")
     return images
 
 

@@ -163,6 +163,17 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
     assert "without an image" in reason(tmp_path / "a.companion.ome")
 
 
+@pytest.mark.parametrize(
+    "claimed", [{"SizeC": 2_000_000_000}, {"SizeZ": 0}, {"SizeT": -1}, {"SizeX": 2**40}]
+)
+def test_sizes_that_no_image_has(tmp_path: Path, claimed: dict[str, int]) -> None:
+    sizes = {f"Size{axis}": 1 for axis in "XYZCT"} | claimed
+    text = " ".join(f'{key}="{value}"' for key, value in sizes.items())
+    xml = f'<OME ><Image><Pixels Type="uint8" {text}/></Image></OME>'
+    (tmp_path / "a.companion.ome").write_text(xml)
+    assert "sizes that no image has" in reason(tmp_path / "a.companion.ome")
+
+
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tif")
     assert reason(tmp_path / "pipe.tif") == "pipe.tif: not a regular file"
