@@ -1,0 +1,385 @@
+"""Attempts to import, killed at every step in turn: each file once in OMERO, nothing left over.
+
+The sandbox's parts run in this process, over real Ice; the kill is an
+exception that no handler of ours catches, at a step of the attempt.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import Ice
+import numpy
+import omero.all
+import pytest
+import tifffile
+
+import omero
+from omero_fs_plugin.dropbox import attempts
+from omero_fs_plugin.dropbox.attempts import Attempt
+from omero_fs_plugin.dropbox.importers.native import NativeImport
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.errors import UserError
+from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.sandbox import accounts
+from omero_fs_plugin.sandbox.factory import Factory
+from omero_fs_plugin.sandbox.repository import Repositories
+from omero_fs_plugin.sandbox.server import register_types
+from omero_fs_plugin.sandbox.sessions import Sandbox
+from omero_fs_plugin.sandbox.store import Store
+from omero_fs_plugin.sessions import Omero, User, UserSession
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours may handle it."""
+
+
+def communicator() -> Any:
+    data = Ice.InitializationData()
+    data.properties = Ice.createProperties()
+    for key, value in {
+        "Ice.ImplicitContext": "Shared",
+        "Ice.MessageSizeMax": "65536",
+        "Ice.ThreadPool.Server.Size": "8",
+        "Ice.Override.Timeout": "20000",
+    }.items():
+        data.properties.setProperty(key, value)
+    return Ice.initialize(data)
+
+
+class Client:
+    """What UserSession needs of an omero.client, without the router in between."""
+
+    def __init__(self, services: Any) -> None:
+        self._services = services
+
+    def getSession(self) -> Any:
+        return self._services
+
+    def getManagedRepository(self) -> Any:
+        proxies = self._services.sharedResources().repositories().proxies
+        casts = (omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p)
+        return next(cast for cast in casts if cast)
+
+    def closeSession(self) -> None:
+        self._services.keepAlive(None)
+
+
+class Direct(Omero):
+    """Omero over the sandbox in this process: the way in differs, nothing else."""
+
+    def __init__(self, ice: Any, sandbox: Sandbox) -> None:
+        super().__init__(ice, host="", port=0, time_to_live=0, time_to_idle=600)
+        self._ice, self._sandbox = ice, sandbox
+
+    def _connect(self) -> Any:
+        if self._services is None:
+            self._services = self._factory("root")
+        return self._services
+
+    def session_for(self, user: User) -> UserSession:
+        return UserSession(Client(self._factory(user.name)), user, lambda: None)
+
+    def _factory(self, name: str) -> Any:
+        session = self._sandbox.sessions.create(name, "")
+        proxy = self._sandbox.serve_factory(session, Factory(self._sandbox, session))
+        return omero.api.ServiceFactoryPrx.uncheckedCast(self._ice.stringToProxy(str(proxy)))
+
+
+class World:
+    """A sandbox, a journal, and amy's directory."""
+
+    def __init__(self, tmp_path: Path, seeded: Path) -> None:
+        self.server = communicator()
+        register_types(self.server)
+        data = tmp_path / "OMERO"
+        data.mkdir()
+        shutil.copy(seeded, data)
+        self.store = Store(data / seeded.name)
+        adapter = self.server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
+        self.sandbox = Sandbox(adapter, self.store, data, {}, time.monotonic)
+        self.sandbox.repositories = Repositories(self.sandbox)
+        adapter.activate()
+        self.ice = communicator()
+        self.omero = Direct(self.ice, self.sandbox)
+        self.root = tmp_path / "DropBox" / "amy"
+        self.root.mkdir(parents=True)
+        self.journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+        self.stopping = threading.Event()
+
+    def close(self) -> None:
+        self.journal.close()
+        for ice in (self.ice, self.server):
+            ice.destroy()
+        self.sandbox.repositories.close()
+        self.store.close()
+
+    def drop(self, name: str, seed: int = 0) -> Path:
+        path = self.root / name
+        pixels = numpy.random.default_rng(seed).integers(0, 255, (2, 16, 16), dtype="uint8")
+        tifffile.imwrite(path, pixels)
+        return path
+
+    def queue(self, path: Path) -> None:
+        self.journal.hand_over("amy", str(self.root), Found(str(path), FileStat.of(path.lstat())))
+
+    def attempt(self) -> State:
+        """Takes what is queued and tries to import it, as an importer does."""
+        fileset = self.journal.take("amy")
+        assert fileset is not None
+        return Attempt(
+            self.journal,
+            self.omero,
+            self.omero.session_for(self.omero.user("amy")),
+            fileset,
+            stopping=self.stopping.is_set,
+            pause=lambda seconds: None,
+        ).run()
+
+    def restart(self) -> None:
+        """What DropBox does at start with attempts that were interrupted."""
+        for fileset in self.journal.importing():
+            self.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
+
+    def row(self, path: Path) -> Fileset:
+        return next(f for f in self.journal.select() if f.path == str(path))
+
+    def in_omero(self, path: Path) -> list[tuple[int, ...]]:
+        """The images of each fileset OMERO has for amy's `path`."""
+        found = self.omero.filesets(self.omero.user("amy"), str(path)[1:])
+        return [fileset.images for fileset in found]
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with users and groups; hashing passwords takes its time."""
+    store = Store(tmp_path_factory.mktemp("seeded") / "sandbox.sqlite")
+    accounts.seed(store, "omero")
+    with store.begin() as db:
+        for user in ("amy", "zak"):
+            group = accounts.create_group(store, db, f"{user}_group")
+            accounts.create_user(store, db, user, user, [accounts.USER_GROUP, group])
+    store.close()
+    return store.file
+
+
+@pytest.fixture
+def world(tmp_path: Path, seeded: Path) -> Iterator[World]:
+    world = World(tmp_path, seeded)
+    yield world
+    world.close()
+
+
+def test_a_file_becomes_an_image(world: World) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    assert world.attempt() is State.IMPORTED
+    assert [world.row(path).images] == world.in_omero(path)
+    assert len(world.row(path).images) == 1
+
+
+def _killing(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, *, after: bool
+) -> Callable[[], None]:
+    """Makes the next call of `owner.name` the last thing the process does."""
+    real = getattr(owner, name)
+    armed = [True]
+
+    def step(*args: Any, **options: Any) -> Any:
+        if not armed:
+            return real(*args, **options)
+        armed.clear()
+        if after:
+            real(*args, **options)
+        raise Killed(name)
+
+    monkeypatch.setattr(owner, name, step)
+    return armed.clear
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Attempt, "_earlier"),
+        (NativeImport, "_settings"),
+        (NativeImport, "_description"),
+        (NativeImport, "_upload"),
+        (Journal, "note_verified"),
+        (NativeImport, "_verify"),
+        (NativeImport, "_await"),
+        (Omero, "filesets_of_images"),
+        (Journal, "imported"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_killed_at_any_step_it_is_imported_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
+) -> None:
+    monkeypatch.setattr(attempts, "_GRACE_S", 0.5)
+    path = world.drop("a.tif")
+    world.queue(path)
+    _killing(monkeypatch, owner, name, after=after)
+    with pytest.raises(Killed):
+        world.attempt()
+    world.restart()
+    if world.journal.queued_users():
+        assert world.attempt() is State.IMPORTED
+    row = world.row(path)
+    assert row.state is State.IMPORTED
+    assert world.in_omero(path) == [row.images], "one fileset, with images, and none without"
+
+
+def test_a_lost_journal_imports_nothing_twice(world: World, tmp_path: Path) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    world.attempt()
+    images = world.row(path).images
+    world.journal.close()
+    world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+    world.queue(path)
+    assert world.attempt() is State.IMPORTED
+    assert world.row(path).images == images
+    assert world.in_omero(path) == [images]
+
+
+@pytest.mark.parametrize("change", ["rename", "chmod", "touch", "copy and remove"])
+def test_a_file_that_only_moved_is_not_imported_again(world: World, change: str) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    world.attempt()
+    now = path
+    if change == "rename":
+        now = path.rename(world.root / "b.tif")
+    elif change == "chmod":
+        path.chmod(0o600)
+    elif change == "touch":
+        path.touch()
+    else:
+        now = world.root / "c.tif"
+        now.write_bytes(path.read_bytes())
+        path.unlink()
+    world.journal.wait("amy", str(world.root), [Found(str(now), FileStat.of(now.lstat()))])
+    world.queue(now)
+    assert world.attempt() is State.SKIPPED
+    assert world.in_omero(path) == [world.journal.select(State.IMPORTED)[0].images]
+    moved = world.journal.select(State.IMPORTED)[0]
+    assert moved.files[0] == Found(str(now), FileStat.of(now.lstat())), "it is known as it is now"
+
+
+def test_another_content_under_the_same_name_is_a_fileset_of_its_own(world: World) -> None:
+    path = world.drop("a.tif", seed=1)
+    world.queue(path)
+    world.attempt()
+    world.drop("a.tif", seed=2)
+    world.queue(path)
+    assert world.attempt() is State.IMPORTED
+    assert len(world.in_omero(path)) == 2
+
+
+def test_the_same_bytes_beside_each_other_are_two_images(world: World) -> None:
+    first, second = world.drop("a.tif", seed=1), world.drop("b.tif", seed=1)
+    for path in (first, second):
+        world.queue(path)
+        assert world.attempt() is State.IMPORTED
+    assert len(world.in_omero(first)) == len(world.in_omero(second)) == 1
+
+
+def test_what_omero_refuses_has_failed_with_its_reason_and_leaves_nothing(world: World) -> None:
+    path = world.root / "notes.tif"
+    path.write_text("no image")
+    world.queue(path)
+    assert world.attempt() is State.FAILED
+    assert "notes.tif" in world.row(path).reason
+    assert world.in_omero(path) == []
+    assert path.read_text() == "no image"
+
+
+def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:
+    path = world.drop("a.tif")
+    session = world.omero.session_for(world.omero.user("amy"))
+    row = Fileset(
+        0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, False, None, (), 0, 0,
+        (Found(str(path), FileStat.of(path.lstat())),), (None,),
+    )  # fmt: skip
+    importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)
+    repository = session.managed_repository()
+    repository.importFileset(importer._description(), importer._settings(repository))
+    world.queue(path)
+    assert world.attempt() is State.IMPORTED
+    assert sorted(map(len, world.in_omero(path))) == [0, 1]
+
+
+def test_a_file_that_changed_since_it_settled_settles_again(world: World) -> None:
+    path = world.drop("a.tif")
+    world.journal.wait("amy", str(world.root), [Found(str(path), FileStat.of(path.lstat()))])
+    (row,) = world.journal.select()
+    world.journal.settled({row.id: row.files[0].stat})
+    with path.open("ab") as more:
+        more.write(b"!")
+    assert world.attempt() is State.WAITING
+    assert "changed" in world.row(path).reason
+
+
+def test_a_file_written_to_during_the_upload_settles_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = world.drop("a.tif")
+    world.journal.wait("amy", str(world.root), [Found(str(path), FileStat.of(path.lstat()))])
+    (row,) = world.journal.select()
+    world.journal.settled({row.id: row.files[0].stat})
+    real = NativeImport._verify
+    monkeypatch.setattr(NativeImport, "_verify", lambda self, process: pytest.fail("verified"))
+    reading = iter([False])
+
+    def meanwhile() -> bool:
+        if next(reading, True) is False:
+            with path.open("ab") as more:
+                more.write(b"!")
+        return False
+
+    fileset = world.journal.take("amy")
+    assert fileset is not None
+    session = world.omero.session_for(world.omero.user("amy"))
+    state = Attempt(
+        world.journal, world.omero, session, fileset, stopping=meanwhile, pause=lambda s: None
+    ).run()
+    assert state is State.WAITING
+    assert real is not NativeImport._verify
+
+
+def test_a_link_out_of_the_users_directory_is_refused(world: World, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.tif"
+    secret.write_bytes(world.drop("a.tif").read_bytes())
+    link = world.root / "link.tif"
+    link.symlink_to(secret)
+    world.journal.hand_over("amy", str(world.root), Found(str(link), FileStat.of(secret.stat())))
+    assert world.attempt() is State.FAILED
+    assert "symbolic link" in world.row(link).reason
+
+
+def test_stopped_before_omero_was_told_the_fileset_is_given_back(world: World) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    world.stopping.set()
+    assert world.attempt() is State.QUEUED
+    world.stopping.clear()
+    assert world.attempt() is State.IMPORTED
+    assert world.in_omero(path) == [world.row(path).images]
+
+
+def test_an_unknown_user_is_nobody_who_imports(world: World) -> None:
+    with pytest.raises(UserError, match="nobody"):
+        world.omero.user("nobody")
+
+
+def test_a_user_who_is_not_active_imports_nothing(world: World) -> None:
+    with pytest.raises(UserError, match="not active"):
+        world.omero.user("guest")
