@@ -34,17 +34,17 @@ REFUSED = [
 
 @pytest.mark.parametrize("error", AWAY, ids=lambda e: type(e).__name__)
 def test_the_server_is_away(error: Exception) -> None:
-    with pytest.raises(ServerAwayError, match="^asking: "), server_errors("asking"):
+    with pytest.raises(ServerAwayError, match=r"^asking: "), server_errors("asking"):
         raise error
 
 
 @pytest.mark.parametrize("error", REFUSED, ids=lambda e: type(e).__name__)
 def test_the_server_refuses(error: Exception) -> None:
-    with pytest.raises(ImportRefused, match="^asking: [^\n]+$") as told, server_errors("asking"):
+    with pytest.raises(ImportRefused, match=r"^asking: [^\n]+$") as told, server_errors("asking"):
         raise error
     assert isinstance(told.value.__cause__, type(error))
 
 
 def test_our_own_errors_pass() -> None:
-    with pytest.raises(FsError, match="^own$"), server_errors("asking"):
+    with pytest.raises(FsError, match=r"^own$"), server_errors("asking"):
         raise FsError("own")
