@@ -21,7 +21,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -162,8 +161,9 @@ def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
     except BrokenPipeError:
         # The reader went away, as `| head` does.  Python would complain once
         # more when it flushes stdout at exit.
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
         ctx.rv = BROKEN_PIPE
     except Exception as error:
         ctx.dbg(traceback.format_exc())
