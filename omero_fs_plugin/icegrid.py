@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import Ice
 
-from .errors import GridError
+from .errors import FsError, GridError
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,11 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
             signal.signal(number, lambda *_: _shutdown_soon(communicator))
         try:
             service = start(communicator)
-        except Exception as error:
-            log.exception("cannot start: %s", error)
+        except FsError as error:
+            log.error("cannot start: %s", error)
+            return error.exit_code
+        except Exception:
+            log.exception("cannot start")
             return 1
         try:
             if communicator.getProperties().getProperty("Ice.Admin.ServerId"):
