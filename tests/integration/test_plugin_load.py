@@ -88,7 +88,7 @@ def layouts(
     # A site-packages where the wheel was unpacked into omero-py's directories.
     site = tmp_path_factory.mktemp("site")
     for entry in SITE.iterdir():
-        if entry.name not in ("omero", "omero_fs_plugin") and not entry.name.endswith(".pth"):
+        if entry.name != "omero" and not entry.name.startswith(("omero_fs_plugin", "__editable__")):
             (site / entry.name).symlink_to(entry)
     for directory in (Path("omero"), Path("omero/plugins")):
         (site / directory).mkdir()

@@ -333,7 +333,7 @@ def descriptors(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return templates.encode(), f"<icegrid>{application}</icegrid>".encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 @given(descriptors())
 def test_any_descriptors_survive(documents: tuple[bytes, bytes]) -> None:
     merged = merge(*documents, FRAGMENT)
