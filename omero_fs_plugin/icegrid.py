@@ -98,6 +98,8 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
     finally:
         communicator.destroy()
         logging.shutdown()
+        # omero-py redirected these to the log, and Python closes them at exit.
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 def _default(properties: Any, key: str, value: str) -> None:
