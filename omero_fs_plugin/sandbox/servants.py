@@ -59,8 +59,9 @@ class Servant:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, amd in operations(cls).items():
-            method = _dispatcher(cls, name, amd)
-            setattr(cls, name + "_async" if amd else name, method)
+            method = name + "_async" if amd else name
+            if method not in vars(cls):  # what a class dispatches itself stays
+                setattr(cls, method, _dispatcher(cls, name, amd))
 
     def call(self, current: Any) -> Call:
         """Who calls; raises what OMERO raises when the session may not."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,16 @@ def register_types(communicator: Any) -> None:
         factory.register(communicator)
 
 
-def build(adapter: Any, data_dir: Path, properties: Mapping[str, str]) -> Sandbox:
+def build(
+    adapter: Any,
+    data_dir: Path,
+    properties: Mapping[str, str],
+    now: Callable[[], float] = time.monotonic,
+) -> Sandbox:
     """The server's parts on `adapter`, which is activated by whoever made it."""
     register_types(adapter.getCommunicator())
     store = Store(data_dir / FILE)
-    sandbox = Sandbox(adapter, store, data_dir, properties)
+    sandbox = Sandbox(adapter, store, data_dir, properties, now)
     sandbox.repositories = Repositories(sandbox)
     for name, servant in (("BlitzVerifier", Verifier), ("BlitzManager", Manager)):
         adapter.add(servant(sandbox), Ice.stringToIdentity(name))

@@ -132,7 +132,7 @@ class Call:
 
     def may_annotate(self, row: Mapping[str, Any]) -> bool:
         """Whether the caller may hang an annotation on this row: also in read-annotate groups."""
-        return self.may_change(row) or self._allows(row, 4, "aw")
+        return self.may_change(row) or self._allows(row, 3, "aw")
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
         """Whether the caller may change, link or delete this row.

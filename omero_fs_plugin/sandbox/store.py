@@ -192,7 +192,12 @@ class Store:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.engine = sa.create_engine(f"sqlite:///{file}", pool_size=20, max_overflow=80)
+        self.engine = sa.create_engine(
+            f"sqlite:///{file}",
+            pool_size=20,
+            max_overflow=80,
+            enable_from_linting=False,  # queries come from outside, as they are
+        )
         sa.event.listen(self.engine, "connect", _on_connect)
         sa.event.listen(self.engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
         self._writing = threading.RLock()
@@ -243,6 +248,8 @@ class Store:
             if owner is None or group is None:
                 raise ValueError(f"{entity} needs an owner and a group")
             values.update(owner_id=owner, group_id=group, creation=int(time.time() * 1000))
+        elif owner is not None:  # there it is an attribute like others
+            values["owner"] = owner
         if "_type" in table.c:
             if entity not in SUBTYPES:
                 raise ValueError(f"{entity}: one of its subtypes must be named")

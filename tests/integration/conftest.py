@@ -1,0 +1,98 @@
+"""A sandbox server inside the test's process: its servants over Ice, without the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import Glacier2
+import Ice
+import omero.all
+import pytest
+
+import omero
+from omero_fs_plugin.sandbox import accounts
+from omero_fs_plugin.sandbox.server import build, register_types
+from omero_fs_plugin.sandbox.store import FILE, Store
+
+
+def _communicator() -> Any:
+    data = Ice.InitializationData()
+    data.properties = Ice.createProperties()
+    for key, value in {
+        "Ice.ImplicitContext": "Shared",
+        "Ice.ThreadPool.Server.Size": "4",
+        "Ice.Override.Timeout": "10000",
+        "Ice.Warn.Dispatch": "0",
+    }.items():
+        data.properties.setProperty(key, value)
+    return Ice.initialize(data)
+
+
+class Blitz:
+    """The server, and clients as they are inside the grid: without a password."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.clock = 1000.0  # s; tests move it
+        store = Store(data_dir / FILE)
+        accounts.seed(store, "omero")
+        with store.begin() as db:
+            self.groups = {
+                name: accounts.create_group(store, db, name, permissions)
+                for name, permissions in (
+                    ("amy_group", accounts.PRIVATE),
+                    ("zak_group", accounts.PRIVATE),
+                    ("shown", accounts.READ_ONLY),
+                    ("noted", accounts.READ_ANNOTATE),
+                    ("shared", accounts.READ_WRITE),
+                )
+            }
+            both = [1, *(self.groups[name] for name in ("shown", "noted", "shared"))]  # 1: `user`
+            self.users = {
+                name: accounts.create_user(
+                    store,
+                    db,
+                    name,
+                    name,
+                    [self.groups[f"{name}_group"], accounts.USER_GROUP, *both],
+                )
+                for name in ("amy", "zak")
+            }
+        store.close()
+        self._server, self.client = _communicator(), _communicator()
+        register_types(self.client)
+        adapter = self._server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
+        self.sandbox = build(adapter, data_dir, {}, lambda: self.clock)
+        adapter.activate()
+        manager = adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager"))
+        self.manager = Glacier2.SessionManagerPrx.uncheckedCast(self.here(manager))
+
+    def here(self, proxy: Any) -> Any:
+        """A proxy of the server's as the client has it."""
+        return self.client.stringToProxy(self._server.proxyToString(proxy))
+
+    def login(self, name: str, group: str = "") -> Any:
+        """A ServiceFactory; `name` may be a session's uuid."""
+        return omero.api.ServiceFactoryPrx.uncheckedCast(
+            self.manager.create(name, None, {"omero.group": group})
+        )
+
+    def sudo(self, name: str, group: str = "", live: int = 0, idle: int = 0) -> Any:
+        """The Session that root opens for `name`."""
+        principal = omero.sys.Principal(name, group, "User", None)
+        service = self.login("root").getSessionService()
+        return service.createSessionWithTimeouts(principal, live, idle)
+
+    def stop(self) -> None:
+        self._server.destroy()
+        self.sandbox.repositories.close()
+        self.sandbox.store.close()
+        self.client.destroy()
+
+
+@pytest.fixture
+def blitz(tmp_path: Path) -> Iterator[Blitz]:
+    server = Blitz(tmp_path)
+    yield server
+    server.stop()
