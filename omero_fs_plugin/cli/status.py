@@ -32,6 +32,8 @@ Exit codes: 0 healthy; 1 not healthy; 2 the configuration is wrong;
 
 # A live server's monitor figures: monitor.<id>.<figure>
 _MONITOR = "monitor."
+# DropBox's: what it will import nothing of, and why
+_LEFT = "left."
 
 
 def configure(sub: Any) -> None:
@@ -160,8 +162,8 @@ def render(status: dict[str, Any]) -> str:
         )
     dropbox = status["dropbox"]
     for key, why in sorted(dropbox.items()):
-        if key.startswith("directory."):
-            lines.append(f"left alone: {printable(key[len('directory.') :])}: {printable(why)}")
+        if key.startswith(_LEFT):
+            lines.append(f"left alone: {printable(key[len(_LEFT) :])}: {printable(why)}")
     lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
     if not status["filesets"]:
         return "\n".join(lines)

@@ -21,6 +21,7 @@ from .settle import Settler
 log = logging.getLogger(__name__)
 
 _BATCH = 500  # files looked at while others wait for the lock
+_LEFT_MOST = 100  # files left alone that are remembered, for people to read
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Pipeline:
     settler: Settler
     stat: Callable[[str], FileStat | None]
     is_user: Callable[[str], bool]
+    # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
+    left_alone: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def heard(self, paths: Iterable[str], now: float) -> None:
@@ -159,14 +162,21 @@ class Pipeline:
     def _is_ours(self, met: Found) -> bool:
         owner = self.places.owner(met.path)
         if owner is None:
+            self._leave_alone(met.path, "lies in no user's directory")
             return False
         try:
             met.path.encode()
         except UnicodeEncodeError:
             # Neither Ice nor OMERO can carry such a name.
-            log.warning("%r: the name is not valid UTF-8: rename the file", met.path)
+            self._leave_alone(met.path, "the name is not valid UTF-8: rename the file")
             return False
         return self.is_user(owner)
+
+    def _leave_alone(self, path: str, reason: str) -> None:
+        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
+            log.warning("%s is left alone: %s", shown, reason)
+            self.left_alone[shown] = reason
 
     def _record(self, found: Sequence[Found]) -> None:
         by_user: dict[str, list[Found]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ..events import FileStat
 from .records import Found
@@ -12,18 +13,25 @@ from .records import Found
 log = logging.getLogger(__name__)
 
 
-def subdirectories(watch_dir: str) -> list[str]:
-    """Names of the directories in `watch_dir`, links and dot directories left out.
+def top(watch_dir: str) -> tuple[list[str], list[Found]]:
+    """What lies in `watch_dir` itself: names of directories, and stray files.
 
-    Raises OSError when it cannot be listed: it is unavailable, which is not
-    the same as empty.
+    Links and what begins with a dot are left out.  Raises OSError when it
+    cannot be listed: it is unavailable, which is not the same as empty.
     """
+    directories: list[str] = []
+    strays: list[Found] = []
     with os.scandir(watch_dir) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-        )
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # removed while we were looking
+                    stat = entry.stat(follow_symlinks=False)
+                    strays.append(Found(entry.path, FileStat.of(stat)))
+    return sorted(directories), strays
 
 
 def walk(root: str) -> Iterator[Found]:

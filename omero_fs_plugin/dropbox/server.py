@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from omero.grid import monitors
@@ -26,7 +26,7 @@ from ..settings import Settings, read
 from .journal import Journal
 from .pipeline import Pipeline, Places
 from .records import Found
-from .rescan import subdirectories, walk
+from .rescan import top, walk
 from .settle import Settler
 from .subscription import MonitorClient, Subscription
 from .workers import Importers
@@ -83,6 +83,12 @@ class Users:
             self._known.add(name)
             self._unknown.pop(name, None)
         return True
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forgets the unknown directories that are not among `names` any more."""
+        with self._lock:
+            for name in self._unknown.keys() - set(names):
+                del self._unknown[name]
 
     def unknown(self) -> dict[str, str]:
         """Directories that are nobody's, and why."""
@@ -173,7 +179,8 @@ class DropBox:
             "watchDir": str(self.settings.watch_dir),
             "journal": self.settings.journal_url,
             "pending": str(self.pipeline.pending()),
-            **{f"directory.{name}": why for name, why in self.users.unknown().items()},
+            **{f"left.{name}": why for name, why in self.users.unknown().items()},
+            **{f"left.{path}": why for path, why in list(self.pipeline.left_alone.items())},
         }
 
     def _activate(self, communicator: Any) -> Any:
@@ -260,12 +267,15 @@ class DropBox:
         watch_dir = str(self.settings.watch_dir)
         begun, number = time.monotonic(), 0
         try:
-            names = subdirectories(watch_dir)
+            names, strays = top(watch_dir)
         except OSError as error:
             self._unavailable = f"{watch_dir}: {error.strerror}"
             log.error("%s", self._unavailable)
             return
         self._unavailable = ""
+        self.users.keep(names)
+        self.pipeline.left_alone.clear()  # what is left still is met again below
+        self.pipeline.scanned(strays, time.monotonic())
         for name in names:
             if self._stopping.is_set():
                 return

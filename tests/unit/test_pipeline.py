@@ -96,16 +96,25 @@ def test_a_growing_file_is_never_queued_though_its_events_are_lost(
 
 
 @pytest.mark.parametrize(
-    "path", ["/dropbox/stray.tif", "/elsewhere/amy/a", "/dropbox/nobody/a", "/dropbox/amy/\udcff"]
+    ("path", "told"),
+    [
+        ("/dropbox/stray.tif", {"/dropbox/stray.tif": "lies in no user's directory"}),
+        ("/dropbox/nobody/a", {}),  # told of the directory, not of each file
+        (
+            "/dropbox/amy/\udcff",
+            {"/dropbox/amy/\\xff": "the name is not valid UTF-8: rename the file"},
+        ),
+    ],
 )
 def test_what_is_nobodys_is_left_alone(
-    pipeline: Pipeline, disk: Disk, journal: Journal, path: str
+    pipeline: Pipeline, disk: Disk, journal: Journal, path: str, told: dict[str, str]
 ) -> None:
     disk.write(path, 1)
     pipeline.heard([path], 0.0)
     pipeline.scanned(disk.scan(), 0.0)
     assert pipeline.step(20.0) == 0
     assert journal.select() == []
+    assert pipeline.left_alone == told
 
 
 def test_a_file_removed_while_it_settles_is_told(
