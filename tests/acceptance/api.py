@@ -1,0 +1,230 @@
+"""What OMERO has, asked over omero-py's API as root."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import Ice
+import omero.clients
+import omero.sys
+import pytest
+from omero.model import ExperimenterGroupI, ExperimenterI, PermissionsI
+from omero.rtypes import rlist, rstring, unwrap, wrap
+
+import omero
+
+ALL_GROUPS = {"omero.group": "-1"}
+_BLOCK = 2**20  # bytes in one read
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image with its first pixels."""
+
+    id: int
+    owner: str
+    group: str
+    size: tuple[int, int, int, int, int]  # x, y, z, c, t
+    kind: str  # pixel type
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in the managed repository."""
+
+    id: int
+    path: str  # relative to the repository
+    size: int  # bytes
+    sha1: str  # as OMERO has it
+
+
+@dataclass(frozen=True)
+class Fileset:
+    """A fileset in OMERO."""
+
+    id: int
+    owner: str
+    group: str
+    files: tuple[StoredFile, ...]
+    images: tuple[Image, ...]
+
+
+def client_path(path: Path | str) -> str:
+    """How OMERO names a file on the client's side, as its Java importer writes it."""
+    text = str(path).lstrip("/")
+    text = "".join("_" if ord(c) < 32 or ord(c) == 127 else c for c in text)
+    return text.translate(str.maketrans('"*:<>?|', "'x;[]%!"))
+
+
+class Omero:
+    """Root's session, made anew when the server was restarted."""
+
+    def __init__(self, host: str, port: int, password: str) -> None:
+        self.port = port
+        self._host, self._password = host, password
+        self._client: Any = None
+
+    def close(self) -> None:
+        """Ends the session; the next question opens another."""
+        client, self._client = self._client, None
+        if client is not None:
+            # With the server gone the session is gone as well.
+            with suppress(Ice.Exception, omero.ServerError, omero.ClientError):
+                client.closeSession()
+
+    def ask(self, question: Callable[[Any], Any]) -> Any:
+        """What `question` returns, given root's ServiceFactoryPrx."""
+        if self._client is None:
+            client = omero.client(self._host, self.port)
+            try:
+                client.createSession("root", self._password)
+                client.enableKeepAlive(60)
+            except BaseException:
+                client.__del__()
+                raise
+            self._client = client
+        return question(self._client.getSession())
+
+    def rows(self, hql: str, **parameters: Any) -> list[list[Any]]:
+        """The rows of an HQL projection over all groups; lists are given as lists."""
+        asked = omero.sys.ParametersI()
+        asked.map = {
+            name: rlist([wrap(v) for v in value]) if isinstance(value, list) else wrap(value)
+            for name, value in parameters.items()
+        }
+        found = self.ask(lambda sf: sf.getQueryService().projection(hql, asked, ALL_GROUPS))
+        return [[unwrap(value) for value in row] for row in found]
+
+    # -- filesets -----------------------------------------------------------
+
+    def fileset_ids(self, *paths: Path) -> dict[Path, list[int]]:
+        """Every fileset OMERO has for each file that was dropped, with images or without."""
+        return self._ids("select distinct e.clientPath, f.id from Fileset f", paths)
+
+    def imported_ids(self, *paths: Path) -> dict[Path, list[int]]:
+        """As `fileset_ids`, those with images only."""
+        return self._ids("select distinct e.clientPath, f.id from Fileset f join f.images i", paths)
+
+    def _ids(self, hql: str, paths: Iterable[Path]) -> dict[Path, list[int]]:
+        names = {client_path(path): path for path in paths}
+        of: dict[Path, list[int]] = {path: [] for path in names.values()}
+        rows = self.rows(
+            f"{hql} join f.usedFiles e where e.clientPath in (:paths)", paths=list(names)
+        )
+        for name, fileset in rows:
+            of[names[name]].append(fileset)
+        return {path: sorted(ids) for path, ids in of.items()}
+
+    def fileset(self, number: int) -> Fileset:
+        """The fileset with this id."""
+        ((owner, group),) = self.rows(
+            "select o.omeName, g.name from Fileset f join f.details.owner o "
+            "join f.details.group g where f.id = :id",
+            id=wrap_long(number),
+        )
+        files = self.rows(
+            "select o.id, o.path, o.name, o.size, o.hash from Fileset f join f.usedFiles e "
+            "join e.originalFile o where f.id = :id order by o.id",
+            id=wrap_long(number),
+        )
+        images = self.rows(
+            "select i.id, o.omeName, g.name, p.sizeX, p.sizeY, p.sizeZ, p.sizeC, p.sizeT, t.value "
+            "from Image i join i.pixels p join p.pixelsType t join i.details.owner o "
+            "join i.details.group g where i.fileset.id = :id order by i.id",
+            id=wrap_long(number),
+        )
+        return Fileset(
+            number,
+            owner,
+            group,
+            tuple(StoredFile(i, path + name, size, sha1) for i, path, name, size, sha1 in files),
+            tuple(Image(i, o, g, tuple(sizes), kind) for i, o, g, *sizes, kind in images),
+        )
+
+    def sha1_read_back(self, file: StoredFile) -> str:
+        """Of what the server hands out when the file is downloaded; lower-case hex."""
+
+        def read(services: Any) -> str:
+            store = services.createRawFileStore()
+            try:
+                store.setFileId(file.id, ALL_GROUPS)
+                size, digest = store.size(ALL_GROUPS), hashlib.sha1()
+                for offset in range(0, size, _BLOCK):
+                    block = store.read(offset, min(_BLOCK, size - offset), ALL_GROUPS)
+                    digest.update(block)
+                return digest.hexdigest()
+            finally:
+                store.close()
+
+        return str(self.ask(read))
+
+    def managed_repository(self) -> Path:
+        """Where the server says that the managed repository lies, on its machine."""
+
+        def look(services: Any) -> Path:
+            found = services.sharedResources().repositories()
+            for description, proxy in zip(found.descriptions, found.proxies, strict=True):
+                if proxy and omero.grid.ManagedRepositoryPrx.checkedCast(proxy):
+                    return Path(unwrap(description.path)) / unwrap(description.name)
+            pytest.fail("the server has no managed repository")
+
+        place = self.ask(look)
+        assert isinstance(place, Path)
+        return place
+
+    # -- people -------------------------------------------------------------
+
+    def need_user(self, name: str) -> None:
+        """Makes the user with a group of the same kind, if there is none of that name."""
+
+        def need(services: Any) -> None:
+            admin = services.getAdminService()
+            try:
+                admin.lookupExperimenter(name)
+                return
+            except omero.ApiUsageException:
+                pass
+            group = ExperimenterGroupI()
+            group.name, group.ldap = rstring(f"{name}_group"), wrap(False)
+            group.details.permissions = PermissionsI("rw----")
+            own = ExperimenterGroupI(admin.createGroup(group), False)
+            common = ExperimenterGroupI(admin.getSecurityRoles().userGroupId, False)
+            user = ExperimenterI()
+            user.omeName, user.firstName, user.lastName = (
+                rstring(name),
+                rstring(name.capitalize()),
+                rstring("Acceptance"),
+            )
+            user.ldap = wrap(False)
+            admin.createExperimenterWithPassword(user, rstring(name), own, [common])
+
+        self.ask(need)
+
+    def default_group(self, name: str) -> str:
+        """The name of the group that OMERO puts the user's imports into."""
+
+        def look(services: Any) -> str:
+            admin = services.getAdminService()
+            user = admin.lookupExperimenter(name)
+            return str(unwrap(admin.getDefaultGroup(unwrap(user.id)).name))
+
+        return str(self.ask(look))
+
+    def session_keys(self, *names: str) -> set[str]:
+        """The keys of the sessions these users have open."""
+        rows = self.rows(
+            "select s.uuid from Session s join s.owner o "
+            "where s.closed is null and o.omeName in (:names)",
+            names=list(names),
+        )
+        return {key for (key,) in rows}
+
+
+def wrap_long(number: int) -> Any:
+    """An id as HQL wants it: `wrap` would make an int of it."""
+    return omero.rtypes.rlong(number)

@@ -1,0 +1,156 @@
+"""A running OMERO.server for the whole session, and places to drop files into.
+
+With OMERO_FS_ACCEPTANCE_OMERODIR set (and OMERO_ROOT_PASSWORD) that server is
+tested: it must be set aside for tests, and they must run as the user it runs
+as.  FSServer and DropBox must be in its grid (`omero fs install`).  Without,
+a sandbox is made for this run and removed after it.
+
+OMERO_FS_ACCEPTANCE_HOST (localhost) is where its router listens, and
+OMERO_FS_ACCEPTANCE_PATIENCE (90) the seconds that anything may take.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .api import Omero
+from .dropping import DropBox
+from .server import Server, search_path
+
+QUIET_PERIOD = 2  # s
+USERS = ("amy", "zak")
+EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"
+_WAIT = "omero.fs.dirImportWait"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server under test, configured, and stopped."""
+    if os.geteuid() == 0:
+        pytest.fail(
+            "`omero` refuses to run as root: `make test` runs the tests as omero-server",
+            pytrace=False,
+        )
+    userdir = tmp_path_factory.mktemp("logins")
+    given = os.environ.get(EXTERNAL)
+    if given:
+        yield from _given(Path(given), userdir)
+    else:
+        yield from _sandbox(tmp_path_factory.mktemp("omero") / "sandbox", userdir)
+
+
+def _given(omerodir: Path, userdir: Path) -> Iterator[Server]:
+    password = os.environ.get("OMERO_ROOT_PASSWORD")
+    if not password:
+        pytest.fail("OMERO_ROOT_PASSWORD is not set", pytrace=False)
+    server = Server(omerodir.resolve(), userdir=userdir, root_password=password)
+    before, was_running = server.config(_WAIT), server.is_running()
+    if was_running:
+        server.stop()
+    server.configure(_WAIT, str(QUIET_PERIOD))
+    try:
+        yield server
+    finally:
+        if server.is_running():
+            server.stop()
+        server.configure(_WAIT, before)
+        if was_running:
+            server.run("admin", "start")
+
+
+def _sandbox(omerodir: Path, userdir: Path) -> Iterator[Server]:
+    omero = shutil.which("omero", path=search_path())
+    assert omero, "no `omero` on PATH"
+    done = subprocess.run(
+        [omero, "fs", "sandbox", "create", omerodir],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": search_path()},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        server = Server(omerodir, userdir=userdir, root_password="omero")
+        server.configure(_WAIT, str(QUIET_PERIOD))
+        try:
+            yield server
+        finally:
+            if server.is_running():
+                server.stop()
+    finally:
+        shutil.rmtree(omerodir)
+
+
+@pytest.fixture(scope="session")
+def grid(server: Server) -> Server:
+    """The server, started once for all tests; who stops it starts it again."""
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def omero_api(grid: Server) -> Iterator[Omero]:
+    """Root's questions to OMERO; the users of the tests are there."""
+    prefix = grid.config("omero.ports.prefix")
+    port = int(prefix + grid.config("omero.ports.ssl", "4064"))
+    host = os.environ.get("OMERO_FS_ACCEPTANCE_HOST", "localhost")
+    omero = Omero(host, port, grid.root_password)
+    for name in USERS:
+        omero.need_user(name)
+    yield omero
+    omero.close()
+
+
+@pytest.fixture(scope="session")
+def watch_dir(grid: Server) -> Path:
+    """The DropBox: its subdirectories bear the users' names."""
+    given = grid.config("omero.fs.watchDir")
+    if given:
+        return Path(given)
+    data = Path(grid.config("omero.data.dir", "/OMERO"))
+    return data / grid.config("omero.fs.defaultDropBoxDir", "DropBox")
+
+
+@pytest.fixture(scope="session")
+def run_name() -> str:
+    """Part of the names of what this run makes, and of nothing else."""
+    return f"acceptance-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def new_dropbox(
+    grid: Server,
+    omero_api: Omero,
+    watch_dir: Path,
+    run_name: str,
+) -> Iterator[Callable[..., DropBox]]:
+    """Makes DropBoxes: directories of a user's, seen by nobody but one test; gone after it."""
+    made: list[Path] = []
+
+    def make(user: str = "amy", label: str = "") -> DropBox:
+        name = re.sub(r"\W+", "-", label)[:60]
+        directory = watch_dir / user / f"{run_name}-{next(_numbers)}-{name}"
+        directory.mkdir(parents=True)
+        made.append(directory)
+        return DropBox(grid, omero_api, user, directory)
+
+    yield make
+    for directory in made:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def dropbox(new_dropbox: Callable[..., DropBox], request: pytest.FixtureRequest) -> DropBox:
+    """A directory in amy's DropBox for one test."""
+    return new_dropbox("amy", request.node.name)

@@ -1,0 +1,56 @@
+"""Files as microscopes and scanners write them; each call's bytes are like no other's."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from pathlib import Path
+
+import numpy
+import pytest
+import tifffile
+from pydicom.data import get_testdata_file
+
+_numbers = itertools.count()
+_RUN = int.from_bytes(os.urandom(6), "big")
+
+
+def _pixels(shape: tuple[int, ...], kind: type) -> numpy.ndarray:
+    generator = numpy.random.default_rng([_RUN, next(_numbers)])
+    return generator.integers(0, 250, size=shape).astype(kind)
+
+
+def tiff(*, side: int = 16) -> bytes:
+    """A grey TIFF of side * side pixels of one byte."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, _pixels((side, side), numpy.uint8), photometric="minisblack")
+    return buffer.getvalue()
+
+
+def ome_tiff(*, c: int = 2, z: int = 3, y: int = 48, x: int = 64) -> bytes:
+    """An OME-TIFF of c * z planes of 16-bit pixels."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        _pixels((c, z, y, x), numpy.uint16),
+        ome=True,
+        photometric="minisblack",
+        metadata={"axes": "CZYX", "Channel": {"Name": [f"channel {n}" for n in range(c)]}},
+    )
+    return buffer.getvalue()
+
+
+def dicom(name: str = "CT_small.dcm") -> bytes:
+    """A file of pydicom's own, from a hospital's scanner, its data untouched.
+
+    Only the preamble is ours, 128 bytes that DICOM (part 10, 7.1) leaves to
+    whoever writes the file: dropped anew in each run, the bytes must be new.
+    """
+    found = get_testdata_file(name, download=False)
+    if not found:
+        pytest.fail(f"pydicom came without its {name}")
+    content = Path(str(found)).read_bytes()
+    assert content[128:132] == b"DICM"
+    mark = f"omero-fs-plugin acceptance {_RUN} {next(_numbers)}".encode()
+    return mark.ljust(128, b"\0") + content[128:]

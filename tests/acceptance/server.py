@@ -1,0 +1,257 @@
+"""The OMERO.server under test, through its command, its directory and its processes.
+
+Nothing here knows whether it is a sandbox: that is the conftest's affair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .waiting import until
+
+COMMAND_LIMIT = 180.0  # s for any one command; `omero admin start` of a real server is slow
+LOG_LINES = 20
+OPEN_STATES = ("waiting", "queued", "importing")
+# Nothing of another OMERO that happens to be set where the tests run comes along.
+_FOREIGN = ("OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "OMERO_CONFIG", "ICE_CONFIG")
+
+
+class Server:
+    """One OMERODIR and what runs in it."""
+
+    def __init__(self, omerodir: Path, *, userdir: Path, root_password: str) -> None:
+        self.omerodir = omerodir
+        self.root_password = root_password
+        own = omerodir / "bin" / "omero"
+        found = str(own) if os.access(own, os.X_OK) else shutil.which("omero", path=search_path())
+        if found is None:
+            pytest.fail(f"neither {own} nor an `omero` on PATH")
+        self.omero = found
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if k not in _FOREIGN},
+            "PATH": search_path(),
+            "OMERODIR": str(omerodir),
+            "OMERO_USERDIR": str(userdir),  # logins of the tests are nobody else's
+        }
+
+    # -- the command --------------------------------------------------------
+
+    def run(
+        self, *arguments: str | Path, check: bool = True, limit: float = COMMAND_LIMIT, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `omero ARGUMENTS`; with `check` the test fails unless it ends with 0.
+
+        `more` goes into the environment.
+        """
+        command = [self.omero, *map(str, arguments)]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=limit,
+                env={**self.environment, **more},
+            )
+        except subprocess.TimeoutExpired:
+            pytest.fail(
+                f"`{' '.join(command)}` did not end within {limit:g} s\n{self.evidence()}",
+                pytrace=False,
+            )
+        if check and done.returncode:
+            pytest.fail(
+                f"`{' '.join(command)}` ended with {done.returncode}:\n"
+                f"{done.stdout}{done.stderr}\n{self.evidence()}",
+                pytrace=False,
+            )
+        return done
+
+    def popen(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Starts `omero ARGUMENTS` with pipes for its output."""
+        return subprocess.Popen(
+            [self.omero, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+        )
+
+    def ice(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `omero admin ice COMMAND`, which is icegridadmin's."""
+        return self.run("admin", "ice", command, check=check)
+
+    def config(self, key: str, default: str = "") -> str:
+        """The value of `omero config get KEY`."""
+        return self.run("config", "get", key).stdout.strip() or default
+
+    def configure(self, key: str, value: str) -> None:
+        """`omero config set`; an empty value removes the key."""
+        self.run("config", "set", key, *([value] if value else []))
+
+    # -- the grid -----------------------------------------------------------
+
+    def is_running(self) -> bool:
+        """Whether `omero admin status` says so."""
+        return self.run("admin", "status", "--nodeonly", check=False).returncode == 0
+
+    def start(self) -> None:
+        """`omero admin start`, until FSServer and DropBox are well."""
+        self.run("admin", "start")
+        self.until_healthy()
+
+    def stop(self) -> None:
+        """`omero admin stop`, until the node is gone."""
+        self.run("admin", "stop", "--wait", "30")
+
+    def until_healthy(self) -> None:
+        """Returns when `omero fs status` ends with 0."""
+        until(
+            "`omero fs status` ends with 0",
+            lambda: self.run("fs", "status", check=False).returncode == 0,
+            evidence=self.evidence,
+        )
+
+    def status(self, *, limit: int = 0) -> dict[str, Any]:
+        """What `omero fs status --json` prints, whatever its exit code."""
+        done = self.run("fs", "status", "--json", "--limit", str(limit), check=False)
+        try:
+            status = json.loads(done.stdout)
+        except ValueError:
+            pytest.fail(f"not JSON, with exit code {done.returncode}: {done.stdout}{done.stderr}")
+        assert isinstance(status, dict)
+        return status
+
+    def of_file(self, path: Path) -> list[dict[str, Any]]:
+        """What `omero fs status` knows of the filesets with this file."""
+        return [f for f in self.status()["filesets"] if str(path) in f["files"]]
+
+    def until_state(self, path: Path, *states: str) -> dict[str, Any]:
+        """The file's latest fileset in `omero fs status`, once it is in one of `states`."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.of_file(path)
+            return found[0] if found and found[0]["state"] in states else None
+
+        found = until(f"{path.name!r} is {' or '.join(states)}", look, evidence=self.evidence)
+        assert found is not None
+        return found
+
+    def until_idle(self) -> None:
+        """Returns when `omero fs status` knows of nothing that is still to be imported."""
+
+        def look() -> bool:
+            counts = self.status(limit=1)["counts"]
+            return not any(counts[state] for state in OPEN_STATES)
+
+        until("no fileset is waiting, queued or importing", look, evidence=self.evidence)
+
+    # -- processes ----------------------------------------------------------
+
+    def pid(self, name: str) -> int:
+        """The process that IceGrid runs as server `name`; waits until there is one.
+
+        By the configuration file that an IceGrid node gives to each server.
+        """
+        mark = f"/servers/{name}/config/config"
+
+        def look() -> int | None:
+            for pid, words in command_lines().items():
+                if any(str(self.omerodir) in word and word.endswith(mark) for word in words):
+                    return pid
+            return None
+
+        found = until(f"{name} runs", look, evidence=self.evidence, pause=0.05)
+        assert found is not None
+        return found
+
+    def kill(self, *names: str) -> None:
+        """kill -9 of servers, all at once."""
+        for pid in [self.pid(name) for name in names]:
+            os.kill(pid, signal.SIGKILL)
+
+    def processes(self) -> dict[int, str]:
+        """Processes of this OMERODIR: pid -> command line.
+
+        Those that were started with it, name it, or are in it; but for the
+        tests themselves and what they were started from.
+        """
+        place = str(self.omerodir)
+        ours = set(_ancestors(os.getpid()))
+        found: dict[int, str] = {}
+        for pid, words in command_lines().items():
+            if pid in ours:
+                continue
+            process = Path("/proc") / str(pid)
+            try:
+                environment = (process / "environ").read_bytes().split(b"\0")
+                inside = os.readlink(process / "cwd") == place  # noqa: PTH115 - as the kernel says
+            except OSError:  # ended meanwhile, or another user's
+                continue
+            named = any(place in word for word in words)
+            if inside or named or f"OMERODIR={place}".encode() in environment:
+                found[pid] = " ".join(words)
+        return found
+
+    # -- when a test fails --------------------------------------------------
+
+    def evidence(self) -> str:
+        """The ends of the server's logs, and what `omero fs status` says."""
+        parts = []
+        for log in sorted((self.omerodir / "var" / "log").glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            parts.append("\n".join([f"--- var/log/{log.name}", *lines]))
+        try:
+            done = subprocess.run(
+                [self.omero, "fs", "status"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=60,
+                env=self.environment,
+            )
+            said = f"--- omero fs status: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        except subprocess.TimeoutExpired:
+            said = "--- omero fs status: did not end"
+        return "\n".join([*parts, said])
+
+
+def search_path() -> str:
+    """PATH with the virtual environment of the tests first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def command_lines() -> dict[int, Sequence[str]]:
+    """The argument vector of every process that shows one."""
+    found: dict[int, Sequence[str]] = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes()
+            except OSError:  # ended meanwhile
+                continue
+            if words:
+                found[int(process.name)] = words.decode(errors="replace").rstrip("\0").split("\0")
+    return found
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid:
+        yield pid
+        try:
+            text = (Path("/proc") / str(pid) / "stat").read_text()
+        except OSError:
+            return
+        pid = int(text.rpartition(")")[2].split()[1])

@@ -1,0 +1,68 @@
+"""A file that cannot be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import images
+from .dropping import DropBox, sha1
+
+CONTENT = b"These are my notes, and no image.\n" * 100
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Files dropped together, of which one is no image."""
+
+    place: DropBox
+    bad: Path
+    good: list[Path]
+    told: dict[str, Any]  # what `omero fs status --json` says of the bad one
+
+
+@pytest.fixture(scope="module")
+def failed(new_dropbox: Callable[..., DropBox]) -> Failed:
+    place = new_dropbox("amy", "failed")
+    good = [place.drop("before.tif")]
+    bad = place.drop("no image.tif", CONTENT)
+    good.append(place.drop("later.tif"))
+    return Failed(place, bad, good, place.server.until_state(bad, "failed", "imported"))
+
+
+def test_ends_as_failed_with_the_servers_reason(failed: Failed) -> None:
+    assert failed.told["state"] == "failed"
+    # The category and name of the ERR that OMERO.server answers an import with.
+    assert "omero" in failed.told["reason"], failed.told
+    assert failed.told["images"] == []
+
+
+def test_status_tells_people_of_it(failed: Failed) -> None:
+    told = failed.place.server.run("fs", "status", "--state", "failed", "--limit", "0").stdout
+    (line,) = [line for line in told.splitlines() if str(failed.bad) in line]
+    assert failed.told["reason"] in line
+    assert "amy" in line
+
+
+def test_is_still_on_disk_as_it_was(failed: Failed) -> None:
+    assert failed.bad.read_bytes() == CONTENT
+
+
+def test_leaves_no_image_and_no_half_fileset(failed: Failed) -> None:
+    assert failed.place.omero.fileset_ids(failed.bad) == {failed.bad: []}
+
+
+def test_others_are_imported(failed: Failed) -> None:
+    failed.place.until_imported(*failed.good)
+    failed.place.assert_once(*failed.good)
+
+
+def test_mended_it_is_imported(failed: Failed) -> None:
+    failed.bad.write_bytes(images.tiff())
+    (fileset,) = failed.place.until_imported(failed.bad)
+    assert [stored.sha1 for stored in fileset.files] == [sha1(failed.bad)]
+    failed.place.assert_once(failed.bad)

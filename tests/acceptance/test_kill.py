@@ -1,0 +1,117 @@
+"""kill -9, at any moment: every file is imported, and none twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from .conftest import QUIET_PERIOD
+from .dropping import DropBox, sha1
+from .waiting import until
+
+
+def test_fsserver_killed(dropbox: DropBox) -> None:
+    earlier = dropbox.drop("earlier.tif")
+    dropbox.until_imported(earlier)
+    killed = dropbox.server.pid("FSServer")
+    dropbox.server.kill("FSServer")
+    during = dropbox.drop("during.tif")  # while nobody watches
+    until(
+        "another FSServer",
+        lambda: dropbox.server.pid("FSServer") != killed,
+        evidence=dropbox.server.evidence,
+    )
+    dropbox.server.until_healthy()
+    after = dropbox.drop("new directory/after.tif")
+    dropbox.until_imported(during, after)
+    dropbox.until_settled()
+    dropbox.assert_once(earlier, during, after)
+
+
+def test_dropbox_killed_in_the_middle_of_the_quiet_period(dropbox: DropBox) -> None:
+    path = dropbox.drop("image.tif")
+    killed = dropbox.server.pid("DropBox")
+    time.sleep(QUIET_PERIOD / 2)
+    assert dropbox.omero.fileset_ids(path) == {path: []}, "its quiet period was over already"
+    dropbox.server.kill("DropBox")
+    (fileset,) = dropbox.until_imported(path)
+    assert dropbox.server.pid("DropBox") != killed
+    assert [stored.sha1 for stored in fileset.files] == [sha1(path)]
+    dropbox.server.until_healthy()
+    dropbox.until_settled()
+    dropbox.assert_once(path)
+
+
+def test_both_killed_right_after_a_drop(dropbox: DropBox) -> None:
+    paths = dropbox.drop_many(5)
+    dropbox.server.kill("FSServer", "DropBox")
+    late = dropbox.drop("while/both are down.tif")
+    dropbox.until_imported(*paths, late)
+    dropbox.server.until_healthy()
+    dropbox.until_settled()
+    dropbox.assert_once(*paths, late)
+
+
+KILLS = 5  # at most; there may be nothing left to be interrupted
+FILES = 24
+
+
+def test_dropbox_killed_again_and_again_while_it_imports(dropbox: DropBox) -> None:
+    seed = int(os.environ.get("OMERO_FS_ACCEPTANCE_SEED", random.randrange(10**6)))
+    chance = random.Random(seed)
+    print(f"OMERO_FS_ACCEPTANCE_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
+    paths = dropbox.drop_many(FILES)
+
+    def done() -> int:
+        return sum(map(bool, dropbox.omero.imported_ids(*paths).values()))
+
+    def begun() -> int:
+        return sum(map(len, dropbox.omero.fileset_ids(*paths).values()))
+
+    kills = 0
+    while kills < KILLS:
+        # The next import was begun since the last kill.
+        before = begun()
+        until(
+            "another import begins",
+            lambda before=before: begun() > before or done() == FILES,
+            evidence=dropbox.server.evidence,
+            pause=0.01,
+        )
+        if done() == FILES:
+            break
+        time.sleep(chance.uniform(0, 0.2))
+        dropbox.server.kill("DropBox")
+        kills += 1
+    assert kills >= 2, "too fast to be interrupted: more or larger files are needed"
+    dropbox.until_imported(*paths)
+    dropbox.server.until_healthy()
+    dropbox.until_settled()
+    dropbox.assert_once(*paths)
+    names = {str(path) for path in paths}
+    told = [f for f in dropbox.server.status()["filesets"] if names & set(f["files"])]
+    assert [f["state"] for f in told] == ["imported"] * FILES
+
+
+def test_dropbox_told_to_end_while_it_imports(dropbox: DropBox) -> None:
+    paths = dropbox.drop_many(FILES)
+    until(
+        "the first import begins",
+        lambda: any(dropbox.omero.fileset_ids(*paths).values()),
+        evidence=dropbox.server.evidence,
+        pause=0.01,
+    )
+    os.kill(dropbox.server.pid("DropBox"), 15)
+    dropbox.until_imported(*paths)
+    dropbox.server.until_healthy()
+    dropbox.until_settled()
+    dropbox.assert_once(*paths)
+
+
+@pytest.fixture(autouse=True)
+def _healthy_before(dropbox: DropBox) -> None:
+    """A test that failed before this one leaves its servers to it in no unknown state."""
+    dropbox.server.until_healthy()
