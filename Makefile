@@ -40,7 +40,7 @@ test: lint types
 acceptance: venv
 	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }
 	@test -n "$$OMERO_ROOT_PASSWORD" || { echo 'set OMERO_ROOT_PASSWORD to the password of its root' >&2; exit 2; }
-	$(RUN) env OMERODIR='$(realpath $(OMERODIR))' pytest $(PYTEST_ARGS) tests/acceptance
+	$(RUN) env OMERO_FS_ACCEPTANCE_OMERODIR='$(abspath $(OMERODIR))' pytest $(PYTEST_ARGS) tests/acceptance
 
 unit: venv
 	$(RUN) pytest $(PYTEST_ARGS) tests/unit

@@ -187,7 +187,8 @@ def demonstrate(scratch: Path) -> None:
             amys = next(fileset for fileset in imported if fileset["user"] == "amy")
             image = f"Image:{amys['images'][0]}"
             say(f"the image as amy sees it: omero obj get {image}")
-            login = ["-s", "localhost", "-u", "amy", "-w", "amy"]
+            prefix = run(omero, "config", "get", "omero.ports.prefix").strip()
+            login = ["-s", f"localhost:{prefix}4064", "-u", "amy", "-w", "amy"]
             run(omero, *login, "obj", "get", image, show=True)
     except Exception:
         show_logs(omerodir)
