@@ -20,7 +20,7 @@ import omero
 from . import accounts
 from .admin import Admin, event_context
 from .handles import Handle
-from .query import Query
+from .query import Container, Query
 from .servants import Servant
 from .services import Config, SessionService, Update
 from .sessions import Call, Sandbox, Session, security
@@ -32,6 +32,7 @@ STATUS_CHECK = "####### STATUS CHECK ########"  # how `omero admin status` knock
 SERVICES = {
     "Admin": (Admin, omero.api.IAdminPrx),
     "Config": (Config, omero.api.IConfigPrx),
+    "Container": (Container, omero.api.IContainerPrx),
     "Query": (Query, omero.api.IQueryPrx),
     "Session": (SessionService, omero.api.ISessionPrx),
     "Update": (Update, omero.api.IUpdatePrx),
@@ -112,6 +113,9 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
 
     def do_getConfigService(self, call: Call) -> Any:
         return self._service("Config")
+
+    def do_getContainerService(self, call: Call) -> Any:
+        return self._service("Container")
 
     def do_getQueryService(self, call: Call) -> Any:
         return self._service("Query")

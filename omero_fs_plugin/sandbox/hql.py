@@ -29,6 +29,9 @@ _CLAUSES = {"where", "group", "order", "join", "left", "inner", "outer", "fetch"
 _KEYWORDS = {"and", "or", "not", "as", "from", "by", "asc", "desc", "is", "in", "like", "select"}
 
 
+_VIRTUAL = ("Event", "Nothing")  # nodes without a table of their own
+
+
 def refuse(text: str) -> omero.QueryException:
     """What the sandbox cannot do, or what is no HQL."""
     return omero.QueryException("", "", f"sandbox: {text}")
@@ -200,12 +203,23 @@ class _Parser:
         if attribute in ("details.creationEvent", "details.updateEvent"):
             joined: Node | None = None  # comes with every object
             scope[self.alias() or f"_{len(scope)}"] = Node("Event", node.table, node.top)
+        elif outer and self.lacks(node, attribute):
+            joined = None  # what is never there is never found
+            scope[self.alias() or f"_{len(scope)}"] = Node("Nothing", node.table, node.top)
         else:
             joined = self.connect(node, attribute, outer)
             scope[self.alias() or f"_{len(scope)}"] = joined
         if fetch:
             node.fetched.append((attribute, joined))
         return True
+
+    def lacks(self, node: Node, attribute: str) -> bool:
+        """Whether OMERO has this attribute, and the sandbox never a value of it."""
+        if node.entity == "Nothing" or attribute == "details.externalInfo":
+            return True
+        kind, made = MODEL[base(node.entity)], getattr(omero.model, node.entity + "I", None)
+        known = {*kind.columns, *kind.references, *kind.collections}
+        return made is not None and attribute in made._field_info._fields and attribute not in known
 
     # Tables and paths
 
@@ -227,8 +241,8 @@ class _Parser:
 
     def connect(self, node: Node, attribute: str, outer: bool) -> Node:
         """Joins what `attribute` of `node` refers to."""
-        model = MODEL[base(node.entity)]
-        if attribute in model.collections:
+        model = MODEL.get(base(node.entity)) if node.entity not in _VIRTUAL else None
+        if model and attribute in model.collections:
             target, reference = model.collections[attribute]
             joined = self.node(target)
             on = joined.table.c[reference] == node.table.c.id
@@ -242,7 +256,7 @@ class _Parser:
         return joined
 
     def reference(self, node: Node, attribute: str) -> tuple[str, Any]:
-        model = MODEL[base(node.entity)] if node.entity != "Event" else None
+        model = MODEL[base(node.entity)] if node.entity not in _VIRTUAL else None
         if model and model.owned and attribute in ("details.owner", "details.group"):
             column = attribute.removeprefix("details.") + "_id"
             target = "Experimenter" if column == "owner_id" else "ExperimenterGroup"
@@ -292,6 +306,8 @@ class _Parser:
             if name == "time":
                 return Value(node.table.c.creation, "time")
             return Value(node.table.c.id, "int")
+        if node.entity == "Nothing":
+            raise refuse(f"{name!r} of what it never has")
         if name == "id":
             return Value(node.table.c.id, "int")
         model = MODEL[base(node.entity)]

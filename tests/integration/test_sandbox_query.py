@@ -150,6 +150,9 @@ def test_what_hql_there_is(
     [
         ("select r from Roi r", "Roi"),
         ("select i.colour from Image i", "colour"),
+        ("select r.id from Image i left join i.rois r", "never has"),
+        ("select i.id from Image i join i.rois r", "rois"),
+        ("select i.details.externalInfo.lsid from Image i", "externalInfo"),
         ("select i._password from Experimenter i", "_password"),
         ("select i from Image i having count(i) > 1", "having"),
         ("select x.id from Image i", "'x'"),
@@ -174,7 +177,9 @@ def test_objects_come_with_what_was_fetched(blitz: Any, fileset: Any) -> None:
         "select f from Fileset f left outer join fetch f.usedFiles e "
         "join fetch e.originalFile o join fetch o.hasher left outer join fetch f.images i "
         "left outer join fetch i.pixels p left outer join fetch p.pixelsType "
-        "join fetch f.details.owner join fetch f.details.creationEvent where f.id = :id",
+        "join fetch f.details.owner join fetch f.details.creationEvent "
+        "left outer join fetch f.details.externalInfo left outer join fetch i.rois r "
+        "left outer join fetch r.shapes where f.id = :id",
         ParametersI().addId(made),
     )
     assert [e.originalFile.hasher.value.val for e in found.copyUsedFiles()] == ["SHA1-160"]
@@ -186,6 +191,13 @@ def test_objects_come_with_what_was_fetched(blitz: Any, fileset: Any) -> None:
     assert found.details.creationEvent.time.val > 0
     assert not query.get("Fileset", made).imagesLoaded
     assert not query.get("Image", images[0].id.val).fileset.loaded
+
+
+def test_images_as_a_gateway_loads_them(blitz: Any, fileset: Any) -> None:
+    fileset("amy", "a", images=2)
+    images = blitz.login("amy").getContainerService().getImages("Image", [2, 1], None)
+    assert [i.id.val for i in images] == [1, 2]
+    assert images[0].getPrimaryPixels().pixelsType.value.val == "uint16"
 
 
 def test_pages(blitz: Any, fileset: Any) -> None:
