@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 from ..events import EventType
 from .notices import Tell
-from .tree import NEVER, Arrival, Directory, Disk, Entry, Kind
+from .tree import Arrival, Directory, Disk, Entry, Kind
 
 # Renames whose second half has not come yet.
 _MOVES_REMEMBERED = 64
+# A write heard of later than this, s, whose file looks as it is known, is that
+# which was seen then.  Not sooner: two writes in one tick of the disk's clock,
+# 10 ms at most, may look the same.
+_LATE = 1.0
 # Files told in one go: the kernel's queue is read in between.
 AT_ONCE = 1000
 
@@ -40,6 +44,9 @@ class Arrivals:
 
     A name that comes and goes within `Timing.hold` is not told: so a temporary
     name renamed into place is one Create of the final name.
+
+    A changed time or owner alone is not told.  Nor is it taken as known: what
+    a look would show may be a write whose event was lost.
     """
 
     def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:
@@ -49,13 +56,11 @@ class Arrivals:
         self._heap: list[tuple[float, int, Arrival]] = []
         self._number = itertools.count()  # keeps the order of what is due at once
         self._moves: dict[int, float] = {}  # cookie -> bound of a file on its way
-        self._touched: dict[tuple[Directory, bytes], None] = {}
 
     def clear(self) -> None:
         """Forgets what waits, and everything on its way."""
         self._heap.clear()
         self._moves.clear()
-        self._touched.clear()
 
     # The kernel's words -----------------------------------------------------
 
@@ -115,26 +120,6 @@ class Arrivals:
                 del self._moves[next(iter(self._moves))]
         if directory.files.pop(name, None) is not None:
             self._tell(Tell(EventType.DELETE, directory.join(name)))
-
-    def touched(self, directory: Directory, name: bytes) -> None:
-        """Its times, owner or mode changed."""
-        self._touched[(directory, name)] = None
-
-    def refresh(self) -> None:
-        """Takes the changed times of what was `touched` as known.
-
-        They are no change of content.  A write that the look shows already is
-        told all the same, for its own event follows.
-        """
-        if not self._touched:
-            return
-        touched, self._touched = self._touched, {}
-        for directory, name in touched:
-            known = directory.files.get(name, NEVER)
-            if directory.alive and known != NEVER and name not in directory.arrivals:
-                entry = self.disk.look(directory.join(name))
-                if entry is not None:
-                    directory.files[name] = entry.identity
 
     # What a scan shows ------------------------------------------------------
 
@@ -208,6 +193,8 @@ class Arrivals:
                 self._push(arrival)
                 return
         del directory.arrivals[name]
+        if not arrival.fresh and entry.quiet > _LATE and entry.identity == directory.files[name]:
+            return  # an event from before the look that the client was told after
         directory.files[name] = entry.identity
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         self._tell(Tell(kind, directory.join(name)))

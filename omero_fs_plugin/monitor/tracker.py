@@ -137,6 +137,8 @@ class Tracker:
             elif mask & raw.IN_ISDIR:
                 self._directory_event(directory, name, mask, now)
             elif passes(directory.path, name):
+                if mask & raw.IN_ATTRIB:
+                    continue  # of interest for directories only
                 self.active_at = now
                 if mask & raw.IN_CREATE:
                     arrivals.created(directory, name, now)
@@ -144,13 +146,10 @@ class Tracker:
                     arrivals.written(directory, name, now)
                 elif mask & raw.IN_CLOSE_WRITE:
                     arrivals.closed(directory, name, now)
-                elif mask & raw.IN_ATTRIB:
-                    arrivals.touched(directory, name)
                 elif mask & raw.IN_MOVED_TO:
                     arrivals.moved_to(directory, name, cookie, now)
                 elif mask & raw.GONE:
                     arrivals.gone(directory, name, cookie if mask & raw.IN_MOVED_FROM else 0)
-        arrivals.refresh()
 
     def overflowed(self, now: float) -> None:
         """Events were lost: everything will be compared with the disk."""
