@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ import tifffile
 from pydicom.data import get_testdata_file
 
 QUIET_PERIOD = 2  # s; omero.fs.dirImportWait, 60 unless set
-PATIENCE = 90  # s from the drop until both must be images
+FILES = 2  # dropped, each a fileset of its own
+PATIENCE = 90  # s for the servers to be up, and for both files to be images
 COMMAND_LIMIT = 120  # s for any one command
 LOG_LINES = 25  # of each log, when something failed
 
@@ -120,33 +121,37 @@ def drop(source: Path, directory: Path) -> None:
     shutil.copyfile(source, directory / source.name)
 
 
-def wait_for_imports(omero: Path, wanted: int) -> list[dict[str, Any]]:
-    """The filesets once `wanted` of them were imported.
+def status_of(omero: Path) -> dict[str, Any]:
+    """What `omero fs status --json` says; its exit code tells healthy from not."""
+    answer = subprocess.run(
+        [str(omero), "fs", "status", "--json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT,
+    )
+    try:
+        status: dict[str, Any] = json.loads(answer.stdout)
+    except ValueError:
+        raise DemoFailed(f"omero fs status said: {answer.stdout}{answer.stderr}") from None
+    status["healthy"] = answer.returncode == 0
+    return status
 
-    Raises DemoFailed when one failed, or when PATIENCE is over.
+
+def wait_until(what: str, omero: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The status once it `holds`.
+
+    Raises DemoFailed, with the status, when a fileset failed or PATIENCE is over.
     """
+    say(f"waiting until {what}")
     deadline = time.monotonic() + PATIENCE
     while True:
-        # Its exit code is 1 while the servers are still starting.
-        answer = subprocess.run(
-            [str(omero), "fs", "status", "--json"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_LIMIT,
-        )
-        status = json.loads(answer.stdout) if answer.stdout.startswith("{") else {}
-        filesets: list[dict[str, Any]] = status.get("filesets", [])
-        imported = [fileset for fileset in filesets if fileset["state"] == "imported"]
-        if len(imported) >= wanted:
-            return imported
-        failed = [fileset for fileset in filesets if fileset["state"] in ("failed", "skipped")]
-        if failed or time.monotonic() > deadline:
-            raise DemoFailed(
-                f"{len(imported)} of {wanted} filesets imported; omero fs status said:\n"
-                f"{json.dumps(status, indent=2)}\n{answer.stderr}"
-            )
-        time.sleep(1)
+        status = status_of(omero)
+        if holds(status):
+            return status
+        if status["counts"]["failed"] or status["counts"]["skipped"] or time.monotonic() > deadline:
+            raise DemoFailed(f"not {what}; omero fs status said:\n{json.dumps(status, indent=2)}")
+        time.sleep(0.5)
 
 
 def show_logs(omerodir: Path) -> None:
@@ -170,6 +175,8 @@ def demonstrate(scratch: Path) -> None:
 
         say("starting the grid: omero admin start")
         with running_grid(omero, omerodir):
+            wait_until("FSServer and DropBox are up", omero, lambda status: status["healthy"])
+
             beads = scratch / "beads.ome.tiff"
             write_ome_tiff(beads)
             scan = someone_elses_dicom()
@@ -178,13 +185,16 @@ def demonstrate(scratch: Path) -> None:
             say(f"zak drops {scan.name} into DropBox/zak (DICOM, from a CT scanner)")
             drop(scan, dropbox / "zak")
 
-            say(f"waiting until both have been quiet for {QUIET_PERIOD} s and are imported")
-            imported = wait_for_imports(omero, wanted=2)
+            status = wait_until(
+                f"both have been quiet for {QUIET_PERIOD} s and are imported",
+                omero,
+                lambda status: status["counts"]["imported"] == FILES,
+            )
 
             say("what became of them: omero fs status")
             run(omero, "fs", "status", show=True)
 
-            amys = next(fileset for fileset in imported if fileset["user"] == "amy")
+            amys = next(fileset for fileset in status["filesets"] if fileset["user"] == "amy")
             image = f"Image:{amys['images'][0]}"
             say(f"the image as amy sees it: omero obj get {image}")
             prefix = run(omero, "config", "get", "omero.ports.prefix").strip()
@@ -193,7 +203,7 @@ def demonstrate(scratch: Path) -> None:
     except Exception:
         show_logs(omerodir)
         raise
-    say(f"{len(imported)} of 2 filesets imported")
+    say(f"{status['counts']['imported']} of {FILES} filesets imported")
 
 
 def main() -> int:
