@@ -4,8 +4,8 @@ Each step prints one line that says what it does and the command it does it
 with; the commands are the ones to type on a real server.  The grid is stopped
 and everything removed at the end, however the end comes.
 
-Exit code 0 and the line "demo: 2 of 2 filesets imported", or 1, after the
-tails of the servers' logs.
+Exit code 0 and the line "demo: 2 of 2 filesets imported"; or 1, after the
+tails of the servers' logs; or 130 when interrupted.
 """
 
 from __future__ import annotations
@@ -117,7 +117,6 @@ def running_grid(omero: Path, omerodir: Path) -> Iterator[None]:
 
 def drop(source: Path, directory: Path) -> None:
     """What a user does: copies a file into the directory that bears their name."""
-    directory.mkdir(exist_ok=True)
     shutil.copyfile(source, directory / source.name)
 
 
@@ -218,6 +217,9 @@ def main() -> int:
         except DemoFailed as error:
             sys.stderr.write(f"demo: failed: {error}\n")
             return 1
+        except KeyboardInterrupt:
+            sys.stderr.write("demo: interrupted\n")
+            return 130
     return 0
 
 
