@@ -1,0 +1,125 @@
+"""What waits to be told, and when it is tried."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.outbox import (
+    FIRST_RETRY,
+    LONGEST_RETRY,
+    NOTIFICATION_SIZE,
+    PATIENCE,
+    Outbox,
+)
+
+
+def tell(number: int, size: int = 1) -> Tell:
+    return Tell(EventType.CREATE, b"%0*d" % (size, number))
+
+
+def filled(many: int, **options: int) -> Outbox:
+    outbox = Outbox(**options)
+    for number in range(many):
+        outbox.put(tell(number), 0.0)
+    return outbox
+
+
+@pytest.mark.parametrize(
+    ("block_size", "sizes"), [(0, [10]), (1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (99, [10])]
+)
+def test_blocks(block_size: int, sizes: list[int]) -> None:
+    outbox = filled(10, block_size=block_size)
+    taken = []
+    while batch := outbox.take(0.0):
+        taken.append(batch)
+        outbox.delivered(0.0)
+    assert [len(batch) for batch in taken] == sizes
+    assert [one for batch in taken for one in batch] == [tell(number) for number in range(10)]
+    assert outbox.told == 10
+
+
+def test_a_notification_fits_into_a_message() -> None:
+    outbox = Outbox()
+    for number in range(300):
+        outbox.put(tell(number, 4000), 0.0)
+    batch = outbox.take(0.0)
+    assert sum(len(one.path) for one in batch) <= NOTIFICATION_SIZE
+    assert 90 < len(batch) < 300
+
+
+def test_one_notification_at_a_time() -> None:
+    outbox = filled(2, block_size=1)
+    assert outbox.take(0.0) == [tell(0)]
+    assert outbox.take(0.0) == []
+    assert outbox.due() == math.inf
+    outbox.delivered(0.0)
+    assert outbox.take(0.0) == [tell(1)]
+
+
+def test_failures_are_tried_again_later_and_later() -> None:
+    outbox = filled(1)
+    now, waits = 0.0, []
+    for _ in range(10):
+        assert outbox.take(now) == [tell(0)]
+        wait = outbox.failed(now)
+        waits.append(wait)
+        assert outbox.due() == now + wait
+        assert outbox.take(now + wait * 0.99) == []
+        now += wait
+    assert waits[0] == FIRST_RETRY
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_RETRY
+    outbox.take(now)
+    outbox.delivered(now)
+    assert not outbox.failing
+
+
+def test_overfull_when_nothing_is_delivered() -> None:
+    outbox = filled(11, capacity=10)
+    assert not outbox.overfull(PATIENCE * 0.9)
+    assert outbox.overfull(PATIENCE * 1.1)
+    assert outbox.crowded
+    outbox.take(PATIENCE)
+    assert outbox.clear() == [tell(number) for number in range(11)]
+    assert not outbox.overfull(PATIENCE * 2)
+
+
+def test_a_burst_is_no_overfull_while_it_is_delivered_unless_it_is_far_too_much() -> None:
+    outbox = filled(49, capacity=10, block_size=1)
+    for second in range(20):
+        outbox.take(second)
+        outbox.delivered(second)
+        assert not outbox.overfull(second)
+    for number in range(100):
+        outbox.put(tell(number), 20.0)
+    assert outbox.overfull(20.0)
+
+
+@given(st.lists(st.sampled_from(["put", "take", "delivered", "failed", "wait"])))
+def test_nothing_is_lost_or_told_out_of_order(acts: list[str]) -> None:
+    outbox = Outbox(block_size=3)
+    now, put = 0.0, 0
+    heard: list[Tell] = []
+    batch: list[Tell] = []
+    for act in [*acts, "delivered", *["wait", "take", "delivered"] * len(acts)]:
+        if act == "put":
+            outbox.put(tell(put), now)
+            put += 1
+        elif act == "take":
+            batch = outbox.take(now) or batch
+        elif act == "delivered" and batch:
+            heard += batch
+            batch = []
+            outbox.delivered(now)
+        elif act == "failed" and batch:
+            batch = []
+            outbox.failed(now)
+        elif act == "wait":
+            now += LONGEST_RETRY
+    assert heard == [tell(number) for number in range(put)]

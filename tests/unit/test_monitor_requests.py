@@ -1,0 +1,74 @@
+"""What a client may ask for, and the sentences that refuse."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.requests import MonitorError, MonitorType, Request, directory_named
+from omero_fs_plugin.monitor.tree import PathMode
+
+
+def request_of(**changed: Any) -> Request:
+    values: dict[str, Any] = {
+        "path": b"/data",
+        "type": MonitorType.PERSISTENT,
+        "events": frozenset({EventType.CREATE}),
+        "mode": PathMode.FOLLOW,
+        "whitelist": (),
+        "blacklist": (),
+        "timeout": 0.0,
+        "block_size": 0,
+        "ignore_sys_files": True,
+        "ignore_dir_events": True,
+    }
+    return Request(**{**values, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"events": frozenset()}, "eTypes is empty"),
+        ({"timeout": -1.0}, "timeout = -1.0"),
+        ({"timeout": float("nan")}, "timeout = nan"),
+        ({"timeout": float("inf")}, "timeout = inf"),
+        ({"block_size": -1}, "blockSize = -1"),
+        ({"type": MonitorType.INACTIVITY}, "timeout = 0"),
+    ],
+)
+def test_impossible_arguments(changed: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MonitorError, match=reason):
+        request_of(**changed)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "empty"),
+        ("relative/path", "not absolute"),
+        ("/no/such\0thing", "null character"),
+        ("{}/missing", "No such file"),
+        ("{}/file", "not a directory"),
+    ],
+)
+def test_impossible_paths(path: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MonitorError, match=reason):
+        directory_named(path.format(tmp_path))
+
+
+def test_an_unreadable_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root
+    with pytest.raises(MonitorError, match="not readable"):
+        directory_named(str(tmp_path))
+
+
+def test_a_directory_is_normalised_and_a_link_to_one_kept(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert directory_named(f"{tmp_path}//real/../link/") == os.fsencode(tmp_path / "link")
+    assert directory_named("//") == b"/"
