@@ -47,7 +47,7 @@ class Verifier(Glacier2.PermissionsVerifier):  # type: ignore[misc]
 
     def checkPermissions(self, name: str, password: str, current: Any = None) -> tuple[bool, str]:
         store = self._sandbox.store
-        if name == password and any(s.uuid == name for s in self._sandbox.sessions.live()):
+        if name == password and self._sandbox.sessions.find(name):
             return True, ""
         with store.read() as db:
             user = accounts.user_by_name(store, db, name)
@@ -66,7 +66,7 @@ class Manager(Glacier2.SessionManager):  # type: ignore[misc]
     def create(self, name: str, control: Any, current: Any = None) -> Any:
         sessions, context = self._sandbox.sessions, current.ctx
         try:
-            live = next((s for s in sessions.live() if s.uuid == name), None)
+            live = sessions.find(name)
             live_ms, idle_ms = self._sandbox.timeouts()
             session = live or sessions.create(
                 name,

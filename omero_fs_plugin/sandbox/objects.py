@@ -141,10 +141,12 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
         _check_file(store, db, row_id, values)
     if entity.endswith("Link"):
         _check_link(store, db, call, entity, values)
+    row = store.row(db, entity, row_id) if row_id is not None else None
+    if entity == "OriginalFile" and not call.is_admin:
+        _check_place(values, row or {})
     if row_id is None:
         row_id = store.insert(db, entity, owner=call.user, group=call.write_group, **values)
     else:
-        row = store.row(db, entity, row_id)
         if row is None:
             raise omero.ValidationException("", "", f"No row with the given identifier: {entity}")
         if not call.may_change(row):
@@ -179,6 +181,13 @@ def _check_file(
         values["repo"] and not row
     ):
         raise security("OriginalFile: its place in a repository is not the client's to set")
+
+
+def _check_place(values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """A row of a repository says which file is read: only the repository makes and moves it."""
+    moved = any(values[name] != before.get(name) for name in ("repo", "path", "name"))
+    if moved and (values["repo"] or before.get("repo")):
+        raise security("The files of a repository are not changed through IUpdate")
 
 
 def _check_link(

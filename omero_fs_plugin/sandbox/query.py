@@ -9,7 +9,8 @@ from omero.sys import ParametersI
 
 import omero
 
-from .hql import Node, Value, compile_query, refuse
+from .expressions import Node, Value, refuse
+from .hql import compile_query
 from .objects import Builder, entity_of
 from .servants import Servant
 from .sessions import Call
@@ -73,8 +74,11 @@ class Query(Asking, omero.api.IQuery):  # type: ignore[misc]
             raise omero.ApiUsageException("", "", "query returned more than one result")
         return found[0] if found else None
 
-    def _where(self, call: Call, entity: str, condition: str = "", **given: Any) -> list[Any]:
+    def _where(
+        self, call: Call, entity: str, condition: str = "", page: Any = None, **given: Any
+    ) -> list[Any]:
         parameters = ParametersI({k: wrap(v) for k, v in given.items()})
+        parameters.theFilter = page
         text = f"select x from {entity} x {'where ' + condition if condition else ''} order by x.id"
         return [row[0] for row in self._run(call, text, parameters)]
 
@@ -91,7 +95,7 @@ class Query(Asking, omero.api.IQuery):  # type: ignore[misc]
         return found
 
     def do_findAll(self, call: Call, entity: str, page: Any) -> Any:
-        return self._where(call, entity)
+        return self._where(call, entity, page=page)
 
     def do_findByString(self, call: Call, entity: str, name: str, value: str) -> Any:
         found = self._where(call, entity, f"x.{_column(entity, name)} = :value", value=value)
@@ -102,7 +106,7 @@ class Query(Asking, omero.api.IQuery):  # type: ignore[misc]
     ) -> Any:
         column = f"x.{_column(entity, name)}"
         condition = f"{column} = :value" if case else f"lower({column}) = lower(:value)"
-        return self._where(call, entity, condition, value=value)
+        return self._where(call, entity, condition, page, value=value)
 
     def do_refresh(self, call: Call, value: Any) -> Any:
         return self.do_get(call, entity_of(value), unwrap(value.id))

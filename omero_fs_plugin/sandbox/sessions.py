@@ -1,4 +1,4 @@
-"""Sessions: who is logged in, until when, and what a call of theirs may see.
+"""Sessions: who is logged in, and until when.
 
 Live sessions are in memory: a killed server forgets them, as OMERO's clients
 must expect.  The table keeps what a query may ask of them afterwards.
@@ -12,158 +12,22 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import Ice
-import sqlalchemy as sa
 
 import omero
 
 from . import accounts
-from .accounts import Member
+from .calls import Call, Session, removed, security
 from .store import TABLES, Store
+
+__all__ = ["Call", "Sandbox", "Session", "Sessions", "removed", "security"]
 
 TIME_TO_LIVE = 0  # ms, 0: no end; omero.sessions.maximum
 TIME_TO_IDLE = 600_000  # ms; omero.sessions.timeout
 _REMEMBERED = 10_000  # ended sessions that are told from unknown ones
-
-_GROUPS = TABLES["ExperimenterGroup"]
-
-
-@dataclass(eq=False)
-class Session:
-    """One live session; keeps the memberships it began with."""
-
-    uuid: str
-    id: int
-    user: int
-    user_name: str
-    group: int  # the one it works in; changed by setSecurityContext
-    members: tuple[Member, ...]
-    privileges: frozenset[str]
-    time_to_live: int  # ms; 0: no end
-    time_to_idle: int  # ms; 0: no end
-    started: int  # ms since the epoch
-    born: float  # s, monotonic
-    used: float  # s, monotonic: the last activity
-    sudoer: int | None = None
-    sudoer_name: str | None = None
-    agent: str = ""
-    by_password: bool = False  # the user gave a password, rather than someone opening it for him
-    clients: int = 0
-    identities: set[Any] = field(default_factory=set)  # of its servants
-    inputs: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_admin(self) -> bool:
-        """Member of the group `system`, restricted or not."""
-        return any(m.group == accounts.SYSTEM_GROUP for m in self.members)
-
-    def expired(self, now: float) -> bool:
-        """Whether its time to live or to idle is over at `now` (s, monotonic)."""
-        live, idle = self.time_to_live / 1000, self.time_to_idle / 1000
-        return bool((live and now >= self.born + live) or (idle and now >= self.used + idle))
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call: the session, and the group it speaks of (-1: all that the user may see)."""
-
-    session: Session
-    group: int
-    store: Store
-
-    @property
-    def user(self) -> int:
-        """The caller's experimenter id."""
-        return self.session.user
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether the caller is an administrator, restricted or not."""
-        return self.session.is_admin
-
-    @property
-    def write_group(self) -> int:
-        """Where new objects go: the call's group, or the session's when that is -1."""
-        return self.session.group if self.group == -1 else self.group
-
-    def owns_group(self, group: int) -> bool:
-        """Whether the caller is one of the owners of `group`."""
-        return any(m.group == group and m.owner for m in self.session.members)
-
-    def require(self, privilege: str) -> None:
-        """Raises SecurityViolation unless the caller is an administrator with `privilege`."""
-        if privilege not in self.session.privileges:
-            raise security(f"{self.session.user_name} needs the privilege {privilege}")
-
-    def require_role(self) -> None:
-        """Raises SecurityViolation for an inactive user: one who is not in the group `user`."""
-        names = [m.name for m in self.session.members]
-        if "user" not in names and not self.is_admin:
-            raise security(f"No matching roles found in [{', '.join(names)}]")
-
-    def visible(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
-        """The condition on a table with owner_id and group_id: what this call may see.
-
-        Private groups show a member his own; the others show all; owners of a group and
-        administrators see everything in it.
-        """
-        group, owner = table.c.group_id, table.c.owner_id
-        inside = sa.true() if self.group == -1 else group == self.group
-        if self.is_admin:
-            return inside
-        shared = sa.select(_GROUPS.c.id).where(sa.func.substr(_GROUPS.c._permissions, 3, 1) == "r")
-        led = [m.group for m in self.session.members if m.owner]
-        readable = [accounts.USER_GROUP, *(m.group for m in self.session.members)]
-        within = sa.or_(owner == self.user, group.in_(shared), group.in_(led))
-        everyones = group == accounts.USER_GROUP  # OMERO's own files, seen in every context
-        return sa.or_(sa.and_(inside, group.in_(readable), within), everyones)
-
-    def may_see(self, row: Mapping[str, Any]) -> bool:
-        """`visible` for one row, whatever the group of the call."""
-        group = row["group_id"]
-        if self.is_admin or self.owns_group(group) or group == accounts.USER_GROUP:
-            return True
-        mine = any(m.group == group for m in self.session.members)
-        return mine and (row["owner_id"] == self.user or self._allows(row, 2, "r"))
-
-    def may_annotate(self, row: Mapping[str, Any]) -> bool:
-        """Whether the caller may hang an annotation on this row: also in read-annotate groups."""
-        return self.may_change(row) or self._allows(row, 3, "aw")
-
-    def may_change(self, row: Mapping[str, Any]) -> bool:
-        """Whether the caller may change, link or delete this row.
-
-        The owner, administrators and the group's owners may; members in a read-write group.
-        """
-        group = row["group_id"]
-        if row["owner_id"] == self.user or self.owns_group(group):
-            return True
-        if "WriteOwned" in self.session.privileges:
-            return True
-        return self._allows(row, 3, "w")
-
-    def _allows(self, row: Mapping[str, Any], place: int, letters: str) -> bool:
-        mine = any(m.group == row["group_id"] for m in self.session.members)
-        return mine and self._permissions(row["group_id"])[place] in letters
-
-    def _permissions(self, group: int) -> str:
-        with self.store.read() as db:
-            row = self.store.row(db, "ExperimenterGroup", group)
-        return row["_permissions"] if row else accounts.PRIVATE
-
-
-def security(text: str) -> omero.SecurityViolation:
-    """The exception OMERO refuses with."""
-    return omero.SecurityViolation("", "", text)
-
-
-def removed(text: str) -> omero.RemovedSessionException:
-    """The exception for a session that is not, or no longer."""
-    return omero.RemovedSessionException("", "", text)
 
 
 class Sessions:
@@ -211,8 +75,6 @@ class Sessions:
             members = accounts.memberships(db, user["id"])
             if group:
                 row = self._store.first(db, "ExperimenterGroup", name=group)
-                if row is None and group.isdigit():
-                    row = self._store.row(db, "ExperimenterGroup", int(group))
                 number = row["id"] if row else None
             else:
                 default = accounts.default_group(members)
@@ -270,6 +132,13 @@ class Sessions:
             self.end(session)
             raise removed("Session has timed out")
         return session
+
+    def find(self, key: str) -> Session | None:
+        """The live session with this uuid, if there is one."""
+        try:
+            return self.get(key)
+        except omero.RemovedSessionException:
+            return None
 
     def touch(self, session: Session) -> None:
         """Counts as activity."""

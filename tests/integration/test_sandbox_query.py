@@ -278,6 +278,28 @@ def test_someone_elses_dataset(
             zak.saveObject(dataset, context)
 
 
+def test_a_file_of_a_repository_is_not_moved_through_iupdate(blitz: Any, fileset: Any) -> None:
+    fileset("amy", "a")
+    amy = blitz.login("amy")
+    file = amy.getQueryService().get("OriginalFile", _file(amy))
+    file.path, file.repo = rstring("zak/"), rstring("managed")
+    with pytest.raises(omero.SecurityViolation):
+        amy.getUpdateService().saveObject(file)
+
+
+def _file(session: Any) -> int:
+    return int(_rows(session, "select f.id from OriginalFile f where f.name = 'a'")[0][0])
+
+
+def test_a_session_key_is_its_users_only(blitz: Any) -> None:
+    blitz.login("zak")
+    amy = blitz.login("amy")
+    seen = _rows(amy, "select s.owner.omeName, s.uuid from Session s")
+    assert [name for name, _ in seen] == ["amy"]
+    seen = _rows(blitz.login("root"), "select s.owner.omeName from Session s")
+    assert {name for (name,) in seen} == {"amy", "zak", "root"}
+
+
 def test_groups_and_users_are_not_saved_through_iupdate(blitz: Any) -> None:
     amy = blitz.login("amy")
     me = amy.getAdminService().getExperimenter(blitz.users["amy"])

@@ -212,6 +212,15 @@ def test_sessions_do_not_survive_the_server(blitz: Any) -> None:
         assert blitz.sandbox.store.row(db, "Session", opened.id.val)["closed"]
 
 
+def test_a_user_may_work_in_another_of_his_groups(blitz: Any) -> None:
+    amy = blitz.login("amy")
+    before = amy.setSecurityContext(ExperimenterGroupI(blitz.groups["shared"], False))
+    assert before.id.val == blitz.groups["amy_group"]
+    assert amy.getAdminService().getEventContext().groupName == "shared"
+    with pytest.raises(omero.SecurityViolation):
+        amy.setSecurityContext(ExperimenterGroupI(blitz.groups["zak_group"], False))
+
+
 def test_the_knock_of_omero_admin_status(blitz: Any) -> None:
     with pytest.raises(omero.WrappedCreateSessionException):
         blitz.manager.create(STATUS_CHECK, None)
