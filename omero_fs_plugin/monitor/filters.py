@@ -13,7 +13,7 @@ from collections.abc import Iterable
 # themselves: dot files (rsync's .name.XXXXXX and macOS's ._name among them),
 # back-ups, lock files of office programs, downloads and uploads under way.
 _SYSTEM_FILE = re.compile(
-    r"\.|.*~$|~\$|#.*#$|4913$"
+    r"\.|.*~$|~\$|#.*#$"
     r"|.*\.(?:tmp|temp|swp|swo|swx|part|partial|filepart|crdownload|download)$"
     r"|(?:ehthumbs|ehthumbs_vista|thumbs)\.db$|desktop\.ini$",
     re.DOTALL,

@@ -189,14 +189,11 @@ class Wakener:
     """Wakes a thread that waits for kernel events, from any thread."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def wake(self) -> None:
         """Makes the present or the next `wait` return."""
-        with suppress(BlockingIOError):  # full: it is awake
-            os.write(self._write, b"!")
+        os.eventfd_write(self._event, 1)
 
     def wait(self, seconds: float | None, source: Inotify | None) -> bool:
         """Waits for `wake`, events of `source`, or time; True when there are events.
@@ -204,20 +201,18 @@ class Wakener:
         `seconds` None: without end.
         """
         poll = select.poll()
-        poll.register(self._read, select.POLLIN)
+        poll.register(self._event, select.POLLIN)
         if source is not None:
             poll.register(source.fileno(), select.POLLIN)
         ready = poll.poll(None if seconds is None else max(0, int(seconds * 1000 + 0.999)))
         descriptors = [descriptor for descriptor, _ in ready]
-        if self._read in descriptors:
-            with suppress(BlockingIOError):
-                os.read(self._read, 4096)
+        if self._event in descriptors:
+            os.eventfd_read(self._event)
         return source is not None and source.fileno() in descriptors
 
     def close(self) -> None:
-        """Gives the descriptors back."""
-        os.close(self._read)
-        os.close(self._write)
+        """Gives the descriptor back."""
+        os.close(self._event)
 
 
 def instances_exhausted(error: OSError) -> str:

@@ -79,7 +79,6 @@ def test_blank_items_are_no_rules() -> None:
         b"A.TMP",
         b"Thumbs.db",
         b"desktop.ini",
-        b"4913",
     ],
 )
 def test_system_files(name: bytes) -> None:
@@ -88,7 +87,7 @@ def test_system_files(name: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"a.tif", b"~data.tif", b"party", b"thumbs.db.tif", b"49130", b"a\n.tif", b"a.tmpl"]
+    "name", [b"a.tif", b"~data.tif", b"party", b"thumbs.db.tif", b"4913", b"a\n.tif", b"a.tmpl"]
 )
 def test_no_system_files(name: bytes) -> None:
     assert Filter(ROOT, ignore_sys_files=True).file(ROOT, name)

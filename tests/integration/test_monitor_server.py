@@ -1,0 +1,767 @@
+"""FSServer over real Ice and real inotify, in this process."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import Ice
+import omero_FS_ice  # noqa: F401 - defines omero.grid.monitors
+import pytest
+from omero.grid import monitors as slice_
+
+import omero
+from omero_fs_plugin import icegrid
+from omero_fs_plugin.monitor import monitors as monitors_module
+from omero_fs_plugin.monitor import outbox, raw, watcher
+from omero_fs_plugin.monitor.files import LARGEST_BLOCK
+from omero_fs_plugin.monitor.server import ADAPTER, FSServer
+
+PATIENCE = 20.0  # s; a test that waits longer has failed
+
+
+def _threads() -> set[str]:
+    """Threads of Python; those of Ice are its own affair."""
+    return {
+        one.name for one in threading.enumerate() if not isinstance(one, threading._DummyThread)
+    }
+
+
+def _descriptors() -> list[str]:
+    """What FSServer opens for a monitor."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except FileNotFoundError:
+            continue
+        if target in ("anon_inode:inotify", "anon_inode:[eventfd]"):
+            found.append(target)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    threads, descriptors = _threads(), len(_descriptors())
+    yield
+    assert _threads() == threads
+    assert len(_descriptors()) == descriptors
+
+
+def _communicator() -> Any:
+    data = Ice.InitializationData()
+    data.properties = Ice.createProperties()
+    for key, value in {
+        "Ice.Override.ConnectTimeout": "2000",
+        "Ice.Warn.Connections": "0",
+        "Ice.Warn.Dispatch": "0",
+        "Ice.Admin.Endpoints": "tcp -h 127.0.0.1",
+        "Ice.Admin.InstanceName": "admin",
+        "Ice.Admin.DelayCreation": "1",
+        f"{ADAPTER}.Endpoints": "tcp -h 127.0.0.1",
+    }.items():
+        data.properties.setProperty(key, value)
+    return Ice.initialize(data)
+
+
+@pytest.fixture
+def clients() -> Iterator[Any]:
+    communicator = _communicator()
+    yield communicator
+    communicator.destroy()
+
+
+@pytest.fixture
+def service() -> Iterator[FSServer]:
+    communicator = _communicator()
+    server = FSServer(communicator)
+    yield server
+    server.stop()
+    communicator.destroy()
+
+
+def _proxy(service: FSServer, name: str) -> str:
+    communicator = service.adapter.getCommunicator()
+    return str(service.adapter.createProxy(communicator.stringToIdentity(name)))
+
+
+@pytest.fixture
+def server(service: FSServer, clients: Any) -> Any:
+    return slice_.MonitorServerPrx.checkedCast(
+        clients.stringToProxy(_proxy(service, "MonitorServer"))
+    )
+
+
+@pytest.fixture
+def files(service: FSServer, clients: Any) -> Any:
+    return slice_.FileServerPrx.checkedCast(clients.stringToProxy(_proxy(service, "FileServer")))
+
+
+class Client(slice_.MonitorClient):
+    """A client that keeps what it hears, and may be made slow or broken."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.sizes: list[int] = []
+        self.identifiers: set[str] = set()
+        self.before: Callable[[], None] = lambda: None
+        self.proxy: Any = None
+
+    def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
+        self.before()
+        self.identifiers.add(id)
+        self.sizes.append(len(el))
+        self.heard.extend((str(one.type), one.fileId) for one in el)
+
+    def changes(self) -> list[tuple[str, str]]:
+        return [one for one in list(self.heard) if one[0] != "System"]
+
+    def notices(self) -> list[str]:
+        return [text.split(":")[0] for kind, text in list(self.heard) if kind == "System"]
+
+    def files(self, root: Path) -> list[str]:
+        """The client's picture: what was created and not deleted, sorted, with repetitions."""
+        there: list[str] = []
+        for kind, path in self.changes():
+            if kind == "Create":
+                there.append(os.path.relpath(path, root))
+            elif kind == "Delete":
+                there.remove(os.path.relpath(path, root))
+        return sorted(there)
+
+
+def until(what: Callable[[], Any], why: str = "") -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end, why or "it did not come about"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def client(clients: Any) -> Client:
+    return _serve(clients, "client")
+
+
+def _serve(communicator: Any, name: str, endpoints: str = "tcp -h 127.0.0.1") -> Client:
+    adapter = communicator.createObjectAdapterWithEndpoints(name, endpoints)
+    client = Client()
+    client.proxy = slice_.MonitorClientPrx.uncheckedCast(
+        adapter.add(client, communicator.stringToIdentity(name))
+    )
+    adapter.activate()
+    return client
+
+
+def create(server: Any, path: Path, client: Client | None, **changed: Any) -> str:
+    arguments: dict[str, Any] = {
+        "mType": slice_.MonitorType.Persistent,
+        "eTypes": [slice_.WatchEventType.All],
+        "pMode": slice_.PathMode.Follow,
+        "pathString": str(path),
+        "whitelist": [],
+        "blacklist": [],
+        "timeout": 0.0,
+        "blockSize": 0,
+        "ignoreSysFiles": True,
+        "ignoreDirEvents": True,
+        "platformCheck": True,
+        "proxy": client.proxy if client else None,
+    }
+    return str(server.createMonitor(*{**arguments, **changed}.values()))
+
+
+def start(server: Any, path: Path, client: Client, **changed: Any) -> str:
+    identifier = create(server, path, client, **changed)
+    server.startMonitor(identifier)
+    return identifier
+
+
+def state(server: Any, identifier: str) -> str:
+    return str(server.getMonitorState(identifier))
+
+
+# The life of a monitor
+
+
+def test_start_stop_and_destroy_in_any_order_and_twice(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    identifier = create(server, tmp_path, client)
+    assert state(server, identifier) == "Stopped"
+    server.stopMonitor(identifier)
+    for _ in range(2):
+        server.startMonitor(identifier)
+        server.startMonitor(identifier)
+        assert state(server, identifier) == "Started"
+        (tmp_path / "a").write_text("a")
+        until(lambda: client.changes() == [("Create", f"{tmp_path}/a")])
+        server.stopMonitor(identifier)
+        server.stopMonitor(identifier)
+        assert state(server, identifier) == "Stopped"
+        (tmp_path / "a").unlink()
+        client.heard.clear()
+    server.startMonitor(identifier)
+    server.destroyMonitor(identifier)
+    for call in (
+        server.startMonitor,
+        server.stopMonitor,
+        server.destroyMonitor,
+        server.getMonitorState,
+    ):
+        with pytest.raises(omero.OmeroFSError) as raised:
+            call(identifier)
+        assert identifier in raised.value.reason
+
+
+def test_nothing_is_left_after_many_lives(
+    server: Any, client: Client, service: FSServer, tmp_path: Path
+) -> None:
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    for _ in range(200):
+        identifier = start(server, tmp_path, client)
+        server.stopMonitor(identifier)
+        server.destroyMonitor(identifier)
+    assert service.monitors.figures() == {"monitors": "0"}
+    assert not [name for name in _threads() if name.startswith("monitor-")]
+
+
+def test_a_client_may_destroy_from_inside_its_notification(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    identifier = start(server, tmp_path, client)
+    client.before = lambda: server.destroyMonitor(identifier)
+    (tmp_path / "a").write_text("a")
+    until(lambda: client.changes())
+    with pytest.raises(omero.OmeroFSError):
+        server.getMonitorState(identifier)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"pathString": "/no/such/directory"}, "/no/such/directory"),
+        ({"pathString": "/etc/passwd"}, "not a directory"),
+        ({"pathString": "relative"}, "not absolute"),
+        ({"pathString": ""}, "pathString"),
+        ({"eTypes": []}, "eTypes"),
+        ({"timeout": -1.0}, "timeout"),
+        ({"blockSize": -1}, "blockSize"),
+        ({"mType": slice_.MonitorType.Inactivity}, "timeout"),
+        ({"proxy": None}, "proxy"),
+    ],
+)
+def test_impossible_arguments_are_named(
+    server: Any, client: Client, tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(omero.OmeroFSError) as raised:
+        create(server, tmp_path, client, **changed)
+    assert reason in raised.value.reason
+
+
+def test_a_platform_that_is_not_tested_is_refused_when_asked(
+    service: FSServer, clients: Any, client: Client, tmp_path: Path
+) -> None:
+    from omero_fs_plugin.monitor.servants import MonitorServer
+
+    identity = clients.stringToIdentity("elsewhere")
+    service.adapter.add(MonitorServer(service.monitors, "darwin"), identity)
+    elsewhere = slice_.MonitorServerPrx.uncheckedCast(
+        clients.stringToProxy(_proxy(service, "elsewhere"))
+    )
+    with pytest.raises(omero.OmeroFSError) as raised:
+        create(elsewhere, tmp_path, client)
+    assert "darwin" in raised.value.reason
+    assert create(elsewhere, tmp_path, client, platformCheck=False)
+
+
+def test_no_inotify_instance_left(
+    server: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(path: bytes) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(watcher, "Inotify", none)
+    identifier = create(server, tmp_path, client)
+    with pytest.raises(omero.OmeroFSError) as raised:
+        server.startMonitor(identifier)
+    assert "fs.inotify.max_user_instances" in raised.value.reason
+    assert state(server, identifier) == "Stopped"
+    monkeypatch.undo()
+    server.startMonitor(identifier)
+
+
+# What is told
+
+
+def test_the_acts_of_a_day(server: Any, client: Client, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    root = tmp_path / "root"
+    (outside / "tree" / "deep").mkdir(parents=True)
+    (outside / "tree" / "deep" / "c").write_text("c")
+    (outside / "b").write_text("b")
+    root.mkdir()
+    (root / "old").write_text("old")
+    start(server, root, client)
+    (root / "a").write_text("a")
+    (root / "a.part").write_text("temporary")
+    (root / "a.part").rename(root / "renamed")
+    (outside / "b").rename(root / "b")
+    os.link(root / "old", root / "hard")
+    (root / "soft").symlink_to(outside)
+    (root / "new" / "deep").mkdir(parents=True)
+    (root / "new" / "deep" / "x").write_text("x")
+    (outside / "tree").rename(root / "tree")
+    expected = ["a", "b", "hard", "new/deep/x", "renamed", "soft", "tree/deep/c"]
+    until(lambda: client.files(root) == expected)
+    with (root / "old").open("a") as file:
+        for _ in range(100):
+            file.write("more")
+            file.flush()
+    until(lambda: ("Modify", f"{root}/old") in client.changes())
+    shutil.rmtree(root / "tree")
+    (root / "a").unlink()
+    (root / "b").rename(outside / "b")
+    until(lambda: client.files(root) == ["hard", "new/deep/x", "renamed", "soft"])
+    assert len([one for one in client.changes() if one[0] == "Modify"]) == 1
+    assert client.notices() == []
+
+
+def test_only_the_events_that_were_asked_for(server: Any, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    types = slice_.WatchEventType
+    start(server, tmp_path, client, eTypes=[types.Modification, types.Deletion])
+    (tmp_path / "b").write_text("b")
+    (tmp_path / "a").write_text("again")
+    until(lambda: client.changes() == [("Modify", f"{tmp_path}/a")])
+    (tmp_path / "b").unlink()
+    until(lambda: client.changes()[1:] == [("Delete", f"{tmp_path}/b")])
+
+
+def test_lists_and_system_files(server: Any, clients: Any, tmp_path: Path) -> None:
+    listed, every = _serve(clients, "listed"), _serve(clients, "every")
+    start(server, tmp_path, listed, whitelist=[".TIF"], blacklist=["bad.tif", "scratch"])
+    start(server, tmp_path, every, ignoreSysFiles=False, ignoreDirEvents=False)
+    (tmp_path / "scratch").mkdir()
+    names = ["a.tif", "a.jpg", "BAD.tif", ".hidden.tif", "scratch/b.tif"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    until(lambda: every.files(tmp_path) == sorted([*names, "scratch"]))
+    assert listed.files(tmp_path) == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("Flat", ["a"]), ("Recurse", ["a", "old/a"]), ("Follow", ["a", "new/a", "old/a"])],
+)
+def test_path_modes(
+    server: Any, client: Client, tmp_path: Path, mode: str, expected: list[str]
+) -> None:
+    (tmp_path / "old").mkdir()
+    start(server, tmp_path, client, pMode=getattr(slice_.PathMode, mode))
+    (tmp_path / "new").mkdir()
+    for name in ("new/a", "old/a", "a"):
+        (tmp_path / name).write_text(name)
+    until(lambda: client.files(tmp_path) == expected)
+
+
+def test_block_size(server: Any, clients: Any, tmp_path: Path) -> None:
+    blocks, all_ = _serve(clients, "blocks"), _serve(clients, "all")
+    start(server, tmp_path, blocks, blockSize=7)
+    start(server, tmp_path, all_)
+    for number in range(100):
+        (tmp_path / str(number)).write_text("x")
+    until(lambda: len(blocks.files(tmp_path)) == len(all_.files(tmp_path)) == 100)
+    assert max(blocks.sizes) == 7
+    assert max(all_.sizes) > 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space", "new\nline", "😀 äöü", "n" * 255, "-rf", "a'\"b"],
+    ids=["space", "newline", "emoji", "long", "dash", "quotes"],
+)
+def test_names(server: Any, client: Client, tmp_path: Path, name: str) -> None:
+    start(server, tmp_path, client)
+    (tmp_path / name).write_text("x")
+    until(lambda: client.files(tmp_path) == [name])
+
+
+def test_a_path_of_4000_bytes(server: Any, client: Client, tmp_path: Path) -> None:
+    start(server, tmp_path, client)
+    path = tmp_path
+    while len(str(path)) < 3700:
+        path = path / ("d" * 250)
+    path.mkdir(parents=True)
+    (path / "a").write_text("a")
+    until(lambda: client.changes() == [("Create", f"{path}/a")])
+
+
+def test_a_name_that_is_not_utf8_hurts_nothing_else(
+    server: Any, client: Client, service: FSServer, tmp_path: Path
+) -> None:
+    identifier = start(server, tmp_path, client)
+    (tmp_path / os.fsdecode(b"odd\xff.tif")).write_text("x")
+    (tmp_path / "even.tif").write_text("x")
+    until(lambda: client.files(tmp_path) == ["even.tif"] and client.notices() == ["name"])
+    told = next(text for kind, text in client.heard if kind == "System")
+    assert told.endswith("odd\\xff.tif")
+    assert service.monitors.figures()[f"monitor.{identifier}.unspeakable"] == "1"
+
+
+def test_monitors_on_the_same_and_an_overlapping_tree(
+    server: Any, clients: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "sub").mkdir()
+    whole, same, part = (_serve(clients, name) for name in ("whole", "same", "part"))
+    for client, path in ((whole, tmp_path), (same, tmp_path), (part, tmp_path / "sub")):
+        start(server, path, client)
+    (tmp_path / "sub" / "new").mkdir()
+    (tmp_path / "sub" / "new" / "a").write_text("a")
+    for client in (whole, same):
+        until(lambda client=client: client.files(tmp_path) == ["sub/new/a"])
+    until(lambda: part.files(tmp_path) == ["sub/new/a"])
+
+
+def test_a_root_behind_a_symbolic_link(server: Any, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    start(server, tmp_path / "link", client)
+    (tmp_path / "real" / "a").write_text("a")
+    until(lambda: client.changes() == [("Create", f"{tmp_path}/link/a")])
+
+
+# Nothing is lost
+
+
+def test_a_burst(server: Any, client: Client, tmp_path: Path) -> None:
+    start(server, tmp_path, client)
+    many = 20_000
+    for number in range(many):
+        with (tmp_path / str(number)).open("wb", buffering=0) as file:
+            file.write(b"x")
+    until(lambda: len(client.changes()) >= many)
+    assert client.files(tmp_path) == sorted(str(number) for number in range(many))
+
+
+def test_directories_filled_at_once(server: Any, client: Client, tmp_path: Path) -> None:
+    start(server, tmp_path, client)
+    for number in range(500):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a").write_text("a")
+    until(lambda: len(client.changes()) >= 500)
+    assert client.files(tmp_path) == sorted(f"{number}/a" for number in range(500))
+
+
+class SmallQueue(watcher.Inotify):
+    """A kernel whose queue holds little: what does not fit is dropped, and it says so."""
+
+    def events(self) -> list[raw.Raw]:
+        found = super().events()
+        if len(found) <= 3:
+            return found
+        return [*found[:3], raw.OVERFLOW]
+
+
+def test_an_overflow_of_the_kernels_queue(
+    server: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "Inotify", SmallQueue)
+    (tmp_path / "old").write_text("old")
+    start(server, tmp_path, client)
+    expected = []
+    for number in range(300):
+        (tmp_path / f"d{number}").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / f"d{number}" / name).write_text(name)
+            expected.append(f"d{number}/{name}")
+    (tmp_path / "old").write_text("new")
+    until(lambda: client.notices()[-1:] == ["rescanned"])
+    assert client.files(tmp_path) == sorted(expected)
+    assert ("Modify", f"{tmp_path}/old") in client.changes()
+    assert client.notices()[0] == "overflow"
+
+
+def test_an_overflow_for_real(server: Any, client: Client, tmp_path: Path) -> None:
+    limit = Path("/proc/sys/fs/inotify/max_queued_events")
+    if not os.access(limit, os.W_OK):
+        pytest.skip("only root may lower fs.inotify.max_queued_events")
+    before = limit.read_text()
+    try:
+        limit.write_text("16")
+        start(server, tmp_path, client)
+    except OSError:
+        pytest.skip("fs.inotify.max_queued_events cannot be lowered here")
+    finally:
+        limit.write_text(before)
+    many = 5000
+    for number in range(many):
+        (tmp_path / str(number)).write_text("x")
+    until(lambda: client.notices()[-1:] == ["rescanned"])
+    until(lambda: len(client.changes()) >= many)
+    assert client.files(tmp_path) == sorted(str(number) for number in range(many))
+
+
+def test_the_root_is_chmodded_removed_and_made_again(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    start(server, root, client)
+    root.chmod(0o700)
+    (root / "a").write_text("a")
+    until(lambda: client.files(root) == ["a"])
+    shutil.rmtree(root)
+    until(lambda: client.notices() == ["unreachable"])
+    root.mkdir()
+    (root / "b").write_text("b")
+    until(lambda: client.files(root) == ["b"])
+    assert client.notices()[:2] == ["unreachable", "reachable"]
+
+
+def test_a_monitor_whose_thread_meets_an_error_begins_anew(
+    server: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "RESTART", 0.1)
+    start(server, tmp_path, client)
+    broken = [RuntimeError("bug")]
+
+    def drain(self: Any, real: Any = watcher.Inotify.drain) -> None:
+        if broken:
+            raise broken.pop()
+        real(self)
+
+    monkeypatch.setattr(watcher.Inotify, "drain", drain)
+    (tmp_path / "a").write_text("a")
+    until(lambda: client.files(tmp_path) == ["a"])
+    (tmp_path / "b").write_text("b")
+    until(lambda: client.files(tmp_path) == ["a", "b"])
+
+
+# Clients that do not keep up
+
+
+def test_a_slow_client_is_no_others_delay(server: Any, clients: Any, tmp_path: Path) -> None:
+    slow_communicator = _communicator()
+    slow = _serve(slow_communicator, "slow")
+    quick = _serve(clients, "quick")
+    held = threading.Event()
+    slow.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
+    start(server, tmp_path, slow)
+    start(server, tmp_path, quick)
+    for number in range(20):
+        (tmp_path / str(number)).write_text("x")
+        until(lambda number=number: len(quick.changes()) == number + 1)
+    held.set()
+    until(lambda: len(slow.changes()) == 20)
+    slow_communicator.destroy()
+
+
+def test_a_client_that_raises_is_told_what_follows(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    def broken() -> None:
+        client.before = lambda: None
+        raise RuntimeError("a bug of the client's")
+
+    client.before = broken
+    start(server, tmp_path, client)
+    (tmp_path / "a").write_text("a")
+    until(lambda: client.before is not broken)
+    (tmp_path / "b").write_text("b")
+    until(lambda: client.files(tmp_path) == ["b"])
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_a_client_that_comes_back_under_its_identity_misses_nothing(
+    server: Any, tmp_path: Path
+) -> None:
+    endpoints = f"tcp -h 127.0.0.1 -p {_free_port()}"
+    first = _communicator()
+    client = _serve(first, "fixed", endpoints)
+    identifier = start(server, tmp_path, client)
+    (tmp_path / "a").write_text("a")
+    until(lambda: client.files(tmp_path) == ["a"])
+    first.destroy()
+    (tmp_path / "b").write_text("b")
+    (tmp_path / "a").unlink()
+    time.sleep(1)
+    second = _communicator()
+    client = _serve(second, "fixed", endpoints)
+    until(lambda: len(client.changes()) == 2)
+    assert sorted(client.changes()) == [
+        ("Create", f"{tmp_path}/b"),
+        ("Delete", f"{tmp_path}/a"),
+    ]
+    server.destroyMonitor(identifier)
+    second.destroy()
+
+
+def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
+    server: Any, service: FSServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"block_size": 0, "capacity": 50})
+    monkeypatch.setattr(outbox, "PATIENCE", 0.2)
+    monkeypatch.setattr(outbox, "LONGEST_RETRY", 0.5)
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "gone").write_text("gone")
+    endpoints = f"tcp -h 127.0.0.1 -p {_free_port()}"
+    first = _communicator()
+    client = _serve(first, "fixed", endpoints)
+    identifier = start(server, tmp_path, client)
+    first.destroy()
+    for number in range(200):
+        (tmp_path / str(number)).write_text("x")
+    (tmp_path / "old").write_text("changed")
+    (tmp_path / "gone").unlink()
+    figures = service.monitors.figures
+    until(lambda: figures()[f"monitor.{identifier}.watches"] == "0", "no gap")
+    assert int(figures()[f"monitor.{identifier}.waiting"]) == 1
+    (tmp_path / "during").write_text("the gap")
+    second = _communicator()
+    client = _serve(second, "fixed", endpoints)
+    until(lambda: len(client.changes()) >= 203)
+    changes = client.changes()
+    assert client.notices()[0] == "gap"
+    assert sorted(path for kind, path in changes if kind == "Create") == sorted(
+        f"{tmp_path}/{name}" for name in ["during", *map(str, range(200))]
+    )
+    assert ("Delete", f"{tmp_path}/gone") in changes
+    assert ("Modify", f"{tmp_path}/old") in changes
+    server.destroyMonitor(identifier)
+    second.destroy()
+
+
+# One-shot and inactivity monitors
+
+
+def test_a_one_shot_monitor_ends_after_its_first_notification(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    identifier = start(server, tmp_path, client, mType=slice_.MonitorType.OneShot)
+    (tmp_path / "a").write_text("a")
+    until(lambda: state(server, identifier) == "Stopped")
+    (tmp_path / "b").write_text("b")
+    assert client.changes() == [("Create", f"{tmp_path}/a")]
+    server.startMonitor(identifier)
+    (tmp_path / "c").write_text("c")
+    until(lambda: state(server, identifier) == "Stopped")
+    assert client.changes()[1:] == [("Create", f"{tmp_path}/c")]
+
+
+def test_a_one_shot_monitor_ends_after_its_time(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    identifier = start(server, tmp_path, client, mType=slice_.MonitorType.OneShot, timeout=0.3)
+    until(lambda: state(server, identifier) == "Stopped")
+    assert client.notices() == ["timeout"]
+    assert client.changes() == []
+
+
+def test_an_inactivity_monitor_tells_of_each_end_of_activity(
+    server: Any, client: Client, tmp_path: Path
+) -> None:
+    kind = slice_.MonitorType.Inactivity
+    identifier = start(server, tmp_path, client, mType=kind, timeout=0.4)
+    until(lambda: client.notices() == ["inactive"])
+    (tmp_path / "a").write_text("a")
+    until(lambda: client.notices() == ["inactive", "inactive"])
+    assert client.changes() == []
+    assert state(server, identifier) == "Started"
+
+
+# FileServer, and what is told of FSServer itself
+
+
+def test_file_server(server: Any, files: Any, client: Client, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "d").mkdir(parents=True)
+    (root / "a.tif").write_bytes(b"0123456789")
+    path = f"{root}/a.tif"
+    identifier = create(server, root, client)
+    with pytest.raises(omero.OmeroFSError):
+        files.getSize(path)  # not being watched yet
+    server.startMonitor(identifier)
+    assert files.getDirectory(str(root), "") == ["a.tif", "d"]
+    assert files.getDirectory(str(root), "*.tif") == ["a.tif"]
+    assert [one.baseName for one in files.getBulkDirectory(str(root), "*")] == ["a.tif", "d"]
+    assert files.fileExists(path)
+    assert not files.fileExists(path + "x")
+    assert files.getBaseName(path) == "a.tif"
+    stats = files.getStats(path)
+    assert (stats.size, str(stats.type)) == (10, "File")
+    assert files.getSize(path) == 10
+    assert files.getOwner(path) == (root / "a.tif").owner() == stats.owner
+    found = (root / "a.tif").stat()
+    for told, real in (
+        (files.getCTime(path), found.st_ctime),
+        (files.getMTime(path), found.st_mtime),
+        (files.getATime(path), found.st_atime),
+    ):
+        assert told == pytest.approx(real, abs=130)  # a Slice float
+    assert files.isFile(path)
+    assert not files.isDir(path)
+    assert files.isDir(f"{root}/d")
+    assert files.getSHA1(path) == hashlib.sha1(b"0123456789").hexdigest()
+    assert files.readBlock(path, 3, 4) == b"3456"
+    for call, arguments in (
+        (files.getSize, (f"{root}/../root/a.tif",)),
+        (files.getSHA1, ("/etc/passwd",)),
+        (files.getDirectory, ("/", "")),
+        (files.readBlock, (path, 0, LARGEST_BLOCK + 1)),
+        (files.getStats, (f"{root}/none",)),
+    ):
+        with pytest.raises(omero.OmeroFSError) as raised:
+            call(*arguments)
+        assert raised.value.reason
+    server.stopMonitor(identifier)
+    with pytest.raises(omero.OmeroFSError):
+        files.fileExists(path)
+
+
+def test_status_facet(server: Any, service: FSServer, clients: Any, tmp_path: Path) -> None:
+    client = _serve(clients, "client")
+    (tmp_path / "d").mkdir()
+    identifier = start(server, tmp_path, client)
+    (tmp_path / "a").write_text("a")
+    until(client.changes)
+    admin = service.adapter.getCommunicator().getAdmin()
+    facet = Ice.PropertiesAdminPrx.checkedCast(
+        clients.stringToProxy(str(admin)), icegrid.STATUS_FACET
+    )
+    until(lambda: facet.getProperty(f"monitor.{identifier}.events") == "1")
+    figures = facet.getPropertiesForPrefix("")
+    assert figures["monitors"] == "1"
+    assert figures[f"monitor.{identifier}.path"] == str(tmp_path)
+    assert figures[f"monitor.{identifier}.state"] == "started"
+    assert figures[f"monitor.{identifier}.watches"] == "2"
+    server.stopMonitor(identifier)
+    assert facet.getProperty(f"monitor.{identifier}.state") == "stopped"
+    assert facet.getProperty(f"monitor.{identifier}.events") == "1"
+
+
+def test_it_stops_with_monitors_that_run(clients: Any, tmp_path: Path) -> None:
+    communicator = _communicator()
+    service = FSServer(communicator)
+    server = slice_.MonitorServerPrx.checkedCast(
+        clients.stringToProxy(_proxy(service, "MonitorServer"))
+    )
+    client = _serve(clients, "client")
+    for _ in range(5):
+        start(server, tmp_path, client)
+    service.stop()
+    communicator.destroy()
+    assert monitors_module.STOP_TIMEOUT <= 10
