@@ -628,8 +628,11 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
     (tmp_path / "old").write_text("changed")
     (tmp_path / "gone").unlink()
     figures = service.monitors.figures
-    until(lambda: figures()[f"monitor.{identifier}.watches"] == "0", "no gap")
-    assert int(figures()[f"monitor.{identifier}.waiting"]) == 1
+    state_of = f"monitor.{identifier}."
+    until(
+        lambda: (figures()[state_of + "watches"], figures()[state_of + "waiting"]) == ("0", "1"),
+        "no gap",
+    )
     (tmp_path / "during").write_text("the gap")
     second = _communicator()
     client = _serve(second, "fixed", endpoints)
