@@ -5,6 +5,7 @@
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
+#   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make venv | lint | types | unit | format | clean
 #
 # PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
@@ -14,13 +15,14 @@ DIR ?=
 SANDBOX_ARGS ?=
 OMERODIR ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 SHELL := /bin/bash
 RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test acceptance unit lint types format clean
+.PHONY: help venv demo sandbox test acceptance unit bench lint types format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -44,6 +46,9 @@ acceptance: venv
 
 unit: venv
 	$(RUN) pytest $(PYTEST_ARGS) tests/unit
+
+bench: venv
+	@tools/bench.sh $(BENCH_ARGS)
 
 lint: venv
 	$(RUN) ruff check .

@@ -1,0 +1,182 @@
+"""`make bench`: every workload, every contender, in turn.
+
+Exit code 0; or 1 when FSServer missed or doubled a file in any run, or a
+contender could not be run; or 130 when interrupted.  Nothing depends on how
+long anything took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import kernel_queue, report, runs, workloads
+from .contenders import FSSERVER, INOTIFY, WATCHDOG, BenchmarkError, Contender, omero_dropbox
+from .report import Results
+
+STANDING = "standing"  # start, memory and idleness on a large tree
+CYCLES = "cycles"
+RESULTS = Path(__file__).parent / "RESULTS.rst"
+
+
+def say(text: str) -> None:
+    """At once: a run takes minutes."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
+    names = [*(one.name for one in workloads.WORKLOADS), STANDING, CYCLES]
+    parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=...", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs of each")
+    parser.add_argument(
+        "--contender", action="append", metavar="NAME", help="this one alone; may be repeated"
+    )
+    parser.add_argument(
+        "--dropbox-python",
+        metavar="FILE",
+        help="the Python of a virtual environment that has omero-dropbox",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"where the tables go; a whole run of full size writes {RESULTS.name} by itself",
+    )
+    parsed = parser.parse_args(given)
+    if parsed.repeat < 1:
+        parser.error("--repeat: must be 1 or more")
+    return parsed
+
+
+def _contenders(options: argparse.Namespace, results: Results) -> list[Contender]:
+    found = [FSSERVER]
+    if options.dropbox_python:
+        found.append(omero_dropbox(options.dropbox_python))
+    else:
+        results.skipped.append("omero-dropbox: no --dropbox-python was given")
+    found += [WATCHDOG, INOTIFY]
+    if options.contender:
+        known = {one.name for one in found}
+        unknown = [name for name in options.contender if name not in known]
+        if unknown:
+            raise BenchmarkError(f"no such contender: {unknown[0]}; there are {sorted(known)}")
+        found = [one for one in found if one.name in options.contender]
+    return found
+
+
+def _in_turn(contenders: list[Contender], number: int) -> list[Contender]:
+    """Another one begins each repetition."""
+    first = number % len(contenders)
+    return contenders[first:] + contenders[:first]
+
+
+def _run_workloads(
+    options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
+) -> None:
+    wanted = [w for w in workloads.WORKLOADS if not options.only or w.name in options.only]
+    reason = kernel_queue.cannot()
+    for workload in list(wanted):
+        if workload.kernel_queue is not None and reason is not None:
+            wanted.remove(workload)
+            results.skipped.append(f"{workload.name}: {reason}")
+            say(f"{workload.name} is skipped: {reason}")
+    for number in range(options.repeat):
+        for workload in wanted:
+            count = workloads.size(workload, quick=options.quick)
+            text = results.texts[workload.name] = workload.text.format(count=count)
+            say(f"\n{text} (run {number + 1} of {options.repeat})")
+            # In the order of the report, whoever begins.
+            repetitions = results.workloads.setdefault(
+                workload.name, {one.name: [] for one in contenders}
+            )
+            for contender in _in_turn(contenders, number):
+                outcome = runs.run(workload, contender, scratch, count)
+                repetitions[contender.name].append(outcome)
+                cells = report.outcome_row(contender.name, [outcome])
+                say(
+                    "  ".join(
+                        f"{name} {cell}"
+                        for name, cell in zip(("", *report.OUTCOME_HEADER[1:]), cells, strict=True)
+                    )
+                )
+    workloads.clear(scratch / "watched", scratch / "beside")
+
+
+def _run_standing(
+    options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
+) -> None:
+    root = scratch / "tree"
+    say("\nmaking a large tree")
+    files = runs.make_tree(root, quick=options.quick)
+    runs.walk(root)  # what was just made is known to the kernel for every contender alike
+    for number in range(options.repeat):
+        for contender in _in_turn(contenders, number):
+            one = runs.stand(contender, scratch, root, files)
+            results.standing.setdefault(contender.name, []).append(one)
+            say(
+                f" {contender.name}  start {one.start:.2f} s, walk {one.walk:.2f} s, "
+                f"{one.memory:.0f} bytes a file, idle {100 * one.idle:.3f} %"
+            )
+
+
+def _run_cycles(
+    options: argparse.Namespace, contenders: list[Contender], scratch: Path, results: Results
+) -> None:
+    say("\ncreate, start, stop, destroy")
+    for contender in contenders:
+        if contender.server:
+            one = runs.cycle(contender, scratch, quick=options.quick)
+            results.cycles[contender.name] = one
+            say(f" {contender.name}  {one.cycles} in {one.seconds:.1f} s, left: {one.left}")
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(given: Sequence[str]) -> int:
+    """The exit code."""
+    options = _arguments(given)
+    signal.signal(signal.SIGTERM, _interrupted)
+    results = Results()
+    load = os.getloadavg()[0]
+    scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
+    try:
+        contenders = _contenders(options, results)
+        _run_workloads(options, contenders, scratch, results)
+        if not options.only or STANDING in options.only:
+            _run_standing(options, contenders, scratch, results)
+        if not options.only or CYCLES in options.only:
+            _run_cycles(options, contenders, scratch, results)
+    except BenchmarkError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(scratch)
+    text = report.whole(results, quick=options.quick, repeat=options.repeat, load=load)
+    say("\n" + text)
+    whole = not (options.quick or options.only or options.contender)
+    output = options.output or (RESULTS if whole else None)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    faults = results.faults()
+    for fault in faults:
+        sys.stderr.write(f"bench: FSServer, {fault}\n")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

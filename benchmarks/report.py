@@ -1,0 +1,257 @@
+"""Figures as text: tables in reStructuredText, ratios of one run, the goals."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .measure import Outcome
+from .runs import Cycled, Standing
+
+OURS = "FSServer"
+RIVAL = "omero-dropbox"
+
+Repetitions = dict[str, list[Outcome]]  # contender -> one Outcome for each repetition
+
+
+@dataclass
+class Results:
+    """Everything measured, as it came."""
+
+    workloads: dict[str, Repetitions] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  # workload -> what it is
+    standing: dict[str, list[Standing]] = field(default_factory=dict)
+    cycles: dict[str, Cycled] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)  # what was not run, and why
+
+    def faults(self) -> list[str]:
+        """Where FSServer missed or doubled a file, in any repetition."""
+        return [
+            f"{name}, run {number}: {one.missing} missing, {one.twice} twice"
+            for name, repetitions in self.workloads.items()
+            for number, one in enumerate(repetitions.get(OURS, []), 1)
+            if one.missing or one.twice
+        ]
+
+
+# Values ----------------------------------------------------------------------
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return "-" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _three(value: float) -> str:
+    """About three digits."""
+    if math.isnan(value) or not value:
+        return _number(value)
+    return _number(value, max(0, 2 - math.floor(math.log10(abs(value)))))
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def median(values: Iterable[float]) -> float:
+    """nan when there is none."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else math.nan
+
+
+def _ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+    """Of the same repetition each."""
+    return [a / b if b else math.nan for a, b in zip(over, under, strict=False)]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A simple table; the first column is text, the others are numbers."""
+    widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
+    rule = "  ".join("=" * width for width in widths)
+
+    def line(row: Sequence[str]) -> str:
+        first, *rest = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
+        return "  ".join(cells).rstrip()
+
+    return [rule, line(header), rule, *map(line, rows), rule]
+
+
+# Parts -----------------------------------------------------------------------
+
+
+def outcome_row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """One contender: counts from least to most, all else by median."""
+    return [
+        name,
+        _range([one.missing for one in outcomes]),
+        _range([one.twice for one in outcomes]),
+        _range([one.extra for one in outcomes]),
+        _three(median(one.p50 for one in outcomes)),
+        _three(median(one.p99 for one in outcomes)),
+        _number(median(one.cpu for one in outcomes), 2),
+        _three(median(one.per_cpu for one in outcomes)),
+        _number(median(one.peak / 2**20 for one in outcomes)),
+    ]
+
+
+OUTCOME_HEADER = (
+    "contender", "missing", "twice", "extra", "p50 ms", "p99 ms", "CPU s", "files/CPU s", "peak MiB"
+)  # fmt: skip
+
+
+def _workloads(results: Results) -> list[str]:
+    lines: list[str] = []
+    for name, repetitions in results.workloads.items():
+        title = results.texts[name]
+        rows = [outcome_row(who, outcomes) for who, outcomes in repetitions.items()]
+        lines += ["", title, "~" * len(title), "", *table(OUTCOME_HEADER, rows)]
+    return lines
+
+
+def _ratio_table(results: Results) -> list[str]:
+    rows = []
+    for name, repetitions in results.workloads.items():
+        ours = repetitions.get(OURS)
+        if ours is None:
+            continue
+        row = [results.texts[name]]
+        for other in (RIVAL, "watchdog", "inotify"):
+            theirs = repetitions.get(other, [])
+            speeds = _ratios([o.per_cpu for o in ours], [o.per_cpu for o in theirs])
+            row.append(_number(median(speeds), 2))
+        theirs = repetitions.get(RIVAL, [])
+        delays = _ratios([o.p99 for o in ours], [o.p99 for o in theirs])
+        rows.append([*row, _number(median(delays), 2)])
+    if not rows:
+        return []
+    header = (
+        "FSServer to", f"{RIVAL}, files/CPU s", "watchdog", "inotify", f"{RIVAL}, p99"
+    )  # fmt: skip
+    return table(header, rows)
+
+
+def _standing(results: Results) -> list[str]:
+    if not results.standing:
+        return []
+    rows = []
+    for name, ones in results.standing.items():
+        rows.append(
+            [
+                name,
+                _number(median(one.start for one in ones), 2),
+                _number(median(one.walk for one in ones), 2),
+                _number(median(one.start / one.walk for one in ones), 2),
+                _number(median(one.memory for one in ones)),
+                _number(median(100 * one.idle for one in ones), 3),
+            ]
+        )
+    files = next(iter(results.standing.values()))[0].files
+    title = f"Watching {files:,} files in {files // 20:,} directories"
+    header = ("contender", "start s", "walk s", "start/walk", "bytes/file", "idle CPU %")
+    return ["", title, "~" * len(title), "", *table(header, rows)]
+
+
+def _cycles(results: Results) -> list[str]:
+    if not results.cycles:
+        return []
+    rows = [
+        [name, f"{one.cycles}", _number(one.seconds, 1)]
+        + [f"{count}" for count in (one.left.threads, one.left.descriptors, one.left.watches)]
+        for name, one in results.cycles.items()
+    ]
+    title = "Left after create, start, stop, destroy"
+    header = ("contender", "cycles", "seconds", "threads", "descriptors", "watches")
+    return ["", title, "~" * len(title), "", *table(header, rows)]
+
+
+# Goals -----------------------------------------------------------------------
+
+
+def _goal(text: str, measured: float, met: bool, digits: int = 2) -> list[str]:
+    word = "-" if math.isnan(measured) else "yes" if met else "NO"
+    return [text, _number(measured, digits), word]
+
+
+def goals(results: Results) -> list[list[str]]:
+    """What FSServer aims at, what was measured, and whether that meets it."""
+    rows: list[list[str]] = []
+    if results.workloads:
+        bad = sum(
+            one.missing + one.twice for r in results.workloads.values() for one in r.get(OURS, [])
+        )
+        rows.append(_goal("missing and twice, all runs: 0", bad, not bad, 0))
+    for name, repetitions in results.workloads.items():
+        ours, theirs = repetitions.get(OURS, []), repetitions.get(RIVAL, [])
+        speed = median(_ratios([o.per_cpu for o in ours], [o.per_cpu for o in theirs]))
+        text = f"{name}: 2 times the files/CPU s of {RIVAL}, or more"
+        rows.append(_goal(text, speed, speed >= 2))
+        if name == "burst":
+            delay = median(_ratios([o.p99 for o in ours], [o.p99 for o in theirs]))
+            rows.append(_goal(f"burst: p99 0.25 of {RIVAL}'s, or less", delay, delay <= 0.25))
+    standing = results.standing.get(OURS)
+    if standing:
+        start = median(one.start / one.walk for one in standing)
+        memory = median(one.memory for one in standing)
+        idle = median(100 * one.idle for one in standing)
+        rows.append(_goal("start: within 4 times os.walk with stat", start, start <= 4))
+        rows.append(_goal("memory: 1,024 bytes a known file, or less", memory, memory <= 1024, 0))
+        rows.append(_goal("idle: under 0.3 % of a core", idle, idle < 0.3, 3))
+    if OURS in results.cycles:
+        left = results.cycles[OURS].left
+        count = max(left.threads, 0) + max(left.descriptors, 0) + max(left.watches, 0)
+        rows.append(_goal("threads, descriptors, watches left: 0", count, not count, 0))
+    return rows
+
+
+# The whole -------------------------------------------------------------------
+
+
+def machine() -> str:
+    """The machine in a sentence; no name, no path."""
+    release = re.match(r"[0-9.]+", platform.release())
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    model = "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.M)
+        model = found.group(1) if found else model
+    return (
+        f"{os.cpu_count()} cores ({model}), {total:.0f} GiB of memory, "
+        f"{platform.system()} {release.group(0) if release else ''}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def whole(results: Results, *, quick: bool, repeat: int, load: float) -> str:
+    """The report; `load` is the load average when the run began."""
+    size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
+    lines = [
+        "Benchmark results",
+        "=================",
+        "",
+        'Written by ``make bench``; what is measured and how: "Benchmarks" in CONTRIBUTING.rst.',
+        "",
+        f":Date: {time.strftime('%Y-%m-%d')}",
+        f":Machine: {machine()}; load {load:.1f} when the run began",
+        f":Runs: {repeat} of each, contenders in turn. {size} Counts from least to most, all",
+        "    else the median.",
+    ]
+    aims = goals(results)
+    if aims:
+        lines += ["", "", "Goals", "-----", "", *table(("goal", "measured", "met"), aims)]
+    ratios = _ratio_table(results)
+    if ratios:
+        lines += ["", "", "Ratios of the same run", "----------------------", "", *ratios]
+    lines += ["", "", "Figures", "-------"]
+    lines += [*_workloads(results), *_standing(results), *_cycles(results)]
+    if results.skipped:
+        lines += ["", "", "Not run", "-------", "", *(f"- {reason}" for reason in results.skipped)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,131 @@
+"""One workload against one contender, and the figures of a standing server."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import kernel_queue, measure, workloads
+from .contenders import Contender, Running
+from .measure import Held, Outcome
+from .workloads import Workload
+
+# All is heard, and nothing more comes for so long: a repetition would have come by now.
+SETTLED = 3.0  # s
+# Something is missing, and nothing has come for so long: it will not come.
+GIVEN_UP = 15.0  # s
+# CPU is read when nothing has come for so long.
+CPU_READ = 1.0  # s
+GLANCE = 0.25  # s between two looks at the count
+
+TREE = (100, 100, 20)  # directories, directories in each, files in each of those
+CYCLES = 200
+IDLE = 20.0  # s
+
+
+def run(workload: Workload, contender: Contender, scratch: Path, count: int) -> Outcome:
+    """Runs it once, with processes and directories that are new."""
+    root, beside = scratch / "watched", scratch / "beside"
+    workloads.clear(root, beside)
+    workload.prepare(root, beside, count)
+    with Running(contender, scratch) as running:
+        with kernel_queue.lowered(workload.kernel_queue):
+            running.watch(root)
+        before = measure.cpu_seconds(running.pid)
+        expected = workload.run(root, beside, count)
+        cpu = 0.0
+        seen, since = -1, time.monotonic()
+        checked = False
+        while True:
+            told, _ = running.count()
+            now = time.monotonic()
+            if told != seen:
+                seen, since, cpu, checked = told, now, 0.0, False
+            quiet = now - since
+            if quiet >= CPU_READ and not cpu:
+                cpu = measure.cpu_seconds(running.pid) - before
+            if quiet >= GIVEN_UP or (quiet >= SETTLED and not checked):
+                checked = True
+                outcome = measure.judge(
+                    expected,
+                    running.heard(),
+                    cpu=cpu,
+                    peak=measure.memory(running.pid, "VmHWM"),
+                )
+                if not outcome.missing or quiet >= GIVEN_UP:
+                    return outcome
+            time.sleep(GLANCE)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A contender that watches a large tree in which nothing happens."""
+
+    files: int
+    walk: float  # s of os.walk with os.lstat, beside it
+    start: float  # s until everything is watched
+    memory: float  # bytes for each file that is there
+    idle: float  # share of a core
+
+
+def make_tree(root: Path, *, quick: bool) -> int:
+    """10,000 directories with 200,000 files, empty ones; how many files."""
+    outer, inner, files = TREE
+    if quick:
+        outer //= 10
+    for one in range(outer):
+        for other in range(inner):
+            directory = f"{root}/experiment-{one:03}/well-{other:03}"
+            os.makedirs(directory)  # noqa: PTH103
+            for number in range(files):
+                os.close(os.open(f"{directory}/image-{number:04}.tif", os.O_CREAT | os.O_WRONLY))
+    return outer * inner * files
+
+
+def walk(root: Path) -> float:
+    """Seconds of the plainest look at everything: os.walk, and a stat of each file."""
+    before = time.monotonic()
+    for directory, _, files in os.walk(root):
+        for name in files:
+            os.lstat(directory + "/" + name)
+    return time.monotonic() - before
+
+
+def stand(contender: Contender, scratch: Path, root: Path, files: int) -> Standing:
+    """`root` as make_tree made it."""
+    with Running(contender, scratch) as running:
+        empty = measure.memory(running.pid)
+        around = walk(root)
+        start = running.watch(root)
+        around = (around + walk(root)) / 2
+        time.sleep(2.0)  # what follows a start is not idleness
+        used = measure.memory(running.pid) - empty
+        before = measure.cpu_seconds(running.pid)
+        time.sleep(IDLE)
+        idle = (measure.cpu_seconds(running.pid) - before) / IDLE
+    return Standing(files, around, start, used / files, idle)
+
+
+@dataclass(frozen=True)
+class Cycled:
+    """What is left after so many create/start/stop/destroy cycles."""
+
+    cycles: int
+    seconds: float
+    left: Held
+
+
+def cycle(contender: Contender, scratch: Path, *, quick: bool) -> Cycled:
+    """A few cycles first: what a server makes once and keeps is no leak."""
+    root = scratch / "watched"
+    workloads.clear(root)
+    workloads.make_directories(root, 10)
+    cycles = CYCLES // 10 if quick else CYCLES
+    with Running(contender, scratch) as running:
+        running.cycle(5, root)
+        before = measure.held(running.pid)
+        seconds = running.cycle(cycles, root)
+        time.sleep(1.0)  # for a thread on its way out
+        return Cycled(cycles, seconds, measure.held(running.pid) - before)
