@@ -99,11 +99,15 @@ class Pipeline:
                 return 0
             opened = self.journal.open_at(at_rest)
             # Its fileset was imported or refused while the file was settling
-            # anew: what it has become since is a fileset of its own.
-            orphans = [path for path in at_rest if path not in opened]
-            if orphans:
-                self._record([Found(path, at_rest[path]) for path in orphans])
-                opened.update(self.journal.open_at(orphans))
+            # anew: what it has become since is a fileset of its own.  If it
+            # has become nothing else, as when it was handed over in its quiet
+            # period, it is accounted for.
+            orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
+            known = self.journal.known(orphans)
+            changed = [met for met in orphans if met.path not in known]
+            if changed:
+                self._record(changed)
+                opened.update(self.journal.open_at([met.path for met in changed]))
             settled = {
                 opened[path].id: stat
                 for path, stat in at_rest.items()

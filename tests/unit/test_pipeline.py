@@ -160,6 +160,19 @@ def test_a_file_written_while_it_is_imported_is_looked_at_again_after(
     assert (second.id != first.id, second.files[0].stat.size) == (True, 2)
 
 
+def test_a_file_handed_over_in_its_quiet_period_is_accounted_for_at_its_end(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    disk.write("/dropbox/amy/a", 1)
+    pipeline.heard(["/dropbox/amy/a"], 0.0)
+    handed = journal.hand_over("amy", "/dropbox/amy", disk.scan()[0])
+    assert journal.take("amy") is not None
+    journal.imported(handed.id, 1, [1], ["ab"])
+    assert pipeline.step(10.0) == 0
+    assert pipeline.pending() == 0
+    assert [fileset.id for fileset in journal.select()] == [handed.id]
+
+
 class ExactlyOnce(RuleBasedStateMachine):
     """Drops, rewrites, renames, lost events, kills and imports in any order.
 
