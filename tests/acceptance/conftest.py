@@ -28,6 +28,7 @@ from .server import Server, search_path
 
 QUIET_PERIOD = 2  # s
 USERS = ("amy", "zak")
+HERE = Path(__file__).parent
 EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"
 _WAIT = "omero.fs.dirImportWait"
 _numbers = itertools.count(1)
@@ -102,8 +103,8 @@ def grid(server: Server) -> Server:
 @pytest.fixture(scope="session")
 def omero_api(grid: Server) -> Iterator[Omero]:
     """Root's questions to OMERO; the users of the tests are there."""
-    prefix = grid.config("omero.ports.prefix")
-    port = int(prefix + grid.config("omero.ports.ssl", "4064"))
+    config = grid.whole_config()
+    port = int(config.get("omero.ports.prefix", "") + config.get("omero.ports.ssl", "4064"))
     host = os.environ.get("OMERO_FS_ACCEPTANCE_HOST", "localhost")
     omero = Omero(host, port, grid.root_password)
     for name in USERS:
@@ -115,11 +116,10 @@ def omero_api(grid: Server) -> Iterator[Omero]:
 @pytest.fixture(scope="session")
 def watch_dir(grid: Server) -> Path:
     """The DropBox: its subdirectories bear the users' names."""
-    given = grid.config("omero.fs.watchDir")
-    if given:
-        return Path(given)
-    data = Path(grid.config("omero.data.dir", "/OMERO"))
-    return data / grid.config("omero.fs.defaultDropBoxDir", "DropBox")
+    config = grid.whole_config()
+    below = config.get("omero.fs.defaultDropBoxDir") or "DropBox"
+    given = config.get("omero.fs.watchDir")
+    return Path(given) if given else Path(config.get("omero.data.dir", "/OMERO")) / below
 
 
 @pytest.fixture(scope="session")
@@ -128,29 +128,41 @@ def run_name() -> str:
     return f"acceptance-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def ledger() -> dict[Path, int]:
+    """Every file a test answered for: how often it is imported, at the end of the run still."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def new_dropbox(
-    grid: Server,
-    omero_api: Omero,
-    watch_dir: Path,
-    run_name: str,
+    grid: Server, omero_api: Omero, watch_dir: Path, run_name: str, ledger: dict[Path, int]
 ) -> Iterator[Callable[..., DropBox]]:
-    """Makes DropBoxes: directories of a user's, seen by nobody but one test; gone after it."""
+    """Makes DropBoxes, directories of a user's.
+
+    What is dropped there stays to the end of the run: a restart finds it all again.
+    """
     made: list[Path] = []
 
     def make(user: str = "amy", label: str = "") -> DropBox:
         name = re.sub(r"\W+", "-", label)[:60]
-        directory = watch_dir / user / f"{run_name}-{next(_numbers)}-{name}"
+        of_user = watch_dir / user
+        directory = of_user / f"{run_name}-{next(_numbers)}-{name}"
+        made.append(directory if of_user.exists() else of_user)
         directory.mkdir(parents=True)
-        made.append(directory)
-        return DropBox(grid, omero_api, user, directory)
+        return DropBox(grid, omero_api, user, directory, ledger)
 
     yield make
     for directory in made:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)  # a test may have moved it
 
 
 @pytest.fixture
 def dropbox(new_dropbox: Callable[..., DropBox], request: pytest.FixtureRequest) -> DropBox:
     """A directory in amy's DropBox for one test."""
     return new_dropbox("amy", request.node.name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The restart of the whole grid comes last, with all that was dropped before it."""
+    items.sort(key=lambda item: item.path.parent == HERE and item.path.name == "test_restart.py")

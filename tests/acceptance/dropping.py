@@ -20,11 +20,15 @@ _numbers = itertools.count(1)
 class DropBox:
     """A directory below a user's DropBox, and what OMERO has of the files in it."""
 
-    def __init__(self, server: Server, omero: Omero, user: str, directory: Path) -> None:
+    def __init__(
+        self, server: Server, omero: Omero, user: str, directory: Path, ledger: dict[Path, int]
+    ) -> None:
+        """`ledger`: how often each file was to be imported, for the end of the run."""
         self.server = server
         self.omero = omero
         self.user = user
         self.directory = directory
+        self._ledger = ledger
 
     def drop(self, name: str, content: bytes | None = None) -> Path:
         """Writes a file, a small TIFF unless told what; directories are made."""
@@ -67,7 +71,11 @@ class DropBox:
         self.assert_times(1, paths)
 
     def assert_times(self, times: int, paths: Sequence[Path]) -> None:
-        """OMERO has this many filesets of each file, all of them with images."""
+        """OMERO has this many filesets of each file, all of them with images.
+
+        Said once, it must hold to the end of the run, whatever happens to the servers.
+        """
+        self._ledger.update(dict.fromkeys(paths, times))
         whole = self.omero.imported_ids(*paths)
         wrong = {
             path.name: ids

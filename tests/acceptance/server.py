@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,17 @@ class Server:
             )
         return done
 
+    def run_all(
+        self, commands: Mapping[str, Sequence[str | Path]], *, check: bool = True
+    ) -> dict[str, subprocess.CompletedProcess[str]]:
+        """`run` of several commands, as many at a time as there are cores: label -> its end.
+
+        Each spends a second or more on its own imports.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ends = pool.map(lambda command: self.run(*command, check=check), commands.values())
+            return dict(zip(commands, ends, strict=True))
+
     def popen(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Starts `omero ARGUMENTS` with pipes for its output."""
         return subprocess.Popen(
@@ -89,12 +101,17 @@ class Server:
         )
 
     def ice(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs `omero admin ice COMMAND`, which is icegridadmin's."""
+        """Runs `omero admin ice COMMAND`, which is icegridadmin's; several with `;` between."""
         return self.run("admin", "ice", command, check=check)
 
-    def config(self, key: str, default: str = "") -> str:
-        """The value of `omero config get KEY`."""
-        return self.run("config", "get", key).stdout.strip() or default
+    def config(self, key: str) -> str:
+        """The value of `omero config get KEY`; empty when it is not set."""
+        return self.run("config", "get", key).stdout.strip()
+
+    def whole_config(self) -> dict[str, str]:
+        """All that `omero config get` tells."""
+        lines = self.run("config", "get").stdout.splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def configure(self, key: str, value: str) -> None:
         """`omero config set`; an empty value removes the key."""

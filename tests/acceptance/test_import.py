@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,9 +101,7 @@ def test_file_in_the_managed_repository_is_the_source(
 def test_one_fileset_and_no_more(
     both: dict[str, Dropped], new_dropbox: Callable[..., DropBox], kind: str
 ) -> None:
-    one = both[kind]
-    new_dropbox(one.user, "sentinel").until_settled()
-    new_dropbox(one.user).assert_once(one.path)
+    new_dropbox("amy").assert_once(both[kind].path)
 
 
 @FORMATS
@@ -179,36 +176,54 @@ def test_directory_moved_in_with_its_files(dropbox: DropBox, tmp_path: Path) -> 
     dropbox.assert_once(*paths)
 
 
-def test_links_and_pipes_are_not_imported_and_block_nothing(
-    dropbox: DropBox, tmp_path: Path
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    secret = outside / "secret.tif"
+@dataclass(frozen=True)
+class Unwanted:
+    """What is not to be imported, after all that was dropped with it has been."""
+
+    place: DropBox
+    secret: Path  # a file outside of every DropBox
+    led_to: list[Path]  # links to it, and the file itself
+    pipe: Path
+    nobodys: Path  # in a directory that bears no user's name
+
+
+@pytest.fixture(scope="module")
+def unwanted(
+    new_dropbox: Callable[..., DropBox],
+    run_name: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Unwanted:
+    place = new_dropbox("amy", "unwanted")
+    secret = tmp_path_factory.mktemp("outside") / "secret.tif"
     secret.write_bytes(images.tiff())
     link, directory, pipe, dangling = (
-        dropbox.directory / name for name in ("link.tif", "directory", "pipe.tif", "dangling.tif")
+        place.directory / name for name in ("link.tif", "directory", "pipe.tif", "dangling.tif")
     )
-    link.symlink_to(secret)
-    directory.symlink_to(outside)
-    dangling.symlink_to(outside / "nothing.tif")
     os.mkfifo(pipe)
-    dropbox.until_settled()
-    unwanted = [link, directory / secret.name, pipe, dangling, secret]
-    assert not any(dropbox.omero.fileset_ids(*unwanted).values())
-    digest = hashlib.sha1(secret.read_bytes()).hexdigest()
-    assert not dropbox.omero.rows("select o.id from OriginalFile o where o.hash = :h", h=digest)
+    link.symlink_to(secret)
+    directory.symlink_to(secret.parent)
+    dangling.symlink_to(secret.with_name("nothing.tif"))
+    nobodys = new_dropbox(f"nobody-{run_name}").drop("image.tif")
+    place.until_settled()
+    return Unwanted(place, secret, [link, directory / secret.name, secret], pipe, nobodys)
+
+
+def test_link_to_a_file_outside_is_not_imported(unwanted: Unwanted) -> None:
+    omero = unwanted.place.omero
+    assert not any(omero.fileset_ids(*unwanted.led_to).values())
+    digest = sha1(unwanted.secret)
+    assert not omero.rows("select o.id from OriginalFile o where o.hash = :sha1", sha1=digest)
+
+
+def test_pipe_is_not_imported_and_blocks_nothing(unwanted: Unwanted) -> None:
+    assert unwanted.place.omero.fileset_ids(unwanted.pipe) == {unwanted.pipe: []}
 
 
 def test_directory_of_no_user_is_reported_and_left_alone(
-    new_dropbox: Callable[..., DropBox], grid: Server, run_name: str
+    unwanted: Unwanted, grid: Server, run_name: str
 ) -> None:
-    nobody = f"nobody-{run_name}"
-    theirs = new_dropbox(nobody)
-    path = theirs.drop("image.tif")
-    new_dropbox("amy", "sentinel").until_settled()
     status = grid.run("fs", "status", check=False)
-    assert nobody in status.stdout + status.stderr, "not mentioned by omero fs status"
-    assert path.is_file()
-    assert not any(theirs.omero.fileset_ids(path).values())
-    assert not grid.of_file(path)
+    assert f"nobody-{run_name}" in status.stdout + status.stderr
+    assert unwanted.nobodys.is_file()
+    assert unwanted.place.omero.fileset_ids(unwanted.nobodys) == {unwanted.nobodys: []}
+    assert not grid.of_file(unwanted.nobodys)

@@ -5,32 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from . import images
+from .api import Fileset
 from .conftest import QUIET_PERIOD
 from .dropping import DropBox, sha1
 
 _APPEND_S = 0.5  # between two writes to a file that grows
-
-
-def test_growing_file_is_imported_whole_and_once(dropbox: DropBox) -> None:
-    # From its first bytes on it is a TIFF, which could be imported much too early.
-    path = dropbox.drop("growing.tif")
-    times = int(2.5 * QUIET_PERIOD / _APPEND_S)
-    with path.open("ab", buffering=0) as growing:
-        for _ in range(times):
-            time.sleep(_APPEND_S)
-            growing.write(os.urandom(1000))
-            assert dropbox.omero.fileset_ids(path) == {path: []}, "imported while it was written"
-    (fileset,) = dropbox.until_imported(path)
-    assert [stored.sha1 for stored in fileset.files] == [sha1(path)]
-    dropbox.until_settled()
-    dropbox.assert_once(path)
-    (told,) = dropbox.server.of_file(path)
-    assert told["attempts"] == 1
 
 
 def _touch(path: Path) -> Path:
@@ -53,15 +38,14 @@ def _move(path: Path) -> Path:
     return path.rename(inner / path.name)
 
 
+def _move_its_directory(path: Path) -> Path:
+    inner = _move(path).parent
+    return inner.rename(inner.with_name("elsewhere")) / path.name
+
+
 def _rewrite(path: Path) -> Path:
     path.write_bytes(path.read_bytes())
     return path
-
-
-def _move_the_directory(path: Path) -> Path:
-    inner = path.parent / "inner"
-    _move(path)
-    return inner.rename(inner.with_name("elsewhere")) / path.name
 
 
 HARMLESS: dict[str, Callable[[Path], Path]] = {
@@ -69,61 +53,81 @@ HARMLESS: dict[str, Callable[[Path], Path]] = {
     "chmod": _chmod,
     "rename": _rename,
     "move into a directory": _move,
-    "move its directory": _move_the_directory,
+    "move its directory": _move_its_directory,
     "rewrite with the same bytes": _rewrite,
 }
 
 
-@pytest.fixture(scope="module")
-def harmed(new_dropbox: Callable[..., DropBox]) -> dict[str, tuple[DropBox, Path, Path]]:
-    """Imported files to each of which one of HARMLESS was done: place, path before and after.
+@dataclass(frozen=True)
+class Scene:
+    """What was done to files, and what came of it.
 
-    All at once, for each alone would take a quiet period of its own.
+    All of it at once, for each alone would take quiet periods of its own.
     """
-    places = {name: new_dropbox("amy", name) for name in HARMLESS}
-    before = {name: place.drop("image.tif") for name, place in places.items()}
-    next(iter(places.values())).until_imported(*before.values())
-    after = {name: act(before[name]) for name, act in HARMLESS.items()}
-    new_dropbox("amy", "sentinel").until_settled()
-    return {name: (places[name], before[name], after[name]) for name in HARMLESS}
+
+    place: DropBox
+    growing: Path
+    imported_early: list[int]  # filesets that were there while it grew
+    removed: Path
+    harmless: dict[str, set[Path]]  # name in HARMLESS -> the file's path before and after
+    changed: Path
+    sha1s_of_changed: list[str]  # before and after
+    filesets_of_changed: list[Fileset]  # in the order of import
+
+
+@pytest.fixture(scope="module")
+def scene(new_dropbox: Callable[..., DropBox]) -> Scene:
+    place = new_dropbox("amy", "once")
+    before = {name: place.drop(f"{name}/image.tif") for name in HARMLESS}
+    changed, removed = place.drop("changed.tif"), place.drop("removed.tif")
+
+    # A TIFF from its first bytes on, which could be imported much too early.
+    growing = place.drop("growing.tif")
+    early: list[int] = []
+    with growing.open("ab", buffering=0) as appended:
+        for step in range(int(2.5 * QUIET_PERIOD / _APPEND_S)):
+            time.sleep(_APPEND_S)
+            appended.write(os.urandom(1000))
+            early += place.omero.fileset_ids(growing)[growing]
+            if step == 0:
+                removed.unlink()
+
+    first = place.until_imported(changed, *before.values())[0]
+    sha1s = [sha1(changed)]
+    changed.write_bytes(images.tiff(side=20))
+    sha1s.append(sha1(changed))
+    harmless = {name: {path, HARMLESS[name](path)} for name, path in before.items()}
+    (second,) = place.until_imported(changed, times=2)
+    place.until_imported(growing)
+    place.until_settled()
+    return Scene(place, growing, early, removed, harmless, changed, sha1s, [first, second])
+
+
+def test_growing_file_is_not_imported_before_it_is_whole(scene: Scene) -> None:
+    assert scene.imported_early == []
+    (told,) = scene.place.server.of_file(scene.growing)
+    assert told["attempts"] == 1
+
+
+def test_growing_file_is_imported_whole_and_once(scene: Scene) -> None:
+    (fileset,) = scene.place.until_imported(scene.growing)
+    assert [stored.sha1 for stored in fileset.files] == [sha1(scene.growing)]
+    scene.place.assert_once(scene.growing)
 
 
 @pytest.mark.parametrize("act", HARMLESS)
-def test_not_imported_again_after(harmed: dict[str, tuple[DropBox, Path, Path]], act: str) -> None:
-    place, before, after = harmed[act]
-    found = place.omero.fileset_ids(*{before, after})
-    assert sum(map(len, found.values())) == 1, f"{found}\n{place.server.evidence()}"
+def test_not_imported_again_after(scene: Scene, act: str) -> None:
+    found = scene.place.omero.fileset_ids(*scene.harmless[act])
+    assert sum(map(len, found.values())) == 1, f"{found}\n{scene.place.server.evidence()}"
 
 
-def test_other_content_under_the_same_name_is_a_second_fileset(dropbox: DropBox) -> None:
-    path = dropbox.drop("image.tif")
-    (first,) = dropbox.until_imported(path)
-    was = sha1(path)
-    path.write_bytes(images.tiff(side=20))
-    (second,) = dropbox.until_imported(path, times=2)
-    dropbox.until_settled()
-    dropbox.assert_times(2, [path])
-    assert [f.files[0].sha1 for f in (first, second)] == [was, sha1(path)]
-    assert [image.size[:2] for image in second.images] == [(20, 20)]
+def test_other_content_under_the_same_name_is_a_second_fileset(scene: Scene) -> None:
+    scene.place.assert_times(2, [scene.changed])
+    assert [f.files[0].sha1 for f in scene.filesets_of_changed] == scene.sha1s_of_changed
+    assert [image.size[:2] for image in scene.filesets_of_changed[1].images] == [(20, 20)]
 
 
-def test_file_removed_in_its_quiet_period_is_forgotten(dropbox: DropBox) -> None:
-    path = dropbox.drop("gone.tif")
-    time.sleep(QUIET_PERIOD / 4)
-    path.unlink()
-    dropbox.until_settled()
-    assert dropbox.omero.fileset_ids(path) == {path: []}
-    assert [f["state"] for f in dropbox.server.of_file(path)] in ([], ["skipped"])
-
-
-def test_restart_of_dropbox_imports_nothing_again(dropbox: DropBox) -> None:
-    path = dropbox.drop("image.tif")
-    dropbox.until_imported(path)
-    server = dropbox.server
-    before = server.pid("DropBox")
-    server.ice("server stop DropBox")
-    server.ice("server start DropBox", check=False)  # IceGrid itself may have been faster
-    server.until_healthy()
-    assert server.pid("DropBox") != before
-    dropbox.until_settled()
-    dropbox.assert_once(path)
+def test_file_removed_in_its_quiet_period_is_not_imported(scene: Scene) -> None:
+    assert scene.place.omero.fileset_ids(scene.removed) == {scene.removed: []}
+    told = scene.place.server.of_file(scene.removed)
+    assert [f["state"] for f in told] in ([], ["skipped"])

@@ -1,0 +1,171 @@
+"""`omero fs import` and `omero fs watch`, while the grid runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from . import images
+from .api import Omero
+from .dropping import DropBox, sha1
+from .server import Server
+from .waiting import PATIENCE, until
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command refused with one line that holds `words`, and with no traceback."""
+    said = f"exit code {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
+    assert done.returncode != 0, said
+    assert "Traceback" not in done.stdout + done.stderr, said
+    assert done.stdout.strip() == "", said
+    assert len(done.stderr.strip().splitlines()) == 1, said
+    assert all(word in done.stderr for word in words), said
+
+
+# -- import -----------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A file in no DropBox."""
+    path = tmp_path / "handed over.tif"
+    path.write_bytes(images.tiff())
+    return path
+
+
+def test_import_of_a_file_elsewhere_and_again(dropbox: DropBox, outside: Path) -> None:
+    server = dropbox.server
+    first = server.run("fs", "import", outside, "--user", "zak", "--wait")
+    assert "imported" in first.stdout
+    ((number,),) = dropbox.omero.imported_ids(outside).values()
+    fileset = dropbox.omero.fileset(number)
+    assert fileset.owner == "zak"
+    assert [stored.sha1 for stored in fileset.files] == [sha1(outside)]
+    assert f"Image:{fileset.images[0].id}" in first.stdout
+    assert outside.is_file()
+
+    again = server.run("fs", "import", outside, "--user", "zak", "--wait")
+    assert "imported" in again.stdout
+    assert f"Image:{fileset.images[0].id}" in again.stdout
+    dropbox.assert_once(outside)
+
+
+def test_import_of_a_file_in_a_users_dropbox_needs_no_user(dropbox: DropBox) -> None:
+    path = dropbox.drop("image.tif")
+    done = dropbox.server.run("fs", "import", path, "--wait")
+    assert "imported" in done.stdout
+    ((number,),) = dropbox.omero.imported_ids(path).values()
+    assert dropbox.omero.fileset(number).owner == "amy"
+    dropbox.assert_once(path)  # when its quiet period is over, too: see the end of the run
+
+
+def test_import_of_a_directory(dropbox: DropBox, tmp_path: Path) -> None:
+    paths = [tmp_path / "one.tif", tmp_path / "inner" / "two.tif"]
+    paths[1].parent.mkdir()
+    for path in paths:
+        path.write_bytes(images.tiff())
+    dropbox.server.run("fs", "import", tmp_path, "--user", "amy", "--wait")
+    dropbox.assert_once(*paths)
+
+
+def test_import_of_what_is_no_image_tells_the_servers_reason(
+    dropbox: DropBox, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes.tif"
+    path.write_bytes(b"no image")
+    done = dropbox.server.run("fs", "import", path, "--user", "amy", "--wait", check=False)
+    assert done.returncode == 1
+    assert "failed" in done.stdout
+    assert "omero" in done.stdout  # the category of OMERO's ERR
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+REFUSED = {  # how it is called -> words of the one line that refuses it
+    "a missing path": ("missing.tif",),
+    "an unknown user": ("nobody-at-all", "omero user list"),
+    "a file elsewhere without a user": ("image.tif", "--user"),
+    "a link": ("link.tif", "regular file"),
+    "a directory without files": ("no files", "empty"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(
+    grid: Server, omero_api: Omero, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How `omero fs import` ended in each of these cases."""
+    there = tmp_path_factory.mktemp("refused")
+    image, link, empty = there / "image.tif", there / "link.tif", there / "empty"
+    image.write_bytes(images.tiff())
+    link.symlink_to(image)
+    empty.mkdir()
+    arguments: dict[str, list[str | Path]] = {
+        "a missing path": [there / "missing.tif", "--user", "amy"],
+        "an unknown user": [image, "--user", "nobody-at-all"],
+        "a file elsewhere without a user": [image],
+        "a link": [link, "--user", "amy"],
+        "a directory without files": [empty, "--user", "amy"],
+    }
+    commands = {case: ["fs", "import", *given] for case, given in arguments.items()}
+    return grid.run_all(commands, check=False)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_import_refuses(refused: dict[str, subprocess.CompletedProcess[str]], case: str) -> None:
+    assert_one_line(refused[case], *REFUSED[case])
+
+
+# -- watch ------------------------------------------------------------------
+
+
+def test_watch_sees_a_created_file(grid: Server, tmp_path: Path) -> None:
+    watch = grid.popen("fs", "watch", tmp_path, "--json", "--count", "1", "--timeout", "60")
+    try:
+        assert watch.stderr is not None
+        said = _first_line_with(watch, "watching")
+        assert said is not None, f"never said that it watches\n{grid.evidence()}"
+        created = tmp_path / "created é.tif"
+        created.write_bytes(images.tiff())
+        out, err = watch.communicate(timeout=PATIENCE)
+    finally:
+        watch.kill()
+        watch.communicate()
+    assert watch.returncode == 0, err
+    (line,) = out.splitlines()
+    event = json.loads(line)
+    assert event["type"] in ("Create", "Modify")
+    assert event["path"] == str(created)
+
+
+def _first_line_with(process: subprocess.Popen[str], word: str) -> str | None:
+    """The first line on its stderr with `word`; None when it ends without, or takes too long."""
+    timer = threading.Timer(PATIENCE, process.kill)
+    timer.start()
+    try:
+        assert process.stderr is not None
+        return next((line for line in process.stderr if word in line), None)
+    finally:
+        timer.cancel()
+
+
+def test_watch_that_sees_nothing_in_time_ends_and_leaves_no_monitor(
+    grid: Server, tmp_path: Path
+) -> None:
+    done = grid.run("fs", "watch", tmp_path, "--count", "1", "--timeout", "0.5", check=False)
+    assert done.returncode == 1
+    assert "0 of 1 events" in done.stderr
+    assert "Traceback" not in done.stderr
+    until(
+        "its monitor is gone",
+        lambda: str(tmp_path) not in [m["path"] for m in grid.status(limit=1)["monitors"]],
+        evidence=grid.evidence,
+    )
+
+
+def test_watch_of_a_missing_directory(grid: Server, tmp_path: Path) -> None:
+    done = grid.run("fs", "watch", tmp_path / "missing", "--timeout", "1", check=False)
+    assert_one_line(done, "missing")
