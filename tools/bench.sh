@@ -14,8 +14,7 @@ if [ ! -e "$rival/$dropbox" ]; then
     say "installing $dropbox, to measure beside"
     (
         cd /
-        as_user "$venv/bin/python" -c 'import sys; print(sys._base_executable)' \
-            | as_user xargs -I{} {} -m venv --clear "$rival"
+        as_user "$python" -m venv --clear "$rival"
         as_user "$rival/bin/python" -m pip install --quiet --find-links "$wheels" "$dropbox"
         as_user touch "$rival/$dropbox"
     )
