@@ -90,7 +90,7 @@ def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, A
     problems += _problems(status)
     if not settings.journal_url.startswith("sqlite") or settings.journal_file.exists():
         with where.journal(settings, read_only=True) as journal:
-            _journal(status, journal, limit, state)
+            _journal(status, journal, limit, state, settings.quiet_period)
     return status
 
 
@@ -126,7 +126,9 @@ def _problems(status: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _journal(status: dict[str, Any], journal: Journal, limit: int, state: str | None) -> None:
+def _journal(
+    status: dict[str, Any], journal: Journal, limit: int, state: str | None, quiet: float
+) -> None:
     status["counts"] = journal.counts()
     states = (State(state),) if state else ()
     status["filesets"] = [
@@ -135,7 +137,7 @@ def _journal(status: dict[str, Any], journal: Journal, limit: int, state: str | 
             "user": fileset.user,
             "files": [met.path for met in fileset.files],
             "state": str(fileset.state),
-            "reason": fileset.reason,
+            "reason": fileset.reason or _usual_reason(fileset, quiet),
             "images": list(fileset.images),
             "fileset": fileset.server_fileset,
             "attempts": fileset.attempts,
@@ -143,6 +145,11 @@ def _journal(status: dict[str, Any], journal: Journal, limit: int, state: str | 
         }
         for fileset in journal.select(*states, limit=limit or None)
     ]
+
+
+def _usual_reason(fileset: Fileset, quiet: float) -> str:
+    """What is waited for when nothing is out of the ordinary."""
+    return f"until it has been quiet for {quiet:g} s" if fileset.state is State.WAITING else ""
 
 
 def _time(fileset: Fileset) -> datetime:

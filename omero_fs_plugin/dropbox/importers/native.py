@@ -206,7 +206,7 @@ def _reason(error: Any) -> str:
     told = error.parameters or {}
     text = told.get("message") or told.get("reason") or ""
     lines = text.strip().splitlines()
-    return f"{error.category}: {error.name}" + (f": {lines[0]}" if lines else "")
+    return f"{error.name}: {lines[0]}" if lines else f"{error.category}: {error.name}"
 
 
 def _quietly(call: Callable[[], Any]) -> None:
