@@ -101,9 +101,14 @@ def grid(server: Server) -> Server:
 
 
 @pytest.fixture(scope="session")
-def omero_api(grid: Server) -> Iterator[Omero]:
+def config(server: Server) -> dict[str, str]:
+    """What `omero config get` tells."""
+    return server.whole_config()
+
+
+@pytest.fixture(scope="session")
+def omero_api(grid: Server, config: dict[str, str]) -> Iterator[Omero]:
     """Root's questions to OMERO; the users of the tests are there."""
-    config = grid.whole_config()
     port = int(config.get("omero.ports.prefix", "") + config.get("omero.ports.ssl", "4064"))
     host = os.environ.get("OMERO_FS_ACCEPTANCE_HOST", "localhost")
     omero = Omero(host, port, grid.root_password)
@@ -114,9 +119,8 @@ def omero_api(grid: Server) -> Iterator[Omero]:
 
 
 @pytest.fixture(scope="session")
-def watch_dir(grid: Server) -> Path:
+def watch_dir(config: dict[str, str]) -> Path:
     """The DropBox: its subdirectories bear the users' names."""
-    config = grid.whole_config()
     below = config.get("omero.fs.defaultDropBoxDir") or "DropBox"
     given = config.get("omero.fs.watchDir")
     return Path(given) if given else Path(config.get("omero.data.dir", "/OMERO")) / below

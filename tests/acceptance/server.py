@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -132,17 +132,11 @@ class Server:
         """`omero admin stop`, until the node is gone."""
         self.run("admin", "stop", "--wait", "30")
 
-    def until_healthy(self) -> None:
-        """Returns when `omero fs status` ends with 0."""
-        until(
-            "`omero fs status` ends with 0",
-            lambda: self.run("fs", "status", check=False).returncode == 0,
-            evidence=self.evidence,
-        )
-
-    def status(self, *, limit: int = 0) -> dict[str, Any]:
-        """What `omero fs status --json` prints, whatever its exit code."""
+    def status(self, *, limit: int = 0, healthy: bool = False) -> dict[str, Any]:
+        """What `omero fs status --json` prints; with `healthy` empty unless it ends with 0."""
         done = self.run("fs", "status", "--json", "--limit", str(limit), check=False)
+        if healthy and done.returncode:
+            return {}
         try:
             status = json.loads(done.stdout)
         except ValueError:
@@ -150,20 +144,35 @@ class Server:
         assert isinstance(status, dict)
         return status
 
+    def until_healthy(self) -> None:
+        """Returns when `omero fs status` ends with 0."""
+        until(
+            "`omero fs status` ends with 0",
+            lambda: self.status(limit=1, healthy=True),
+            evidence=self.evidence,
+        )
+
     def of_file(self, path: Path) -> list[dict[str, Any]]:
-        """What `omero fs status` knows of the filesets with this file."""
+        """What `omero fs status` tells of the filesets with this file, the latest first."""
         return [f for f in self.status()["filesets"] if str(path) in f["files"]]
 
-    def until_state(self, path: Path, *states: str) -> dict[str, Any]:
-        """The file's latest fileset in `omero fs status`, once it is in one of `states`."""
+    def until_told(self, *paths: Path, states: Collection[str] = ()) -> list[dict[str, Any]]:
+        """What a healthy `omero fs status` tells of each file's latest fileset.
 
-        def look() -> dict[str, Any] | None:
-            found = self.of_file(path)
-            return found[0] if found and found[0]["state"] in states else None
+        Once it tells of all, in one of `states` when some are given.
+        """
 
-        found = until(f"{path.name!r} is {' or '.join(states)}", look, evidence=self.evidence)
-        assert found is not None
-        return found
+        def look() -> list[dict[str, Any]]:
+            filesets = self.status(healthy=True).get("filesets", [])
+            latest = {file: f for f in reversed(filesets) for file in f["files"]}
+            told = [latest[str(path)] for path in paths if str(path) in latest]
+            found = [f for f in told if not states or f["state"] in states]
+            return found if len(found) == len(paths) else []
+
+        names = ", ".join(repr(path.name) for path in paths)
+        return until(
+            f"omero fs status tells of {names} {' or '.join(states)}", look, evidence=self.evidence
+        )
 
     def until_idle(self) -> None:
         """Returns when `omero fs status` knows of nothing that is still to be imported."""

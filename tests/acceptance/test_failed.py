@@ -31,7 +31,8 @@ def failed(new_dropbox: Callable[..., DropBox]) -> Failed:
     good = [place.drop("before.tif")]
     bad = place.drop("no image.tif", CONTENT)
     good.append(place.drop("later.tif"))
-    return Failed(place, bad, good, place.server.until_state(bad, "failed", "imported"))
+    (told,) = place.server.until_told(bad, states=("failed", "imported"))
+    return Failed(place, bad, good, told)
 
 
 def test_ends_as_failed_with_the_servers_reason(failed: Failed) -> None:

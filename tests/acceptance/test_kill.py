@@ -51,8 +51,8 @@ def test_both_killed_right_after_a_drop(dropbox: DropBox) -> None:
     dropbox.assert_once(*paths, late)
 
 
-KILLS = 5  # at most; there may be nothing left to be interrupted
-FILES = 24
+KILLS = 4  # at most; there may be nothing left to be interrupted
+FILES = 20
 
 
 def test_dropbox_killed_again_and_again_while_it_imports(dropbox: DropBox) -> None:

@@ -62,20 +62,19 @@ def outage(
     while_down = [place.drop("while down.tif"), place.drop("new/while down.tif")]
     try:
         grid.configure("omero.fs.dirImportWait", str(LONG))
-        grid.start()
+        grid.run("admin", "start")
+        waiting = grid.until_told(*while_down)
         property_long = _quiet_period(grid)
-        waiting = [grid.until_state(path, "waiting", "imported") for path in while_down]
         dropbox = grid.pid("DropBox")
         grid.kill("DropBox")
         until("another DropBox", lambda: grid.pid("DropBox") != dropbox, evidence=grid.evidence)
-        grid.until_healthy()
-        killed = [grid.until_state(path, "waiting", "imported") for path in while_down]
+        killed = grid.until_told(*while_down)
         early = omero_api.fileset_ids(*while_down)
     finally:
         omero_api.close()
         grid.configure("omero.fs.dirImportWait", str(QUIET_PERIOD))
-        grid.run("admin", "restart")
-        grid.until_healthy()
+        grid.stop()
+        grid.run("admin", "start")
     place.until_imported(*while_down)
     place.until_settled()
     yield Outage(

@@ -39,7 +39,7 @@ def seen(new_dropbox: Callable[..., DropBox], grid: Server) -> Seen:
     until("all are imported", look, evidence=grid.evidence, pause=0.05)
     # A failure is told at length, and must not tell this.
     bad = places[0].drop("no image.tif", b"no image")
-    grid.until_state(bad, "failed")
+    grid.until_told(bad, states=["failed"])
     look()
     places[0].assert_once(*paths)
     return Seen(keys, arguments, grid.omerodir / "var" / "log")
