@@ -65,7 +65,7 @@ setup(
     extras_require={
         # What `omero fs sandbox` needs beside the above.
         "sandbox": ["omero-certificates>=0.3", "tifffile", "pydicom>=3", "pillow"],
-        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy", "build"],
+        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy", "build", "setuptools>=77"],
     },
     classifiers=[
         "Environment :: Plugins",
