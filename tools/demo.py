@@ -96,7 +96,7 @@ def stop_grid(omero: Path, omerodir: Path) -> None:
     try:
         run(omero, "admin", "stop", "--wait", "60")
     except DemoFailed:
-        node = omerodir / "var" / "master.pid"
+        node = omerodir / "var" / "master" / "master.pid"
         if node.exists():
             os.kill(int(node.read_text()), signal.SIGTERM)
         raise
