@@ -1,0 +1,156 @@
+"""What a benchmark run comes to: counts, quantiles, goals, tables."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import measure, report
+from benchmarks.measure import Expected, Held, Outcome
+from benchmarks.report import Results
+from benchmarks.runs import Cycled, Standing
+
+MS = 1_000_000  # ns
+
+GOOD = Outcome(
+    files=100, missing=0, twice=0, extra=0, p50=1.0, p99=2.0, cpu=0.5, peak=64 * 2**20
+)  # fmt: skip
+
+
+def _judge(expected: Expected, *heard: measure.Heard) -> Outcome:
+    return measure.judge(expected, heard, cpu=1.0, peak=0)
+
+
+@pytest.mark.parametrize(
+    ("share", "found"), [(0.5, 2), (0.75, 3), (0.99, 4), (0.0, 1), (1.0, 4)], ids=str
+)
+def test_quantile_is_a_value_that_was_measured(share: float, found: int) -> None:
+    assert measure.quantile([4, 1, 3, 2], share) == found
+
+
+def test_quantile_of_nothing() -> None:
+    assert math.isnan(measure.quantile([], 0.5))
+
+
+def test_missing_twice_and_extra() -> None:
+    expected = Expected("Create", {"/a": 0, "/b": 0, "/c": 0})
+    outcome = _judge(
+        expected,
+        (1 * MS, "Create", "/a"),
+        (2 * MS, "Create", "/b"),
+        (3 * MS, "Create", "/b"),
+        (3 * MS, "Create", "/.temporary"),
+        (3 * MS, "Modify", "/a"),
+        (4 * MS, "System", "overflow: events were lost"),
+    )
+    assert (outcome.files, outcome.missing, outcome.twice, outcome.extra) == (3, 1, 1, 2)
+    assert outcome.per_cpu == 2  # a file that was not told does not count
+
+
+def test_a_new_file_counts_from_its_first_create() -> None:
+    outcome = _judge(
+        Expected("Create", {"/a": 10 * MS}), (15 * MS, "Create", "/a"), (90 * MS, "Create", "/a")
+    )
+    assert outcome.p99 == 5
+
+
+def test_a_rewritten_file_counts_from_its_last_modify() -> None:
+    outcome = _judge(
+        Expected("Modify", {"/a": 50 * MS}), (15 * MS, "Modify", "/a"), (90 * MS, "Modify", "/a")
+    )
+    assert (outcome.twice, outcome.p99) == (1, 40)
+
+
+def test_told_before_the_close_is_told_at_once() -> None:
+    assert _judge(Expected("Create", {"/a": 10 * MS}), (5 * MS, "Create", "/a")).p99 == 0
+
+
+def test_cpu_of_this_process_grows_and_is_no_more_than_time() -> None:
+    before, began = measure.cpu_seconds(os.getpid()), time.process_time()
+    while time.process_time() - began < 0.01:
+        pass
+    assert measure.cpu_seconds(os.getpid()) - before >= 0.01
+
+
+def test_held_sees_a_descriptor() -> None:
+    before = measure.held(os.getpid())
+    descriptor = os.open(".", os.O_RDONLY)
+    try:
+        assert (measure.held(os.getpid()) - before).descriptors == 1
+    finally:
+        os.close(descriptor)
+
+
+def _results(ours: list[Outcome], theirs: list[Outcome]) -> Results:
+    return Results(
+        workloads={"burst": {report.OURS: ours, report.RIVAL: theirs}},
+        texts={"burst": "burst of 100 files"},
+        standing={report.OURS: [Standing(files=20, walk=1.0, start=2.0, memory=300, idle=0.0001)]},
+        cycles={report.OURS: Cycled(cycles=5, seconds=1.0, left=Held(0, 0, 0))},
+    )
+
+
+def test_goals_met() -> None:
+    results = _results([GOOD], [replace(GOOD, cpu=1.5, p99=10.0)])
+    assert [row[-1] for row in report.goals(results)] == ["yes"] * 7
+    assert not results.faults()
+
+
+@pytest.mark.parametrize(
+    ("ours", "goal"),
+    [
+        (replace(GOOD, missing=1), "missing and twice"),
+        (replace(GOOD, twice=1), "missing and twice"),
+        (replace(GOOD, cpu=1.0), "burst: 2 times"),
+        (replace(GOOD, p99=3.0), "burst: p99"),
+    ],
+    ids=["missing", "twice", "slow", "late"],
+)
+def test_goals_missed(ours: Outcome, goal: str) -> None:
+    rows = report.goals(_results([ours], [replace(GOOD, cpu=1.5, p99=10.0)]))
+    missed = [row[0] for row in rows if row[-1] == "NO"]
+    assert len(missed) == 1
+    assert missed[0].startswith(goal)
+
+
+def test_one_bad_run_of_several_is_a_fault() -> None:
+    results = _results([GOOD, replace(GOOD, missing=2), GOOD], [GOOD] * 3)
+    assert results.faults() == ["burst, run 2: 2 missing, 0 twice"]
+
+
+def test_ratios_are_of_the_same_run_and_their_median() -> None:
+    ours = [replace(GOOD, cpu=cpu) for cpu in (1.0, 1.0, 1.0)]
+    theirs = [replace(GOOD, cpu=cpu) for cpu in (4.0, 3.0, 100.0)]
+    rows = {row[0]: row[1] for row in report.goals(_results(ours, theirs))}
+    assert rows["burst: 2 times the files/CPU s of omero-dropbox, or more"] == "4.00"
+
+
+def test_without_a_rival_nothing_is_said_of_it() -> None:
+    results = _results([GOOD], [])
+    rows = {row[0]: row[-1] for row in report.goals(results)}
+    assert rows["burst: 2 times the files/CPU s of omero-dropbox, or more"] == "-"
+
+
+def test_the_report_names_neither_host_nor_path() -> None:
+    results = _results([GOOD], [GOOD])
+    results.skipped.append("queue: only root can")
+    text = report.whole(results, quick=True, repeat=1, load=0.5)
+    assert os.uname().nodename not in text
+    assert "/home" not in text
+    assert "- queue: only root can" in text
+    assert "burst of 100 files\n~~~~~~~~~~~~~~~~~~\n" in text
+
+
+def test_table_is_aligned() -> None:
+    assert report.table(("name", "n"), [("a", "1"), ("longer", "1,000")]) == [
+        "======  =====",
+        "name        n",
+        "======  =====",
+        "a           1",
+        "longer  1,000",
+        "======  =====",
+    ]
