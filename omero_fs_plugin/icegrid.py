@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import Ice
@@ -198,6 +198,8 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
         try:
             yield Grid(communicator, session.getAdmin())
         finally:
-            session.destroy()
+            # The registry ends a session that was silent for half a minute.
+            with suppress(Ice.Exception):
+                session.destroy()
     finally:
         communicator.destroy()
