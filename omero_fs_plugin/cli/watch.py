@@ -63,13 +63,24 @@ def run(ctx: Any, args: Any) -> None:
                 line = json.dumps({"time": now, "type": kind, **what})
             else:
                 line = f"{now} {kind:6} {printable(text)}"
-            ctx.out(line)
-            sys.stdout.flush()
+            emit(line)
             seen += kind != "System"
             if seen == args.count:
                 return
     if args.count is not None:
         raise FsError(f"{seen} of {args.count} events came within {args.timeout:g} s")
+
+
+def emit(line: str) -> None:
+    """Prints one line at once.
+
+    Not by way of omero-py, which keeps it to itself when the reader is gone.
+    Raises BrokenPipeError then.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    text = line.encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 class _Watch:

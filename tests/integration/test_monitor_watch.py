@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +82,7 @@ class Context:
         self.errors: list[str] = []
         self.at_line: Callable[[], None] = lambda: None
 
-    def out(self, text: str) -> None:
+    def emit(self, text: str) -> None:
         self.lines.append(text)
         self.at_line()
 
@@ -117,8 +119,10 @@ def grid(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ctx() -> Context:
-    return Context()
+def ctx(monkeypatch: pytest.MonkeyPatch) -> Context:
+    context = Context()
+    monkeypatch.setattr(watch, "emit", context.emit)
+    return context
 
 
 def run(ctx: Context, *arguments: str, act: Callable[[], None] | None = None) -> None:
@@ -265,3 +269,10 @@ def test_a_restart_of_fsserver(
 def test_impossible_options(ctx: Context, tmp_path: Path, option: tuple[str, str]) -> None:
     with pytest.raises(SystemExit):
         run(ctx, str(tmp_path), *option)
+
+
+def test_a_line_that_the_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    watch.emit("ä")
+    assert buffer.getvalue() == b"\\xe4\n"
