@@ -62,10 +62,15 @@ class Outbox:
         late = now - self._progress_at > PATIENCE
         return late or waiting > TOO_MANY * self._capacity
 
-    @property
-    def crowded(self) -> bool:
-        """Whether to wait with what need not be told at once."""
-        return 2 * len(self._waiting) > self._capacity
+    def crowded_until(self) -> float:
+        """Until when to wait with what need not be told at once; -inf: no need.
+
+        Not for long: with a client that is away, everything is to come in here
+        and to become a gap, which bounds it.
+        """
+        if 2 * len(self._waiting) <= self._capacity:
+            return -math.inf
+        return self._progress_at + PATIENCE
 
     @property
     def failing(self) -> bool:

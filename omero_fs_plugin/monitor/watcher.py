@@ -152,7 +152,7 @@ class Watcher:
         if self._inotify is not None:
             self._inotify.drain()
             self.tracker.feed(self._inotify.events(), now)
-            if not self.outbox.crowded or not self.tracker.reachable:
+            if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
         elif now >= self._open_at:
             self._reopen(now)
@@ -175,8 +175,9 @@ class Watcher:
             self._wakener.wait(GATHER, None)
 
     def _due(self) -> float:
-        crowded = self.outbox.crowded and self.tracker.reachable
-        tracker = math.inf if self._inotify is None or crowded else self.tracker.due()
+        tracker = math.inf
+        if self._inotify is not None:
+            tracker = max(self.tracker.due(), self.outbox.crowded_until())
         outbox = math.inf if self._in_flight else self.outbox.due()
         due = min(tracker, outbox, self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():

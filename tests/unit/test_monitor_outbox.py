@@ -84,7 +84,7 @@ def test_overfull_when_nothing_is_delivered() -> None:
     outbox = filled(11, capacity=10)
     assert not outbox.overfull(PATIENCE * 0.9)
     assert outbox.overfull(PATIENCE * 1.1)
-    assert outbox.crowded
+    assert outbox.crowded_until() == PATIENCE
     outbox.take(PATIENCE)
     assert outbox.clear() == [tell(number) for number in range(11)]
     assert not outbox.overfull(PATIENCE * 2)
@@ -123,3 +123,15 @@ def test_nothing_is_lost_or_told_out_of_order(acts: list[str]) -> None:
         elif act == "wait":
             now += LONGEST_RETRY
     assert heard == [tell(number) for number in range(put)]
+
+
+def test_crowded_only_while_the_client_gets_on() -> None:
+    outbox = filled(5, capacity=10, block_size=3)
+    assert outbox.crowded_until() == -math.inf
+    outbox.put(tell(5), 1.0)
+    assert outbox.crowded_until() == PATIENCE
+    outbox.put(tell(6), 1.0)
+    outbox.put(tell(7), 1.0)
+    outbox.take(2.0)
+    outbox.delivered(2.0)
+    assert outbox.crowded_until() == -math.inf
