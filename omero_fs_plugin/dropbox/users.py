@@ -1,0 +1,71 @@
+"""Whose a directory is: which names are OMERO users', remembered for a while."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection
+
+from ..errors import ImportRefused, ServerAwayError, UserError
+from ..sessions import Omero
+
+log = logging.getLogger(__name__)
+
+_AWAY_S = 10.0  # how long an OMERO that is away is not asked again about a name
+
+
+class Users:
+    """Which directories are OMERO users', remembered for a while.  Thread-safe."""
+
+    def __init__(self, omero: Omero) -> None:
+        self._omero = omero
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+        self._unknown: dict[str, str] = {}  # name -> why it is nobody's
+        self._away_until = 0.0  # s, monotonic
+
+    def is_user(self, name: str) -> bool:
+        """Whether files of this directory are to be journaled.
+
+        While OMERO is away nobody can tell: True, and the import will.
+        """
+        with self._lock:
+            if name in self._known:
+                return True
+            if name in self._unknown:
+                return False
+            if time.monotonic() < self._away_until:
+                return True
+        return self.look_up(name)
+
+    def look_up(self, name: str) -> bool:
+        """As `is_user`, asking OMERO anew."""
+        try:
+            self._omero.user(name)
+        except (UserError, ImportRefused) as error:
+            with self._lock:
+                if name not in self._unknown:
+                    log.warning("%s: its files are left alone", error)
+                self._unknown[name] = str(error)
+                self._known.discard(name)
+            return False
+        except ServerAwayError:
+            with self._lock:
+                self._away_until = time.monotonic() + _AWAY_S
+            return True
+        with self._lock:
+            self._known.add(name)
+            self._unknown.pop(name, None)
+        return True
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forgets the unknown directories that are not among `names` any more."""
+        with self._lock:
+            for name in self._unknown.keys() - set(names):
+                del self._unknown[name]
+
+    def unknown(self) -> dict[str, str]:
+        """Directories that are nobody's, and why."""
+        with self._lock:
+            return dict(self._unknown)
