@@ -352,6 +352,27 @@ class Journal:
             found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
         return found or ""
 
+    def lease(self) -> tuple[str, int] | None:
+        """Who works on this journal, and how far it has counted."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(schema.lease.c.holder, schema.lease.c.count)).first()
+        return (row[0], row[1]) if row else None
+
+    def set_lease(self, before: tuple[str, int] | None, after: tuple[str, int] | None) -> bool:
+        """Changes the lease if it is still `before`; whether it was."""
+        table = schema.lease
+        with self._database.writing() as connection:
+            if before is None:
+                if connection.scalar(select(table.c.id)) is not None:
+                    return False
+            elif not connection.execute(
+                delete(table).where(table.c.holder == before[0], table.c.count == before[1])
+            ).rowcount:
+                return False
+            if after is not None:
+                connection.execute(insert(table).values(id=1, holder=after[0], count=after[1]))
+        return True
+
     # -- looking ------------------------------------------------------------
 
     def get(self, fileset: int) -> Fileset | None:

@@ -70,6 +70,15 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
+lease = Table(
+    "lease",
+    metadata,
+    # One row at most: who works on this journal.
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+
 fileset = Table(
     "fileset",
     metadata,

@@ -23,6 +23,7 @@ from ..events import regular_stat
 from ..sessions import Omero
 from ..settings import Settings
 from .journal import Journal
+from .lease import EXPIRES, RENEW, Lease
 from .pipeline import Pipeline, Places
 from .records import Found
 from .rescan import top, walk
@@ -80,27 +81,71 @@ class DropBox:
             note=lambda monitor: self.journal.note("monitor", monitor),
             noted=lambda: self.journal.noted("monitor"),
         )
+        self._lease = Lease(self.journal)
+        self._lease_keeper = threading.Thread(target=self._keep_lease, name="lease")
+        self._give_up = communicator.shutdown
+        self._begun = False  # the lease is ours, and the threads below run
         self._threads = [
             threading.Thread(target=self._pipeline, name="pipeline"),
             threading.Thread(target=self._rescans, name="rescan"),
         ]
 
     def start(self) -> None:
-        """Begins to work; what the journal left open goes on."""
+        """Begins to work as soon as no other DropBox does on this journal."""
+        self._lease_keeper.start()
+
+    def _begin(self) -> None:
+        """What the journal left open goes on."""
         self.pipeline.revisit(time.monotonic())
         self.importers.start()
         for thread in self._threads:
             thread.start()
         self.subscription.start()
+        self._begun = True
+
+    def _keep_lease(self) -> None:
+        asked, waited_for = time.monotonic(), ""
+        while True:
+            now = time.monotonic()
+            try:
+                mine = self._lease.hold(now)
+                asked = now
+            except FsError as error:
+                log.error("lease: %s", error)
+                mine = self._begun and now - asked < EXPIRES / 2
+            if mine and not self._begun:
+                try:
+                    self._begin()
+                except Exception:
+                    log.exception("cannot begin; ending")
+                    self._give_up()
+                    return
+            elif self._begun and not mine:
+                # Another took over while we stood still: it resolves what we
+                # leave, and we begin anew behind it.
+                log.error("the lease is lost to %s; ending", self._lease.held_by or "another")
+                self._give_up()
+                return
+            elif not mine and self._lease.held_by != waited_for:
+                waited_for = self._lease.held_by
+                log.info("waiting for the lease, held by %s", waited_for)
+            if self._stopping.wait(RENEW if mine else 1.0):
+                return
 
     def stop(self) -> None:
         """Ends every thread; what was being imported is finished or given back."""
         self._stopping.set()
         self._rescan.set()
-        self.subscription.stop()
-        for thread in self._threads:
-            thread.join()
-        self.importers.stop()
+        self._lease_keeper.join()
+        if self._begun:
+            self.subscription.stop()
+            for thread in self._threads:
+                thread.join()
+            self.importers.stop()
+            try:
+                self._lease.release()
+            except FsError as error:
+                log.warning("releasing the lease: %s", error)
         self.omero.close()
         self.journal.close()
         log.info("DropBox has stopped")
@@ -108,7 +153,9 @@ class DropBox:
     def figures(self) -> dict[str, str]:
         """What `omero fs status` is told."""
         state, reason = "running", ""
-        if self._unavailable:
+        if not self._begun:
+            state, reason = "waiting for the lease", f"it is held by {self._lease.held_by}"
+        elif self._unavailable:
             state, reason = "watch directory unavailable", self._unavailable
         elif self.importers.away:
             state, reason = "waiting for OMERO", self.importers.away

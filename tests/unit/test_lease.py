@@ -1,0 +1,106 @@
+"""The lease: one holder at a time, and the next one as soon as the last has gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.lease import EXPIRES, Holder, Lease
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+    yield journal
+    journal.close()
+
+
+def elsewhere(token: str) -> Holder:
+    """A holder on another machine, of whose life nothing is known here."""
+    return replace(Holder.me(), host="elsewhere", boot="another", token=token)
+
+
+def test_the_first_has_it_and_the_second_waits(journal: Journal) -> None:
+    first, second = Lease(journal), Lease(journal)
+    assert first.hold(0.0)
+    assert not second.hold(0.0)
+    assert second.held_by == f"process {os.getpid()} on {Holder.me().host}"
+    assert first.hold(5.0)
+
+
+def test_a_released_lease_is_had_at_once(journal: Journal) -> None:
+    first, second = Lease(journal), Lease(journal)
+    assert first.hold(0.0)
+    first.release()
+    assert second.hold(0.1)
+    assert not first.hold(0.2)
+
+
+def test_who_renews_keeps_it_for_ever(journal: Journal) -> None:
+    first, second = Lease(journal, elsewhere("1")), Lease(journal)
+    for now in range(0, 600, 5):
+        assert first.hold(float(now))
+        assert not second.hold(now + 1.0)
+
+
+@pytest.mark.parametrize(("waited", "has_it"), [(EXPIRES - 0.1, False), (EXPIRES, True)])
+def test_one_who_stands_still_loses_it(journal: Journal, waited: float, has_it: bool) -> None:
+    first, second = Lease(journal, elsewhere("1")), Lease(journal)
+    assert first.hold(0.0)
+    assert not second.hold(7.0)
+    assert second.hold(7.0 + waited) is has_it
+    assert first.hold(7.0 + waited) is not has_it
+
+
+def test_a_dead_process_of_this_machine_loses_it_at_once(journal: Journal) -> None:
+    script = "from omero_fs_plugin.dropbox.lease import Holder; print(Holder.me())"
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert Lease(journal, Holder.parse(told)).hold(0.0)
+    assert Lease(journal).hold(0.0)
+
+
+def test_a_pid_given_to_another_process_is_no_sign_of_life(journal: Journal) -> None:
+    before = replace(Holder.me(), started="1")
+    assert before.is_dead(Holder.me())
+    assert not Holder.me().is_dead(Holder.me())
+    assert not elsewhere("1").is_dead(Holder.me())
+
+
+def test_a_holder_can_be_written_down() -> None:
+    for holder in (Holder.me(), replace(Holder.me(), boot="")):
+        assert Holder.parse(str(holder)) == holder
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 40), st.booleans()), max_size=30))
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+def test_never_two_at_once(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[int, float, bool]]
+) -> None:
+    """Each holder stops at the first False and when it could not ask for EXPIRES."""
+    journal = Journal(f"sqlite:///{tmp_path_factory.mktemp('lease')}/journal.sqlite")
+    leases = [Lease(journal, elsewhere(str(n))) for n in range(3)]
+    now = 0.0
+    working: dict[int, float] = {}
+    for who, passed, releases in acts:
+        now += passed
+        working = {w: asked for w, asked in working.items() if now - asked < EXPIRES}
+        if releases and who in working:
+            leases[who].release()
+            del working[who]
+        elif leases[who].hold(now):
+            working[who] = now
+        else:
+            working.pop(who, None)
+        assert len(working) <= 1
+    journal.close()
