@@ -9,7 +9,7 @@
     ├── JournalError            the journal cannot be opened, or refuses a transition
     ├── ServerAwayError         OMERO is down or unreachable: wait and try again
     ├── ImportRefused           OMERO or this package will not import this fileset
-    └── UserError               the directory's name is no OMERO user who may import
+    └── UserError               nobody of that name may import, or not into that group
 
 Each carries one clear line: what, where, what to do.  They are caught at the
 edge that can act on them: the command line prints the line and exits with
@@ -54,12 +54,19 @@ class ServerAwayError(FsError):
 
 
 class ImportRefused(FsError):
-    """This fileset will not be imported, and the text says why."""
+    """This fileset will not be imported, and the text says why.
+
+    `final`: trying again cannot help, whatever OMERO says then.
+    """
 
     exit_code = 6
 
+    def __init__(self, text: str, *, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
+
 
 class UserError(FsError):
-    """No OMERO user of that name may import."""
+    """No OMERO user of that name may import: the account is at fault, not the file."""
 
     exit_code = 7

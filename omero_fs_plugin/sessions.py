@@ -56,8 +56,8 @@ class ServerFileset:
 def server_errors(what: str) -> Iterator[None]:
     """Tells OMERO being away from OMERO saying no.
 
-    Raises ServerAwayError or ImportRefused for what Ice and OMERO raise;
-    `what` says what was tried.
+    Raises ServerAwayError, UserError or ImportRefused for what Ice and OMERO
+    raise; `what` says what was tried.
     """
     try:
         yield
@@ -65,13 +65,19 @@ def server_errors(what: str) -> Iterator[None]:
         # How the router words a server that died behind it.
         raise ServerAwayError(f"{what}: OMERO does not answer") from error
     except Ice.UnknownException as error:
-        raise ImportRefused(f"{what}: {_first_line(error.unknown)}") from error
+        reason = _first_line(error.unknown)
+        # From repository calls this is how "is not a member of group" arrives.
+        if "cannot login" in error.unknown:
+            raise UserError(f"{what}: {reason}") from error
+        raise ImportRefused(f"{what}: {reason}") from error
     except (Ice.LocalException, Glacier2.CannotCreateSessionException) as error:
         raise ServerAwayError(f"{what}: {type(error).__name__}") from error
     except (omero.RemovedSessionException, omero.SessionTimeoutException) as error:
         raise ServerAwayError(f"{what}: the session has ended") from error
     except (omero.ConcurrencyException, omero.ClientError) as error:
         raise ServerAwayError(f"{what}: {type(error).__name__}") from error
+    except omero.SecurityViolation as error:
+        raise UserError(f"{what}: {_first_line(error.message)}") from error
     except omero.ServerError as error:
         raise ImportRefused(f"{what}: {_first_line(error.message)}") from error
 

@@ -27,6 +27,11 @@ from .schema import State
 
 log = logging.getLogger(__name__)
 
+# How often OMERO may refuse a fileset before it has failed, and the time (s)
+# before each further try: a refusal may come from a server short of something.
+TRIES = 3
+TRY_AGAIN_S = (1.0, 5.0)
+
 _GRACE_S = 30.0  # an import we lost sight of may still be under way in OMERO
 
 
@@ -49,8 +54,8 @@ class Attempt:
     def run(self) -> State:
         """The state the fileset was left in.
 
-        Raises ServerAwayError, when the fileset is queued again, for the
-        caller to wait until OMERO is back.
+        Raises ServerAwayError and UserError, when the fileset is queued again,
+        for the caller to wait until OMERO is back or the account is mended.
         """
         try:
             return self._import()
@@ -60,14 +65,12 @@ class Attempt:
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
             return self._give_back(str(error))
-        except ServerAwayError as error:
+        except (ServerAwayError, UserError) as error:
             self._give_back(str(error))
             raise
-        except UserError as error:
-            return self._leave(State.SKIPPED, str(error))
         except ImportRefused as error:
             self._clean_up()
-            return self._leave(State.FAILED, str(error))
+            return self._refused(error)
 
     def _import(self) -> State:
         twin = self._renamed()
@@ -182,6 +185,17 @@ class Attempt:
             while block := source.read(2**20):
                 digest.update(block)
         return digest.hexdigest()
+
+    def _refused(self, error: ImportRefused) -> State:
+        tries = self.fileset.refusals + 1
+        reason = str(error)
+        if error.final or tries >= TRIES:
+            after = State.FAILED
+        else:
+            after, reason = State.QUEUED, f"refused {tries} of {TRIES} times: {reason}"
+        self.journal.refused(self.fileset.id, after, reason)
+        log.warning("fileset %d: %s: %s", self.fileset.id, after, reason)
+        return after
 
     def _give_back(self, reason: str) -> State:
         return self._leave(State.QUEUED, reason)

@@ -39,8 +39,8 @@ def open_beneath(root: str, path: str) -> int:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise ImportRefused(
-                f"{path}: reached over a symbolic link, which is not followed"
-            ) from (error)
+                f"{path}: reached over a symbolic link, which is not followed", final=True
+            ) from error
         raise ImportRefused(
             f"{path}: cannot be read by the server: {os.strerror(error.errno or 0)}"
         ) from error
@@ -48,7 +48,7 @@ def open_beneath(root: str, path: str) -> int:
         os.close(directory)
     if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ImportRefused(f"{path}: not a regular file")
+        raise ImportRefused(f"{path}: not a regular file", final=True)
     return descriptor
 
 
@@ -60,7 +60,7 @@ def parts_beneath(root: str, path: str) -> tuple[str, ...]:
     try:
         relative = PurePath(path).relative_to(root)
     except ValueError:
-        raise ImportRefused(f"{path}: not below {root}") from None
+        raise ImportRefused(f"{path}: not below {root}", final=True) from None
     if not relative.parts or ".." in relative.parts:
-        raise ImportRefused(f"{path}: not a file below {root}")
+        raise ImportRefused(f"{path}: not a file below {root}", final=True)
     return relative.parts

@@ -7,7 +7,7 @@ same one: DropBox, and the command line that hands files over or looks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -267,13 +267,20 @@ class Journal:
                 )
             )
 
-    def take(self, user: str) -> Fileset | None:
-        """queued -> importing for the user's oldest fileset: an attempt begins."""
+    def take(self, user: str, not_now: Collection[int] = ()) -> Fileset | None:
+        """queued -> importing for the user's oldest fileset: an attempt begins.
+
+        Those with ids in `not_now` are passed over.
+        """
         fileset = schema.fileset.c
         with self._database.writing() as connection:
             identifier = connection.scalar(
                 select(fileset.id)
-                .where(fileset.state == State.QUEUED, fileset.user == user)
+                .where(
+                    fileset.state == State.QUEUED,
+                    fileset.user == user,
+                    fileset.id.not_in(list(not_now)),
+                )
                 .order_by(fileset.id)
                 .limit(1)
             )
@@ -290,6 +297,23 @@ class Journal:
                 )
             )
             return self._load(connection, [identifier])[0]
+
+    def refused(self, fileset: int, after: State, reason: str) -> None:
+        """importing -> queued or failed, and one refusal more."""
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                fileset,
+                (State.IMPORTING,),
+                after,
+                reason,
+                refusals=schema.fileset.c.refusals + 1,
+            )
+
+    def retry(self, fileset: int) -> bool:
+        """failed -> queued, with all tries before it again; whether it was failed."""
+        with self._database.writing() as connection:
+            return self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0)
 
     def importing(self) -> list[Fileset]:
         """Filesets with an attempt under way, or interrupted by a crash."""
@@ -469,7 +493,9 @@ class Journal:
         identifier, before = int(row[0]), State(row[1])
         if before is state or before is State.IMPORTING or before is State.QUEUED:
             return identifier
-        self._move(connection, identifier, (before,), state, "", origin=origin, root=root)
+        self._move(
+            connection, identifier, (before,), state, "", origin=origin, root=root, refusals=0
+        )
         connection.execute(
             update(schema.file)
             .where(schema.file.c.fileset == identifier, schema.file.c.position == 0)

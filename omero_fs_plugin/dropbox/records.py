@@ -37,6 +37,7 @@ class Fileset:
     reason: str
     origin: str
     attempts: int
+    refusals: int  # by OMERO, since it was last queued anew
     verified: bool  # OMERO was told to import, in this attempt or a former one
     server_fileset: int | None
     images: tuple[int, ...]
@@ -84,6 +85,7 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         reason=row.reason,
         origin=row.origin,
         attempts=row.attempts,
+        refusals=row.refusals,
         verified=bool(row.verified),
         server_fileset=row.server_fileset,
         images=tuple(int(i) for i in row.images.split(",") if i),

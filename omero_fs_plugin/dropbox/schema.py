@@ -90,6 +90,7 @@ fileset = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("origin", Text, nullable=False),  # dropbox, or handed over by `omero fs import`
     Column("attempts", Integer, nullable=False, default=0),
+    Column("refusals", Integer, nullable=False, default=0),  # in a row, by OMERO
     Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was once told to import
     Column("server_fileset", BigInteger),  # Fileset id in OMERO
     Column("images", Text, nullable=False, default=""),  # ids, with commas between

@@ -170,6 +170,7 @@ class DropBox:
             "journal": self.settings.journal_url,
             "pending": str(self.pipeline.pending()),
             **{f"left.{name}": why for name, why in self.users.unknown().items()},
+            **{f"left.{user}": why for user, why in self.importers.stopped().items()},
             **{f"left.{path}": why for path, why in list(self.pipeline.left_alone.items())},
         }
 

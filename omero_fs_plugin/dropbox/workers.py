@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
 from ..sessions import Omero, User, UserSession
-from .attempts import Attempt
+from .attempts import TRY_AGAIN_S, Attempt
 from .journal import Journal
 from .records import Fileset
 from .schema import State
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = (1.0, 2.0, 5.0)  # between signs of life asked of an OMERO that is away
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
+_STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
 
 
@@ -110,6 +111,8 @@ class Importers:
         self._served: dict[str, int] = {}  # user -> number of the turn they last had
         self._turn = 0
         self._next_start = 0.0  # s, monotonic
+        self._resting: dict[int, float] = {}  # fileset refused a moment ago -> s, monotonic
+        self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self._threads = [
             threading.Thread(target=self._work, name=f"importer-{n + 1}") for n in range(number)
@@ -166,10 +169,11 @@ class Importers:
             if wait > 0:
                 self._news.wait(wait)
                 return None
-            for user in sorted(
-                self._journal.queued_users(), key=lambda name: self._served.get(name, 0)
-            ):
-                fileset = self._journal.take(user)
+            now = time.monotonic()
+            self._resting = {i: until for i, until in self._resting.items() if until > now}
+            users = [u for u in self._journal.queued_users() if self._may_go(u, now)]
+            for user in sorted(users, key=lambda name: self._served.get(name, 0)):
+                fileset = self._journal.take(user, self._resting)
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
@@ -189,10 +193,9 @@ class Importers:
                     stopping=self._stopping.is_set,
                     pause=self._stopping.wait,
                 ).run()
-        except (UserError, ImportRefused) as error:  # no session to be had
-            after = State.SKIPPED if isinstance(error, UserError) else State.FAILED
-            self._journal.move(fileset.id, State.IMPORTING, after, str(error))
-            log.warning("fileset %d: %s: %s", fileset.id, after, error)
+        except (UserError, ImportRefused) as error:  # the account's fault, not the file's
+            self._journal.move(fileset.id, State.IMPORTING, State.QUEUED, str(error))
+            self._stop_queue(fileset.user, str(error))
             return
         except BaseException as error:
             # Whatever it was, the fileset is not left between two states.
@@ -200,10 +203,30 @@ class Importers:
                 fileset.id, State.IMPORTING, State.QUEUED, f"{type(error).__name__}: {error}"
             )
             raise
-        if self.away:
-            self.away = ""
+        self.away = ""
+        with self._news:
+            self._stopped.pop(fileset.user, None)
         if state is State.WAITING:
             self._changed(fileset.path)
+        elif state is State.QUEUED:
+            rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
+            with self._news:
+                self._resting[fileset.id] = time.monotonic() + rest
+
+    def stopped(self) -> dict[str, str]:
+        """Users whose queue rests, and why."""
+        with self._news:
+            return {user: why for user, (_, why) in self._stopped.items()}
+
+    def _stop_queue(self, user: str, why: str) -> None:
+        log.warning("the queue of %s rests for %g s: %s", user, _STOPPED_S, why)
+        with self._news:
+            self._stopped[user] = (time.monotonic() + _STOPPED_S, why)
+
+    def _may_go(self, user: str, now: float) -> bool:
+        """Whether the queue of `user` does not rest; one import then shows whether it may go."""
+        until, _ = self._stopped.get(user, (0.0, ""))
+        return now >= until
 
     def _wait_for_omero(self, error: FsError) -> None:
         """Returns when OMERO answers again, or we are stopped."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..events import EventType
 from .notices import Tell
-from .tree import Arrival, Directory, Disk, Entry, Kind
+from .tree import NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
 
 # Renames whose second half has not come yet.
 _MOVES_REMEMBERED = 64
@@ -21,6 +21,9 @@ _MOVES_REMEMBERED = 64
 # which was seen then.  Not sooner: two writes in one tick of the disk's clock,
 # 10 ms at most, may look the same.
 _LATE = 1.0
+# A file written less than this, s, before a look may be written again without
+# looking otherwise.
+_TICK = 0.02
 # Files told in one go: the kernel's queue is read in between.
 AT_ONCE = 1000
 
@@ -139,7 +142,9 @@ class Arrivals:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
                 directory.files[name] = entry.identity
-                self._tell(Tell(EventType.CREATE, directory.join(name)))
+                self._tell(
+                    Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry))
+                )
                 return True
             wait = 0.0 if settled else patience - entry.quiet
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
@@ -197,7 +202,7 @@ class Arrivals:
             return  # an event from before the look that the client was told after
         directory.files[name] = entry.identity
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
-        self._tell(Tell(kind, directory.join(name)))
+        self._tell(Tell(kind, directory.join(name), identity=_to_keep(entry)))
 
     def _add(
         self,
@@ -229,3 +234,9 @@ class Arrivals:
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)
+
+
+def _to_keep(entry: Entry) -> Identity:
+    """What to compare the file with after a restart, which loses what the kernel says."""
+    racy = entry.kind is Kind.FILE and 0 < entry.quiet < _TICK
+    return NEVER if racy else entry.identity

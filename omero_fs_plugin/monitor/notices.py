@@ -15,6 +15,7 @@ import enum
 from typing import NamedTuple
 
 from ..events import EventType
+from .tree import Identity
 
 
 class Tell(NamedTuple):
@@ -23,6 +24,7 @@ class Tell(NamedTuple):
     type: EventType
     path: bytes  # for SYSTEM a sentence in UTF-8
     directory: bool = False
+    identity: Identity | None = None  # of the file as it was when this was told
 
 
 class Notice(str, enum.Enum):
@@ -34,6 +36,7 @@ class Notice(str, enum.Enum):
     REACHABLE = "reachable"  # it is back, and is compared with what was known
     LIMIT = "limit"  # a kernel limit was reached; what cannot be watched is polled
     NAME = "name"  # an event of a file whose name is not UTF-8
+    RESTARTED = "restarted"  # FSServer was; what happened meanwhile follows
     GAP = "gap"  # events could not be told to this client; a rescan follows
     TIMEOUT = "timeout"  # a one-shot monitor ended without an event
     INACTIVE = "inactive"  # an inactivity monitor's word

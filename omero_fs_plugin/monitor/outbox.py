@@ -113,6 +113,10 @@ class Outbox:
         self._not_before = now + self._delay
         return self._delay
 
+    def waiting(self) -> list[Tell]:
+        """All that has not arrived yet, in order."""
+        return list(self._waiting)
+
     def clear(self) -> list[Tell]:
         """Empties it; what was in it, in order.  Keeps the wait after failures."""
         waiting = list(self._waiting)

@@ -44,11 +44,15 @@ class Tracker:
         mode: PathMode = PathMode.FOLLOW,
         directory_events: bool = False,
         timing: Timing | None = None,
+        note: Callable[[Tell], None] = lambda tell: None,
     ) -> None:
+        """`note` is called for a directory that comes or goes and is not told of."""
         self.root = Directory(root, None)
         self.reachable = False
         self.active_at = -math.inf  # when something last happened to what is told of
+        self.mount = b""  # where the root's file system is mounted; empty: not known
         self._tell = tell
+        self._note = note
         self._filter = passes
         self._mode = mode
         self._directory_events = directory_events
@@ -62,7 +66,6 @@ class Tracker:
         self._rescanning = False  # the client was told that events were lost
         self._agree_at = math.inf  # when it can be told that none are missing now
         self._check_at = math.inf
-        self._mount = b""  # where the root's file system is mounted
         self._away = False  # the client was told that the root is unreachable
 
     # Beginning and end ------------------------------------------------------
@@ -81,7 +84,7 @@ class Tracker:
         if known:
             self._check_at = now
             return
-        self._mount = disk.mount(self.root.path)
+        self.mount = disk.mount(self.root.path)
         self._watches.bind(self.root, now)
         self.reachable = True
         self._check_at = now + self._timing.check
@@ -220,13 +223,15 @@ class Tracker:
     def _tell_directory(self, kind: EventType, path: bytes) -> None:
         if self._directory_events and self._filter.directory_event(path.rpartition(b"/")[2]):
             self._tell(Tell(kind, path, True))
+        else:
+            self._note(Tell(kind, path, True))
 
     def untell(self, tells: Iterable[Tell]) -> None:
         """Takes back what the client never heard, so that a rescan tells it anew.
 
         In the order in which it was told.  For use after `close` only.
         """
-        for kind, path, is_directory in reversed(list(tells)):
+        for kind, path, is_directory, _ in reversed(list(tells)):
             if kind is EventType.SYSTEM:
                 continue
             above, _, name = path.rpartition(b"/")
@@ -348,13 +353,13 @@ class Tracker:
         try:
             mount = self._disk.mount(self.root.path)
             # A shorter mount point: an empty directory that waits for its share.
-            if len(mount) < len(self._mount):
-                raise OSError(errno.ENODEV, f"nothing is mounted on {shown(self._mount)}")
+            if len(mount) < len(self.mount):
+                raise OSError(errno.ENODEV, f"nothing is mounted on {shown(self.mount)}")
             self._watches.bind(self.root, now)
         except OSError as error:
             self._lose_root(error)
             return
-        self._mount = mount
+        self.mount = mount
         if self._away:
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))

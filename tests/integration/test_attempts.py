@@ -296,17 +296,32 @@ def test_what_omero_refuses_has_failed_with_its_reason_and_leaves_nothing(world:
     path = world.root / "notes.tif"
     path.write_text("no image")
     world.queue(path)
+    assert world.attempt() is State.QUEUED
+    assert world.row(path).reason.startswith("refused 1 of 3 times: ")
+    assert world.attempt() is State.QUEUED
     assert world.attempt() is State.FAILED
     assert "notes.tif" in world.row(path).reason
     assert world.in_omero(path) == []
     assert path.read_text() == "no image"
 
 
+def test_a_failed_fileset_has_all_its_tries_again_when_it_is_retried(world: World) -> None:
+    path = world.root / "late.tif"
+    path.write_text("no image")
+    world.queue(path)
+    while world.attempt() is not State.FAILED:
+        pass
+    assert world.journal.retry(world.row(path).id)
+    assert world.row(path).refusals == 0
+    assert world.attempt() is State.QUEUED
+    assert not world.journal.retry(world.row(path).id), "it has not failed"
+
+
 def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:
     path = world.drop("a.tif")
     session = world.omero.session_for(world.omero.user("amy"))
     row = Fileset(
-        0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, False, None, (), 0, 0,
+        0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, 0, False, None, (), 0, 0,
         (Found(str(path), FileStat.of(path.lstat())),), (None,),
     )  # fmt: skip
     importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)

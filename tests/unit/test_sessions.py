@@ -8,7 +8,7 @@ import omero.all
 import pytest
 
 import omero
-from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
 from omero_fs_plugin.sessions import server_errors
 
 AWAY = [
@@ -23,12 +23,15 @@ AWAY = [
     omero.ConcurrencyException("", "", "later", 0),
     omero.ClientError("Obtained null object prox"),
 ]
-REFUSED = [
+ACCOUNT = [
     omero.SecurityViolation("", "", "amy is not a member of group lab and cannot login"),
+    Ice.UnknownException("ome.conditions.SecurityViolation: amy cannot login"),
+]
+REFUSED = [
     omero.ValidationException("", "", "no\nsecond line"),
     omero.ApiUsageException("", "", "must specify checksum algorithm"),
     omero.ResourceError("", "", "a.tif (Permission denied)"),
-    Ice.UnknownException("java.lang.SecurityException: amy cannot login"),
+    Ice.UnknownException("java.lang.NullPointerException"),
 ]
 
 
@@ -43,6 +46,12 @@ def test_the_server_refuses(error: Exception) -> None:
     with pytest.raises(ImportRefused, match=r"^asking: [^\n]+$") as told, server_errors("asking"):
         raise error
     assert isinstance(told.value.__cause__, type(error))
+
+
+@pytest.mark.parametrize("error", ACCOUNT, ids=lambda e: type(e).__name__)
+def test_the_account_is_at_fault(error: Exception) -> None:
+    with pytest.raises(UserError, match="cannot login"), server_errors("asking"):
+        raise error
 
 
 def test_our_own_errors_pass() -> None:
