@@ -165,6 +165,7 @@ def demonstrate(scratch: Path) -> None:
     omerodir = scratch / "OMERO-sandbox"
     omero = omerodir / "bin" / "omero"
     dropbox = omerodir / "data" / "DropBox"
+    os.environ["OMERO_USERDIR"] = str(scratch / "omero")  # not ~/omero, which is someone's
     try:
         say("making a sandbox, no real OMERO: omero fs sandbox create DIR")
         run("omero", "fs", "sandbox", "create", omerodir)
