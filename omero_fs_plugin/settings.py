@@ -64,6 +64,10 @@ PROPERTIES: tuple[Property, ...] = (
     Property("clientAdapterName", "text", "omerofs.DropBox", "DropBox's object adapter"),
     Property("importers", "count", "2", "imports under way at the same time"),
     Property("rescanInterval", "number", "3600", "time between two looks at the whole tree", "s"),
+    Property("monitors", "path", "", "FSServer's record of its monitors; empty: in omero.data.dir"),
+    Property(
+        "clientTimeout", "number", "604800", "a client away so long is given up; 0: never", "s"
+    ),
     Property("journal", "text", "", "database URL of the journal; empty: SQLite in omero.data.dir"),
 )
 
@@ -72,6 +76,7 @@ BY_NAME: Mapping[str, Property] = {p.name: p for p in PROPERTIES}
 DATA_DIR = "omero.data.dir"
 DATA_DIR_DEFAULT = "/OMERO"  # etc/omero.properties of OMERO.server
 JOURNAL_FILE = "omero-fs-journal.sqlite"
+MONITORS_FILE = "omero-fs-monitors.sqlite"
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,14 @@ class Settings:
     def journal_file(self) -> Path:
         """Where the default journal lies."""
         return self.data_dir / JOURNAL_FILE
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What FSServer itself goes by; made by `read_monitoring`."""
+
+    record: Path  # its monitors are kept here
+    client_timeout: float  # s; a client away so long is given up; 0: never
 
 
 def _flag(text: str) -> bool:
@@ -179,6 +192,25 @@ class _Reader:
         except ValueError as allowed:
             self.errors.append(f"{PREFIX}{name} = {text!r}: must be {allowed}")
             return convert(BY_NAME[name].default)
+
+
+def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
+    """FSServer's own settings: a mistake in DropBox's must not keep it from running.
+
+    Raises ConfigurationError as `read`.
+    """
+    get = _Reader(properties)
+    data_dir = Path(properties.get(DATA_DIR, "").strip() or DATA_DIR_DEFAULT)
+    given = get.text("monitors")
+    if given and not Path(given).is_absolute():
+        get.errors.append(f"{PREFIX}monitors = {given!r}: must be an absolute path")
+    monitoring = Monitoring(
+        record=Path(given) if given else data_dir / MONITORS_FILE,
+        client_timeout=get.value("clientTimeout", _seconds),  # type: ignore[arg-type]
+    )
+    if get.errors:
+        raise ConfigurationError("; ".join(get.errors))
+    return monitoring
 
 
 def read(properties: Mapping[str, str]) -> Settings:

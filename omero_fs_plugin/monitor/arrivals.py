@@ -142,9 +142,7 @@ class Arrivals:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
                 directory.files[name] = entry.identity
-                self._tell(
-                    Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry))
-                )
+                self._tell(Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry)))
                 return True
             wait = 0.0 if settled else patience - entry.quiet
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
+from .absence import Absence
 from .arrivals import Timing
 from .files import Root
 from .notices import shown
-from .requests import MonitorError, Request
+from .record import Record
+from .requests import MonitorError, MonitorType, Request
 from .tree import PathMode
 from .watcher import Client, Watcher
 
@@ -32,11 +35,23 @@ class Monitor:
     """
 
     def __init__(
-        self, identifier: str, request: Request, client: Client, timing: Timing | None = None
+        self,
+        identifier: str,
+        request: Request,
+        client: Client,
+        *,
+        absence: Absence,
+        give_up: Callable[[str], None],
+        record: Record | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        """`give_up` is called with its id once its client was away for too long."""
         self.identifier = identifier
         self.request = request
         self._client = client
+        self._absence = absence
+        self._give_up = give_up
+        self._record = record
         self._timing = timing or Timing()
         self._lifecycle = threading.Lock()  # one start or stop at a time; never around a call out
         self._watcher: Watcher | None = None
@@ -61,25 +76,49 @@ class Monitor:
             if self.started:
                 return
             self._collect()
-            watcher = Watcher(self.identifier, self.request, self._client, self._timing)
-            self._watcher = watcher
-            watcher.thread.start()
+            watcher = self._watch(resumed=False)
             watcher.ready.wait()
             if watcher.error is not None:
                 self._collect()
                 raise MonitorError(watcher.error)
         log.info("monitor %s of %s started", self.identifier, shown(self.request.path))
 
+    def resume(self) -> None:
+        """Goes on where the server before this one ended; returns at once.
+
+        The client is told of what happened meanwhile.
+        """
+        with self._lifecycle:
+            self._watch(resumed=True)
+        log.info("monitor %s of %s goes on", self.identifier, shown(self.request.path))
+
+    def _watch(self, *, resumed: bool) -> Watcher:
+        watcher = self._watcher = Watcher(
+            self.identifier,
+            self.request,
+            self._client,
+            self._timing,
+            absence=self._absence,
+            forget=lambda: self._give_up(self.identifier),
+            picture=self._record.picture(self.identifier) if self._record else None,
+            resumed=resumed,
+        )
+        watcher.thread.start()
+        return watcher
+
     def stop(self, *, for_good: bool = False) -> None:
         """Ends watching; what was not delivered yet is dropped.
 
-        `for_good`: no `start`, be it waiting already, brings it back.
+        `for_good`: no `start`, be it waiting already, brings it back.  What is
+        kept of it is then the caller's affair; else that it is stopped is kept.
         """
         self.request_stop()  # ends a `start` under way, too
         with self._lifecycle:
             was_started = self.started
             self._destroyed = self._destroyed or for_good
             self._collect()
+            if self._record is not None and not for_good:
+                self._record.stopped(self.identifier)
         if was_started:
             log.info("monitor %s of %s stopped", self.identifier, shown(self.request.path))
 
@@ -96,6 +135,7 @@ class Monitor:
             watcher.thread.join(STOP_TIMEOUT)
             if watcher.thread.is_alive():
                 log.error("monitor %s does not end: the disk does not answer", self.identifier)
+                watcher.abandon()
             self._told_before += watcher.outbox.told
 
     def figures(self) -> dict[str, str]:
@@ -111,22 +151,38 @@ class Monitor:
             "waiting": str(len(live.outbox) if live is not None else 0),
             "unspeakable": str(live.unspeakable if live is not None else 0),
             "reachable": str(live is None or live.tracker.reachable).lower(),
+            "away": f"{self._absence.so_far:.0f}",  # s that its client has not answered
         }
 
 
 class Monitors:
-    """Every monitor of this server, by id."""
+    """Every monitor of this server, by id.
 
-    def __init__(self, timing: Timing | None = None) -> None:
+    Rule: a persistent monitor is in `record` from the return of `create` to
+    that of `destroy`; the others end with this server.
+    """
+
+    def __init__(
+        self,
+        timing: Timing | None = None,
+        *,
+        record: Record | None = None,
+        client_timeout: float = 0.0,
+    ) -> None:
+        """`client_timeout`: s that a client may be away; 0: without end."""
         self._timing = timing
+        self._record = record
+        self._client_timeout = client_timeout
         self._lock = threading.Lock()  # the mapping only; never around a start or stop
         self._monitors: dict[str, Monitor] = {}
 
     def create(self, request: Request, client: Client) -> str:
         """A new monitor, stopped; its id."""
         identifier = str(uuid.uuid1())
-        with self._lock:
-            self._monitors[identifier] = Monitor(identifier, request, client, self._timing)
+        record = self._record if request.type is MonitorType.PERSISTENT else None
+        if record is not None:
+            record.create(identifier, request, client.address)
+        self._add(identifier, request, client, record)
         log.info(
             "monitor %s of %s created: %s, %s",
             identifier,
@@ -135,6 +191,54 @@ class Monitors:
             request.mode.value,
         )
         return identifier
+
+    def restore(self, client: Callable[[str], Client]) -> None:
+        """The monitors of the server before this one, each as it was left.
+
+        `client` makes one of its address.
+        """
+        if self._record is None:
+            return
+        resumed = []
+        for saved in self._record.saved():
+            monitor = self._add(
+                saved.identifier, saved.request, client(saved.client), self._record, saved.away
+            )
+            if saved.started:
+                resumed.append(monitor)
+        for monitor in resumed:
+            monitor.resume()
+
+    def _add(
+        self,
+        identifier: str,
+        request: Request,
+        client: Client,
+        record: Record | None,
+        away: float = 0.0,
+    ) -> Monitor:
+        monitor = Monitor(
+            identifier,
+            request,
+            client,
+            absence=Absence(self._client_timeout, away),
+            give_up=self._give_up,
+            record=record,
+            timing=self._timing,
+        )
+        with self._lock:
+            self._monitors[identifier] = monitor
+        return monitor
+
+    def _give_up(self, identifier: str) -> None:
+        """From the monitor's own thread, which cannot wait for its own end."""
+
+        def destroy() -> None:
+            # Its client may have done so this very moment.
+            with suppress(MonitorError):
+                self.destroy(identifier)
+
+        threading.Thread(target=destroy, name=f"give-up-{identifier[:8]}").start()
 
     def get(self, identifier: str) -> Monitor:
         """Raises MonitorError for an unknown id."""
@@ -150,6 +254,8 @@ class Monitors:
         monitor.stop(for_good=True)
         with self._lock:
             self._monitors.pop(identifier, None)
+        if self._record is not None:
+            self._record.forget(identifier)
         log.info("monitor %s of %s destroyed", identifier, shown(monitor.request.path))
 
     def all(self) -> Mapping[str, Monitor]:
@@ -158,7 +264,7 @@ class Monitors:
             return dict(self._monitors)
 
     def close(self) -> None:
-        """Stops all, as the server ends."""
+        """Stops all, as the server ends; the record keeps them as they are."""
         monitors = self.all().values()
         for monitor in monitors:
             monitor.request_stop()

@@ -59,20 +59,24 @@ def event_info(tell: Tell) -> Any:
 
 
 class IceClient:
-    """monitors.Client over a MonitorClient proxy; asynchronous, never blocking."""
+    """watcher.Client over a MonitorClient proxy; asynchronous, never blocking."""
 
     def __init__(self, proxy: Any) -> None:
+        # Identity, endpoints and options: nothing of a session.
+        self.address = str(proxy)
         twoway = proxy.ice_twoway().ice_invocationTimeout(NOTIFY_TIMEOUT_MS)
         self._proxy = slice_.MonitorClientPrx.uncheckedCast(twoway)
 
     def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
-        """As monitors.Client.notify."""
+        """As watcher.Client.notify."""
 
         def refused(error: Exception) -> None:
-            log.warning("monitor %s: its client answers %s", identifier, _short(error))
             # It got the notification and could not deal with it: sending the
             # same again would not help, and would keep back what follows.
-            done(isinstance(error, (Ice.UserException, Ice.UnknownException)))
+            arrived = isinstance(error, (Ice.UserException, Ice.UnknownException))
+            level = logging.WARNING if arrived else logging.DEBUG
+            log.log(level, "monitor %s: its client answers %s", identifier, _short(error))
+            done(arrived)
 
         try:
             self._proxy.begin_fsEventHappened(
@@ -80,6 +84,13 @@ class IceClient:
             )
         except Ice.Exception as error:  # the communicator is going down
             refused(error)
+
+    def probe(self, done: Callable[[bool], None]) -> None:
+        """As watcher.Client.probe."""
+        try:
+            self._proxy.begin_ice_ping(lambda: done(True), lambda error: done(False))
+        except Ice.Exception:  # the communicator is going down
+            done(False)
 
 
 def _short(error: Exception) -> str:

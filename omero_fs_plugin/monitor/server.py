@@ -9,7 +9,8 @@ from typing import Any
 from .. import icegrid, settings
 from .files import Files
 from .monitors import Monitors
-from .servants import FileServer, MonitorServer
+from .record import open_record
+from .servants import FileServer, IceClient, MonitorServer
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ class FSServer:
         ):
             if not properties.getProperty(key):
                 properties.setProperty(key, value)
-        self.monitors = Monitors()
+        given = settings.read_monitoring(properties.getPropertiesForPrefix("omero."))
+        self.record = open_record(given.record)
+        self.monitors = Monitors(record=self.record, client_timeout=given.client_timeout)
         communicator.addAdminFacet(icegrid.StatusFacet(self.monitors.figures), icegrid.STATUS_FACET)
         self.adapter = communicator.createObjectAdapter(ADAPTER)
         self.adapter.add(
@@ -41,6 +44,8 @@ class FSServer:
             FileServer(Files(self.monitors.roots)),
             _identity(communicator, "fileServerIdString"),
         )
+        # Before anyone can ask for them; whom they tell may ask at once.
+        self.monitors.restore(lambda address: IceClient(communicator.stringToProxy(address)))
         self.adapter.activate()
         log.info("FSServer is ready")
 
@@ -48,6 +53,8 @@ class FSServer:
         """As icegrid.Service.stop."""
         self.adapter.deactivate()
         self.monitors.close()
+        if self.record is not None:
+            self.record.close()
         self.adapter.waitForDeactivate()
         log.info("FSServer has stopped")
 

@@ -16,11 +16,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..events import EventType
+from .absence import Absence
 from .arrivals import Timing
 from .filters import Filter
+from .keeper import Keeper
 from .notices import Notice, Tell, shown, speakable
 from .observers import Inotify, Wakener, instances_exhausted
-from .outbox import Outbox
+from .outbox import LONGEST_RETRY, Outbox
+from .record import Picture
 from .requests import MonitorType, Request
 from .tracker import Tracker
 
@@ -36,14 +39,35 @@ RESTART = 1.0  # s
 class Client(Protocol):
     """How a notification leaves: at once, its answer later, on any thread."""
 
+    address: str  # how to reach it after a restart
+
     def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
         """Begins to tell; calls `done(arrived)` once, and raises nothing."""
+
+    def probe(self, done: Callable[[bool], None]) -> None:
+        """Begins to ask whether it is there; calls `done(answered)` once, and raises nothing."""
 
 
 class Watcher:
     """The thread of a started monitor, and all that only it may touch."""
 
-    def __init__(self, identifier: str, request: Request, client: Client, timing: Timing) -> None:
+    def __init__(
+        self,
+        identifier: str,
+        request: Request,
+        client: Client,
+        timing: Timing,
+        *,
+        absence: Absence,
+        forget: Callable[[], None],
+        picture: Picture | None = None,
+        resumed: bool = False,
+    ) -> None:
+        """`resumed`: what the client knows is in `picture`, from before a restart.
+
+        `forget` is called at the end of the thread when the client was away
+        for too long.
+        """
         self.ready = threading.Event()  # everything is watched, or `error` says why not
         self.error: str | None = None
         self.ended = False
@@ -61,7 +85,15 @@ class Watcher:
             mode=request.mode,
             directory_events=not request.ignore_dir_events,
             timing=timing,
+            note=lambda tell: self._keeper.silent(tell),
         )
+        self.given_up = False  # the client was away for too long
+        self._keeper = Keeper(picture, self.tracker, self.outbox, request.mode)
+        self._resumed = resumed
+        self._absence = absence
+        self._forget = forget
+        self._probe_at = math.inf
+        self._batch: list[Tell] = []  # in the last call; none: it was a probe
         self._identifier = identifier
         self._request = request
         self._client = client
@@ -89,6 +121,10 @@ class Watcher:
         """Asks the thread to end; at once."""
         self._stop = True
         self._wake()
+
+    def abandon(self) -> None:
+        """Its thread hangs: whatever it does later counts no more."""
+        self._keeper.close()
 
     def _answered(self, call: int, arrived: bool) -> None:
         self._answers.append((call, arrived))
@@ -120,10 +156,16 @@ class Watcher:
                 self.ended = True
                 self._wakener.close()
             self.ready.set()
+            if self.given_up:
+                self._forget()
 
     def _begin(self) -> None:
         path = self._request.path
         self._now = time.monotonic()
+        self._probe_at = self._now + self._absence.probe
+        if self._resumed:
+            self._resume()
+            return
         try:
             self._inotify = Inotify(path)
         except OSError as error:
@@ -138,6 +180,14 @@ class Watcher:
             self._turn()
         if self._request.type is MonitorType.ONE_SHOT and self._request.timeout:
             self._end_at = self._now + self._request.timeout
+        if not self._stop:
+            self._keeper.begin(self._drain, self.ready.set)
+
+    def _resume(self) -> None:
+        """After a restart of the server: what happened meanwhile is told."""
+        self._keeper.resume()
+        self._notice(Notice.RESTARTED, "FSServer was restarted, what happened meanwhile follows")
+        self._open_at = self._now
         self.ready.set()
 
     def _refuse(self, reason: str) -> None:
@@ -150,7 +200,7 @@ class Watcher:
         now = self._now = time.monotonic()
         self._hear(now)
         if self._inotify is not None:
-            self._inotify.drain()
+            self._drain()
             self.tracker.feed(self._inotify.events(), now)
             if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
@@ -160,6 +210,11 @@ class Watcher:
             self._begin_gap(now)
         self._watch_type(now)
         self._send(now)
+        self._keeper.write()
+
+    def _drain(self) -> None:
+        if self._inotify is not None:
+            self._inotify.drain()
 
     def _wait(self) -> None:
         source = self._inotify
@@ -179,7 +234,8 @@ class Watcher:
         if self._inotify is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
         outbox = math.inf if self._in_flight else self.outbox.due()
-        due = min(tracker, outbox, self._open_at, self._end_at)
+        probe = math.inf if self._in_flight or len(self.outbox) else self._probe_at
+        due = min(tracker, outbox, probe, self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():
             due = min(due, self.tracker.active_at + self._request.timeout)
         return due
@@ -193,6 +249,7 @@ class Watcher:
             if self._request.type is MonitorType.INACTIVITY:
                 return
             if tell.type not in self._request.events:
+                self._keeper.silent(tell)
                 return
             if not speakable(tell.path):
                 self.unspeakable += 1
@@ -203,13 +260,22 @@ class Watcher:
         if self._in_flight:
             return
         batch = self.outbox.take(now)
+        probing = now >= self._probe_at and not len(self.outbox)
+        if not batch and not probing:
+            return
+        self._batch = batch
+        self._calls += 1
+        call = self._calls
+        self._in_flight = True
+        self._probe_at = now + self._absence.probe
+
+        def done(arrived: bool) -> None:
+            self._answered(call, arrived)
+
         if batch:
-            self._calls += 1
-            call = self._calls
-            self._in_flight = True
-            self._client.notify(
-                self._identifier, batch, lambda arrived: self._answered(call, arrived)
-            )
+            self._client.notify(self._identifier, batch, done)
+        else:
+            self._client.probe(done)
 
     def _hear(self, now: float) -> None:
         """Takes the client's answers."""
@@ -217,23 +283,44 @@ class Watcher:
             call, arrived = self._answers.popleft()
             if call == self._calls:
                 self._in_flight = False
-            if call <= self._stale:
+            self._count_absence(arrived, now)
+            if call <= self._stale or not self._batch:
                 continue
             if not arrived:
+                told_before = self.outbox.failing
                 delay = self.outbox.failed(now)
-                log.warning(
-                    "monitor %s: its client cannot be reached, next try in %g s",
-                    self._identifier,
-                    delay,
-                )
+                if delay < LONGEST_RETRY or not told_before:
+                    log.warning(
+                        "monitor %s: its client cannot be reached, next try in %g s",
+                        self._identifier,
+                        delay,
+                    )
                 self._stop = self._stop or self._last_words
                 continue
             self.outbox.delivered(now)
+            self._keeper.arrived(self._batch)
             if self._request.type is MonitorType.ONE_SHOT and not self._gap:
                 self._stop = True
             elif self._gap:
                 self._gap = False
                 self._open_at = now
+
+    def _count_absence(self, arrived: bool, now: float) -> None:
+        if arrived:
+            self._absence.answered()
+        else:
+            self._absence.failed(now)
+            if self._absence.given_up and not self.given_up:
+                log.error(
+                    "monitor %s of %s: its client has been away for %.0f s, it is destroyed",
+                    self._identifier,
+                    shown(self._request.path),
+                    self._absence.so_far,
+                )
+                self.given_up = self._stop = True
+        seconds = self._absence.to_keep()
+        if seconds is not None:
+            self._keeper.away(seconds)
 
     def _watch_type(self, now: float) -> None:
         """What a one-shot or an inactivity monitor does when time has passed."""
@@ -264,6 +351,7 @@ class Watcher:
         )
         self._interrupt(math.inf)
         self.tracker.untell(waiting)
+        self._keeper.dropped(waiting)
         self._stale = self._calls
         self._gap = True
         self._notice(Notice.GAP, "events could not be told, a rescan follows")

@@ -58,6 +58,7 @@ def _communicator() -> Any:
     data = Ice.InitializationData()
     data.properties = Ice.createProperties()
     for key, value in {
+        "omero.data.dir": "/nonexistent",  # so nothing outlives the server
         "Ice.Override.ConnectTimeout": "2000",
         "Ice.Warn.Connections": "0",
         "Ice.Warn.Dispatch": "0",

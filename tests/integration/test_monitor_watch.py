@@ -30,6 +30,7 @@ def _communicator(endpoints: str = "tcp -h 127.0.0.1") -> Any:
     data = Ice.InitializationData()
     data.properties = Ice.createProperties()
     for key, value in {
+        "omero.data.dir": "/nonexistent",  # so nothing outlives the server
         "Ice.Override.ConnectTimeout": "2000",
         "Ice.Warn.Connections": "0",
         f"{ADAPTER}.Endpoints": endpoints,

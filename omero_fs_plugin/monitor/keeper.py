@@ -1,0 +1,82 @@
+"""One started monitor's hand on the record: what its client has heard, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .notices import Tell
+from .outbox import Outbox
+from .picture import Ledger, restore, snapshot
+from .record import Picture
+from .tracker import Tracker
+from .tree import PathMode
+
+
+class Keeper:
+    """Rule: what the record shows is what the client has heard of.
+
+    Between the client's answer and the record of it lies a moment: who is
+    killed in it tells the same again.  Without a `picture` it does nothing.
+    """
+
+    def __init__(
+        self, picture: Picture | None, tracker: Tracker, outbox: Outbox, mode: PathMode
+    ) -> None:
+        self._picture = picture
+        self._tracker = tracker
+        self._outbox = outbox
+        self._mode = mode
+        self._ledger = Ledger(mode)
+        self._begun = False
+
+    def begin(self, between: Callable[[], None], done: Callable[[], None]) -> None:
+        """Everything is watched; `done` is called when what is known is written."""
+        self._begun = True
+        if self._picture is None:
+            done()
+            return
+        self._ledger.take()  # part of what follows
+        known = snapshot(self._tracker.root, self._outbox.waiting(), self._mode)
+        self._picture.begin(known, self._tracker.mount, between=between, done=done)
+
+    def resume(self) -> None:
+        """Gives the tracker what the client knew.  Raises RecordError."""
+        self._begun = True
+        if self._picture is not None:
+            restore(self._tracker.root, self._picture.load())
+            self._tracker.mount = self._picture.mount
+
+    def silent(self, tell: Tell) -> None:
+        """Something that the client did not ask for."""
+        if self._picture is not None:
+            self._ledger.silent(tell, len(self._outbox))
+
+    def arrived(self, batch: list[Tell]) -> None:
+        """The client has heard it."""
+        if self._picture is not None:
+            self._ledger.arrived(batch)
+
+    def dropped(self, waiting: list[Tell]) -> None:
+        """The tracker has taken back what the client will not hear."""
+        if self._picture is not None:
+            self._ledger.dropped(waiting, self._tracker.root)
+
+    def away(self, seconds: float) -> None:
+        """For how long the client has been away."""
+        if self._picture is not None:
+            self._picture.away(seconds)
+
+    def write(self) -> None:
+        """Posts what changed since the last call."""
+        if self._picture is None or not self._begun:
+            return
+        changes = self._ledger.take()
+        if changes:
+            self._picture.write(changes)
+        if self._tracker.reachable:
+            self._picture.keep_mount(self._tracker.mount)
+
+    def close(self) -> None:
+        """The monitor was stopped."""
+        if self._picture is not None:
+            self._picture.close()
