@@ -23,6 +23,8 @@ GLANCE = 0.25  # s between two looks at the count
 TREE = (100, 100, 20)  # directories, directories in each, files in each of those
 CYCLES = 200
 IDLE = 20.0  # s
+# Ice keeps threads that a busy moment needed for another minute (ThreadIdleTime).
+THREADS_LINGER = 90.0  # s
 
 
 def run(workload: Workload, contender: Contender, scratch: Path, count: int) -> Outcome:
@@ -127,5 +129,9 @@ def cycle(contender: Contender, scratch: Path, *, quick: bool) -> Cycled:
         running.cycle(5, root)
         before = measure.held(running.pid)
         seconds = running.cycle(cycles, root)
-        time.sleep(1.0)  # for a thread on its way out
-        return Cycled(cycles, seconds, measure.held(running.pid) - before)
+        end = time.monotonic() + THREADS_LINGER
+        while True:
+            left = measure.held(running.pid) - before
+            if time.monotonic() > end or max(left.threads, left.descriptors, left.watches) <= 0:
+                return Cycled(cycles, seconds, left)
+            time.sleep(1.0)
