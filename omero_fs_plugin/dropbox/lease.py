@@ -86,7 +86,7 @@ class Lease:
     def __init__(self, journal: Journal, holder: Holder | None = None) -> None:
         self._journal = journal
         self._me = holder or Holder.me()
-        self._count = 0
+        self._count = 0  # never begins anew: who saw a count must not see it again
         self._seen: tuple[str, int] | None = None  # another's lease, as last seen
         self._seen_at = 0.0  # s, monotonic: since when it has not moved
         self.held_by = ""  # who has it while we do not, for people
@@ -101,9 +101,6 @@ class Lease:
             if not other.is_dead(self._me) and now - self._seen_at < EXPIRES:
                 self.held_by = other.name()
                 return False
-        elif there is None and self._count:
-            # Released, or lost with the journal: begin as anyone would.
-            self._count = 0
         if not self._journal.set_lease(there, (str(self._me), self._count + 1)):
             return False  # somebody was faster
         self._count += 1

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.journal import Journal
@@ -83,6 +83,8 @@ def test_a_holder_can_be_written_down() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 40), st.booleans()), max_size=30))
+# Taken, released and taken again by one while another waits.
+@example([(0, 0, False), (1, 0, False), (0, 0, True), (0, 20, False), (1, 40, False)])
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_never_two_at_once(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[int, float, bool]]
