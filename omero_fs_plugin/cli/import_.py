@@ -29,6 +29,9 @@ them, and a file that was imported before is not imported again.
 Without --user, PATH must lie in a user's DropBox directory.  Run this as the
 user OMERO.server runs as.
 
+With --retry or --all-failed no PATH is given: filesets that `omero fs status`
+shows as failed are tried again.
+
 Exit codes: 0 handed over, or with --wait: imported; 1 --wait: not all were
 imported in time; 2 wrong arguments or configuration; 3 DropBox is not running;
 4 the journal cannot be written; 5 OMERO is down; 6 refused; 7 no such user
@@ -50,7 +53,16 @@ class Handed:
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("import", description=HELP)
-    parser.add_argument("path", nargs="+", metavar="PATH", help="a file or a directory")
+    parser.add_argument("path", nargs="*", metavar="PATH", help="a file or a directory")
+    parser.add_argument(
+        "--retry",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="try the failed fileset with this id of `omero fs status` again; may be repeated",
+    )
+    parser.add_argument("--all-failed", action="store_true", help="try every failed fileset again")
     parser.add_argument("--user", metavar="NAME", help="import for this OMERO user")
     parser.add_argument("--wait", action="store_true", help="until each is imported or refused")
     parser.add_argument(
@@ -64,8 +76,18 @@ def configure(sub: Any) -> None:
 
 def run(ctx: Any, args: Any) -> None:
     """Hands everything over, or nothing when one of the paths is wrong."""
+    retrying = bool(args.retry or args.all_failed)
+    if retrying == bool(args.path):
+        raise ConfigurationError("give either PATHs to hand over, or --retry ID, or --all-failed")
     where = site(ctx)
     settings = where.settings()
+    if retrying:
+        with where.grid() as grid:
+            _check_server(grid)
+        with where.journal(settings, read_only=False) as journal:
+            filesets = _retry(journal, args.retry, all_failed=args.all_failed)
+            _told_and_awaited(ctx, journal, filesets, args)
+        return
     handed = [one for path in args.path for one in _files(path, args.user, settings)]
     if not handed:
         raise ConfigurationError(f"no files in {', '.join(map(printable, args.path))}")
@@ -74,10 +96,27 @@ def run(ctx: Any, args: Any) -> None:
         _check_users(grid, settings, {one.user for one in handed})
     with where.journal(settings, read_only=False) as journal:
         filesets = [journal.hand_over(one.user, one.root, one.found) for one in handed]
-        for fileset in filesets:
-            ctx.out(_line(fileset))
-        if args.wait:
-            _wait(ctx, journal, filesets, args.timeout)
+        _told_and_awaited(ctx, journal, filesets, args)
+
+
+def _told_and_awaited(ctx: Any, journal: Journal, filesets: list[Fileset], args: Any) -> None:
+    for fileset in filesets:
+        ctx.out(_line(fileset))
+    if args.wait:
+        _wait(ctx, journal, filesets, args.timeout)
+
+
+def _retry(journal: Journal, ids: list[int], *, all_failed: bool) -> list[Fileset]:
+    """Queues failed filesets again: all of them, or those with these ids and no other."""
+    failed = {fileset.id for fileset in journal.select(State.FAILED)}
+    wrong = [str(identifier) for identifier in ids if identifier not in failed]
+    if wrong:
+        raise ConfigurationError(
+            f"not failed, so not to be tried again: {', '.join(wrong)}; "
+            "see `omero fs status --state failed`"
+        )
+    chosen = sorted(failed if all_failed else set(ids))
+    return journal.load([identifier for identifier in chosen if journal.retry(identifier)])
 
 
 def _files(path: str, user: str | None, settings: Settings) -> list[Handed]:
