@@ -12,57 +12,36 @@ cut takes the last moments (synchronous=NORMAL), which are told again.
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
-import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from os.path import lexists
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import FsError
-from ..events import EventType
-from .notices import shown
 from .picture import Changes, State
-from .requests import MonitorType, Request
-from .tree import NEVER, Identity, PathMode
+from .record_file import (
+    RecordError,
+    connect,
+    locked,
+    request_of,
+    set_aside,
+    state_of,
+    text_of,
+    word_of,
+)
+from .requests import Request
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-_BUSY = 5.0  # s that a file locked by another process is waited for
 _CHUNK = 5000  # rows read or written at once: others are let in between
 _QUEUE = 64  # posts that wait at most; then who posts waits
 _AT_ONCE = 16  # posts in one transaction
-_SCHEMA = """
-CREATE TABLE monitor (
-    key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    path BLOB NOT NULL,
-    request TEXT NOT NULL,  -- JSON: the other arguments of createMonitor
-    client TEXT NOT NULL,  -- its proxy, as a string
-    started INTEGER NOT NULL DEFAULT 0,
-    mount BLOB NOT NULL DEFAULT x'',  -- where the path's file system is mounted
-    away REAL NOT NULL DEFAULT 0  -- s that the client has been away
-);
-CREATE TABLE known (
-    monitor INTEGER NOT NULL,
-    path BLOB NOT NULL,
-    state TEXT NOT NULL,  -- inode,size,mtime in ns of a file; D, d: directory, entered or not
-    PRIMARY KEY (monitor, path)
-) WITHOUT ROWID;
-"""
-
 _Act = Callable[[sqlite3.Connection], object]
-
-
-class RecordError(FsError):
-    """The record cannot be used."""
 
 
 class Saved(NamedTuple):
@@ -90,14 +69,15 @@ class Record:
     def __init__(self, file: Path) -> None:
         """Raises RecordError when it cannot be used."""
         self._file = file
-        self._connection: sqlite3.Connection | None = _connect(file)
+        self._connection: sqlite3.Connection | None = connect(file)
         self._lock = threading.Lock()  # the connection
         self._queue: queue.Queue[_Post] = queue.Queue(_QUEUE)
+        self._posting = threading.Lock()  # nothing is queued after the end
         self._ended = False
         with self._lock:
             rows = self._connection.execute("SELECT id, key FROM monitor").fetchall()
         self._keys: dict[str, int] = dict(rows)
-        self._next = max(self._keys.values(), default=0) + 1
+        self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
@@ -109,15 +89,14 @@ class Record:
             "SELECT id, path, request, client, started, away FROM monitor ORDER BY key"
         )
         return [
-            Saved(identifier, _request(path, text), client, bool(started), away)
+            Saved(identifier, request_of(path, text), client, bool(started), away)
             for identifier, path, text, client, started, away in rows
         ]
 
     def create(self, identifier: str, request: Request, client: str) -> None:
         """Keeps a new monitor, stopped; returns when it is written."""
-        key = self._keys[identifier] = self._next
-        self._next += 1
-        row = (key, identifier, request.path, _text(request), client)
+        key = self._keys[identifier] = next(self._new_keys)
+        row = (key, identifier, request.path, text_of(request), client)
         self._settled(
             lambda db: db.execute(
                 "INSERT INTO monitor (key, id, path, request, client) VALUES (?, ?, ?, ?, ?)", row
@@ -154,10 +133,12 @@ class Record:
 
         `done` is called even when there is no record any more.
         """
-        if self._ended:
+        with self._posting:
+            ended = self._ended
+            if not ended:
+                self._queue.put(_Post(act, done))
+        if ended:
             done()
-        else:
-            self._queue.put(_Post(act, done))
 
     def select(self, key: int, after: bytes) -> list[tuple[bytes, str]]:
         """Some of what the client of monitor `key` knows, from `after` on."""
@@ -174,7 +155,9 @@ class Record:
 
     def close(self) -> None:
         """Writes what was posted and lets go of the file."""
-        self._queue.put(_Post(None, lambda: None))
+        with self._posting:
+            self._ended = True
+            self._queue.put(_Post(None, lambda: None))
         self._thread.join()
         with self._lock:
             if self._connection is not None:
@@ -197,12 +180,13 @@ class Record:
                 raise RecordError(f"{self._file}: {error}") from error
 
     def _write(self) -> None:
-        while not self._ended:
+        ended = False
+        while not ended:
             posts = [self._queue.get()]
             with suppress(queue.Empty):
                 while len(posts) < _AT_ONCE:
                     posts.append(self._queue.get_nowait())
-            self._ended = any(post.act is None for post in posts)
+            ended = any(post.act is None for post in posts)
             with self._lock:
                 if self._connection is not None:
                     try:
@@ -217,7 +201,7 @@ class Record:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
-        aside = _set_aside(self._file)
+        aside = set_aside(self._file)
         log.error(
             "%s failed (%s: %s) and is now %s: monitors go on, and end with this FSServer",
             self._file,
@@ -247,7 +231,7 @@ class Picture:
         after = b""
         while rows := self._record.select(self._key, after):
             for path, state in rows:
-                yield path, _state(state)
+                yield path, state_of(state)
             after = rows[-1][0]
 
     def begin(
@@ -265,7 +249,7 @@ class Picture:
         """
         key = self._key
         self._post(lambda db: _stop(db, key))
-        while chunk := dict(islice(known, _CHUNK)):
+        while chunk := dict(itertools.islice(known, _CHUNK)):
             self.write(chunk)
             between()
         self._post(
@@ -276,7 +260,9 @@ class Picture:
     def write(self, changes: Changes) -> None:
         """What changed."""
         key = self._key
-        there = [(key, path, _word(state)) for path, state in changes.items() if state is not None]
+        there = [
+            (key, path, word_of(state)) for path, state in changes.items() if state is not None
+        ]
         gone = [(key, path) for path, state in changes.items() if state is None]
 
         def write(db: sqlite3.Connection) -> None:
@@ -318,9 +304,9 @@ def open_record(file: Path) -> Record | None:
         try:
             return Record(file)
         except (sqlite3.Error, OSError, RecordError, ValueError) as error:
-            if _locked(error) or not os.path.lexists(file):
+            if locked(error) or not lexists(file):
                 raise
-            aside = _set_aside(file)
+            aside = set_aside(file)
             record = Record(file)
             log.error(
                 "%s cannot be used (%s) and is now %s: its monitors are lost, and clients must "
@@ -331,60 +317,9 @@ def open_record(file: Path) -> Record | None:
             )
             return record
     except (sqlite3.Error, OSError, RecordError, ValueError) as error:
-        reason = "another FSServer uses it" if _locked(error) else str(error)
+        reason = "another FSServer uses it" if locked(error) else str(error)
         log.error("monitors end with this FSServer, for %s cannot be used: %s", file, reason)
         return None
-
-
-def _locked(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-
-
-def _set_aside(file: Path) -> str:
-    """Renames it and what belongs to it; its new name, or why it has none."""
-    number = time.strftime("%Y%m%d-%H%M%S")
-    aside = Path(f"{file}.bad-{number}")
-    while os.path.lexists(aside):
-        number += "x"
-        aside = Path(f"{file}.bad-{number}")
-    for suffix in ("-wal", "-shm", "-journal"):
-        with suppress(FileNotFoundError):
-            os.replace(f"{file}{suffix}", f"{aside}{suffix}")  # noqa: PTH105
-    try:
-        file.rename(aside)
-    except OSError as error:
-        return f"still there ({error.strerror})"
-    return str(aside)
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    # Nobody else's affair, from the first byte on; SQLite gives its -wal the same mode.
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    db = sqlite3.connect(file, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
-            raise RecordError(f"it has version {version}, and this release knows {VERSION}")
-        (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if checked != "ok":
-            raise RecordError(f"it is corrupt: {checked}")
-        # What a start that was killed has left; and takes the lock.
-        db.execute("DELETE FROM known WHERE monitor NOT IN (SELECT key FROM monitor WHERE started)")
-        for path, text in db.execute("SELECT path, request FROM monitor"):
-            _request(path, text)
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _commit(db: sqlite3.Connection, posts: Iterable[_Post]) -> None:
@@ -398,53 +333,3 @@ def _commit(db: sqlite3.Connection, posts: Iterable[_Post]) -> None:
 def _stop(db: sqlite3.Connection, key: int) -> None:
     db.execute("UPDATE monitor SET started = 0 WHERE key = ?", (key,))
     db.execute("DELETE FROM known WHERE monitor = ?", (key,))
-
-
-def _text(request: Request) -> str:
-    return json.dumps(
-        {
-            "type": request.type.value,
-            "events": sorted(event.value for event in request.events),
-            "mode": request.mode.value,
-            "whitelist": request.whitelist,
-            "blacklist": request.blacklist,
-            "timeout": request.timeout,
-            "block_size": request.block_size,
-            "ignore_sys_files": request.ignore_sys_files,
-            "ignore_dir_events": request.ignore_dir_events,
-        }
-    )
-
-
-def _request(path: bytes, text: str) -> Request:
-    """Raises RecordError for what no release has written."""
-    try:
-        given = json.loads(text)
-        return Request(
-            path=bytes(path),
-            type=MonitorType(given.pop("type")),
-            events=frozenset(EventType(event) for event in given.pop("events")),
-            mode=PathMode(given.pop("mode")),
-            whitelist=tuple(given.pop("whitelist")),
-            blacklist=tuple(given.pop("blacklist")),
-            **given,
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, FsError) as error:
-        raise RecordError(f"the monitor of {shown(bytes(path))} makes no sense: {error}") from error
-
-
-def _word(state: Identity | bool) -> str:
-    if isinstance(state, bool):
-        return "D" if state else "d"
-    # As text, for an inode or a time may be larger than what SQLite counts to.
-    return ",".join(map(str, state))
-
-
-def _state(word: str) -> State:
-    if word in ("D", "d"):
-        return word == "D"
-    try:
-        inode, size, mtime = map(int, word.split(","))
-    except ValueError:
-        return NEVER  # told again rather than taken for known
-    return inode, size, mtime

@@ -53,9 +53,9 @@ class FSServer:
         """As icegrid.Service.stop."""
         self.adapter.deactivate()
         self.monitors.close()
+        self.adapter.waitForDeactivate()
         if self.record is not None:
             self.record.close()
-        self.adapter.waitForDeactivate()
         log.info("FSServer has stopped")
 
 

@@ -1,0 +1,152 @@
+"""The record's file: its shape, how it is opened or set aside, and how values stand in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import FsError
+from ..events import EventType
+from .notices import shown
+from .picture import State
+from .requests import MonitorType, Request
+from .tree import NEVER, Identity, PathMode
+
+VERSION = 1
+_BUSY = 5.0  # s that a file locked by another process is waited for
+_SCHEMA = """
+CREATE TABLE monitor (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    path BLOB NOT NULL,
+    request TEXT NOT NULL,  -- JSON: the other arguments of createMonitor
+    client TEXT NOT NULL,  -- its proxy, as a string
+    started INTEGER NOT NULL DEFAULT 0,
+    mount BLOB NOT NULL DEFAULT x'',  -- where the path's file system is mounted
+    away REAL NOT NULL DEFAULT 0  -- s that the client has been away
+);
+CREATE TABLE known (
+    monitor INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    state TEXT NOT NULL,  -- inode,size,mtime in ns of a file; D, d: directory, entered or not
+    PRIMARY KEY (monitor, path)
+) WITHOUT ROWID;
+"""
+
+
+class RecordError(FsError):
+    """The record cannot be used."""
+
+
+def locked(error: Exception) -> bool:
+    """Whether another process has the file."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+def set_aside(file: Path) -> str:
+    """Renames it and what belongs to it; its new name, or why it has none."""
+    number = time.strftime("%Y%m%d-%H%M%S")
+    aside = Path(f"{file}.bad-{number}")
+    while os.path.lexists(aside):
+        number += "x"
+        aside = Path(f"{file}.bad-{number}")
+    try:
+        # First what a new file of the same name would take for its own.
+        for suffix in ("-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
+        file.rename(aside)
+    except OSError as error:
+        return f"still there ({error.strerror})"
+    return str(aside)
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Opens it, makes it when missing, and locks it.
+
+    Raises OSError, sqlite3.Error or RecordError when it cannot be used.
+    """
+    # Nobody else's affair, from the first byte on; SQLite gives its -wal the same mode.
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    db = sqlite3.connect(file, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
+            raise RecordError(f"it has version {version}, and this release knows {VERSION}")
+        (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if checked != "ok":
+            raise RecordError(f"it is corrupt: {checked}")
+        # What a start that was killed has left; and takes the lock.
+        db.execute("DELETE FROM known WHERE monitor NOT IN (SELECT key FROM monitor WHERE started)")
+        for path, text in db.execute("SELECT path, request FROM monitor"):
+            request_of(path, text)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def text_of(request: Request) -> str:
+    """The arguments of createMonitor, but for the path."""
+    return json.dumps(
+        {
+            "type": request.type.value,
+            "events": sorted(event.value for event in request.events),
+            "mode": request.mode.value,
+            "whitelist": request.whitelist,
+            "blacklist": request.blacklist,
+            "timeout": request.timeout,
+            "block_size": request.block_size,
+            "ignore_sys_files": request.ignore_sys_files,
+            "ignore_dir_events": request.ignore_dir_events,
+        }
+    )
+
+
+def request_of(path: bytes, text: str) -> Request:
+    """Raises RecordError for what no release has written."""
+    try:
+        given = json.loads(text)
+        return Request(
+            path=bytes(path),
+            type=MonitorType(given.pop("type")),
+            events=frozenset(EventType(event) for event in given.pop("events")),
+            mode=PathMode(given.pop("mode")),
+            whitelist=tuple(given.pop("whitelist")),
+            blacklist=tuple(given.pop("blacklist")),
+            **given,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, FsError) as error:
+        raise RecordError(f"the monitor of {shown(bytes(path))} makes no sense: {error}") from error
+
+
+def word_of(state: Identity | bool) -> str:
+    """What stands in known.state."""
+    if isinstance(state, bool):
+        return "D" if state else "d"
+    # As text, for an inode or a time may be larger than what SQLite counts to.
+    return ",".join(map(str, state))
+
+
+def state_of(word: str) -> State:
+    """What `word_of` made a word of."""
+    if word in ("D", "d"):
+        return word == "D"
+    try:
+        inode, size, mtime = map(int, word.split(","))
+    except ValueError:
+        return NEVER  # told again rather than taken for known
+    return inode, size, mtime
