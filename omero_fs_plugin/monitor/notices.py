@@ -6,7 +6,7 @@
             linked in, or it has been silent for a bounded time
     Modify  a known file was written and closed, once for a burst of writes
     Delete  a known file is gone
-    System  a sentence; its first word is one of `Notice`
+    System  what a client must know: `word: path: sentence`, see `Notice.tell`
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Tell(NamedTuple):
 
 
 class Notice(str, enum.Enum):
-    """The first word of a System event's text."""
+    """The first word of a System event's text.  Clients go by it: none is renamed."""
 
     OVERFLOW = "overflow"  # events were lost; a rescan follows
     RESCANNED = "rescanned"  # client and disk agree again
@@ -41,9 +41,14 @@ class Notice(str, enum.Enum):
     TIMEOUT = "timeout"  # a one-shot monitor ended without an event
     INACTIVE = "inactive"  # an inactivity monitor's word
 
-    def tell(self, sentence: str) -> Tell:
-        """The System event."""
-        return Tell(EventType.SYSTEM, f"{self.value}: {sentence}".encode())
+    def tell(self, path: bytes, sentence: str) -> Tell:
+        """The System event about `path`.
+
+        Its text can be taken apart whatever the path contains: the word ends
+        at the first ": ", the sentence begins after the last.
+        """
+        text = f"{self.value}: {escaped(path)}: {sentence.replace(': ', ', ')}"
+        return Tell(EventType.SYSTEM, text.encode())
 
 
 def speakable(path: bytes) -> bool:
@@ -55,6 +60,11 @@ def speakable(path: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def escaped(path: bytes) -> str:
+    """`path` for clients: bytes that are not UTF-8 as \\xNN, and so a backslash as two."""
+    return path.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 def shown(path: bytes) -> str:

@@ -21,7 +21,7 @@ from ..errors import FsError
 from ..events import EventType
 from .files import Files, Stats
 from .monitors import Monitor, Monitors
-from .notices import Notice, Tell, shown
+from .notices import Notice, Tell
 from .requests import MonitorError, MonitorType, Request, directory_named
 from .tree import PathMode
 
@@ -49,13 +49,14 @@ def event_info(tell: Tell) -> Any:
     """The EventInfo of one event.
 
     A name that is not UTF-8 cannot be a Slice string: its event becomes a
-    System event that shows the name with the odd bytes escaped.
+    System event that shows the name with the odd bytes escaped.  Its sentence
+    begins with the event's type.
     """
     try:
         return slice_.EventInfo(tell.path.decode(), _EVENTS[tell.type])
     except UnicodeDecodeError:
-        text = f"{tell.type.value} of a name that is not UTF-8: {shown(tell.path)}"
-        return slice_.EventInfo(Notice.NAME.tell(text).path.decode(), slice_.EventType.System)
+        notice = Notice.NAME.tell(tell.path, f"{tell.type.value} of a name that is not UTF-8")
+        return slice_.EventInfo(notice.path.decode(), slice_.EventType.System)
 
 
 class IceClient:

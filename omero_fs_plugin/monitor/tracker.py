@@ -158,8 +158,7 @@ class Tracker:
         """Events were lost: everything will be compared with the disk."""
         if not self._rescanning:
             log.warning("%s: events were lost, a rescan follows", shown(self.root.path))
-            text = f"{shown(self.root.path)}: events were lost, a rescan follows"
-            self._tell(Notice.OVERFLOW.tell(text))
+            self._tell(Notice.OVERFLOW.tell(self.root.path, "events were lost, a rescan follows"))
         self._rescanning = True
         self._agree_at = math.inf
         if self._rescan_at == math.inf:
@@ -277,8 +276,7 @@ class Tracker:
         elif self._agree_at <= now:
             self._agree_at = math.inf
             self._rescanning = False
-            text = f"{shown(self.root.path)}: client and disk agree again"
-            self._tell(Notice.RESCANNED.tell(text))
+            self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
 
     def _rescan(self) -> None:
         self._rescan_at = self._agree_at = math.inf
@@ -363,8 +361,7 @@ class Tracker:
         if self._away:
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))
-            text = f"{shown(self.root.path)} is back, a rescan follows"
-            self._tell(Notice.REACHABLE.tell(text))
+            self._tell(Notice.REACHABLE.tell(self.root.path, "it is back, a rescan follows"))
         if not self.reachable or before != self.root.descriptor:
             self.reachable = True
             self._rescan()
@@ -374,6 +371,6 @@ class Tracker:
             self._away = True
             reason = error.strerror or type(error).__name__
             log.warning("%s is unreachable: %s", shown(self.root.path), reason)
-            self._tell(Notice.UNREACHABLE.tell(f"{shown(self.root.path)}: {reason}"))
+            self._tell(Notice.UNREACHABLE.tell(self.root.path, reason))
         self.reachable = False
         self._release()

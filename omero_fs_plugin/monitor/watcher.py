@@ -337,7 +337,7 @@ class Watcher:
                 self._notice(Notice.INACTIVE, f"nothing has happened for {timeout:g} s")
 
     def _notice(self, notice: Notice, sentence: str) -> None:
-        self.outbox.put(notice.tell(f"{shown(self._request.path)}: {sentence}"), self._now)
+        self.outbox.put(notice.tell(self._request.path, sentence), self._now)
 
     # Interruptions ----------------------------------------------------------
 

@@ -112,7 +112,7 @@ class Watches:
             return None
         if watched and directory in self._polled:
             del self._polled[directory]
-            self._tell(Notice.REACHABLE.tell(f"{shown(directory.path)} is watched again"))
+            self._tell(Notice.REACHABLE.tell(directory.path, "it is watched again"))
         return entries
 
     def _cannot(self, directory: Directory, error: OSError) -> None:
@@ -121,8 +121,8 @@ class Watches:
         where = shown(directory.path)
         if error.errno != errno.ENOSPC:
             log.warning("%s cannot be watched: %s", where, error.strerror)
-            text = f"{where} cannot be watched: {error.strerror}"
-            self._tell(Notice.UNREACHABLE.tell(text))
+            text = f"it cannot be watched, {error.strerror}"
+            self._tell(Notice.UNREACHABLE.tell(directory.path, text))
         elif not self._limit_told:
             # ENOSPC is inotify's word for its limit.
             self._limit_told = True
@@ -131,7 +131,7 @@ class Watches:
                 "monitor, the others are polled: raise the sysctl fs.inotify.max_user_watches"
             )
             log.warning("%s: %s", where, text)
-            self._tell(Notice.LIMIT.tell(f"{where}: {text}"))
+            self._tell(Notice.LIMIT.tell(directory.path, text))
 
     # File systems below the root that come and go ---------------------------
 
@@ -143,7 +143,7 @@ class Watches:
         self.poll(directory, now)
         if directory.parent is not None and not directory.parent.unmounted:
             log.warning("%s was unmounted", shown(directory.path))
-            self._tell(Notice.UNREACHABLE.tell(f"{shown(directory.path)} was unmounted"))
+            self._tell(Notice.UNREACHABLE.tell(directory.path, "it was unmounted"))
 
     def is_away(self, directory: Directory) -> bool:
         """Whether it is still unmounted.

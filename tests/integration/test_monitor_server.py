@@ -372,12 +372,16 @@ def test_path_modes(
 
 
 def test_block_size(server: Any, clients: Any, tmp_path: Path) -> None:
-    blocks, all_ = _serve(clients, "blocks"), _serve(clients, "all")
-    start(server, tmp_path, blocks, blockSize=7)
-    start(server, tmp_path, all_)
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
     for number in range(100):
-        (tmp_path / str(number)).write_text("x")
-    until(lambda: len(blocks.files(tmp_path)) == len(all_.files(tmp_path)) == 100)
+        (outside / str(number)).write_text("x")
+    blocks, all_ = _serve(clients, "blocks"), _serve(clients, "all")
+    start(server, root, blocks, blockSize=7)
+    start(server, root, all_)
+    outside.rename(root / "moved")  # all there is to tell at once
+    until(lambda: len(blocks.files(root)) == len(all_.files(root)) == 100)
     assert max(blocks.sizes) == 7
     assert max(all_.sizes) > 7
 
@@ -411,7 +415,7 @@ def test_a_name_that_is_not_utf8_hurts_nothing_else(
     (tmp_path / "even.tif").write_text("x")
     until(lambda: client.files(tmp_path) == ["even.tif"] and client.notices() == ["name"])
     told = next(text for kind, text in client.heard if kind == "System")
-    assert told.endswith("odd\\xff.tif")
+    assert told == f"name: {tmp_path}/odd\\xff.tif: Create of a name that is not UTF-8"
     assert service.monitors.figures()[f"monitor.{identifier}.unspeakable"] == "1"
 
 
