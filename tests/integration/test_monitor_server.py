@@ -371,19 +371,22 @@ def test_path_modes(
     until(lambda: client.files(tmp_path) == expected)
 
 
-def test_block_size(server: Any, clients: Any, tmp_path: Path) -> None:
-    root, outside = tmp_path / "root", tmp_path / "outside"
-    root.mkdir()
-    outside.mkdir()
+@pytest.mark.parametrize(("size", "largest"), [(0, 100), (7, 7)])
+def test_block_size(
+    server: Any, client: Client, service: FSServer, tmp_path: Path, size: int, largest: int
+) -> None:
+    held = threading.Event()
+    client.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
+    identifier = start(server, tmp_path, client, blockSize=size)
+    (tmp_path / "first").write_text("x")
+    waiting = f"monitor.{identifier}.waiting"
+    until(lambda: service.monitors.figures()[waiting] == "1")
     for number in range(100):
-        (outside / str(number)).write_text("x")
-    blocks, all_ = _serve(clients, "blocks"), _serve(clients, "all")
-    start(server, root, blocks, blockSize=7)
-    start(server, root, all_)
-    outside.rename(root / "moved")  # all there is to tell at once
-    until(lambda: len(blocks.files(root)) == len(all_.files(root)) == 100)
-    assert max(blocks.sizes) == 7
-    assert max(all_.sizes) > 7
+        (tmp_path / str(number)).write_text("x")
+    until(lambda: service.monitors.figures()[waiting] == "101")
+    held.set()
+    until(lambda: len(client.files(tmp_path)) == 101)
+    assert max(client.sizes) == largest
 
 
 @pytest.mark.parametrize(
