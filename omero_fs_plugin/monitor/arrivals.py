@@ -121,8 +121,11 @@ class Arrivals:
             self._moves[cookie] = self._timing.silence if writing else arrival.bound
             if len(self._moves) > _MOVES_REMEMBERED:
                 del self._moves[next(iter(self._moves))]
-        if directory.files.pop(name, None) is not None:
+        if name in directory.files:
+            # First told, then so in the picture, here and below: what an error
+            # in between leaves is told twice, not never.
             self._tell(Tell(EventType.DELETE, directory.join(name)))
+            del directory.files[name]
 
     # What a scan shows ------------------------------------------------------
 
@@ -141,8 +144,8 @@ class Arrivals:
         elif known is None:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
-                directory.files[name] = entry.identity
                 self._tell(Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry)))
+                directory.files[name] = entry.identity
                 return True
             wait = 0.0 if settled else patience - entry.quiet
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
@@ -198,9 +201,9 @@ class Arrivals:
         del directory.arrivals[name]
         if not arrival.fresh and entry.quiet > _LATE and entry.identity == directory.files[name]:
             return  # an event from before the look that the client was told after
-        directory.files[name] = entry.identity
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         self._tell(Tell(kind, directory.join(name), identity=_to_keep(entry)))
+        directory.files[name] = entry.identity
 
     def _add(
         self,

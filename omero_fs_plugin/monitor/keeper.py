@@ -15,8 +15,10 @@ from .tree import PathMode
 class Keeper:
     """Rule: what the record shows is what the client has heard of.
 
-    Between the client's answer and the record of it lies a moment: who is
-    killed in it tells the same again.  Without a `picture` it does nothing.
+    Between the client's answer and the record of it lies a moment, about a
+    tenth of a second: who is killed in it tells the same again.
+
+    Without a `picture` it does nothing.
     """
 
     def __init__(

@@ -80,6 +80,8 @@ class Monitor:
             watcher.ready.wait()
             if watcher.error is not None:
                 self._collect()
+                if self._record is not None:
+                    self._record.stopped(self.identifier)
                 raise MonitorError(watcher.error)
         log.info("monitor %s of %s started", self.identifier, shown(self.request.path))
 
@@ -122,11 +124,11 @@ class Monitor:
         if was_started:
             log.info("monitor %s of %s stopped", self.identifier, shown(self.request.path))
 
-    def request_stop(self) -> None:
-        """Asks it to end; returns at once."""
+    def request_stop(self, *, orderly: bool = False) -> None:
+        """Asks it to end; returns at once.  As Watcher.request_stop."""
         watcher = self._watcher
         if watcher is not None:
-            watcher.request_stop()
+            watcher.request_stop(orderly=orderly)
 
     def _collect(self) -> None:
         watcher, self._watcher = self._watcher, None
@@ -175,6 +177,7 @@ class Monitors:
         self._client_timeout = client_timeout
         self._lock = threading.Lock()  # the mapping only; never around a start or stop
         self._monitors: dict[str, Monitor] = {}
+        self._ending: list[threading.Thread] = []  # destroy monitors that were given up
 
     def create(self, request: Request, client: Client) -> str:
         """A new monitor, stopped; its id."""
@@ -195,15 +198,27 @@ class Monitors:
     def restore(self, client: Callable[[str], Client]) -> None:
         """The monitors of the server before this one, each as it was left.
 
-        `client` makes one of its address.
+        `client` makes one of its address; what it raises ends that monitor.
         """
         if self._record is None:
             return
         resumed = []
         for saved in self._record.saved():
-            monitor = self._add(
-                saved.identifier, saved.request, client(saved.client), self._record, saved.away
-            )
+            identifier, request = saved.identifier, saved.request
+            try:
+                told = client(saved.client)
+            except Exception as error:
+                # No reason for the others not to go on.
+                log.error(
+                    "monitor %s of %s cannot go on, it is destroyed: its client's address %r: %s",
+                    identifier,
+                    shown(request.path),
+                    saved.client,
+                    error,
+                )
+                self._record.forget(identifier)
+                continue
+            monitor = self._add(identifier, request, told, self._record, saved.away)
             if saved.started:
                 resumed.append(monitor)
         for monitor in resumed:
@@ -237,8 +252,11 @@ class Monitors:
             # Its client may have done so this very moment.
             with suppress(MonitorError):
                 self.destroy(identifier)
+            self._ending.remove(thread)
 
-        threading.Thread(target=destroy, name=f"give-up-{identifier[:8]}").start()
+        thread = threading.Thread(target=destroy, name=f"give-up-{identifier[:8]}")
+        self._ending.append(thread)
+        thread.start()
 
     def get(self, identifier: str) -> Monitor:
         """Raises MonitorError for an unknown id."""
@@ -267,9 +285,11 @@ class Monitors:
         """Stops all, as the server ends; the record keeps them as they are."""
         monitors = self.all().values()
         for monitor in monitors:
-            monitor.request_stop()
+            monitor.request_stop(orderly=True)
         for monitor in monitors:
             monitor.stop(for_good=True)
+        for thread in list(self._ending):
+            thread.join()
 
     def roots(self) -> list[Root]:
         """The directories being watched now: what FileServer may look into."""

@@ -40,7 +40,10 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 5000  # rows read or written at once: others are let in between
 _QUEUE = 64  # posts that wait at most; then who posts waits
-_AT_ONCE = 16  # posts in one transaction
+_AT_ONCE = 16  # posts in one transaction, and those that wait for no more
+# s; between the first post and its transaction, unless someone waits for it.
+# Each transaction writes whole pages: few large ones cost a quarter.
+_GATHER = 0.1
 _Act = Callable[[sqlite3.Connection], object]
 
 
@@ -56,7 +59,7 @@ class Saved(NamedTuple):
 
 class _Post(NamedTuple):
     act: _Act | None  # None: the end
-    done: Callable[[], None]
+    done: Callable[[], None] | None
 
 
 class Record:
@@ -74,6 +77,7 @@ class Record:
         self._queue: queue.Queue[_Post] = queue.Queue(_QUEUE)
         self._posting = threading.Lock()  # nothing is queued after the end
         self._ended = False
+        self._hurry = threading.Event()  # someone waits, or much does
         with self._lock:
             rows = self._connection.execute("SELECT id, key FROM monitor").fetchall()
         self._keys: dict[str, int] = dict(rows)
@@ -128,16 +132,19 @@ class Record:
 
     # The file ---------------------------------------------------------------
 
-    def post(self, act: _Act, done: Callable[[], None] = lambda: None) -> None:
+    def post(self, act: _Act, done: Callable[[], None] | None = None) -> None:
         """Has `act` done and committed, and then `done` called, on another thread.
 
-        `done` is called even when there is no record any more.
+        `done` is called even when there is no record any more.  Without it,
+        what is posted may wait a moment for more.
         """
         with self._posting:
             ended = self._ended
             if not ended:
                 self._queue.put(_Post(act, done))
-        if ended:
+                if done is not None or self._queue.qsize() >= _AT_ONCE:
+                    self._hurry.set()
+        if ended and done is not None:
             done()
 
     def select(self, key: int, after: bytes) -> list[tuple[bytes, str]]:
@@ -157,7 +164,8 @@ class Record:
         """Writes what was posted and lets go of the file."""
         with self._posting:
             self._ended = True
-            self._queue.put(_Post(None, lambda: None))
+            self._queue.put(_Post(None, None))
+            self._hurry.set()
         self._thread.join()
         with self._lock:
             if self._connection is not None:
@@ -183,6 +191,9 @@ class Record:
         ended = False
         while not ended:
             posts = [self._queue.get()]
+            if self._queue.qsize() < _AT_ONCE:
+                self._hurry.wait(_GATHER)
+            self._hurry.clear()  # before the queue is emptied: what comes now is taken, too
             with suppress(queue.Empty):
                 while len(posts) < _AT_ONCE:
                     posts.append(self._queue.get_nowait())
@@ -194,7 +205,8 @@ class Record:
                     except Exception as error:
                         self._fail(error)
             for post in posts:
-                post.done()
+                if post.done is not None:
+                    post.done()
 
     def _fail(self, error: Exception) -> None:
         connection, self._connection = self._connection, None
@@ -287,11 +299,11 @@ class Picture:
         """Nothing more is written: the monitor was stopped."""
         self._closed = True
 
-    def _post(self, act: _Act, done: Callable[[], None] = lambda: None) -> None:
-        if self._closed:
-            done()
-        else:
+    def _post(self, act: _Act, done: Callable[[], None] | None = None) -> None:
+        if not self._closed:
             self._record.post(act, done)
+        elif done is not None:
+            done()
 
 
 def open_record(file: Path) -> Record | None:

@@ -138,7 +138,7 @@ def word_of(state: Identity | bool) -> str:
     if isinstance(state, bool):
         return "D" if state else "d"
     # As text, for an inode or a time may be larger than what SQLite counts to.
-    return ",".join(map(str, state))
+    return "%d,%d,%d" % state  # noqa: UP031 - a row for every event: the fastest
 
 
 def state_of(word: str) -> State:

@@ -193,22 +193,18 @@ class Tracker:
 
     def _adopt(self, parent: Directory, name: bytes, *, enter: bool, silent: bool = False) -> None:
         child = Directory(parent.join(name), parent) if enter else None
-        parent.subdirs[name] = child
         if not silent:
             self._tell_directory(EventType.CREATE, parent.join(name))
+        parent.subdirs[name] = child
         if child is not None:
             self._queue(child, silent=silent)
 
     def _drop(self, parent: Directory, name: bytes, *, silent: bool = False) -> None:
         """Forgets a directory and all below it; tells the deepest first."""
-        child = parent.subdirs.pop(name)
+        child = parent.subdirs[name]
         path = parent.join(name)
-        for directory in reversed(list(child.tree())) if child is not None else ():
-            directory.alive = False
-            self._watches.forget(directory)
-            self._queued.discard(directory)
-            if silent:
-                continue
+        below = list(child.tree()) if child is not None else []
+        for directory in reversed(below) if not silent else ():
             for file in directory.files:
                 self._tell(Tell(EventType.DELETE, directory.join(file)))
             for other, entered in directory.subdirs.items():
@@ -218,6 +214,11 @@ class Tracker:
                 self._tell_directory(EventType.DELETE, directory.path)
         if not silent:
             self._tell_directory(EventType.DELETE, path)
+        del parent.subdirs[name]
+        for directory in below:
+            directory.alive = False
+            self._watches.forget(directory)
+            self._queued.discard(directory)
 
     def _tell_directory(self, kind: EventType, path: bytes) -> None:
         if self._directory_events and self._filter.directory_event(path.rpartition(b"/")[2]):

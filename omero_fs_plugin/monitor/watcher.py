@@ -32,8 +32,13 @@ log = logging.getLogger(__name__)
 # Between the first event and the look at all of them: the kernel merges equal
 # ones meanwhile, and one notification carries many.
 GATHER = 0.005  # s
-# Before a monitor whose thread met an error it cannot name begins anew.
+# Before a monitor whose thread met an error it cannot name begins anew; doubled
+# each time, for as long as it meets one soon after.
 RESTART = 1.0  # s
+LONGEST_RESTART = 60.0  # s
+# At an orderly end, for the answer to what was told last: what the client has
+# heard, the record is to hold.
+LAST_ANSWER = 2.0  # s
 
 
 class Client(Protocol):
@@ -98,6 +103,7 @@ class Watcher:
         self._request = request
         self._client = client
         self._stop = False
+        self._orderly = False
         self._wakener = Wakener()
         self._wakener_lock = threading.Lock()
         self._answers: deque[tuple[int, bool]] = deque()
@@ -106,6 +112,8 @@ class Watcher:
         self._stale = 0  # answers to calls up to this number no longer matter
         self._inotify: Inotify | None = None
         self._open_at = math.inf  # when to watch again after an interruption
+        self._restart = 0.0  # s; the last wait after an error
+        self._failed_at = -math.inf
         self._gap = False  # nothing is watched until the client answers
         self._now = time.monotonic()
         self._end_at = math.inf  # of a one-shot monitor
@@ -117,8 +125,12 @@ class Watcher:
 
     # From any thread --------------------------------------------------------
 
-    def request_stop(self) -> None:
-        """Asks the thread to end; at once."""
+    def request_stop(self, *, orderly: bool = False) -> None:
+        """Asks the thread to end; at once.
+
+        `orderly`: for a restart of the server, not by the client.
+        """
+        self._orderly = self._orderly or orderly
         self._stop = True
         self._wake()
 
@@ -143,12 +155,14 @@ class Watcher:
             while not self._stop:
                 try:
                     self._turn()
-                except Exception:
-                    # Whatever it was, the disk is the truth: begin anew from it.
-                    log.exception("monitor %s is interrupted, a rescan follows", self._identifier)
-                    self._interrupt(time.monotonic() + RESTART)
-        except Exception as error:
-            log.exception("monitor %s cannot begin", self._identifier)
+                except BaseException:
+                    # Also what is meant to end a thread: nobody but `request_stop` may
+                    # end this one.  Whatever it was, the disk is the truth.
+                    self._recover()
+            if self._orderly:
+                self._hear_last()
+        except BaseException as error:
+            log.exception("monitor %s cannot begin, or go on", self._identifier)
             self.error = f"the monitor cannot begin: {error}"
         finally:
             self._unwatch()
@@ -182,6 +196,32 @@ class Watcher:
             self._end_at = self._now + self._request.timeout
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
+
+    def _recover(self) -> None:
+        """Begins anew from what is known, after an error."""
+        now = time.monotonic()
+        if now - self._failed_at > 2 * LONGEST_RESTART:
+            self._restart = 0.0
+        if not self._restart:
+            text = "the monitor met an error, what happened meanwhile follows"
+            self._notice(Notice.RESTARTED, text)
+        self._failed_at = now
+        self._restart = min(2 * self._restart or RESTART, LONGEST_RESTART)
+        log.exception(
+            "monitor %s met an error, a rescan follows in %g s", self._identifier, self._restart
+        )
+        # What was taken may be on its way, or never have left: it is told again.
+        self.outbox.failed(now)
+        self._stale = self._calls
+        self._in_flight = False
+        self._interrupt(math.inf if self._gap else now + self._restart)
+
+    def _hear_last(self) -> None:
+        end = time.monotonic() + LAST_ANSWER
+        while self._in_flight and (left := end - time.monotonic()) > 0:
+            self._wakener.wait(left, None)
+            self._hear(time.monotonic())
+        self._keeper.write()
 
     def _resume(self) -> None:
         """After a restart of the server: what happened meanwhile is told."""
