@@ -1,0 +1,183 @@
+"""A sandbox grid of its own for one scenario: made, configured, run, asked, ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from .. import measure
+from ..contenders import BenchmarkError
+from . import history
+
+COMMAND_LIMIT = 180.0  # s for any one command
+PATIENCE = 90.0  # s for a server to run
+LOG_LINES = 15
+SERVERS = ("DropBox", "FSServer", "Blitz-0", "OMERO.Glacier2")  # as IceGrid calls them
+
+_FOREIGN = ("OMERODIR", "OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "ICE_CONFIG")
+
+
+class Grid:
+    """A sandbox below `scratch`; a context manager that stops it and removes it."""
+
+    def __init__(self, scratch: Path, properties: Mapping[str, str]) -> None:
+        """Makes it, not started.  Raises BenchmarkError."""
+        self.directory = scratch / "sandbox"
+        self.data = self.directory / "data"
+        self.journal = self.data / "omero-fs-journal.sqlite"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if k not in _FOREIGN},
+            "OMERO_USERDIR": str(scratch / "omero"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+        self._run("omero", "fs", "sandbox", "create", self.directory)
+        self.configure(properties)
+
+    def __enter__(self) -> Grid:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def home(self, user: str) -> Path:
+        """The user's directory in the DropBox."""
+        return self.data / "DropBox" / user
+
+    def configure(self, properties: Mapping[str, str]) -> None:
+        """As `omero config set` would; heard at the next start."""
+        from omero.config import ConfigXml
+
+        config = ConfigXml(str(self.directory / "etc" / "grid" / "config.xml"))
+        for key, value in properties.items():
+            config[key] = value
+        config.close()
+
+    def start(self) -> None:
+        """Returns when DropBox works and has its monitor.  Raises BenchmarkError."""
+        self._run(self.directory / "bin" / "omero", "admin", "start")
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._run(self.directory / "bin" / "omero", "fs", "status")
+                return
+            except BenchmarkError as error:
+                if time.monotonic() > end:
+                    raise BenchmarkError(f"{error}\n{self.logs()}") from error
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """`omero admin stop`; nothing when it does not run.  What resists is killed."""
+        node = self.directory / "var" / "master" / "master.pid"
+        if not node.exists():
+            return
+        pid = int(node.read_text(encoding="ascii"))
+        servers = [found for name in SERVERS if (found := self._find(name)) is not None]
+        try:
+            self._run(self.directory / "bin" / "omero", "admin", "stop", "--wait", "60")
+        except BenchmarkError:
+            for one in (pid, *servers):
+                with suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+            raise
+
+    def pid(self, server: str) -> int:
+        """Of a server of the grid.  Raises BenchmarkError when it does not run."""
+        found = self._find(server)
+        if found is None:
+            raise BenchmarkError(f"{server} does not run\n{self.logs()}")
+        return found
+
+    def cpu(self) -> dict[str, float]:
+        """s of CPU that each server has used so far, its children included."""
+        return {name: measure.cpu_seconds(self.pid(name)) for name in SERVERS}
+
+    def peak(self) -> int:
+        """Bytes of memory that DropBox had at most."""
+        return measure.memory(self.pid("DropBox"), "VmHWM")
+
+    def wait(
+        self, what: str, holds: Callable[[dict[str, int]], bool], *, patience: float
+    ) -> dict[str, int]:
+        """The journal's counts of states once they are so; looks once a second.
+
+        `patience`: s without any change of the counts.  Raises BenchmarkError.
+        """
+        last: dict[str, int] = {}
+        since = time.monotonic()
+        while True:
+            found = history.counts(self.journal)
+            if holds(found):
+                return found
+            if found != last:
+                last, since = found, time.monotonic()
+            elif time.monotonic() - since > patience:
+                raise BenchmarkError(f"still not {what}: {found}\n{self.logs()}")
+            time.sleep(1.0)
+
+    def log(self, server: str) -> list[str]:
+        """Its log, line by line."""
+        file = self.directory / "var" / "log" / f"{server}.log"
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def logs(self) -> str:
+        """The ends of DropBox's and FSServer's, for an error."""
+        text = []
+        for server in ("DropBox", "FSServer"):
+            with suppress(OSError):
+                text += [f"--- {server}.log", *self.log(server)[-LOG_LINES:]]
+        return "\n".join(text)
+
+    # ------------------------------------------------------------------------
+
+    def _find(self, server: str) -> int | None:
+        """By the configuration file that IceGrid's node gives to each server."""
+        mark = f"/servers/{server}/config/config"
+        place = os.fsencode(self.directory)
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has just ended
+            if any(place in word and word.endswith(mark.encode()) for word in words):
+                return int(entry.name)
+        return None
+
+    def _run(self, *command: str | Path) -> str:
+        words = [str(word) for word in command]
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_LIMIT,
+                env=self._environment,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BenchmarkError(
+                f"`{' '.join(words)}` took more than {COMMAND_LIMIT:g} s"
+            ) from error
+        if done.returncode:
+            raise BenchmarkError(
+                f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout

@@ -1,0 +1,300 @@
+"""What is done to DropBox, and the figures of it; each on a grid of its own.
+
+Files are TIFFs of 16 by 16 pixels, no two alike and all of one size, as a
+microscope writes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..contenders import BenchmarkError
+from ..measure import quantile
+from . import history, known
+from .grid import SERVERS, Grid
+
+SIDE = 16  # pixels
+FILES_IN_DIRECTORY = 1_000
+STALLED = 120.0  # s without any change of a journal that should change
+LONG = "100000"  # s; what waits so long waits for the whole scenario
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing measured."""
+
+    text: str
+    value: float
+    unit: str
+    target: float | None = None  # None: nothing is promised
+    most: bool = True  # whether the target is the most allowed; else the least
+    existing: str = ""  # what is known of the existing DropBox
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as promised."""
+        if self.target is None:
+            return True
+        return self.value <= self.target if self.most else self.value >= self.target
+
+
+@dataclass
+class Outcome:
+    """One scenario's figures, and what else is to be known of it."""
+
+    title: str
+    figures: list[Figure] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # files missing or doubled
+
+
+_number = itertools.count()
+
+
+def tiff() -> bytes:
+    """The smallest TIFF of SIDE * SIDE grey pixels, like no other of this process."""
+    entries = [
+        (256, 3, 1, SIDE), (257, 3, 1, SIDE), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
+        (273, 4, 1, 0), (277, 3, 1, 1), (278, 3, 1, SIDE), (279, 4, 1, SIDE * SIDE),
+    ]  # fmt: skip
+    start = 8 + 2 + 12 * len(entries) + 4
+    content = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    for tag, kind, count, value in entries:
+        value = start if tag == 273 else value
+        content += struct.pack("<HHI", tag, kind, count)
+        content += struct.pack(
+            "<HH" if kind == 3 else "<I", *([value, 0] if kind == 3 else [value])
+        )
+    pixels = struct.pack("<Q", next(_number)).ljust(SIDE * SIDE, b"\x40")
+    return content + struct.pack("<I", 0) + pixels
+
+
+def drop(path: Path) -> float:
+    """Writes one file; s since the epoch when it was closed."""
+    path.write_bytes(tiff())
+    return time.time()
+
+
+def drop_many(directory: Path, count: int) -> list[Path]:
+    """As fast as it can, in subdirectories."""
+    paths = []
+    for number in range(count):
+        below = directory / f"d{number // FILES_IN_DIRECTORY:03}"
+        if number % FILES_IN_DIRECTORY == 0:
+            below.mkdir()
+        path = below / f"image-{number:06}.tif"
+        path.write_bytes(tiff())
+        paths.append(path)
+    return paths
+
+
+@contextmanager
+def _grid(scratch: Path, **properties: float | str) -> Iterator[Grid]:
+    """Runs, with these omero.fs properties."""
+    with Grid(scratch, {f"omero.fs.{k}": str(v) for k, v in properties.items()}) as grid:
+        grid.start()
+        yield grid
+
+
+def _once(outcome: Outcome, grid: Grid, expected: int) -> None:
+    """Every file dropped is one imported fileset, and nothing else is known."""
+    found = history.counts(grid.journal)
+    if found != {"imported": expected}:
+        outcome.faults.append(f"{outcome.title}: of {expected} files dropped: {found}")
+
+
+# Each scenario ------------------------------------------------------------------
+
+
+def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
+    """From close to the begin of the import, one file at a time."""
+    pause = 0.25  # s
+    outcome = Outcome(f"{count:,} files dropped one by one, quiet period {quiet:g} s")
+    with _grid(scratch, dirImportWait=quiet) as grid:
+        closed: dict[str, float] = {}
+        for number in range(count):
+            path = grid.home("amy") / f"image-{number:06}.tif"
+            closed[str(path)] = drop(path)
+            time.sleep(pause)
+        grid.wait("all imported", lambda n: n.get("imported", 0) >= count, patience=STALLED)
+        _once(outcome, grid, count)
+        late = [one - quiet for one in history.begun_after(closed, history.times(grid.journal))]
+    text = "close to import start, beyond the quiet period, "
+    outcome.figures += [
+        Figure(text + "p50", quantile(late, 0.5), "s"),
+        Figure(text + "p99", quantile(late, 0.99), "s", 1.0, existing="2.5 to 17"),
+        Figure(text + "least (below 0: too early)", min(late), "s", 0.0, most=False),
+    ]
+    return outcome
+
+
+def throughput(scratch: Path, count: int, importers: int) -> Outcome:
+    """A mass copy, by two users: imports an hour, and who spends what on them."""
+    outcome = Outcome(f"{count:,} files at once, {importers} importers")
+    with _grid(scratch, dirImportWait=1, importers=importers) as grid:
+        before = grid.cpu()
+        for user in ("amy", "zak"):
+            drop_many(grid.home(user), count // 2)
+        dropped = 2 * (count // 2)
+        grid.wait("all imported", lambda n: n.get("imported", 0) >= dropped, patience=STALLED)
+        used = {name: now - before[name] for name, now in grid.cpu().items()}
+        _once(outcome, grid, dropped)
+        rate = history.per_hour(history.times(grid.journal))
+    each = {name: 1000 * used[name] / dropped for name in SERVERS}
+    total = sum(used.values())
+    outcome.figures += [
+        Figure("imports an hour", rate, "", 36_000, most=False, existing="360"),
+        Figure("CPU of DropBox, a fileset", each["DropBox"], "ms", 50),
+        Figure("CPU of the sandbox server, a fileset", each["Blitz-0"], "ms"),
+        Figure("CPU of the router, a fileset", each["OMERO.Glacier2"], "ms"),
+        Figure("CPU of FSServer, a fileset", each["FSServer"], "ms"),
+        Figure("share of DropBox in the CPU of all four", 100 * used["DropBox"] / total, "%"),
+    ]
+    return outcome
+
+
+def backlog(scratch: Path, count: int) -> Outcome:
+    """Memory while nearly nothing is imported and everything stands in line."""
+    outcome = Outcome(f"{count:,} files in the backlog")
+    stands = {"dirImportWait": LONG, "throttleImport": LONG}
+    with _grid(scratch, **stands) as grid:
+        empty = grid.peak()
+        for user in ("amy", "zak"):
+            drop_many(grid.home(user), count // 2)
+        dropped = 2 * (count // 2)
+
+        def stand(state: str) -> int:
+            # One is importing or imported: the throttle lets the first one go.
+            def there(found: dict[str, int]) -> bool:
+                return found.get(state, 0) >= dropped - 2
+
+            grid.wait(f"all {state}", there, patience=STALLED)
+            _quiet_down(grid)
+            return grid.peak()
+
+        waiting = stand("waiting")
+        grid.stop()
+        grid.start()
+        again = stand("waiting")
+        grid.stop()
+        grid.configure({"omero.fs.dirImportWait": "1"})
+        grid.start()
+        queued = stand("queued")
+        grid.stop()
+        grid.start()
+        queued_again = stand("queued")
+        found = sum(history.counts(grid.journal).values())
+        if found != dropped:
+            outcome.faults.append(f"{outcome.title}: {found} filesets of {dropped} files")
+    peaks = {
+        "all in their quiet period": waiting,
+        "started anew on these": again,
+        "queued after their quiet period": queued,
+        "started anew on the queue": queued_again,
+    }
+    mib = 2**20
+    outcome.figures.append(Figure("peak memory of an idle DropBox", empty / mib, "MiB"))
+    outcome.figures += [
+        Figure(f"peak memory, {text}", peak / mib, "MiB", 300) for text, peak in peaks.items()
+    ]
+    return outcome
+
+
+def fairness(scratch: Path, count: int, lone: int) -> Outcome:
+    """A lone user's files, each dropped when the former one is imported."""
+    outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
+    with _grid(scratch, dirImportWait=1) as grid:
+        idle = _lone(grid, "idle", lone)
+        drop_many(grid.home("zak"), count)
+        busy = _lone(grid, "busy", lone)
+        left = count + 2 * lone - history.counts(grid.journal).get("imported", 0)
+    if left <= 0:
+        outcome.faults.append(f"{outcome.title}: none was left when the lone user's were done")
+    usual = quantile(idle, 0.5)
+    outcome.figures += [
+        Figure("close to imported, nobody else there, p50", usual, "s"),
+        Figure("close to imported beside the other's, p50", quantile(busy, 0.5), "s"),
+        Figure("close to imported beside the other's, longest", max(busy), "s"),
+        Figure(
+            "longer than with nobody there, longest against p50", max(busy) - usual, "s", 5.0,
+            existing=f"up to {count // 360:,} h",
+        ),
+    ]  # fmt: skip
+    return outcome
+
+
+def _lone(grid: Grid, name: str, count: int) -> list[float]:
+    """s from close to imported of so many files of amy's."""
+    closed: dict[str, float] = {}
+    for number in range(count):
+        path = str(grid.home("amy") / f"{name}-{number}.tif")
+        closed[path] = drop(Path(path))
+        end = time.monotonic() + STALLED
+        while True:
+            time.sleep(0.5)
+            one = history.times_of(grid.journal, path)
+            if one is not None and one.done is not None:
+                break
+            if time.monotonic() > end:
+                raise BenchmarkError(f"{name}-{number}.tif is not imported\n{grid.logs()}")
+    return history.done_after(closed, history.times(grid.journal))
+
+
+_RESCAN = re.compile(r"rescan: (\d+) files in ([0-9.]+) s")
+
+
+def rescan(scratch: Path, count: int) -> Outcome:
+    """A start on a tree that is known: the real DropBox, a journal made ready for it."""
+    outcome = Outcome(f"start on {count:,} files already imported")
+    with Grid(scratch, {"omero.fs.dirImportWait": "1"}) as grid:
+        sys.stdout.write(f"  making {count:,} files and their journal\n")
+        sys.stdout.flush()
+        known.make(grid.journal, grid.home("amy"), count)
+        before = history.everything(grid.journal)
+        grid.start()
+        end = time.monotonic() + STALLED
+        while not (told := _rescans(grid)):
+            if time.monotonic() > end:
+                raise BenchmarkError(f"no rescan\n{grid.logs()}")
+            time.sleep(0.5)
+        _quiet_down(grid)
+        told = _rescans(grid)
+        cpu = grid.cpu()["DropBox"]
+        peak = grid.peak()
+        if history.everything(grid.journal) != before:
+            outcome.faults.append(f"{outcome.title}: the journal changed")
+        if any(files != count for files, _ in told):
+            outcome.faults.append(f"{outcome.title}: rescans met {[files for files, _ in told]}")
+    outcome.figures += [
+        Figure("first rescan, FSServer beginning to watch beside it", told[0][1], "s", 5.0),
+        Figure("rescans within the first moments", len(told), ""),
+        Figure("longest of them", max(seconds for _, seconds in told), "s"),
+        Figure("CPU of DropBox since it was started", cpu, "s"),
+        Figure("peak memory of DropBox", peak / 2**20, "MiB"),
+    ]
+    return outcome
+
+
+def _rescans(grid: Grid) -> list[tuple[int, float]]:
+    """(files, s) of each that DropBox told in its log."""
+    found = (_RESCAN.search(line) for line in grid.log("DropBox"))
+    return [(int(one[1]), float(one[2])) for one in found if one]
+
+
+def _quiet_down(grid: Grid) -> None:
+    """Returns when DropBox has spent little CPU for some seconds."""
+    before = grid.cpu()["DropBox"]
+    end = time.monotonic() + STALLED
+    while time.monotonic() < end:
+        time.sleep(3.0)
+        now = grid.cpu()["DropBox"]
+        if now - before < 0.3:
+            return
+        before = now
