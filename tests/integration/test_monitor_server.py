@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,20 @@ import omero
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.monitor import outbox, raw, watcher
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
-from omero_fs_plugin.monitor.server import ADAPTER, FSServer
+from omero_fs_plugin.monitor.server import FSServer
 
-PATIENCE = 20.0  # s; a test that waits longer has failed
+from .fsserver import (
+    PATIENCE,
+    Client,
+    address_of,
+    create,
+    free_port,
+    initialize,
+    serve,
+    start,
+    state,
+    until,
+)
 
 
 def _threads() -> set[str]:
@@ -54,137 +65,39 @@ def nothing_left() -> Iterator[None]:
     assert len(_descriptors()) == descriptors
 
 
-def _communicator() -> Any:
-    data = Ice.InitializationData()
-    data.properties = Ice.createProperties()
-    for key, value in {
-        "omero.data.dir": "/nonexistent",  # so nothing outlives the server
-        "Ice.Override.ConnectTimeout": "2000",
-        "Ice.Warn.Connections": "0",
-        "Ice.Warn.Dispatch": "0",
-        "Ice.Admin.Endpoints": "tcp -h 127.0.0.1",
-        "Ice.Admin.InstanceName": "admin",
-        "Ice.Admin.DelayCreation": "1",
-        f"{ADAPTER}.Endpoints": "tcp -h 127.0.0.1",
-    }.items():
-        data.properties.setProperty(key, value)
-    return Ice.initialize(data)
-
-
 @pytest.fixture
 def clients() -> Iterator[Any]:
-    communicator = _communicator()
+    communicator = initialize()
     yield communicator
     communicator.destroy()
 
 
 @pytest.fixture
 def service() -> Iterator[FSServer]:
-    communicator = _communicator()
+    communicator = initialize()
     server = FSServer(communicator)
     yield server
     server.stop()
     communicator.destroy()
 
 
-def _proxy(service: FSServer, name: str) -> str:
-    communicator = service.adapter.getCommunicator()
-    return str(service.adapter.createProxy(communicator.stringToIdentity(name)))
-
-
 @pytest.fixture
 def server(service: FSServer, clients: Any) -> Any:
     return slice_.MonitorServerPrx.checkedCast(
-        clients.stringToProxy(_proxy(service, "MonitorServer"))
+        clients.stringToProxy(address_of(service, "MonitorServer"))
     )
 
 
 @pytest.fixture
 def files(service: FSServer, clients: Any) -> Any:
-    return slice_.FileServerPrx.checkedCast(clients.stringToProxy(_proxy(service, "FileServer")))
-
-
-class Client(slice_.MonitorClient):
-    """A client that keeps what it hears, and may be made slow or broken."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
-        self.sizes: list[int] = []
-        self.identifiers: set[str] = set()
-        self.before: Callable[[], None] = lambda: None
-        self.proxy: Any = None
-
-    def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
-        self.before()
-        self.identifiers.add(id)
-        self.sizes.append(len(el))
-        self.heard.extend((str(one.type), one.fileId) for one in el)
-
-    def changes(self) -> list[tuple[str, str]]:
-        return [one for one in list(self.heard) if one[0] != "System"]
-
-    def notices(self) -> list[str]:
-        return [text.split(":")[0] for kind, text in list(self.heard) if kind == "System"]
-
-    def files(self, root: Path) -> list[str]:
-        """The client's picture: what was created and not deleted, sorted, with repetitions."""
-        there: list[str] = []
-        for kind, path in self.changes():
-            if kind == "Create":
-                there.append(os.path.relpath(path, root))
-            elif kind == "Delete":
-                there.remove(os.path.relpath(path, root))
-        return sorted(there)
-
-
-def until(what: Callable[[], Any], why: str = "") -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, why or "it did not come about"
-        time.sleep(0.02)
+    return slice_.FileServerPrx.checkedCast(
+        clients.stringToProxy(address_of(service, "FileServer"))
+    )
 
 
 @pytest.fixture
 def client(clients: Any) -> Client:
-    return _serve(clients, "client")
-
-
-def _serve(communicator: Any, name: str, endpoints: str = "tcp -h 127.0.0.1") -> Client:
-    adapter = communicator.createObjectAdapterWithEndpoints(name, endpoints)
-    client = Client()
-    client.proxy = slice_.MonitorClientPrx.uncheckedCast(
-        adapter.add(client, communicator.stringToIdentity(name))
-    )
-    adapter.activate()
-    return client
-
-
-def create(server: Any, path: Path, client: Client | None, **changed: Any) -> str:
-    arguments: dict[str, Any] = {
-        "mType": slice_.MonitorType.Persistent,
-        "eTypes": [slice_.WatchEventType.All],
-        "pMode": slice_.PathMode.Follow,
-        "pathString": str(path),
-        "whitelist": [],
-        "blacklist": [],
-        "timeout": 0.0,
-        "blockSize": 0,
-        "ignoreSysFiles": True,
-        "ignoreDirEvents": True,
-        "platformCheck": True,
-        "proxy": client.proxy if client else None,
-    }
-    return str(server.createMonitor(*{**arguments, **changed}.values()))
-
-
-def start(server: Any, path: Path, client: Client, **changed: Any) -> str:
-    identifier = create(server, path, client, **changed)
-    server.startMonitor(identifier)
-    return identifier
-
-
-def state(server: Any, identifier: str) -> str:
-    return str(server.getMonitorState(identifier))
+    return serve(clients, "client")
 
 
 # The life of a monitor
@@ -273,7 +186,7 @@ def test_a_platform_that_is_not_tested_is_refused_when_asked(
     identity = clients.stringToIdentity("elsewhere")
     service.adapter.add(MonitorServer(service.monitors, "darwin"), identity)
     elsewhere = slice_.MonitorServerPrx.uncheckedCast(
-        clients.stringToProxy(_proxy(service, "elsewhere"))
+        clients.stringToProxy(address_of(service, "elsewhere"))
     )
     with pytest.raises(omero.OmeroFSError) as raised:
         create(elsewhere, tmp_path, client)
@@ -345,7 +258,7 @@ def test_only_the_events_that_were_asked_for(server: Any, client: Client, tmp_pa
 
 
 def test_lists_and_system_files(server: Any, clients: Any, tmp_path: Path) -> None:
-    listed, every = _serve(clients, "listed"), _serve(clients, "every")
+    listed, every = serve(clients, "listed"), serve(clients, "every")
     start(server, tmp_path, listed, whitelist=[".TIF"], blacklist=["bad.tif", "scratch"])
     start(server, tmp_path, every, ignoreSysFiles=False, ignoreDirEvents=False)
     (tmp_path / "scratch").mkdir()
@@ -426,7 +339,7 @@ def test_monitors_on_the_same_and_an_overlapping_tree(
     server: Any, clients: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "sub").mkdir()
-    whole, same, part = (_serve(clients, name) for name in ("whole", "same", "part"))
+    whole, same, part = (serve(clients, name) for name in ("whole", "same", "part"))
     for client, path in ((whole, tmp_path), (same, tmp_path), (part, tmp_path / "sub")):
         start(server, path, client)
     (tmp_path / "sub" / "new").mkdir()
@@ -555,9 +468,9 @@ def test_a_monitor_whose_thread_meets_an_error_begins_anew(
 
 
 def test_a_slow_client_is_no_others_delay(server: Any, clients: Any, tmp_path: Path) -> None:
-    slow_communicator = _communicator()
-    slow = _serve(slow_communicator, "slow")
-    quick = _serve(clients, "quick")
+    slow_communicator = initialize()
+    slow = serve(slow_communicator, "slow")
+    quick = serve(clients, "quick")
     held = threading.Event()
     slow.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
     start(server, tmp_path, slow)
@@ -585,20 +498,12 @@ def test_a_client_that_raises_is_told_what_follows(
     until(lambda: client.files(tmp_path) == ["b"])
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def test_a_client_that_comes_back_under_its_identity_misses_nothing(
     server: Any, tmp_path: Path
 ) -> None:
-    endpoints = f"tcp -h 127.0.0.1 -p {_free_port()}"
-    first = _communicator()
-    client = _serve(first, "fixed", endpoints)
+    endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
+    first = initialize()
+    client = serve(first, "fixed", endpoints)
     identifier = start(server, tmp_path, client)
     (tmp_path / "a").write_text("a")
     until(lambda: client.files(tmp_path) == ["a"])
@@ -606,8 +511,8 @@ def test_a_client_that_comes_back_under_its_identity_misses_nothing(
     (tmp_path / "b").write_text("b")
     (tmp_path / "a").unlink()
     time.sleep(1)
-    second = _communicator()
-    client = _serve(second, "fixed", endpoints)
+    second = initialize()
+    client = serve(second, "fixed", endpoints)
     until(lambda: len(client.changes()) == 2)
     assert sorted(client.changes()) == [
         ("Create", f"{tmp_path}/b"),
@@ -625,9 +530,9 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
     monkeypatch.setattr(outbox, "LONGEST_RETRY", 0.5)
     (tmp_path / "old").write_text("old")
     (tmp_path / "gone").write_text("gone")
-    endpoints = f"tcp -h 127.0.0.1 -p {_free_port()}"
-    first = _communicator()
-    client = _serve(first, "fixed", endpoints)
+    endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
+    first = initialize()
+    client = serve(first, "fixed", endpoints)
     identifier = start(server, tmp_path, client)
     first.destroy()
     for number in range(200):
@@ -641,8 +546,8 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
         "no gap",
     )
     (tmp_path / "during").write_text("the gap")
-    second = _communicator()
-    client = _serve(second, "fixed", endpoints)
+    second = initialize()
+    client = serve(second, "fixed", endpoints)
     until(lambda: len(client.changes()) >= 203)
     changes = client.changes()
     assert client.notices()[0] == "gap"
@@ -743,7 +648,7 @@ def test_file_server(server: Any, files: Any, client: Client, tmp_path: Path) ->
 
 
 def test_status_facet(server: Any, service: FSServer, clients: Any, tmp_path: Path) -> None:
-    client = _serve(clients, "client")
+    client = serve(clients, "client")
     (tmp_path / "d").mkdir()
     identifier = start(server, tmp_path, client)
     (tmp_path / "a").write_text("a")
@@ -764,12 +669,12 @@ def test_status_facet(server: Any, service: FSServer, clients: Any, tmp_path: Pa
 
 
 def test_it_stops_with_monitors_that_run(clients: Any, tmp_path: Path) -> None:
-    communicator = _communicator()
+    communicator = initialize()
     service = FSServer(communicator)
     server = slice_.MonitorServerPrx.checkedCast(
-        clients.stringToProxy(_proxy(service, "MonitorServer"))
+        clients.stringToProxy(address_of(service, "MonitorServer"))
     )
-    client = _serve(clients, "client")
+    client = serve(clients, "client")
     for _ in range(5):
         start(server, tmp_path, client)
     service.stop()
