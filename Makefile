@@ -5,6 +5,7 @@
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
+#   make torture                  the kill -9 campaign at full size; TORTURE_ARGS="--seed 7"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make venv | lint | types | unit | format | clean
 #
@@ -15,6 +16,7 @@ DIR ?=
 SANDBOX_ARGS ?=
 OMERODIR ?=
 PYTEST_ARGS ?=
+TORTURE_ARGS ?=
 BENCH_ARGS ?=
 
 SHELL := /bin/bash
@@ -22,7 +24,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test acceptance unit bench lint types format clean
+.PHONY: help venv demo sandbox test acceptance torture unit bench lint types format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -43,6 +45,9 @@ acceptance: venv
 	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }
 	@test -n "$$OMERO_ROOT_PASSWORD" || { echo 'set OMERO_ROOT_PASSWORD to the password of its root' >&2; exit 2; }
 	$(RUN) env OMERO_FS_ACCEPTANCE_OMERODIR='$(abspath $(OMERODIR))' pytest $(PYTEST_ARGS) tests/acceptance
+
+torture: venv
+	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
 
 unit: venv
 	$(RUN) pytest $(PYTEST_ARGS) tests/unit

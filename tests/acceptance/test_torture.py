@@ -1,0 +1,53 @@
+"""The kill -9 campaign in its short form; ``make torture`` runs it at full size."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.schema import TRANSITIONS
+
+from .conftest import EXTERNAL
+from .torture.campaign import Campaign
+from .torture.faults import VERIFIED
+from .torture.grid import grid
+
+USERS = [f"user{n}" for n in range(1, 6)]
+FILESETS = 60
+KILLS = 10  # at random, beside two at each point
+
+# Transitions that are legal and that no code of DropBox makes.
+NOBODYS = {"waiting-failed", "queued-waiting", "queued-skipped", "queued-failed", "failed-skipped"}
+# Made by `omero fs import`, in its own process.
+OF_THE_COMMAND = {"skipped-queued", "failed-queued"}
+
+
+def test_every_transition_has_its_fault_points() -> None:
+    legal = {f"{old}-{new}" for old, news in TRANSITIONS.items() for new in news} | {"-waiting"}
+    points = set(Campaign.PROVOKED) - {VERIFIED}
+    assert points | NOBODYS | OF_THE_COMMAND == legal
+    assert not points & (NOBODYS | OF_THE_COMMAND)
+
+
+@pytest.mark.skipif(EXTERNAL in os.environ, reason="it wants a server of its own")
+def test_killed_again_and_again_every_fileset_is_imported_once(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.fail("`omero` refuses to run as root: `make test` runs the tests as omero-server")
+    seed = int(os.environ.get("OMERO_FS_ACCEPTANCE_SEED", random.randrange(10**6)))
+    print(f"OMERO_FS_ACCEPTANCE_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
+    with grid(tmp_path / "sandbox", USERS, quiet_period=1) as made:
+        result = Campaign(
+            made,
+            USERS,
+            seed=seed,
+            filesets=FILESETS,
+            kills=KILLS,
+            say=print,
+        ).run()
+        evidence = "" if result.faultless else f"{result.details()}\n{made.server.evidence()}"
+    print(result)  # noqa: T201
+    assert result.faultless, f"{result}\n{evidence}"
+    assert result.kills.total() >= KILLS + 2 * len(Campaign.PROVOKED)

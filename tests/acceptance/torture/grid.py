@@ -1,0 +1,137 @@
+"""A sandbox of the campaign's own, whose DropBox has fault points."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.settings import JOURNAL_FILE
+
+from ..api import Omero
+from ..server import Server, search_path
+from . import faults
+
+_DROPBOX = "<option>-m</option>\n        <option>omero_fs_plugin.dropbox.server</option>"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One file of one fileset in OMERO."""
+
+    fileset: int
+    owner: str
+    client_path: str
+    sha1: str | None  # as OMERO has it; lower-case hex
+    place: str  # of its bytes, below the managed repository
+    whole: bool  # the fileset has images
+
+
+class Grid:
+    """The sandbox, and what a campaign does to it and asks of it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.faults = faults.Faults(server.omerodir / "var" / "faults")
+        self._data = server.omerodir / "data"
+
+    def directory(self, user: str) -> Path:
+        """Where files of `user` are dropped."""
+        return self._data / "DropBox" / user
+
+    def journal(self) -> Journal:
+        """To look at, never to write."""
+        return Journal(f"sqlite:///{self._data / JOURNAL_FILE}", read_only=True)
+
+    def kill(self, name: str) -> int:
+        """kill -9 of a server; the process it was."""
+        pid = self.server.pid(name)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def children(self, name: str) -> list[int]:
+        """Processes that a server started, such as its importers."""
+        parent = str(self.server.pid(name))
+        found = []
+        for process in Path("/proc").iterdir():
+            with suppress(OSError):
+                if process.name.isdigit():
+                    stat = (process / "stat").read_text(errors="replace")
+                    if stat.rpartition(")")[2].split()[1] == parent:
+                        found.append(int(process.name))
+        return found
+
+    def stored(self) -> list[Stored]:
+        """Every file of every fileset."""
+        config = self.server.whole_config()
+        port = int(config.get("omero.ports.prefix", "") + config.get("omero.ports.ssl", "4064"))
+        omero = Omero("localhost", port, self.server.root_password)
+        try:
+            with_images = omero.rows("select distinct f.id from Fileset f join f.images i")
+            rows = omero.rows(
+                "select f.id, u.omeName, e.clientPath, o.hash, o.path, o.name from Fileset f "
+                "join f.usedFiles e join e.originalFile o join f.details.owner u"
+            )
+        finally:
+            omero.close()
+        whole = {i for (i,) in with_images}
+        return [
+            Stored(i, owner, path, sha1, directory + name, i in whole)
+            for i, owner, path, sha1, directory, name in rows
+        ]
+
+    def sha1_on_disk(self, stored: Stored) -> str:
+        """Of the bytes in the managed repository."""
+        place = self._data / "ManagedRepository" / stored.place.lstrip("/")
+        return hashlib.sha1(place.read_bytes()).hexdigest()
+
+
+@contextmanager
+def grid(
+    omerodir: Path, users: Sequence[str], *, quiet_period: float, keep: bool = False
+) -> Iterator[Grid]:
+    """A sandbox in `omerodir`, running; removed at the end unless `keep`.
+
+    `quiet_period` is in seconds.
+    """
+    omero = shutil.which("omero", path=search_path())
+    assert omero, "no `omero` on PATH"
+    subprocess.run(
+        [omero, "fs", "sandbox", "create", omerodir, *(f"--user={user}" for user in users)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=120,
+        check=True,
+        env={**os.environ, "PATH": search_path()},
+    )
+    server = Server(omerodir, userdir=omerodir / "var", root_password="omero")
+    try:
+        made = Grid(server)
+        _put_in_fault_points(omerodir)
+        server.configure("omero.fs.dirImportWait", str(quiet_period))
+        server.run("admin", "start")
+        try:
+            server.until_healthy()
+            yield made
+        finally:
+            server.stop()
+    finally:
+        if not keep:
+            shutil.rmtree(omerodir)
+
+
+def _put_in_fault_points(omerodir: Path) -> None:
+    templates = omerodir / "etc/templates/grid/templates.xml"
+    text = templates.read_text(encoding="utf-8")
+    options = (faults.__file__, omerodir / "var" / "faults")
+    ours = "\n".join(f"<option>{option}</option>" for option in options)
+    assert text.count(_DROPBOX) == 1, "the template of DropBox is another one"
+    templates.write_text(text.replace(_DROPBOX, ours), encoding="utf-8")
