@@ -64,6 +64,9 @@ PROPERTIES: tuple[Property, ...] = (
     Property("clientAdapterName", "text", "omerofs.DropBox", "DropBox's object adapter"),
     Property("importers", "count", "2", "imports under way at the same time"),
     Property("rescanInterval", "number", "3600", "time between two looks at the whole tree", "s"),
+    Property("observer", "text", "auto", "auto, inotify or polling: how FSServer hears of changes"),
+    Property("pollInterval", "number", "10", "time between two looks at what is polled", "s"),
+    Property("fileServerRoots", "list", "", "directories that FileServer may show as well"),
     Property("monitors", "path", "", "FSServer's record of its monitors; empty: in omero.data.dir"),
     Property(
         "clientTimeout", "number", "604800", "a client away so long is given up; 0: never", "s"
@@ -121,6 +124,9 @@ class Monitoring:
 
     record: Path  # its monitors are kept here
     client_timeout: float  # s; a client away so long is given up; 0: never
+    observer: str  # auto, inotify or polling
+    poll_interval: float  # s
+    file_server_roots: tuple[str, ...]  # absolute
 
 
 def _flag(text: str) -> bool:
@@ -137,6 +143,16 @@ def _seconds(text: str) -> float:
         raise ValueError("a number of seconds, 0 or more") from None
     if not 0 <= value < 10**9:
         raise ValueError("a number of seconds, 0 or more")
+    return value
+
+
+def _interval(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 86400:
+        raise ValueError("a number of seconds from 0.1 to 86400")
     return value
 
 
@@ -164,6 +180,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 
 def _items(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _directories(text: str) -> tuple[str, ...]:
+    items = _items(text)
+    if not all(Path(item).is_absolute() and ".." not in Path(item).parts for item in items):
+        raise ValueError("absolute paths without '..', with commas between")
+    return items
 
 
 def _events(text: str) -> tuple[str, ...]:
@@ -207,6 +230,9 @@ def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
     monitoring = Monitoring(
         record=Path(given) if given else data_dir / MONITORS_FILE,
         client_timeout=get.value("clientTimeout", _seconds),  # type: ignore[arg-type]
+        observer=get.value("observer", _choice("auto", "inotify", "polling")),  # type: ignore[arg-type]
+        poll_interval=get.value("pollInterval", _interval),  # type: ignore[arg-type]
+        file_server_roots=get.value("fileServerRoots", _directories),  # type: ignore[arg-type]
     )
     if get.errors:
         raise ConfigurationError("; ".join(get.errors))

@@ -130,12 +130,21 @@ class Arrivals:
     # What a scan shows ------------------------------------------------------
 
     def found(
-        self, directory: Directory, name: bytes, entry: Entry, now: float, *, at_once: bool
+        self,
+        directory: Directory,
+        name: bytes,
+        entry: Entry,
+        now: float,
+        *,
+        at_once: bool,
+        patience: float,
     ) -> bool:
-        """A scan met it; True when it was told at once, as it may with `at_once` only."""
+        """A scan met it; True when it was told at once, as it may with `at_once` only.
+
+        `patience`: s of silence that stand for a close.
+        """
         known = directory.files.get(name)
         arrival = directory.arrivals.get(name)
-        patience = self._timing.found
         if arrival is not None:
             # Its close may be among the events that were lost.
             if arrival.bound > patience or arrival.due == math.inf:
@@ -156,7 +165,9 @@ class Arrivals:
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
         entry = self.disk.look(directory.join(name))
-        if entry is not None and entry.identity != directory.files[name]:
+        if entry is None or entry.kind is Kind.UNSEEN:
+            return
+        if entry.identity != directory.files[name]:
             wait = self._timing.burst_gap
             self._add(directory, name, fresh=False, bound=0.0, wait=wait, now=now)
 
@@ -186,6 +197,10 @@ class Arrivals:
         entry = self.disk.look(directory.join(name))
         if entry is None or entry.kind is Kind.DIRECTORY:
             del directory.arrivals[name]  # its Delete is on its way, or was told
+            return
+        if entry.kind is Kind.UNSEEN:
+            arrival.due = now + self._timing.poll
+            self._push(arrival)
             return
         complete = entry.kind is Kind.OTHER or (arrival.fresh and entry.links > 1)
         if arrival.bound and not complete:

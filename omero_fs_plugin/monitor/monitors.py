@@ -12,6 +12,7 @@ from .absence import Absence
 from .arrivals import Timing
 from .files import Root
 from .notices import shown
+from .observers import Observing
 from .record import Record
 from .requests import MonitorError, MonitorType, Request
 from .tree import PathMode
@@ -44,6 +45,7 @@ class Monitor:
         give_up: Callable[[str], None],
         record: Record | None = None,
         timing: Timing | None = None,
+        observing: Observing | None = None,
     ) -> None:
         """`give_up` is called with its id once its client was away for too long."""
         self.identifier = identifier
@@ -53,6 +55,7 @@ class Monitor:
         self._give_up = give_up
         self._record = record
         self._timing = timing or Timing()
+        self._observing = observing
         self._lifecycle = threading.Lock()  # one start or stop at a time; never around a call out
         self._watcher: Watcher | None = None
         self._told_before = 0  # events of earlier starts
@@ -102,6 +105,7 @@ class Monitor:
             self._timing,
             absence=self._absence,
             forget=lambda: self._give_up(self.identifier),
+            observing=self._observing,
             picture=self._record.picture(self.identifier) if self._record else None,
             resumed=resumed,
         )
@@ -170,9 +174,11 @@ class Monitors:
         *,
         record: Record | None = None,
         client_timeout: float = 0.0,
+        observing: Observing | None = None,
     ) -> None:
         """`client_timeout`: s that a client may be away; 0: without end."""
         self._timing = timing
+        self._observing = observing
         self._record = record
         self._client_timeout = client_timeout
         self._lock = threading.Lock()  # the mapping only; never around a start or stop
@@ -240,6 +246,7 @@ class Monitors:
             give_up=self._give_up,
             record=record,
             timing=self._timing,
+            observing=self._observing,
         )
         with self._lock:
             self._monitors[identifier] = monitor

@@ -22,7 +22,11 @@ IN_DONT_FOLLOW = 0x02000000
 IN_EXCL_UNLINK = 0x04000000
 IN_ISDIR = 0x40000000
 
+# Not the kernel's: a hint of another observer, `name` being a whole path.
+LOOK = 0x80000000
+
 GONE = IN_MOVED_FROM | IN_DELETE
+LEFT = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED
 CAME = IN_MOVED_TO | IN_CREATE
 
 _HEADER = struct.Struct("iIII")  # wd, mask, cookie, length of the name
@@ -35,7 +39,7 @@ class Raw(NamedTuple):
     descriptor: int  # of the watch; -1: of the queue itself
     mask: int
     cookie: int  # equal for the two halves of a rename; else 0
-    name: bytes  # in the directory; empty: the directory itself
+    name: bytes  # in the directory; empty: the directory itself; of LOOK the path
 
 
 OVERFLOW = Raw(-1, IN_Q_OVERFLOW, 0, b"")

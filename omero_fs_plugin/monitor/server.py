@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
 from .. import icegrid, settings
-from .files import Files
+from .arrivals import Timing
+from .files import Files, Root
 from .monitors import Monitors
+from .observers import Observing
 from .record import open_record
 from .servants import FileServer, IceClient, MonitorServer
 
@@ -33,7 +36,13 @@ class FSServer:
                 properties.setProperty(key, value)
         given = settings.read_monitoring(properties.getPropertiesForPrefix("omero."))
         self.record = open_record(given.record)
-        self.monitors = Monitors(record=self.record, client_timeout=given.client_timeout)
+        self.monitors = Monitors(
+            Timing(poll=given.poll_interval),
+            record=self.record,
+            client_timeout=given.client_timeout,
+            observing=Observing(given.observer),
+        )
+        lasting = [Root(os.fsencode(path), deep=True) for path in given.file_server_roots]
         communicator.addAdminFacet(icegrid.StatusFacet(self.monitors.figures), icegrid.STATUS_FACET)
         self.adapter = communicator.createObjectAdapter(ADAPTER)
         self.adapter.add(
@@ -41,7 +50,7 @@ class FSServer:
             _identity(communicator, "serverIdString"),
         )
         self.adapter.add(
-            FileServer(Files(self.monitors.roots)),
+            FileServer(Files(lambda: [*lasting, *self.monitors.roots()])),
             _identity(communicator, "fileServerIdString"),
         )
         # Before anyone can ask for them; whom they tell may ask at once.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from ..events import EventType
@@ -23,7 +23,7 @@ from .filters import Filter
 from .notices import Notice, Tell, shown
 from .raw import Raw
 from .tree import NEVER, Directory, Disk, Entry, Kind, PathMode
-from .watches import Watches
+from .watches import Watches, Why
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,11 @@ class Tracker:
         self._directory_events = directory_events
         self._timing = timing or Timing()
         self._arrivals = Arrivals(tell, self._timing)
-        self._watches = Watches(tell, self._timing)
+        self._watches = Watches(root, tell, self._timing)
         self._disk: Disk  # while open
         self._scans: deque[tuple[Directory, bool]] = deque()  # (what, silently)
-        self._queued: set[Directory] = set()
+        # Waiting to be scanned; with True also all that is known below them.
+        self._queued: dict[Directory, bool] = {}
         self._rescan_at = math.inf
         self._rescanning = False  # the client was told that events were lost
         self._agree_at = math.inf  # when it can be told that none are missing now
@@ -85,7 +86,7 @@ class Tracker:
             self._check_at = now
             return
         self.mount = disk.mount(self.root.path)
-        self._watches.bind(self.root, now)
+        self._watches.bind_root(self.root, now)
         self.reachable = True
         self._check_at = now + self._timing.check
         self.active_at = now
@@ -123,6 +124,10 @@ class Tracker:
         """Directories that the kernel watches."""
         return len(self._watches.by_descriptor)
 
+    def polled(self) -> Counter[Why]:
+        """Directories that are polled instead, and why."""
+        return self._watches.polled()
+
     # What the kernel says ---------------------------------------------------
 
     def feed(self, events: Iterable[Raw], now: float) -> None:
@@ -135,6 +140,8 @@ class Tracker:
             if directory is None:
                 if mask & raw.IN_Q_OVERFLOW:
                     self.overflowed(now)
+                elif mask & raw.LOOK:
+                    self._hint(name, now)
             elif not name:
                 self._self_event(directory, mask, now)
             elif mask & raw.IN_ISDIR:
@@ -170,9 +177,45 @@ class Tracker:
         if directory is self.root:
             self._check_at = now
         elif mask & raw.IN_UNMOUNT:
-            self._watches.unmounted(directory, now)
+            self._unmounted(directory, now)
+        elif (
+            mask & raw.LEFT
+            and directory.parent is not None
+            and self._watches.is_polled(directory.parent)
+        ):
+            self._queue(directory.parent)  # nobody else says what is there now
         elif mask & raw.IN_ATTRIB and self._watches.is_polled(directory):
             self._queue(directory)
+
+    def _unmounted(self, directory: Directory, now: float) -> None:
+        """The kernel says so of every directory, in an order of its own."""
+        while not directory.mounted:
+            if directory.parent is None:
+                self._check_at = now
+                return
+            directory = directory.parent
+        self._watches.unmounted(directory, now)
+
+    def _hint(self, path: bytes, now: float) -> None:
+        """Something happened to what has, or had, this path."""
+        if path == self.root.path:
+            self._check_at = now
+            self._queue(self.root)
+            return
+        parent = self.root.known(path.rpartition(b"/")[0] or b"/")
+        name = path.rpartition(b"/")[2]
+        if parent is None or parent.unmounted or not self.reachable:
+            return  # a scan will meet it
+        entry = self._disk.look(path)
+        if entry is not None:
+            if self._passes(parent, name, entry):
+                self._found(parent, name, entry, False, now, deep=True, at_once=True)
+        elif name in parent.subdirs:
+            self.active_at = now
+            self._drop(parent, name)
+        elif name in parent.files or name in parent.arrivals:
+            self.active_at = now
+            self._arrivals.gone(parent, name)
 
     def _directory_event(self, parent: Directory, name: bytes, mask: int, now: float) -> None:
         if not self._filter.directory(parent.path, name):
@@ -218,7 +261,7 @@ class Tracker:
         for directory in below:
             directory.alive = False
             self._watches.forget(directory)
-            self._queued.discard(directory)
+            self._queued.pop(directory, None)
 
     def _tell_directory(self, kind: EventType, path: bytes) -> None:
         if self._directory_events and self._filter.directory_event(path.rpartition(b"/")[2]):
@@ -267,13 +310,16 @@ class Tracker:
         if self._rescan_at <= now and not self._scans:
             self._rescan()
         if self._watches.poll_at <= now:
-            for directory in self._watches.to_poll(now):
-                self._queue(directory)
+            for directory in self._watches.begin_round(now):
+                self._queue(directory, deep=False)
         if self._scans:
             self._scan(*self._scans.popleft(), now)
-            if not self._scans and self._rescanning and self._rescan_at == math.inf:
-                # Once the files it met have been silent long enough to be told.
-                self._agree_at = now + 2 * self._timing.found
+            if not self._scans:
+                self._watches.end_round(now)
+                if self._rescanning and self._rescan_at == math.inf:
+                    # Once the files it met have been silent long enough to be told.
+                    longest = self._timing.silence if self.polled() else self._timing.found
+                    self._agree_at = now + 2 * longest
         elif self._agree_at <= now:
             self._agree_at = math.inf
             self._rescanning = False
@@ -284,14 +330,14 @@ class Tracker:
         self._rescanning = True
         self._queue(self.root)
 
-    def _queue(self, directory: Directory, *, silent: bool = False) -> None:
+    def _queue(self, directory: Directory, *, silent: bool = False, deep: bool = True) -> None:
         if directory not in self._queued:
-            self._queued.add(directory)
             self._scans.append((directory, silent))
+        self._queued[directory] = deep or self._queued.get(directory, False)
 
     def _scan(self, directory: Directory, silent: bool, now: float) -> None:
         """Watches `directory` and compares it with what is known of it."""
-        self._queued.discard(directory)
+        deep = self._queued.pop(directory, False)
         if not directory.alive or self._watches.is_away(directory):
             return
         entries = self._watches.watch_and_list(directory, now)
@@ -302,33 +348,82 @@ class Tracker:
         there: set[bytes] = set()
         told = 0
         for name, entry in entries:
-            if entry.kind is Kind.DIRECTORY:
-                if self._filter.directory(directory.path, name):
-                    there.add(name)
-                    self._found_directory(directory, name, silent)
-            elif self._filter.file(directory.path, name):
+            if self._passes(directory, name, entry):
                 there.add(name)
-                if name in directory.subdirs:
-                    self._drop(directory, name)
-                told += self._found_file(directory, name, entry, silent, now, told < AT_ONCE)
-        for name in [name for name in directory.subdirs if name not in there]:
+                at_once = told < AT_ONCE
+                told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)
+        gone = [name for name in directory.subdirs if name not in there]
+        for name in gone:
             child = directory.subdirs[name]
             if child is None or not child.unmounted:
                 self._drop(directory, name)
-        for name in [name for name in directory.files if name not in there]:
+        lost = [name for name in directory.files if name not in there]
+        for name in lost:
             self._arrivals.gone(directory, name)
         for name in [name for name in directory.arrivals if name not in there]:
             del directory.arrivals[name]
+        if gone or lost:
+            self.active_at = now
 
-    def _found_directory(self, parent: Directory, name: bytes, silent: bool) -> None:
+    def _passes(self, directory: Directory, name: bytes, entry: Entry) -> bool:
+        if entry.kind is Kind.UNSEEN:
+            return True  # whatever it is, it is not gone
+        if entry.kind is Kind.DIRECTORY:
+            return self._filter.directory(directory.path, name)
+        return self._filter.file(directory.path, name)
+
+    def _found(
+        self,
+        directory: Directory,
+        name: bytes,
+        entry: Entry,
+        silent: bool,
+        now: float,
+        *,
+        deep: bool,
+        at_once: bool,
+    ) -> bool:
+        """The disk shows it; True when it was told at once."""
+        if entry.kind is Kind.DIRECTORY:
+            self._found_directory(directory, name, entry, silent, now, deep=deep)
+            return False
+        if entry.kind is Kind.UNSEEN:
+            child = directory.subdirs.get(name)
+            if child is not None:
+                self._queue(child, silent=silent, deep=False)  # says why, if it cannot either
+            return False
+        if name in directory.subdirs:
+            self._drop(directory, name)
+        return self._found_file(directory, name, entry, silent, now, at_once=at_once)
+
+    def _found_directory(
+        self,
+        parent: Directory,
+        name: bytes,
+        entry: Entry,
+        silent: bool,
+        now: float,
+        *,
+        deep: bool,
+    ) -> None:
         if name in parent.files:
             self._arrivals.gone(parent, name)  # a file had this name
         child = parent.subdirs.get(name)
         if child is not None:
-            self._queue(child, silent=silent)
+            if child.mounted and not entry.mounted:
+                self._watches.unmounted(child, now)
+            child.mounted = child.mounted or entry.mounted
+            # Watched or polled by itself, a look at its parent is none at it.
+            if deep or not self._watches.is_watched(child):
+                self._queue(child, silent=silent, deep=deep)
         elif name not in parent.subdirs:
             enter = self._mode is PathMode.FOLLOW or (self._mode is PathMode.RECURSE and silent)
+            if not silent:
+                self.active_at = now
             self._adopt(parent, name, enter=enter, silent=silent)
+            child = parent.subdirs[name]
+            if child is not None:
+                child.mounted = entry.mounted
 
     def _found_file(
         self,
@@ -337,12 +432,19 @@ class Tracker:
         entry: Entry,
         silent: bool,
         now: float,
+        *,
         at_once: bool,
     ) -> bool:
-        if silent and name not in directory.files and name not in directory.arrivals:
+        known = directory.files.get(name)
+        if silent and known is None and name not in directory.arrivals:
             directory.files[name] = entry.identity
             return False
-        return self._arrivals.found(directory, name, entry, now, at_once=at_once)
+        if known != entry.identity and name not in directory.arrivals:
+            self.active_at = now
+        # Where nobody tells of a close, silence must stand for it.
+        polled = self._watches.is_polled(directory)
+        patience = self._timing.silence if polled else self._timing.found
+        return self._arrivals.found(directory, name, entry, now, at_once=at_once, patience=patience)
 
     # The root ---------------------------------------------------------------
 
@@ -354,7 +456,7 @@ class Tracker:
             # A shorter mount point: an empty directory that waits for its share.
             if len(mount) < len(self.mount):
                 raise OSError(errno.ENODEV, f"nothing is mounted on {shown(self.mount)}")
-            self._watches.bind(self.root, now)
+            self._watches.bind_root(self.root, now)
         except OSError as error:
             self._lose_root(error)
             return
@@ -363,15 +465,20 @@ class Tracker:
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))
             self._tell(Notice.REACHABLE.tell(self.root.path, "it is back, a rescan follows"))
-        if not self.reachable or before != self.root.descriptor:
+        if not self.reachable or (before is not None and before != self.root.descriptor):
             self.reachable = True
             self._rescan()
+        elif before != self.root.descriptor:
+            self._queue(self.root)  # it was polled, and is watched now
 
     def _lose_root(self, error: OSError) -> None:
         if not self._away:
             self._away = True
             reason = error.strerror or type(error).__name__
             log.warning("%s is unreachable: %s", shown(self.root.path), reason)
-            self._tell(Notice.UNREACHABLE.tell(self.root.path, reason))
+            if not self._watches.has_told(self.root):
+                self._tell(Notice.UNREACHABLE.tell(self.root.path, reason))
         self.reachable = False
         self._release()
+        for directory in self.root.tree():
+            directory.unmounted = False  # seen anew when the root is back

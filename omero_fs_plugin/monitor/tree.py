@@ -27,6 +27,7 @@ class Kind(enum.Enum):
     FILE = 1
     DIRECTORY = 2
     OTHER = 3  # symbolic link, pipe, socket, device: complete as soon as it is there
+    UNSEEN = 4  # something, that the disk does not let us look at now
 
 
 class Entry(NamedTuple):
@@ -36,13 +37,17 @@ class Entry(NamedTuple):
     identity: Identity
     links: int
     quiet: float  # s since content or status last changed, by the disk's clock; 0: unknown
+    mounted: bool = False  # a directory that something is mounted on
 
 
 class Disk(Protocol):
     """The file system, as far as a tracker needs it."""
 
-    def watch(self, path: bytes) -> int:
-        """Asks for raw events of a directory; its watch descriptor.  Raises OSError."""
+    def watch(self, path: bytes) -> int | None:
+        """Asks for raw events of a directory; its watch descriptor.
+
+        None: there will be none, for it is to be polled.  Raises OSError.
+        """
 
     def unwatch(self, descriptor: int) -> None:
         """No more raw events; a descriptor that is gone already is no error."""
@@ -55,6 +60,10 @@ class Disk(Protocol):
 
     def mount(self, path: bytes) -> bytes:
         """The mount point that `path` lies on.  Raises OSError."""
+
+    def limited(self, number: int, missing: int) -> str | None:
+        """What to tell an admin when `missing` directories could not be watched
+        for the error `number`; None when that is no limit."""
 
 
 class Arrival:
@@ -86,6 +95,7 @@ class Directory:
         "arrivals",
         "descriptor",
         "files",
+        "mounted",
         "parent",
         "path",
         "subdirs",
@@ -97,6 +107,7 @@ class Directory:
         self.parent = parent  # None: the root
         self.alive = True  # part of the tree
         self.descriptor: int | None = None  # of its watch
+        self.mounted = False  # something is mounted on it, or was until it went away
         self.unmounted = False  # its file system is away, and what is known of it stays
         self.files: dict[bytes, Identity] = {}  # told of, or there at the start
         self.arrivals: dict[bytes, Arrival] = {}  # to be told of
@@ -114,6 +125,14 @@ class Directory:
             one = stack.pop()
             yield one
             stack.extend(child for child in one.subdirs.values() if child is not None)
+
+    def known(self, path: bytes) -> Directory | None:
+        """The Directory of `path`, which is it or below it; None when not known."""
+        directory: Directory | None = self
+        for name in path[len(self.path) :].strip(b"/").split(b"/"):
+            if name and directory is not None:
+                directory = directory.subdirs.get(name)
+        return directory
 
     def below(self, path: bytes) -> Directory:
         """The Directory of `path`, which is it or below it; made when not known."""

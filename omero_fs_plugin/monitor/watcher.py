@@ -21,7 +21,7 @@ from .arrivals import Timing
 from .filters import Filter
 from .keeper import Keeper
 from .notices import Notice, Tell, shown, speakable
-from .observers import Inotify, Wakener, instances_exhausted
+from .observers import Observer, Observing, Wakener
 from .outbox import LONGEST_RETRY, Outbox
 from .record import Picture
 from .requests import MonitorType, Request
@@ -65,6 +65,7 @@ class Watcher:
         *,
         absence: Absence,
         forget: Callable[[], None],
+        observing: Observing | None = None,
         picture: Picture | None = None,
         resumed: bool = False,
     ) -> None:
@@ -110,7 +111,8 @@ class Watcher:
         self._calls = 0  # notifications begun; the number of the last one
         self._in_flight = False
         self._stale = 0  # answers to calls up to this number no longer matter
-        self._inotify: Inotify | None = None
+        self._observing = observing or Observing()
+        self._observer: Observer | None = None
         self._open_at = math.inf  # when to watch again after an interruption
         self._restart = 0.0  # s; the last wait after an error
         self._failed_at = -math.inf
@@ -180,13 +182,9 @@ class Watcher:
         if self._resumed:
             self._resume()
             return
+        self._observer = self._observing.open(path, self._wake)
         try:
-            self._inotify = Inotify(path)
-        except OSError as error:
-            self._refuse(instances_exhausted(error))
-            return
-        try:
-            self.tracker.open(self._inotify, self._now, known=False)
+            self.tracker.open(self._observer, self._now, known=False)
         except OSError as error:
             self._refuse(f"pathString {shown(path)!r} cannot be watched: {error.strerror}")
             return
@@ -239,9 +237,9 @@ class Watcher:
         self._wait()
         now = self._now = time.monotonic()
         self._hear(now)
-        if self._inotify is not None:
+        if self._observer is not None:
             self._drain()
-            self.tracker.feed(self._inotify.events(), now)
+            self.tracker.feed(self._observer.events(), now)
             if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
         elif now >= self._open_at:
@@ -253,11 +251,11 @@ class Watcher:
         self._keeper.write()
 
     def _drain(self) -> None:
-        if self._inotify is not None:
-            self._inotify.drain()
+        if self._observer is not None:
+            self._observer.drain()
 
     def _wait(self) -> None:
-        source = self._inotify
+        source = self._observer
         if source is not None and source.backlog:
             return
         due = self._due()
@@ -271,7 +269,7 @@ class Watcher:
 
     def _due(self) -> float:
         tracker = math.inf
-        if self._inotify is not None:
+        if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
         outbox = math.inf if self._in_flight else self.outbox.due()
         probe = math.inf if self._in_flight or len(self.outbox) else self._probe_at
@@ -401,18 +399,12 @@ class Watcher:
         self._open_at = until
 
     def _unwatch(self) -> None:
-        inotify, self._inotify = self._inotify, None
-        if inotify is not None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
             self.tracker.close()
-            inotify.close()
+            observer.close()
 
     def _reopen(self, now: float) -> None:
-        try:
-            inotify = Inotify(self._request.path)
-        except OSError as error:
-            log.error("monitor %s: %s", self._identifier, instances_exhausted(error))
-            self._open_at = now + 10 * RESTART
-            return
+        self._observer = self._observing.open(self._request.path, self._wake)
         self._open_at = math.inf
-        self._inotify = inotify
-        self.tracker.open(inotify, now, known=True)
+        self.tracker.open(self._observer, now, known=True)

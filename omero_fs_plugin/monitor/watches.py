@@ -1,10 +1,12 @@
-"""Which directory the kernel watches under which descriptor, and which it cannot."""
+"""Which directory the kernel watches under which descriptor, and which is polled, and why."""
 
 from __future__ import annotations
 
+import enum
 import errno
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable
 
 from .arrivals import Timing
@@ -13,18 +15,64 @@ from .tree import Directory, Disk, Entry
 
 log = logging.getLogger(__name__)
 
+# Polling takes no more than one part in so many of the time.
+_SHARE_OF_TIME = 5
+
+# Words of a file system that is away: what is below is not to be asked either,
+# for each question may take as long as the network waits.
+_AWAY = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EIO",
+        "ENODEV",
+        "ENXIO",
+        "ESTALE",
+        "ENOTCONN",
+        "ECONNABORTED",
+        "ECONNRESET",
+        "ECONNREFUSED",
+        "ESHUTDOWN",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ETIMEDOUT",
+        "EREMOTEIO",
+    )
+    if hasattr(errno, name)  # not every platform has them all
+)
+
+
+class Why(enum.Enum):
+    """Why a directory is polled."""
+
+    CHOSEN = "chosen"  # a network share, or omero.fs.observer says so
+    LIMIT = "limit"  # of the kernel's watches
+    TWICE = "twice"  # the kernel tells of it under another path
+    REFUSED = "refused"  # it cannot be watched or listed, and the client was told
+    AWAY = "away"  # its file system is, and the client was told
+    BELOW = "below"  # it is below one that is away
+
+    @property
+    def told(self) -> bool:
+        """Whether the client must be told when it is over."""
+        return self in (Why.REFUSED, Why.AWAY)
+
 
 class Watches:
     """Rule: every directory that is entered is watched by the kernel, or polled."""
 
-    def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:
+    def __init__(self, root: bytes, tell: Callable[[Tell], None], timing: Timing) -> None:
         self.disk: Disk  # set while the tracker is open
         self.by_descriptor: dict[int, Directory] = {}
         self.poll_at = math.inf
+        self._root = root
         self._tell = tell
         self._timing = timing
-        self._polled: dict[Directory, None] = {}
-        self._limit_told = False
+        self._polled: dict[Directory, Why] = {}
+        self._round_began: float | None = None  # while all that is polled is looked at
+        self._limit = 0  # the errno of the limit that was met
+        self._limit_told = 0  # the number of directories that were missing then
 
     def clear(self) -> None:
         """Gives back every descriptor."""
@@ -33,25 +81,52 @@ class Watches:
             self.disk.unwatch(descriptor)
         self.by_descriptor.clear()
         self._polled.clear()
+        self._round_began = None
         self.poll_at = math.inf
 
-    def bind(self, directory: Directory, now: float) -> None:
+    def bind(self, directory: Directory, now: float) -> bool:
         """Watches it, again if its path leads to another directory than before.
 
-        Raises OSError.
+        False when it is to be polled, and now is.  Raises OSError.
         """
         descriptor = self.disk.watch(directory.path)
+        if descriptor is None:
+            self.release(directory)
+            return False
         other = self.by_descriptor.get(descriptor)
         if other is directory:
-            return
+            return True
         if other is not None:
             # The same directory under two paths: renamed a moment ago, or
             # mounted twice.  The kernel tells of one; the other is polled.
             other.descriptor = None
-            self.poll(other, now)
+            self.poll(other, Why.TWICE, now)
         self.release(directory)
         directory.descriptor = descriptor
         self.by_descriptor[descriptor] = directory
+        return True
+
+    def bind_root(self, root: Directory, now: float) -> None:
+        """As `bind`, but that a limit does not keep it from being polled.
+
+        Raises OSError when it cannot be looked at either.
+        """
+        try:
+            watched = self.bind(root, now)
+        except OSError as error:
+            if not self._is_limit(error):
+                raise
+            self.release(root)
+            self._limit = error.errno or 0
+            self.poll(root, Why.LIMIT, now)
+            return
+        if watched and self._polled.get(root) in (Why.LIMIT, Why.CHOSEN):
+            del self._polled[root]
+        elif not watched and root not in self._polled:
+            self.poll(root, Why.CHOSEN, now)
+
+    def _is_limit(self, error: OSError) -> bool:
+        return error.errno is not None and self.disk.limited(error.errno, 1) is not None
 
     def lost(self, directory: Directory) -> None:
         """The kernel itself ended its watch."""
@@ -71,20 +146,39 @@ class Watches:
         self.release(directory)
         self._polled.pop(directory, None)
 
-    def poll(self, directory: Directory, now: float) -> None:
+    # Polling ----------------------------------------------------------------
+
+    def poll(self, directory: Directory, why: Why, now: float) -> None:
         """It is looked at from time to time instead."""
-        self._polled[directory] = None
-        if self.poll_at == math.inf:
+        self._polled[directory] = why
+        if self.poll_at == math.inf and self._round_began is None:
             self.poll_at = now + self._timing.poll
 
     def is_polled(self, directory: Directory) -> bool:
-        """Whether a change of its mode may let it be watched."""
+        """Whether nobody tells of what happens in it: no write, no close."""
         return directory in self._polled
 
-    def to_poll(self, now: float) -> list[Directory]:
-        """Those to look at now, when `poll_at` has come."""
-        self.poll_at = now + self._timing.poll if self._polled else math.inf
+    def is_watched(self, directory: Directory) -> bool:
+        """Whether it is looked at without its parent's asking for it."""
+        return directory.descriptor is not None or directory in self._polled
+
+    def polled(self) -> Counter[Why]:
+        """How many directories are, and why."""
+        return Counter(self._polled.values())
+
+    def begin_round(self, now: float) -> list[Directory]:
+        """Those to look at now, when `poll_at` has come, above before below."""
+        self._round_began = now
+        self.poll_at = math.inf
         return list(self._polled)
+
+    def end_round(self, now: float) -> None:
+        """All that was to be looked at was, in a round or not."""
+        began, self._round_began = self._round_began, None
+        self._tell_limit()
+        if began is not None and self._polled:
+            rest = (now - began) * (_SHARE_OF_TIME - 1)
+            self.poll_at = now + max(self._timing.poll, rest)
 
     def watch_and_list(self, directory: Directory, now: float) -> list[tuple[bytes, Entry]] | None:
         """Watches it, then lists it: nothing comes to be between the two.
@@ -92,58 +186,85 @@ class Watches:
         None when it cannot be listed: gone, as its parent's event will say, or
         unreadable, as the client is told here.
         """
-        watched = False
+        if self._is_below_away(directory):
+            self.release(directory)
+            self.poll(directory, Why.BELOW, now)
+            return None
+        why: Why | None = None
         try:
-            self.bind(directory, now)
-            watched = True
+            if not self.bind(directory, now):
+                why = Why.CHOSEN
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             self.release(directory)
-            self._cannot(directory, error)
-            self.poll(directory, now)
+            if self._is_limit(error):
+                self._limit = error.errno or 0
+                why = Why.LIMIT
+            else:
+                why = self._cannot(directory, error, now)
         try:
             entries = self.disk.entries(directory.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self._cannot(directory, error)
-            self.poll(directory, now)
+            self._cannot(directory, error, now)
             return None
-        if watched and directory in self._polled:
-            del self._polled[directory]
-            self._tell(Notice.REACHABLE.tell(directory.path, "it is watched again"))
+        before = self._polled.get(directory)
+        if why is None:
+            self._polled.pop(directory, None)
+        else:
+            self.poll(directory, why, now)
+        if before is not None and before.told and (why is None or not why.told):
+            self._tell(Notice.REACHABLE.tell(directory.path, "it is reachable again"))
         return entries
 
-    def _cannot(self, directory: Directory, error: OSError) -> None:
-        if directory in self._polled:
-            return  # said before
-        where = shown(directory.path)
-        if error.errno != errno.ENOSPC:
-            log.warning("%s cannot be watched: %s", where, error.strerror)
-            text = f"it cannot be watched, {error.strerror}"
-            self._tell(Notice.UNREACHABLE.tell(directory.path, text))
-        elif not self._limit_told:
-            # ENOSPC is inotify's word for its limit.
-            self._limit_told = True
-            text = (
-                f"the kernel watches no more than {len(self.by_descriptor)} directories for this "
-                "monitor, the others are polled: raise the sysctl fs.inotify.max_user_watches"
-            )
-            log.warning("%s: %s", where, text)
-            self._tell(Notice.LIMIT.tell(directory.path, text))
+    def _is_below_away(self, directory: Directory) -> bool:
+        above = directory.parent
+        return above is not None and self._polled.get(above) in (Why.AWAY, Why.BELOW)
+
+    def has_told(self, directory: Directory) -> bool:
+        """Whether the client knows that it cannot be watched."""
+        why = self._polled.get(directory)
+        return why is not None and why.told
+
+    def _cannot(self, directory: Directory, error: OSError, now: float) -> Why:
+        before = self._polled.get(directory)
+        why = Why.AWAY if error.errno in _AWAY else Why.REFUSED
+        self.poll(directory, why, now)
+        if before is None or not before.told:  # else it was said before
+            where, reason = shown(directory.path), error.strerror or type(error).__name__
+            log.warning("%s cannot be watched: %s", where, reason)
+            self._tell(Notice.UNREACHABLE.tell(directory.path, f"it cannot be watched, {reason}"))
+        return why
+
+    def _tell_limit(self) -> None:
+        """Once for all that could not be watched, and again when it is over."""
+        limited = [one for one, why in self._polled.items() if why is Why.LIMIT]
+        if len(limited) > 2 * self._limit_told:
+            self._limit_told = len(limited)
+            advice = self.disk.limited(self._limit, len(limited)) or ""
+            example = limited[-1].path
+            text = f"{len(limited)} directories cannot be watched and are polled, {advice}"
+            log.warning("%s: %s", shown(example), text)
+            self._tell(Notice.LIMIT.tell(example, text))
+        elif self._limit_told and not limited:
+            self._limit_told = 0
+            log.info("every directory is watched again")
+            self._tell(Notice.LIMIT.tell(self._root, "every directory is watched again"))
 
     # File systems below the root that come and go ---------------------------
 
     def unmounted(self, directory: Directory, now: float) -> None:
-        """Its file system is gone: nothing in it counts as deleted."""
+        """What was mounted on it is gone: nothing in it counts as deleted."""
         if directory.unmounted:
             return
-        directory.unmounted = True
-        self.poll(directory, now)
-        if directory.parent is not None and not directory.parent.unmounted:
-            log.warning("%s was unmounted", shown(directory.path))
-            self._tell(Notice.UNREACHABLE.tell(directory.path, "it was unmounted"))
+        log.warning("%s was unmounted", shown(directory.path))
+        self._tell(Notice.UNREACHABLE.tell(directory.path, "it was unmounted"))
+        for one in directory.tree():
+            one.unmounted = True
+            self.release(one)
+            self.poll(one, Why.AWAY if one is directory else Why.BELOW, now)
 
     def is_away(self, directory: Directory) -> bool:
         """Whether it is still unmounted.
@@ -153,11 +274,16 @@ class Watches:
         """
         if not directory.unmounted:
             return False
+        if not directory.mounted:
+            return True
         try:
-            away = self.disk.mount(directory.path) != directory.path
+            # An automounter mounts it for this.
+            self.disk.mount(directory.path)
         except OSError:
-            away = True
-        if not away:
-            for one in directory.tree():
-                one.unmounted = False
-        return away
+            return True
+        entry = self.disk.look(directory.path)
+        if entry is None or not entry.mounted:
+            return True
+        for one in directory.tree():
+            one.unmounted = False
+        return False

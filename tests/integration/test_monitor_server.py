@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -19,7 +18,7 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.monitor import outbox, raw, watcher
+from omero_fs_plugin.monitor import inotify, outbox, raw, watcher
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.server import FSServer
 
@@ -194,22 +193,6 @@ def test_a_platform_that_is_not_tested_is_refused_when_asked(
     assert create(elsewhere, tmp_path, client, platformCheck=False)
 
 
-def test_no_inotify_instance_left(
-    server: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(path: bytes) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(watcher, "Inotify", none)
-    identifier = create(server, tmp_path, client)
-    with pytest.raises(omero.OmeroFSError) as raised:
-        server.startMonitor(identifier)
-    assert "fs.inotify.max_user_instances" in raised.value.reason
-    assert state(server, identifier) == "Stopped"
-    monkeypatch.undo()
-    server.startMonitor(identifier)
-
-
 # What is told
 
 
@@ -379,7 +362,7 @@ def test_directories_filled_at_once(server: Any, client: Client, tmp_path: Path)
     assert client.files(tmp_path) == sorted(f"{number}/a" for number in range(500))
 
 
-class SmallQueue(watcher.Inotify):
+class SmallQueue(inotify.Inotify):
     """A kernel whose queue holds little: what does not fit is dropped, and it says so."""
 
     def events(self) -> list[raw.Raw]:
@@ -392,7 +375,7 @@ class SmallQueue(watcher.Inotify):
 def test_an_overflow_of_the_kernels_queue(
     server: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "Inotify", SmallQueue)
+    monkeypatch.setattr(inotify, "Inotify", SmallQueue)
     (tmp_path / "old").write_text("old")
     start(server, tmp_path, client)
     expected = []
@@ -452,12 +435,12 @@ def test_a_monitor_whose_thread_meets_an_error_begins_anew(
     start(server, tmp_path, client)
     broken = [RuntimeError("bug")]
 
-    def drain(self: Any, real: Any = watcher.Inotify.drain) -> None:
+    def drain(self: Any, real: Any = inotify.Inotify.drain) -> None:
         if broken:
             raise broken.pop()
         real(self)
 
-    monkeypatch.setattr(watcher.Inotify, "drain", drain)
+    monkeypatch.setattr(inotify.Inotify, "drain", drain)
     (tmp_path / "a").write_text("a")
     until(lambda: client.files(tmp_path) == ["a"])
     (tmp_path / "b").write_text("b")

@@ -104,6 +104,9 @@ class FakeDisk:
             raise PermissionError(errno.EACCES, "refused", path)
         return [(name, self._entry(one.inode)) for name, one in inode.names.items()]
 
+    def limited(self, number: int, missing: int) -> str | None:
+        return f"{missing} more" if number == errno.ENOSPC else None
+
     def mount(self, path: bytes) -> bytes:
         inode = self.find(path)
         if inode is None:

@@ -1,0 +1,132 @@
+"""Linux: what is mounted where, and which of it is a network share.
+
+From ``/proc/self/mountinfo``, see proc(5).  A share is polled, for the kernel
+tells only of what is done to it from this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+TABLE = "/proc/self/mountinfo"
+
+# File systems that others may change behind this kernel's back: over the
+# network, over a cluster, from the host of a virtual machine, or by a program.
+_SHARES = frozenset(
+    (
+        *("9p", "drvfs", "prl_fs", "shfs", "vboxsf", "virtiofs", "vmhgfs"),
+        *("afpfs", "afs", "cifs", "coda", "ncpfs", "nfs", "nfs3", "nfs4", "smb3", "smbfs"),
+        *("acfs", "beegfs", "ceph", "cvfs", "fhgfs", "gfs", "gfs2", "glusterfs", "gpfs"),
+        *("lustre", "mmfs", "ocfs2", "orangefs", "panfs", "pvfs2", "wekafs"),
+        "autofs",  # a share that is mounted when someone looks at it
+    )
+)
+
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """One line of the table."""
+
+    point: bytes  # where it is mounted, absolute
+    type: str  # as nfs4, or fuse.sshfs
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may change it without this kernel's knowing.
+
+        FUSE may be anything, so it is taken for a share; ``fuseblk`` is a disk.
+        """
+        return self.type in _SHARES or self.type == "fuse" or self.type.startswith("fuse.")
+
+
+def parse(table: bytes) -> Iterable[Mount]:
+    """The mounts, in the order in which they were mounted."""
+    for line in table.splitlines():
+        fields = line.split(b" ")
+        try:
+            point, kind = fields[4], fields[fields.index(b"-", 6) + 1]
+        except (IndexError, ValueError):
+            continue  # no line that proc(5) knows of
+        yield Mount(_unescaped(point), kind.decode("ascii", "replace"))
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
+
+
+class Mounts:
+    """The mount table, read again when the kernel says that it changed.
+
+    Elsewhere than on Linux, and where /proc is not mounted, it is empty.
+    """
+
+    def __init__(self, table: str = TABLE) -> None:
+        self._points: dict[bytes, Mount] = {}
+        self._any_share = False
+        self._descriptor = -1
+        if not sys.platform.startswith("linux"):
+            return
+        try:
+            self._descriptor = os.open(table, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLPRI)
+        self._read()
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def holding(self, path: bytes) -> Mount | None:
+        """The mount that `path` lies on; without symbolic links in it.
+
+        None when the table does not tell.
+        """
+        self._refresh()
+        return self._holding(path)
+
+    def share(self, path: bytes) -> str | None:
+        """The type of the share that `path` lies on; None when on none."""
+        if not self.any_share():
+            return None
+        found = self._holding(path)
+        return found.type if found is not None and found.shared else None
+
+    def any_share(self) -> bool:
+        """Whether any is mounted anywhere."""
+        self._refresh()
+        return self._any_share
+
+    def _holding(self, path: bytes) -> Mount | None:
+        points = self._points
+        while True:
+            found = points.get(path)
+            if found is not None:
+                return found
+            above = path.rpartition(b"/")[0] or b"/"
+            if above == path:
+                return None
+            path = above
+
+    def _refresh(self) -> None:
+        # POLLERR comes unasked: proc(5) has it for a changed table.
+        if self._descriptor >= 0 and self._poll.poll(0):
+            self._read()
+
+    def _read(self) -> None:
+        parts: list[bytes] = []
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        while part := os.read(self._descriptor, 1 << 16):
+            parts.append(part)
+        # What is mounted later hides what was mounted on the same place before.
+        self._points = {mount.point: mount for mount in parse(b"".join(parts))}
+        self._any_share = any(mount.shared for mount in self._points.values())

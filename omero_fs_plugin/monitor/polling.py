@@ -1,0 +1,48 @@
+"""A disk that nothing is heard of: every directory is looked at from time to time.
+
+It is the tracker that looks, as it does after an overflow: for network shares
+on every platform, and for everything with ``omero.fs.observer = polling``.
+
+Why not watchdog's PollingObserver: it keeps a stat of every path in Python
+objects, and a second set of them while it compares; it takes a directory that
+cannot be listed for an empty one, so that a share that is away has "all its
+files deleted"; it ends when the root is gone; and a large tree is one piece of
+work in which nobody can stop it.  The tracker compares one directory at a time
+with what it knows anyway, and has one meaning of Create for every observer.
+"""
+
+from __future__ import annotations
+
+from .disk import LocalDisk
+from .raw import Raw
+
+
+class Polling(LocalDisk):
+    """The tracker's `Disk` over the real one, where no directory is watched."""
+
+    def fileno(self) -> int | None:
+        """None: there is nothing to wait for."""
+        return None
+
+    def watch(self, path: bytes) -> int | None:
+        """As Disk.watch: none."""
+        return None
+
+    def unwatch(self, descriptor: int) -> None:
+        """As Disk.unwatch: there are none."""
+
+    def limited(self, number: int, missing: int) -> str | None:
+        """As Disk.limited: there is none."""
+        return None
+
+    def drain(self) -> None:
+        """As Observer.drain: nothing comes."""
+
+    @property
+    def backlog(self) -> bool:
+        """As Observer.backlog."""
+        return False
+
+    def events(self) -> list[Raw]:
+        """As Observer.events: none."""
+        return []
