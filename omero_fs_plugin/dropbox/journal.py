@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    tuple_,
     update,
 )
 
@@ -82,7 +81,7 @@ class Journal:
         file, fileset = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
             for chunk in chunks(found, _CHUNK):
-                by_inode = {(f.stat.device, signed(f.stat.inode)): f for f in chunk}
+                by_inode = {(signed(f.stat.device), signed(f.stat.inode)): f for f in chunk}
                 rows = connection.execute(
                     select(
                         file.device,
@@ -93,12 +92,13 @@ class Journal:
                         fileset.state,
                     )
                     .join_from(schema.file, schema.fileset)
-                    .where(tuple_(file.device, file.inode).in_(list(by_inode)))
+                    # Of the inode alone: no database looks a pair up in its index.
+                    .where(file.inode.in_([inode for _, inode in by_inode]))
                     .order_by(fileset.id)
                 )
                 for device, inode, size, mtime_ns, ctime_ns, state in rows:
-                    met = by_inode[(device, inode)]
-                    if (size, mtime_ns, ctime_ns) == (
+                    met = by_inode.get((device, inode))
+                    if met and (size, mtime_ns, ctime_ns) == (
                         met.stat.size,
                         met.stat.mtime_ns,
                         met.stat.ctime_ns,
