@@ -12,10 +12,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import NamedTuple
 
 from ..events import EventType
 from .tree import Identity
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Tell(NamedTuple):
@@ -63,10 +66,11 @@ def speakable(path: bytes) -> bool:
 
 
 def escaped(path: bytes) -> str:
-    """`path` for clients: bytes that are not UTF-8 as \\xNN, and so a backslash as two."""
-    return path.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    """`path` for clients: as `shown`, and a backslash as two, so that it can be undone."""
+    return shown(path.replace(b"\\", b"\\\\"))
 
 
 def shown(path: bytes) -> str:
-    """`path` for people: bytes that are not UTF-8 are escaped."""
-    return path.decode("utf-8", "backslashreplace")
+    """`path` for people, in one line: control characters and odd bytes as \\xNN."""
+    text = path.decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -42,7 +42,7 @@ _CHUNK = 5000  # rows read or written at once: others are let in between
 _QUEUE = 64  # posts that wait at most; then who posts waits
 _AT_ONCE = 16  # posts in one transaction, and those that wait for no more
 # s; between the first post and its transaction, unless someone waits for it.
-# Each transaction writes whole pages: few large ones cost a quarter.
+# Each transaction writes whole pages: few large ones cost a third.
 _GATHER = 0.1
 _Act = Callable[[sqlite3.Connection], object]
 
@@ -197,6 +197,7 @@ class Record:
             with suppress(queue.Empty):
                 while len(posts) < _AT_ONCE:
                     posts.append(self._queue.get_nowait())
+                self._hurry.set()  # who hurries may be among those that are left
             ended = any(post.act is None for post in posts)
             with self._lock:
                 if self._connection is not None:

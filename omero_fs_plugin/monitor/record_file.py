@@ -88,7 +88,7 @@ def connect(file: Path) -> sqlite3.Connection:
             raise RecordError(f"it has version {version}, and this release knows {VERSION}")
         (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if checked != "ok":
-            raise RecordError(f"it is corrupt: {checked}")
+            raise RecordError(f"it is corrupt: {' '.join(str(checked).split())}")
         # What a start that was killed has left; and takes the lock.
         db.execute("DELETE FROM known WHERE monitor NOT IN (SELECT key FROM monitor WHERE started)")
         for path, text in db.execute("SELECT path, request FROM monitor"):
