@@ -64,6 +64,8 @@ class FakeDisk:
         self.capacity = capacity
         self.queue: deque[Raw] = deque()
         self.refuse: dict[bytes, int] = {}  # path -> errno of watch
+        self.share = False  # nothing can be watched
+        self.most = 10**9  # directories that can be watched
         self._numbers = itertools.count(2)
         self._ticks = itertools.count(1)
         self._cookies = itertools.count(1)
@@ -74,7 +76,9 @@ class FakeDisk:
 
     # tracker.Disk
 
-    def watch(self, path: bytes) -> int:
+    def watch(self, path: bytes) -> int | None:
+        if self.share:
+            return None
         if path in self.refuse:
             raise OSError(self.refuse[path], "refused")
         inode = self.find(path)
@@ -83,6 +87,8 @@ class FakeDisk:
         if inode.kind is not Kind.DIRECTORY:
             raise NotADirectoryError(errno.ENOTDIR, "none", path)
         if inode not in self._watched:
+            if len(self._watched) >= self.most:
+                raise OSError(errno.ENOSPC, "none left", path)
             self._watched[inode] = next(self._descriptors)
         return self._watched[inode]
 
@@ -904,9 +910,15 @@ NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"\xff\xfe"])
 class AnySequence(RuleBasedStateMachine):
     """Rule: after quiet, the client's picture is the disk, content and all."""
 
-    @initialize(capacity=st.sampled_from([1, 3, 10, 10**9]))
-    def begin(self, capacity: int) -> None:
+    @initialize(
+        capacity=st.sampled_from([1, 3, 10, 10**9]),
+        most=st.sampled_from([0, 1, 3, 10**9, 10**9]),
+        share=st.booleans(),
+    )
+    def begin(self, capacity: int, most: int, share: bool) -> None:
         self.disk = FakeDisk()
+        self.disk.share = share
+        self.disk.most = most
         self.disk.mkdirs(ROOT + b"/a/b")
         self.disk.mkdirs(b"/data/outside")
         self.disk.put(ROOT + b"/a/c.tif")
@@ -1065,7 +1077,10 @@ class AnySequence(RuleBasedStateMachine):
             # The kernel tells of a write under the one name it was opened by.
             assert inode.linked or self.files[path] == inode.version, path
         assert self.directories == set(self.disk.below(ROOT, Kind.DIRECTORY))
-        assert self.watched.tracker.watches == 1 + len(self.directories)
+        tracker = self.watched.tracker
+        assert tracker.watches + tracker.polled().total() == 1 + len(self.directories)
+        if not self.disk.share:
+            assert tracker.watches == min(self.disk.most, 1 + len(self.directories))
 
     def teardown(self) -> None:
         if hasattr(self, "watched"):
@@ -1074,7 +1089,7 @@ class AnySequence(RuleBasedStateMachine):
 
 TestAnySequence = AnySequence.TestCase
 TestAnySequence.settings = settings(
-    max_examples=120,
+    max_examples=200,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
