@@ -83,10 +83,9 @@ class Grid:
 
     def stop(self) -> None:
         """`omero admin stop`; nothing when it does not run.  What resists is killed."""
-        node = self.directory / "var" / "master" / "master.pid"
-        if not node.exists():
+        pid = self._node()
+        if pid is None:
             return
-        pid = int(node.read_text(encoding="ascii"))
         servers = [found for name in SERVERS if (found := self._find(name)) is not None]
         try:
             self._run(self.directory / "bin" / "omero", "admin", "stop", "--wait", "60")
@@ -144,6 +143,16 @@ class Grid:
         return "\n".join(text)
 
     # ------------------------------------------------------------------------
+
+    def _node(self) -> int | None:
+        """The process of IceGrid's node, if it runs; its file may outlive it."""
+        file = self.directory / "var" / "master" / "master.pid"
+        try:
+            pid = int(file.read_text(encoding="ascii"))
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return None
+        return pid if os.fsencode(self.directory) in words or b"icegridnode" in words else None
 
     def _find(self, server: str) -> int | None:
         """By the configuration file that IceGrid's node gives to each server."""
