@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..errors import FsError, ImportRefused, ServerAwayError, UserError
+from ..errors import FsError, ImportRefused
 from ..events import FileStat, regular_stat
 from ..sessions import Omero, ServerFileset, UserSession
 from .confine import open_beneath
@@ -54,8 +54,9 @@ class Attempt:
     def run(self) -> State:
         """The state the fileset was left in.
 
-        Raises ServerAwayError and UserError, when the fileset is queued again,
-        for the caller to wait until OMERO is back or the account is mended.
+        Raises ServerAwayError and UserError with the fileset still importing, for
+        the caller to give back when it is done with the session: given back any
+        earlier, another importer takes it, and has it taken away again.
         """
         try:
             return self._import()
@@ -65,9 +66,6 @@ class Attempt:
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
             return self._give_back(str(error))
-        except (ServerAwayError, UserError) as error:
-            self._give_back(str(error))
-            raise
         except ImportRefused as error:
             self._clean_up()
             return self._refused(error)

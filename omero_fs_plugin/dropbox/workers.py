@@ -113,6 +113,7 @@ class Importers:
         self._next_start = 0.0  # s, monotonic
         self._resting: dict[int, float] = {}  # fileset refused a moment ago -> s, monotonic
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
+        self._not_given_back: dict[int, str] = {}  # fileset that the journal has importing -> why
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self._threads = [
             threading.Thread(target=self._work, name=f"importer-{n + 1}") for n in range(number)
@@ -165,6 +166,9 @@ class Importers:
     def _take(self) -> Fileset | None:
         """The oldest queued fileset of the user who waited longest for a turn."""
         with self._news:
+            for identifier, reason in list(self._not_given_back.items()):
+                self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
+                del self._not_given_back[identifier]
             wait = self._next_start - time.monotonic()
             if wait > 0:
                 self._news.wait(wait)
@@ -194,14 +198,12 @@ class Importers:
                     pause=self._stopping.wait,
                 ).run()
         except (UserError, ImportRefused) as error:  # the account's fault, not the file's
-            self._journal.move(fileset.id, State.IMPORTING, State.QUEUED, str(error))
+            self._give_back(fileset, str(error))
             self._stop_queue(fileset.user, str(error))
             return
         except BaseException as error:
-            # Whatever it was, the fileset is not left between two states.
-            self._journal.move(
-                fileset.id, State.IMPORTING, State.QUEUED, f"{type(error).__name__}: {error}"
-            )
+            known = isinstance(error, FsError)
+            self._give_back(fileset, str(error) if known else f"{type(error).__name__}: {error}")
             raise
         self.away = ""
         with self._news:
@@ -212,6 +214,18 @@ class Importers:
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
             with self._news:
                 self._resting[fileset.id] = time.monotonic() + rest
+
+    def _give_back(self, fileset: Fileset, reason: str) -> None:
+        """Whatever it was, the fileset is not left between two states.
+
+        If the journal cannot be written now, it is before anything else is taken.
+        """
+        try:
+            self._journal.move(fileset.id, State.IMPORTING, State.QUEUED, reason)
+        except JournalError:
+            with self._news:
+                self._not_given_back[fileset.id] = reason
+            raise
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""
