@@ -73,6 +73,7 @@ class DropBox:
         self._stopping = threading.Event()
         self._rescan = threading.Event()
         self._unavailable = ""
+        self._trouble = ""  # why the last step or rescan failed; a rescan that succeeds ends it
         self.subscription = Subscription(
             communicator,
             settings,
@@ -157,6 +158,8 @@ class DropBox:
             state, reason = "waiting for the lease", f"it is held by {self._lease.held_by}"
         elif self._unavailable:
             state, reason = "watch directory unavailable", self._unavailable
+        elif self._trouble:
+            state, reason = "waiting for the journal", self._trouble
         elif self.importers.away:
             state, reason = "waiting for OMERO", self.importers.away
         elif self.subscription.problem:
@@ -205,13 +208,14 @@ class DropBox:
                     self.importers.wake()
             except FsError as error:
                 log.error("%s", error)
+                self._trouble = str(error)
                 self._again()
             except Exception:
                 log.exception("a step of the pipeline failed")
                 self._again()
 
     def _again(self) -> None:
-        """What a failed step dropped is found by looking at the disk again."""
+        """What a failed step dropped is found by looking at the disk again, until that succeeds."""
         self._rescan.set()
         self._stopping.wait(5 * _STEP_S)
 
@@ -245,10 +249,14 @@ class DropBox:
             self._rescan.clear()
             try:
                 self._scan()
+                self._trouble = ""
             except FsError as error:
                 log.error("rescan: %s", error)
+                self._trouble = str(error)
+                self._again()
             except Exception:
                 log.exception("the rescan failed")
+                self._again()
             # Jittered, so that many servers on one share do not look together.
             jitter = random.uniform(0.9, 1.1)
             interval = self.settings.rescan_interval or math.inf  # 0: only when asked
