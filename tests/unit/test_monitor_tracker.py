@@ -209,6 +209,11 @@ class FakeDisk:
         if kind:
             self._emit(dentry.inode, raw.IN_MOVE_SELF)
 
+    def forget_watches(self) -> None:
+        """The watching process has ended."""
+        self._watched.clear()
+        self.queue.clear()
+
     # Looking at it
 
     def find(self, path: bytes) -> Inode | None:

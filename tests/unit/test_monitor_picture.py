@@ -1,0 +1,424 @@
+"""What a client is known to know, and what a restart makes of it.
+
+The tracker's own machine, `AnySequence`, goes on here with an outbox, a client
+that answers or does not, and an FSServer that is killed: what was posted to
+its record last is lost then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.absence import PROBE, Absence
+from omero_fs_plugin.monitor.keeper import Keeper
+from omero_fs_plugin.monitor.notices import Notice, Tell
+from omero_fs_plugin.monitor.outbox import Outbox
+from omero_fs_plugin.monitor.picture import Changes, Ledger, State, restore, snapshot, state_of
+from omero_fs_plugin.monitor.tree import NEVER, Directory, Kind, PathMode
+
+from . import test_monitor_tracker as tracking
+from .test_monitor_tracker import ROOT, FakeDisk, Watched, p
+
+CREATE, MODIFY, DELETE = EventType.CREATE, EventType.MODIFY, EventType.DELETE
+FILE = (7, 8, 9)
+LATER = (7, 8, 10)
+
+
+def create(name: str, *, directory: bool = False) -> Tell:
+    return Tell(CREATE, p(name), directory, None if directory else FILE)
+
+
+def delete(name: str, *, directory: bool = False) -> Tell:
+    return Tell(DELETE, p(name), directory)
+
+
+def named(changes: Changes) -> dict[str, State]:
+    return {path.decode().removeprefix(ROOT.decode() + "/"): one for path, one in changes.items()}
+
+
+# What has become due
+
+
+def test_what_was_heard_is_due_once() -> None:
+    ledger = Ledger(PathMode.FOLLOW)
+    ledger.arrived(
+        [
+            create("a"),
+            create("b"),
+            create("d", directory=True),
+            Notice.OVERFLOW.tell(ROOT, "rescan"),
+            delete("b"),
+            Tell(MODIFY, p("a"), identity=LATER),
+            Tell(MODIFY, p("c")),
+        ]
+    )
+    assert named(ledger.take()) == {"a": LATER, "b": None, "d": True, "c": NEVER}
+    assert ledger.take() == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "entered"),
+    [(PathMode.FOLLOW, True), (PathMode.RECURSE, False), (PathMode.FLAT, False)],
+)
+def test_a_new_directory_is_entered_in_one_mode_only(mode: PathMode, entered: bool) -> None:
+    ledger = Ledger(mode)
+    ledger.arrived([create("d", directory=True)])
+    assert named(ledger.take()) == {"d": entered}
+
+
+def test_what_was_not_asked_for_waits_for_what_was_told_before_it() -> None:
+    ledger = Ledger(PathMode.FOLLOW)
+    ledger.silent(create("first", directory=True), 0)
+    assert named(ledger.take()) == {"first": True}
+    ledger.silent(create("second", directory=True), 2)  # two events wait to be told
+    ledger.silent(create("third", directory=True), 3)
+    assert ledger.take() == {}
+    ledger.arrived([create("a")])
+    assert named(ledger.take()) == {"a": FILE}
+    ledger.arrived([create("b")])
+    assert named(ledger.take()) == {"b": FILE, "second": True}
+    ledger.arrived([delete("b")])
+    assert named(ledger.take()) == {"b": None, "third": True}
+
+
+def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
+    ledger = Ledger(PathMode.FOLLOW)
+    root = Directory(ROOT, None)
+    root.files[b"modified"] = root.files[b"deleted"] = NEVER
+    root.below(p("d"))
+    ledger.silent(delete("d", directory=True), 1)
+    unheard = [create("new"), Tell(MODIFY, p("modified")), delete("deleted"), create("none/x")]
+    ledger.dropped(unheard, root)
+    assert named(ledger.take()) == {
+        "new": None,
+        "modified": NEVER,
+        "deleted": NEVER,
+        "none/x": None,
+        "d": True,
+    }
+    ledger.arrived([create("a"), create("b")])  # nothing silent is left over
+    assert named(ledger.take()) == {"a": FILE, "b": FILE}
+
+
+# From a tree and back
+
+
+def test_a_picture_leaves_out_what_the_client_has_not_heard() -> None:
+    disk = FakeDisk()
+    for name in ("old", "gone", "written"):
+        disk.put(p(name))
+    disk.mkdirs(p("d/deep"))
+    watched = Watched(disk, directory_events=True)
+    disk.put(p("heard"))
+    watched.wait(5)
+    watched.take()
+    disk.put(p("new"))
+    disk.unlink(p("gone"))
+    disk.mkdirs(p("e"))
+    disk.rmtree(p("d"))
+    watched.wait(5)
+    disk.write(disk.open(p("written")))  # and not closed
+    watched.feed()
+    kept = named(dict(snapshot(watched.tracker.root, watched.told, PathMode.FOLLOW)))
+    identity = {name: disk.look(p(name)) for name in ("old", "heard")}
+    assert kept == {
+        "old": identity["old"].identity,  # type: ignore[union-attr]
+        "heard": identity["heard"].identity,  # type: ignore[union-attr]
+        "gone": NEVER,
+        "written": NEVER,
+        "d": True,
+        "d/deep": True,
+    }
+
+
+@pytest.mark.parametrize("path", [ROOT, b"/"], ids=["below", "the root of all"])
+def test_a_tree_comes_back(path: bytes) -> None:
+    root = Directory(path, None)
+    for name in (b"a", b"\xff", b"d-"):
+        root.files[name] = FILE
+    deep = root.below(root.join(b"d") + b"/e/f")
+    deep.files[b"x"] = LATER
+    root.subdirs[b"not entered"] = None
+    kept = dict(snapshot(root, [], PathMode.FOLLOW))
+    again = Directory(path, None)
+    restore(again, sorted(kept.items()))
+    assert dict(snapshot(again, [], PathMode.FOLLOW)) == kept
+    assert again.files == root.files
+    assert again.subdirs[b"not entered"] is None
+    assert state_of(again, deep.join(b"x")) == LATER
+    assert state_of(again, deep.path) is True
+    assert state_of(again, deep.join(b"none")) is None
+    assert state_of(again, root.join(b"none") + b"/at/all") is None
+
+
+# Any sequence of acts, and a server that is killed
+
+
+class Kept:
+    """record.Picture without a file: what is posted last is not there yet."""
+
+    def __init__(self) -> None:
+        self.store: dict[bytes, State] = {}
+        self.posts: list[Changes] = []
+        self.kept_mount = b""
+
+    @property
+    def mount(self) -> bytes:
+        return self.kept_mount
+
+    def load(self) -> Iterator[tuple[bytes, State]]:
+        yield from sorted(self.store.items())
+
+    def begin(
+        self,
+        known: Iterator[tuple[bytes, State]],
+        mount: bytes,
+        *,
+        between: Callable[[], None],
+        done: Callable[[], None],
+    ) -> None:
+        self.store, self.posts, self.kept_mount = dict(known), [], mount
+        between()
+        done()
+
+    def write(self, changes: Changes) -> None:
+        self.posts.append(changes)
+
+    def commit(self, most: int) -> None:
+        """The thread of the record has got so far."""
+        for changes in self.posts[:most]:
+            for path, state in changes.items():
+                if state is None:
+                    self.store.pop(path, None)
+                else:
+                    self.store[path] = state
+        del self.posts[:most]
+
+    def keep_mount(self, mount: bytes) -> None:
+        self.kept_mount = mount
+
+    def away(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class KilledAtAnyTime(tracking.AnySequence):
+    """Rule: what a client was told, over any number of servers, adds up to the disk.
+
+    Twice it may be told only of what it heard and the record did not show yet.
+    """
+
+    @initialize(
+        capacity=st.sampled_from([1, 10, 10**9]), directories=st.booleans(), asked=st.booleans()
+    )
+    def begin(self, capacity: int, directories: bool = True, asked: bool = True) -> None:
+        super().begin(capacity)
+        self.kept = Kept()
+        self.told_of_directories = directories
+        self.asked = frozenset(EventType) if asked else frozenset(EventType) - {MODIFY}
+        self.unsure = False  # something was heard that the record does not show
+        if not directories:
+            self.directories = set()
+        self.serve(resumed=False)
+
+    def serve(self, *, resumed: bool) -> None:
+        """Another server over the same disk."""
+        self.outbox = Outbox(block_size=3)
+        watched = self.watched = Watched.__new__(Watched)
+        watched.disk, watched.told = self.disk, []
+        self.disk.forget_watches()
+        watched.tracker = tracking.Tracker(
+            ROOT,
+            tell=self.tell,
+            passes=tracking.Filter(ROOT),
+            directory_events=self.told_of_directories,
+            note=lambda tell: self.keeper.silent(tell),
+        )
+        self.keeper = Keeper(self.kept, watched.tracker, self.outbox, PathMode.FOLLOW)  # type: ignore[arg-type]
+        if resumed:
+            self.keeper.resume()
+            watched.tracker.open(self.disk, self.disk.now, known=True)
+        else:
+            watched.tracker.open(self.disk, self.disk.now, known=False)
+            watched.scan()
+            self.keeper.begin(watched.feed, lambda: None)
+
+    def tell(self, tell: Tell) -> None:
+        """As Watcher._tell."""
+        if tell.type in self.asked:
+            self.outbox.put(tell, self.disk.now)
+        else:
+            self.keeper.silent(tell)
+
+    def read(self) -> None:
+        """The client answers at once."""
+        while batch := self.outbox.take(self.disk.now):
+            self.hear(batch)
+            self.outbox.delivered(self.disk.now)
+            self.keeper.arrived(batch)
+        self.keeper.write()
+
+    def hear(self, batch: list[Tell]) -> None:
+        for tell in batch:
+            there = self.directories if tell.directory else self.files
+            known = tell.path in there
+            if not self.unsure and tell.type is not EventType.SYSTEM:
+                assert known == (tell.type is not CREATE), tell
+            if tell.type is DELETE:
+                there.discard(tell.path) if tell.directory else self.files.pop(tell.path, None)  # type: ignore[union-attr]
+            elif tell.directory:
+                self.directories.add(tell.path)
+            elif tell.type is not EventType.SYSTEM:
+                found = self.disk.find(tell.path)
+                self.files[tell.path] = found.version if found else -1
+
+    @rule(most=st.integers(1, 8), seconds=st.sampled_from([0.001, 0.03, 0.2, 0.6]))
+    def some_work(self, most: int, seconds: float) -> None:
+        self.watched.feed(most)
+        self.disk.now += seconds
+        if self.watched.tracker.due() <= self.disk.now:
+            self.watched.tracker.step(self.disk.now)
+
+    @rule()
+    def the_client_answers(self) -> None:
+        self.read()
+
+    @rule()
+    def the_answer_is_lost(self) -> None:
+        batch = self.outbox.take(self.disk.now)
+        if batch:
+            self.hear(batch)
+            self.unsure = True
+            self.outbox.failed(self.disk.now)
+            self.disk.now += 60
+
+    @rule(most=st.integers(1, 5))
+    def the_record_is_written(self, most: int) -> None:
+        self.kept.commit(most)
+
+    @rule(most=st.integers(0, 3))
+    def kill(self, most: int) -> None:
+        self.kept.commit(most)
+        self.unsure = self.unsure or bool(self.kept.posts)
+        self.kept.posts.clear()
+        self.disk.queue.clear()
+        self.disk.now += 5
+        self.serve(resumed=True)
+
+    @rule()
+    def gap(self, heard: int = 0) -> None:
+        unheard = self.outbox.clear()
+        self.watched.tracker.close()
+        self.disk.queue.clear()
+        self.watched.tracker.untell(unheard)
+        self.keeper.dropped(unheard)
+        self.keeper.write()
+        self.watched.tracker.open(self.disk, self.disk.now, known=True)
+
+    @rule()
+    def quiet_at_last(self) -> None:
+        for writer in self.writers:
+            self.disk.close(writer)
+        self.writers.clear()
+        for _ in range(60):
+            self.watched.wait(1)
+            self.read()
+        self.kept.commit(len(self.kept.posts))
+        there = self.disk.below(ROOT)
+        assert set(self.files) == set(there)
+        for path, inode in there.items():
+            seen = inode.linked or self.files[path] == inode.version
+            assert seen or MODIFY not in self.asked, path
+        below = set(self.disk.below(ROOT, Kind.DIRECTORY))
+        if self.told_of_directories:
+            assert self.directories == below
+        # The record holds the disk, too, so that a restart has nothing to tell.
+        assert {path for path, state in self.kept.store.items() if state is True} == below
+        for path, inode in there.items():
+            identity = (inode.number, inode.size, inode.mtime)
+            kept = self.kept.store.pop(path)
+            assert kept in (NEVER, identity) or inode.linked or MODIFY not in self.asked
+            self.kept.store[path] = kept
+        assert len(self.kept.store) == len(there) + len(below)
+
+
+TestKilledAtAnyTime = KilledAtAnyTime.TestCase
+TestKilledAtAnyTime.settings = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+# How long a client may be away
+
+
+def test_a_client_is_given_up_after_a_time_away_on_end() -> None:
+    absence = Absence(100.0)
+    for now in (0.0, 30.0, 60.0, 90.0):
+        absence.failed(now)
+        assert not absence.given_up
+    absence.failed(100.0)
+    assert absence.given_up
+
+
+def test_an_answer_begins_the_count_anew() -> None:
+    absence = Absence(100.0)
+    absence.failed(0.0)
+    absence.failed(99.0)
+    absence.answered()
+    absence.failed(200.0)
+    absence.failed(299.0)
+    assert not absence.given_up
+    absence.failed(301.0)
+    assert absence.given_up
+
+
+def test_the_time_a_server_was_down_is_no_absence() -> None:
+    first = Absence(1000.0)
+    first.failed(0.0)
+    first.failed(600.0)
+    kept = first.to_keep()
+    assert kept == 600.0
+    second = Absence(1000.0, kept)
+    second.failed(50_000.0)  # another clock, a long time later
+    assert not second.given_up
+    second.failed(50_399.0)
+    assert not second.given_up
+    second.failed(50_401.0)
+    assert second.given_up
+
+
+def test_without_a_limit_nobody_is_given_up() -> None:
+    absence = Absence(0.0)
+    absence.failed(0.0)
+    absence.failed(1e9)
+    assert not absence.given_up
+    assert absence.probe == PROBE
+
+
+@pytest.mark.parametrize(("limit", "probe"), [(604800.0, PROBE), (100.0, 25.0), (0.1, 0.1)])
+def test_it_is_asked_often_enough(limit: float, probe: float) -> None:
+    assert Absence(limit).probe == probe
+
+
+def test_it_is_kept_in_steps_and_its_end_at_once() -> None:
+    absence = Absence(604800.0)
+    kept = []
+    for now in range(0, 3000, 30):
+        absence.failed(float(now))
+        if (seconds := absence.to_keep()) is not None:
+            kept.append(seconds)
+    assert kept == [float(one) for one in range(300, 3000, 300)]
+    absence.answered()
+    assert absence.to_keep() == 0.0
+    assert absence.to_keep() is None
