@@ -24,7 +24,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test acceptance torture unit bench lint types format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench lint types format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -38,7 +38,10 @@ demo: venv
 sandbox: venv
 	@tools/sandbox.sh '$(DIR)' $(SANDBOX_ARGS)
 
-test: lint types
+test-packages:
+	@tools/setup.sh tests
+
+test: test-packages lint types
 	$(RUN) pytest $(PYTEST_ARGS)
 
 acceptance: venv

@@ -65,7 +65,17 @@ setup(
     extras_require={
         # What `omero fs sandbox` needs beside the above.
         "sandbox": ["omero-certificates>=0.3", "tifffile", "pydicom>=3", "pillow"],
-        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy", "build", "setuptools>=77"],
+        # The journal on a PostgreSQL server.
+        "postgresql": ["psycopg[binary]>=3.1"],
+        "test": [
+            "psycopg[binary]>=3.1",
+            "pytest>=8",
+            "hypothesis>=6",
+            "ruff",
+            "mypy",
+            "build",
+            "setuptools>=77",
+        ],
     },
     classifiers=[
         "Environment :: Plugins",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes everything that `make test`, `make demo` and `make sandbox` need, and
-# nothing twice: Debian packages, the user omero-server (for root), a virtual
-# environment with zeroc-ice and this package, installed editable.
+# Makes everything that `make demo` and `make sandbox` need, and nothing twice:
+# Debian packages, the user omero-server (for root), a virtual environment with
+# zeroc-ice and this package, installed editable.  With the argument `tests`
+# also what only `make test` needs.
 #
 # From the environment: PYTHON (/usr/bin/python3), PIP_FIND_LINKS and all that
 # pip reads.
@@ -10,6 +11,7 @@ ice=3.6.5 # the release omero-py was generated with
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
+test_packages=(postgresql) # the journal on a server of the tests' own
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
         run_packages+=(python3 python3-venv)
@@ -42,6 +44,13 @@ need_packages() {
             if [ -d /run/systemd/system ]; then
                 "${as_root[@]}" systemctl --quiet disable --now \
                     icegridnode icegridregistry glacier2router || true
+            fi
+            ;;
+    esac
+    case " ${missing[*]} " in
+        *" postgresql "*)
+            if [ -d /run/systemd/system ]; then
+                "${as_root[@]}" systemctl --quiet disable --now postgresql || true
             fi
             ;;
     esac
@@ -179,6 +188,7 @@ set -euo pipefail
 # The packages first: place.sh makes the user, and needs nothing of them.
 # shellcheck source=tools/place.sh
 . "$here/place.sh"
+[ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"

@@ -71,6 +71,10 @@ class Attempt:
             return self._refused(error)
 
     def _import(self) -> State:
+        earlier = self._earlier()
+        if earlier is not None:
+            log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
+            return self._imported(earlier.id, earlier.images, [earlier.hash or ""])
         twin = self._renamed()
         if twin is not None:
             self.journal.moved(twin.id, 0, self.fileset.files[0])
@@ -78,10 +82,6 @@ class Attempt:
                 State.SKIPPED,
                 f"the same file as {twin.path} was, imported as Fileset:{twin.server_fileset}",
             )
-        earlier = self._earlier()
-        if earlier is not None:
-            log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
-            return self._imported(earlier.id, earlier.images, [earlier.hash or ""])
         importer = NativeImport(
             self.session,
             self.fileset,
@@ -137,7 +137,9 @@ class Attempt:
             self._before.update(f.id for f in mine)
             whole = [f for f in mine if f.images]
             if whole:
-                sha1 = self._sha1()
+                # What OMERO was told to import then; the file may have changed or gone since.
+                told = self.fileset.sha1s[0] if self.fileset.verified else None
+                sha1 = told or self._sha1()
                 for found in whole:
                     if found.hash == sha1:
                         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -17,38 +18,48 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
+    update,
 )
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from ..errors import JournalError
+from ..errors import ConfigurationError, JournalError
 from . import schema
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long another process's write is waited for
+# Any number that nobody else locks in the database: the bytes of "omero fs".
+_WRITING = int.from_bytes(b"omero fs", "big")
 
 
 class Database:
     """The journal's database at `url`, made when missing unless `read_only`.
 
-    Raises JournalError, here and in every transaction, for whatever the
-    database refuses: what cannot be opened, is corrupt, or was written by a
-    newer version; and what the schema forbids.
+    `shared` says that its file lies on a network file system: SQLite's WAL
+    needs memory that all its users share, so the slower rollback journal is
+    used there (https://sqlite.org/wal.html).
+
+    Raises ConfigurationError for a URL that cannot be used, and JournalError,
+    here and in every transaction, for whatever the database refuses: what
+    cannot be opened, is corrupt, or was written by a newer version; and what
+    the schema forbids.
     """
 
-    def __init__(self, url: str, *, read_only: bool) -> None:
+    def __init__(self, url: str, *, read_only: bool, shared: bool = False) -> None:
         # As people may see it: a URL may hold a password.
-        self._shown = (
-            url[len(_SQLITE) :]
-            if url.startswith(_SQLITE)
-            else make_url(url).render_as_string(hide_password=True)
-        )
-        self._engine = _engine(url)
-        with self._errors():
-            if read_only:
-                self._check_version()
-            else:
-                self._create()
+        self.shown = _shown(url)
+        self._engine = _engine(url, self.shown, shared=shared)
+        try:
+            with self._errors():
+                if read_only:
+                    self._check_version()
+                else:
+                    self._check_pages()
+                    self._create()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Lets go of every connection."""
@@ -62,12 +73,18 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it, or on any exception nothing."""
+        """A transaction: all of it, or on any exception nothing.
+
+        One writer at a time on either database, so that what was looked up
+        first still holds when it is acted on.
+        """
         with self._errors(), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 # Take the write lock before the first read: a reader that turns
                 # writer in WAL mode fails at once instead of waiting.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
             yield connection
 
     @contextmanager
@@ -75,9 +92,12 @@ class Database:
         try:
             yield
         except DatabaseError as error:
-            raise JournalError(f"the journal {self._shown}: {_first_line(error)}") from error
+            told = _first_line(error)
+            if "malformed" in told or "not a database" in told:
+                raise self._corrupt(told) from error
+            raise JournalError(f"the journal {self.shown}: {told}") from error
         except SQLAlchemyError as error:
-            raise JournalError(f"the journal {self._shown}: {error}") from error
+            raise JournalError(f"the journal {self.shown}: {error}") from error
 
     def _create(self) -> None:
         with self.writing() as connection:
@@ -86,44 +106,111 @@ class Database:
                 connection.execute(
                     insert(schema.meta).values(key="version", value=str(schema.VERSION))
                 )
-        self._check_version()
+            version = self._version(connection)
+            for before in range(version, schema.VERSION):
+                for statement in schema.MIGRATIONS[before]:
+                    connection.execute(text(statement))
+            if version < schema.VERSION:
+                connection.execute(
+                    update(schema.meta)
+                    .where(schema.meta.c.key == "version")
+                    .values(value=str(schema.VERSION))
+                )
 
     def _check_version(self) -> None:
         with self.reading() as connection:
             if not inspect(connection).has_table("meta"):
                 raise JournalError(
-                    f"there is no journal at {self._shown} yet: DropBox makes it when it is started"
+                    f"there is no journal at {self.shown} yet: DropBox makes it when it is started"
                 )
-            value = connection.scalar(
-                select(schema.meta.c.value).where(schema.meta.c.key == "version")
-            )
-        if value is None or int(value) > schema.VERSION:
+            version = self._version(connection)
+        if version < schema.VERSION:
             raise JournalError(
-                f"the journal {self._shown} has version {value}, and this release knows "
+                f"the journal {self.shown} has version {version}: DropBox brings it to "
+                f"version {schema.VERSION} when it is started"
+            )
+
+    def _version(self, connection: Connection) -> int:
+        value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+        if value is None or not value.isdecimal() or int(value) > schema.VERSION:
+            raise JournalError(
+                f"the journal {self.shown} has version {value}, and this release knows "
                 f"{schema.VERSION}: install the release that wrote it, or a newer one"
             )
+        return int(value)
+
+    def _check_pages(self) -> None:
+        """A damaged SQLite file is refused at the start, before anything rests on it."""
+        if self._engine.dialect.name == "sqlite":
+            with self.reading() as connection:
+                told = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if told != "ok":
+                raise self._corrupt(" ".join(str(told).split()))
+
+    def _corrupt(self, told: str) -> JournalError:
+        return JournalError(
+            f"the journal {self.shown} is corrupt ({told}): stop DropBox, move the file and those "
+            "beside it named -wal and -shm away or put a backup in its place, and start DropBox; "
+            "what it knew is found again on disk and in OMERO, and nothing is imported twice"
+        )
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith(_SQLITE):
-        return create_engine(url)
+def _shown(url: str) -> str:
+    if url.startswith(_SQLITE):
+        return url[len(_SQLITE) :]
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        # Not shown: what cannot be taken apart may hold a password anywhere.
+        raise ConfigurationError(
+            "omero.fs.journal is no database URL: "
+            "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
+        ) from None
+
+
+def _engine(url: str, shown: str, *, shared: bool) -> Engine:
+    if url.startswith(_SQLITE):
+        return _sqlite_engine(url[len(_SQLITE) :], shared=shared)
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise ConfigurationError(
+            f"omero.fs.journal = {shown}: a journal is kept in SQLite or PostgreSQL"
+        )
+    if "+" not in parsed.drivername:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
+        # A server that was restarted is connected to again, unnoticed.
+        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"omero.fs.journal = {shown}: {error}; pip install 'omero-fs-plugin[postgresql]'"
+        ) from error
+
+
+def _sqlite_engine(path: str, *, shared: bool) -> Engine:
     # A path may hold what means something in a URL.
-    file = URL.create("sqlite", database=url[len(_SQLITE) :])
+    file = URL.create("sqlite", database=path)
     # A connection for each use: opening a SQLite file is cheap, and threads
     # never share one.
     engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+    mode = "DELETE" if shared else "WAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # our own BEGIN, see `writing`
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA journal_mode={mode}")
         # FULL: an attempt that is written has survived a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
     return engine
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite journal; None for another database."""
+    return Path(url[len(_SQLITE) :]) if url.startswith(_SQLITE) else None
 
 
 def _first_line(error: DatabaseError) -> str:

@@ -130,15 +130,13 @@ class Pipeline:
         At start, and after a rescan: an event that was lost may have been the
         one that said the file is gone.
         """
-        for fileset in self.journal.select(State.WAITING):
-            if fileset.path in self.settler:
-                continue
-            stat = self.stat(fileset.path)
+        for some in self.journal.waiting():
+            looked = {f.path: self.stat(f.path) for f in some if f.path not in self.settler}
             with self._lock:
-                if stat is None:
-                    self._gone([fileset.path])
-                elif fileset.path not in self.settler:
-                    self.settler.stir(fileset.path, stat, now)
+                self._gone([path for path, stat in looked.items() if stat is None])
+                for path, stat in looked.items():
+                    if stat is not None and path not in self.settler:
+                        self.settler.stir(path, stat, now)
 
     def pending(self) -> int:
         """Number of files in their quiet period."""

@@ -41,6 +41,8 @@ class Fileset:
     verified: bool  # OMERO was told to import, in this attempt or a former one
     server_fileset: int | None
     images: tuple[int, ...]
+    revision_of: int | None  # the fileset imported from this path before
+    duplicate_of: int | None  # the imported fileset that has the same content
     created: float  # s since the epoch
     changed: float  # s since the epoch
     files: tuple[Found, ...] = field(default=())
@@ -89,6 +91,8 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         verified=bool(row.verified),
         server_fileset=row.server_fileset,
         images=tuple(int(i) for i in row.images.split(",") if i),
+        revision_of=row.revision_of,
+        duplicate_of=row.duplicate_of,
         created=row.created,
         changed=row.changed,
         files=tuple(

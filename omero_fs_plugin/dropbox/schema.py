@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
+VERSION = 2
 
 
 class State(str, enum.Enum):
@@ -43,6 +43,8 @@ class State(str, enum.Enum):
         return self.value
 
 
+OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
+
 TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.WAITING: (State.QUEUED, State.SKIPPED, State.FAILED),
     State.QUEUED: (State.IMPORTING, State.WAITING, State.SKIPPED, State.FAILED),
@@ -56,6 +58,14 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.IMPORTED: (),
     State.SKIPPED: (State.WAITING, State.QUEUED),
     State.FAILED: (State.WAITING, State.QUEUED, State.SKIPPED),
+}
+
+# What brings a journal of a version to the next one, and runs on either database.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE fileset ADD COLUMN revision_of INTEGER REFERENCES fileset (id)",
+        "ALTER TABLE fileset ADD COLUMN duplicate_of INTEGER REFERENCES fileset (id)",
+    ),
 }
 
 metadata = MetaData()
@@ -94,6 +104,9 @@ fileset = Table(
     Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was once told to import
     Column("server_fileset", BigInteger),  # Fileset id in OMERO
     Column("images", Text, nullable=False, default=""),  # ids, with commas between
+    # The fileset imported from this path before; what a skipped one is a copy of.
+    Column("revision_of", ForeignKey("fileset.id")),
+    Column("duplicate_of", ForeignKey("fileset.id")),
     Column("created", Float, nullable=False),  # s since the epoch
     Column("changed", Float, nullable=False),  # s since the epoch
     sqlite_autoincrement=True,
@@ -153,6 +166,18 @@ event.listen(
         "BEGIN SELECT RAISE(ABORT, 'illegal transition of a fileset'); END"
     ).execute_if(dialect="sqlite"),
 )
+for _statement in (
+    "CREATE FUNCTION fileset_transition() RETURNS trigger LANGUAGE plpgsql AS $$ "
+    "BEGIN RAISE EXCEPTION 'illegal transition of a fileset'; END $$",
+    "CREATE TRIGGER fileset_transition BEFORE UPDATE OF state ON fileset FOR EACH ROW "
+    f"WHEN (NEW.state <> OLD.state AND NOT ({_ALLOWED})) "
+    "EXECUTE FUNCTION fileset_transition()",
+):
+    event.listen(
+        fileset,
+        "after_create",
+        DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
+    )
 # The event log is written by the database, so that no transition goes untold.
 for _name, _when, _before in (
     ("insert", "INSERT", "''"),
@@ -167,3 +192,15 @@ for _name, _when, _before in (
             f"VALUES (NEW.id, NEW.changed, {_before}, NEW.state, NEW.reason); END"
         ).execute_if(dialect="sqlite"),
     )
+    for _statement in (
+        f"CREATE FUNCTION fileset_{_name}_told() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN INSERT INTO event (fileset, at, before, after, reason) "
+        f"VALUES (NEW.id, NEW.changed, {_before}, NEW.state, NEW.reason); RETURN NULL; END $$",
+        f"CREATE TRIGGER fileset_{_name}_told AFTER {_when} ON fileset "
+        f"FOR EACH ROW EXECUTE FUNCTION fileset_{_name}_told()",
+    ):
+        event.listen(
+            event_log,
+            "after_create",
+            DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
+        )

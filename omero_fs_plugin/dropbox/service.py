@@ -170,7 +170,7 @@ class DropBox:
             "version": __version__,
             "monitor": self.subscription.monitor,
             "watchDir": str(self.settings.watch_dir),
-            "journal": self.settings.journal_url,
+            "journal": self.journal.shown,
             "pending": str(self.pipeline.pending()),
             **{f"left.{name}": why for name, why in self.users.unknown().items()},
             **{f"left.{user}": why for user, why in self.importers.stopped().items()},

@@ -1,27 +1,52 @@
-"""The journal: what the database refuses, whoever asks, and what it remembers."""
+"""The journal: what the database refuses, whoever asks, and what it remembers.
+
+Everything here holds on SQLite and on PostgreSQL, but for what is said of the
+one or the other at the end.
+"""
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.schema import TRANSITIONS, State
-from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.dropbox.schema import TRANSITIONS, VERSION, State
+from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.events import FileStat
+
+from .postgres import Postgres, running
+
+_numbers = itertools.count()
+OLD = Path(__file__).with_name("data") / "journal-version-1.sql"
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:
     return Found(f"/dropbox/amy/{name}", FileStat(1, inode, size, 5, ctime))
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.sqlite"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(f"journal{next(_numbers)}")
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/journal.sqlite"
 
 
@@ -239,27 +264,188 @@ def test_it_is_all_there_after_a_restart(journal: Journal, url: str) -> None:
     again.close()
 
 
-class TestRefusals:
+def test_a_changed_file_is_a_revision_of_the_former(journal: Journal) -> None:
+    first = waiting(journal)
+    bring_to(journal, first.id, State.IMPORTING)
+    journal.imported(first.id, 41, [5], ["ab"])
+    second = waiting(journal, found(size=11))
+    bring_to(journal, second.id, State.IMPORTING)
+    journal.imported(second.id, 42, [6], ["cd"])
+    ids = [(f.id, f.revision_of) for f in journal.load([first.id, second.id])]
+    assert ids == [(first.id, None), (second.id, first.id)]
+
+
+def test_a_duplicate_names_what_it_is_a_copy_of(journal: Journal) -> None:
+    first, second = waiting(journal), waiting(journal, found("b.tif", 8))
+    bring_to(journal, first.id, State.IMPORTING)
+    journal.imported(first.id, 41, [5], ["ab"])
+    bring_to(journal, second.id, State.IMPORTING)
+    journal.duplicate(second.id, first.id, "as a.tif")
+    (told,) = journal.select(State.SKIPPED)
+    assert (told.id, told.duplicate_of, told.reason) == (second.id, first.id, "as a.tif")
+
+
+def test_all_names_of_one_file_are_known(journal: Journal) -> None:
+    waiting(journal)
+    assert set(journal.known([found("x.tif"), found(), found("y.tif")])) == {
+        "/dropbox/amy/a.tif",
+        "/dropbox/amy/x.tif",
+        "/dropbox/amy/y.tif",
+    }
+
+
+def test_all_that_waits_is_told_once(journal: Journal) -> None:
+    names = [found(f"{n:04}.tif", n) for n in range(1, 1000)]
+    journal.wait("zak", "/dropbox", names[::2])
+    journal.wait("amy", "/dropbox", names[1::2])
+    bring_to(journal, journal.open_at([names[3].path])[names[3].path].id, State.IMPORTING)
+    told = [fileset.path for some in journal.waiting() for fileset in some]
+    assert sorted(told) == sorted(met.path for met in names if met is not names[3])
+
+
+def test_users_in_a_long_queue(journal: Journal) -> None:
+    assert journal.queued_users() == []
+    for number, user in enumerate(("kim", "zak", "amy", "zak", "kim")):
+        journal.hand_over(user, "/", found(f"{number}.tif", number))
+    journal.take("kim")
+    assert journal.queued_users() == ["zak", "amy", "kim"]
+    journal.take("kim")
+    assert journal.queued_users() == ["zak", "amy"]
+
+
+def test_many_threads_take_each_fileset_once(journal: Journal) -> None:
+    for number in range(60):
+        journal.hand_over("amy", "/", found(f"{number}.tif", number))
+    taken: list[int] = []
+
+    def take() -> None:
+        while (fileset := journal.take("amy")) is not None:
+            taken.append(fileset.id)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(f.id for f in journal.select(State.IMPORTING))
+    assert len(taken) == 60
+
+
+def test_a_newer_journal_is_refused(journal: Journal, url: str) -> None:
+    with journal._database.writing() as connection:
+        connection.execute(text("UPDATE meta SET value = '99' WHERE key = 'version'"))
+    with pytest.raises(JournalError, match="version 99"):
+        Journal(url)
+
+
+def test_a_journal_that_is_not_there(url: str) -> None:
+    with pytest.raises(JournalError, match="DropBox makes it"):
+        Journal(url, read_only=True)
+
+
+class TestMigration:
+    """A journal of the first release, as it was written then."""
+
+    @pytest.fixture
+    def old(self, tmp_path: Path) -> str:
+        file = tmp_path / "journal.sqlite"
+        with sqlite3.connect(file) as connection:
+            connection.executescript(OLD.read_text(encoding="utf-8"))
+        connection.close()
+        return f"sqlite:///{file}"
+
+    def test_keeps_what_it_knew(self, old: str) -> None:
+        journal = Journal(old)
+        first, second = journal.load([1, 2])
+        assert (first.state, first.server_fileset, first.images) == (State.IMPORTED, 41, (5, 6))
+        assert (first.revision_of, second.duplicate_of) == (None, None)
+        assert second.files[0].path == "/dropbox/zak/b.tif"
+        journal.close()
+
+    def test_ends_as_a_new_one_would(self, old: str, tmp_path: Path) -> None:
+        Journal(old).close()
+        Journal(f"sqlite:///{tmp_path}/new.sqlite").close()
+        columns = {}
+        for name in ("journal", "new"):
+            with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
+                columns[name] = {
+                    (table, row[1], row[2], row[3])
+                    for table in ("meta", "lease", "fileset", "file", "event")
+                    for row in db.execute(f"PRAGMA table_info({table})")
+                }
+                assert db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone() == (
+                    str(VERSION),
+                )
+            db.close()
+        assert columns["journal"] == columns["new"]
+
+    def test_still_refuses_what_is_illegal(self, old: str) -> None:
+        journal = Journal(old)
+        with pytest.raises(JournalError, match="illegal transition"):
+            journal.move(1, State.IMPORTED, State.QUEUED)
+        journal.close()
+
+    def test_only_looking_does_not_do_it(self, old: str) -> None:
+        with pytest.raises(JournalError, match="when it is started"):
+            Journal(old, read_only=True)
+
+
+class TestPostgreSQL:
+    """What only a server can do to us."""
+
+    def test_a_restart_is_one_error_and_no_more(self, postgres: Postgres) -> None:
+        journal = Journal(postgres.url("restarted"))
+        fileset = waiting(journal)
+        postgres.stop()
+        with pytest.raises(JournalError, match="the journal postgresql://"):
+            journal.counts()
+        postgres.start()
+        assert journal.get(fileset.id) == fileset
+        journal.close()
+
+    def test_a_password_is_not_shown(self) -> None:
+        with pytest.raises(JournalError) as told:
+            Journal("postgresql://amy:secret@127.0.0.1:1/fs")
+        assert "secret" not in str(told.value)
+
+    @pytest.mark.parametrize("url", ["mysql://amy:secret@x/y", "amy:secret", "nope://x"])
+    def test_another_database_is_refused(self, url: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"omero\.fs\.journal") as told:
+            Journal(url)
+        assert "secret" not in str(told.value)
+
+
+class TestSQLite:
     """One clear line, and nothing done to the file."""
 
-    def test_a_newer_journal(self, journal: Journal, tmp_path: Path, url: str) -> None:
-        journal.close()
-        with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
-            connection.execute("update meta set value = '99' where key = 'version'")
-        connection.close()
-        with pytest.raises(JournalError, match="version 99"):
-            Journal(url)
-
-    def test_a_file_that_is_no_database(self, tmp_path: Path, url: str) -> None:
+    def test_a_file_that_is_no_database(self, tmp_path: Path, sqlite_url: str) -> None:
         (tmp_path / "journal.sqlite").write_bytes(b"not a database" * 100)
-        with pytest.raises(JournalError, match="not a database"):
-            Journal(url)
+        with pytest.raises(JournalError, match=r"not a database.*move the file"):
+            Journal(sqlite_url)
         assert (tmp_path / "journal.sqlite").read_bytes() == b"not a database" * 100
 
-    def test_none_to_look_at(self, url: str) -> None:
-        with pytest.raises(JournalError, match="DropBox makes it"):
-            Journal(url, read_only=True)
+    def test_a_damaged_page(self, tmp_path: Path, sqlite_url: str) -> None:
+        journal = Journal(sqlite_url)
+        journal.wait("amy", "/", [found(f"{n}.tif", n) for n in range(500)])
+        journal.close()
+        file = tmp_path / "journal.sqlite"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 4096] = b"\xaa" * 4096
+        file.write_bytes(content)
+        with pytest.raises(JournalError, match=r"is corrupt.*move the file"):
+            Journal(sqlite_url)
 
     def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(JournalError, match="unable to open"):
             Journal(f"sqlite:///{tmp_path}/no/such/journal.sqlite")
+
+    @pytest.mark.parametrize(("shared", "mode"), [(False, "wal"), (True, "delete")])
+    def test_wal_is_not_used_on_a_share(
+        self, sqlite_url: str, tmp_path: Path, shared: bool, mode: str
+    ) -> None:
+        journal = Journal(sqlite_url, shared=shared)
+        waiting(journal)
+        journal.close()
+        with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
+        connection.close()

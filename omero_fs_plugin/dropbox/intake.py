@@ -1,0 +1,106 @@
+"""How a file comes into the journal: as a new fileset, or one that is opened again.
+
+Within a transaction of the journal's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select, update
+
+from . import schema
+from .records import Found, columns
+from .schema import OPEN, State
+
+# A path has one of these at most; what is imported stays as it is.
+REOPENED = (*OPEN, State.SKIPPED, State.FAILED)
+
+
+def reopen_or_insert(
+    connection: Connection,
+    now: float,
+    user: str,
+    root: str,
+    found: Found,
+    state: State,
+    origin: str,
+) -> int:
+    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id.
+
+    `now`: s since the epoch.
+    """
+    table = schema.fileset.c
+    row = connection.execute(
+        select(table.id, table.state)
+        .where(
+            table.path == found.path,
+            table.user == user,
+            table.state.in_(REOPENED),
+        )
+        .order_by(table.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return insert_new(connection, now, user, root, [found], state, origin)[0]
+    identifier, before = int(row[0]), State(row[1])
+    if before is state or before is State.IMPORTING or before is State.QUEUED:
+        return identifier
+    connection.execute(
+        update(schema.fileset)
+        .where(schema.fileset.c.id == identifier, schema.fileset.c.state == before)
+        .values(
+            state=state,
+            reason="",
+            changed=now,
+            origin=origin,
+            root=root,
+            refusals=0,
+            duplicate_of=None,
+        )
+    )
+    connection.execute(
+        update(schema.file)
+        .where(schema.file.c.fileset == identifier, schema.file.c.position == 0)
+        .values(**columns(found), sha1=None)
+    )
+    return identifier
+
+
+def insert_new(
+    connection: Connection,
+    now: float,
+    user: str,
+    root: str,
+    found: Sequence[Found],
+    state: State,
+    origin: str,
+    reason: str = "",
+) -> list[int]:
+    """New filesets of one file each; their ids in the order of `found`.
+
+    `now`: s since the epoch.
+    """
+    if not found:
+        return []
+    common = {
+        "user": user,
+        "root": root,
+        "state": state,
+        "reason": reason,
+        "origin": origin,
+        "created": now,
+        "changed": now,
+    }
+    ids = connection.scalars(
+        insert(schema.fileset).returning(schema.fileset.c.id, sort_by_parameter_order=True),
+        [{**common, "path": met.path} for met in found],
+    ).all()
+    connection.execute(
+        insert(schema.file),
+        [
+            {"fileset": identifier, "position": 0, **columns(met)}
+            for identifier, met in zip(ids, found, strict=True)
+        ],
+    )
+    return list(ids)

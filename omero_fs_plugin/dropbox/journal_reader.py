@@ -1,0 +1,257 @@
+"""Looking into the journal: what is known of every file and fileset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select, tuple_
+
+from . import schema
+from .database import Database
+from .records import Fileset, Found, chunks, signed
+from .records import fileset as to_fileset
+from .schema import OPEN, State
+
+CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
+
+
+class JournalReader:
+    """The journal at `url`, to look into.  Thread-safe.
+
+    Raises JournalError when it cannot be opened, is corrupt, or was written by
+    a newer version; with `read_only` also when there is none.
+
+    `clock` gives seconds since the epoch, for what people read; no decision
+    hangs on it.  `shared`: its file lies on a network file system.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
+        shared: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._database = Database(url, read_only=read_only, shared=shared)
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without any password, for people."""
+        return self._database.shown
+
+    def close(self) -> None:
+        """Lets go of every connection."""
+        self._database.close()
+
+    def known(self, found: Sequence[Found]) -> dict[str, State]:
+        """Those of `found` that are accounted for as they are: path -> state.
+
+        Accounted for means: a file with this device, inode, size, mtime and
+        ctime is recorded, so that neither its bytes nor its inode were touched
+        since.  A file that was only renamed or chmod-ed has another ctime; see
+        `twins`.
+        """
+        known: dict[str, State] = {}
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            for chunk in chunks(found, CHUNK):
+                by_inode: dict[tuple[int, int], list[Found]] = {}
+                for met in chunk:  # several, when one file has several names
+                    identity = (signed(met.stat.device), signed(met.stat.inode))
+                    by_inode.setdefault(identity, []).append(met)
+                rows = connection.execute(
+                    select(
+                        file.device,
+                        file.inode,
+                        file.size,
+                        file.mtime_ns,
+                        file.ctime_ns,
+                        fileset.state,
+                    )
+                    .join_from(schema.file, schema.fileset)
+                    # Of the inode alone: no database looks a pair up in its index.
+                    .where(file.inode.in_([inode for _, inode in by_inode]))
+                    .order_by(fileset.id)
+                )
+                for device, inode, size, mtime_ns, ctime_ns, state in rows:
+                    for met in by_inode.get((device, inode), ()):
+                        stat = met.stat
+                        if (size, mtime_ns, ctime_ns) == (
+                            stat.size,
+                            stat.mtime_ns,
+                            stat.ctime_ns,
+                        ):
+                            known[met.path] = State(state)
+        return known
+
+    def has_twin(self, user: str, size: int) -> bool:
+        """Whether an imported file of `user` has this size (bytes), so that a hash tells more."""
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            found = connection.scalar(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(file.size == size, fileset.user == user, fileset.state == State.IMPORTED)
+                .limit(1)
+            )
+        return found is not None
+
+    def twins(self, user: str, sha1: str) -> list[Fileset]:
+        """Imported filesets of `user` with a file of these bytes, the newest first."""
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            ids = connection.scalars(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(file.sha1 == sha1, fileset.user == user, fileset.state == State.IMPORTED)
+                .order_by(fileset.id.desc())
+                .limit(100)
+            ).all()
+            return self._load(connection, ids)
+
+    def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
+        """The open filesets whose first file has one of `paths`."""
+        opened: dict[str, Fileset] = {}
+        with self._database.reading() as connection:
+            for chunk in chunks(list(paths), CHUNK):
+                rows = connection.execute(
+                    select(schema.fileset.c.id, schema.fileset.c.state).where(
+                        schema.fileset.c.path.in_(chunk)
+                    )
+                )
+                ids = [identifier for identifier, state in rows if state in OPEN]
+                opened.update((f.path, f) for f in self._load(connection, ids))
+        return opened
+
+    def queued_users(self) -> list[str]:
+        """The users with queued filesets, the one waiting longest first."""
+        # From one user to the next in the index: a queue may be very long, and
+        # this is asked before every import.
+        fileset = schema.fileset.c
+        after = select(func.min(fileset.user).label("name")).where(fileset.state == State.QUEUED)
+        found = after.cte("found", recursive=True)
+        following = after.where(fileset.user > found.c.name).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.name.is_not(None)))
+        oldest = (
+            select(func.min(fileset.id))
+            .where(fileset.state == State.QUEUED, fileset.user == found.c.name)
+            .scalar_subquery()
+        )
+        with self._database.reading() as connection:
+            return list(
+                connection.scalars(
+                    select(found.c.name).where(found.c.name.is_not(None)).order_by(oldest)
+                )
+            )
+
+    def waiting(self) -> Iterator[list[Fileset]]:
+        """All waiting filesets, some hundreds at a time."""
+        fileset = schema.fileset.c
+        after = ("", 0)
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    select(fileset.user, fileset.id)
+                    .where(
+                        fileset.state == State.WAITING,
+                        # In the order of the index.
+                        tuple_(fileset.user, fileset.id) > after,
+                    )
+                    .order_by(fileset.user, fileset.id)
+                    .limit(CHUNK)
+                ).all()
+                some = self._load(connection, [row.id for row in rows])
+            if not rows:
+                return
+            yield some
+            after = (rows[-1].user, rows[-1].id)
+
+    def importing(self) -> list[Fileset]:
+        """Filesets with an attempt under way, or interrupted by a crash."""
+        return self.select(State.IMPORTING)
+
+    def recorded(self, server_filesets: Iterable[int]) -> set[int]:
+        """Those Fileset ids of OMERO that a row of the journal stands for already."""
+        with self._database.reading() as connection:
+            return set(
+                connection.scalars(
+                    select(schema.fileset.c.server_fileset).where(
+                        schema.fileset.c.server_fileset.in_(list(server_filesets))
+                    )
+                )
+            )
+
+    def noted(self, key: str) -> str:
+        """The value kept under `key`; empty when there is none."""
+        with self._database.reading() as connection:
+            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+        return found or ""
+
+    def lease(self) -> tuple[str, int] | None:
+        """Who works on this journal, and how far it has counted."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(schema.lease.c.holder, schema.lease.c.count)).first()
+        return (row[0], row[1]) if row else None
+
+    def get(self, fileset: int) -> Fileset | None:
+        """The fileset with this id."""
+        with self._database.reading() as connection:
+            loaded = self._load(connection, [fileset])
+            return loaded[0] if loaded else None
+
+    def load(self, filesets: Sequence[int]) -> list[Fileset]:
+        """The filesets with these ids, in their order."""
+        with self._database.reading() as connection:
+            return self._load(connection, filesets)
+
+    def select(self, *states: State, limit: int | None = None) -> list[Fileset]:
+        """Filesets in any of `states` (all when none is given), last changed first."""
+        statement = select(schema.fileset.c.id).order_by(
+            schema.fileset.c.changed.desc(), schema.fileset.c.id.desc()
+        )
+        if states:
+            statement = statement.where(schema.fileset.c.state.in_(states))
+        with self._database.reading() as connection:
+            return self._load(connection, connection.scalars(statement.limit(limit)).all())
+
+    def counts(self) -> dict[str, int]:
+        """Number of filesets in each state, 0 included."""
+        state = schema.fileset.c.state
+        with self._database.reading() as connection:
+            rows = connection.execute(select(state, func.count()).group_by(state))
+            found = {str(row[0]): int(row[1]) for row in rows}
+        return {str(s): found.get(str(s), 0) for s in State}
+
+    def events(self, fileset: int) -> list[tuple[float, str, str, str]]:
+        """(s since the epoch, state before, state after, reason), oldest first."""
+        log = schema.event_log.c
+        with self._database.reading() as connection:
+            return [
+                tuple(row)
+                for row in connection.execute(
+                    select(log.at, log.before, log.after, log.reason)
+                    .where(log.fileset == fileset)
+                    .order_by(log.id)
+                )
+            ]
+
+    def _load(self, connection: Connection, ids: Sequence[int]) -> list[Fileset]:
+        """Whole rows in the order of `ids`."""
+        rows: dict[int, Any] = {}
+        files: dict[int, list[Any]] = {}
+        for chunk in chunks(ids, CHUNK):
+            for row in connection.execute(
+                select(schema.fileset).where(schema.fileset.c.id.in_(chunk))
+            ):
+                rows[row.id] = row
+            for row in connection.execute(
+                select(schema.file)
+                .where(schema.file.c.fileset.in_(chunk))
+                .order_by(schema.file.c.position)
+            ):
+                files.setdefault(row.fileset, []).append(row)
+        return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]
