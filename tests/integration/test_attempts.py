@@ -237,6 +237,28 @@ def test_killed_at_any_step_it_is_imported_once(
     assert world.in_omero(path) == [row.images], "one fileset, with images, and none without"
 
 
+@pytest.mark.parametrize("change", ["renamed", "rewritten"])
+def test_killed_before_the_end_was_written_and_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    path = world.drop("a.tif", seed=1)
+    world.queue(path)
+    _killing(monkeypatch, NativeImport, "_await", after=True)
+    with pytest.raises(Killed):
+        world.attempt()
+    now = path.rename(world.root / "b.tif") if change == "renamed" else world.drop("a.tif", seed=2)
+    world.restart()
+    assert world.attempt() is State.IMPORTED, "it is what OMERO was told to import then"
+    images = world.row(path).images
+    world.queue(now)
+    if change == "renamed":
+        assert world.attempt() is State.SKIPPED
+        assert (world.in_omero(path), world.in_omero(now)) == ([images], [])
+    else:
+        assert world.attempt() is State.IMPORTED
+        assert len(set(world.in_omero(path))) == 2
+
+
 def test_a_lost_journal_imports_nothing_twice(world: World, tmp_path: Path) -> None:
     path = world.drop("a.tif")
     world.queue(path)
