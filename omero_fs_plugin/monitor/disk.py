@@ -7,7 +7,7 @@ import stat as stat_module
 import time
 
 from .filesystems import Mounts
-from .tree import Entry, Kind
+from .tree import Entry, Kind, Listing
 
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -46,8 +46,8 @@ class LocalDisk:
             found = os.lstat(path)
             entry = entry_of(found, self._now(path))
             if entry.kind is Kind.DIRECTORY:
-                above = os.stat(os.path.dirname(path))  # noqa: PTH116, PTH120
-                entry = self._crossing(entry, path, found.st_dev, above.st_dev)
+                above = os.stat(os.path.dirname(path)).st_dev  # noqa: PTH116, PTH120
+                entry = self._crossing(entry, path, found.st_dev, above)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
@@ -55,21 +55,22 @@ class LocalDisk:
         return entry
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
-        """Says that it is a mount point.
+        """Says that it is a mount point; by its device alone where there is no table."""
+        known = self.mounts.known
+        mounted = self.mounts.is_point(self._real_path(path)) if known else device != above
+        return entry._replace(mounted=True) if mounted else entry
 
-        Not of a Btrfs subvolume, which has a device of its own, too, and can
-        be removed for good.
-        """
-        if device == above:
-            return entry
-        real = self._real_path(path)
-        mount = self.mounts.holding(real)
-        return entry._replace(mounted=mount is None or mount.point == real)
+    def remounted(self) -> list[bytes]:
+        """As Disk.remounted."""
+        real = self._real.rstrip(b"/") + b"/"
+        root = self._root.rstrip(b"/") + b"/"
+        points = self.mounts.changed()
+        return [root + point[len(real) :] for point in points if point.startswith(real)]
 
     def _real_path(self, path: bytes) -> bytes:
         return self._real.rstrip(b"/") + path[len(self._root.rstrip(b"/")) :]
 
-    def entries(self, path: bytes) -> list[tuple[bytes, Entry]]:
+    def entries(self, path: bytes) -> Listing:
         """As Disk.entries; never through a symbolic link, but for the root."""
         if not _BY_DESCRIPTOR:
             return self._listed(path, path)
@@ -79,7 +80,7 @@ class LocalDisk:
         finally:
             os.close(descriptor)
 
-    def _listed(self, path: bytes, where: bytes | int) -> list[tuple[bytes, Entry]]:
+    def _listed(self, path: bytes, where: bytes | int) -> Listing:
         found: list[tuple[bytes, Entry]] = []
         device = os.stat(where).st_dev  # noqa: PTH116
         with os.scandir(where) as listing:
@@ -91,13 +92,14 @@ class LocalDisk:
                 except FileNotFoundError:
                     continue  # gone since: its event follows
                 except OSError:  # as of a mount point whose file system is away
-                    found.append((name, UNSEEN))
+                    mounted = self.mounts.is_point(self._real_path(path + b"/" + name))
+                    found.append((name, UNSEEN._replace(mounted=mounted)))
                     continue
                 entry = entry_of(stat, now)
-                if stat.st_dev != device and entry.kind is Kind.DIRECTORY:
+                if entry.kind is Kind.DIRECTORY:
                     entry = self._crossing(entry, path + b"/" + name, stat.st_dev, device)
                 found.append((name, entry))
-        return found
+        return Listing(device, found)
 
     def _now(self, path: bytes) -> float:
         """By the clock that stamped what is at `path`; 0: by another's than ours."""

@@ -10,7 +10,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 TABLE = "/proc/self/mountinfo"
@@ -33,6 +33,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 class Mount(NamedTuple):
     """One line of the table."""
 
+    number: int  # of the mount, as long as it lasts
     point: bytes  # where it is mounted, absolute
     type: str  # as nfs4, or fuse.sshfs
 
@@ -45,15 +46,16 @@ class Mount(NamedTuple):
         return self.type in _SHARES or self.type == "fuse" or self.type.startswith("fuse.")
 
 
-def parse(table: bytes) -> Iterable[Mount]:
+def parse(table: bytes) -> Iterator[Mount]:
     """The mounts, in the order in which they were mounted."""
     for line in table.splitlines():
         fields = line.split(b" ")
         try:
-            point, kind = fields[4], fields[fields.index(b"-", 6) + 1]
+            number, point = int(fields[0]), fields[4]
+            kind = fields[fields.index(b"-", 6) + 1]
         except (IndexError, ValueError):
             continue  # no line that proc(5) knows of
-        yield Mount(_unescaped(point), kind.decode("ascii", "replace"))
+        yield Mount(number, _unescaped(point), kind.decode("ascii", "replace"))
 
 
 def _unescaped(field: bytes) -> bytes:
@@ -69,6 +71,7 @@ class Mounts:
     def __init__(self, table: str = TABLE) -> None:
         self._points: dict[bytes, Mount] = {}
         self._any_share = False
+        self._changed: set[bytes] = set()
         self._descriptor = -1
         if not sys.platform.startswith("linux"):
             return
@@ -79,12 +82,29 @@ class Mounts:
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLPRI)
         self._read()
+        self._changed.clear()
 
     def close(self) -> None:
         """Gives the descriptor back."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a table."""
+        return bool(self._points)
+
+    def is_point(self, path: bytes) -> bool:
+        """Whether something is mounted there; without symbolic links in `path`."""
+        self._refresh()
+        return path in self._points
+
+    def changed(self) -> set[bytes]:
+        """Where something was mounted or unmounted since the last call."""
+        self._refresh()
+        changed, self._changed = self._changed, set()
+        return changed
 
     def holding(self, path: bytes) -> Mount | None:
         """The mount that `path` lies on; without symbolic links in it.
@@ -127,6 +147,10 @@ class Mounts:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         while part := os.read(self._descriptor, 1 << 16):
             parts.append(part)
-        # What is mounted later hides what was mounted on the same place before.
-        self._points = {mount.point: mount for mount in parse(b"".join(parts))}
+        before, self._points = self._points, {}
+        for mount in parse(b"".join(parts)):
+            # What is mounted later hides what was mounted on the same place before.
+            self._points[mount.point] = mount
+        differing = set(before.values()) ^ set(self._points.values())
+        self._changed.update(mount.point for mount in differing)
         self._any_share = any(mount.shared for mount in self._points.values())

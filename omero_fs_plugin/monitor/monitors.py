@@ -153,6 +153,7 @@ class Monitor:
             "path": shown(self.request.path),
             "state": "started" if live is not None else "stopped",
             "watches": str(live.tracker.watches if live is not None else 0),
+            "polled": str(live.tracker.polled().total() if live is not None else 0),
             "events": str(told),
             "waiting": str(len(live.outbox) if live is not None else 0),
             "unspeakable": str(live.unspeakable if live is not None else 0),

@@ -340,14 +340,16 @@ class Tracker:
         deep = self._queued.pop(directory, False)
         if not directory.alive or self._watches.is_away(directory):
             return
-        entries = self._watches.watch_and_list(directory, now)
-        if entries is None:
+        listing = self._watches.watch_and_list(directory, now)
+        if listing is None:
             if directory is self.root:
                 self._check_at = now
             return
+        if self._elsewhere(directory, listing.device, now):
+            return
         there: set[bytes] = set()
         told = 0
-        for name, entry in entries:
+        for name, entry in listing.names:
             if self._passes(directory, name, entry):
                 there.add(name)
                 at_once = told < AT_ONCE
@@ -364,6 +366,23 @@ class Tracker:
             del directory.arrivals[name]
         if gone or lost:
             self.active_at = now
+
+    def _elsewhere(self, directory: Directory, device: int, now: float) -> bool:
+        """Whether something was mounted here, or unmounted, since the last look.
+
+        Then nothing is believed before it is clear which: what an empty mount
+        point shows is not that all is gone.
+        """
+        before, directory.device = directory.device, device
+        if before in (0, device):
+            return False
+        if directory.parent is None:
+            self._check_root(now)
+        else:
+            self._queue(directory.parent, deep=False)
+        if self.reachable:
+            self._queue(directory)
+        return True
 
     def _passes(self, directory: Directory, name: bytes, entry: Entry) -> bool:
         if entry.kind is Kind.UNSEEN:
@@ -391,6 +410,8 @@ class Tracker:
             child = directory.subdirs.get(name)
             if child is not None:
                 self._queue(child, silent=silent, deep=False)  # says why, if it cannot either
+            elif entry.mounted:  # so it is a directory, and will be back
+                self._found_directory(directory, name, entry, silent, now, deep=deep)
             return False
         if name in directory.subdirs:
             self._drop(directory, name)
@@ -461,6 +482,7 @@ class Tracker:
             self._lose_root(error)
             return
         self.mount = mount
+        self._check_mounts()
         if self._away:
             self._away = False
             log.info("%s is reachable again", shown(self.root.path))
@@ -470,6 +492,16 @@ class Tracker:
             self._rescan()
         elif before != self.root.descriptor:
             self._queue(self.root)  # it was polled, and is watched now
+
+    def _check_mounts(self) -> None:
+        """No kernel event tells of what is mounted over a directory, or was."""
+        for path in self._disk.remounted():
+            parent = self.root.known(path.rpartition(b"/")[0])
+            if parent is not None:
+                self._queue(parent, deep=False)
+            directory = self.root.known(path)
+            if directory is not None:
+                self._queue(directory)
 
     def _lose_root(self, error: OSError) -> None:
         if not self._away:

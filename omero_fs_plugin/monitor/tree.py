@@ -40,6 +40,13 @@ class Entry(NamedTuple):
     mounted: bool = False  # a directory that something is mounted on
 
 
+class Listing(NamedTuple):
+    """What a directory holds, and where that was read."""
+
+    device: int  # 0: unknown
+    names: list[tuple[bytes, Entry]]
+
+
 class Disk(Protocol):
     """The file system, as far as a tracker needs it."""
 
@@ -55,11 +62,14 @@ class Disk(Protocol):
     def look(self, path: bytes) -> Entry | None:
         """What is there, or None."""
 
-    def entries(self, path: bytes) -> list[tuple[bytes, Entry]]:
+    def entries(self, path: bytes) -> Listing:
         """What a directory holds.  Raises OSError."""
 
     def mount(self, path: bytes) -> bytes:
         """The mount point that `path` lies on.  Raises OSError."""
+
+    def remounted(self) -> list[bytes]:
+        """Below the root, where something was mounted or unmounted since the last call."""
 
     def limited(self, number: int, missing: int) -> str | None:
         """What to tell an admin when `missing` directories could not be watched
@@ -94,6 +104,7 @@ class Directory:
         "alive",
         "arrivals",
         "descriptor",
+        "device",
         "files",
         "mounted",
         "parent",
@@ -107,6 +118,7 @@ class Directory:
         self.parent = parent  # None: the root
         self.alive = True  # part of the tree
         self.descriptor: int | None = None  # of its watch
+        self.device = 0  # that it was read from last; 0: unknown
         self.mounted = False  # something is mounted on it, or was until it went away
         self.unmounted = False  # its file system is away, and what is known of it stays
         self.files: dict[bytes, Identity] = {}  # told of, or there at the start

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from .arrivals import Timing
 from .notices import Notice, Tell, shown
-from .tree import Directory, Disk, Entry
+from .tree import Directory, Disk, Listing
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Watches:
             rest = (now - began) * (_SHARE_OF_TIME - 1)
             self.poll_at = now + max(self._timing.poll, rest)
 
-    def watch_and_list(self, directory: Directory, now: float) -> list[tuple[bytes, Entry]] | None:
+    def watch_and_list(self, directory: Directory, now: float) -> Listing | None:
         """Watches it, then lists it: nothing comes to be between the two.
 
         None when it cannot be listed: gone, as its parent's event will say, or
@@ -204,7 +204,7 @@ class Watches:
             else:
                 why = self._cannot(directory, error, now)
         try:
-            entries = self.disk.entries(directory.path)
+            listing = self.disk.entries(directory.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -217,7 +217,7 @@ class Watches:
             self.poll(directory, why, now)
         if before is not None and before.told and (why is None or not why.told):
             self._tell(Notice.REACHABLE.tell(directory.path, "it is reachable again"))
-        return entries
+        return listing
 
     def _is_below_away(self, directory: Directory) -> bool:
         above = directory.parent

@@ -24,7 +24,7 @@ from omero_fs_plugin.monitor.filters import Filter
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.raw import Raw
 from omero_fs_plugin.monitor.tracker import Tracker
-from omero_fs_plugin.monitor.tree import Entry, Kind, PathMode
+from omero_fs_plugin.monitor.tree import Entry, Kind, Listing, PathMode
 
 ROOT = b"/data/root"
 CREATE, MODIFY, DELETE, SYSTEM = (
@@ -102,13 +102,17 @@ class FakeDisk:
         inode = self.find(path)
         return None if inode is None else self._entry(inode)
 
-    def entries(self, path: bytes) -> list[tuple[bytes, Entry]]:
+    def entries(self, path: bytes) -> Listing:
         inode = self.find(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         if self.refuse.get(path) == errno.EACCES:
             raise PermissionError(errno.EACCES, "refused", path)
-        return [(name, self._entry(one.inode)) for name, one in inode.names.items()]
+        names = [(name, self._entry(one.inode)) for name, one in inode.names.items()]
+        return Listing(0, names)
+
+    def remounted(self) -> list[bytes]:
+        return []
 
     def limited(self, number: int, missing: int) -> str | None:
         return f"{missing} more" if number == errno.ENOSPC else None

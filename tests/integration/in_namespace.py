@@ -1,0 +1,256 @@
+"""Real mounts and real limits: run by test_monitor_mounts.py in namespaces of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.monitor import filesystems, limits
+from tests.integration import tinyfuse
+from tests.integration.fsserver import until
+from tests.integration.test_monitor_contract import Client, Watched, created
+
+
+class Share:
+    """A directory that others see at `back`, mounted at `point` now and then."""
+
+    def __init__(self, top: Path, point: Path, kind: str) -> None:
+        self.back = top / "back"
+        self.point = point
+        self.kind = kind
+        self.server: subprocess.Popen[bytes] | None = None
+        self.back.mkdir()
+        point.mkdir(parents=True, exist_ok=True)
+        if kind != "fuse":
+            subprocess.run(["mount", "-t", "tmpfs", "none", self.back], check=True)
+
+    def mount(self) -> None:
+        if self.kind == "fuse":
+            self.server = tinyfuse.mount(self.back, self.point)
+        else:
+            subprocess.run(["mount", "--bind", self.back, self.point], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "-l", self.point], check=True)
+        self.kill()
+
+    def kill(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+            self.server = None
+
+
+@pytest.fixture(params=["fuse", "polled", "watched"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("/dev/fuse is not for everyone here")
+    if request.param == "polled":
+        monkeypatch.setattr(filesystems, "_SHARES", filesystems._SHARES | {"tmpfs"})
+    return str(request.param)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    (tmp_path / "root").mkdir()
+    found = Watched(tmp_path / "root", "auto")
+    yield found
+    found.monitors.close()
+
+
+@pytest.fixture
+def below(watched: Watched, tmp_path: Path, kind: str) -> Iterator[Share]:
+    share = Share(tmp_path, watched.root / "share", kind)
+    yield share
+    share.kill()
+
+
+@pytest.fixture
+def whole(watched: Watched, tmp_path: Path, kind: str) -> Iterator[Share]:
+    share = Share(tmp_path, watched.root, kind)
+    yield share
+    share.kill()
+
+
+def come_back(client: Client) -> None:
+    until(lambda: client.notices().count("reachable") == client.notices().count("unreachable"))
+
+
+def fill(directory: Path) -> None:
+    (directory / "d").mkdir()
+    for name in ("old", "gone", "d/old", "d/gone", "d/changed"):
+        (directory / name).write_text(name)
+
+
+def change(directory: Path) -> None:
+    for name in ("gone", "d/gone"):
+        (directory / name).unlink()
+    for name in ("new", "d/new", "d/changed"):
+        (directory / name).write_text("again")
+
+
+def changes(prefix: str = "") -> Counter[tuple[str, str]]:
+    return Counter(
+        (kind, prefix + name)
+        for kind, name in [
+            *(("Create", name) for name in ("new", "d/new")),
+            *(("Delete", name) for name in ("gone", "d/gone")),
+            ("Modify", "d/changed"),
+        ]
+    )
+
+
+def test_what_others_do_on_a_share_is_told(watched: Watched, whole: Share) -> None:
+    fill(whole.back)
+    whole.mount()
+    client = watched.start()
+    change(whole.back)
+    assert watched.told(client, whole.back) == changes()
+    assert client.notices() == []
+    (figures,) = watched.figures()
+    assert (figures["watches"] == "0") == (whole.kind != "watched")
+
+
+def test_a_root_that_is_unmounted_and_mounted_again(watched: Watched, whole: Share) -> None:
+    fill(whole.back)
+    whole.mount()
+    client = watched.start()
+    whole.unmount()
+    until(lambda: client.notices() == ["unreachable"])
+    change(whole.back)
+    whole.mount()
+    come_back(client)
+    assert watched.told(client, whole.back) == changes()
+    whole.unmount()
+    until(lambda: client.notices().count("unreachable") == 2)
+    whole.mount()
+    come_back(client)
+    assert watched.told(client, whole.back) == changes()
+
+
+def test_a_root_that_is_mounted_after_the_start(watched: Watched, whole: Share) -> None:
+    fill(whole.back)
+    client = watched.start()
+    whole.mount()
+    until(lambda: ("Create", "d/changed") in client.changes())
+    told = watched.told(client, whole.back)
+    assert told == created("old", "gone", "d/old", "d/gone", "d/changed")
+
+
+def test_a_share_below_the_root_goes_and_comes(watched: Watched, below: Share) -> None:
+    fill(below.back)
+    below.mount()
+    client = watched.start()
+    below.unmount()
+    until(lambda: client.notices() == ["unreachable"])
+    watched.act.write(watched.root / "beside", "one")
+    assert watched.told(client) == created("beside")
+    change(below.back)
+    below.mount()
+    come_back(client)
+    until(lambda: ("Modify", "share/d/changed") in client.changes())
+    assert watched.told(client) == created("beside") + changes("share/")
+    assert client.notices() == ["unreachable", "reachable"]
+    (below.back / "d" / "late").write_text("late")
+    until(lambda: ("Create", "share/d/late") in client.changes())
+
+
+def test_a_share_mounted_below_the_root_after_the_start(watched: Watched, below: Share) -> None:
+    fill(below.back)
+    client = watched.start()
+    below.mount()
+    until(lambda: ("Create", "share/d/changed") in client.changes())
+    (below.back / "d" / "late").write_text("late")
+    until(lambda: ("Create", "share/d/late") in client.changes())
+    assert watched.told(client)["Create", "share/d/old"] == 1
+    assert client.notices() == []
+
+
+@pytest.mark.parametrize("kind", ["fuse"], indirect=True)
+@pytest.mark.parametrize("where", ["root", "below"])
+def test_a_share_whose_server_dies(
+    watched: Watched, tmp_path: Path, kind: str, where: str, request: pytest.FixtureRequest
+) -> None:
+    share: Share = request.getfixturevalue("whole" if where == "root" else "below")
+    prefix = "" if where == "root" else "share/"
+    fill(share.back)
+    share.mount()
+    client = watched.start()
+    share.kill()  # every call gives ENOTCONN from here on
+    until(lambda: client.notices() == ["unreachable"])
+    if where == "below":
+        watched.act.write(watched.root / "beside", "one")
+        assert watched.told(client) == created("beside")
+    assert not any(kind == "Delete" for kind, _ in client.changes())
+    change(share.back)
+    share.unmount()
+    share.mount()
+    until(lambda: ("Modify", f"{prefix}d/changed") in client.changes())
+    assert not changes(prefix) - Counter(client.changes())
+    assert (
+        not Counter(client.changes())
+        - changes(prefix)
+        - Counter(one for one in client.changes() if "share" not in one[1] and where == "below")
+    )
+
+
+# Limits
+
+
+@pytest.fixture
+def limit_of_watches() -> Iterator[Path]:
+    path = Path("/proc/sys/user/max_inotify_watches")
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
+def test_no_watches_left(watched: Watched, limit_of_watches: Path) -> None:
+    for number in range(9):
+        (watched.root / f"d{number}").mkdir()
+    limit_of_watches.write_text("4")
+    client = watched.start()
+    until(lambda: client.notices() == ["limit"])
+    (text,) = [one.path.decode() for one in client.heard]
+    assert "6 directories cannot be watched and are polled" in text
+    assert "6 more inotify watches are needed, and this user may have 4 in all" in text
+    assert "user.max_inotify_watches=1024" in text
+    (figures,) = watched.figures()
+    assert (figures["watches"], figures["polled"]) == ("4", "6")
+    for number in range(9):
+        watched.act.write(watched.root / f"d{number}" / "a", "one")
+    names = [f"d{number}/a" for number in range(9)]
+    until(lambda: len(client.changes()) >= len(names))
+    assert watched.told(client) == created(*names)
+    limit_of_watches.write_text("1000")
+    until(lambda: client.notices() == ["limit", "limit"])
+    (figures,) = watched.figures()
+    assert (figures["watches"], figures["polled"]) == ("10", "0")
+
+
+def test_no_instances_left(watched: Watched) -> None:
+    limit = Path("/proc/sys/user/max_inotify_instances")
+    before = limit.read_text()
+    limit.write_text("0")
+    try:
+        client = watched.start()
+        until(lambda: client.notices() == ["limit"])
+        (text,) = [one.path.decode() for one in client.heard]
+        assert "1 more inotify instance is needed" in text
+        assert "user.max_inotify_instances=512" in text
+        watched.act.write(watched.root / "a", "one")
+        assert watched.told(client) == created("a")
+    finally:
+        limit.write_text(before)
+    until(lambda: client.notices() == ["limit", "limit"])
+    assert watched.figures()[0]["watches"] == "1"
+
+
+def test_the_limit_that_binds_is_named(limit_of_watches: Path) -> None:
+    limit_of_watches.write_text("7")
+    assert limits.watches() == limits.Limit("user.max_inotify_watches", 7)
