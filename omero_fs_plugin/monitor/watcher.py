@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..events import EventType
+from . import raw
 from .absence import Absence
 from .arrivals import Timing
 from .filters import Filter
@@ -30,8 +31,11 @@ from .tracker import Tracker
 log = logging.getLogger(__name__)
 
 # Between the first event and the look at all of them: the kernel merges equal
-# ones meanwhile, and one notification carries many.
-GATHER = 0.005  # s
+# ones meanwhile, and one notification carries many.  Each look and each
+# notification costs more than an event does.
+GATHER = 0.02  # s
+# The same while files are being written, and nothing else happens.
+GATHER_WRITES = 0.1  # s
 # Before a monitor whose thread met an error it cannot name begins anew; doubled
 # each time, for as long as it meets one soon after.
 RESTART = 1.0  # s
@@ -117,6 +121,7 @@ class Watcher:
         self._restart = 0.0  # s; the last wait after an error
         self._failed_at = -math.inf
         self._gap = False  # nothing is watched until the client answers
+        self._gather = GATHER
         self._now = time.monotonic()
         self._end_at = math.inf  # of a one-shot monitor
         self._last_words = False  # ends once the outbox is empty, or the client away
@@ -239,7 +244,11 @@ class Watcher:
         self._hear(now)
         if self._observer is not None:
             self._drain()
-            self.tracker.feed(self._observer.events(), now)
+            events = self._observer.events()
+            self.tracker.feed(events, now)
+            if events:
+                only_writes = all(event.mask == raw.IN_MODIFY for event in events)
+                self._gather = GATHER_WRITES if only_writes else GATHER
             if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
         elif now >= self._open_at:
@@ -265,7 +274,7 @@ class Watcher:
         if seconds is not None and seconds <= 0:
             return
         if self._wakener.wait(seconds, source) and not self._stop:
-            self._wakener.wait(GATHER, None)
+            self._wakener.wait(self._gather, None)
 
     def _due(self) -> float:
         tracker = math.inf
