@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, or_, select, tuple_
 
 from . import schema
 from .database import Database
-from .records import Fileset, Found, chunks, signed
+from .records import GONE, Fileset, Found, chunks, signed
 from .records import fileset as to_fileset
 from .schema import OPEN, State
 
@@ -53,7 +53,7 @@ class JournalReader:
         Accounted for means: a file with this device, inode, size, mtime and
         ctime is recorded, so that neither its bytes nor its inode were touched
         since.  A file that was only renamed or chmod-ed has another ctime; see
-        `twins`.
+        `twins`.  One that was skipped because it had gone is there again, and is not.
         """
         known: dict[str, State] = {}
         file, fileset = schema.file.c, schema.fileset.c
@@ -75,6 +75,7 @@ class JournalReader:
                     .join_from(schema.file, schema.fileset)
                     # Of the inode alone: no database looks a pair up in its index.
                     .where(file.inode.in_([inode for _, inode in by_inode]))
+                    .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
                     .order_by(fileset.id)
                 )
                 for device, inode, size, mtime_ns, ctime_ns, state in rows:

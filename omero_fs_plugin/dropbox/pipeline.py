@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from ..events import FileStat
 from .journal import Journal
-from .records import Found
+from .records import GONE, Found
 from .schema import State
 from .settle import Settler
 
@@ -198,5 +198,5 @@ class Pipeline:
                 fileset.id,
                 State.WAITING,
                 State.SKIPPED,
-                "removed or renamed before it was imported",
+                GONE,
             )

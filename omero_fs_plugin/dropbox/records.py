@@ -14,6 +14,10 @@ _Item = TypeVar("_Item")
 # A fileset's origin: met below the watch directory, or given to `omero fs import`.
 MET, HANDED_OVER = "dropbox", "handed over"
 
+# Why a file is skipped that was not there any more.  It is not accounted for:
+# it may have been away with the share it lies on, and come back as it was.
+GONE = "removed or renamed before it was imported"
+
 STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
 
