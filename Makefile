@@ -7,6 +7,7 @@
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
 #   make torture                  the kill -9 campaign at full size; TORTURE_ARGS="--seed 7"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
+#   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make venv | lint | types | unit | format | clean
 #
 # PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
@@ -24,7 +25,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench lint types format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox lint types format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -56,7 +57,10 @@ unit: venv
 	$(RUN) pytest $(PYTEST_ARGS) tests/unit
 
 bench: venv
-	@tools/bench.sh $(BENCH_ARGS)
+	@tools/bench.sh benchmarks $(BENCH_ARGS)
+
+bench-dropbox: venv
+	@tools/bench.sh benchmarks.dropbox $(BENCH_ARGS)
 
 lint: venv
 	$(RUN) ruff check .

@@ -150,7 +150,7 @@ def main(given: Sequence[str]) -> int:
     options = _arguments(given)
     signal.signal(signal.SIGTERM, _interrupted)
     results = Results()
-    load = os.getloadavg()[0]
+    began = os.getloadavg()[0]
     scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
     try:
         contenders = _contenders(options, results)
@@ -166,6 +166,7 @@ def main(given: Sequence[str]) -> int:
         return 130
     finally:
         shutil.rmtree(scratch)
+    load = (began, os.getloadavg()[0])
     text = report.whole(results, quick=options.quick, repeat=options.repeat, load=load)
     say("\n" + text)
     whole = not (options.quick or options.only or options.contender)

@@ -230,8 +230,8 @@ def machine() -> str:
     )
 
 
-def whole(results: Results, *, quick: bool, repeat: int, load: float) -> str:
-    """The report; `load` is the load average when the run began."""
+def whole(results: Results, *, quick: bool, repeat: int, load: tuple[float, float]) -> str:
+    """The report; `load`: the load average when the run began and when it ended."""
     size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
     lines = [
         "Benchmark results",
@@ -240,7 +240,8 @@ def whole(results: Results, *, quick: bool, repeat: int, load: float) -> str:
         'Written by ``make bench``; what is measured and how: "Benchmarks" in CONTRIBUTING.rst.',
         "",
         f":Date: {time.strftime('%Y-%m-%d')}",
-        f":Machine: {machine()}; load {load:.1f} when the run began",
+        f":Machine: {machine()}",
+        f":Load: {load[0]:.1f} when the run began, {load[1]:.1f} when it ended",
         f":Runs: {repeat} of each, contenders in turn. {size} Counts from least to most, all",
         "    else the median.",
     ]

@@ -1,10 +1,31 @@
 #!/usr/bin/env bash
-# bench.sh [ARGUMENT...]: the benchmarks, in the virtual environment that
-# setup.sh made, as the user who may run `omero`.  Makes one more environment,
-# with the released omero-dropbox, for nothing but to be measured beside.
+# bench.sh MODULE [ARGUMENT...]: benchmarks, in the virtual environment that
+# setup.sh made, as the user who may run `omero`.  MODULE is `benchmarks` or
+# `benchmarks.dropbox`; for the first one it makes one more environment, with the
+# released omero-dropbox, for nothing but to be measured beside.
 # shellcheck source=tools/place.sh
 . "$(dirname "${BASH_SOURCE[0]}")/place.sh"
 tools=$checkout/tools
+module=$1
+shift
+
+# run RESULTS COMMAND...: for root the tables are written where omero-server may,
+# and fetched.
+run() {
+    local results=$1 before status=0
+    shift
+    cd "$tree"
+    before=$(sha256sum "$results" 2>/dev/null || true)
+    as_user "$@" || status=$?
+    if [ "$root" = yes ] && [ "$(sha256sum "$results" 2>/dev/null || true)" != "$before" ]; then
+        cat "$tree/$results" >"$checkout/$results"
+    fi
+    exit "$status"
+}
+
+if [ "$module" = benchmarks.dropbox ]; then
+    run benchmarks/RESULTS-dropbox.rst python -m "$module" "$@"
+fi
 
 dropbox=omero-dropbox==5.7.0
 rival=$venv/bench # goes when the environment goes
@@ -27,13 +48,5 @@ if [ "$root" = yes ] && (cat "$queue" >"$queue") 2>/dev/null; then
     helper=(env "OMERO_FS_BENCH_QUEUE=$lower")
 fi
 
-# For root the tables are written where omero-server may, and fetched.
-fetched=benchmarks/RESULTS.rst
-cd "$tree"
-before=$(sha256sum "$fetched" 2>/dev/null || true)
-status=0
-as_user "${helper[@]}" python -m benchmarks --dropbox-python "$rival/bin/python" "$@" || status=$?
-if [ "$root" = yes ] && [ "$(sha256sum "$fetched" 2>/dev/null || true)" != "$before" ]; then
-    cat "$tree/$fetched" >"$checkout/$fetched"
-fi
-exit "$status"
+run benchmarks/RESULTS.rst "${helper[@]}" python -m "$module" \
+    --dropbox-python "$rival/bin/python" "$@"

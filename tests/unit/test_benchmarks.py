@@ -138,7 +138,7 @@ def test_without_a_rival_nothing_is_said_of_it() -> None:
 def test_the_report_names_neither_host_nor_path() -> None:
     results = _results([GOOD], [GOOD])
     results.skipped.append("queue: only root can")
-    text = report.whole(results, quick=True, repeat=1, load=0.5)
+    text = report.whole(results, quick=True, repeat=1, load=(0.5, 1.5))
     assert os.uname().nodename not in text
     assert "/home" not in text
     assert "- queue: only root can" in text
