@@ -130,7 +130,10 @@ class Campaign:
             self._grid.faults.arm(name)
             deadline = time.monotonic() + _PATIENCE_S
             while not self._grid.faults.has_fired(name):
-                assert time.monotonic() < deadline, f"nothing came to the point {name}"
+                assert time.monotonic() < deadline, (
+                    f"nothing came to the point {name}\n{self._journal.counts()}\n"
+                    f"{self._grid.server.evidence()}"
+                )
                 provoke(self)
                 self._until_fired(name, 12.0)
             self._kills["DropBox at fault points"] += 1

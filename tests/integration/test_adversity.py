@@ -1,0 +1,232 @@
+"""Outages, full disks, vanished directories, clocks and odd names: each file once all the same."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.engine import Engine
+
+from omero_fs_plugin.dropbox import workers
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.sandbox import rawfiles
+
+from .whole import Whole, seed
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return seed(tmp_path_factory.mktemp("seeded"))
+
+
+@pytest.fixture
+def make_whole(
+    tmp_path: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Whole]]:
+    made: list[Whole] = []
+
+    def make(**properties: str) -> Whole:
+        made.append(Whole(tmp_path, seeded, monkeypatch, **properties))
+        return made[-1]
+
+    yield make
+    for whole in made:
+        whole.close()
+
+
+@pytest.fixture
+def whole(make_whole: Callable[..., Whole]) -> Whole:
+    return make_whole()
+
+
+# -- OMERO is away ------------------------------------------------------------
+
+
+def test_away_for_a_quarter_of_an_hour(whole: Whole) -> None:
+    first = whole.drop("before.tif")
+    whole.until_known(first)
+    whole.blitz.stop()
+    dropped = []
+    for minute in range(0, 15, 3):
+        dropped.append(whole.drop(f"minute {minute}.tif", user=("amy", "zak")[minute % 2]))
+        whole.until_known(dropped[-1], states=(State.QUEUED, State.IMPORTING))
+        whole.clock.pass_by(3 * 60)
+    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for OMERO")
+    whole.blitz.start()
+    whole.until_known(first, *dropped)
+    whole.assert_once(first, *dropped)
+    assert whole.journal.counts()["failed"] == 0
+    assert {whole.row(path).refusals for path in dropped} == {0}
+    whole.until("all is well", lambda: whole.dropbox.figures()["state"] == "running")
+
+
+# -- full disks ---------------------------------------------------------------
+
+
+@pytest.fixture
+def full() -> Iterator[Callable[[bool], None]]:
+    """Whether the journal's disk is full: no database grows by as much as a page.
+
+    As SQLite sees it, that is; a journal on a file system that is really full
+    wants root, and is in the next test.
+    """
+    state = [False]
+
+    def limit(connection: Any, _record: Any) -> None:
+        if state[0] and "omero-fs-journal" in str(_name(connection)):
+            connection.execute("PRAGMA max_page_count=1")  # as many as there are already
+
+    sqlalchemy.event.listen(Engine, "connect", limit)
+    yield lambda now: state.__setitem__(0, now)
+    sqlalchemy.event.remove(Engine, "connect", limit)
+
+
+def _name(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("PRAGMA database_list").fetchone()[2])
+
+
+def test_no_room_for_the_journal(whole: Whole, full: Callable[[bool], None]) -> None:
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    full(True)
+    during = [whole.drop(f"{number:03}.tif") for number in range(60)]
+    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for the journal")
+    after = whole.drop("after.tif")
+    full(False)
+    whole.until_known(*during, after)
+    whole.until_settled()
+    whole.assert_once(before, after, *during)
+
+
+def test_the_journal_fills_up_in_the_middle_of_imports(
+    whole: Whole, full: Callable[[bool], None]
+) -> None:
+    dropped = [whole.drop(f"{number:03}.tif") for number in range(40)]
+    whole.until("some are imported", lambda: whole.journal.counts()["imported"] > 3)
+    full(True)
+    time.sleep(2)  # some attempts come to their end meanwhile
+    full(False)
+    whole.until_known(*dropped)
+    whole.until_settled()
+    whole.assert_once(*dropped)
+
+
+def test_no_room_in_the_repository(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    real = os.pwrite
+
+    def no_room(descriptor: int, data: bytes, offset: int) -> int:
+        if len(data) > 200:  # the image, not the log beside it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(rawfiles.os, "pwrite", no_room)
+    path = whole.drop("large.tif")
+    whole.until_known(path, states=(State.FAILED,))
+    assert os.strerror(errno.ENOSPC) in whole.row(path).reason
+    assert whole.in_omero(path) == []
+    assert path.exists()
+    monkeypatch.setattr(rawfiles.os, "pwrite", real)
+    assert whole.journal.retry(whole.row(path).id)
+    whole.until_known(path)
+    whole.assert_once(before, path)
+
+
+# -- the watch directory ------------------------------------------------------
+
+
+def _rename_away(directory: Path) -> Callable[[], None]:
+    """As an unmounted share: an empty directory stays where it was."""
+    aside = directory.with_name("aside")
+    directory.rename(aside)
+    directory.mkdir()
+
+    def back() -> None:
+        directory.rmdir()
+        aside.rename(directory)
+
+    return back
+
+
+def test_watch_directory_unmounted_and_mounted_again(
+    make_whole: Callable[..., Whole],
+) -> None:
+    whole = make_whole(dirImportWait="1.5")
+    imported = whole.drop("imported.tif")
+    whole.until_known(imported)
+    settling = [whole.drop(f"settling {number}.tif") for number in range(3)]
+    whole.until_known(*settling, states=(State.WAITING,))
+    back = _rename_away(whole.watch_dir)
+    time.sleep(2)  # their quiet period ends
+    assert [whole.in_omero(path) for path in settling] == [[]] * 3
+    back()
+    after = whole.drop("after.tif")
+    whole.until_known(*settling, after)
+    whole.assert_once(imported, *settling, after)
+
+
+def test_watch_directory_unmounted_with_a_queue(whole: Whole) -> None:
+    whole.until_known(whole.drop("first.tif"))
+    whole.blitz.stop()
+    queued = [whole.drop(f"queued {number}.tif") for number in range(3)]
+    whole.until_known(*queued, states=(State.QUEUED, State.IMPORTING))
+    back = _rename_away(whole.watch_dir)
+    whole.blitz.start()
+    whole.until("it was tried", lambda: whole.dropbox.figures()["state"] != "waiting for OMERO")
+    time.sleep(2)
+    back()
+    whole.until_known(*queued)
+    whole.assert_once(*queued)
+
+
+# -- the machine's clock ------------------------------------------------------
+
+
+def test_clock_set_back_an_hour(whole: Whole) -> None:
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    settling = whole.drop("settling.tif")
+    whole.until_known(settling, states=(State.WAITING, State.QUEUED, State.IMPORTING))
+    whole.clock.set_wall(-3600)
+    after = whole.drop("after.tif")
+    whole.until_known(settling, after)
+    os.utime(before, (time.time() - 3600, time.time() - 3600))
+    last = whole.drop("last.tif")
+    whole.until_known(last)
+    whole.until_settled()
+    whole.assert_once(before, settling, after, last)
+
+
+# -- names --------------------------------------------------------------------
+
+
+def test_names_that_are_not_utf8(whole: Whole) -> None:
+    odd = os.fsencode(whole.watch_dir / "amy") + b"/odd-\xff.tif"
+    good = whole.drop("good.tif")
+    with open(odd, "wb") as file:  # noqa: PTH123 - bytes are no Path
+        file.write(good.read_bytes() + b"!")
+    inside = whole.drop("good too.tif").read_bytes()
+    os.mkdir(os.fsencode(whole.watch_dir / "amy") + b"/\xe9t\xe9")  # noqa: PTH102
+    with open(os.fsencode(whole.watch_dir / "amy") + b"/\xe9t\xe9/a.tif", "wb") as file:  # noqa: PTH123
+        file.write(inside + b"?")
+    beside = whole.drop("good as well.tif", user="zak")
+    whole.until_known(good, beside)
+    whole.until_settled()
+    whole.dropbox._missed("look again")
+    shown = [f"left.{whole.watch_dir}/amy/{name}" for name in (r"odd-\xff.tif", r"\xe9t\xe9/a.tif")]
+    whole.until("status tells of it", lambda: set(shown) <= whole.dropbox.figures().keys())
+    assert all("UTF-8" in whole.dropbox.figures()[name] for name in shown)
+    whole.assert_once(good, beside)
+    mended = whole.watch_dir / "amy" / "mended.tif"
+    os.rename(odd, mended)  # noqa: PTH104
+    whole.until_known(mended)
+    whole.assert_once(good, beside, mended)

@@ -1,0 +1,255 @@
+"""FSServer, DropBox and a sandbox server in the test's process, without the grid around them.
+
+Each is the real one over real Ice, on real files; only the router is left out:
+DropBox enters OMERO by the door behind it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import Glacier2
+import Ice
+import numpy
+import omero.all
+import pytest
+import tifffile
+
+import omero
+from omero_fs_plugin.dropbox import attempts, service, users, workers
+from omero_fs_plugin.dropbox.importers import native
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.server import start as start_dropbox
+from omero_fs_plugin.monitor.server import FSServer
+from omero_fs_plugin.sandbox import accounts
+from omero_fs_plugin.sandbox.server import build, register_types
+from omero_fs_plugin.sandbox.store import FILE, Store
+from omero_fs_plugin.sessions import Omero, User, UserSession, server_errors
+from omero_fs_plugin.settings import JOURNAL_FILE
+
+from .fsserver import address_of, initialize
+
+USERS = ("amy", "zak")
+PATIENCE_S = 30.0  # how long anything that must happen may take
+QUIET_S = 0.3
+_ICE = {
+    "Ice.ThreadPool.Server.Size": "8",
+    "Ice.MessageSizeMax": "65536",
+    "Ice.Override.Timeout": "10000",
+    "Ice.ImplicitContext": "Shared",
+}
+
+
+class Clock:
+    """Time as DropBox sees it: it passes as ever, and leaps when told to."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0  # s
+        self._wall_ahead = 0.0  # s
+        self.sleep = time.sleep
+
+    def pass_by(self, seconds: float) -> None:
+        """So much later."""
+        self._ahead += seconds
+        self._wall_ahead += seconds
+
+    def set_wall(self, seconds: float) -> None:
+        """Somebody sets the machine's clock, forward or back."""
+        self._wall_ahead += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def time(self) -> float:
+        return time.time() + self._wall_ahead
+
+
+class Blitz:
+    """The sandbox server: away and back again on the same port, as often as wanted."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        self.data = data
+        self._clock = clock
+        self._port = 0
+        self.start()
+
+    def start(self) -> None:
+        self._ice = initialize(_ICE)
+        adapter = self._ice.createObjectAdapterWithEndpoints(
+            "Blitz", f"tcp -h 127.0.0.1 -p {self._port}" if self._port else "tcp -h 127.0.0.1"
+        )
+        self.sandbox = build(adapter, self.data, {}, self._clock.monotonic)
+        adapter.activate()
+        manager = adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager"))
+        self._port = manager.ice_getEndpoints()[0].getInfo().port
+        self.manager = str(manager)
+
+    def stop(self) -> None:
+        self._ice.destroy()
+        self.sandbox.repositories.close()
+        self.sandbox.store.close()
+
+
+class _Client:
+    """What UserSession needs of an omero.client."""
+
+    def __init__(self, services: Any) -> None:
+        self._services = services
+
+    def getSession(self) -> Any:
+        return self._services
+
+    def getManagedRepository(self) -> Any:
+        proxies = self._services.sharedResources().repositories().proxies
+        casts = (omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p)
+        return next(cast for cast in casts if cast)
+
+    def closeSession(self) -> None:
+        self._services.closeOnDestroy()
+        self._services.destroy()
+
+
+class BehindTheRouter(Omero):
+    """Omero whose every session comes from Blitz itself."""
+
+    blitz: Blitz
+
+    def _connect(self) -> Any:
+        with self._lock:
+            if self._services is None:
+                self._services = self._login("root")
+            return self._services
+
+    def session_for(self, user: User) -> UserSession:
+        return UserSession(_Client(self._login(user.name)), user, lambda: None)
+
+    def _login(self, name: str) -> Any:
+        manager = self._communicator.stringToProxy(self.blitz.manager)
+        with server_errors(f"logging in {name}"):
+            session = Glacier2.SessionManagerPrx.uncheckedCast(manager).create(name, None, {})
+        return omero.api.ServiceFactoryPrx.uncheckedCast(session)
+
+
+def seed(directory: Path) -> Path:
+    """A sandbox's database with USERS; hashing passwords takes its time, so do it once."""
+    store = Store(directory / FILE)
+    accounts.seed(store, "omero")
+    with store.begin() as db:
+        for user in USERS:
+            group = accounts.create_group(store, db, f"{user}_group")
+            accounts.create_user(store, db, user, user, [accounts.USER_GROUP, group])
+    store.close()
+    return store.file
+
+
+class Whole:
+    """All of it, running, with a DropBox for amy and zak below `place`."""
+
+    def __init__(
+        self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch, **properties: str
+    ) -> None:
+        """`properties`: of omero.fs.*, by their names without that."""
+        self.clock = Clock()
+        for module in (attempts, native, service, users, workers):
+            monkeypatch.setattr(module, "time", self.clock)
+        monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
+        data = place / "OMERO"
+        for user in USERS:
+            (data / "DropBox" / user).mkdir(parents=True, exist_ok=True)
+        if not (data / FILE).exists():
+            shutil.copy(seeded, data / FILE)
+        self.watch_dir = data / "DropBox"
+        self.blitz = Blitz(data, self.clock)
+        entrance = type("Entrance", (BehindTheRouter,), {"blitz": self.blitz})
+        monkeypatch.setattr(service, "Omero", entrance)
+        self._properties = {
+            "omero.data.dir": str(data),
+            "omerofs.DropBox.Endpoints": "tcp -h 127.0.0.1",
+            "omero.fs.dirImportWait": str(QUIET_S),
+            **{f"omero.fs.{name}": value for name, value in properties.items()},
+        }
+        self._fs_ice = initialize({**_ICE, "omero.data.dir": str(data)})
+        self._fsserver = FSServer(self._fs_ice)
+        self.start_dropbox()
+        self.journal = Journal(f"sqlite:///{data / JOURNAL_FILE}")
+        self._ice = initialize(_ICE)
+        register_types(self._ice)
+        self._omero = entrance(self._ice, host="", port=0, time_to_live=0, time_to_idle=0)
+
+    def start_dropbox(self) -> None:
+        monitors = {"omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer")}
+        self._dropbox_ice = initialize({**_ICE, **self._properties, **monitors})
+        self.dropbox = start_dropbox(self._dropbox_ice)
+
+    def stop_dropbox(self) -> None:
+        self.dropbox.stop()
+        self._dropbox_ice.destroy()
+
+    def close(self) -> None:
+        self.stop_dropbox()
+        self.journal.close()
+        self._fsserver.stop()
+        for ice in (self._fs_ice, self._ice):
+            ice.destroy()
+        self.blitz.stop()
+
+    # -- what users do ------------------------------------------------------
+
+    def drop(self, name: str, user: str = "amy") -> Path:
+        """A small image like no other."""
+        path = self.watch_dir / user / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, numpy.frombuffer(numpy.random.bytes(256), "uint8").reshape(16, 16))
+        return path
+
+    # -- what is to come of it ----------------------------------------------
+
+    def until(self, what: str, look: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not look():
+            if time.monotonic() > end:
+                rows = [(f.path, str(f.state), f.reason) for f in self.journal.select(limit=20)]
+                pytest.fail(
+                    f"after {PATIENCE_S:g} s still not: {what}\n{self.journal.counts()}\n{rows}\n"
+                    f"{self.dropbox.figures()}",
+                    pytrace=False,
+                )
+            time.sleep(0.05)
+
+    def until_settled(self) -> None:
+        """Everything in the journal has come to an end."""
+        open_states = (State.WAITING, State.QUEUED, State.IMPORTING)
+        self.until(
+            "nothing is under way",
+            lambda: not any(self.journal.counts()[state] for state in open_states),
+        )
+
+    def until_known(self, *paths: Path, states: tuple[State, ...] = (State.IMPORTED,)) -> None:
+        """Every one of `paths` is in the journal, in one of `states`."""
+        wanted = set(map(str, paths))
+        self.until(
+            f"{len(wanted)} files are {' or '.join(states)}",
+            lambda: wanted <= {f.path for f in self.journal.select(*states)},
+        )
+
+    def row(self, path: Path) -> Fileset:
+        """The latest fileset of `path`."""
+        return max((f for f in self.journal.select() if f.path == str(path)), key=lambda f: f.id)
+
+    def in_omero(self, path: Path) -> list[tuple[int, ...]]:
+        """The images of each fileset that OMERO has for `path`."""
+        user = path.relative_to(self.watch_dir).parts[0]
+        found = self._omero.filesets(self._omero.user(user), str(path)[1:])
+        return [fileset.images for fileset in found]
+
+    def assert_once(self, *paths: Path) -> None:
+        """OMERO has one fileset of each, with images, and none without."""
+        found = {path.name: self.in_omero(path) for path in paths}
+        wrong = {name: ids for name, ids in found.items() if len(ids) != 1 or not ids[0]}
+        assert not wrong, f"of {len(paths)} files these are not there once: {wrong}"
