@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,11 +45,13 @@ class User:
 
 @dataclass(frozen=True)
 class ServerFileset:
-    """A fileset that OMERO has for a user and a client path."""
+    """A fileset that OMERO has, and the files it was imported from, in their order."""
 
     id: int
     images: tuple[int, ...]  # ids; empty after a failed or unfinished import
-    hash: str | None  # of the file with that client path
+    paths: tuple[str, ...]  # client paths: no leading slash
+    hashes: tuple[str | None, ...]
+    sizes: tuple[int, ...]  # bytes
 
 
 @contextmanager
@@ -224,16 +226,36 @@ class Omero:
         return UserSession(client, user, end)
 
     def filesets(self, user: User, client_path: str) -> list[ServerFileset]:
-        """The user's filesets with that client path, with and without images."""
+        """The user's filesets with a file of that client path, with and without images."""
+        return self._filesets(user, "e.clientPath = :path", {"path": rstring(client_path)})
+
+    def filesets_below(self, user: User, client_path: str, after: int) -> list[ServerFileset]:
+        """The user's filesets from that directory with images, of a higher id than `after`."""
+        # A wildcard in the path, or a character that may be one, finds too much.
+        pattern = client_path.replace("\\", "_") + "/%"
+        found = self._filesets(
+            user,
+            "f.id > :after and e.clientPath like :below",
+            {"after": rlong(after), "below": rstring(pattern)},
+        )
+        return [
+            fileset
+            for fileset in found
+            if fileset.images and all(p.startswith(f"{client_path}/") for p in fileset.paths)
+        ]
+
+    def _filesets(
+        self, user: User, condition: str, values: Mapping[str, Any]
+    ) -> list[ServerFileset]:
         parameters = omero.sys.ParametersI()
-        parameters.map = {"user": rlong(user.id), "path": rstring(client_path)}
-        where = "where f.details.owner.id = :user and e.clientPath = :path"
+        parameters.map = {"user": rlong(user.id), **values}
+        where = f"where f.details.owner.id = :user and {condition}"
 
         def ask(services: Any) -> list[ServerFileset]:
             query = services.getQueryService()
-            hashes = query.projection(
-                "select distinct f.id, o.hash from Fileset f join f.usedFiles e "
-                f"left outer join e.originalFile o {where}",
+            files = query.projection(
+                "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
+                f"join f.usedFiles e left outer join e.originalFile o {where} order by e.id",
                 parameters,
                 ALL_GROUPS,
             )
@@ -243,12 +265,21 @@ class Omero:
                 parameters,
                 ALL_GROUPS,
             )
-            of: dict[int, list[int]] = {}
+            images_of: dict[int, list[int]] = {}
             for fileset, image in images:
-                of.setdefault(unwrap(fileset), []).append(unwrap(image))
+                images_of.setdefault(unwrap(fileset), []).append(unwrap(image))
+            files_of: dict[int, list[tuple[str, str | None, int]]] = {}
+            for fileset, _, path, sha1, size in files:
+                files_of.setdefault(unwrap(fileset), []).append(
+                    (unwrap(path), unwrap(sha1), unwrap(size) or 0)
+                )
             return [
-                ServerFileset(unwrap(i), tuple(sorted(of.get(unwrap(i), ()))), unwrap(h))
-                for i, h in hashes
+                ServerFileset(
+                    identifier,
+                    tuple(sorted(images_of.get(identifier, ()))),
+                    *map(tuple, zip(*of, strict=True)),
+                )
+                for identifier, of in files_of.items()
             ]
 
         return self._ask(f"asking for filesets of {user.name}", ask)

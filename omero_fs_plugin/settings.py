@@ -63,6 +63,9 @@ PROPERTIES: tuple[Property, ...] = (
     Property("clientIdString", "text", "DropBox", "identity under which DropBox is notified"),
     Property("clientAdapterName", "text", "omerofs.DropBox", "DropBox's object adapter"),
     Property("importers", "count", "2", "imports under way at the same time"),
+    Property("longestWait", "number", "3600", "a file still changing after this is warned of", "s"),
+    Property("quarantine", "path", "", "where failed files are moved to; empty: they stay"),
+    Property("duplicates", "text", "skip", "skip or import content that the user has in OMERO"),
     Property("rescanInterval", "number", "3600", "time between two looks at the whole tree", "s"),
     Property("observer", "text", "auto", "auto, inotify or polling: how FSServer hears of changes"),
     Property("pollInterval", "number", "10", "time between two looks at what is polled", "s"),
@@ -91,6 +94,9 @@ class Settings:
     quiet_period: float  # s; omero.fs.dirImportWait
     importers: int
     throttle_import: float  # s
+    longest_wait: float  # s; a file that still changes then is warned of
+    quarantine: Path | None  # absolute; failed files are moved below it
+    import_duplicates: bool
     rescan_interval: float  # s
     time_to_live: float  # s; 0: no end
     time_to_idle: float  # s
@@ -265,13 +271,21 @@ def read(properties: Mapping[str, str]) -> Settings:
     watch = get.text("watchDir")
     if watch and not Path(watch).is_absolute():
         get.errors.append(f"{PREFIX}watchDir = {watch!r}: must be an absolute path")
+    quarantine = get.text("quarantine")
+    if quarantine and not Path(quarantine).is_absolute():
+        get.errors.append(f"{PREFIX}quarantine = {quarantine!r}: must be an absolute path")
     watch_dir = Path(watch) if watch else data_dir / get.text("defaultDropBoxDir")
+    if quarantine and Path(quarantine).is_relative_to(watch_dir):
+        get.errors.append(f"{PREFIX}quarantine = {quarantine!r}: must lie outside {watch_dir}")
     settings = Settings(
         data_dir=data_dir,
         watch_dir=watch_dir,
         quiet_period=get.value("dirImportWait", _seconds),  # type: ignore[arg-type]
         importers=get.value("importers", _count(1, 64)),  # type: ignore[arg-type]
         throttle_import=get.value("throttleImport", _seconds),  # type: ignore[arg-type]
+        longest_wait=get.value("longestWait", _seconds),  # type: ignore[arg-type]
+        quarantine=Path(quarantine) if quarantine else None,
+        import_duplicates=get.value("duplicates", _choice("skip", "import")) == "import",
         rescan_interval=get.value("rescanInterval", _seconds),  # type: ignore[arg-type]
         time_to_live=get.value("timeToLive", _seconds),  # type: ignore[arg-type]
         time_to_idle=get.value("timeToIdle", _seconds),  # type: ignore[arg-type]

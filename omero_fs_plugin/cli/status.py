@@ -140,6 +140,8 @@ def _journal(
             "reason": fileset.reason or _usual_reason(fileset, quiet),
             "images": list(fileset.images),
             "fileset": fileset.server_fileset,
+            "revision_of": fileset.revision_of,
+            "duplicate_of": fileset.duplicate_of,
             "attempts": fileset.attempts,
             "changed": _time(fileset).isoformat(timespec="seconds"),
         }
@@ -149,7 +151,11 @@ def _journal(
 
 def _usual_reason(fileset: Fileset, quiet: float) -> str:
     """What is waited for when nothing is out of the ordinary."""
-    return f"until it has been quiet for {quiet:g} s" if fileset.state is State.WAITING else ""
+    if fileset.state is State.WAITING:
+        return f"until it has been quiet for {quiet:g} s"
+    if fileset.revision_of is not None:
+        return f"a revision of {fileset.revision_of}, whose file had other content"
+    return ""
 
 
 def _time(fileset: Fileset) -> datetime:

@@ -12,14 +12,14 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ..errors import FsError, ImportRefused
 from ..events import FileStat, regular_stat
 from ..sessions import Omero, ServerFileset, UserSession
 from .confine import open_beneath
-from .importers import FileChanged, Stopped, client_path
+from .importers import FileChanged, Stopped, UnderWay, client_path
 from .importers.native import NativeImport, delete_filesets
 from .journal import Journal
 from .records import HANDED_OVER, Fileset
@@ -48,8 +48,7 @@ class Attempt:
     fileset: Fileset
     stopping: Callable[[], bool]
     pause: Callable[[float], object]
-    # Filesets of OMERO with this client path that were there before us.
-    _before: set[int] = field(default_factory=set)
+    import_duplicates: bool = False  # omero.fs.duplicates
 
     def run(self) -> State:
         """The state the fileset was left in.
@@ -66,6 +65,9 @@ class Attempt:
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
             return self._give_back(str(error))
+        except UnderWay as error:
+            self._clean_up()
+            return self._give_back(str(error))
         except ImportRefused as error:
             self._clean_up()
             return self._refused(error)
@@ -74,18 +76,16 @@ class Attempt:
         earlier = self._earlier()
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
-            return self._imported(earlier.id, earlier.images, [earlier.hash or ""])
-        twin = self._renamed()
-        if twin is not None:
-            self.journal.moved(twin.id, 0, self.fileset.files[0])
-            return self._leave(
-                State.SKIPPED,
-                f"the same file as {twin.path} was, imported as Fileset:{twin.server_fileset}",
-            )
+            return self._imported(earlier.id, earlier.images, [h or "" for h in earlier.hashes])
+        if self.fileset.verified:
+            self.journal.note_nothing_there(self.fileset.id)
+        skipped = self._same_content()
+        if skipped is not None:
+            return skipped
         importer = NativeImport(
             self.session,
             self.fileset,
-            verified=lambda sha1s: self.journal.note_verified(self.fileset.id, sha1s),
+            verified=self._verified,
             stopping=self.stopping,
         )
         images = importer.run()
@@ -109,21 +109,37 @@ class Attempt:
         )
         return State.IMPORTED
 
-    def _renamed(self) -> Fileset | None:
-        """The imported fileset whose file this is, renamed, touched or chmod-ed since.
+    def _verified(self, sha1s: Sequence[str]) -> None:
+        _unless(self.journal.note_verified(self.fileset, sha1s))
 
-        Bytes that are in OMERO already, under the same path, in the same inode
-        or from a path where nothing is any more.
+    def _same_content(self) -> State | None:
+        """Skips a file whose bytes are in OMERO for this user already; None when they are not.
+
+        A file under the same path, in the same inode, or from a path where
+        nothing is any more, was renamed, touched or chmod-ed since; any other
+        is a copy.
         """
         met = self.fileset.files[0]
-        if not self.journal.has_twin(self.fileset.user, met.stat.size):
+        if not self.journal.has_twin(self.fileset):
             return None
-        for twin in self.journal.twins(self.fileset.user, self._sha1()):
+        sha1 = self._sha1()
+        _unless(self.journal.under_way(self.fileset, sha1))
+        twins = self.journal.twins(self.fileset.user, sha1)
+        for twin in twins:
             was = twin.files[0]
             same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
             if was.path == met.path or same_inode or regular_stat(was.path) is None:
-                return twin
-        return None
+                self.journal.moved(twin.id, 0, met)
+                return self._leave(
+                    State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}"
+                )
+        if not twins or self.import_duplicates:
+            return None
+        first = twins[-1]
+        reason = f"the same content as {first.path}, imported as {_in_omero(first)}"
+        self.journal.duplicate(self.fileset.id, first.id, reason)
+        log.info("fileset %d: %s", self.fileset.id, reason)
+        return State.SKIPPED
 
     def _earlier(self) -> ServerFileset | None:
         """What an attempt whose end we did not see has left in OMERO, with images.
@@ -134,14 +150,13 @@ class Attempt:
         deadline = time.monotonic() + _GRACE_S
         while True:
             mine = self._unrecorded(path)
-            self._before.update(f.id for f in mine)
             whole = [f for f in mine if f.images]
             if whole:
                 # What OMERO was told to import then; the file may have changed or gone since.
                 told = self.fileset.sha1s[0] if self.fileset.verified else None
                 sha1 = told or self._sha1()
                 for found in whole:
-                    if found.hash == sha1:
+                    if found.hashes[0] == sha1:
                         return found
             partial = [f.id for f in mine if not f.images]
             if not partial or self.fileset.attempts <= 1:
@@ -204,3 +219,13 @@ class Attempt:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         log.info("fileset %d: %s: %s", self.fileset.id, state, reason)
         return state
+
+
+def _unless(other: int | None) -> None:
+    if other is not None:
+        raise UnderWay(f"the same content is being imported as fileset {other}")
+
+
+def _in_omero(fileset: Fileset) -> str:
+    images = ",".join(map(str, fileset.images))
+    return f"Fileset:{fileset.server_fileset}, Image:{images}"

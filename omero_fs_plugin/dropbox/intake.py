@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert, select, update
 
+from ..events import FileStat
+from ..sessions import ServerFileset
 from . import schema
-from .records import Found, columns
+from .records import FOUND_IN_OMERO, Found, columns, stat_columns
 from .schema import OPEN, State
 
 # A path has one of these at most; what is imported stays as it is.
@@ -104,3 +106,44 @@ def insert_new(
         ],
     )
     return list(ids)
+
+
+def insert_found(
+    connection: Connection, now: float, user: str, root: str, found: ServerFileset
+) -> None:
+    """A fileset that OMERO has and the journal has not: imported, of files not yet met.
+
+    `now`: s since the epoch.
+    """
+    identifier = connection.scalar(
+        insert(schema.fileset)
+        .values(
+            user=user,
+            root=root,
+            path=f"/{found.paths[0]}",
+            state=State.IMPORTED,
+            origin=FOUND_IN_OMERO,
+            server_fileset=found.id,
+            images=",".join(map(str, found.images)),
+            created=now,
+            changed=now,
+        )
+        .returning(schema.fileset.c.id)
+    )
+    nothing = stat_columns(FileStat(0, 0, 0, 0))
+    connection.execute(
+        insert(schema.file),
+        [
+            {
+                **nothing,
+                "fileset": identifier,
+                "position": position,
+                "path": f"/{path}",
+                "size": size,
+                "sha1": sha1,
+            }
+            for position, (path, size, sha1) in enumerate(
+                zip(found.paths, found.sizes, found.hashes, strict=True)
+            )
+        ],
+    )

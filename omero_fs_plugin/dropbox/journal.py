@@ -13,8 +13,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from ..errors import JournalError
 from ..events import FileStat
+from ..sessions import ServerFileset
 from . import schema
-from .intake import REOPENED, insert_new, reopen_or_insert
+from .intake import REOPENED, insert_found, insert_new, reopen_or_insert
 from .journal_reader import CHUNK, JournalReader
 from .records import (
     HANDED_OVER,
@@ -27,7 +28,7 @@ from .records import (
     signed,
     stat_columns,
 )
-from .schema import State
+from .schema import OPEN, State
 
 
 class Journal(JournalReader):
@@ -201,15 +202,29 @@ class Journal(JournalReader):
         with self._database.writing() as connection:
             return self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0)
 
-    def note_verified(self, fileset: int, sha1s: Sequence[str]) -> None:
+    def note_verified(self, fileset: Fileset, sha1s: Sequence[str]) -> int | None:
         """Written before OMERO is told to import: from here on it may have images.
 
-        `sha1s`: of the files' bytes, lower-case hex, in their order.
+        `sha1s`: of the files' bytes, lower-case hex, in their order.  If the
+        same content is under way for the same user, nothing is written: the id
+        of that other fileset.
         """
         with self._database.writing() as connection:
-            self._note_sha1s(connection, fileset, sha1s)
+            other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
+            if other is None:
+                self._note_sha1s(connection, fileset.id, sha1s)
+                connection.execute(
+                    update(schema.fileset)
+                    .where(schema.fileset.c.id == fileset.id)
+                    .values(verified=1)
+                )
+        return other
+
+    def note_nothing_there(self, fileset: int) -> None:
+        """OMERO was asked, and has nothing of what it was once told to import."""
+        with self._database.writing() as connection:
             connection.execute(
-                update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=1)
+                update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=0)
             )
 
     def imported(
@@ -233,6 +248,35 @@ class Journal(JournalReader):
                     f"fileset {fileset} was not being imported, yet OMERO imported it as "
                     f"Fileset:{server_fileset}: look at both before it is tried again"
                 )
+
+    def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
+        """Records imports that this journal does not know; how many.
+
+        Left out are those whose path has an attempt in doubt: that one asks
+        OMERO itself.
+        """
+        fileset, now, number = schema.fileset.c, self._clock(), 0
+        with self._database.writing() as connection:
+            for chunk in chunks(found, CHUNK):
+                paths = [f"/{f.paths[0]}" for f in chunk]
+                rows = connection.execute(
+                    select(fileset.path, fileset.state, fileset.attempts).where(
+                        fileset.path.in_(paths)
+                    )
+                )
+                doubtful = {path for path, state, tried in rows if state in OPEN and tried}
+                recorded = set(
+                    connection.scalars(
+                        select(fileset.server_fileset).where(
+                            fileset.server_fileset.in_([f.id for f in chunk])
+                        )
+                    )
+                )
+                for there, path in zip(chunk, paths, strict=True):
+                    if there.id not in recorded and path not in doubtful:
+                        insert_found(connection, now, user, root, there)
+                        number += 1
+        return number
 
     def note(self, key: str, value: str) -> None:
         """Keeps a value beyond the life of this process."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from . import schema
 from .database import Database
@@ -15,6 +15,8 @@ from .records import fileset as to_fileset
 from .schema import OPEN, State
 
 CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
+
+_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # where OMERO may be importing, if it was told to
 
 
 class JournalReader:
@@ -89,17 +91,36 @@ class JournalReader:
                             known[met.path] = State(state)
         return known
 
-    def has_twin(self, user: str, size: int) -> bool:
-        """Whether an imported file of `user` has this size (bytes), so that a hash tells more."""
-        file, fileset = schema.file.c, schema.fileset.c
+    def has_twin(self, fileset: Fileset) -> bool:
+        """Whether a file of this size (bytes) was, or may be, imported for the same user.
+
+        Only then does a hash tell more.
+        """
+        file, other = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
             found = connection.scalar(
                 select(file.fileset)
                 .join_from(schema.file, schema.fileset)
-                .where(file.size == size, fileset.user == user, fileset.state == State.IMPORTED)
+                .where(
+                    file.size == fileset.files[0].stat.size,
+                    other.user == fileset.user,
+                    other.id != fileset.id,
+                    or_(
+                        other.state == State.IMPORTED,
+                        and_(other.verified == 1, other.state.in_(_IN_DOUBT)),
+                    ),
+                )
                 .limit(1)
             )
         return found is not None
+
+    def under_way(self, fileset: Fileset, sha1: str) -> int | None:
+        """Another fileset of the user that OMERO was told to import with these bytes.
+
+        Its end is not known yet.
+        """
+        with self._database.reading() as connection:
+            return self._under_way(connection, fileset.id, fileset.user, sha1)
 
     def twins(self, user: str, sha1: str) -> list[Fileset]:
         """Imported filesets of `user` with a file of these bytes, the newest first."""
@@ -171,6 +192,17 @@ class JournalReader:
             yield some
             after = (rows[-1].user, rows[-1].id)
 
+    def newest_in_omero(self, user: str) -> int:
+        """The highest Fileset id of OMERO that a row of `user` stands for; 0: none does."""
+        fileset = schema.fileset.c
+        with self._database.reading() as connection:
+            found = connection.scalar(
+                select(func.max(fileset.server_fileset)).where(
+                    fileset.state == State.IMPORTED, fileset.user == user
+                )
+            )
+        return int(found or 0)
+
     def importing(self) -> list[Fileset]:
         """Filesets with an attempt under way, or interrupted by a crash."""
         return self.select(State.IMPORTING)
@@ -239,6 +271,23 @@ class JournalReader:
                     .order_by(log.id)
                 )
             ]
+
+    def _under_way(self, connection: Connection, fileset: int, user: str, sha1: str) -> int | None:
+        file, other = schema.file.c, schema.fileset.c
+        found: int | None = connection.scalar(
+            select(other.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.sha1 == sha1,
+                file.position == 0,
+                other.id != fileset,
+                other.user == user,
+                other.verified == 1,
+                other.state.in_(_IN_DOUBT),
+            )
+            .limit(1)
+        )
+        return found
 
     def _load(self, connection: Connection, ids: Sequence[int]) -> list[Fileset]:
         """Whole rows in the order of `ids`."""

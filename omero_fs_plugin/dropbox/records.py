@@ -12,7 +12,8 @@ from .schema import State
 _Item = TypeVar("_Item")
 
 # A fileset's origin: met below the watch directory, or given to `omero fs import`.
-MET, HANDED_OVER = "dropbox", "handed over"
+# Or learnt from OMERO, by a journal that had lost it.
+MET, HANDED_OVER, FOUND_IN_OMERO = "dropbox", "handed over", "found in OMERO"
 
 # Why a file is skipped that was not there any more.  It is not accounted for:
 # it may have been away with the share it lies on, and come back as it was.
@@ -45,12 +46,12 @@ class Fileset:
     verified: bool  # OMERO was told to import, in this attempt or a former one
     server_fileset: int | None
     images: tuple[int, ...]
-    revision_of: int | None  # the fileset imported from this path before
-    duplicate_of: int | None  # the imported fileset that has the same content
     created: float  # s since the epoch
     changed: float  # s since the epoch
     files: tuple[Found, ...] = field(default=())
     sha1s: tuple[str | None, ...] = field(default=())
+    revision_of: int | None = None  # the fileset imported from this path before
+    duplicate_of: int | None = None  # the imported fileset that has the same content
 
 
 def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:

@@ -55,9 +55,10 @@ class DropBox:
             time_to_idle=settings.time_to_idle,
         )
         self.users = Users(self.omero)
+        places = Places(str(settings.watch_dir))
         self.pipeline = Pipeline(
             journal=self.journal,
-            places=Places(str(settings.watch_dir)),
+            places=places,
             settler=Settler(settings.quiet_period),
             stat=regular_stat,
             is_user=self.users.is_user,
@@ -65,8 +66,10 @@ class DropBox:
         self.importers = Importers(
             self.journal,
             self.omero,
+            places=places,
             number=settings.importers,
             throttle=settings.throttle_import,
+            import_duplicates=settings.import_duplicates,
             changed=lambda path: self._heard([path]),
         )
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)

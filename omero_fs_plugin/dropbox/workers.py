@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from ..errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
 from ..sessions import Omero, User, UserSession
-from .attempts import TRY_AGAIN_S, Attempt
+from .attempts import TRIES, TRY_AGAIN_S, Attempt
 from .journal import Journal
+from .pipeline import Places
 from .records import Fileset
+from .recovery import Recovery
 from .schema import State
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = (1.0, 2.0, 5.0)  # between signs of life asked of an OMERO that is away
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
+_LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
 _OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
 
 
@@ -97,13 +100,17 @@ class Importers:
         journal: Journal,
         omero: Omero,
         *,
+        places: Places,
         number: int,
         throttle: float,
+        import_duplicates: bool,
         changed: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._omero = omero
+        self._recovery = Recovery(journal, omero, places)
         self._throttle = throttle
+        self._import_duplicates = import_duplicates
         self._changed = changed
         self._pool = SessionPool(omero)
         self._stopping = threading.Event()
@@ -188,6 +195,7 @@ class Importers:
     def _import(self, fileset: Fileset) -> None:
         log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
         try:
+            self._recovery.of(fileset.user)
             with self._pool.session(fileset.user) as session:
                 state = Attempt(
                     self._journal,
@@ -196,6 +204,7 @@ class Importers:
                     fileset,
                     stopping=self._stopping.is_set,
                     pause=self._stopping.wait,
+                    import_duplicates=self._import_duplicates,
                 ).run()
         except (UserError, ImportRefused) as error:  # the account's fault, not the file's
             self._give_back(fileset, str(error))
@@ -208,10 +217,14 @@ class Importers:
         self.away = ""
         with self._news:
             self._stopped.pop(fileset.user, None)
-        if state is State.WAITING:
+        if state is State.SKIPPED:
+            self._next_start = 0.0  # nothing was started
+        elif state is State.WAITING:
             self._changed(fileset.path)
         elif state is State.QUEUED:
+            # Refused, or the same content is under way, which may take long.
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
+            rest = max(rest, min(_LONGEST_REST_S, 2.0 ** (fileset.attempts - TRIES)))
             with self._news:
                 self._resting[fileset.id] = time.monotonic() + rest
 

@@ -24,7 +24,9 @@ from omero_fs_plugin.dropbox import attempts
 from omero_fs_plugin.dropbox.attempts import Attempt
 from omero_fs_plugin.dropbox.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.pipeline import Places
 from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.recovery import Recovery
 from omero_fs_plugin.dropbox.schema import State
 from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat
@@ -130,7 +132,7 @@ class World:
     def queue(self, path: Path) -> None:
         self.journal.hand_over("amy", str(self.root), Found(str(path), FileStat.of(path.lstat())))
 
-    def attempt(self) -> State:
+    def attempt(self, *, import_duplicates: bool = False) -> State:
         """Takes what is queued and tries to import it, as an importer does."""
         fileset = self.journal.take("amy")
         assert fileset is not None
@@ -141,12 +143,17 @@ class World:
             fileset,
             stopping=self.stopping.is_set,
             pause=lambda seconds: None,
+            import_duplicates=import_duplicates,
         ).run()
 
     def restart(self) -> None:
         """What DropBox does at start with attempts that were interrupted."""
         for fileset in self.journal.importing():
             self.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
+
+    def recover(self) -> None:
+        """What an importer does before the first import of a user."""
+        Recovery(self.journal, self.omero, Places(str(self.root.parent))).of("amy")
 
     def row(self, path: Path) -> Fileset:
         return next(f for f in self.journal.select() if f.path == str(path))
@@ -306,12 +313,149 @@ def test_another_content_under_the_same_name_is_a_fileset_of_its_own(world: Worl
     assert len(world.in_omero(path)) == 2
 
 
-def test_the_same_bytes_beside_each_other_are_two_images(world: World) -> None:
+def test_the_same_bytes_beside_each_other_are_one_image(world: World) -> None:
     first, second = world.drop("a.tif", seed=1), world.drop("b.tif", seed=1)
     for path in (first, second):
         world.queue(path)
-        assert world.attempt() is State.IMPORTED
+    assert [world.attempt(), world.attempt()] == [State.IMPORTED, State.SKIPPED]
+    done, skipped = world.row(first), world.row(second)
+    assert skipped.duplicate_of == done.id
+    assert str(first) in skipped.reason
+    assert f"Fileset:{done.server_fileset}, Image:{done.images[0]}" in skipped.reason
+    assert world.in_omero(second) == []
+
+
+def test_or_two_where_an_admin_wants_that(world: World) -> None:
+    first, second = world.drop("a.tif", seed=1), world.drop("b.tif", seed=1)
+    for path in (first, second):
+        world.queue(path)
+        assert world.attempt(import_duplicates=True) is State.IMPORTED
     assert len(world.in_omero(first)) == len(world.in_omero(second)) == 1
+
+
+def test_a_renamed_file_is_no_duplicate_to_import(world: World) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    world.attempt()
+    now = path.rename(world.root / "b.tif")
+    world.queue(now)
+    assert world.attempt(import_duplicates=True) is State.SKIPPED
+    assert world.in_omero(now) == []
+
+
+@pytest.mark.parametrize("seen", ["before the upload", "after it"])
+def test_the_same_bytes_under_way_are_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    first, second = world.drop("a.tif", seed=1), world.drop("b.tif", seed=1)
+    world.queue(first)
+    _killing(monkeypatch, NativeImport, "_await", after=True)
+    with pytest.raises(Killed):
+        world.attempt()
+    monkeypatch.undo()
+    world.queue(second)
+    if seen == "after it":
+        monkeypatch.setattr(Journal, "has_twin", lambda self, fileset: False)
+    assert world.attempt() is State.QUEUED
+    assert world.row(second).reason == "the same content is being imported as fileset 1"
+    assert world.in_omero(second) == [], "what was uploaded is cleaned up"
+    monkeypatch.undo()
+    world.restart()
+    assert [world.attempt(), world.attempt()] == [State.IMPORTED, State.SKIPPED]
+    assert world.in_omero(second) == []
+
+
+def test_what_is_under_way_and_came_to_nothing_blocks_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = world.drop("a.tif", seed=1), world.drop("b.tif", seed=1)
+    for path in (first, second):
+        world.queue(path)
+    _killing(monkeypatch, NativeImport, "_verify", after=False)
+    with pytest.raises(Killed):
+        world.attempt()
+    monkeypatch.undo()
+    monkeypatch.setattr(attempts, "_GRACE_S", 0.0)
+    world.restart()
+    first.unlink()
+    assert world.attempt() is State.FAILED, "it is gone, and was handed over"
+    assert world.attempt() is State.IMPORTED
+
+
+class TestRecovery:
+    """A journal that was lost, or brought back from a backup."""
+
+    def test_a_lost_one_knows_renamed_files_by_their_content(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        path = world.drop("a.tif", seed=1)
+        world.queue(path)
+        world.attempt()
+        images = world.row(path).images
+        now = path.rename(world.root / "b.tif")
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.recover()
+        world.queue(now)
+        assert world.attempt() is State.SKIPPED
+        assert world.journal.select(State.IMPORTED)[0].images == images
+        assert world.in_omero(now) == []
+
+    def test_an_old_one_learns_what_came_after_it(self, world: World, tmp_path: Path) -> None:
+        first, second, third = (world.drop(f"{n}.tif", seed=n) for n in range(3))
+        world.queue(first)
+        world.attempt()
+        world.queue(second)
+        world.journal.close()
+        shutil.copy(tmp_path / "journal.sqlite", tmp_path / "backup.sqlite")
+        world.journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+        world.queue(third)
+        world.attempt()
+        world.attempt()
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/backup.sqlite")
+        moved = third.rename(world.root / "moved.tif")
+        world.recover()
+        world.queue(moved)
+        assert [world.attempt(), world.attempt()] == [State.SKIPPED, State.SKIPPED]
+        everything = [world.in_omero(path) for path in (first, second, third, moved)]
+        assert [len(found) for found in everything] == [1, 1, 1, 0]
+        assert len(world.journal.select(State.IMPORTED)) == 3
+
+    def test_an_attempt_in_doubt_is_left_to_itself(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("a.tif")
+        world.queue(path)
+        _killing(monkeypatch, NativeImport, "_await", after=True)
+        with pytest.raises(Killed):
+            world.attempt()
+        monkeypatch.undo()
+        world.restart()
+        world.recover()
+        assert world.journal.select(State.IMPORTED) == []
+        assert world.attempt() is State.IMPORTED
+
+    def test_a_sound_one_learns_nothing(self, world: World) -> None:
+        path = world.drop("a.tif")
+        world.queue(path)
+        world.attempt()
+        before = world.journal.select()
+        world.recover()
+        assert world.journal.select() == before
+
+    def test_others_and_other_places_are_no_concern(self, world: World, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "DropBox" / "amy2"
+        elsewhere.mkdir()
+        path = elsewhere / "a.tif"
+        world.drop("b.tif").rename(path)
+        stat = FileStat.of(path.lstat())
+        world.journal.hand_over("amy", str(elsewhere), Found(str(path), stat))
+        assert world.attempt() is State.IMPORTED
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.recover()
+        assert world.journal.select() == []
 
 
 def test_what_omero_refuses_has_failed_with_its_reason_and_leaves_nothing(world: World) -> None:

@@ -227,7 +227,7 @@ class TestHandOver:
 def test_an_import_is_recorded_once(journal: Journal) -> None:
     fileset = waiting(journal)
     bring_to(journal, fileset.id, State.IMPORTING)
-    journal.note_verified(fileset.id, ["ab"])
+    journal.note_verified(fileset, ["ab"])
     journal.imported(fileset.id, 41, [5, 6], ["ab"])
     done = journal.get(fileset.id)
     assert done is not None

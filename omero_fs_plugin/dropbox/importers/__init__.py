@@ -13,6 +13,10 @@ class Stopped(FsError):
     """We were told to stop; the fileset is given back."""
 
 
+class UnderWay(FsError):
+    """The same content is being imported at this moment; the fileset waits for the outcome."""
+
+
 # What OMERO's importer does to a name: the characters that some file system,
 # somewhere, does not take.
 _REPLACED = str.maketrans(

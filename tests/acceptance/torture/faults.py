@@ -25,6 +25,7 @@ from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.dropbox.database import Database
 from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.records import Fileset
 from omero_fs_plugin.dropbox.schema import event_log
 
 VERIFIED = "verified"
@@ -93,10 +94,11 @@ def put_into_the_journal(pass_by: Callable[[str], None]) -> None:
         for transition in made:
             pass_by(point("after", transition))
 
-    def faulty_note_verified(self: Journal, fileset: int, sha1s: Sequence[str]) -> None:
+    def faulty_note_verified(self: Journal, fileset: Fileset, sha1s: Sequence[str]) -> int | None:
         pass_by(point("before", VERIFIED))
-        note_verified(self, fileset, sha1s)
+        other = note_verified(self, fileset, sha1s)
         pass_by(point("after", VERIFIED))
+        return other
 
     Database.writing = faulty_writing  # type: ignore[method-assign]
     Journal.note_verified = faulty_note_verified  # type: ignore[method-assign]

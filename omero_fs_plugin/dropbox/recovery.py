@@ -1,0 +1,49 @@
+"""What OMERO knows and the journal does not: after a journal was lost, or an old one restored."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from ..sessions import Omero
+from .importers import client_path
+from .journal import Journal
+from .pipeline import Places
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Once for each user, before the first import of theirs.  Thread-safe.
+
+    Filesets get ever higher ids, so what a journal has missed since it was
+    written, or saved, is above the highest that it knows.  Whatever is found
+    is recorded as imported, and its file, met again under whatever name, is
+    known by its content.
+    """
+
+    def __init__(self, journal: Journal, omero: Omero, places: Places) -> None:
+        self._journal = journal
+        self._omero = omero
+        self._places = places
+        self._done: set[str] = set()
+        self._lock = threading.Lock()
+
+    def of(self, user: str) -> None:
+        """Returns when the journal knows what OMERO has of `user`.
+
+        Raises ServerAwayError, UserError, ImportRefused or JournalError, and is
+        to be asked again then.
+        """
+        with self._lock:
+            if user in self._done:
+                return
+            root = self._places.root(user)
+            after = self._journal.newest_in_omero(user)
+            found = self._omero.filesets_below(self._omero.user(user), client_path(root), after)
+            number = self._journal.found_in_omero(user, root, found)
+            if number:
+                log.warning(
+                    "%d filesets of %s in OMERO were not in the journal, and are now", number, user
+                )
+            self._done.add(user)
