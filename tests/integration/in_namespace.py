@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.monitor import filesystems, limits
+from omero_fs_plugin import filesystems
+from omero_fs_plugin.monitor import limits
 from tests.integration import tinyfuse
 from tests.integration.fsserver import until
 from tests.integration.test_monitor_contract import Client, Watched, created

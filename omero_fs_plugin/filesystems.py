@@ -154,3 +154,12 @@ class Mounts:
         differing = set(before.values()) ^ set(self._points.values())
         self._changed.update(mount.point for mount in differing)
         self._any_share = any(mount.shared for mount in self._points.values())
+
+
+def shared(path: str) -> str | None:
+    """The type of the share that `path` lies on, as nfs4; None when on none, or unknown."""
+    mounts = Mounts()
+    try:
+        return mounts.share(os.path.realpath(os.fsencode(path)))
+    finally:
+        mounts.close()
