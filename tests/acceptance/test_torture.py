@@ -16,8 +16,8 @@ from .torture.faults import VERIFIED
 from .torture.grid import grid
 
 USERS = [f"user{n}" for n in range(1, 6)]
-FILESETS = 60
-KILLS = 10  # at random, beside two at each point
+FILESETS = 40
+KILLS = 7  # at random, beside two at each point
 
 # Transitions that are legal and that no code of DropBox makes.
 NOBODYS = {"waiting-failed", "queued-waiting", "queued-skipped", "queued-failed", "failed-skipped"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import omero
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
+
+from .whole import Whole, seed
 
 
 def _communicator() -> Any:
@@ -96,3 +98,31 @@ def blitz(tmp_path: Path) -> Iterator[Blitz]:
     server = Blitz(tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def seeded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a sandbox with the users of a Whole."""
+    return seed(tmp_path_factory.mktemp("seeded"))
+
+
+@pytest.fixture
+def make_whole(
+    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Whole]]:
+    """Makes a Whole with properties of its own; it is closed at the end."""
+    made: list[Whole] = []
+
+    def make(**properties: str) -> Whole:
+        made.append(Whole(tmp_path, seeded_once, monkeypatch, **properties))
+        return made[-1]
+
+    yield make
+    for whole in made:
+        whole.close()
+
+
+@pytest.fixture
+def whole(make_whole: Callable[..., Whole]) -> Whole:
+    """FSServer, DropBox and a sandbox server in this process."""
+    return make_whole()

@@ -18,33 +18,7 @@ from omero_fs_plugin.dropbox import workers
 from omero_fs_plugin.dropbox.schema import State
 from omero_fs_plugin.sandbox import rawfiles
 
-from .whole import Whole, seed
-
-
-@pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return seed(tmp_path_factory.mktemp("seeded"))
-
-
-@pytest.fixture
-def make_whole(
-    tmp_path: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Whole]]:
-    made: list[Whole] = []
-
-    def make(**properties: str) -> Whole:
-        made.append(Whole(tmp_path, seeded, monkeypatch, **properties))
-        return made[-1]
-
-    yield make
-    for whole in made:
-        whole.close()
-
-
-@pytest.fixture
-def whole(make_whole: Callable[..., Whole]) -> Whole:
-    return make_whole()
-
+from .whole import Whole
 
 # -- OMERO is away ------------------------------------------------------------
 
@@ -58,13 +32,13 @@ def test_away_for_a_quarter_of_an_hour(whole: Whole) -> None:
         dropped.append(whole.drop(f"minute {minute}.tif", user=("amy", "zak")[minute % 2]))
         whole.until_known(dropped[-1], states=(State.QUEUED, State.IMPORTING))
         whole.clock.pass_by(3 * 60)
-    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for OMERO")
+    whole.until_state("waiting for OMERO")
     whole.blitz.start()
     whole.until_known(first, *dropped)
     whole.assert_once(first, *dropped)
     assert whole.journal.counts()["failed"] == 0
     assert {whole.row(path).refusals for path in dropped} == {0}
-    whole.until("all is well", lambda: whole.dropbox.figures()["state"] == "running")
+    whole.until_state("running")
 
 
 # -- full disks ---------------------------------------------------------------
@@ -97,7 +71,7 @@ def test_no_room_for_the_journal(whole: Whole, full: Callable[[bool], None]) -> 
     whole.until_known(before)
     full(True)
     during = [whole.drop(f"{number:03}.tif") for number in range(60)]
-    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for the journal")
+    whole.until_state("waiting for the journal")
     after = whole.drop("after.tif")
     full(False)
     whole.until_known(*during, after)
@@ -230,3 +204,58 @@ def test_names_that_are_not_utf8(whole: Whole) -> None:
     os.rename(odd, mended)  # noqa: PTH104
     whole.until_known(mended)
     whole.assert_once(good, beside, mended)
+
+
+# -- masses -------------------------------------------------------------------
+
+NEVER = "100000"  # s until an import starts: what matters here is the journal
+
+
+def _peak_mb() -> float:
+    """The most memory this process had at a time since it was last asked."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return int(line.split()[1]) / 1024
+
+
+def _until_all_are(whole: Whole, state: State, number: int) -> None:
+    """So many files are in the journal, each once, in `state` but for what is under way."""
+    whole.until(
+        f"{number} files are {state}",
+        lambda: whole.journal.counts()[state] >= number - 2,
+        patience=120,
+    )
+    paths = [fileset.path for fileset in whole.journal.select()]
+    assert len(paths) == len(set(paths)) == number
+
+
+def test_fifty_thousand_files_in_one_directory(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(dirImportWait=NEVER)
+    directory = whole.watch_dir / "amy" / "run 1"
+    directory.mkdir()
+    whole.until_state("running")
+    _peak_mb()
+    before = _peak_mb()
+    for number in range(50_000):
+        os.close(os.open(directory / f"{number:05}.tif", os.O_CREAT | os.O_WRONLY))
+    _until_all_are(whole, State.WAITING, 50_000)
+    assert _peak_mb() - before < 300, "MB, of FSServer, DropBox and the sandbox together"
+
+
+def test_a_tree_of_ten_thousand_moved_in(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(throttleImport=NEVER)
+    aside = whole.watch_dir.parent / "tree"
+    for directory in range(100):
+        (aside / f"{directory // 10}/{directory % 10}").mkdir(parents=True)
+        for number in range(100):
+            path = aside / f"{directory // 10}/{directory % 10}/{number:02}.tif"
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+    whole.until_state("running")
+    aside.rename(whole.watch_dir / "zak" / "tree")
+    _until_all_are(whole, State.QUEUED, 10_000)
+    whole.stop_dropbox()
+    whole.start_dropbox()
+    late = whole.drop("late.tif")
+    whole.until_known(late, states=(State.QUEUED, State.IMPORTING, State.IMPORTED))
+    _until_all_are(whole, State.QUEUED, 10_001)

@@ -177,7 +177,7 @@ class Whole:
         self._fs_ice = initialize({**_ICE, "omero.data.dir": str(data)})
         self._fsserver = FSServer(self._fs_ice)
         self.start_dropbox()
-        self.journal = Journal(f"sqlite:///{data / JOURNAL_FILE}")
+        self.journal = Journal(properties.get("journal") or f"sqlite:///{data / JOURNAL_FILE}")
         self._ice = initialize(_ICE)
         register_types(self._ice)
         self._omero = entrance(self._ice, host="", port=0, time_to_live=0, time_to_idle=0)
@@ -210,17 +210,22 @@ class Whole:
 
     # -- what is to come of it ----------------------------------------------
 
-    def until(self, what: str, look: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE_S
+    def until(self, what: str, look: Callable[[], object], *, patience: float = PATIENCE_S) -> None:
+        """Returns when `look` gives something true; fails after `patience` seconds."""
+        end = time.monotonic() + patience
         while not look():
             if time.monotonic() > end:
                 rows = [(f.path, str(f.state), f.reason) for f in self.journal.select(limit=20)]
                 pytest.fail(
-                    f"after {PATIENCE_S:g} s still not: {what}\n{self.journal.counts()}\n{rows}\n"
+                    f"after {patience:g} s still not: {what}\n{self.journal.counts()}\n{rows}\n"
                     f"{self.dropbox.figures()}",
                     pytrace=False,
                 )
             time.sleep(0.05)
+
+    def until_state(self, state: str) -> None:
+        """What `omero fs status` tells of DropBox."""
+        self.until(f"DropBox is {state}", lambda: self.dropbox.figures()["state"] == state)
 
     def until_settled(self) -> None:
         """Everything in the journal has come to an end."""

@@ -1,0 +1,94 @@
+"""Real file systems that are full, or vanish; test_adversity_mounts.py runs this.
+
+In a mount namespace of its own: nothing of it is seen outside, or left behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox import workers
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.sandbox.repository import MANAGED
+
+from .whole import Whole
+
+
+def _mount(*arguments: str | Path) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def _small_disk(place: Path, size: str) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    _mount("-t", "tmpfs", "-o", f"size={size}", "none", place)
+
+
+def _fill(disk: Path) -> Path:
+    """A file that leaves no room on the disk."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+    return filler
+
+
+def test_disk_of_the_journal_is_full(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+    disk = tmp_path / "small"
+    _small_disk(disk, "4m")
+    whole = make_whole(journal=f"sqlite:///{disk}/journal.sqlite")
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    filler = _fill(disk)
+    during = [whole.drop(f"{number:03}.tif") for number in range(60)]
+    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for the journal")
+    filler.unlink()
+    whole.until_known(*during)
+    whole.until_settled()
+    whole.assert_once(before, *during)
+
+
+def test_disk_of_the_repository_is_full(
+    tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
+    disk = tmp_path / "OMERO" / MANAGED
+    _small_disk(disk, "1m")
+    whole = make_whole()
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    filler = _fill(disk)
+    path = whole.drop("no room.tif")
+    whole.until_known(path, states=(State.FAILED,))
+    assert os.strerror(errno.ENOSPC) in whole.row(path).reason
+    assert whole.in_omero(path) == []
+    filler.unlink()
+    assert whole.journal.retry(whole.row(path).id)
+    whole.until_known(path)
+    whole.assert_once(before, path)
+
+
+def test_watch_directory_is_unmounted(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+    disk, watch_dir = tmp_path / "share", tmp_path / "OMERO" / "DropBox"
+    _small_disk(disk, "8m")
+    watch_dir.mkdir(parents=True)
+    _mount("--bind", disk, watch_dir)
+    whole = make_whole(dirImportWait="1.5")
+    imported = whole.drop("imported.tif")
+    whole.until_known(imported)
+    settling = [whole.drop(f"settling {number}.tif") for number in range(3)]
+    whole.until_known(*settling, states=(State.WAITING,))
+    subprocess.run(["umount", watch_dir], check=True)
+    whole.clock.sleep(2)  # their quiet period ends
+    _mount("--bind", disk, watch_dir)
+    after = whole.drop("after.tif")
+    whole.until_known(*settling, after)
+    whole.assert_once(imported, *settling, after)

@@ -1,0 +1,27 @@
+"""Runs mounted.py, as root or as who is root in a namespace of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_on_real_file_systems(tmp_path: Path) -> None:
+    alone = ["unshare", "--mount"]
+    if os.geteuid() != 0:
+        alone += ["--user", "--map-root-user"]
+    try:
+        subprocess.run([*alone, "mount", "-t", "tmpfs", "none", tmp_path], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("neither root nor user namespaces; test_adversity.py has the same, simulated")
+    place = Path(__file__).with_name("mounted.py")
+    done = subprocess.run(
+        [*alone, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
