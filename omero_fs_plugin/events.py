@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import stat as stat_module
 from dataclasses import dataclass, field
@@ -49,16 +50,23 @@ class FileStat:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+# A name that leads nowhere: it, or a directory on the way, is not there.
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
 def regular_stat(path: str) -> FileStat | None:
     """The FileStat of `path` if it is a regular file itself, else None.
 
-    Never follows a symbolic link at the last step.  None as well when the
-    file is gone or cannot be looked at; the caller's rescan meets it again.
+    Never follows a symbolic link at the last step.  Raises OSError when it
+    cannot be told, as on a share that does not answer, or below a directory
+    that may not be entered: that is not the same as gone.
     """
     try:
         found = os.lstat(path)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        raise
     if not stat_module.S_ISREG(found.st_mode):
         return None
     return FileStat.of(found)

@@ -93,6 +93,7 @@ class Settings:
     watch_dir: Path  # absolute; one subdirectory for each OMERO user
     quiet_period: float  # s; omero.fs.dirImportWait
     importers: int
+    file_batch: int  # files gathered before they are looked at
     throttle_import: float  # s
     longest_wait: float  # s; a file that still changes then is warned of
     quarantine: Path | None  # absolute; failed files are moved below it
@@ -282,6 +283,7 @@ def read(properties: Mapping[str, str]) -> Settings:
         watch_dir=watch_dir,
         quiet_period=get.value("dirImportWait", _seconds),  # type: ignore[arg-type]
         importers=get.value("importers", _count(1, 64)),  # type: ignore[arg-type]
+        file_batch=get.value("fileBatch", _count(1)),  # type: ignore[arg-type]
         throttle_import=get.value("throttleImport", _seconds),  # type: ignore[arg-type]
         longest_wait=get.value("longestWait", _seconds),  # type: ignore[arg-type]
         quarantine=Path(quarantine) if quarantine else None,

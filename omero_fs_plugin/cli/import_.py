@@ -129,7 +129,12 @@ def _files(path: str, user: str | None, settings: Settings) -> list[Handed]:
     if named.is_dir() and not named.is_symlink():
         found = list(walk(str(below)))
     else:
-        stat = regular_stat(str(below))
+        try:
+            stat = regular_stat(str(below))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{printable(path)}: cannot be looked at: {error.strerror}"
+            ) from error
         if stat is None:
             raise ImportRefused(
                 f"{printable(path)}: not a regular file; links and devices are not imported"

@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from ..dropbox.database import sqlite_file
 from ..dropbox.journal import Journal
 from ..dropbox.records import Fileset
 from ..dropbox.schema import State
@@ -88,7 +89,8 @@ def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, A
         problems.append(str(error))
         status["unreachable"] = True
     problems += _problems(status)
-    if not settings.journal_url.startswith("sqlite") or settings.journal_file.exists():
+    file = sqlite_file(settings.journal_url)
+    if file is None or file.exists():
         with where.journal(settings, read_only=True) as journal:
             _journal(status, journal, limit, state, settings.quiet_period)
     return status

@@ -128,7 +128,7 @@ class Attempt:
         for twin in twins:
             was = twin.files[0]
             same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
-            if was.path == met.path or same_inode or regular_stat(was.path) is None:
+            if was.path == met.path or same_inode or _is_gone(was.path):
                 self.journal.moved(twin.id, 0, met)
                 return self._leave(
                     State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}"
@@ -193,12 +193,17 @@ class Attempt:
             descriptor = open_beneath(self.fileset.root, met.path)
         except FileNotFoundError as error:
             raise FileChanged(f"{met.path}: gone before it was imported") from error
+        except OSError as error:
+            raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
         with os.fdopen(descriptor, "rb") as source:
             if FileStat.of(os.fstat(source.fileno())) != met.stat:
                 raise FileChanged(f"{met.path}: changed after it had come to rest")
             digest = hashlib.sha1(usedforsecurity=False)
-            while block := source.read(2**20):
-                digest.update(block)
+            try:
+                while block := source.read(2**20):
+                    digest.update(block)
+            except OSError as error:
+                raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
         return digest.hexdigest()
 
     def _refused(self, error: ImportRefused) -> State:
@@ -219,6 +224,13 @@ class Attempt:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         log.info("fileset %d: %s: %s", self.fileset.id, state, reason)
         return state
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        return regular_stat(path) is None
+    except OSError:
+        return False  # it cannot be told, so it is taken for a copy
 
 
 def _unless(other: int | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from ..errors import ImportRefused
 
@@ -24,32 +24,68 @@ def open_beneath(root: str, path: str) -> int:
 
     `root` itself is the admin's and may be reached through links.  Raises
     ImportRefused when `path` is not below it, leads through a link, is no
-    regular file or may not be read; FileNotFoundError when it is gone.
+    regular file, may not be read, or is a hard link to a file of somebody
+    other than whose `root` is; FileNotFoundError when it is gone; another
+    OSError when that cannot be told now, as on a share that does not answer.
     """
-    parts = parts_beneath(root, path)
+    directory = open_directory(root, path)
+    try:
+        descriptor = os.open(parts_beneath(root, path)[-1], _FILE, dir_fd=directory)
+    except OSError as error:
+        raise _told(error, path) from error
+    finally:
+        os.close(directory)
+    try:
+        check_file(path, os.fstat(descriptor), Path(root).stat().st_uid)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_directory(root: str, path: str) -> int:
+    """A file descriptor of the directory that `path` lies in, reached without following a link.
+
+    Raises as `open_beneath`.
+    """
+    *above, _ = parts_beneath(root, path)
     directory = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        for part in parts[:-1]:
+        for part in above:
             inner = os.open(part, _DIRECTORY, dir_fd=directory)
             os.close(directory)
             directory = inner
-        descriptor = os.open(parts[-1], _FILE, dir_fd=directory)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise ImportRefused(
-                f"{path}: reached over a symbolic link, which is not followed", final=True
-            ) from error
-        raise ImportRefused(
-            f"{path}: cannot be read by the server: {os.strerror(error.errno or 0)}"
-        ) from error
-    finally:
         os.close(directory)
-    if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+        raise _told(error, path) from error
+    return directory
+
+
+def _told(error: OSError, path: str) -> Exception:
+    """What is at fault with the file itself as an ImportRefused, and anything else as it is."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return ImportRefused(
+            f"{path}: reached over a symbolic link, which is not followed", final=True
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV):
+        return ImportRefused(f"{path}: cannot be read by the server: {error.strerror}")
+    return error
+
+
+def check_file(path: str, found: os.stat_result, owner: int) -> None:
+    """Raises ImportRefused for what is no file of those who may write where it lies.
+
+    `owner`: uid of the user's directory.  Whoever may write there can give
+    anybody's file a second name in it, where the system lets them.
+    """
+    if not stat_module.S_ISREG(found.st_mode):
         raise ImportRefused(f"{path}: not a regular file", final=True)
-    return descriptor
+    if found.st_nlink > 1 and found.st_uid != owner:
+        raise ImportRefused(
+            f"{path}: a hard link to a file of another owner (uid {found.st_uid}, the directory's "
+            f"is {owner}): put a copy here",
+            final=True,
+        )
 
 
 def parts_beneath(root: str, path: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from .. import filesystems
 from ..errors import ConfigurationError, JournalError
 from . import schema
 
@@ -36,9 +37,10 @@ _WRITING = int.from_bytes(b"omero fs", "big")
 class Database:
     """The journal's database at `url`, made when missing unless `read_only`.
 
-    `shared` says that its file lies on a network file system: SQLite's WAL
-    needs memory that all its users share, so the slower rollback journal is
-    used there (https://sqlite.org/wal.html).
+    On a network file system SQLite's WAL is not safe, for it needs memory that
+    all its users share (https://sqlite.org/wal.html): the slower rollback
+    journal is used there.  `share` is the type of that file system, empty when
+    there is none, and asked of the mount table unless given.
 
     Raises ConfigurationError for a URL that cannot be used, and JournalError,
     here and in every transaction, for whatever the database refuses: what
@@ -46,10 +48,18 @@ class Database:
     the schema forbids.
     """
 
-    def __init__(self, url: str, *, read_only: bool, shared: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool, share: str | None = None) -> None:
         # As people may see it: a URL may hold a password.
         self.shown = _shown(url)
-        self._engine = _engine(url, self.shown, shared=shared)
+        file = sqlite_file(url)
+        if share is None:
+            share = filesystems.shared(str(file.parent)) if file is not None else None
+        self.share = share or ""
+        self._engine = (
+            _engine(url, self.shown)
+            if file is None
+            else _sqlite_engine(str(file), "DELETE" if self.share else "WAL")
+        )
         try:
             with self._errors():
                 if read_only:
@@ -168,9 +178,7 @@ def _shown(url: str) -> str:
         ) from None
 
 
-def _engine(url: str, shown: str, *, shared: bool) -> Engine:
-    if url.startswith(_SQLITE):
-        return _sqlite_engine(url[len(_SQLITE) :], shared=shared)
+def _engine(url: str, shown: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
         raise ConfigurationError(
@@ -187,13 +195,12 @@ def _engine(url: str, shown: str, *, shared: bool) -> Engine:
         ) from error
 
 
-def _sqlite_engine(path: str, *, shared: bool) -> Engine:
+def _sqlite_engine(path: str, mode: str) -> Engine:
     # A path may hold what means something in a URL.
     file = URL.create("sqlite", database=path)
     # A connection for each use: opening a SQLite file is cheap, and threads
     # never share one.
     engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
-    mode = "DELETE" if shared else "WAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -54,6 +54,14 @@ class Journal(JournalReader):
                     .values(path=found.path)
                 )
 
+    def put_elsewhere(self, fileset: int, root: str, found: Found) -> None:
+        """Records that the file of a failed fileset lies below another `root` now."""
+        self.moved(fileset, 0, found)
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset).where(schema.fileset.c.id == fileset).values(root=root)
+            )
+
     def wait(self, user: str, root: str, found: Sequence[Found]) -> None:
         """Records files in their quiet period, one fileset each.
 

@@ -26,7 +26,7 @@ class JournalReader:
     a newer version; with `read_only` also when there is none.
 
     `clock` gives seconds since the epoch, for what people read; no decision
-    hangs on it.  `shared`: its file lies on a network file system.
+    hangs on it.  `share` as Database's.
     """
 
     def __init__(
@@ -35,15 +35,20 @@ class JournalReader:
         *,
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
-        shared: bool = False,
+        share: str | None = None,
     ) -> None:
         self._clock = clock
-        self._database = Database(url, read_only=read_only, shared=shared)
+        self._database = Database(url, read_only=read_only, share=share)
 
     @property
     def shown(self) -> str:
         """Where it is, without any password, for people."""
         return self._database.shown
+
+    @property
+    def share(self) -> str:
+        """The type of network file system that it lies on; empty: on none."""
+        return self._database.share
 
     def close(self) -> None:
         """Lets go of every connection."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -51,8 +51,11 @@ class Pipeline:
     settler only for the journal.  Thread-safe.
 
     `stat` gives what a path is now, None when it is no regular file (any
-    more); `is_user` says whether a directory's name is an OMERO user's (True
-    while OMERO is away, for then nobody knows).
+    more), and raises OSError when that cannot be told; `oddity` says why what
+    is there is none.  `is_user` says whether a directory's name is an OMERO
+    user's (True while OMERO is away, for then nobody knows), `is_there`
+    whether a directory is there, and `written` which paths a process is known
+    to hold open to write.
     """
 
     journal: Journal
@@ -60,8 +63,12 @@ class Pipeline:
     settler: Settler
     stat: Callable[[str], FileStat | None]
     is_user: Callable[[str], bool]
+    oddity: Callable[[str], str] = lambda path: ""
+    is_there: Callable[[str], bool] = lambda directory: True
+    written: Callable[[Collection[str]], Collection[str]] = lambda paths: ()
     # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
     left_alone: dict[str, str] = field(default_factory=dict)
+    unsure: bool = False  # something could not be looked at: revisit before long
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def heard(self, paths: Iterable[str], now: float) -> None:
@@ -69,11 +76,18 @@ class Pipeline:
         met: list[Found] = []
         gone: list[str] = []
         for path in dict.fromkeys(paths):
-            stat = self.stat(path)
-            if stat is None:
-                gone.append(path)
-            else:
+            try:
+                stat = self.stat(path)
+            except OSError as error:
+                self._cannot_tell(path, error)
+                continue
+            if stat is not None:
                 met.append(Found(path, stat))
+                continue
+            gone.append(path)
+            why = self.oddity(path)
+            if why:
+                self.leave_alone(path, why)
         if gone:
             with self._lock:
                 self._gone(gone)
@@ -89,12 +103,20 @@ class Pipeline:
             at_rest: dict[str, FileStat] = {}
             gone: list[str] = []
             for pending in self.settler.due(now, _BATCH):
-                stat = self.stat(pending.path)
+                try:
+                    stat = self.stat(pending.path)
+                except OSError as error:
+                    self._cannot_tell(pending.path, error)
+                    self.settler.stir(pending.path, pending.stat, now)
+                    continue
                 if stat is None:
                     gone.append(pending.path)
                 elif self.settler.check(pending.path, stat, now):
                     at_rest[pending.path] = stat
             self._gone(gone)
+            for path in self.written(at_rest) if at_rest else ():
+                self.settler.stir(path, at_rest.pop(path), now)
+            self._tell_overdue(now)
             if not at_rest:
                 return 0
             opened = self.journal.open_at(at_rest)
@@ -130,8 +152,14 @@ class Pipeline:
         At start, and after a rescan: an event that was lost may have been the
         one that said the file is gone.
         """
+        self.unsure = False
         for some in self.journal.waiting():
-            looked = {f.path: self.stat(f.path) for f in some if f.path not in self.settler}
+            looked: dict[str, FileStat | None] = {}
+            for path in (f.path for f in some if f.path not in self.settler):
+                try:
+                    looked[path] = self.stat(path)
+                except OSError as error:
+                    self._cannot_tell(path, error)
             with self._lock:
                 self._gone([path for path, stat in looked.items() if stat is None])
                 for path, stat in looked.items():
@@ -164,17 +192,18 @@ class Pipeline:
     def _is_ours(self, met: Found) -> bool:
         owner = self.places.owner(met.path)
         if owner is None:
-            self._leave_alone(met.path, "lies in no user's directory")
+            self.leave_alone(met.path, "lies in no user's directory")
             return False
         try:
             met.path.encode()
         except UnicodeEncodeError:
             # Neither Ice nor OMERO can carry such a name.
-            self._leave_alone(met.path, "the name is not valid UTF-8: rename the file")
+            self.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
             return False
         return self.is_user(owner)
 
-    def _leave_alone(self, path: str, reason: str) -> None:
+    def leave_alone(self, path: str, reason: str) -> None:
+        """Tells of what no import can be made of, once."""
         shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
         if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
             log.warning("%s is left alone: %s", shown, reason)
@@ -193,10 +222,22 @@ class Pipeline:
         for path in paths:
             self.settler.forget(path)
         for fileset in self.journal.open_at(paths).values():
+            if not self.is_there(fileset.root):
+                # A share that is away, rather than everything deleted.
+                reason = f"{fileset.root} is not there"
+                if fileset.reason != reason:
+                    self.journal.move(fileset.id, State.WAITING, State.WAITING, reason)
+                continue
             # What is queued or importing finds out by itself.
-            self.journal.move(
-                fileset.id,
-                State.WAITING,
-                State.SKIPPED,
-                GONE,
-            )
+            self.journal.move(fileset.id, State.WAITING, State.SKIPPED, GONE)
+
+    def _cannot_tell(self, path: str, error: OSError) -> None:
+        self.unsure = True
+        self.leave_alone(path, f"cannot be looked at: {error.strerror}")
+
+    def _tell_overdue(self, now: float) -> None:
+        late = self.settler.overdue(now)
+        reason = f"it has kept changing for {self.settler.longest:g} s, and waits until it rests"
+        for fileset in self.journal.open_at(late).values():
+            log.warning("fileset %d: %s: %s", fileset.id, fileset.path, reason)
+            self.journal.move(fileset.id, State.WAITING, State.WAITING, reason)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
+import stat as stat_module
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from ..events import FileStat
 from .records import Found
-
-log = logging.getLogger(__name__)
 
 
 def top(watch_dir: str) -> tuple[list[str], list[Found]]:
@@ -34,12 +32,29 @@ def top(watch_dir: str) -> tuple[list[str], list[Found]]:
     return sorted(directories), strays
 
 
-def walk(root: str) -> Iterator[Found]:
+def oddity(mode: int) -> str:
+    """Why nothing of this mode (st_mode) is imported; empty for files and directories."""
+    if stat_module.S_ISREG(mode) or stat_module.S_ISDIR(mode):
+        return ""
+    if stat_module.S_ISLNK(mode):
+        return "a symbolic link, which is not followed: put the file itself here"
+    return "not a file, but a FIFO, a socket or a device"
+
+
+def oddity_at(path: str) -> str:
+    """As `oddity`, of what is at `path`; empty when nothing is."""
+    try:
+        return oddity(os.lstat(path).st_mode)
+    except OSError:
+        return ""
+
+
+def walk(root: str, left: Callable[[str, str], None] = lambda path, why: None) -> Iterator[Found]:
     """Every regular file below `root`, following no link.
 
-    Places that cannot be listed are passed over, and told in the log: the next
-    rescan looks again.  Dot files and directories are passed over, as OMERO's
-    own importer does.
+    What is neither file nor directory, and what cannot be listed, is told to
+    `left` with the reason; the next rescan looks again.  Dot files and
+    directories are passed over, as OMERO's own importer does.
     """
     waiting = [root]
     while waiting:
@@ -49,7 +64,7 @@ def walk(root: str) -> Iterator[Found]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            log.warning("%r cannot be listed: %s", directory, error.strerror)
+            left(directory, f"cannot be listed: {error.strerror}")
             continue
         with entries:
             for entry in entries:
@@ -60,5 +75,9 @@ def walk(root: str) -> Iterator[Found]:
                         waiting.append(entry.path)
                     elif entry.is_file(follow_symlinks=False):
                         yield Found(entry.path, FileStat.of(entry.stat(follow_symlinks=False)))
+                    else:
+                        left(entry.path, oddity(entry.stat(follow_symlinks=False).st_mode))
                 except FileNotFoundError:
                     continue  # removed while we were looking
+                except OSError as error:
+                    left(entry.path, f"cannot be looked at: {error.strerror}")

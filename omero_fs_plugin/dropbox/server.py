@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from typing import Any
 
 from .. import __version__, icegrid
@@ -25,7 +27,13 @@ def start(communicator: Any) -> DropBox:
 
 def main() -> int:
     """What IceGrid runs; the exit code."""
-    return icegrid.run(start)
+    code = icegrid.run(start)
+    if any(
+        thread.daemon and thread.name.startswith("importer") for thread in threading.enumerate()
+    ):
+        # Held by a call to OMERO: Ice, taken apart around it, might crash.
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

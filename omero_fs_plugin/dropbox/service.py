@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import queue
 import random
 import threading
@@ -25,15 +26,18 @@ from ..settings import Settings
 from .journal import Journal
 from .lease import EXPIRES, RENEW, Lease
 from .pipeline import Pipeline, Places
+from .quarantine import Quarantine
 from .records import Found
-from .rescan import top, walk
+from .rescan import oddity_at, top, walk
 from .settle import Settler
 from .subscription import MonitorClient, Subscription
 from .users import Users
 from .workers import Importers
+from .writers import Writers
 
 log = logging.getLogger(__name__)
 
+_GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
 _STEP_S = 0.5  # the longest time between two steps of the pipeline
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
 _UNKNOWN_S = 60.0  # how often a directory that was no user's is looked up again
@@ -47,6 +51,13 @@ class DropBox:
         self.settings = settings
         settings.watch_dir.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(settings.journal_url)
+        if self.journal.share:
+            log.warning(
+                "the journal %s lies on a network file system (%s): every write is slower there; "
+                "omero.fs.journal may name a place on a local disk, or a PostgreSQL",
+                self.journal.shown,
+                self.journal.share,
+            )
         self.omero = Omero(
             communicator,
             host=settings.host,
@@ -59,10 +70,14 @@ class DropBox:
         self.pipeline = Pipeline(
             journal=self.journal,
             places=places,
-            settler=Settler(settings.quiet_period),
+            settler=Settler(settings.quiet_period, settings.longest_wait or math.inf),
             stat=regular_stat,
             is_user=self.users.is_user,
+            oddity=oddity_at,
+            is_there=os.path.isdir,
+            written=Writers(str(settings.watch_dir)).of,
         )
+        self.quarantine = Quarantine(settings.quarantine, places, self.journal)
         self.importers = Importers(
             self.journal,
             self.omero,
@@ -70,6 +85,7 @@ class DropBox:
             number=settings.importers,
             throttle=settings.throttle_import,
             import_duplicates=settings.import_duplicates,
+            quarantine=self.quarantine,
             changed=lambda path: self._heard([path]),
         )
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
@@ -88,6 +104,7 @@ class DropBox:
         self._lease = Lease(self.journal)
         self._lease_keeper = threading.Thread(target=self._keep_lease, name="lease")
         self._give_up = communicator.shutdown
+        self.ended = True  # stopped, and no thread left behind
         self._begun = False  # the lease is ours, and the threads below run
         self._threads = [
             threading.Thread(target=self._pipeline, name="pipeline"),
@@ -100,6 +117,7 @@ class DropBox:
 
     def _begin(self) -> None:
         """What the journal left open goes on."""
+        self.quarantine.sweep()
         self.pipeline.revisit(time.monotonic())
         self.importers.start()
         for thread in self._threads:
@@ -142,10 +160,11 @@ class DropBox:
         self._rescan.set()
         self._lease_keeper.join()
         if self._begun:
+            self.importers.ask_to_stop()
             self.subscription.stop()
             for thread in self._threads:
                 thread.join()
-            self.importers.stop()
+            self.ended = self.importers.stop()
             try:
                 self._lease.release()
             except FsError as error:
@@ -229,6 +248,10 @@ class DropBox:
         paths: list[str] = []
         try:
             paths.extend(self._events.get(timeout=wait))
+            # A fileset's files come together: better looked at together.
+            gathered = time.monotonic() + _GATHER_S
+            while len(paths) < self.settings.file_batch and time.monotonic() < gathered:
+                paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
             while len(paths) < 10 * _WALKED:
                 paths.extend(self._events.get_nowait())
         except queue.Empty:
@@ -248,10 +271,12 @@ class DropBox:
                     if self.users.look_up(name):
                         log.info("%s is an OMERO user now", name)
                         self._rescan.set()
+                if self.pipeline.unsure:
+                    self._rescan.set()
                 continue
             self._rescan.clear()
             try:
-                self._scan()
+                self._scan(hasty=asked)
                 self._trouble = ""
             except FsError as error:
                 log.error("rescan: %s", error)
@@ -265,7 +290,8 @@ class DropBox:
             interval = self.settings.rescan_interval or math.inf  # 0: only when asked
             next_whole = time.monotonic() + interval * jitter
 
-    def _scan(self) -> None:
+    def _scan(self, *, hasty: bool) -> None:
+        """Looks at the whole tree; unless `hasty`, no more than half of the time."""
         watch_dir = str(self.settings.watch_dir)
         begun, number = time.monotonic(), 0
         try:
@@ -284,14 +310,17 @@ class DropBox:
             if not self.users.look_up(name):
                 continue
             batch: list[Found] = []
-            for met in walk(f"{watch_dir}/{name}"):
+            begun_batch = time.monotonic()
+            for met in walk(f"{watch_dir}/{name}", self.pipeline.leave_alone):
                 batch.append(met)
                 if len(batch) == _WALKED:
                     number += len(batch)
                     self.pipeline.scanned(batch, time.monotonic())
                     batch = []
-                    if self._stopping.is_set():
+                    took = time.monotonic() - begun_batch
+                    if self._stopping.wait(0.0 if hasty else took):
                         return
+                    begun_batch = time.monotonic()
             number += len(batch)
             self.pipeline.scanned(batch, time.monotonic())
         self.pipeline.revisit(time.monotonic())

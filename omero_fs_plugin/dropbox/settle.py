@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -21,18 +22,25 @@ class Settler:
     """Files in their quiet period.
 
     A file is at rest when `quiet` seconds have passed since its last sign of
-    life: an event, or a size, mtime or identity other than before.  Every sign
-    of life starts the quiet period anew (OMERO's documentation of
-    omero.fs.dirImportWait: "If a new file is added to a fileset during this
-    wait period DropBox begins waiting again").
+    life: an event, a writer that holds it, or a size, mtime or identity other
+    than before.  Every sign of life starts the quiet period anew (OMERO's
+    documentation of omero.fs.dirImportWait: "If a new file is added to a
+    fileset during this wait period DropBox begins waiting again").
+
+    However long that takes: a file that still grows is never at rest.  After
+    `longest` seconds it is told once, by `overdue`.
 
     Times are seconds of one monotonic clock, and may never go back.
     """
 
-    def __init__(self, quiet: float) -> None:
+    def __init__(self, quiet: float, longest: float = math.inf) -> None:
         self.quiet = quiet  # s
+        self.longest = longest  # s
         # Ordered by `since`: a sign of life moves a file to the end.
         self._pending: OrderedDict[str, Pending] = OrderedDict()
+        # When the quiet period of each first began, in this order; without
+        # those that were told.
+        self._first: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -42,6 +50,8 @@ class Settler:
 
     def stir(self, path: str, stat: FileStat, now: float) -> None:
         """A sign of life: the quiet period of `path` begins now."""
+        if path not in self._pending:
+            self._first[path] = now
         self._pending[path] = Pending(path, stat, now)
         self._pending.move_to_end(path)
 
@@ -59,6 +69,7 @@ class Settler:
     def forget(self, path: str) -> None:
         """The file is gone, or was handed on."""
         self._pending.pop(path, None)
+        self._first.pop(path, None)
 
     def due(self, now: float, limit: int) -> list[Pending]:
         """At most `limit` files whose quiet period is over, longest at rest first.
@@ -72,6 +83,17 @@ class Settler:
                 break
             ripe.append(pending)
         return ripe
+
+    def overdue(self, now: float) -> list[str]:
+        """The files that have been pending for `longest` seconds, each once."""
+        late: list[str] = []
+        for path, first in self._first.items():
+            if now - first < self.longest:
+                break
+            late.append(path)
+        for path in late:
+            del self._first[path]
+        return late
 
     def next_due(self) -> float | None:
         """When (s, monotonic) the next file may be at rest; None when none is pending."""

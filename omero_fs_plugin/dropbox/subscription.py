@@ -16,6 +16,7 @@ from ..settings import Settings
 
 log = logging.getLogger(__name__)
 
+_STOP_S = 3.0  # how long a call under way may take when we are stopped
 _PROBE_S = 2.0  # how often FSServer is asked for the monitor's state
 
 _WATCHED = {
@@ -86,7 +87,8 @@ class Subscription:
         self._note = note
         self._noted = noted
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="subscription")
+        # A daemon: a call that FSServer does not answer must not keep us from ending.
+        self._thread = threading.Thread(target=self._keep, name="subscription", daemon=True)
         self.monitor = ""  # id of the monitor there is; empty while there is none
         self.problem = "not connected to FSServer yet"
 
@@ -97,10 +99,10 @@ class Subscription:
     def stop(self) -> None:
         """Ends the thread, and the monitor if FSServer can be reached."""
         self._stopping.set()
-        self._thread.join()
-        if self.monitor:
+        self._thread.join(_STOP_S)
+        if self.monitor and not self._thread.is_alive():
             try:
-                self._server().ice_invocationTimeout(3000).destroyMonitor(self.monitor)
+                self._server().ice_invocationTimeout(2000).destroyMonitor(self.monitor)
             except (Ice.Exception, omero.ServerError) as error:
                 log.debug("destroying the monitor: %s", type(error).__name__)
 

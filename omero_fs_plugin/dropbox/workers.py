@@ -14,6 +14,7 @@ from ..sessions import Omero, User, UserSession
 from .attempts import TRIES, TRY_AGAIN_S, Attempt
 from .journal import Journal
 from .pipeline import Places
+from .quarantine import Quarantine
 from .records import Fileset
 from .recovery import Recovery
 from .schema import State
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = (1.0, 2.0, 5.0)  # between signs of life asked of an OMERO that is away
+_IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
+_STOP_S = 6.0  # how long an import under way may take to end when we are stopped
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
@@ -104,6 +107,7 @@ class Importers:
         number: int,
         throttle: float,
         import_duplicates: bool,
+        quarantine: Quarantine,
         changed: Callable[[str], None],
     ) -> None:
         self._journal = journal
@@ -111,6 +115,7 @@ class Importers:
         self._recovery = Recovery(journal, omero, places)
         self._throttle = throttle
         self._import_duplicates = import_duplicates
+        self._quarantine = quarantine
         self._changed = changed
         self._pool = SessionPool(omero)
         self._stopping = threading.Event()
@@ -120,12 +125,16 @@ class Importers:
         self._next_start = 0.0  # s, monotonic
         self._resting: dict[int, float] = {}  # fileset refused a moment ago -> s, monotonic
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
+        self._in_vain = 0  # imports that failed for OMERO being away, since one did not
+        self._under_way: set[int] = set()  # filesets
         self._not_given_back: dict[int, str] = {}  # fileset that the journal has importing -> why
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self._threads = [
-            threading.Thread(target=self._work, name=f"importer-{n + 1}") for n in range(number)
+            # Daemons: one held by a call to OMERO must not keep us from ending.
+            threading.Thread(target=self._work, name=f"importer-{n + 1}", daemon=True)
+            for n in range(number)
         ]
-        self._threads.append(threading.Thread(target=self._tidy, name="sessions"))
+        self._threads.append(threading.Thread(target=self._tidy, name="sessions", daemon=True))
 
     def start(self) -> None:
         """Filesets found importing were interrupted: they are queued to be resolved."""
@@ -142,13 +151,32 @@ class Importers:
         with self._news:
             self._news.notify_all()
 
-    def stop(self) -> None:
-        """Gives back what is under way, and ends the threads."""
+    def ask_to_stop(self) -> None:
+        """Begins nothing more; what is under way ends where it can be taken up again."""
         self._stopping.set()
         self.wake()
+
+    def stop(self) -> bool:
+        """Waits for what is under way, and gives back the rest; whether every thread has ended.
+
+        An import that OMERO does not let us leave in time goes on there without
+        us: OMERO is asked for its end at the next start.
+        """
+        self.ask_to_stop()
+        until = time.monotonic() + _STOP_S
         for thread in self._threads:
-            thread.join()
-        self._pool.tidy(everything=True)
+            thread.join(max(0.0, until - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in self._threads)
+        with self._news:
+            left = set(self._under_way)
+        for identifier in left:
+            log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
+            self._journal.move(
+                identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
+            )
+        if ended:
+            self._pool.tidy(everything=True)
+        return ended
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -194,6 +222,15 @@ class Importers:
 
     def _import(self, fileset: Fileset) -> None:
         log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
+        with self._news:
+            self._under_way.add(fileset.id)
+        try:
+            self._attempt(fileset)
+        finally:
+            with self._news:
+                self._under_way.discard(fileset.id)
+
+    def _attempt(self, fileset: Fileset) -> None:
         try:
             self._recovery.of(fileset.user)
             with self._pool.session(fileset.user) as session:
@@ -214,11 +251,13 @@ class Importers:
             known = isinstance(error, FsError)
             self._give_back(fileset, str(error) if known else f"{type(error).__name__}: {error}")
             raise
-        self.away = ""
+        self.away, self._in_vain = "", 0
         with self._news:
             self._stopped.pop(fileset.user, None)
         if state is State.SKIPPED:
             self._next_start = 0.0  # nothing was started
+        elif state is State.FAILED:
+            self._quarantine.take(fileset)
         elif state is State.WAITING:
             self._changed(fileset.path)
         elif state is State.QUEUED:
@@ -256,19 +295,28 @@ class Importers:
         return now >= until
 
     def _wait_for_omero(self, error: FsError) -> None:
-        """Returns when OMERO answers again, or we are stopped."""
+        """Returns when OMERO answers again, or we are stopped.
+
+        If it answered all the time, and still nothing gets through, the pauses
+        double.
+        """
         if not self.away:
             log.warning("waiting for OMERO: %s", error)
         self.away = str(error)
-        tries = 0
+        self._in_vain += 1
+        again = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(self._in_vain - 1, 30))
+        tries, answered = 0, True
         while not self._stopping.wait(_PING_S[min(tries, len(_PING_S) - 1)]):
             tries += 1
             try:
                 self._omero.ping()
             except ServerAwayError as still:
-                self.away = str(still)
-            else:
-                log.info("OMERO answers")
+                self.away, answered = str(still), False
+                continue
+            if not answered or time.monotonic() >= again:
+                if not answered:
+                    log.info("OMERO is back")
+                    self._in_vain = 0
                 self.away = ""
                 return
 

@@ -439,11 +439,11 @@ class TestSQLite:
         with pytest.raises(JournalError, match="unable to open"):
             Journal(f"sqlite:///{tmp_path}/no/such/journal.sqlite")
 
-    @pytest.mark.parametrize(("shared", "mode"), [(False, "wal"), (True, "delete")])
+    @pytest.mark.parametrize(("share", "mode"), [("", "wal"), ("nfs4", "delete")])
     def test_wal_is_not_used_on_a_share(
-        self, sqlite_url: str, tmp_path: Path, shared: bool, mode: str
+        self, sqlite_url: str, tmp_path: Path, share: str, mode: str
     ) -> None:
-        journal = Journal(sqlite_url, shared=shared)
+        journal = Journal(sqlite_url, share=share)
         waiting(journal)
         journal.close()
         with sqlite3.connect(tmp_path / "journal.sqlite") as connection:

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import omero.cmd
 import omero.model
@@ -22,6 +22,7 @@ import omero
 
 from ... import __version__
 from ...errors import ImportRefused, ServerAwayError
+from ...events import FileStat
 from ...sessions import AGENT, UserSession, server_errors
 from ..confine import open_beneath
 from ..records import Fileset
@@ -111,6 +112,8 @@ class NativeImport:
             descriptor = open_beneath(self._fileset.root, met.path)
         except FileNotFoundError as error:
             raise FileChanged(f"{met.path}: gone before it was imported") from error
+        except OSError as error:
+            raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
         digest = hashlib.sha1(usedforsecurity=False)
         with os.fdopen(descriptor, "rb", buffering=0) as source:
             _unchanged(source.fileno(), met.path, met.stat)
@@ -118,7 +121,7 @@ class NativeImport:
                 store = process.getUploader(position)
                 try:
                     offset = 0
-                    while block := source.read(BLOCK):
+                    while block := _read(source, met.path):
                         if self._stopping():
                             raise Stopped("stopped during the upload")
                         digest.update(block)
@@ -181,9 +184,14 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
         raise ImportRefused(f"deleting unfinished filesets {list(ids)}: {_reason(response)}")
 
 
-def _unchanged(descriptor: int, path: str, stat: Any) -> None:
-    from ...events import FileStat
+def _read(source: BinaryIO, path: str) -> bytes:
+    try:
+        return source.read(BLOCK)
+    except OSError as error:
+        raise FileChanged(f"{path}: cannot be read now: {error.strerror}") from error
 
+
+def _unchanged(descriptor: int, path: str, stat: FileStat) -> None:
     if FileStat.of(os.fstat(descriptor)) != stat:
         raise FileChanged(f"{path}: changed after it had come to rest")
 

@@ -1,0 +1,107 @@
+"""Where failed files go, if an admin wants them out of the way (omero.fs.quarantine)."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import FsError
+from ..events import FileStat, regular_stat
+from .confine import open_directory, parts_beneath
+from .journal import Journal
+from .pipeline import Places
+from .records import Fileset, Found
+from .schema import State
+
+log = logging.getLogger(__name__)
+
+
+class Quarantine:
+    """Moves the files of failed filesets to DIRECTORY/user/fileset id/path below the user's own.
+
+    A file's place follows from its fileset, so that a move that was cut short
+    is completed, and no two files ever meet.  Only files below the watch
+    directory are moved.
+    """
+
+    def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
+        self._directory = directory
+        self._places = places
+        self._journal = journal
+
+    def sweep(self) -> None:
+        """Moves what failed before, or while nobody was able to move it."""
+        if self._directory is not None:
+            for fileset in self._journal.select(State.FAILED):
+                self.take(fileset)
+
+    def take(self, fileset: Fileset) -> None:
+        """Moves the files of a failed fileset; one that cannot be moved stays, and is told."""
+        met = fileset.files[0]
+        if self._directory is None or self._places.owner(met.path) is None:
+            return
+        root = self._directory / fileset.user / str(fileset.id)
+        try:
+            to = root.joinpath(*parts_beneath(fileset.root, met.path))
+            if not self._moved_before(met, to):
+                to.parent.mkdir(parents=True, exist_ok=True)
+                if not _move(fileset.root, met, to):
+                    return
+            stat = regular_stat(str(to))
+            if stat is not None:
+                self._journal.put_elsewhere(fileset.id, str(root), Found(str(to), stat))
+                log.info("fileset %d: %s is now %s", fileset.id, met.path, to)
+        except (OSError, FsError) as error:
+            log.warning("fileset %d: %s stays where it is: %s", fileset.id, met.path, error)
+
+    def _moved_before(self, met: Found, to: Path) -> bool:
+        return to.is_file() and regular_stat(met.path) is None
+
+
+def _move(root: str, met: Found, to: Path) -> bool:
+    """Whether the file was still what had failed, and was moved.
+
+    Raises OSError and ImportRefused.
+    """
+    *_, name = parts_beneath(root, met.path)
+    directory = open_directory(root, met.path)
+    try:
+        with suppress(FileNotFoundError):
+            if FileStat.of(os.lstat(name, dir_fd=directory)) != met.stat:
+                return False  # it has changed, and is imported anew
+            try:
+                os.rename(name, to, src_dir_fd=directory)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy(name, directory, met.stat, to)
+            return True
+        return False
+    finally:
+        os.close(directory)
+
+
+def _copy(name: str, directory: int, stat: FileStat, to: Path) -> None:
+    """To another file system: whole and on disk before the original goes."""
+    part = to.with_name(f".{to.name[:200]}.part")
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        with os.fdopen(descriptor, "rb") as source, part.open("wb") as target:
+            shutil.copyfileobj(source, target, 2**20)
+            found = os.fstat(source.fileno())
+            target.flush()
+            os.fsync(target.fileno())
+            if replace(FileStat.of(found), ctime_ns=0) != replace(stat, ctime_ns=0):
+                raise OSError(errno.EBUSY, "it changed while it was copied")
+        os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+        part.rename(to)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    os.unlink(name, dir_fd=directory)

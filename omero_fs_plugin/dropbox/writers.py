@@ -1,0 +1,58 @@
+"""Linux: which files a process holds open to write, as far as we may know.
+
+From ``/proc``, see proc(5): of our own processes, and as root of all.  Paths
+are compared, and nothing is opened or looked at through them, for a share that
+does not answer would hold us.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = "/proc"
+
+
+class Writers:
+    """Those who write below `directory`."""
+
+    def __init__(self, directory: str, proc: str = _PROC) -> None:
+        self._directory = directory
+        self._proc = proc
+
+    def of(self, paths: Collection[str]) -> set[str]:
+        """Those of `paths` that are open to be written; empty where there is no /proc."""
+        # What the kernel tells has no links in it.
+        real = os.path.realpath(self._directory)
+        wanted = {real + path[len(self._directory) :]: path for path in paths}
+        held: set[str] = set()
+        for process in self._processes():
+            for descriptor, target in _open_files(process):
+                path = wanted.get(target)
+                if path is not None and path not in held and _writes(process, descriptor):
+                    held.add(path)
+        return held
+
+    def _processes(self) -> Iterator[str]:
+        with suppress(OSError), os.scandir(self._proc) as entries:
+            for entry in entries:
+                if entry.name.isdecimal():
+                    yield entry.path
+
+
+def _open_files(process: str) -> Iterator[tuple[str, str]]:
+    """Number and path of each descriptor; nothing of a process that is not ours, or has ended."""
+    with suppress(OSError), os.scandir(f"{process}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                yield entry.name, os.readlink(entry.path)  # noqa: PTH115
+
+
+def _writes(process: str, descriptor: str) -> bool:
+    with suppress(OSError):
+        for line in Path(f"{process}/fdinfo/{descriptor}").read_text("ascii").splitlines():
+            if line.startswith("flags:"):
+                return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return False
