@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 import struct
 import sys
 import time
@@ -253,12 +254,14 @@ _RESCAN = re.compile(r"rescan: (\d+) files in ([0-9.]+) s")
 def rescan(scratch: Path, count: int) -> Outcome:
     """A start on a tree that is known: the real DropBox, a journal made ready for it."""
     outcome = Outcome(f"start on {count:,} files already imported")
-    with Grid(scratch, {"omero.fs.dirImportWait": "1"}) as grid:
-        sys.stdout.write(f"  making {count:,} files and their journal\n")
-        sys.stdout.flush()
-        known.make(grid.journal, grid.home("amy"), count)
-        before = history.everything(grid.journal)
-        grid.start()
+    sys.stdout.write(f"  making {count:,} files and their journal\n")
+    sys.stdout.flush()
+    place = scratch / "known"
+    journal = place / "journal.sqlite"
+    known.make(journal, place / "in" / "amy", count)
+    before = history.everything(journal)
+    # Beside the sandbox: that is made last, for it keeps no ports until it is started.
+    with _grid(scratch, watchDir=str(place / "in"), journal=f"sqlite:///{journal}") as grid:
         end = time.monotonic() + STALLED
         while not (told := _rescans(grid)):
             if time.monotonic() > end:
@@ -268,10 +271,11 @@ def rescan(scratch: Path, count: int) -> Outcome:
         told = _rescans(grid)
         cpu = grid.cpu()["DropBox"]
         peak = grid.peak()
-        if history.everything(grid.journal) != before:
+        if history.everything(journal) != before:
             outcome.faults.append(f"{outcome.title}: the journal changed")
         if any(files != count for files, _ in told):
             outcome.faults.append(f"{outcome.title}: rescans met {[files for files, _ in told]}")
+    shutil.rmtree(place)
     outcome.figures += [
         Figure("first rescan, FSServer beginning to watch beside it", told[0][1], "s", 5.0),
         Figure("rescans within the first moments", len(told), ""),
