@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..events import EventType
 from .notices import Tell
-from .tree import NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
+from .tree import MAYBE, NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
 
 # Renames whose second half has not come yet.
 _MOVES_REMEMBERED = 64
@@ -71,7 +71,7 @@ class Arrivals:
         """A name came to be; its writer has it open, unless it is a link."""
         if name in directory.arrivals:
             return
-        if name in directory.files:
+        if directory.knows(name):
             # A scan met it before its event came; or its deletion was lost.
             self._compare(directory, name, now)
             return
@@ -83,7 +83,7 @@ class Arrivals:
         """Its content changed; the writer has it open still."""
         arrival = directory.arrivals.get(name)
         if arrival is None:
-            if name in directory.files:
+            if directory.knows(name):
                 self._add(directory, name, fresh=False, bound=0.0, wait=math.inf, now=now)
             else:
                 self.created(directory, name, now)
@@ -94,7 +94,7 @@ class Arrivals:
         """A writer closed it."""
         arrival = directory.arrivals.get(name)
         if arrival is None:
-            if name in directory.files:
+            if directory.knows(name):
                 self._compare(directory, name, now)
             else:
                 wait = self._timing.hold
@@ -109,7 +109,7 @@ class Arrivals:
     def moved_to(self, directory: Directory, name: bytes, cookie: int, now: float) -> None:
         """It came by a rename, from inside or outside the tree."""
         bound = self._moves.pop(cookie, 0.0)
-        fresh = name not in directory.files
+        fresh = not directory.knows(name)
         self._add(directory, name, fresh=fresh, bound=bound, wait=self._timing.hold, now=now)
 
     def gone(self, directory: Directory, name: bytes, cookie: int = 0) -> None:
@@ -150,7 +150,7 @@ class Arrivals:
             if arrival.bound > patience or arrival.due == math.inf:
                 arrival.bound = patience
                 self._set_due(arrival, now + patience)
-        elif known is None:
+        elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
                 self._tell(Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry)))

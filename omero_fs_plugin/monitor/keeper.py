@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .notices import Tell
 from .outbox import Outbox
-from .picture import Ledger, restore, snapshot
+from .picture import ENTERED, MOUNTED, Ledger, restore, snapshot
 from .record import Picture
 from .tracker import Tracker
 from .tree import PathMode
@@ -16,7 +16,8 @@ class Keeper:
     """Rule: what the record shows is what the client has heard of.
 
     Between the client's answer and the record of it lies a moment, about a
-    tenth of a second: who is killed in it tells the same again.
+    tenth of a second: who is killed in it tells the same again, and takes back
+    what is gone since, for what was sent stands beside the record.
 
     Without a `picture` it does nothing.
     """
@@ -47,21 +48,31 @@ class Keeper:
         if self._picture is not None:
             restore(self._tracker.root, self._picture.load())
             self._tracker.mount = self._picture.mount
+            for path, is_directory in self._picture.doubts():
+                self._tracker.doubt(path, is_directory)
+                self._ledger.known(path, self._tracker.root)
 
     def silent(self, tell: Tell) -> None:
         """Something that the client did not ask for."""
         if self._picture is not None:
             self._ledger.silent(tell, len(self._outbox))
 
+    def sending(self, batch: list[Tell]) -> None:
+        """The client is about to be told of these, for the first time."""
+        if self._picture is not None and batch:
+            self._picture.sending(batch)
+
     def arrived(self, batch: list[Tell]) -> None:
         """The client has heard it."""
         if self._picture is not None:
             self._ledger.arrived(batch)
+            self._picture.settled()
 
     def dropped(self, waiting: list[Tell]) -> None:
         """The tracker has taken back what the client will not hear."""
         if self._picture is not None:
             self._ledger.dropped(waiting, self._tracker.root)
+            self._picture.settled()
 
     def away(self, seconds: float) -> None:
         """For how long the client has been away."""
@@ -74,11 +85,21 @@ class Keeper:
             return
         changes = self._ledger.take()
         if changes:
+            for path, state in changes.items():
+                if state == ENTERED:
+                    child = self._tracker.root.known(path)
+                    if child is not None and child.mounted:
+                        changes[path] = ENTERED + MOUNTED
             self._picture.write(changes)
         if self._tracker.reachable:
             self._picture.keep_mount(self._tracker.mount)
 
     def close(self) -> None:
-        """The monitor was stopped."""
+        """The monitor was stopped, and its thread hangs."""
         if self._picture is not None:
             self._picture.close()
+
+    def end(self) -> None:
+        """Its thread ends."""
+        if self._picture is not None:
+            self._picture.end()

@@ -40,6 +40,7 @@ class Outbox:
         self._block_size = block_size  # most events in a notification; 0: as many as fit
         self._capacity = capacity
         self._taken = 0
+        self.tried = 0  # of what waits, the first so many were taken once: they may have arrived
         self._delay = 0.0
         self._not_before = -math.inf
         self._progress_at = -math.inf  # when something was last delivered, or it was empty
@@ -94,6 +95,7 @@ class Outbox:
                 break
             batch.append(tell)
         self._taken = len(batch)
+        self.tried = max(self.tried, self._taken)
         return batch
 
     def delivered(self, now: float) -> None:
@@ -102,6 +104,7 @@ class Outbox:
         for _ in range(self._taken):
             self._waiting.popleft()
         self.told += self._taken
+        self.tried -= self._taken
         self._taken = 0
         self._delay = 0.0
         self._not_before = -math.inf
@@ -121,5 +124,5 @@ class Outbox:
         """Empties it; what was in it, in order.  Keeps the wait after failures."""
         waiting = list(self._waiting)
         self._waiting.clear()
-        self._taken = 0
+        self._taken = self.tried = 0
         return waiting

@@ -11,11 +11,16 @@ from collections.abc import Iterable, Iterator
 
 from ..events import EventType
 from .notices import Tell
-from .tree import NEVER, Directory, Identity, PathMode
+from .tree import MAYBE, NEVER, Directory, Identity, PathMode
 
 # Of one path.  A file: what it was when the client was told of it.  A
-# directory: whether it is entered.  None: the client knows of nothing there.
-State = Identity | bool | None
+# directory: a word, which begins with ENTERED or PASSED.  None: the client
+# knows of nothing there.
+State = Identity | str | None
+ENTERED = "D"
+PASSED = "d"  # there, but not entered
+MOUNTED = "m"  # and something is mounted on it
+DOUBTED = "?"  # and as tree.MAYBE
 Changes = dict[bytes, State]
 
 
@@ -48,6 +53,10 @@ class Ledger:
             while silent and silent[0][0] <= self._arrived:
                 self._apply(silent.popleft()[1])
 
+    def known(self, tell_path: bytes, root: Directory) -> None:
+        """What `root` knows of a path is due."""
+        self._due[tell_path] = state_of(root, tell_path)
+
     def dropped(self, waiting: Iterable[Tell], root: Directory) -> None:
         """All that was waiting will not be told, and `root` has taken it back."""
         affected = [*waiting, *(tell for _, tell in self._silent)]
@@ -67,7 +76,7 @@ class Ledger:
         if tell.type is EventType.DELETE:
             self._due[tell.path] = None
         elif tell.directory:
-            self._due[tell.path] = self._mode is PathMode.FOLLOW
+            self._due[tell.path] = _new_directory(self._mode)
         else:
             self._due[tell.path] = tell.identity or NEVER
 
@@ -82,7 +91,7 @@ def state_of(root: Directory, path: bytes) -> State:
     if directory is None:
         return None
     if name in directory.subdirs:
-        return directory.subdirs[name] is not None
+        return word_of(directory, name)
     return directory.files.get(name)
 
 
@@ -99,14 +108,15 @@ def snapshot(
             path = directory.join(name)
             if path not in unheard:
                 # Being written: whatever it looks like now, it will be told again.
-                yield path, NEVER if name in directory.arrivals else identity
-        for name, child in directory.subdirs.items():
+                written = name in directory.arrivals and identity != MAYBE
+                yield path, NEVER if written else identity
+        for name in directory.subdirs:
             path = directory.join(name)
             if path not in unheard:
-                yield path, child is not None
+                yield path, word_of(directory, name)
     for path, tell in unheard.items():
         if tell.type is not EventType.CREATE:
-            yield path, (mode is PathMode.FOLLOW if tell.directory else NEVER)
+            yield path, (_new_directory(mode) if tell.directory else NEVER)
 
 
 def restore(root: Directory, known: Iterable[tuple[bytes, State]]) -> None:
@@ -119,7 +129,22 @@ def restore(root: Directory, known: Iterable[tuple[bytes, State]]) -> None:
             directory, inside = root.below(above), above
         if isinstance(state, tuple):
             directory.files[name] = state
-        elif state:
-            root.below(path)
         elif state is not None:
+            enter = state.startswith(ENTERED)
+            if enter:
+                root.below(path).mounted = MOUNTED in state
+            if DOUBTED in state:
+                directory.doubt(name, directory=True, enter=enter)
             directory.subdirs.setdefault(name)
+
+
+def word_of(parent: Directory, name: bytes) -> str:
+    """The state of a subdirectory."""
+    child = parent.subdirs[name]
+    mounted = MOUNTED if child is not None and child.mounted else ""
+    doubted = DOUBTED if parent.doubts is not None and name in parent.doubts else ""
+    return (PASSED if child is None else ENTERED) + mounted + doubted
+
+
+def _new_directory(mode: PathMode) -> str:
+    return ENTERED if mode is PathMode.FOLLOW else PASSED

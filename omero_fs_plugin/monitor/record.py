@@ -23,6 +23,7 @@ from os.path import lexists
 from pathlib import Path
 from typing import NamedTuple
 
+from .notices import Tell
 from .picture import Changes, State
 from .record_file import (
     RecordError,
@@ -35,6 +36,7 @@ from .record_file import (
     word_of,
 )
 from .requests import Request
+from .sent import Doubt, Sent
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,11 @@ class Saved(NamedTuple):
 
 class _Post(NamedTuple):
     act: _Act | None  # None: the end
-    done: Callable[[], None] | None
+    done: Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 class Record:
@@ -72,6 +78,7 @@ class Record:
     def __init__(self, file: Path) -> None:
         """Raises RecordError when it cannot be used."""
         self._file = file
+        self._beside = Path(f"{file}.sent")
         self._connection: sqlite3.Connection | None = connect(file)
         self._lock = threading.Lock()  # the connection
         self._queue: queue.Queue[_Post] = queue.Queue(_QUEUE)
@@ -82,6 +89,11 @@ class Record:
             rows = self._connection.execute("SELECT id, key FROM monitor").fetchall()
         self._keys: dict[str, int] = dict(rows)
         self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
+        try:
+            self._tidy()
+        except BaseException:
+            self._connection.close()
+            raise
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
@@ -124,27 +136,29 @@ class Record:
             db.execute("DELETE FROM monitor WHERE key = ?", (key,))
 
         self._settled(forget)
+        with suppress(OSError):  # the next FSServer tries again
+            (self._beside / identifier).unlink(missing_ok=True)
 
     def picture(self, identifier: str) -> Picture | None:
         """Where to keep what its client knows; None for a monitor that is not kept."""
         key = self._keys.get(identifier)
-        return None if key is None else Picture(self, key)
+        return None if key is None else Picture(self, key, Sent(self._beside / identifier))
 
     # The file ---------------------------------------------------------------
 
-    def post(self, act: _Act, done: Callable[[], None] | None = None) -> None:
+    def post(self, act: _Act, done: Callable[[], None] = _nothing, *, urgent: bool = False) -> None:
         """Has `act` done and committed, and then `done` called, on another thread.
 
-        `done` is called even when there is no record any more.  Without it,
-        what is posted may wait a moment for more.
+        `done` is called even when there is no record any more.  What is not
+        `urgent` may wait a moment for more.
         """
         with self._posting:
             ended = self._ended
             if not ended:
                 self._queue.put(_Post(act, done))
-                if done is not None or self._queue.qsize() >= _AT_ONCE:
+                if urgent or self._queue.qsize() >= _AT_ONCE:
                     self._hurry.set()
-        if ended and done is not None:
+        if ended:
             done()
 
     def select(self, key: int, after: bytes) -> list[tuple[bytes, str]]:
@@ -160,11 +174,16 @@ class Record:
         ((mount,),) = self._read("SELECT mount FROM monitor WHERE key = ?", (key,))
         return bytes(mount)
 
+    def heard(self, key: int) -> int:
+        """The last entry of Sent that `known` shows."""
+        ((heard,),) = self._read("SELECT heard FROM monitor WHERE key = ?", (key,))
+        return int(heard)
+
     def close(self) -> None:
         """Writes what was posted and lets go of the file."""
         with self._posting:
             self._ended = True
-            self._queue.put(_Post(None, None))
+            self._queue.put(_Post(None, _nothing))
             self._hurry.set()
         self._thread.join()
         with self._lock:
@@ -174,8 +193,15 @@ class Record:
 
     def _settled(self, act: _Act) -> None:
         written = threading.Event()
-        self.post(act, written.set)
+        self.post(act, written.set, urgent=True)
         written.wait()
+
+    def _tidy(self) -> None:
+        """What was sent by monitors that are no more is of no use."""
+        self._beside.mkdir(mode=0o700, exist_ok=True)
+        for file in self._beside.iterdir():
+            if file.name not in self._keys:
+                file.unlink()
 
     def _read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock:
@@ -206,8 +232,7 @@ class Record:
                     except Exception as error:
                         self._fail(error)
             for post in posts:
-                if post.done is not None:
-                    post.done()
+                post.done()
 
     def _fail(self, error: Exception) -> None:
         connection, self._connection = self._connection, None
@@ -227,9 +252,13 @@ class Record:
 class Picture:
     """What the client of one started monitor knows."""
 
-    def __init__(self, record: Record, key: int) -> None:
+    def __init__(self, record: Record, key: int, sent: Sent) -> None:
         self._record = record
         self._key = key
+        self._sent = sent
+        self._number = 0  # of the last entry in `sent`
+        self._heard = 0  # what stands in entries up to this is due, or written
+        self._shown = 0  # and written
         self._mount: bytes | None = None  # as last written
         self._closed = False
 
@@ -238,6 +267,19 @@ class Picture:
         """The mount point of the directory when it was last seen."""
         self._mount = self._record.mount(self._key)
         return self._mount
+
+    def doubts(self) -> list[Doubt]:
+        """What the client may have heard of beside `load`.
+
+        Raises RecordError.  For use before anything else but `load`.
+        """
+        after = self._record.heard(self._key)
+        try:
+            last, doubts = self._sent.load(after)
+        except OSError as error:
+            raise RecordError(f"what was sent last: {error}") from error
+        self._number = self._heard = max(after, last)
+        return doubts
 
     def load(self) -> Iterator[tuple[bytes, State]]:
         """All of it, by path.  Raises RecordError."""
@@ -261,18 +303,31 @@ class Picture:
         from time to time, for there may be much; `done` when all is written.
         """
         key = self._key
+        # A record that has failed has said so; the monitor goes on without.
+        with suppress(RecordError):
+            self.doubts()
+        heard = self._heard
         self._post(lambda db: _stop(db, key))
         while chunk := dict(itertools.islice(known, _CHUNK)):
             self.write(chunk)
             between()
-        self._post(
-            lambda db: db.execute("UPDATE monitor SET started = 1 WHERE key = ?", (key,)), done
-        )
         self.keep_mount(mount)
+        start = "UPDATE monitor SET started = 1, heard = ? WHERE key = ?"
+        self._post(lambda db: db.execute(start, (heard, key)), done, urgent=True)
+
+    def sending(self, tells: Iterable[Tell]) -> None:
+        """The client is about to be told of these."""
+        if not self._closed:
+            self._number += 1
+            self._sent.write(self._number, tells, self._shown)
+
+    def settled(self) -> None:
+        """It has heard what was sent, or that has become a doubt: `write` follows."""
+        self._heard = self._number
 
     def write(self, changes: Changes) -> None:
         """What changed."""
-        key = self._key
+        key, heard = self._key, self._heard
         there = [
             (key, path, word_of(state)) for path, state in changes.items() if state is not None
         ]
@@ -281,8 +336,12 @@ class Picture:
         def write(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", there)
             db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
+            db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))
 
-        self._post(write)
+        def written() -> None:
+            self._shown = heard
+
+        self._post(write, written)
 
     def keep_mount(self, mount: bytes) -> None:
         """Where the directory's file system is mounted."""
@@ -300,11 +359,18 @@ class Picture:
         """Nothing more is written: the monitor was stopped."""
         self._closed = True
 
-    def _post(self, act: _Act, done: Callable[[], None] | None = None) -> None:
-        if not self._closed:
-            self._record.post(act, done)
-        elif done is not None:
+    def end(self) -> None:
+        """As `close`, at the end of the thread that has it."""
+        self._closed = True
+        self._sent.close()
+
+    def _post(
+        self, act: _Act, done: Callable[[], None] = _nothing, *, urgent: bool = False
+    ) -> None:
+        if self._closed:
             done()
+        else:
+            self._record.post(act, done, urgent=urgent)
 
 
 def open_record(file: Path) -> Record | None:

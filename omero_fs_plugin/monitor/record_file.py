@@ -12,11 +12,11 @@ from pathlib import Path
 from ..errors import FsError
 from ..events import EventType
 from .notices import shown
-from .picture import State
+from .picture import ENTERED, PASSED, State
 from .requests import MonitorType, Request
 from .tree import NEVER, Identity, PathMode
 
-VERSION = 1
+VERSION = 2
 _BUSY = 5.0  # s that a file locked by another process is waited for
 _SCHEMA = """
 CREATE TABLE monitor (
@@ -27,12 +27,13 @@ CREATE TABLE monitor (
     client TEXT NOT NULL,  -- its proxy, as a string
     started INTEGER NOT NULL DEFAULT 0,
     mount BLOB NOT NULL DEFAULT x'',  -- where the path's file system is mounted
-    away REAL NOT NULL DEFAULT 0  -- s that the client has been away
+    away REAL NOT NULL DEFAULT 0,  -- s that the client has been away
+    heard INTEGER NOT NULL DEFAULT 0  -- of what was sent, `known` shows all up to this entry
 );
 CREATE TABLE known (
     monitor INTEGER NOT NULL,
     path BLOB NOT NULL,
-    state TEXT NOT NULL,  -- inode,size,mtime in ns of a file; D, d: directory, entered or not
+    state TEXT NOT NULL,  -- inode,size,mtime in ns of a file, or as picture.State
     PRIMARY KEY (monitor, path)
 ) WITHOUT ROWID;
 """
@@ -133,18 +134,18 @@ def request_of(path: bytes, text: str) -> Request:
         raise RecordError(f"the monitor of {shown(bytes(path))} makes no sense: {error}") from error
 
 
-def word_of(state: Identity | bool) -> str:
+def word_of(state: Identity | str) -> str:
     """What stands in known.state."""
-    if isinstance(state, bool):
-        return "D" if state else "d"
+    if isinstance(state, str):
+        return state
     # As text, for an inode or a time may be larger than what SQLite counts to.
     return "%d,%d,%d" % state  # noqa: UP031 - a row for every event: the fastest
 
 
 def state_of(word: str) -> State:
     """What `word_of` made a word of."""
-    if word in ("D", "d"):
-        return word == "D"
+    if word.startswith((ENTERED, PASSED)):
+        return word
     try:
         inode, size, mtime = map(int, word.split(","))
     except ValueError:

@@ -14,7 +14,7 @@ import errno
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..events import EventType
 from . import raw
@@ -22,7 +22,7 @@ from .arrivals import AT_ONCE, Arrivals, Timing
 from .filters import Filter
 from .notices import Notice, Tell, shown
 from .raw import Raw
-from .tree import NEVER, Directory, Disk, Entry, Kind, PathMode
+from .tree import MAYBE, NEVER, Directory, Disk, Entry, Kind, PathMode
 from .watches import Watches, Why
 
 log = logging.getLogger(__name__)
@@ -258,6 +258,7 @@ class Tracker:
         if not silent:
             self._tell_directory(EventType.DELETE, path)
         del parent.subdirs[name]
+        parent.resolve(name)
         for directory in below:
             directory.alive = False
             self._watches.forget(directory)
@@ -269,25 +270,46 @@ class Tracker:
         else:
             self._note(Tell(kind, path, True))
 
-    def untell(self, tells: Iterable[Tell]) -> None:
-        """Takes back what the client never heard, so that a rescan tells it anew.
+    def untell(self, tells: Sequence[Tell], tried: int = 0) -> None:
+        """Takes back what the client did not hear, so that a rescan tells it anew.
 
-        In the order in which it was told.  For use after `close` only.
+        In the order in which it was told; the first `tried` it may have heard.
+        For use after `close` only.
         """
-        for kind, path, is_directory, _ in reversed(list(tells)):
+        for number in reversed(range(len(tells))):
+            kind, path, is_directory, _ = tells[number]
             if kind is EventType.SYSTEM:
                 continue
             above, _, name = path.rpartition(b"/")
             parent = self.root.below(above or b"/")
-            if not is_directory:
+            if kind is EventType.MODIFY:
+                if parent.files.get(name) != MAYBE:
+                    parent.files[name] = NEVER
+            elif number < tried:
+                self._doubt(parent, name, is_directory)
+            elif not is_directory:
                 if kind is EventType.CREATE:
                     parent.files.pop(name, None)
                 else:
                     parent.files[name] = NEVER
-            elif kind is EventType.DELETE:
-                parent.below(path)
-            elif name in parent.subdirs:
-                self._drop(parent, name, silent=True)
+            elif kind is EventType.CREATE:
+                if name in parent.subdirs:
+                    self._drop(parent, name, silent=True)
+            elif name not in parent.subdirs:
+                enter = self._mode is PathMode.FOLLOW
+                parent.subdirs[name] = Directory(path, parent) if enter else None
+
+    def doubt(self, path: bytes, is_directory: bool) -> None:
+        """The client may have heard that it came, or that it went.
+
+        For use before `open` only.
+        """
+        above, _, name = path.rpartition(b"/")
+        self._doubt(self.root.below(above or b"/"), name, is_directory)
+
+    def _doubt(self, parent: Directory, name: bytes, is_directory: bool) -> None:
+        enter = self._mode is PathMode.FOLLOW
+        parent.doubt(name, directory=is_directory, enter=enter)
 
     # Time and the disk ------------------------------------------------------
 
@@ -429,11 +451,15 @@ class Tracker:
     ) -> None:
         if name in parent.files:
             self._arrivals.gone(parent, name)  # a file had this name
+        if parent.resolve(name):
+            self._tell_directory(EventType.CREATE, parent.join(name))
         child = parent.subdirs.get(name)
         if child is not None:
             if child.mounted and not entry.mounted:
                 self._watches.unmounted(child, now)
-            child.mounted = child.mounted or entry.mounted
+            elif entry.mounted and not child.mounted:
+                child.mounted = True
+                self._note(Tell(EventType.CREATE, child.path, True))  # to be kept
             # Watched or polled by itself, a look at its parent is none at it.
             if deep or not self._watches.is_watched(child):
                 self._queue(child, silent=silent, deep=deep)

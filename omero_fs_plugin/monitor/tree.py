@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 Identity = tuple[int, int, int]
 # No file has it: what is known under it differs from whatever the disk shows.
 NEVER: Identity = (-1, -1, -1)
+# Nor this: the client may know of it or not, for it was told and did not answer.
+# It is told as created again if it is there, and as deleted if it is not.
+MAYBE: Identity = (-2, -2, -2)
 
 
 class PathMode(enum.Enum):
@@ -105,6 +108,7 @@ class Directory:
         "arrivals",
         "descriptor",
         "device",
+        "doubts",
         "files",
         "mounted",
         "parent",
@@ -125,6 +129,29 @@ class Directory:
         self.arrivals: dict[bytes, Arrival] = {}  # to be told of
         # None: there, but not entered (Flat, or Recurse and new).
         self.subdirs: dict[bytes, Directory | None] = {}
+        self.doubts: set[bytes] | None = None  # those of subdirs that are as MAYBE
+
+    def doubt(self, name: bytes, *, directory: bool, enter: bool) -> None:
+        """The client may know of it or not."""
+        if not directory:
+            self.files[name] = MAYBE
+            return
+        if name not in self.subdirs:
+            self.subdirs[name] = Directory(self.join(name), self) if enter else None
+        self.doubts = self.doubts or set()
+        self.doubts.add(name)
+
+    def resolve(self, name: bytes) -> bool:
+        """The client is told of subdirectory `name` now; whether that was in doubt."""
+        if self.doubts is None or name not in self.doubts:
+            return False
+        self.doubts.discard(name)
+        self.doubts = self.doubts or None
+        return True
+
+    def knows(self, name: bytes) -> bool:
+        """Whether the client knows of file `name`, beyond doubt."""
+        return self.files.get(name, MAYBE) != MAYBE
 
     def join(self, name: bytes) -> bytes:
         """The path of `name` in it."""

@@ -173,6 +173,7 @@ class Watcher:
             self.error = f"the monitor cannot begin: {error}"
         finally:
             self._unwatch()
+            self._keeper.end()
             with self._wakener_lock:
                 self.ended = True
                 self._wakener.close()
@@ -306,7 +307,9 @@ class Watcher:
     def _send(self, now: float) -> None:
         if self._in_flight:
             return
+        tried = self.outbox.tried
         batch = self.outbox.take(now)
+        self._keeper.sending(batch[tried:])
         probing = now >= self._probe_at and not len(self.outbox)
         if not batch and not probing:
             return
@@ -390,6 +393,7 @@ class Watcher:
 
     def _begin_gap(self, now: float) -> None:
         """The client does not keep up: what it has not heard is left to a rescan."""
+        tried = self.outbox.tried
         waiting = self.outbox.clear()
         log.warning(
             "monitor %s: %d events could not be told, a rescan follows when the client is back",
@@ -397,7 +401,7 @@ class Watcher:
             len(waiting),
         )
         self._interrupt(math.inf)
-        self.tracker.untell(waiting)
+        self.tracker.untell(waiting, tried)
         self._keeper.dropped(waiting)
         self._stale = self._calls
         self._gap = True

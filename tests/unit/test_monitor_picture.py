@@ -58,15 +58,15 @@ def test_what_was_heard_is_due_once() -> None:
             Tell(MODIFY, p("c")),
         ]
     )
-    assert named(ledger.take()) == {"a": LATER, "b": None, "d": True, "c": NEVER}
+    assert named(ledger.take()) == {"a": LATER, "b": None, "d": "D", "c": NEVER}
     assert ledger.take() == {}
 
 
 @pytest.mark.parametrize(
     ("mode", "entered"),
-    [(PathMode.FOLLOW, True), (PathMode.RECURSE, False), (PathMode.FLAT, False)],
+    [(PathMode.FOLLOW, "D"), (PathMode.RECURSE, "d"), (PathMode.FLAT, "d")],
 )
-def test_a_new_directory_is_entered_in_one_mode_only(mode: PathMode, entered: bool) -> None:
+def test_a_new_directory_is_entered_in_one_mode_only(mode: PathMode, entered: str) -> None:
     ledger = Ledger(mode)
     ledger.arrived([create("d", directory=True)])
     assert named(ledger.take()) == {"d": entered}
@@ -75,16 +75,16 @@ def test_a_new_directory_is_entered_in_one_mode_only(mode: PathMode, entered: bo
 def test_what_was_not_asked_for_waits_for_what_was_told_before_it() -> None:
     ledger = Ledger(PathMode.FOLLOW)
     ledger.silent(create("first", directory=True), 0)
-    assert named(ledger.take()) == {"first": True}
+    assert named(ledger.take()) == {"first": "D"}
     ledger.silent(create("second", directory=True), 2)  # two events wait to be told
     ledger.silent(create("third", directory=True), 3)
     assert ledger.take() == {}
     ledger.arrived([create("a")])
     assert named(ledger.take()) == {"a": FILE}
     ledger.arrived([create("b")])
-    assert named(ledger.take()) == {"b": FILE, "second": True}
+    assert named(ledger.take()) == {"b": FILE, "second": "D"}
     ledger.arrived([delete("b")])
-    assert named(ledger.take()) == {"b": None, "third": True}
+    assert named(ledger.take()) == {"b": None, "third": "D"}
 
 
 def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
@@ -100,7 +100,7 @@ def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
         "modified": NEVER,
         "deleted": NEVER,
         "none/x": None,
-        "d": True,
+        "d": "D",
     }
     ledger.arrived([create("a"), create("b")])  # nothing silent is left over
     assert named(ledger.take()) == {"a": FILE, "b": FILE}
@@ -132,8 +132,8 @@ def test_a_picture_leaves_out_what_the_client_has_not_heard() -> None:
         "heard": identity["heard"].identity,  # type: ignore[union-attr]
         "gone": NEVER,
         "written": NEVER,
-        "d": True,
-        "d/deep": True,
+        "d": "D",
+        "d/deep": "D",
     }
 
 
@@ -144,7 +144,10 @@ def test_a_tree_comes_back(path: bytes) -> None:
         root.files[name] = FILE
     deep = root.below(root.join(b"d") + b"/e/f")
     deep.files[b"x"] = LATER
+    deep.mounted = True
     root.subdirs[b"not entered"] = None
+    root.doubt(b"not entered", directory=True, enter=False)
+    root.doubt(b"doubted", directory=False, enter=False)
     kept = dict(snapshot(root, [], PathMode.FOLLOW))
     again = Directory(path, None)
     restore(again, sorted(kept.items()))
@@ -152,7 +155,8 @@ def test_a_tree_comes_back(path: bytes) -> None:
     assert again.files == root.files
     assert again.subdirs[b"not entered"] is None
     assert state_of(again, deep.join(b"x")) == LATER
-    assert state_of(again, deep.path) is True
+    assert state_of(again, deep.path) == "Dm"
+    assert state_of(again, root.join(b"not entered")) == "d?"
     assert state_of(again, deep.join(b"none")) is None
     assert state_of(again, root.join(b"none") + b"/at/all") is None
 
@@ -165,8 +169,10 @@ class Kept:
 
     def __init__(self) -> None:
         self.store: dict[bytes, State] = {}
-        self.posts: list[Changes] = []
+        self.posts: list[tuple[Changes, int]] = []
         self.kept_mount = b""
+        self.sent: list[list[Tell]] = []  # written at once
+        self.heard = self.shown = 0  # of sent: what `posts` shows, what `store` shows
 
     @property
     def mount(self) -> bytes:
@@ -184,15 +190,33 @@ class Kept:
         done: Callable[[], None],
     ) -> None:
         self.store, self.posts, self.kept_mount = dict(known), [], mount
+        self.heard = self.shown = len(self.sent)
         between()
         done()
 
+    def doubts(self) -> list[tuple[bytes, bool]]:
+        self.heard = len(self.sent)
+        batches = self.sent[self.shown :]
+        return [
+            (tell.path, tell.directory)
+            for batch in batches
+            for tell in batch
+            if tell.type in (CREATE, DELETE)
+        ]
+
+    def sending(self, tells: list[Tell]) -> None:
+        self.sent.append(tells)
+
+    def settled(self) -> None:
+        self.heard = len(self.sent)
+
     def write(self, changes: Changes) -> None:
-        self.posts.append(changes)
+        self.posts.append((changes, self.heard))
 
     def commit(self, most: int) -> None:
         """The thread of the record has got so far."""
-        for changes in self.posts[:most]:
+        for changes, shown in self.posts[:most]:
+            self.shown = shown
             for path, state in changes.items():
                 if state is None:
                     self.store.pop(path, None)
@@ -217,10 +241,21 @@ class KilledAtAnyTime(tracking.AnySequence):
     """
 
     @initialize(
-        capacity=st.sampled_from([1, 10, 10**9]), directories=st.booleans(), asked=st.booleans()
+        capacity=st.sampled_from([1, 10, 10**9]),
+        most=st.sampled_from([1, 10**9, 10**9]),
+        share=st.sampled_from([False, False, True]),
+        directories=st.booleans(),
+        asked=st.booleans(),
     )
-    def begin(self, capacity: int, directories: bool = True, asked: bool = True) -> None:
-        super().begin(capacity)
+    def begin(
+        self,
+        capacity: int,
+        most: int,
+        share: bool,
+        directories: bool = True,
+        asked: bool = True,
+    ) -> None:
+        super().begin(capacity, most, share)
         self.kept = Kept()
         self.told_of_directories = directories
         self.asked = frozenset(EventType) if asked else frozenset(EventType) - {MODIFY}
@@ -260,11 +295,18 @@ class KilledAtAnyTime(tracking.AnySequence):
 
     def read(self) -> None:
         """The client answers at once."""
-        while batch := self.outbox.take(self.disk.now):
+        while batch := self.take():
             self.hear(batch)
             self.outbox.delivered(self.disk.now)
             self.keeper.arrived(batch)
         self.keeper.write()
+
+    def take(self) -> list[Tell]:
+        """As Watcher._send."""
+        tried = self.outbox.tried
+        batch = self.outbox.take(self.disk.now)
+        self.keeper.sending(batch[tried:])
+        return batch
 
     def hear(self, batch: list[Tell]) -> None:
         for tell in batch:
@@ -293,7 +335,7 @@ class KilledAtAnyTime(tracking.AnySequence):
 
     @rule()
     def the_answer_is_lost(self) -> None:
-        batch = self.outbox.take(self.disk.now)
+        batch = self.take()
         if batch:
             self.hear(batch)
             self.unsure = True
@@ -315,10 +357,11 @@ class KilledAtAnyTime(tracking.AnySequence):
 
     @rule()
     def gap(self, heard: int = 0) -> None:
+        tried = self.outbox.tried
         unheard = self.outbox.clear()
         self.watched.tracker.close()
         self.disk.queue.clear()
-        self.watched.tracker.untell(unheard)
+        self.watched.tracker.untell(unheard, tried)
         self.keeper.dropped(unheard)
         self.keeper.write()
         self.watched.tracker.open(self.disk, self.disk.now, known=True)
@@ -340,14 +383,14 @@ class KilledAtAnyTime(tracking.AnySequence):
         below = set(self.disk.below(ROOT, Kind.DIRECTORY))
         if self.told_of_directories:
             assert self.directories == below
-        # The record holds the disk, too, so that a restart has nothing to tell.
-        assert {path for path, state in self.kept.store.items() if state is True} == below
+        # The record holds the disk, too: a restart has nothing to tell but of
+        # times that were set, which tell of a write as well.
+        store = self.kept.store
+        assert {path for path, state in store.items() if state == "D"} == below
+        assert {path for path, state in store.items() if state != "D"} == set(there)
         for path, inode in there.items():
-            identity = (inode.number, inode.size, inode.mtime)
-            kept = self.kept.store.pop(path)
-            assert kept in (NEVER, identity) or inode.linked or MODIFY not in self.asked
-            self.kept.store[path] = kept
-        assert len(self.kept.store) == len(there) + len(below)
+            kept = store[path]
+            assert kept == NEVER or (isinstance(kept, tuple) and kept[0] == inode.number)
 
 
 TestKilledAtAnyTime = KilledAtAnyTime.TestCase

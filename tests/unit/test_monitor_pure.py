@@ -8,13 +8,18 @@ import sys
 import pytest
 
 PURE = (
+    "absence",
     "arrivals",
     "files",
     "filters",
     "notices",
     "outbox",
+    "picture",
     "raw",
+    "record",
+    "record_file",
     "requests",
+    "sent",
     "tracker",
     "tree",
     "watches",
