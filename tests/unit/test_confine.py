@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine import check_file, open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 
@@ -79,3 +80,53 @@ def test_no_descriptor_is_left_open(amy: Path, path: str) -> None:
 
 def _descriptors() -> set[str]:
     return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+class TestHardLinks:
+    """A second name for somebody's file; only root can make the files of others."""
+
+    @pytest.fixture
+    def linked(self, amy: Path) -> os.stat_result:
+        os.link(amy / "sub" / "a.tif", amy / "second.tif")
+        return (amy / "second.tif").stat()
+
+    def test_to_a_file_of_the_same_owner_is_as_good_as_a_file(
+        self, amy: Path, linked: os.stat_result
+    ) -> None:
+        assert linked.st_nlink == 2
+        os.close(open_beneath(str(amy), str(amy / "second.tif")))
+
+    def test_to_a_file_of_another_owner_is_refused(self, linked: os.stat_result) -> None:
+        with pytest.raises(ImportRefused, match="hard link to a file of another owner") as told:
+            check_file("/amy/second.tif", linked, owner=linked.st_uid + 1)
+        assert told.value.final
+
+    def test_a_file_that_another_owner_put_here_is_none(self, amy: Path) -> None:
+        found = (amy / "sub" / "a.tif").stat()
+        check_file("/amy/sub/a.tif", found, owner=found.st_uid + 1)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_really(self, amy: Path, linked: os.stat_result) -> None:
+        os.chown(amy / "second.tif", 12345, 12345)
+        with pytest.raises(ImportRefused, match="uid 12345"):
+            open_beneath(str(amy), str(amy / "second.tif"))
+
+
+def test_a_root_that_is_away_is_not_the_files_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_beneath(str(tmp_path / "away"), str(tmp_path / "away" / "a.tif"))
+
+
+def test_an_error_of_the_disk_is_not_the_files_fault(
+    amy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def failing(path: str, flags: int, **how: int) -> int:
+        if path == "a.tif":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, flags, **how)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        open_beneath(str(amy), str(amy / "sub" / "a.tif"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -171,6 +173,107 @@ def test_a_file_handed_over_in_its_quiet_period_is_accounted_for_at_its_end(
     assert pipeline.step(10.0) == 0
     assert pipeline.pending() == 0
     assert [fileset.id for fileset in journal.select()] == [handed.id]
+
+
+def test_a_file_that_is_held_by_a_writer_is_not_at_rest(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    held = {"/dropbox/amy/a"}
+    pipeline.written = lambda paths: held & set(paths)
+    for name in "ab":
+        disk.write(f"/dropbox/amy/{name}", 1)
+    pipeline.heard(["/dropbox/amy/a", "/dropbox/amy/b"], 0.0)
+    assert pipeline.step(10.0) == 1
+    assert [f.path for f in journal.select(State.QUEUED)] == ["/dropbox/amy/b"]
+    held.clear()
+    assert pipeline.step(19.9) == 0, "its quiet period began anew"
+    assert pipeline.step(20.0) == 1
+
+
+def test_a_file_that_never_rests_is_told_and_not_imported(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    pipeline.settler.longest = 60.0
+    for now in range(0, 100, 5):
+        disk.write("/dropbox/amy/a", now)
+        pipeline.heard(["/dropbox/amy/a"], float(now))
+        assert pipeline.step(float(now)) == 0
+    (fileset,) = journal.select()
+    assert fileset.state is State.WAITING
+    assert fileset.reason == "it has kept changing for 60 s, and waits until it rests"
+    assert pipeline.step(120.0) == 1
+
+
+class TestAway:
+    """What cannot be looked at is not gone."""
+
+    @pytest.fixture
+    def away(self, pipeline: Pipeline, disk: Disk) -> set[str]:
+        """Paths that a share does not answer for."""
+        paths: set[str] = set()
+
+        def stat(path: str) -> FileStat | None:
+            if path in paths:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return disk.stat(path)
+
+        pipeline.stat = stat
+        return paths
+
+    def test_in_its_quiet_period(
+        self, pipeline: Pipeline, disk: Disk, journal: Journal, away: set[str]
+    ) -> None:
+        path = "/dropbox/amy/a"
+        disk.write(path, 1)
+        pipeline.heard([path], 0.0)
+        away.add(path)
+        pipeline.heard([path], 5.0)
+        assert pipeline.step(10.0) == 0
+        assert journal.counts()["waiting"] == 1
+        assert pipeline.left_alone[path] == "cannot be looked at: Stale file handle"
+        assert pipeline.unsure
+        away.clear()
+        assert pipeline.step(20.0) == 1
+
+    def test_at_a_start(
+        self, pipeline: Pipeline, disk: Disk, journal: Journal, away: set[str]
+    ) -> None:
+        path = "/dropbox/amy/a"
+        disk.write(path, 1)
+        pipeline.heard([path], 0.0)
+        pipeline.settler.forget(path)
+        away.add(path)
+        pipeline.revisit(1.0)
+        assert (journal.counts()["waiting"], pipeline.unsure) == (1, True)
+        away.clear()
+        pipeline.revisit(2.0)
+        assert not pipeline.unsure
+        assert pipeline.step(12.0) == 1
+
+    def test_with_the_users_whole_directory(
+        self, pipeline: Pipeline, disk: Disk, journal: Journal
+    ) -> None:
+        path = "/dropbox/amy/a"
+        there = False
+        pipeline.is_there = lambda directory: there
+        disk.write(path, 1)
+        stat = disk.files.pop(path)
+        journal.wait("amy", "/dropbox/amy", [Found(path, stat)])
+        for now in (0.0, 1.0):
+            pipeline.revisit(now)
+        (fileset,) = journal.select()
+        assert (fileset.state, fileset.reason) == (State.WAITING, "/dropbox/amy is not there")
+        assert len(journal.events(fileset.id)) == 2, "told once"
+        there = True
+        disk.files[path] = stat
+        pipeline.revisit(2.0)
+        assert pipeline.step(12.0) == 1
+
+
+def test_what_is_no_file_is_told(pipeline: Pipeline, disk: Disk) -> None:
+    pipeline.oddity = lambda path: "a symbolic link" if path.endswith("link") else ""
+    pipeline.heard(["/dropbox/amy/link", "/dropbox/amy/gone"], 0.0)
+    assert pipeline.left_alone == {"/dropbox/amy/link": "a symbolic link"}
 
 
 class ExactlyOnce(RuleBasedStateMachine):

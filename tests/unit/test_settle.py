@@ -68,6 +68,42 @@ def test_a_quiet_period_of_nothing_is_over_at_once() -> None:
     assert settler.check("/a", stat(), 3.0)
 
 
+class TestLongestWait:
+    """A file that never rests is told of, once, and goes on waiting."""
+
+    def test_is_told_once_and_not_before(self) -> None:
+        settler = Settler(QUIET, longest=60.0)
+        for now in range(0, 60, 5):
+            settler.stir("/a", stat(size=now + 1), float(now))
+            assert settler.overdue(float(now)) == []
+        assert settler.overdue(60.0) == ["/a"]
+        assert settler.overdue(61.0) == []
+        assert not settler.check("/a", stat(size=99), 62.0)
+        assert not settler.check("/a", stat(size=100), 71.0), "and is still not at rest"
+        assert settler.check("/a", stat(size=100), 81.0)
+
+    def test_counts_from_the_first_sign_of_life(self) -> None:
+        settler = Settler(QUIET, longest=60.0)
+        settler.stir("/a", stat(), 0.0)
+        settler.stir("/b", stat(), 30.0)
+        settler.stir("/a", stat(), 55.0)
+        assert settler.overdue(60.0) == ["/a"]
+        assert settler.overdue(90.0) == ["/b"]
+
+    def test_begins_anew_for_a_file_that_was_handed_on(self) -> None:
+        settler = Settler(QUIET, longest=60.0)
+        settler.stir("/a", stat(), 0.0)
+        settler.forget("/a")
+        settler.stir("/a", stat(), 50.0)
+        assert settler.overdue(60.0) == []
+        assert settler.overdue(110.0) == ["/a"]
+
+    def test_is_endless_unless_given(self) -> None:
+        settler = Settler(QUIET)
+        settler.stir("/a", stat(), 0.0)
+        assert settler.overdue(1e12) == []
+
+
 class Settling(RuleBasedStateMachine):
     """Any order of writes, looks and waits, against the rule written out plainly."""
 

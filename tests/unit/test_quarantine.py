@@ -1,0 +1,166 @@
+"""Quarantine: a failed file goes to a place that is its own, and comes back from there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.pipeline import Places
+from omero_fs_plugin.dropbox.quarantine import Quarantine
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.events import FileStat
+
+CONTENT = b"no image"
+
+
+@pytest.fixture
+def across(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quarantine lies on another file system."""
+    real = os.rename
+
+    def rename(source: str, target: Path, *, src_dir_fd: int | None = None) -> None:
+        if src_dir_fd is not None:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+
+
+@pytest.fixture
+def watch_dir(tmp_path: Path) -> Path:
+    directory = tmp_path / "DropBox"
+    (directory / "amy" / "day 1").mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture
+def quarantine(journal: Journal, watch_dir: Path, tmp_path: Path) -> Quarantine:
+    return Quarantine(tmp_path / "failed", Places(str(watch_dir)), journal)
+
+
+def failed(journal: Journal, path: Path, root: Path) -> Fileset:
+    path.write_bytes(CONTENT)
+    met = Found(str(path), FileStat.of(path.lstat()))
+    fileset = journal.hand_over("amy", str(root), met)
+    journal.move(fileset.id, State.QUEUED, State.FAILED, "unknown format")
+    return journal.load([fileset.id])[0]
+
+
+@pytest.fixture
+def fileset(journal: Journal, watch_dir: Path) -> Fileset:
+    return failed(journal, watch_dir / "amy" / "day 1" / "a.tif", watch_dir / "amy")
+
+
+def place(tmp_path: Path, fileset: Fileset) -> Path:
+    return tmp_path / "failed" / "amy" / str(fileset.id) / "day 1" / "a.tif"
+
+
+def assert_moved(tmp_path: Path, journal: Journal, fileset: Fileset) -> None:
+    to = place(tmp_path, fileset)
+    assert to.read_bytes() == CONTENT
+    assert not Path(fileset.path).exists()
+    (now,) = journal.load([fileset.id])
+    assert (now.state, now.reason) == (State.FAILED, "unknown format")
+    assert (now.path, now.files[0].path) == (str(to), str(to))
+    assert now.root == str(tmp_path / "failed" / "amy" / str(fileset.id))
+    assert now.files[0].stat == FileStat.of(to.lstat())
+
+
+def test_a_failed_file_is_moved_and_the_journal_knows(
+    quarantine: Quarantine, tmp_path: Path, journal: Journal, fileset: Fileset
+) -> None:
+    quarantine.take(fileset)
+    assert_moved(tmp_path, journal, fileset)
+
+
+def test_two_of_the_same_name_never_meet(
+    quarantine: Quarantine, journal: Journal, watch_dir: Path, fileset: Fileset, tmp_path: Path
+) -> None:
+    quarantine.take(fileset)
+    again = failed(journal, Path(fileset.path), watch_dir / "amy")
+    quarantine.take(again)
+    assert again.id != fileset.id
+    assert place(tmp_path, fileset).exists()
+    assert place(tmp_path, again).exists()
+
+
+@pytest.mark.usefixtures("across")
+def test_to_another_file_system_it_is_copied_first(
+    quarantine: Quarantine, tmp_path: Path, journal: Journal, fileset: Fileset
+) -> None:
+    mtime = Path(fileset.path).stat().st_mtime_ns
+    quarantine.take(fileset)
+    assert_moved(tmp_path, journal, fileset)
+    assert place(tmp_path, fileset).stat().st_mtime_ns == mtime
+    assert [p.name for p in place(tmp_path, fileset).parent.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.usefixtures("across")
+def test_what_cannot_be_copied_stays(
+    quarantine: Quarantine, fileset: Fileset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    quarantine.take(fileset)
+    assert Path(fileset.path).read_bytes() == CONTENT
+    assert list(place(tmp_path, fileset).parent.iterdir()) == [], "and no half of it elsewhere"
+
+
+def test_a_move_that_was_cut_short_is_completed(
+    quarantine: Quarantine, tmp_path: Path, journal: Journal, fileset: Fileset
+) -> None:
+    to = place(tmp_path, fileset)
+    to.parent.mkdir(parents=True)
+    Path(fileset.path).rename(to)
+    quarantine.sweep()
+    assert_moved(tmp_path, journal, fileset)
+
+
+def test_what_failed_before_is_swept_up(
+    quarantine: Quarantine, tmp_path: Path, journal: Journal, fileset: Fileset
+) -> None:
+    quarantine.sweep()
+    assert_moved(tmp_path, journal, fileset)
+    quarantine.sweep()
+    assert_moved(tmp_path, journal, fileset)
+
+
+def test_a_file_that_changed_since_stays(quarantine: Quarantine, fileset: Fileset) -> None:
+    Path(fileset.path).write_bytes(b"mended")
+    quarantine.take(fileset)
+    assert Path(fileset.path).read_bytes() == b"mended"
+
+
+def test_a_link_put_in_the_way_leads_nowhere(
+    quarantine: Quarantine, fileset: Fileset, tmp_path: Path
+) -> None:
+    directory = Path(fileset.path).parent
+    directory.rename(tmp_path / "secret")
+    directory.symlink_to(tmp_path / "secret")
+    quarantine.take(fileset)
+    assert (tmp_path / "secret" / "a.tif").read_bytes() == CONTENT
+
+
+def test_files_outside_the_watch_directory_stay(
+    quarantine: Quarantine, journal: Journal, tmp_path: Path
+) -> None:
+    outside = failed(journal, tmp_path / "elsewhere.tif", tmp_path)
+    quarantine.take(outside)
+    assert Path(outside.path).read_bytes() == CONTENT
+
+
+def test_without_a_directory_they_stay(journal: Journal, watch_dir: Path, fileset: Fileset) -> None:
+    Quarantine(None, Places(str(watch_dir)), journal).sweep()
+    assert Path(fileset.path).read_bytes() == CONTENT
