@@ -16,6 +16,7 @@ from .schema import OPEN, State
 
 CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
 
+_STATES = {str(state): state for state in State}
 _IN_DOUBT = (State.IMPORTING, State.QUEUED)  # where OMERO may be importing, if it was told to
 
 
@@ -63,6 +64,7 @@ class JournalReader:
         `twins`.  One that was skipped because it had gone is there again, and is not.
         """
         known: dict[str, State] = {}
+        newest: dict[str, int] = {}
         file, fileset = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
             for chunk in chunks(found, CHUNK):
@@ -72,6 +74,7 @@ class JournalReader:
                     by_inode.setdefault(identity, []).append(met)
                 rows = connection.execute(
                     select(
+                        fileset.id,
                         file.device,
                         file.inode,
                         file.size,
@@ -83,17 +86,18 @@ class JournalReader:
                     # Of the inode alone: no database looks a pair up in its index.
                     .where(file.inode.in_([inode for _, inode in by_inode]))
                     .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
-                    .order_by(fileset.id)
-                )
-                for device, inode, size, mtime_ns, ctime_ns, state in rows:
+                ).all()
+                for identifier, device, inode, size, mtime_ns, ctime_ns, state in rows:
                     for met in by_inode.get((device, inode), ()):
-                        stat = met.stat
-                        if (size, mtime_ns, ctime_ns) == (
-                            stat.size,
-                            stat.mtime_ns,
-                            stat.ctime_ns,
+                        stat, path = met.stat, met.path
+                        if (
+                            stat.size == size
+                            and stat.mtime_ns == mtime_ns
+                            and stat.ctime_ns == ctime_ns
+                            and newest.get(path, 0) < identifier
                         ):
-                            known[met.path] = State(state)
+                            newest[path] = identifier
+                            known[path] = _STATES[state]
         return known
 
     def has_twin(self, fileset: Fileset) -> bool:

@@ -20,7 +20,7 @@ from .settle import Settler
 
 log = logging.getLogger(__name__)
 
-_BATCH = 500  # files looked at while others wait for the lock
+_BATCH = 1_000  # files looked at while others wait for the lock
 _LEFT_MOST = 100  # files left alone that are remembered, for people to read
 
 
@@ -32,15 +32,24 @@ class Places:
 
     def owner(self, path: str) -> str | None:
         """The subdirectory that `path` is in; None for what lies in none."""
-        try:
-            parts = PurePath(path).relative_to(self.watch_dir).parts
-        except ValueError:
+        # Asked for every file of a rescan: without a PurePath.
+        prefix = self.watch_dir.rstrip("/") + "/"
+        if not path.startswith(prefix):
             return None
-        return parts[0] if len(parts) > 1 else None
+        name, slash, rest = path[len(prefix) :].partition("/")
+        return name if slash and rest else None
 
     def root(self, user: str) -> str:
         """The directory that no file of `user` may leave."""
         return str(PurePath(self.watch_dir) / user)
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass
@@ -194,9 +203,7 @@ class Pipeline:
         if owner is None:
             self.leave_alone(met.path, "lies in no user's directory")
             return False
-        try:
-            met.path.encode()
-        except UnicodeEncodeError:
+        if not met.path.isascii() and not _is_unicode(met.path):
             # Neither Ice nor OMERO can carry such a name.
             self.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
             return False

@@ -39,9 +39,11 @@ log = logging.getLogger(__name__)
 
 _GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
 _STEP_S = 0.5  # the longest time between two steps of the pipeline
+_HEARD_AT_ONCE = 5_000  # files of notifications handed to the pipeline at once
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
+_FIRST_S = 5.0  # how long a monitor is waited for before the first rescan
 _UNKNOWN_S = 60.0  # how often a directory that was no user's is looked up again
-_WALKED = 500  # files handed to the pipeline at once
+_WALKED = 2_000  # files handed to the pipeline at once
 
 
 class DropBox:
@@ -252,7 +254,7 @@ class DropBox:
             gathered = time.monotonic() + _GATHER_S
             while len(paths) < self.settings.file_batch and time.monotonic() < gathered:
                 paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
-            while len(paths) < 10 * _WALKED:
+            while len(paths) < _HEARD_AT_ONCE:
                 paths.extend(self._events.get_nowait())
         except queue.Empty:
             pass
@@ -260,7 +262,8 @@ class DropBox:
 
     def _rescans(self) -> None:
         """Rescans when asked to, and from time to time by itself."""
-        next_whole = time.monotonic()
+        # The monitor, once it watches, asks for the first.
+        next_whole = time.monotonic() + _FIRST_S
         while not self._stopping.is_set():
             now = time.monotonic()
             asked = self._rescan.wait(min(_UNKNOWN_S, max(0.0, next_whole - now)))
