@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import Ice
 import omero_FS_ice  # noqa: F401 - defines omero.grid.monitors
@@ -15,6 +15,7 @@ from omero.grid import monitors as slice_
 
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
 
+LOCAL = "tcp -h 127.0.0.1"
 PATIENCE = 20.0  # s; a test that waits longer has failed
 
 
@@ -85,9 +86,12 @@ def until(what: Callable[[], Any], why: str = "") -> None:
         time.sleep(0.02)
 
 
-def serve(communicator: Any, name: str, endpoints: str = "tcp -h 127.0.0.1") -> Client:
+Kind = TypeVar("Kind", bound=Client)
+
+
+def serve(communicator: Any, name: str, client: Kind, endpoints: str = LOCAL) -> Kind:
+    """`client`, which can be told."""
     adapter = communicator.createObjectAdapterWithEndpoints(name, endpoints)
-    client = Client()
     client.proxy = slice_.MonitorClientPrx.uncheckedCast(
         adapter.add(client, communicator.stringToIdentity(name))
     )

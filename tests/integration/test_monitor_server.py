@@ -96,7 +96,7 @@ def files(service: FSServer, clients: Any) -> Any:
 
 @pytest.fixture
 def client(clients: Any) -> Client:
-    return serve(clients, "client")
+    return serve(clients, "client", Client())
 
 
 # The life of a monitor
@@ -241,7 +241,7 @@ def test_only_the_events_that_were_asked_for(server: Any, client: Client, tmp_pa
 
 
 def test_lists_and_system_files(server: Any, clients: Any, tmp_path: Path) -> None:
-    listed, every = serve(clients, "listed"), serve(clients, "every")
+    listed, every = serve(clients, "listed", Client()), serve(clients, "every", Client())
     start(server, tmp_path, listed, whitelist=[".TIF"], blacklist=["bad.tif", "scratch"])
     start(server, tmp_path, every, ignoreSysFiles=False, ignoreDirEvents=False)
     (tmp_path / "scratch").mkdir()
@@ -322,7 +322,7 @@ def test_monitors_on_the_same_and_an_overlapping_tree(
     server: Any, clients: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "sub").mkdir()
-    whole, same, part = (serve(clients, name) for name in ("whole", "same", "part"))
+    whole, same, part = (serve(clients, name, Client()) for name in ("whole", "same", "part"))
     for client, path in ((whole, tmp_path), (same, tmp_path), (part, tmp_path / "sub")):
         start(server, path, client)
     (tmp_path / "sub" / "new").mkdir()
@@ -452,8 +452,8 @@ def test_a_monitor_whose_thread_meets_an_error_begins_anew(
 
 def test_a_slow_client_is_no_others_delay(server: Any, clients: Any, tmp_path: Path) -> None:
     slow_communicator = initialize()
-    slow = serve(slow_communicator, "slow")
-    quick = serve(clients, "quick")
+    slow = serve(slow_communicator, "slow", Client())
+    quick = serve(clients, "quick", Client())
     held = threading.Event()
     slow.before = lambda: held.wait(PATIENCE) and None  # type: ignore[func-returns-value]
     start(server, tmp_path, slow)
@@ -486,7 +486,7 @@ def test_a_client_that_comes_back_under_its_identity_misses_nothing(
 ) -> None:
     endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
     first = initialize()
-    client = serve(first, "fixed", endpoints)
+    client = serve(first, "fixed", Client(), endpoints)
     identifier = start(server, tmp_path, client)
     (tmp_path / "a").write_text("a")
     until(lambda: client.files(tmp_path) == ["a"])
@@ -495,7 +495,7 @@ def test_a_client_that_comes_back_under_its_identity_misses_nothing(
     (tmp_path / "a").unlink()
     time.sleep(1)
     second = initialize()
-    client = serve(second, "fixed", endpoints)
+    client = serve(second, "fixed", Client(), endpoints)
     until(lambda: len(client.changes()) == 2)
     assert sorted(client.changes()) == [
         ("Create", f"{tmp_path}/b"),
@@ -515,7 +515,7 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
     (tmp_path / "gone").write_text("gone")
     endpoints = f"tcp -h 127.0.0.1 -p {free_port()}"
     first = initialize()
-    client = serve(first, "fixed", endpoints)
+    client = serve(first, "fixed", Client(), endpoints)
     identifier = start(server, tmp_path, client)
     first.destroy()
     for number in range(200):
@@ -530,7 +530,7 @@ def test_a_gap_is_recorded_and_filled_when_the_client_is_back(
     )
     (tmp_path / "during").write_text("the gap")
     second = initialize()
-    client = serve(second, "fixed", endpoints)
+    client = serve(second, "fixed", Client(), endpoints)
     until(lambda: len(client.changes()) >= 203)
     changes = client.changes()
     assert client.notices()[0] == "gap"
@@ -631,7 +631,7 @@ def test_file_server(server: Any, files: Any, client: Client, tmp_path: Path) ->
 
 
 def test_status_facet(server: Any, service: FSServer, clients: Any, tmp_path: Path) -> None:
-    client = serve(clients, "client")
+    client = serve(clients, "client", Client())
     (tmp_path / "d").mkdir()
     identifier = start(server, tmp_path, client)
     (tmp_path / "a").write_text("a")
@@ -657,7 +657,7 @@ def test_it_stops_with_monitors_that_run(clients: Any, tmp_path: Path) -> None:
     server = slice_.MonitorServerPrx.checkedCast(
         clients.stringToProxy(address_of(service, "MonitorServer"))
     )
-    client = serve(clients, "client")
+    client = serve(clients, "client", Client())
     for _ in range(5):
         start(server, tmp_path, client)
     service.stop()
