@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -49,7 +50,8 @@ class Site:
     @contextmanager
     def journal(self, settings: Settings, *, read_only: bool) -> Iterator[Journal]:
         """The journal; JournalError when it cannot be opened."""
-        journal = Journal(settings.journal_url, read_only=read_only)
+        who = f"omero fs, run by {getpass.getuser()}"
+        journal = Journal(settings.journal_url, read_only=read_only, who=who)
         try:
             yield journal
         finally:

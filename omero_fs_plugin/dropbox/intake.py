@@ -6,6 +6,7 @@ Within a transaction of the journal's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -15,23 +16,28 @@ from . import schema
 from .records import FOUND_IN_OMERO, Found, columns, stat_columns
 from .schema import OPEN, State
 
+
+class Stamp(NamedTuple):
+    """Who does something, and when."""
+
+    now: float  # s since the epoch
+    who: str
+
+
 # A path has one of these at most; what is imported stays as it is.
 REOPENED = (*OPEN, State.SKIPPED, State.FAILED)
 
 
 def reopen_or_insert(
     connection: Connection,
-    now: float,
+    at: Stamp,
     user: str,
     root: str,
     found: Found,
     state: State,
     origin: str,
 ) -> int:
-    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id.
-
-    `now`: s since the epoch.
-    """
+    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id."""
     table = schema.fileset.c
     row = connection.execute(
         select(table.id, table.state)
@@ -44,7 +50,7 @@ def reopen_or_insert(
         .limit(1)
     ).first()
     if row is None:
-        return insert_new(connection, now, user, root, [found], state, origin)[0]
+        return insert_new(connection, at, user, root, [found], state, origin)[0]
     identifier, before = int(row[0]), State(row[1])
     if before is state or before is State.IMPORTING or before is State.QUEUED:
         return identifier
@@ -54,7 +60,8 @@ def reopen_or_insert(
         .values(
             state=state,
             reason="",
-            changed=now,
+            changed=at.now,
+            moved_by=at.who,
             origin=origin,
             root=root,
             refusals=0,
@@ -71,7 +78,7 @@ def reopen_or_insert(
 
 def insert_new(
     connection: Connection,
-    now: float,
+    at: Stamp,
     user: str,
     root: str,
     found: Sequence[Found],
@@ -79,10 +86,7 @@ def insert_new(
     origin: str,
     reason: str = "",
 ) -> list[int]:
-    """New filesets of one file each; their ids in the order of `found`.
-
-    `now`: s since the epoch.
-    """
+    """New filesets of one file each; their ids in the order of `found`."""
     if not found:
         return []
     common = {
@@ -91,8 +95,9 @@ def insert_new(
         "state": state,
         "reason": reason,
         "origin": origin,
-        "created": now,
-        "changed": now,
+        "created": at.now,
+        "changed": at.now,
+        "moved_by": at.who,
     }
     ids = connection.scalars(
         insert(schema.fileset).returning(schema.fileset.c.id, sort_by_parameter_order=True),
@@ -109,12 +114,9 @@ def insert_new(
 
 
 def insert_found(
-    connection: Connection, now: float, user: str, root: str, found: ServerFileset
+    connection: Connection, at: Stamp, user: str, root: str, found: ServerFileset
 ) -> None:
-    """A fileset that OMERO has and the journal has not: imported, of files not yet met.
-
-    `now`: s since the epoch.
-    """
+    """A fileset that OMERO has and the journal has not: imported, of files not yet met."""
     identifier = connection.scalar(
         insert(schema.fileset)
         .values(
@@ -125,8 +127,9 @@ def insert_found(
             origin=FOUND_IN_OMERO,
             server_fileset=found.id,
             images=",".join(map(str, found.images)),
-            created=now,
-            changed=now,
+            created=at.now,
+            changed=at.now,
+            moved_by=at.who,
         )
         .returning(schema.fileset.c.id)
     )

@@ -15,7 +15,7 @@ from ..errors import JournalError
 from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
-from .intake import REOPENED, insert_found, insert_new, reopen_or_insert
+from .intake import REOPENED, Stamp, insert_found, insert_new, reopen_or_insert
 from .journal_reader import CHUNK, JournalReader
 from .records import (
     HANDED_OVER,
@@ -68,7 +68,7 @@ class Journal(JournalReader):
         One that is open under the same path already is left as it is; a
         skipped or failed one of the same path is opened again.
         """
-        table, now = schema.fileset.c, self._clock()
+        table, at = schema.fileset.c, self._stamp()
         with self._database.writing() as connection:
             for chunk in chunks(found, CHUNK):
                 # Of the paths alone: with so many, a state would tempt the
@@ -81,9 +81,9 @@ class Journal(JournalReader):
                 there = {path for path, owner, state in rows if owner == user and state in REOPENED}
                 for met in chunk:
                     if met.path in there:
-                        reopen_or_insert(connection, now, user, root, met, State.WAITING, MET)
+                        reopen_or_insert(connection, at, user, root, met, State.WAITING, MET)
                 new = [met for met in chunk if met.path not in there]
-                insert_new(connection, now, user, root, new, State.WAITING, MET)
+                insert_new(connection, at, user, root, new, State.WAITING, MET)
 
     def hand_over(self, user: str, root: str, found: Found) -> Fileset:
         """Queues a file at once, without a quiet period; the fileset it is now.
@@ -107,21 +107,21 @@ class Journal(JournalReader):
                 )
             )
             chosen = done or reopen_or_insert(
-                connection, self._clock(), user, root, found, State.QUEUED, HANDED_OVER
+                connection, self._stamp(), user, root, found, State.QUEUED, HANDED_OVER
             )
             return self._load(connection, [chosen])[0]
 
     def skip(self, user: str, root: str, found: Found, reason: str) -> None:
         """Records a file that will not be imported, for `reason`."""
         with self._database.writing() as connection:
-            now = self._clock()
-            insert_new(connection, now, user, root, [found], State.SKIPPED, MET, reason)
+            at = self._stamp()
+            insert_new(connection, at, user, root, [found], State.SKIPPED, MET, reason)
 
     def settled(self, filesets: Mapping[int, FileStat]) -> None:
         """waiting -> queued, with what the file was when it came to rest."""
         if not filesets:
             return
-        fileset, file, now = schema.fileset.c, schema.file.c, self._clock()
+        fileset, file, at = schema.fileset.c, schema.file.c, self._stamp()
         rows = [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()]
         with self._database.writing() as connection:
             # The file rows first, while "still waiting" can be asked of the fileset.
@@ -140,7 +140,7 @@ class Journal(JournalReader):
             connection.execute(
                 update(schema.fileset)
                 .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
-                .values(state=State.QUEUED, reason="", changed=now),
+                .values(state=State.QUEUED, reason="", changed=at.now, moved_by=at.who),
                 [{"of": i} for i in filesets],
             )
 
@@ -182,6 +182,7 @@ class Journal(JournalReader):
                     reason="",
                     attempts=fileset.attempts + 1,
                     changed=self._clock(),
+                    moved_by=self._who,
                 )
             )
             return self._load(connection, [identifier])[0]
@@ -263,7 +264,7 @@ class Journal(JournalReader):
         Left out are those whose path has an attempt in doubt: that one asks
         OMERO itself.
         """
-        fileset, now, number = schema.fileset.c, self._clock(), 0
+        fileset, at, number = schema.fileset.c, self._stamp(), 0
         with self._database.writing() as connection:
             for chunk in chunks(found, CHUNK):
                 paths = [f"/{f.paths[0]}" for f in chunk]
@@ -282,7 +283,7 @@ class Journal(JournalReader):
                 )
                 for there, path in zip(chunk, paths, strict=True):
                     if there.id not in recorded and path not in doubtful:
-                        insert_found(connection, now, user, root, there)
+                        insert_found(connection, at, user, root, there)
                         number += 1
         return number
 
@@ -307,6 +308,9 @@ class Journal(JournalReader):
                 connection.execute(insert(table).values(id=1, holder=after[0], count=after[1]))
         return True
 
+    def _stamp(self) -> Stamp:
+        return Stamp(self._clock(), self._who)
+
     def _move(
         self,
         connection: Connection,
@@ -319,7 +323,7 @@ class Journal(JournalReader):
         done = connection.execute(
             update(schema.fileset)
             .where(schema.fileset.c.id == fileset, schema.fileset.c.state.in_(before))
-            .values(state=after, reason=reason, changed=self._clock(), **values)
+            .values(state=after, reason=reason, changed=self._clock(), moved_by=self._who, **values)
         )
         return done.rowcount == 1
 

@@ -28,6 +28,7 @@ class JournalReader:
 
     `clock` gives seconds since the epoch, for what people read; no decision
     hangs on it.  `share` as Database's.
+    `who` stands in the event log for whatever is done here.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class JournalReader:
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
         share: str | None = None,
+        who: str = "",
     ) -> None:
         self._clock = clock
+        self._who = who
         self._database = Database(url, read_only=read_only, share=share)
 
     @property
@@ -268,14 +271,14 @@ class JournalReader:
             found = {str(row[0]): int(row[1]) for row in rows}
         return {str(s): found.get(str(s), 0) for s in State}
 
-    def events(self, fileset: int) -> list[tuple[float, str, str, str]]:
-        """(s since the epoch, state before, state after, reason), oldest first."""
+    def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
+        """(s since the epoch, state before, state after, reason, who), oldest first."""
         log = schema.event_log.c
         with self._database.reading() as connection:
             return [
                 tuple(row)
                 for row in connection.execute(
-                    select(log.at, log.before, log.after, log.reason)
+                    select(log.at, log.before, log.after, log.reason, log.who)
                     .where(log.fileset == fileset)
                     .order_by(log.id)
                 )

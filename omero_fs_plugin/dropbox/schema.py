@@ -60,14 +60,6 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.FAILED: (State.WAITING, State.QUEUED, State.SKIPPED),
 }
 
-# What brings a journal of a version to the next one, and runs on either database.
-MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (
-        "ALTER TABLE fileset ADD COLUMN revision_of INTEGER REFERENCES fileset (id)",
-        "ALTER TABLE fileset ADD COLUMN duplicate_of INTEGER REFERENCES fileset (id)",
-    ),
-}
-
 metadata = MetaData()
 
 _STATES = ", ".join(f"'{state}'" for state in State)
@@ -107,6 +99,7 @@ fileset = Table(
     # The fileset imported from this path before; what a skipped one is a copy of.
     Column("revision_of", ForeignKey("fileset.id")),
     Column("duplicate_of", ForeignKey("fileset.id")),
+    Column("moved_by", Text, nullable=False, server_default=""),  # who gave it its state
     Column("created", Float, nullable=False),  # s since the epoch
     Column("changed", Float, nullable=False),  # s since the epoch
     sqlite_autoincrement=True,
@@ -149,6 +142,7 @@ event_log = Table(
     Column("before", Text, nullable=False),  # state; empty for a new fileset
     Column("after", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("who", Text, nullable=False, server_default=""),  # a server's process, or a person
     sqlite_autoincrement=True,
 )
 
@@ -179,28 +173,48 @@ for _statement in (
         DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
     )
 # The event log is written by the database, so that no transition goes untold.
-for _name, _when, _before in (
-    ("insert", "INSERT", "''"),
-    ("update", "UPDATE OF state, reason", "OLD.state"),
-):
-    event.listen(
-        event_log,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER fileset_{_name}_told AFTER {_when} ON fileset "
-            "BEGIN INSERT INTO event (fileset, at, before, after, reason) "
-            f"VALUES (NEW.id, NEW.changed, {_before}, NEW.state, NEW.reason); END"
-        ).execute_if(dialect="sqlite"),
+_TOLD = (("insert", "INSERT", "''"), ("update", "UPDATE OF state, reason", "OLD.state"))
+
+
+def _tell(before: str) -> str:
+    return (
+        "INSERT INTO event (fileset, at, before, after, reason, who) "
+        f"VALUES (NEW.id, NEW.changed, {before}, NEW.state, NEW.reason, NEW.moved_by);"
     )
-    for _statement in (
-        f"CREATE FUNCTION fileset_{_name}_told() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN INSERT INTO event (fileset, at, before, after, reason) "
-        f"VALUES (NEW.id, NEW.changed, {_before}, NEW.state, NEW.reason); RETURN NULL; END $$",
-        f"CREATE TRIGGER fileset_{_name}_told AFTER {_when} ON fileset "
-        f"FOR EACH ROW EXECUTE FUNCTION fileset_{_name}_told()",
-    ):
+
+
+_TOLD_IN_SQLITE = tuple(
+    f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset BEGIN {_tell(before)} END"
+    for name, when, before in _TOLD
+)
+_TOLD_IN_POSTGRESQL = tuple(
+    statement
+    for name, when, before in _TOLD
+    for statement in (
+        f"CREATE FUNCTION fileset_{name}_told() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN {_tell(before)} RETURN NULL; END $$",
+        f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset "
+        f"FOR EACH ROW EXECUTE FUNCTION fileset_{name}_told()",
+    )
+)
+for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_IN_POSTGRESQL)):
+    for _statement in _statements:
         event.listen(
             event_log,
             "after_create",
-            DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
+            DDL(_statement).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
         )
+
+# What brings a journal of a version to the next one.  The first release had
+# journals in SQLite alone.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE fileset ADD COLUMN revision_of INTEGER REFERENCES fileset (id)",
+        "ALTER TABLE fileset ADD COLUMN duplicate_of INTEGER REFERENCES fileset (id)",
+        "ALTER TABLE fileset ADD COLUMN moved_by TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE event ADD COLUMN who TEXT NOT NULL DEFAULT ''",
+        "DROP TRIGGER fileset_insert_told",
+        "DROP TRIGGER fileset_update_told",
+        *_TOLD_IN_SQLITE,
+    ),
+}

@@ -24,7 +24,7 @@ from ..events import regular_stat
 from ..sessions import Omero
 from ..settings import Settings
 from .journal import Journal
-from .lease import EXPIRES, RENEW, Lease
+from .lease import EXPIRES, RENEW, Holder, Lease
 from .pipeline import Pipeline, Places
 from .quarantine import Quarantine
 from .records import Found
@@ -52,7 +52,8 @@ class DropBox:
     def __init__(self, communicator: Any, settings: Settings) -> None:
         self.settings = settings
         settings.watch_dir.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(settings.journal_url)
+        me = Holder.me()
+        self.journal = Journal(settings.journal_url, who=f"DropBox, {me.name()}")
         if self.journal.share:
             log.warning(
                 "the journal %s lies on a network file system (%s): every write is slower there; "
@@ -103,7 +104,7 @@ class DropBox:
             note=lambda monitor: self.journal.note("monitor", monitor),
             noted=lambda: self.journal.noted("monitor"),
         )
-        self._lease = Lease(self.journal)
+        self._lease = Lease(self.journal, me)
         self._lease_keeper = threading.Thread(target=self._keep_lease, name="lease")
         self._give_up = communicator.shutdown
         self.ended = True  # stopped, and no thread left behind

@@ -137,12 +137,27 @@ def test_the_event_log_tells_the_whole_story(journal: Journal) -> None:
     journal.settled({fileset.id: fileset.files[0].stat})
     journal.take("amy")
     journal.move(fileset.id, State.IMPORTING, State.FAILED, "broken")
-    told = [event[1:] for event in journal.events(fileset.id)]
+    told = [event[1:4] for event in journal.events(fileset.id)]
     assert told == [
         ("", "waiting", ""),
         ("waiting", "queued", ""),
         ("queued", "importing", ""),
         ("importing", "failed", "broken"),
+    ]
+
+
+def test_the_event_log_says_who_it_was(journal: Journal, url: str) -> None:
+    with_name = Journal(url, who="omero fs, run by eve")
+    fileset = with_name.hand_over("amy", "/dropbox/amy", found())
+    with_name.close()
+    dropbox = Journal(url, who="DropBox")
+    dropbox.take("amy")
+    dropbox.move(fileset.id, State.IMPORTING, State.FAILED, "no image")
+    dropbox.close()
+    assert [(event[2], event[4]) for event in journal.events(fileset.id)] == [
+        ("queued", "omero fs, run by eve"),
+        ("importing", "DropBox"),
+        ("failed", "DropBox"),
     ]
 
 
@@ -378,6 +393,13 @@ class TestMigration:
                 )
             db.close()
         assert columns["journal"] == columns["new"]
+
+    def test_goes_on_telling(self, old: str) -> None:
+        journal = Journal(old, who="DropBox")
+        assert journal.move(2, State.WAITING, State.FAILED, "no image")
+        told = journal.events(2)[-1]
+        assert told[1:] == ("waiting", "failed", "no image", "DropBox")
+        journal.close()
 
     def test_still_refuses_what_is_illegal(self, old: str) -> None:
         journal = Journal(old)
