@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from ..errors import FsError, GridError
+from ..errors import ConfigurationError, FsError, GridError
 
 HELP = """What happens below a directory, live, as FSServer sees it
 
@@ -23,8 +23,11 @@ and the path, or what FSServer has to say.  With --json one JSON object a line
 with the keys time, type and path; a System event has text, and path null.
 
 Exit codes: 0 the N events came, or the time passed and no N was given;
-1 the time passed before N events came; 2 OMERODIR is wrong; 3 FSServer cannot
-be reached, or cannot watch this directory; 130 interrupted
+1 the time passed before N events came; 2 OMERODIR or DIR is wrong; 3 FSServer
+cannot be reached; 130 interrupted
+
+Directories on a network share, and those that no inotify watch is left for,
+are looked at every omero.fs.pollInterval seconds: it is said when there are any.
 """
 
 # How often FSServer is asked whether the monitor is still there, and, when it
@@ -55,6 +58,8 @@ def run(ctx: Any, args: Any) -> None:
     seen = 0
     with _terminated_as_interrupted(), site(ctx).grid() as grid, _Watch(grid, path) as watch:
         ctx.err(f"watching {printable(path)}")
+        for line in watch.warnings():
+            ctx.err(printable(line))
         for kind, text in watch.events(deadline):
             now = datetime.now().astimezone().isoformat(timespec="milliseconds")
             if args.json:
@@ -137,6 +142,18 @@ class _Watch:
             with suppress(queue.Empty):
                 yield self._queue.get(timeout=max(wait, 0.001))
 
+    def warnings(self) -> Iterator[str]:
+        """What is not watched as it should be."""
+        figures = self._grid.figures("FSServer")
+        own = f"monitor.{self._identifier}."
+        polled = int(figures.get(own + "polled") or 0)
+        if polled:
+            watched = int(figures.get(own + "watches") or 0)
+            yield (
+                f"{polled} of {polled + watched} directories are looked at every "
+                f"{figures.get(own + 'pollInterval', '?')} s: {figures.get(own + 'polledWhy', '')}"
+            )
+
     def _server_identity(self) -> str:
         from ..settings import BY_NAME
 
@@ -168,8 +185,7 @@ class _Watch:
             starting = self._server.ice_invocationTimeout(START_TIMEOUT_MS)
             _finish(starting.begin_startMonitor(self._identifier), starting.end_startMonitor)
         except omero.OmeroFSError as error:
-            failed = GridError(f"FSServer: {error.reason}")
-            raise failed from error
+            raise ConfigurationError(f"FSServer: {error.reason}") from error
         except Ice.Exception as error:
             raise GridError(
                 f"FSServer cannot be reached ({type(error).__name__}): see "
@@ -191,7 +207,7 @@ class _Watch:
         except Ice.Exception:
             return  # being restarted
         self._identifier = None
-        with suppress(GridError):
+        with suppress(GridError, ConfigurationError):
             self._make()
             yield "System", "FSServer was restarted: what happened meanwhile is not shown"
 

@@ -14,9 +14,12 @@ from pathlib import Path, PurePath
 
 from ..errors import ImportRefused
 
+# Windows lacks these, and openat: there every file is refused.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_HAS_OPENAT = os.open in os.supports_dir_fd
 # O_NONBLOCK: opening a FIFO returns instead of waiting for a writer.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
+_FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+_DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 
 
 def open_beneath(root: str, path: str) -> int:
@@ -48,6 +51,8 @@ def open_directory(root: str, path: str) -> int:
 
     Raises as `open_beneath`.
     """
+    if not _HAS_OPENAT:
+        raise ImportRefused(f"{path}: this platform has no openat, so links cannot be refused")
     *above, _ = parts_beneath(root, path)
     directory = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:

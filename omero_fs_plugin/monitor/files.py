@@ -21,7 +21,10 @@ from ..errors import FsError
 LARGEST_BLOCK = 16 * 1024 * 1024  # bytes
 _HASHED_AT_ONCE = 1024 * 1024  # bytes
 
-_TO_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Windows has none of these, nor openat: there every call is refused.
+_HAS_OPENAT = os.open in os.supports_dir_fd
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_TO_DIRECTORY = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | getattr(os, "O_CLOEXEC", 0)
 # Enough to walk through a directory that may be entered and not listed.
 _WALK = getattr(os, "O_PATH", os.O_RDONLY) | _TO_DIRECTORY
 
@@ -151,10 +154,15 @@ class Files:
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, bytes]]:
         """A descriptor of the directory that `path` is in, and its name there."""
+        if not _HAS_OPENAT:
+            raise FileError(
+                f"{path!r}: FileServer needs openat, which this platform does not have: "
+                "nothing could be confined"
+            )
         root, names = self._inside(path)
         if not names:
             names = [b"."]
-        descriptor = os.open(root, _WALK & ~os.O_NOFOLLOW)
+        descriptor = os.open(root, _WALK & ~_NO_FOLLOW)
         try:
             for name in names[:-1]:
                 try:

@@ -104,6 +104,10 @@ class Inotify(LocalDisk):
         """As Disk.unwatch."""
         inotify_rm_watch(self._descriptor, descriptor)  # type: ignore[arg-type]
 
+    def chosen(self, path: bytes) -> str:
+        """As Disk.chosen."""
+        return f"on a network share ({self.share(path)})"
+
     def limited(self, number: int, missing: int) -> str | None:
         """As Disk.limited."""
         return limits.advice(number, missing)

@@ -154,6 +154,8 @@ class Monitor:
             "state": "started" if live is not None else "stopped",
             "watches": str(live.tracker.watches if live is not None else 0),
             "polled": str(live.tracker.polled().total() if live is not None else 0),
+            "polledWhy": live.tracker.polled_why() if live is not None else "",
+            "pollInterval": f"{self._timing.poll:g}",  # s
             "events": str(told),
             "waiting": str(len(live.outbox) if live is not None else 0),
             "unspeakable": str(live.unspeakable if live is not None else 0),

@@ -77,6 +77,10 @@ class Native(Polling, FileSystemEventHandler):
                 self._watched = identity
         return None
 
+    def chosen(self, path: bytes) -> str:
+        """As Disk.chosen."""
+        return "in case that this platform keeps something to itself"
+
     # On watchdog's thread ---------------------------------------------------
 
     def on_any_event(self, event: FileSystemEvent) -> None:

@@ -31,6 +31,10 @@ class Polling(LocalDisk):
     def unwatch(self, descriptor: int) -> None:
         """As Disk.unwatch: there are none."""
 
+    def chosen(self, path: bytes) -> str:
+        """As Disk.chosen."""
+        return "omero.fs.observer = polling"
+
     def limited(self, number: int, missing: int) -> str | None:
         """As Disk.limited: there is none."""
         return None

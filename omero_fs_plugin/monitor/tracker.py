@@ -128,6 +128,10 @@ class Tracker:
         """Directories that are polled instead, and why."""
         return self._watches.polled()
 
+    def polled_why(self) -> str:
+        """The reasons for people."""
+        return self._watches.reasons()
+
     # What the kernel says ---------------------------------------------------
 
     def feed(self, events: Iterable[Raw], now: float) -> None:

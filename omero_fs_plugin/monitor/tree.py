@@ -74,6 +74,9 @@ class Disk(Protocol):
     def remounted(self) -> list[bytes]:
         """Below the root, where something was mounted or unmounted since the last call."""
 
+    def chosen(self, path: bytes) -> str:
+        """Why `watch` gives None for it, in a few words."""
+
     def limited(self, number: int, missing: int) -> str | None:
         """What to tell an admin when `missing` directories could not be watched
         for the error `number`; None when that is no limit."""

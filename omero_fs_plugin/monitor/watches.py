@@ -71,6 +71,7 @@ class Watches:
         self._timing = timing
         self._polled: dict[Directory, Why] = {}
         self._round_began: float | None = None  # while all that is polled is looked at
+        self._reason = ""  # of what is CHOSEN
         self._limit = 0  # the errno of the limit that was met
         self._limit_told = 0  # the number of directories that were missing then
 
@@ -150,6 +151,8 @@ class Watches:
 
     def poll(self, directory: Directory, why: Why, now: float) -> None:
         """It is looked at from time to time instead."""
+        if why is Why.CHOSEN and not self._reason:
+            self._reason = self.disk.chosen(directory.path)
         self._polled[directory] = why
         if self.poll_at == math.inf and self._round_began is None:
             self.poll_at = now + self._timing.poll
@@ -163,8 +166,20 @@ class Watches:
         return directory.descriptor is not None or directory in self._polled
 
     def polled(self) -> Counter[Why]:
-        """How many directories are, and why."""
-        return Counter(self._polled.values())
+        """How many directories are, and why.  From any thread."""
+        return Counter(list(self._polled.values()))
+
+    def reasons(self) -> str:
+        """Why, for people.  From any thread."""
+        polled = self.polled()
+        words = {
+            self._reason: polled[Why.CHOSEN],
+            "over inotify's limit": polled[Why.LIMIT],
+            "known under two paths": polled[Why.TWICE],
+            "cannot be watched": polled[Why.REFUSED],
+            "away": polled[Why.AWAY] + polled[Why.BELOW],
+        }
+        return ", ".join(word for word, number in words.items() if number)
 
     def begin_round(self, now: float) -> list[Directory]:
         """Those to look at now, when `poll_at` has come, above before below."""

@@ -20,7 +20,8 @@ import pytest
 
 from omero_fs_plugin.cli import site as site_module
 from omero_fs_plugin.cli import watch
-from omero_fs_plugin.errors import FsError, GridError
+from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
+from omero_fs_plugin.monitor.inotify import Inotify
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
 
 PATIENCE = 20.0  # s
@@ -103,6 +104,9 @@ def grid(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     class Grid:
         def __init__(self, communicator: Any) -> None:
             self.communicator = Registered(communicator, servers.proxy)
+
+        def figures(self, server: str) -> dict[str, str]:
+            return servers.service.monitors.figures()
 
         def properties(self, server: str) -> dict[str, str]:
             return {"omero.fs.serverIdString": ""}
@@ -236,9 +240,23 @@ def test_a_reader_that_goes_away(ctx: Context, servers: Servers, tmp_path: Path)
 
 
 def test_a_directory_that_cannot_be_watched(ctx: Context, servers: Servers, tmp_path: Path) -> None:
-    with pytest.raises(GridError, match=f"FSServer: .*{tmp_path}/none.*No such file"):
+    told = f"FSServer: .*{tmp_path}/none.*No such file"
+    with pytest.raises(ConfigurationError, match=told) as raised:
         run(ctx, f"{tmp_path}/none")
+    assert raised.value.exit_code == 2
     assert monitors(servers) == "0"
+
+
+def test_what_is_polled_is_said(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.setattr(Inotify, "share", lambda self, path: "nfs4")
+    run(ctx, str(tmp_path), "--timeout", "0.3")
+    assert ctx.errors == [
+        f"watching {tmp_path}",
+        "2 of 2 directories are looked at every 10 s: on a network share (nfs4)",
+    ]
 
 
 def test_no_server(ctx: Context, servers: Servers, tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ class FakeDisk:
     def remounted(self) -> list[bytes]:
         return []
 
+    def chosen(self, path: bytes) -> str:
+        return "a share"
+
     def limited(self, number: int, missing: int) -> str | None:
         return f"{missing} more" if number == errno.ENOSPC else None
 
