@@ -109,6 +109,10 @@ class Outbox:
         self._delay = 0.0
         self._not_before = -math.inf
 
+    def retake(self) -> None:
+        """What was taken is to be taken again: whether it left is not known."""
+        self._taken = 0
+
     def failed(self, now: float) -> float:
         """What was taken has not arrived; in how many seconds it is tried again."""
         self._taken = 0

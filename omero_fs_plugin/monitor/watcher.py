@@ -215,7 +215,7 @@ class Watcher:
             "monitor %s met an error, a rescan follows in %g s", self._identifier, self._restart
         )
         # What was taken may be on its way, or never have left: it is told again.
-        self.outbox.failed(now)
+        self.outbox.retake()
         self._stale = self._calls
         self._in_flight = False
         self._interrupt(math.inf if self._gap else now + self._restart)

@@ -349,8 +349,9 @@ def test_a_burst(server: Any, client: Client, tmp_path: Path) -> None:
     for number in range(many):
         with (tmp_path / str(number)).open("wb", buffering=0) as file:
             file.write(b"x")
-    until(lambda: len(client.changes()) >= many)
-    assert client.files(tmp_path) == sorted(str(number) for number in range(many))
+    until(lambda: len(client.heard) >= many)
+    told = [(kind, os.path.relpath(path, tmp_path)) for kind, path in client.heard]
+    assert sorted(told) == sorted(("Create", str(number)) for number in range(many))
 
 
 def test_directories_filled_at_once(server: Any, client: Client, tmp_path: Path) -> None:
