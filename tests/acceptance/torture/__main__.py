@@ -33,7 +33,7 @@ def main() -> int:
             print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True)  # noqa: T201
 
     say(f"seed {options.seed}, in {directory}")
-    with grid(directory, users, quiet_period=1, keep=options.keep) as made:
+    with grid(directory, users, quiet_period=0.7, keep=options.keep) as made:
         campaign = Campaign(
             made,
             users,
