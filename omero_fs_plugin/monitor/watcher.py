@@ -113,6 +113,7 @@ class Watcher:
         self._wakener_lock = threading.Lock()
         self._answers: deque[tuple[int, bool]] = deque()
         self._calls = 0  # notifications begun; the number of the last one
+        self._begun = 0  # the last one whose answer will come
         self._in_flight = False
         self._stale = 0  # answers to calls up to this number no longer matter
         self._observing = observing or Observing()
@@ -214,10 +215,11 @@ class Watcher:
         log.exception(
             "monitor %s met an error, a rescan follows in %g s", self._identifier, self._restart
         )
-        # What was taken may be on its way, or never have left: it is told again.
-        self.outbox.retake()
-        self._stale = self._calls
-        self._in_flight = False
+        if self._begun != self._calls or not (self._in_flight or self._answers):
+            # What was taken may be on its way, or never have left.
+            self.outbox.retake()
+            self._stale = self._calls
+            self._in_flight = False
         self._interrupt(math.inf if self._gap else now + self._restart)
 
     def _hear_last(self) -> None:
@@ -326,34 +328,39 @@ class Watcher:
             self._client.notify(self._identifier, batch, done)
         else:
             self._client.probe(done)
+        self._begun = call
 
     def _hear(self, now: float) -> None:
         """Takes the client's answers."""
         while self._answers:
-            call, arrived = self._answers.popleft()
-            if call == self._calls:
-                self._in_flight = False
-            self._count_absence(arrived, now)
-            if call <= self._stale or not self._batch:
-                continue
-            if not arrived:
-                told_before = self.outbox.failing
-                delay = self.outbox.failed(now)
-                if delay < LONGEST_RETRY or not told_before:
-                    log.warning(
-                        "monitor %s: its client cannot be reached, next try in %g s",
-                        self._identifier,
-                        delay,
-                    )
-                self._stop = self._stop or self._last_words
-                continue
-            self.outbox.delivered(now)
-            self._keeper.arrived(self._batch)
-            if self._request.type is MonitorType.ONE_SHOT and not self._gap:
-                self._stop = True
-            elif self._gap:
-                self._gap = False
-                self._open_at = now
+            self._hear_one(*self._answers[0], now)
+            self._answers.popleft()  # now: after an error it is heard again
+
+    def _hear_one(self, call: int, arrived: bool, now: float) -> None:
+        if call == self._calls:
+            self._in_flight = False
+        self._count_absence(arrived, now)
+        if call <= self._stale or not self._batch:
+            return
+        if not arrived:
+            told_before = self.outbox.failing
+            delay = self.outbox.failed(now)
+            if delay < LONGEST_RETRY or not told_before:
+                log.warning(
+                    "monitor %s: its client cannot be reached, next try in %g s",
+                    self._identifier,
+                    delay,
+                )
+            self._stop = self._stop or self._last_words
+            return
+        self.outbox.delivered(now)
+        self._keeper.arrived(self._batch)
+        self._batch = []
+        if self._request.type is MonitorType.ONE_SHOT and not self._gap:
+            self._stop = True
+        elif self._gap:
+            self._gap = False
+            self._open_at = now
 
     def _count_absence(self, arrived: bool, now: float) -> None:
         if arrived:
