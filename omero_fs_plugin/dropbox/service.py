@@ -180,7 +180,8 @@ class DropBox:
         """What `omero fs status` is told."""
         state, reason = "running", ""
         if not self._begun:
-            state, reason = "waiting for the lease", f"it is held by {self._lease.held_by}"
+            holder = self._lease.held_by
+            state, reason = "waiting for the lease", f"it is held by {holder}" if holder else ""
         elif self._unavailable:
             state, reason = "watch directory unavailable", self._unavailable
         elif self._trouble:

@@ -1,0 +1,163 @@
+"""DropBox as a whole, beside a real FSServer and a sandbox server in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox import workers
+from omero_fs_plugin.dropbox.importers.native import NativeImport
+from omero_fs_plugin.dropbox.schema import State
+
+from .whole import Whole
+
+
+class TestDuplicates:
+    def test_a_copy_is_skipped_and_says_of_what(self, whole: Whole) -> None:
+        first = whole.drop("a.tif")
+        whole.until_known(first)
+        second = first.with_name("b.tif")
+        second.write_bytes(first.read_bytes())
+        whole.until_known(second, states=(State.SKIPPED,))
+        row = whole.row(second)
+        assert row.duplicate_of == whole.row(first).id
+        assert row.reason.startswith(f"the same content as {first}, imported as Fileset:")
+        assert whole.in_omero(second) == []
+
+    def test_of_copies_dropped_at_once_one_is_imported(self, whole: Whole) -> None:
+        content = whole.drop("a.tif", user="zak").read_bytes()
+        copies = [whole.watch_dir / "amy" / f"{n}.tif" for n in range(6)]
+        for path in copies:
+            path.write_bytes(content)
+        whole.until_known(*copies, states=(State.SKIPPED, State.IMPORTED))
+        assert sum(len(whole.in_omero(path)) for path in copies) == 1
+        whole.until_settled()
+        assert len(whole.in_omero(whole.watch_dir / "zak" / "a.tif")) == 1, "zak's is zak's"
+
+    def test_all_are_imported_where_an_admin_wants_that(
+        self, make_whole: Callable[..., Whole]
+    ) -> None:
+        whole = make_whole(duplicates="import")
+        first = whole.drop("a.tif")
+        second = first.with_name("b.tif")
+        second.write_bytes(first.read_bytes())
+        whole.until_known(first, second)
+        whole.assert_once(first, second)
+
+    def test_other_content_under_the_name_is_a_revision(self, whole: Whole) -> None:
+        path = whole.drop("a.tif")
+        whole.until_known(path)
+        former = whole.row(path)
+        whole.drop("a.tif")
+        whole.until("it is imported again", lambda: whole.row(path).id != former.id)
+        whole.until_known(path)
+        whole.until_settled()
+        assert whole.row(path).revision_of == former.id
+
+
+class TestQuarantine:
+    def test_a_failed_file_is_moved_and_retried_from_there(
+        self, make_whole: Callable[..., Whole], tmp_path: Path
+    ) -> None:
+        whole = make_whole(quarantine=str(tmp_path / "bad"))
+        path = whole.watch_dir / "amy" / "notes.tif"
+        path.write_text("no image", encoding="ascii")
+        good = whole.drop("good.tif")
+
+        def failed() -> bool:
+            whole.clock.pass_by(1)
+            return bool(whole.journal.counts()[State.FAILED])
+
+        whole.until("it has failed", failed)
+        (row,) = whole.journal.select(State.FAILED)
+        there = tmp_path / "bad" / "amy" / str(row.id) / "notes.tif"
+        whole.until("it is moved", lambda: there.exists() and not path.exists())
+        whole.until_known(there, states=(State.FAILED,))
+        assert there.read_text(encoding="ascii") == "no image"
+        whole.until_known(good)
+        assert whole.journal.retry(row.id)
+        whole.until("it has failed again", lambda: failed() and whole.row(there).attempts == 6)
+        assert there.exists()
+
+
+def test_a_second_dropbox_waits_for_the_lease(whole: Whole) -> None:
+    first, first_ice = whole.dropbox, whole._dropbox_ice
+    whole.until_state("running")
+    whole.start_dropbox()
+    try:
+        whole.until("it waits", lambda: "held by process" in whole.dropbox.figures()["reason"])
+        path = whole.drop("a.tif")
+        whole.until_known(path)
+        assert whole.dropbox.figures()["state"] == "waiting for the lease"
+    finally:
+        first.stop()
+        first_ice.destroy()
+    whole.until_state("running")
+    later = whole.drop("b.tif")
+    whole.until_known(later)
+    whole.until_settled()
+    whole.assert_once(path, later)
+
+
+@pytest.mark.parametrize("when", ["before OMERO was told", "after OMERO was told"])
+def test_a_stop_does_not_wait_for_an_import_that_omero_holds(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+    name = "_verify" if when == "before OMERO was told" else "_await"
+    real = getattr(NativeImport, name)
+
+    def hold(self: NativeImport, *arguments: Any) -> Any:
+        held.set()
+        go_on.wait(30)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(NativeImport, name, hold)
+    monkeypatch.setattr(workers, "_STOP_S", 0.5)
+    path = whole.drop("a.tif")
+    assert held.wait(30)
+    monkeypatch.undo()
+    whole.dropbox.stop()
+    assert not whole.dropbox.ended
+    row = whole.row(path)
+    assert (row.state, row.reason) == (State.QUEUED, "stopped; OMERO will be asked")
+    go_on.set()
+
+
+def test_links_and_devices_are_told_and_others_imported(whole: Whole, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.tif"
+    secret.write_bytes(b"another's")
+    amy = whole.watch_dir / "amy"
+    (amy / "link.tif").symlink_to(secret)
+    os.mkfifo(amy / "pipe.tif")
+    good = whole.drop("good.tif")
+    whole.until_known(good)
+    whole.dropbox._missed("a rescan, please")
+
+    def left() -> dict[str, str]:
+        figures = whole.dropbox.figures()
+        return {Path(key).name: why for key, why in figures.items() if key.startswith("left.")}
+
+    whole.until("both are told", lambda: {"link.tif", "pipe.tif"} <= set(left()))
+    assert left()["link.tif"].startswith("a symbolic link")
+    assert left()["pipe.tif"].startswith("not a file")
+    assert [f.path for f in whole.journal.select()] == [str(good)]
+
+
+def test_a_file_held_open_by_a_writer_waits(whole: Whole) -> None:
+    path = whole.drop("a.tif")
+    with path.open("ab") as writer:
+        other = whole.drop("b.tif")
+        whole.until_known(other)
+        whole.clock.pass_by(60)
+        third = whole.drop("c.tif")
+        whole.until_known(third)
+        assert whole.row(path).state is State.WAITING
+        writer.write(b"\0")
+    whole.until_known(path)
+    whole.assert_once(path, other, third)

@@ -1,0 +1,174 @@
+"""The importers' choices: whose turn it is, and how long OMERO is waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox import workers
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.pipeline import Places
+from omero_fs_plugin.dropbox.quarantine import Quarantine
+from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.workers import Importers
+from omero_fs_plugin.errors import ServerAwayError
+from omero_fs_plugin.events import FileStat
+
+
+class Time:
+    """Passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Stopping(threading.Event):
+    def __init__(self, time: Time) -> None:
+        super().__init__()
+        self._time = time
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self._time.now += timeout
+        return self.is_set()
+
+
+class Omero:
+    """Answers as `answers` says; the time of each question is kept."""
+
+    def __init__(self, time: Time, answers: Callable[[], bool]) -> None:
+        self._time = time
+        self._answers = answers
+        self.asked: list[float] = []
+
+    def ping(self) -> None:
+        self.asked.append(self._time.now)
+        if not self._answers():
+            raise ServerAwayError("OMERO does not answer")
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(workers, "time", time)
+    return time
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+
+
+def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Importers:
+    places = Places("/dropbox")
+    importers = Importers(
+        journal,
+        omero,
+        places=places,
+        number=1,
+        throttle=throttle,
+        import_duplicates=False,
+        quarantine=Quarantine(None, places, journal),
+        changed=lambda path: None,
+    )
+    importers._stopping = Stopping(time)
+    return importers
+
+
+def queue(journal: Journal, user: str, number: int) -> None:
+    for n in range(number):
+        stat = FileStat(1, hash((user, n)) % 10**9, 1, 1)
+        journal.hand_over(user, f"/dropbox/{user}", Found(f"/dropbox/{user}/{n}", stat))
+
+
+class TestTurns:
+    def test_users_take_turns_however_much_one_of_them_dropped(
+        self, journal: Journal, time: Time
+    ) -> None:
+        for user, number in (("amy", 6), ("zak", 2), ("kim", 1)):
+            queue(journal, user, number)
+        importers = build(journal, None, time)
+        taken = [importers._take() for _ in range(9)]
+        assert "".join(f.user[0] for f in taken if f) == "azkazaaaa"
+        assert importers._take() is None
+
+    def test_who_comes_later_is_next(self, journal: Journal, time: Time) -> None:
+        queue(journal, "amy", 5)
+        importers = build(journal, None, time)
+        for _ in range(3):
+            importers._take()
+        queue(journal, "zak", 1)
+        taken = importers._take()
+        assert taken is not None
+        assert taken.user == "zak"
+
+    def test_a_user_whose_account_is_at_fault_holds_nobody_up(
+        self, journal: Journal, time: Time
+    ) -> None:
+        queue(journal, "amy", 2)
+        queue(journal, "zak", 2)
+        importers = build(journal, None, time)
+        importers._stop_queue("amy", "not active")
+        taken = [importers._take() for _ in range(3)]
+        assert [f.user if f else None for f in taken] == ["zak", "zak", None]
+        assert importers.stopped() == {"amy": "not active"}
+        time.now += 61
+        again = importers._take()
+        assert again is not None
+        assert again.user == "amy"
+
+    def test_starts_are_throttled(self, journal: Journal, time: Time) -> None:
+        queue(journal, "amy", 2)
+        importers = build(journal, None, time, throttle=10.0)
+        assert importers._take() is not None
+        importers._news.wait = lambda timeout=None: False  # type: ignore[method-assign]
+        assert importers._take() is None
+        time.now += 10
+        assert importers._take() is not None
+
+
+class TestWaitingForOmero:
+    def test_it_is_gone_on_with_as_soon_as_omero_is_back(
+        self, journal: Journal, time: Time
+    ) -> None:
+        back = time.now + 15 * 60
+        omero = Omero(time, lambda: time.now >= back)
+        importers = build(journal, omero, time)
+        importers._wait_for_omero(ServerAwayError("gone"))
+        assert back <= time.now <= back + max(workers._PING_S)
+        assert importers.away == ""
+
+    def test_if_nothing_gets_through_the_pauses_double_up_to_five_minutes(
+        self, journal: Journal, time: Time
+    ) -> None:
+        importers = build(journal, Omero(time, lambda: True), time)
+        pauses = []
+        for _ in range(12):
+            began = time.now
+            importers._wait_for_omero(ServerAwayError("no managed repository"))
+            pauses.append(time.now - began)
+        wanted = [min(300.0, 2.0**n) for n in range(12)]
+        slack = max(workers._PING_S) + min(workers._PING_S)
+        assert all(w <= p <= w + slack for w, p in zip(wanted, pauses, strict=True)), pauses
+
+    def test_a_restart_of_omero_ends_the_longest_pause(self, journal: Journal, time: Time) -> None:
+        answers = iter([True, True, False, True])
+        omero = Omero(time, lambda: next(answers))
+        importers = build(journal, omero, time)
+        importers._in_vain = 20
+        importers._wait_for_omero(ServerAwayError("no managed repository"))
+        assert len(omero.asked) == 4
+        assert importers._in_vain == 0
+
+    def test_a_stop_ends_it(self, journal: Journal, time: Time) -> None:
+        importers = build(journal, Omero(time, lambda: False), time)
+        importers._stopping.set()
+        importers._wait_for_omero(ServerAwayError("gone"))
+        assert importers.away == "gone"
