@@ -27,7 +27,7 @@ _SHARES = frozenset(
     )
 )
 
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 class Mount(NamedTuple):
@@ -48,7 +48,7 @@ class Mount(NamedTuple):
 
 def parse(table: bytes) -> Iterator[Mount]:
     """The mounts, in the order in which they were mounted."""
-    for line in table.splitlines():
+    for line in table.split(b"\n"):
         fields = line.split(b" ")
         try:
             number, point = int(fields[0]), fields[4]

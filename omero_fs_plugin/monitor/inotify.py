@@ -112,6 +112,10 @@ class Inotify(LocalDisk):
         """As Disk.limited."""
         return limits.advice(number, missing)
 
+    def warning(self, needed: int) -> str | None:
+        """As Observer.warning."""
+        return limits.warning(needed)
+
     # Events -----------------------------------------------------------------
 
     def drain(self) -> None:

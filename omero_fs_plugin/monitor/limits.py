@@ -111,7 +111,7 @@ def warning(needed: int, proc: Path = PROC) -> str | None:
     if limit is None or needed * 10 < limit.most:
         return None  # too few to look through every process for
     left = limit.most - use(proc).watches
-    if left >= needed // 4:
+    if left * 4 >= needed:
         return None
     return (
         f"{needed} directories are watched and only {max(left, 0)} more can be: set the sysctl "

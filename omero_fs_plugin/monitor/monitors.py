@@ -144,6 +144,12 @@ class Monitor:
                 watcher.abandon()
             self._told_before += watcher.outbox.told
 
+    def check_pulse(self, now: float) -> None:
+        """Tells the client when the disk does not answer; by time.monotonic()."""
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.check_pulse(now)
+
     def figures(self) -> dict[str, str]:
         """What the status facet shows of it."""
         watcher = self._watcher
@@ -159,7 +165,7 @@ class Monitor:
             "events": str(told),
             "waiting": str(len(live.outbox) if live is not None else 0),
             "unspeakable": str(live.unspeakable if live is not None else 0),
-            "reachable": str(live is None or live.tracker.reachable).lower(),
+            "reachable": str(live is None or (live.tracker.reachable and not live.hanging)).lower(),
             "away": f"{self._absence.so_far:.0f}",  # s that its client has not answered
         }
 
@@ -300,6 +306,11 @@ class Monitors:
             monitor.stop(for_good=True)
         for thread in list(self._ending):
             thread.join()
+
+    def check_pulse(self, now: float) -> None:
+        """Tells the clients of monitors whose disk does not answer."""
+        for monitor in self.all().values():
+            monitor.check_pulse(now)
 
     def roots(self) -> list[Root]:
         """The directories being watched now: what FileServer may look into."""

@@ -39,6 +39,9 @@ class Observer(Disk, Protocol):
     def events(self) -> list[Raw]:
         """The next few events drained, oldest first; empty when there are none."""
 
+    def warning(self, needed: int) -> str | None:
+        """What to tell an admin now that `needed` directories are watched and few more can be."""
+
     def share(self, path: bytes) -> str | None:
         """The file-system type when `path` is on a network share, else None."""
 

@@ -39,6 +39,10 @@ class Polling(LocalDisk):
         """As Disk.limited: there is none."""
         return None
 
+    def warning(self, needed: int) -> str | None:
+        """As Observer.warning: nothing can run short."""
+        return None
+
     def drain(self) -> None:
         """As Observer.drain: nothing comes."""
 

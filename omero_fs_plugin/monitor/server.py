@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import time
 from typing import Any
 
 from .. import icegrid, settings
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 ADAPTER = "omerofs.FSServer"
 ENDPOINTS = "tcp -h 127.0.0.1"
+
+# Between two looks at whether a monitor hangs on a disk that does not answer.
+PULSE = 5.0  # s
 
 
 class FSServer:
@@ -55,12 +60,24 @@ class FSServer:
         )
         # Before anyone can ask for them; whom they tell may ask at once.
         self.monitors.restore(lambda address: IceClient(communicator.stringToProxy(address)))
+        self._stopped = threading.Event()
+        self._pulse = threading.Thread(target=self._check_pulses, name="pulse", daemon=True)
+        self._pulse.start()
         self.adapter.activate()
         log.info("FSServer is ready")
+
+    def _check_pulses(self) -> None:
+        while not self._stopped.wait(PULSE):
+            try:
+                self.monitors.check_pulse(time.monotonic())
+            except Exception:
+                log.exception("the monitors' pulse cannot be felt")
 
     def stop(self) -> None:
         """As icegrid.Service.stop."""
         self.adapter.deactivate()
+        self._stopped.set()
+        self._pulse.join()
         self.monitors.close()
         self.adapter.waitForDeactivate()
         if self.record is not None:

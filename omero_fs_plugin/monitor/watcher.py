@@ -43,6 +43,8 @@ LONGEST_RESTART = 60.0  # s
 # At an orderly end, for the answer to what was told last: what the client has
 # heard, the record is to hold.
 LAST_ANSWER = 2.0  # s
+# A system call that has not come back after this asks a share that is away.
+HANGS = 30.0  # s
 
 
 class Client(Protocol):
@@ -107,6 +109,8 @@ class Watcher:
         self._identifier = identifier
         self._request = request
         self._client = client
+        self._busy_since: float | None = None  # a piece of work has not ended
+        self._hang_told = False
         self._stop = False
         self._orderly = False
         self._wakener = Wakener()
@@ -141,6 +145,22 @@ class Watcher:
         self._orderly = self._orderly or orderly
         self._stop = True
         self._wake()
+
+    def check_pulse(self, now: float) -> None:
+        """Tells the client when the disk does not answer, for our thread cannot."""
+        since = self._busy_since
+        if since is None or now - since < HANGS or self._hang_told or self.ended:
+            return
+        self._hang_told = True
+        path = self._request.path
+        log.warning("monitor %s: %s does not answer", self._identifier, shown(path))
+        text = "the file system does not answer"
+        self._client.notify(self._identifier, [Notice.UNREACHABLE.tell(path, text)], _not_awaited)
+
+    @property
+    def hanging(self) -> bool:
+        """Whether the disk does not answer."""
+        return self._hang_told
 
     def abandon(self) -> None:
         """Its thread hangs: whatever it does later counts no more."""
@@ -184,7 +204,7 @@ class Watcher:
 
     def _begin(self) -> None:
         path = self._request.path
-        self._now = time.monotonic()
+        self._now = self._busy_since = time.monotonic()
         self._probe_at = self._now + self._absence.probe
         if self._resumed:
             self._resume()
@@ -197,6 +217,9 @@ class Watcher:
             return
         while self.tracker.scanning and not self._stop:
             self._turn()
+        few = self._observer.warning(self.tracker.watches)
+        if few is not None:
+            log.warning("monitor %s of %s: %s", self._identifier, shown(path), few)
         if self._request.type is MonitorType.ONE_SHOT and self._request.timeout:
             self._end_at = self._now + self._request.timeout
         if not self._stop:
@@ -242,8 +265,12 @@ class Watcher:
 
     def _turn(self) -> None:
         """Waits until there is something to do, and does a bounded part of it."""
+        self._busy_since = None
+        if self._hang_told:
+            self._hang_told = False
+            self._notice(Notice.REACHABLE, "the file system answers again")
         self._wait()
-        now = self._now = time.monotonic()
+        now = self._now = self._busy_since = time.monotonic()
         self._hear(now)
         if self._observer is not None:
             self._drain()
@@ -428,3 +455,7 @@ class Watcher:
         self._observer = self._observing.open(self._request.path, self._wake)
         self._open_at = math.inf
         self.tracker.open(self._observer, now, known=True)
+
+
+def _not_awaited(arrived: bool) -> None:
+    """Whether a client heard that the disk hangs changes nothing."""

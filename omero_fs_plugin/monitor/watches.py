@@ -51,7 +51,7 @@ class Why(enum.Enum):
     TWICE = "twice"  # the kernel tells of it under another path
     REFUSED = "refused"  # it cannot be watched or listed, and the client was told
     AWAY = "away"  # its file system is, and the client was told
-    BELOW = "below"  # it is below one that is away
+    BELOW = "below"  # it cannot be reached, nor can what is above it
 
     @property
     def told(self) -> bool:
@@ -244,6 +244,11 @@ class Watches:
         return why is not None and why.told
 
     def _cannot(self, directory: Directory, error: OSError, now: float) -> Why:
+        above = self._polled.get(directory.parent) if directory.parent is not None else None
+        if above in (Why.REFUSED, Why.AWAY, Why.BELOW):
+            # Most likely for the same reason, and one word is enough.
+            self.poll(directory, Why.BELOW, now)
+            return Why.BELOW
         before = self._polled.get(directory)
         why = Why.AWAY if error.errno in _AWAY else Why.REFUSED
         self.poll(directory, why, now)

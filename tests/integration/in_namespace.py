@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.monitor import limits
+from omero_fs_plugin.monitor import limits, watcher
 from tests.integration import tinyfuse
 from tests.integration.fsserver import until
 from tests.integration.test_monitor_contract import Client, Watched, created
@@ -198,6 +200,31 @@ def test_a_share_whose_server_dies(
         - changes(prefix)
         - Counter(one for one in client.changes() if "share" not in one[1] and where == "below")
     )
+
+
+@pytest.mark.parametrize("kind", ["fuse"], indirect=True)
+def test_a_share_that_does_not_answer(
+    watched: Watched, whole: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "HANGS", 0.0)
+    fill(whole.back)
+    whole.mount()
+    client = watched.start()
+    assert whole.server is not None
+    whole.server.send_signal(signal.SIGSTOP)
+    watched.outside.mkdir()
+    beside = watched.start(watched.outside)
+    stuck = watched.monitors.all()[client.identifier]
+    until(lambda: (stuck.check_pulse(time.monotonic() - 1.0), client.notices())[1])
+    assert client.notices() == ["unreachable"]
+    assert stuck.figures()["reachable"] == "false"
+    watched.act.write(watched.outside / "a", "one")
+    assert watched.told(beside) == created("a")
+    change(whole.back)
+    whole.server.send_signal(signal.SIGCONT)
+    come_back(client)
+    assert watched.told(client, whole.back) == changes()
+    assert stuck.figures()["reachable"] == "true"
 
 
 # Limits

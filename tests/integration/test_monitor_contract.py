@@ -42,6 +42,7 @@ class Client:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.identifier = ""
         self.heard: list[Tell] = []
         self._lock = threading.Lock()
 
@@ -94,8 +95,8 @@ class Watched:
             "ignore_dir_events": True,
         }
         client = Client(root or self.root)
-        identifier = self.monitors.create(Request(**{**values, **changed}), client)
-        self.monitors.get(identifier).start()
+        client.identifier = self.monitors.create(Request(**{**values, **changed}), client)
+        self.monitors.get(client.identifier).start()
         return client
 
     def figures(self) -> list[dict[str, str]]:
@@ -351,6 +352,22 @@ def test_chmod_of_the_root_and_of_a_directory(watched: Watched) -> None:
     watched.act.write(watched.root / "d" / "a", "one")
     assert watched.told(client) == created("d/a")
     assert client.notices() == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("name", ["", "d"], ids=["root", "below"])
+def test_unreadable_for_a_while(watched: Watched, name: str) -> None:
+    watched.act.mkdir(watched.root / "d" / "e")
+    for known in ("a", "d/a", "d/e/a"):
+        watched.act.write(watched.root / known, "one")
+    client = watched.start()
+    watched.act.chmod(watched.root / name, 0o000)
+    if not name:
+        until(lambda: client.notices() == ["unreachable"])
+    watched.act.chmod(watched.root / name, 0o700)
+    until(lambda: client.notices().count("reachable") == client.notices().count("unreachable"))
+    watched.act.write(watched.root / "d" / "e" / "new", "one")
+    assert watched.told(client) == created("d/e/new")
 
 
 def test_many_files_at_once(watched: Watched) -> None:

@@ -18,6 +18,7 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
+from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.monitor import inotify, outbox, raw, watcher
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.server import FSServer
@@ -51,7 +52,8 @@ def _descriptors() -> list[str]:
             target = str(link.readlink())
         except FileNotFoundError:
             continue
-        if target in ("anon_inode:inotify", "anon_inode:[eventfd]"):
+        mounts = target.endswith("/mountinfo")
+        if mounts or target in ("anon_inode:inotify", "anon_inode:[eventfd]"):
             found.append(target)
     return found
 
@@ -629,6 +631,64 @@ def test_file_server(server: Any, files: Any, client: Client, tmp_path: Path) ->
     server.stopMonitor(identifier)
     with pytest.raises(omero.OmeroFSError):
         files.fileExists(path)
+
+
+def test_directories_that_an_admin_lists_for_the_file_server(clients: Any, tmp_path: Path) -> None:
+    for name in ("one", "two", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    communicator = initialize({"omero.fs.fileServerRoots": f"{tmp_path}/one, {tmp_path}/two/"})
+    service = FSServer(communicator)
+    try:
+        files = slice_.FileServerPrx.checkedCast(
+            clients.stringToProxy(address_of(service, "FileServer"))
+        )
+        for name in ("one", "two"):
+            assert files.readBlock(f"{tmp_path}/{name}/a", 0, 10) == name.encode()
+        with pytest.raises(omero.OmeroFSError, match="not in a directory"):
+            files.readBlock(f"{tmp_path}/other/a", 0, 10)
+    finally:
+        service.stop()
+        communicator.destroy()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("observer", "fsevents", "auto or inotify or polling"),
+        ("pollInterval", "0", "seconds from 0.1"),
+        ("pollInterval", "soon", "seconds from 0.1"),
+        ("fileServerRoots", "data", "absolute paths"),
+        ("fileServerRoots", "/data,/data/../etc", "absolute paths"),
+    ],
+)
+def test_properties_that_cannot_be_honoured(key: str, value: str, told: str) -> None:
+    communicator = initialize({f"omero.fs.{key}": value})
+    try:
+        with pytest.raises(ConfigurationError, match=f"omero.fs.{key} = .*{told}"):
+            FSServer(communicator)
+    finally:
+        communicator.destroy()
+
+
+def test_polling_by_choice(clients: Any, tmp_path: Path) -> None:
+    given = {"omero.fs.observer": "polling", "omero.fs.pollInterval": "0.1"}
+    communicator = initialize(given)
+    service = FSServer(communicator)
+    try:
+        server = slice_.MonitorServerPrx.checkedCast(
+            clients.stringToProxy(address_of(service, "MonitorServer"))
+        )
+        client = serve(clients, "client", Client())
+        identifier = start(server, tmp_path, client)
+        (tmp_path / "link").symlink_to("anywhere")  # complete at once
+        until(lambda: client.files(tmp_path) == ["link"])
+        figures = service.monitors.figures()
+        assert figures[f"monitor.{identifier}.watches"] == "0"
+        assert figures[f"monitor.{identifier}.polledWhy"] == "omero.fs.observer = polling"
+    finally:
+        service.stop()
+        communicator.destroy()
 
 
 def test_status_facet(server: Any, service: FSServer, clients: Any, tmp_path: Path) -> None:

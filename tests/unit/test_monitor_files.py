@@ -161,3 +161,92 @@ def test_no_descriptor_is_left(files: Files, root: Path) -> None:
         with pytest.raises(FileError):
             files.sha1(f"{root}/way-out/key")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# Swapped between check and use
+
+
+@pytest.mark.parametrize(
+    ("call", "victim", "path"),
+    [
+        ("block", "sub", "sub/b.dcm"),
+        ("sha1", "sub", "sub/b.dcm"),
+        ("stats", "sub", "sub/b.dcm"),
+        ("exists", "sub", "sub/b.dcm"),
+        ("names", "sub", "sub/deep"),
+        ("names", "sub", "sub"),
+        ("all_stats", "sub", "sub"),
+        ("block", "a.tif", "a.tif"),
+        ("sha1", "a.tif", "a.tif"),
+    ],
+)
+def test_a_link_put_in_its_place_at_any_moment_leads_nowhere(
+    files: Files,
+    root: Path,
+    tmp_path: Path,
+    call: str,
+    victim: str,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before each system call in turn, what the path leads over becomes a link out."""
+    secret = tmp_path / "secret"
+    (secret / "deep").mkdir()
+    for name in ("b.dcm", "deep/told"):
+        (secret / name).write_bytes(b"secret")
+    target = secret / "key" if victim == "a.tif" else secret
+    arguments = (0, 100) if call == "block" else ()
+    real_open, real_stat = os.open, os.stat
+    expected = repr(getattr(files, call)(f"{root}/{path}", *arguments))
+    for moment in range(6):
+        calls = 0
+
+        def swap(moment: int = moment) -> None:
+            nonlocal calls
+            if calls == moment and not (root / victim).is_symlink():
+                (root / victim).rename(tmp_path / "aside")
+                (root / victim).symlink_to(target)
+            calls += 1
+
+        def opening(*given: object, **how: object) -> int:
+            swap()
+            return real_open(*given, **how)  # type: ignore[arg-type]
+
+        def looking(*given: object, **how: object) -> os.stat_result:
+            if "dir_fd" in how:
+                swap()
+            return real_stat(*given, **how)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "open", opening)
+        monkeypatch.setattr(os, "stat", looking)
+        try:
+            told = repr(getattr(files, call)(f"{root}/{path}", *arguments))
+        except FileError as error:
+            told = str(error)
+        finally:
+            monkeypatch.setattr(os, "open", real_open)
+            monkeypatch.setattr(os, "stat", real_stat)
+        assert "secret" not in told.replace(str(tmp_path), "")
+        assert "key" not in told.replace("b.dcm", "")
+        refusals = ("symbolic link", "not a regular file", "Not a directory", "Too many levels")
+        assert told == expected or any(reason in told for reason in refusals)
+        if (root / victim).is_symlink():
+            (root / victim).unlink()
+            (tmp_path / "aside").rename(root / victim)
+
+
+def test_a_root_of_the_admins_is_as_one_that_is_watched(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    files = Files(lambda: [Root(os.fsencode(tmp_path / "link") + b"/", deep=True)])
+    assert files.names(f"{tmp_path}/link/sub") == ["b.dcm", "deep"]
+    with pytest.raises(FileError, match="not in a directory"):
+        files.names(str(root))
+
+
+def test_the_nearest_of_overlapping_roots_is_taken(root: Path) -> None:
+    """A way over a link is open where the link is the root, and no other."""
+    (root / "in").symlink_to("sub")
+    outer, inner = Root(os.fsencode(root), deep=True), Root(os.fsencode(root / "in"), deep=True)
+    assert Files(lambda: [outer, inner]).exists(f"{root}/in/b.dcm")
+    with pytest.raises(FileError, match="symbolic link"):
+        Files(lambda: [outer]).exists(f"{root}/in/b.dcm")
