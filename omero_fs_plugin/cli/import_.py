@@ -12,7 +12,7 @@ from ..dropbox.journal import Journal
 from ..dropbox.pipeline import Places
 from ..dropbox.records import Fileset, Found
 from ..dropbox.rescan import walk
-from ..dropbox.schema import State
+from ..dropbox.states import State
 from ..errors import ConfigurationError, GridError, ImportRefused, UserError
 from ..events import regular_stat
 from ..icegrid import Grid

@@ -10,7 +10,7 @@ from typing import Any
 from ..dropbox.database import sqlite_file
 from ..dropbox.journal import Journal
 from ..dropbox.records import Fileset
-from ..dropbox.schema import State
+from ..dropbox.states import State
 from ..errors import FsError
 from ..icegrid import SERVERS
 from .site import Site, printable, site

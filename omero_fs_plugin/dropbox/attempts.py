@@ -23,7 +23,7 @@ from .importers import FileChanged, Stopped, UnderWay, client_path
 from .importers.native import NativeImport, delete_filesets
 from .journal import Journal
 from .records import HANDED_OVER, Fileset
-from .schema import State
+from .states import State
 
 log = logging.getLogger(__name__)
 

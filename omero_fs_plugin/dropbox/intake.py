@@ -14,7 +14,7 @@ from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
 from .records import FOUND_IN_OMERO, Found, columns, stat_columns
-from .schema import OPEN, State
+from .states import OPEN, State
 
 
 class Stamp(NamedTuple):

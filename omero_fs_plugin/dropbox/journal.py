@@ -28,7 +28,7 @@ from .records import (
     signed,
     stat_columns,
 )
-from .schema import OPEN, State
+from .states import OPEN, State
 
 
 class Journal(JournalReader):

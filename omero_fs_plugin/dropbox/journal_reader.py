@@ -12,7 +12,7 @@ from . import schema
 from .database import Database
 from .records import GONE, Fileset, Found, chunks, signed
 from .records import fileset as to_fileset
-from .schema import OPEN, State
+from .states import OPEN, State
 
 CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
 

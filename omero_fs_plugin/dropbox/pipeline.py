@@ -11,12 +11,15 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from ..events import FileStat
-from .journal import Journal
 from .records import GONE, Found
-from .schema import State
 from .settle import Settler
+from .states import State
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 log = logging.getLogger(__name__)
 

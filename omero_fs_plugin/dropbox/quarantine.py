@@ -16,7 +16,7 @@ from .confine import open_directory, parts_beneath
 from .journal import Journal
 from .pipeline import Places
 from .records import Fileset, Found
-from .schema import State
+from .states import State
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..events import FileStat
-from .schema import State
+from .states import State
 
 _Item = TypeVar("_Item")
 

@@ -17,7 +17,7 @@ from .pipeline import Places
 from .quarantine import Quarantine
 from .records import Fileset
 from .recovery import Recovery
-from .schema import State
+from .states import State
 
 log = logging.getLogger(__name__)
 

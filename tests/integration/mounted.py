@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox import workers
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.sandbox.repository import MANAGED
 
 from .whole import Whole

@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy.engine import Engine
 
 from omero_fs_plugin.dropbox import workers
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.sandbox import rawfiles
 
 from .whole import Whole

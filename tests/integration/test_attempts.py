@@ -27,7 +27,7 @@ from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Places
 from omero_fs_plugin.dropbox.records import Fileset, Found
 from omero_fs_plugin.dropbox.recovery import Recovery
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox import accounts

@@ -8,7 +8,7 @@ from benchmarks.dropbox import history, known
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Found
 from omero_fs_plugin.dropbox.rescan import walk
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
 FAULTS = Path(__file__).parents[1] / "acceptance" / "torture"

@@ -17,7 +17,8 @@ from sqlalchemy import text
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.schema import TRANSITIONS, VERSION, State
+from omero_fs_plugin.dropbox.schema import VERSION
+from omero_fs_plugin.dropbox.states import TRANSITIONS, State
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.events import FileStat
 

@@ -24,8 +24,8 @@ from omero_fs_plugin.dropbox import attempts, service, users, workers
 from omero_fs_plugin.dropbox.importers import native
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset
-from omero_fs_plugin.dropbox.schema import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types

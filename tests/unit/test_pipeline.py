@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Pipeline, Places
 from omero_fs_plugin.dropbox.records import Found
-from omero_fs_plugin.dropbox.schema import State
 from omero_fs_plugin.dropbox.settle import Settler
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
 ROOT = "/dropbox"

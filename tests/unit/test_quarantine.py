@@ -12,7 +12,7 @@ from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Places
 from omero_fs_plugin.dropbox.quarantine import Quarantine
 from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
 CONTENT = b"no image"

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset
-from omero_fs_plugin.dropbox.schema import State
+from omero_fs_plugin.dropbox.states import State
 
 from .. import images
 from ..api import client_path

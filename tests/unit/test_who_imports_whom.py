@@ -1,0 +1,77 @@
+"""Who may import whom, over the whole package; monitor/ has a test of its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import omero_fs_plugin
+
+PACKAGE = Path(omero_fs_plugin.__file__).parent
+NAME = "omero_fs_plugin"
+PURE = ("settings", "errors", "events", "monitor.filters")
+PURE_OF_DROPBOX = ("settle", "states", "records", "pipeline", "rescan", "confine", "writers")
+HEAVY = {"Ice", "omero", "watchdog", "sqlalchemy", "lxml"}
+
+
+@pytest.mark.parametrize("module", [*PURE, *(f"dropbox.{name}" for name in PURE_OF_DROPBOX)])
+def test_pure_modules_import_nothing_heavy(module: str) -> None:
+    code = f"import sys, {NAME}.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(name.partition(".")[0] for name in done.stdout.split())
+
+
+def _imports() -> Iterator[tuple[str, str]]:
+    """(module, module of ours that it imports), wherever in it that is done."""
+    for file in PACKAGE.rglob("*.py"):
+        parts = (NAME, *file.relative_to(PACKAGE).with_suffix("").parts)
+        importer = ".".join(parts)
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                yield from ((importer, name.name) for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                above = parts[: len(parts) - node.level] if node.level else ()
+                base = ".".join((*above, *filter(None, [node.module])))
+                yield importer, base
+                yield from ((importer, f"{base}.{name.name}") for name in node.names)
+
+
+def _breaches(importer: str, imported: str) -> list[tuple[str, str]]:
+    return [
+        (a, b)
+        for a, b in _imports()
+        if a.startswith(f"{NAME}.{importer}") and b.startswith(f"{NAME}.{imported}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        pytest.param("monitor.", "dropbox", id="FSServer meets DropBox over Ice"),
+        pytest.param("dropbox.", "monitor", id="and DropBox FSServer"),
+        pytest.param("monitor.", "sandbox", id="FSServer does not know the sandbox"),
+        pytest.param("dropbox.", "sandbox", id="nor does DropBox"),
+        pytest.param("monitor.", "cli", id="servers do not know the commands"),
+        pytest.param("dropbox.", "cli", id="nor does DropBox know them"),
+        pytest.param("sandbox.", "dropbox", id="the sandbox knows OMERO and not us"),
+        pytest.param("sandbox.", "monitor", id="not even FSServer"),
+    ],
+)
+def test_who_does_not_know_whom(importer: str, imported: str) -> None:
+    assert _breaches(importer, imported) == []
+
+
+def test_only_its_command_knows_the_sandbox() -> None:
+    assert {
+        a for a, b in _imports() if b.startswith(f"{NAME}.sandbox") and ".sandbox" not in a
+    } <= {f"{NAME}.cli.sandbox"}
+
+
+def test_the_look_sees_imports_at_all() -> None:
+    assert _breaches("dropbox.service", "dropbox.pipeline")
+    assert _breaches("cli.sandbox", "sandbox")
