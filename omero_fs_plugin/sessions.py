@@ -6,7 +6,9 @@ no argument vector, log, journal or error text.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
 
-from .errors import ImportRefused, ServerAwayError, UserError
+from .errors import FsError, ImportRefused, ServerAwayError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ AGENT = "OMERO.fs"
 ALL_GROUPS = {"omero.group": "-1"}
 _CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
+_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
 _LONGEST_MS = 2**53  # "no end", within a Slice long and a double
 
 
@@ -71,7 +74,7 @@ def server_errors(what: str) -> Iterator[None]:
         # From repository calls this is how "is not a member of group" arrives.
         if "cannot login" in error.unknown:
             raise UserError(f"{what}: {reason}") from error
-        raise ImportRefused(f"{what}: {reason}") from error
+        raise refusal(what, reason) from error
     except (Ice.LocalException, Glacier2.CannotCreateSessionException) as error:
         raise ServerAwayError(f"{what}: {type(error).__name__}") from error
     except (omero.RemovedSessionException, omero.SessionTimeoutException) as error:
@@ -81,7 +84,18 @@ def server_errors(what: str) -> Iterator[None]:
     except omero.SecurityViolation as error:
         raise UserError(f"{what}: {_first_line(error.message)}") from error
     except omero.ServerError as error:
-        raise ImportRefused(f"{what}: {_first_line(error.message)}") from error
+        raise refusal(what, _first_line(error.message)) from error
+
+
+def refusal(what: str, reason: str) -> FsError:
+    """What to raise for OMERO's no: ImportRefused, with what was tried and why not.
+
+    ServerAwayError where OMERO has no room: that is no fault of the file's, and
+    is waited for.
+    """
+    if any(text in reason for text in _NO_ROOM):
+        return ServerAwayError(f"{what}: OMERO has no room: {reason}")
+    return ImportRefused(f"{what}: {reason}")
 
 
 def _first_line(text: str | None) -> str:
@@ -153,6 +167,9 @@ class Omero:
     ) -> None:
         """`time_to_live` and `time_to_idle` (s) of the users' sessions; 0: no end."""
         register_factories(communicator)
+        # It words every try to reach a server that is away, in several lines;
+        # we say it once.
+        logging.getLogger("omero.utils").setLevel(logging.ERROR)
         self._communicator = communicator
         self._host, self._port = host, port
         self._live_ms = int(time_to_live * 1000)

@@ -12,7 +12,7 @@ from ..sessions import Omero
 
 log = logging.getLogger(__name__)
 
-_AWAY_S = 10.0  # how long an OMERO that is away is not asked again about a name
+_AWAY_S, _AWAY_MOST_S = 5.0, 300.0  # how long an OMERO that is away is not asked again
 
 
 class Users:
@@ -24,6 +24,7 @@ class Users:
         self._known: set[str] = set()
         self._unknown: dict[str, str] = {}  # name -> why it is nobody's
         self._away_until = 0.0  # s, monotonic
+        self._away_s = _AWAY_S
 
     def is_user(self, name: str) -> bool:
         """Whether files of this directory are to be journaled.
@@ -52,9 +53,12 @@ class Users:
             return False
         except ServerAwayError:
             with self._lock:
-                self._away_until = time.monotonic() + _AWAY_S
+                # A server that hangs takes its time to be noticed each time.
+                self._away_s = min(_AWAY_MOST_S, 2 * self._away_s)
+                self._away_until = time.monotonic() + self._away_s
             return True
         with self._lock:
+            self._away_s = _AWAY_S
             self._known.add(name)
             self._unknown.pop(name, None)
         return True

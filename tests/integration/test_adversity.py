@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import Engine
 
-from omero_fs_plugin.dropbox import workers
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.sandbox import rawfiles
 
@@ -93,7 +92,6 @@ def test_the_journal_fills_up_in_the_middle_of_imports(
 
 
 def test_no_room_in_the_repository(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
     before = whole.drop("before.tif")
     whole.until_known(before)
     real = os.pwrite
@@ -104,15 +102,21 @@ def test_no_room_in_the_repository(whole: Whole, monkeypatch: pytest.MonkeyPatch
         return real(descriptor, data, offset)
 
     monkeypatch.setattr(rawfiles.os, "pwrite", no_room)
-    path = whole.drop("large.tif")
-    whole.until_known(path, states=(State.FAILED,))
-    assert os.strerror(errno.ENOSPC) in whole.row(path).reason
-    assert whole.in_omero(path) == []
-    assert path.exists()
+    paths = [whole.drop(f"{number}.tif") for number in range(5)]
+    whole.until_state("waiting for OMERO")
+    for _ in range(5):  # however often it is tried
+        whole.clock.pass_by(300)
+        whole.clock.sleep(0.3)
+    assert "no room" in whole.dropbox.figures()["reason"]
+    assert whole.journal.counts()[State.FAILED] == 0
     monkeypatch.setattr(rawfiles.os, "pwrite", real)
-    assert whole.journal.retry(whole.row(path).id)
-    whole.until_known(path)
-    whole.assert_once(before, path)
+
+    def done() -> bool:
+        whole.clock.pass_by(300)
+        return len(whole.journal.select(State.IMPORTED)) == 6
+
+    whole.until("all are imported", done)
+    whole.assert_once(before, *paths)
 
 
 # -- the watch directory ------------------------------------------------------

@@ -23,7 +23,7 @@ import omero
 from ... import __version__
 from ...errors import ImportRefused, ServerAwayError
 from ...events import FileStat
-from ...sessions import AGENT, UserSession, server_errors
+from ...sessions import AGENT, UserSession, refusal, server_errors
 from ..confine import open_beneath
 from ..records import Fileset
 from . import FileChanged, Stopped, client_path
@@ -181,7 +181,8 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
         finally:
             _quietly(handle.close)
     if isinstance(response, omero.cmd.ERR):
-        raise ImportRefused(f"deleting unfinished filesets {list(ids)}: {_reason(response)}")
+        name, why = _reason(response)
+        raise refusal(f"deleting unfinished filesets {list(ids)}: {name}", why)
 
 
 def _read(source: BinaryIO, path: str) -> bytes:
@@ -198,7 +199,7 @@ def _unchanged(descriptor: int, path: str, stat: FileStat) -> None:
 
 def _images(response: Any) -> tuple[int, ...]:
     if isinstance(response, omero.cmd.ERR):
-        raise ImportRefused(_reason(response))
+        raise refusal(*_reason(response))
     if not isinstance(response, ImportResponse):
         raise ImportRefused(f"OMERO answered the import with a {type(response).__name__}")
     # For a plate `objects` holds the plate; its images stand behind the pixels.
@@ -209,12 +210,12 @@ def _images(response: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _reason(error: Any) -> str:
-    """One line out of a cmd.ERR."""
+def _reason(error: Any) -> tuple[str, str]:
+    """Name and first line of a cmd.ERR."""
     told = error.parameters or {}
     text = told.get("message") or told.get("reason") or ""
     lines = text.strip().splitlines()
-    return f"{error.name}: {lines[0]}" if lines else f"{error.category}: {error.name}"
+    return (error.name, lines[0]) if lines else (error.category, error.name)
 
 
 def _quietly(call: Callable[[], Any]) -> None:
