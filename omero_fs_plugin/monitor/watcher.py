@@ -11,9 +11,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from ..events import EventType
 from . import raw
@@ -23,9 +21,10 @@ from .filters import Filter
 from .keeper import Keeper
 from .notices import Notice, Tell, shown, speakable
 from .observers import Observer, Observing, Wakener
-from .outbox import LONGEST_RETRY, Outbox
-from .record import Picture
+from .outbox import Outbox
+from .record_picture import Picture
 from .requests import MonitorType, Request
+from .telling import Answer, Client, Telling
 from .tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 # Between the first event and the look at all of them: the kernel merges equal
 # ones meanwhile, and one notification carries many.  Each look and each
 # notification costs more than an event does.
-GATHER = 0.02  # s
+GATHER = 0.04  # s
 # The same while files are being written, and nothing else happens.
 GATHER_WRITES = 0.1  # s
 # Before a monitor whose thread met an error it cannot name begins anew; doubled
@@ -45,18 +44,6 @@ LONGEST_RESTART = 60.0  # s
 LAST_ANSWER = 2.0  # s
 # A system call that has not come back after this asks a share that is away.
 HANGS = 30.0  # s
-
-
-class Client(Protocol):
-    """How a notification leaves: at once, its answer later, on any thread."""
-
-    address: str  # how to reach it after a restart
-
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
-        """Begins to tell; calls `done(arrived)` once, and raises nothing."""
-
-    def probe(self, done: Callable[[bool], None]) -> None:
-        """Begins to ask whether it is there; calls `done(answered)` once, and raises nothing."""
 
 
 class Watcher:
@@ -99,13 +86,18 @@ class Watcher:
             timing=timing,
             note=lambda tell: self._keeper.silent(tell),
         )
-        self.given_up = False  # the client was away for too long
         self._keeper = Keeper(picture, self.tracker, self.outbox, request.mode)
+        self._telling = Telling(
+            identifier,
+            request.path,
+            client,
+            outbox=self.outbox,
+            keeper=self._keeper,
+            absence=absence,
+            wake=self._wake,
+        )
         self._resumed = resumed
-        self._absence = absence
         self._forget = forget
-        self._probe_at = math.inf
-        self._batch: list[Tell] = []  # in the last call; none: it was a probe
         self._identifier = identifier
         self._request = request
         self._client = client
@@ -115,11 +107,6 @@ class Watcher:
         self._orderly = False
         self._wakener = Wakener()
         self._wakener_lock = threading.Lock()
-        self._answers: deque[tuple[int, bool]] = deque()
-        self._calls = 0  # notifications begun; the number of the last one
-        self._begun = 0  # the last one whose answer will come
-        self._in_flight = False
-        self._stale = 0  # answers to calls up to this number no longer matter
         self._observing = observing or Observing()
         self._observer: Observer | None = None
         self._open_at = math.inf  # when to watch again after an interruption
@@ -166,10 +153,6 @@ class Watcher:
         """Its thread hangs: whatever it does later counts no more."""
         self._keeper.close()
 
-    def _answered(self, call: int, arrived: bool) -> None:
-        self._answers.append((call, arrived))
-        self._wake()
-
     def _wake(self) -> None:
         with self._wakener_lock:
             if not self.ended:
@@ -199,13 +182,13 @@ class Watcher:
                 self.ended = True
                 self._wakener.close()
             self.ready.set()
-            if self.given_up:
+            if self._telling.given_up:
                 self._forget()
 
     def _begin(self) -> None:
         path = self._request.path
         self._now = self._busy_since = time.monotonic()
-        self._probe_at = self._now + self._absence.probe
+        self._telling.begin(self._now)
         if self._resumed:
             self._resume()
             return
@@ -238,16 +221,12 @@ class Watcher:
         log.exception(
             "monitor %s met an error, a rescan follows in %g s", self._identifier, self._restart
         )
-        if self._begun != self._calls or not (self._in_flight or self._answers):
-            # What was taken may be on its way, or never have left.
-            self.outbox.retake()
-            self._stale = self._calls
-            self._in_flight = False
+        self._telling.recover()
         self._interrupt(math.inf if self._gap else now + self._restart)
 
     def _hear_last(self) -> None:
         end = time.monotonic() + LAST_ANSWER
-        while self._in_flight and (left := end - time.monotonic()) > 0:
+        while self._telling.in_flight and (left := end - time.monotonic()) > 0:
             self._wakener.wait(left, None)
             self._hear(time.monotonic())
         self._keeper.write()
@@ -286,7 +265,7 @@ class Watcher:
         if self.outbox.overfull(now):
             self._begin_gap(now)
         self._watch_type(now)
-        self._send(now)
+        self._telling.send(now)
         self._keeper.write()
 
     def _drain(self) -> None:
@@ -310,9 +289,7 @@ class Watcher:
         tracker = math.inf
         if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
-        outbox = math.inf if self._in_flight else self.outbox.due()
-        probe = math.inf if self._in_flight or len(self.outbox) else self._probe_at
-        due = min(tracker, outbox, probe, self._open_at, self._end_at)
+        due = min(tracker, self._telling.due(), self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():
             due = min(due, self.tracker.active_at + self._request.timeout)
         return due
@@ -333,78 +310,18 @@ class Watcher:
                 log.warning("a name is not UTF-8: %s of %s", tell.type.value, shown(tell.path))
         self.outbox.put(tell, self._now)
 
-    def _send(self, now: float) -> None:
-        if self._in_flight:
-            return
-        tried = self.outbox.tried
-        batch = self.outbox.take(now)
-        self._keeper.sending(batch[tried:])
-        probing = now >= self._probe_at and not len(self.outbox)
-        if not batch and not probing:
-            return
-        self._batch = batch
-        self._calls += 1
-        call = self._calls
-        self._in_flight = True
-        self._probe_at = now + self._absence.probe
-
-        def done(arrived: bool) -> None:
-            self._answered(call, arrived)
-
-        if batch:
-            self._client.notify(self._identifier, batch, done)
-        else:
-            self._client.probe(done)
-        self._begun = call
-
     def _hear(self, now: float) -> None:
         """Takes the client's answers."""
-        while self._answers:
-            self._hear_one(*self._answers[0], now)
-            self._answers.popleft()  # now: after an error it is heard again
-
-    def _hear_one(self, call: int, arrived: bool, now: float) -> None:
-        if call == self._calls:
-            self._in_flight = False
-        self._count_absence(arrived, now)
-        if call <= self._stale or not self._batch:
-            return
-        if not arrived:
-            told_before = self.outbox.failing
-            delay = self.outbox.failed(now)
-            if delay < LONGEST_RETRY or not told_before:
-                log.warning(
-                    "monitor %s: its client cannot be reached, next try in %g s",
-                    self._identifier,
-                    delay,
-                )
+        answer = self._telling.hear(now)
+        self._stop = self._stop or self._telling.given_up
+        if answer is Answer.FAILED:
             self._stop = self._stop or self._last_words
-            return
-        self.outbox.delivered(now)
-        self._keeper.arrived(self._batch)
-        self._batch = []
-        if self._request.type is MonitorType.ONE_SHOT and not self._gap:
-            self._stop = True
-        elif self._gap:
-            self._gap = False
-            self._open_at = now
-
-    def _count_absence(self, arrived: bool, now: float) -> None:
-        if arrived:
-            self._absence.answered()
-        else:
-            self._absence.failed(now)
-            if self._absence.given_up and not self.given_up:
-                log.error(
-                    "monitor %s of %s: its client has been away for %.0f s, it is destroyed",
-                    self._identifier,
-                    shown(self._request.path),
-                    self._absence.so_far,
-                )
-                self.given_up = self._stop = True
-        seconds = self._absence.to_keep()
-        if seconds is not None:
-            self._keeper.away(seconds)
+        elif answer is Answer.ARRIVED:
+            if self._request.type is MonitorType.ONE_SHOT and not self._gap:
+                self._stop = True
+            elif self._gap:
+                self._gap = False
+                self._open_at = now
 
     def _watch_type(self, now: float) -> None:
         """What a one-shot or an inactivity monitor does when time has passed."""
@@ -427,8 +344,7 @@ class Watcher:
 
     def _begin_gap(self, now: float) -> None:
         """The client does not keep up: what it has not heard is left to a rescan."""
-        tried = self.outbox.tried
-        waiting = self.outbox.clear()
+        waiting, tried = self._telling.drop()
         log.warning(
             "monitor %s: %d events could not be told, a rescan follows when the client is back",
             self._identifier,
@@ -437,7 +353,6 @@ class Watcher:
         self._interrupt(math.inf)
         self.tracker.untell(waiting, tried)
         self._keeper.dropped(waiting)
-        self._stale = self._calls
         self._gap = True
         self._notice(Notice.GAP, "events could not be told, a rescan follows")
 
