@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .notices import Tell
 from .outbox import Outbox
 from .picture import ENTERED, MOUNTED, Ledger, restore, snapshot
-from .record import Picture
+from .record_picture import Picture
 from .tracker import Tracker
 from .tree import PathMode
 

@@ -15,8 +15,9 @@ from .notices import shown
 from .observers import Observing
 from .record import Record
 from .requests import MonitorError, MonitorType, Request
+from .telling import Client
 from .tree import PathMode
-from .watcher import Client, Watcher
+from .watcher import Watcher
 
 log = logging.getLogger(__name__)
 

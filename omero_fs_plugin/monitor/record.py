@@ -17,36 +17,31 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from os.path import lexists
 from pathlib import Path
 from typing import NamedTuple
 
-from .notices import Tell
-from .picture import Changes, State
 from .record_file import (
     RecordError,
     connect,
     locked,
     request_of,
     set_aside,
-    state_of,
     text_of,
-    word_of,
 )
+from .record_picture import CHUNK, Act, Picture, nothing, stop_row
 from .requests import Request
-from .sent import Doubt, Sent
+from .sent import Sent
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 5000  # rows read or written at once: others are let in between
 _QUEUE = 64  # posts that wait at most; then who posts waits
 _AT_ONCE = 16  # posts in one transaction, and those that wait for no more
 # s; between the first post and its transaction, unless someone waits for it.
 # Each transaction writes whole pages: few large ones cost a third.
 _GATHER = 0.1
-_Act = Callable[[sqlite3.Connection], object]
 
 
 class Saved(NamedTuple):
@@ -60,12 +55,8 @@ class Saved(NamedTuple):
 
 
 class _Post(NamedTuple):
-    act: _Act | None  # None: the end
+    act: Act | None  # None: the end
     done: Callable[[], None]
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""
 
 
 class Record:
@@ -123,7 +114,7 @@ class Record:
         """It is not to be started again; returns when that is written."""
         key = self._keys.get(identifier)
         if key is not None:
-            self._settled(lambda db: _stop(db, key))
+            self._settled(lambda db: stop_row(db, key))
 
     def forget(self, identifier: str) -> None:
         """It is destroyed; returns when that is written."""
@@ -132,7 +123,7 @@ class Record:
             return
 
         def forget(db: sqlite3.Connection) -> None:
-            _stop(db, key)
+            stop_row(db, key)
             db.execute("DELETE FROM monitor WHERE key = ?", (key,))
 
         self._settled(forget)
@@ -146,7 +137,7 @@ class Record:
 
     # The file ---------------------------------------------------------------
 
-    def post(self, act: _Act, done: Callable[[], None] = _nothing, *, urgent: bool = False) -> None:
+    def post(self, act: Act, done: Callable[[], None] = nothing, *, urgent: bool = False) -> None:
         """Has `act` done and committed, and then `done` called, on another thread.
 
         `done` is called even when there is no record any more.  What is not
@@ -165,7 +156,7 @@ class Record:
         """Some of what the client of monitor `key` knows, from `after` on."""
         return self._read(
             "SELECT path, state FROM known WHERE monitor = ? AND path > ? ORDER BY path "
-            f"LIMIT {_CHUNK}",
+            f"LIMIT {CHUNK}",
             (key, after),
         )
 
@@ -183,7 +174,7 @@ class Record:
         """Writes what was posted and lets go of the file."""
         with self._posting:
             self._ended = True
-            self._queue.put(_Post(None, _nothing))
+            self._queue.put(_Post(None, nothing))
             self._hurry.set()
         self._thread.join()
         with self._lock:
@@ -191,7 +182,7 @@ class Record:
                 self._connection.close()
                 self._connection = None
 
-    def _settled(self, act: _Act) -> None:
+    def _settled(self, act: Act) -> None:
         written = threading.Event()
         self.post(act, written.set, urgent=True)
         written.wait()
@@ -249,130 +240,6 @@ class Record:
         )
 
 
-class Picture:
-    """What the client of one started monitor knows."""
-
-    def __init__(self, record: Record, key: int, sent: Sent) -> None:
-        self._record = record
-        self._key = key
-        self._sent = sent
-        self._number = 0  # of the last entry in `sent`
-        self._heard = 0  # what stands in entries up to this is due, or written
-        self._shown = 0  # and written
-        self._mount: bytes | None = None  # as last written
-        self._closed = False
-
-    @property
-    def mount(self) -> bytes:
-        """The mount point of the directory when it was last seen."""
-        self._mount = self._record.mount(self._key)
-        return self._mount
-
-    def doubts(self) -> list[Doubt]:
-        """What the client may have heard of beside `load`.
-
-        Raises RecordError.  For use before anything else but `load`.
-        """
-        after = self._record.heard(self._key)
-        try:
-            last, doubts = self._sent.load(after)
-        except OSError as error:
-            raise RecordError(f"what was sent last: {error}") from error
-        self._number = self._heard = max(after, last)
-        return doubts
-
-    def load(self) -> Iterator[tuple[bytes, State]]:
-        """All of it, by path.  Raises RecordError."""
-        after = b""
-        while rows := self._record.select(self._key, after):
-            for path, state in rows:
-                yield path, state_of(state)
-            after = rows[-1][0]
-
-    def begin(
-        self,
-        known: Iterator[tuple[bytes, State]],
-        mount: bytes,
-        *,
-        between: Callable[[], None],
-        done: Callable[[], None],
-    ) -> None:
-        """Keeps what is known at a start, and when all of it is, that it is started.
-
-        A start that is killed before has not happened.  `between` is called
-        from time to time, for there may be much; `done` when all is written.
-        """
-        key = self._key
-        # A record that has failed has said so; the monitor goes on without.
-        with suppress(RecordError):
-            self.doubts()
-        heard = self._heard
-        self._post(lambda db: _stop(db, key))
-        while chunk := dict(itertools.islice(known, _CHUNK)):
-            self.write(chunk)
-            between()
-        self.keep_mount(mount)
-        start = "UPDATE monitor SET started = 1, heard = ? WHERE key = ?"
-        self._post(lambda db: db.execute(start, (heard, key)), done, urgent=True)
-
-    def sending(self, tells: Iterable[Tell]) -> None:
-        """The client is about to be told of these."""
-        if not self._closed:
-            self._number += 1
-            self._sent.write(self._number, tells, self._shown)
-
-    def settled(self) -> None:
-        """It has heard what was sent, or that has become a doubt: `write` follows."""
-        self._heard = self._number
-
-    def write(self, changes: Changes) -> None:
-        """What changed."""
-        key, heard = self._key, self._heard
-        there = [
-            (key, path, word_of(state)) for path, state in changes.items() if state is not None
-        ]
-        gone = [(key, path) for path, state in changes.items() if state is None]
-
-        def write(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", there)
-            db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
-            db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))
-
-        def written() -> None:
-            self._shown = heard
-
-        self._post(write, written)
-
-    def keep_mount(self, mount: bytes) -> None:
-        """Where the directory's file system is mounted."""
-        if mount != self._mount:
-            self._mount = mount
-            row = (mount, self._key)
-            self._post(lambda db: db.execute("UPDATE monitor SET mount = ? WHERE key = ?", row))
-
-    def away(self, seconds: float) -> None:
-        """For how long the client has been away."""
-        row = (seconds, self._key)
-        self._post(lambda db: db.execute("UPDATE monitor SET away = ? WHERE key = ?", row))
-
-    def close(self) -> None:
-        """Nothing more is written: the monitor was stopped."""
-        self._closed = True
-
-    def end(self) -> None:
-        """As `close`, at the end of the thread that has it."""
-        self._closed = True
-        self._sent.close()
-
-    def _post(
-        self, act: _Act, done: Callable[[], None] = _nothing, *, urgent: bool = False
-    ) -> None:
-        if self._closed:
-            done()
-        else:
-            self._record.post(act, done, urgent=urgent)
-
-
 def open_record(file: Path) -> Record | None:
     """The record in `file`, made when missing; None when there can be none.
 
@@ -407,8 +274,3 @@ def _commit(db: sqlite3.Connection, posts: Iterable[_Post]) -> None:
         if post.act is not None:
             post.act(db)
     db.execute("COMMIT")
-
-
-def _stop(db: sqlite3.Connection, key: int) -> None:
-    db.execute("UPDATE monitor SET started = 0 WHERE key = ?", (key,))
-    db.execute("DELETE FROM known WHERE monitor = ?", (key,))

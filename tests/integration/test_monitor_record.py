@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import record as record_module
-from omero_fs_plugin.monitor import record_file
+from omero_fs_plugin.monitor import record_file, record_picture
 from omero_fs_plugin.monitor import sent as sent_module
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.picture import State
-from omero_fs_plugin.monitor.record import Picture, Record, Saved, open_record
+from omero_fs_plugin.monitor.record import Record, Saved, open_record
 from omero_fs_plugin.monitor.record_file import RecordError
+from omero_fs_plugin.monitor.record_picture import Picture
 from omero_fs_plugin.monitor.requests import MonitorType, Request
 from omero_fs_plugin.monitor.sent import Sent
 from omero_fs_plugin.monitor.tree import MAYBE, NEVER, PathMode
@@ -152,7 +153,8 @@ def test_changes_are_written_in_their_order(record: Record) -> None:
 
 
 def test_more_than_is_read_at_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_module, "_CHUNK", 3)
+    for module in (record_module, record_picture):  # it is read so, and written
+        monkeypatch.setattr(module, "CHUNK", 3)
     known: dict[bytes, State] = {b"/data/%03d" % number: (number, 0, 0) for number in range(100)}
     between: list[int] = []
     record.create("one", request(), CLIENT)

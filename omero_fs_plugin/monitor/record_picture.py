@@ -1,0 +1,152 @@
+"""What the client of one started monitor knows, in the record."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .notices import Tell
+from .picture import Changes, State
+from .record_file import RecordError, state_of, word_of
+from .sent import Doubt, Sent
+
+if TYPE_CHECKING:
+    from .record import Record
+
+CHUNK = 5000  # rows read or written at once: others are let in between
+Act = Callable[[sqlite3.Connection], object]
+
+
+def nothing() -> None:
+    """Nobody waits for it."""
+
+
+class Picture:
+    """What the client of one started monitor knows."""
+
+    def __init__(self, record: Record, key: int, sent: Sent) -> None:
+        self._record = record
+        self._key = key
+        self._sent = sent
+        self._number = 0  # of the last entry in `sent`
+        self._heard = 0  # what stands in entries up to this is due, or written
+        self._shown = 0  # and written
+        self._mount: bytes | None = None  # as last written
+        self._closed = False
+
+    @property
+    def mount(self) -> bytes:
+        """The mount point of the directory when it was last seen."""
+        self._mount = self._record.mount(self._key)
+        return self._mount
+
+    def doubts(self) -> list[Doubt]:
+        """What the client may have heard of beside `load`.
+
+        Raises RecordError.  For use before anything else but `load`.
+        """
+        after = self._record.heard(self._key)
+        try:
+            last, doubts = self._sent.load(after)
+        except OSError as error:
+            raise RecordError(f"what was sent last: {error}") from error
+        self._number = self._heard = max(after, last)
+        return doubts
+
+    def load(self) -> Iterator[tuple[bytes, State]]:
+        """All of it, by path.  Raises RecordError."""
+        after = b""
+        while rows := self._record.select(self._key, after):
+            for path, state in rows:
+                yield path, state_of(state)
+            after = rows[-1][0]
+
+    def begin(
+        self,
+        known: Iterator[tuple[bytes, State]],
+        mount: bytes,
+        *,
+        between: Callable[[], None],
+        done: Callable[[], None],
+    ) -> None:
+        """Keeps what is known at a start, and when all of it is, that it is started.
+
+        A start that is killed before has not happened.  `between` is called
+        from time to time, for there may be much; `done` when all is written.
+        """
+        key = self._key
+        # A record that has failed has said so; the monitor goes on without.
+        with suppress(RecordError):
+            self.doubts()
+        heard = self._heard
+        self._post(lambda db: stop_row(db, key))
+        while chunk := dict(itertools.islice(known, CHUNK)):
+            self.write(chunk)
+            between()
+        self.keep_mount(mount)
+        start = "UPDATE monitor SET started = 1, heard = ? WHERE key = ?"
+        self._post(lambda db: db.execute(start, (heard, key)), done, urgent=True)
+
+    def sending(self, tells: Iterable[Tell]) -> None:
+        """The client is about to be told of these."""
+        if not self._closed:
+            self._number += 1
+            self._sent.write(self._number, tells, self._shown)
+
+    def settled(self) -> None:
+        """It has heard what was sent, or that has become a doubt: `write` follows."""
+        self._heard = self._number
+
+    def write(self, changes: Changes) -> None:
+        """What changed."""
+        key, heard = self._key, self._heard
+        there = [
+            (key, path, word_of(state)) for path, state in changes.items() if state is not None
+        ]
+        gone = [(key, path) for path, state in changes.items() if state is None]
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", there)
+            db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
+            db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))
+
+        def written() -> None:
+            self._shown = heard
+
+        self._post(write, written)
+
+    def keep_mount(self, mount: bytes) -> None:
+        """Where the directory's file system is mounted."""
+        if mount != self._mount:
+            self._mount = mount
+            row = (mount, self._key)
+            self._post(lambda db: db.execute("UPDATE monitor SET mount = ? WHERE key = ?", row))
+
+    def away(self, seconds: float) -> None:
+        """For how long the client has been away."""
+        row = (seconds, self._key)
+        self._post(lambda db: db.execute("UPDATE monitor SET away = ? WHERE key = ?", row))
+
+    def close(self) -> None:
+        """Nothing more is written: the monitor was stopped."""
+        self._closed = True
+
+    def end(self) -> None:
+        """As `close`, at the end of the thread that has it."""
+        self._closed = True
+        self._sent.close()
+
+    def _post(self, act: Act, done: Callable[[], None] = nothing, *, urgent: bool = False) -> None:
+        if self._closed:
+            done()
+        else:
+            self._record.post(act, done, urgent=urgent)
+
+
+def stop_row(db: sqlite3.Connection, key: int) -> None:
+    """It is not started, and nothing is known."""
+    db.execute("UPDATE monitor SET started = 0 WHERE key = ?", (key,))
+    db.execute("DELETE FROM known WHERE monitor = ?", (key,))

@@ -1,0 +1,169 @@
+"""The conversation with one client: one notification at a time, and its answer."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from .absence import Absence
+from .keeper import Keeper
+from .notices import Tell, shown
+from .outbox import LONGEST_RETRY, Outbox
+
+log = logging.getLogger(__name__)
+
+
+class Client(Protocol):
+    """How a notification leaves: at once, its answer later, on any thread."""
+
+    address: str  # how to reach it after a restart
+
+    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+        """Begins to tell; calls `done(arrived)` once, and raises nothing."""
+
+    def probe(self, done: Callable[[bool], None]) -> None:
+        """Begins to ask whether it is there; calls `done(answered)` once, and raises nothing."""
+
+
+class Answer(enum.Enum):
+    """What `Telling.hear` heard of a notification."""
+
+    NONE = 0
+    ARRIVED = 1
+    FAILED = 2
+
+
+class Telling:
+    """Rule: what is in the outbox reaches the client in its order, and what the
+    client has heard, its keeper hears of.
+
+    Owned by the monitor's thread, which `wake` wakes when there is an answer.
+    """
+
+    def __init__(
+        self,
+        identifier: str,
+        path: bytes,
+        client: Client,
+        *,
+        outbox: Outbox,
+        keeper: Keeper,
+        absence: Absence,
+        wake: Callable[[], None],
+    ) -> None:
+        self.given_up = False  # the client was away for too long
+        self.in_flight = False  # a call has not been answered
+        self._identifier = identifier
+        self._path = path
+        self._client = client
+        self._outbox = outbox
+        self._keeper = keeper
+        self._absence = absence
+        self._wake = wake
+        self._probe_at = math.inf
+        self._batch: list[Tell] = []  # in the last call; none: it was a probe
+        self._answers: deque[tuple[int, bool]] = deque()
+        self._calls = 0  # calls begun; the number of the last one
+        self._begun = 0  # the last one whose answer will come
+        self._stale = 0  # answers to calls up to this number no longer matter
+
+    def begin(self, now: float) -> None:
+        """Before anything else."""
+        self._probe_at = now + self._absence.probe
+
+    def due(self) -> float:
+        """When `send` has something to do; inf: not before the next answer or event."""
+        if self.in_flight:
+            return math.inf
+        return self._outbox.due() if len(self._outbox) else self._probe_at
+
+    def send(self, now: float) -> None:
+        """Begins a call, if it is time for one."""
+        if self.in_flight:
+            return
+        tried = self._outbox.tried
+        batch = self._outbox.take(now)
+        self._keeper.sending(batch[tried:])
+        probing = now >= self._probe_at and not len(self._outbox)
+        if not batch and not probing:
+            return
+        self._batch = batch
+        self._calls += 1
+        call = self._calls
+        self.in_flight = True
+        self._probe_at = now + self._absence.probe
+
+        def done(arrived: bool) -> None:
+            self._answers.append((call, arrived))
+            self._wake()
+
+        if batch:
+            self._client.notify(self._identifier, batch, done)
+        else:
+            self._client.probe(done)
+        self._begun = call
+
+    def hear(self, now: float) -> Answer:
+        """Takes the client's answers; what the last notification has come to."""
+        heard = Answer.NONE
+        while self._answers:
+            one = self._hear_one(*self._answers[0], now)
+            heard = heard if one is Answer.NONE else one
+            self._answers.popleft()  # now: after an error it is heard again
+        return heard
+
+    def recover(self) -> None:
+        """After an error, wherever it came from."""
+        if self._begun != self._calls or not (self.in_flight or self._answers):
+            # What was taken may be on its way, or never have left.
+            self._outbox.retake()
+            self._stale = self._calls
+            self.in_flight = False
+
+    def drop(self) -> tuple[list[Tell], int]:
+        """Gives up telling what waits: all of it, and of how much the client may have heard."""
+        tried = self._outbox.tried
+        self._stale = self._calls
+        return self._outbox.clear(), tried
+
+    def _hear_one(self, call: int, arrived: bool, now: float) -> Answer:
+        if call == self._calls:
+            self.in_flight = False
+        self._count_absence(arrived, now)
+        if call <= self._stale or not self._batch:
+            return Answer.NONE
+        if not arrived:
+            told_before = self._outbox.failing
+            delay = self._outbox.failed(now)
+            if delay < LONGEST_RETRY or not told_before:
+                log.warning(
+                    "monitor %s: its client cannot be reached, next try in %g s",
+                    self._identifier,
+                    delay,
+                )
+            return Answer.FAILED
+        self._outbox.delivered(now)
+        self._keeper.arrived(self._batch)
+        self._batch = []
+        return Answer.ARRIVED
+
+    def _count_absence(self, arrived: bool, now: float) -> None:
+        if arrived:
+            self._absence.answered()
+        else:
+            self._absence.failed(now)
+            if self._absence.given_up and not self.given_up:
+                self.given_up = True
+                log.error(
+                    "monitor %s of %s: its client has been away for %.0f s, it is destroyed",
+                    self._identifier,
+                    shown(self._path),
+                    self._absence.so_far,
+                )
+        seconds = self._absence.to_keep()
+        if seconds is not None:
+            self._keeper.away(seconds)
