@@ -39,6 +39,7 @@ class Root:
 
     path: bytes  # absolute, normalised; may itself be reached through a symbolic link
     deep: bool  # False: only what lies directly in it
+    hanging: bool = False  # its file system does not answer: a call would wait, and others for it
 
 
 @dataclass(frozen=True)
@@ -139,17 +140,19 @@ class Files:
         names = [name for name in path.encode().split(b"/") if name not in (b"", b".")]
         if b".." in names:
             raise FileError(f"{path!r}: '..' is not allowed")
-        best: tuple[bytes, list[bytes]] | None = None
+        best: tuple[Root, list[bytes]] | None = None
         for root in self._roots():
             above = [name for name in root.path.split(b"/") if name]
             below = names[len(above) :]
             if names[: len(above)] != above or (len(below) > 1 and not root.deep):
                 continue
             if best is None or len(below) < len(best[1]):
-                best = root.path, below
+                best = root, below
         if best is None:
             raise FileError(f"{path!r} is not in a directory that is being watched")
-        return best
+        if best[0].hanging:
+            raise FileError(f"{path!r}: its file system does not answer")
+        return best[0].path, best[1]
 
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, bytes]]:

@@ -145,6 +145,12 @@ class Monitor:
                 watcher.abandon()
             self._told_before += watcher.outbox.told
 
+    @property
+    def hanging(self) -> bool:
+        """Whether its disk does not answer."""
+        watcher = self._watcher
+        return watcher is not None and watcher.hanging
+
     def check_pulse(self, now: float) -> None:
         """Tells the client when the disk does not answer; by time.monotonic()."""
         watcher = self._watcher
@@ -316,7 +322,11 @@ class Monitors:
     def roots(self) -> list[Root]:
         """The directories being watched now: what FileServer may look into."""
         return [
-            Root(monitor.request.path, deep=monitor.request.mode is not PathMode.FLAT)
+            Root(
+                monitor.request.path,
+                deep=monitor.request.mode is not PathMode.FLAT,
+                hanging=monitor.hanging,
+            )
             for monitor in self.all().values()
             if monitor.started
         ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+import posixpath
 from dataclasses import dataclass
+from types import ModuleType
 
 from ..errors import FsError
 from ..events import EventType
@@ -58,9 +60,7 @@ def directory_named(path: str) -> bytes:
         raise MonitorError("pathString is empty: give the absolute path of a directory")
     if "\0" in path:
         raise MonitorError(f"pathString {path!r} holds a null character")
-    if not path.startswith("/"):
-        raise MonitorError(f"pathString {path!r} is not absolute")
-    name = os.path.normpath("/" + path.lstrip("/")).encode("utf-8", "surrogateescape")
+    name = _normalised(path).encode("utf-8", "surrogateescape")
     try:
         if not os.path.isdir(name):  # noqa: PTH112 - bytes are no Path
             os.stat(name)  # noqa: PTH116 - says why
@@ -70,3 +70,13 @@ def directory_named(path: str) -> bytes:
     if not os.access(name, os.R_OK | os.X_OK):
         raise MonitorError(f"pathString {path!r} is not readable for the user of FSServer")
     return name
+
+
+def _normalised(path: str, flavour: ModuleType = os.path) -> str:
+    """With ``/`` between the names, on Windows too; raises MonitorError when not absolute."""
+    if flavour is posixpath:
+        if path.startswith("/"):
+            return posixpath.normpath("/" + path.lstrip("/"))
+    elif flavour.splitdrive(path)[0] and flavour.isabs(path):
+        return str(flavour.normpath(path)).replace(flavour.sep, "/")
+    raise MonitorError(f"pathString {path!r} is not absolute")

@@ -250,3 +250,12 @@ def test_the_nearest_of_overlapping_roots_is_taken(root: Path) -> None:
     assert Files(lambda: [outer, inner]).exists(f"{root}/in/b.dcm")
     with pytest.raises(FileError, match="symbolic link"):
         Files(lambda: [outer]).exists(f"{root}/in/b.dcm")
+
+
+def test_a_file_system_that_does_not_answer_is_not_asked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(lambda: [Root(os.fsencode(root), deep=True, hanging=True)])
+    monkeypatch.setattr(os, "open", None)
+    with pytest.raises(FileError, match="does not answer"):
+        files.names(str(root))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor import requests
 from omero_fs_plugin.monitor.requests import MonitorError, MonitorType, Request, directory_named
 from omero_fs_plugin.monitor.tree import PathMode
 
@@ -72,3 +74,22 @@ def test_a_directory_is_normalised_and_a_link_to_one_kept(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to("real")
     assert directory_named(f"{tmp_path}//real/../link/") == os.fsencode(tmp_path / "link")
     assert directory_named("//") == b"/"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("C:\\data\\in", "C:/data/in"),
+        ("c:/data//in/../in/", "c:/data/in"),
+        ("\\\\nas\\share\\in", "//nas/share/in"),
+        ("C:\\", "C:/"),
+    ],
+)
+def test_a_path_of_windows(path: str, expected: str) -> None:
+    assert requests._normalised(path, ntpath) == expected
+
+
+@pytest.mark.parametrize("path", ["\\data", "/data", "C:data", "data"])
+def test_a_path_of_windows_that_is_not_absolute(path: str) -> None:
+    with pytest.raises(MonitorError, match="not absolute"):
+        requests._normalised(path, ntpath)
