@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -83,8 +84,10 @@ class Picture:
             self.doubts()
         heard = self._heard
         self._post(lambda db: stop_row(db, key))
-        while chunk := dict(itertools.islice(known, CHUNK)):
-            self.write(chunk)
+        while chunk := list(itertools.islice(known, CHUNK)):
+            rows = [(key, path, word_of(state)) for path, state in chunk if state is not None]
+            rows.sort()  # neighbours share a page
+            self._post(functools.partial(_insert, rows=rows))
             between()
         self.keep_mount(mount)
         start = "UPDATE monitor SET started = 1, heard = ? WHERE key = ?"
@@ -109,7 +112,7 @@ class Picture:
         gone = [(key, path) for path, state in changes.items() if state is None]
 
         def write(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", there)
+            _insert(db, there)
             db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
             db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))
 
@@ -144,6 +147,10 @@ class Picture:
             done()
         else:
             self._record.post(act, done, urgent=urgent)
+
+
+def _insert(db: sqlite3.Connection, rows: list[tuple[int, bytes, str]]) -> None:
+    db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
 
 
 def stop_row(db: sqlite3.Connection, key: int) -> None:
