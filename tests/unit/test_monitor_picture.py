@@ -20,7 +20,7 @@ from omero_fs_plugin.monitor.keeper import Keeper
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.outbox import Outbox
 from omero_fs_plugin.monitor.picture import Changes, Ledger, State, restore, snapshot, state_of
-from omero_fs_plugin.monitor.tree import NEVER, Directory, Kind, PathMode
+from omero_fs_plugin.monitor.tree import NEVER, Directory, Entry, Kind, Listing, PathMode
 
 from . import test_monitor_tracker as tracking
 from .test_monitor_tracker import ROOT, FakeDisk, Watched, p
@@ -400,6 +400,71 @@ TestKilledAtAnyTime.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+
+
+# What is mounted below the root
+
+
+class Mounting(FakeDisk):
+    """Something is mounted on `point`, or not."""
+
+    point = p("share")
+    is_mounted = True
+
+    def look(self, path: bytes) -> Entry | None:
+        entry = super().look(path)
+        mounted = path == self.point and self.is_mounted
+        return entry._replace(mounted=mounted) if entry is not None else None
+
+    def entries(self, path: bytes) -> Listing:
+        listing = super().entries(path)
+        names = [
+            (name, entry._replace(mounted=self.is_mounted and path + b"/" + name == self.point))
+            for name, entry in listing.names
+        ]
+        return listing._replace(names=names)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the start", "after the start"])
+def test_a_share_below_the_root_that_is_away_at_a_restart(late: bool) -> None:
+    disk = Mounting()
+    disk.is_mounted = not late
+    disk.mkdirs(p("share"))
+    if not late:
+        disk.put(p("share/a"))
+    first = Watched(disk)
+    kept = Kept()
+    keeper = Keeper(kept, first.tracker, Outbox(), PathMode.FOLLOW)  # type: ignore[arg-type]
+    first.tracker._note = lambda tell: keeper.silent(tell)
+    keeper.begin(first.feed, lambda: None)
+    if late:
+        disk.put(p("share/a"))
+        disk.is_mounted = True
+        first.tracker.overflowed(disk.now)
+        first.wait(5)
+        keeper.arrived(first.told)
+        keeper.write()
+        kept.commit(len(kept.posts))
+    assert kept.store[p("share")] == "Dm"
+    disk.forget_watches()
+    disk.is_mounted = False
+    disk.unlink(p("share/a"))  # what is seen of an empty mount point
+    second = Watched.__new__(Watched)
+    second.disk, second.told = disk, []
+    second.tracker = tracking.Tracker(ROOT, tell=second.told.append, passes=tracking.Filter(ROOT))
+    Keeper(kept, second.tracker, Outbox(), PathMode.FOLLOW).resume()  # type: ignore[arg-type]
+    second.tracker.open(disk, disk.now, known=True)
+    second.wait(60)
+    assert [one for one in second.take() if one[1] != "rescanned"] == [("System", "unreachable")]
+    disk.put(p("share/a"))
+    disk.put(p("share/b"))
+    disk.is_mounted = True
+    second.wait(60)
+    assert sorted(one for one in second.take() if one[1] != "rescanned") == [
+        ("Create", "share/b"),
+        ("Modify", "share/a"),  # another inode, as this disk has it
+        ("System", "reachable"),
+    ]
 
 
 # How long a client may be away
