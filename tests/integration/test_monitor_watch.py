@@ -222,11 +222,16 @@ def test_time_passes(ctx: Context, servers: Servers, tmp_path: Path) -> None:
 def test_interrupted_it_takes_its_monitor_along(
     ctx: Context, servers: Servers, tmp_path: Path, number: signal.Signals
 ) -> None:
+    # As in a terminal: what runs in the background of a shell ignores SIGINT.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
-        run(ctx, str(tmp_path), act=lambda: os.kill(os.getpid(), number))
-    assert monitors(servers) == "0"
-    assert signal.getsignal(number) is before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(ctx, str(tmp_path), act=lambda: os.kill(os.getpid(), number))
+        assert monitors(servers) == "0"
+        assert signal.getsignal(number) is before
+    finally:
+        signal.signal(signal.SIGINT, inherited)
 
 
 def test_a_reader_that_goes_away(ctx: Context, servers: Servers, tmp_path: Path) -> None:
