@@ -298,7 +298,7 @@ class AnyActs(RuleBasedStateMachine):
 
 TestAnyActs = AnyActs.TestCase
 TestAnyActs.settings = settings(
-    max_examples=10,
+    max_examples=8,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
