@@ -10,6 +10,7 @@ import pytest
 PURE = (
     "absence",
     "arrivals",
+    "comparison",
     "files",
     "filters",
     "notices",
