@@ -82,3 +82,13 @@ def test_files_are_tiffs_of_one_size_and_no_two_alike() -> None:
     assert len(one) == len(other)
     assert one != other
     assert tifffile.imread(io.BytesIO(one)).shape == (scenarios.SIDE, scenarios.SIDE)
+
+
+def test_rescans_are_read_from_the_log() -> None:
+    lines = [
+        "2026-11-23 12:59:59,500 INFO  DropBox watches /in",
+        "2026-11-23 13:00:04,250 INFO  rescan: 200000 files in 3.5 s",
+        "2026-11-23 13:00:08,250 INFO  rescan: 200001 files in 4.0 s",
+    ]
+    assert scenarios._rescans(lines) == [(200_000, 3.5), (200_001, 4.0)]
+    assert scenarios._first_rescan(lines) == 4.75
