@@ -70,6 +70,7 @@ setup(
         "test": [
             "psycopg[binary]>=3.1",
             "pytest>=8",
+            "pytest-xdist",
             "hypothesis>=6",
             "ruff",
             "mypy",

@@ -41,7 +41,7 @@ _GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer a
 _STEP_S = 0.5  # the longest time between two steps of the pipeline
 _HEARD_AT_ONCE = 5_000  # files of notifications handed to the pipeline at once
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
-_FIRST_S = 5.0  # how long a monitor is waited for before the first rescan
+_FIRST_S = 30.0  # how long a monitor is waited for before the first rescan
 _UNKNOWN_S = 60.0  # how often a directory that was no user's is looked up again
 _WALKED = 2_000  # files handed to the pipeline at once
 
@@ -266,6 +266,7 @@ class DropBox:
         """Rescans when asked to, and from time to time by itself."""
         # The monitor, once it watches, asks for the first.
         next_whole = time.monotonic() + _FIRST_S
+        first = True
         while not self._stopping.is_set():
             now = time.monotonic()
             asked = self._rescan.wait(min(_UNKNOWN_S, max(0.0, next_whole - now)))
@@ -281,7 +282,8 @@ class DropBox:
                 continue
             self._rescan.clear()
             try:
-                self._scan(hasty=asked)
+                self._scan(hasty=asked or first)
+                first = False
                 self._trouble = ""
             except FsError as error:
                 log.error("rescan: %s", error)

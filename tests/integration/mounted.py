@@ -11,9 +11,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from omero_fs_plugin.dropbox import workers
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.sandbox.repository import MANAGED
 
@@ -56,10 +53,7 @@ def test_disk_of_the_journal_is_full(tmp_path: Path, make_whole: Callable[..., W
     whole.assert_once(before, *during)
 
 
-def test_disk_of_the_repository_is_full(
-    tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
+def test_disk_of_the_repository_is_full(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
     disk = tmp_path / "OMERO" / MANAGED
     _small_disk(disk, "1m")
     whole = make_whole()
@@ -67,12 +61,17 @@ def test_disk_of_the_repository_is_full(
     whole.until_known(before)
     filler = _fill(disk)
     path = whole.drop("no room.tif")
-    whole.until_known(path, states=(State.FAILED,))
-    assert os.strerror(errno.ENOSPC) in whole.row(path).reason
-    assert whole.in_omero(path) == []
+    whole.until(
+        "it is said", lambda: os.strerror(errno.ENOSPC) in whole.dropbox.figures()["reason"]
+    )
+    assert whole.row(path).state in (State.QUEUED, State.IMPORTING)
     filler.unlink()
-    assert whole.journal.retry(whole.row(path).id)
-    whole.until_known(path)
+
+    def imported() -> bool:
+        whole.clock.pass_by(60)
+        return whole.row(path).state is State.IMPORTED
+
+    whole.until("there is room again, and it is imported", imported)
     whole.assert_once(before, path)
 
 
