@@ -43,7 +43,7 @@ test-packages:
 	@tools/setup.sh tests
 
 test: test-packages lint types
-	$(RUN) pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(RUN) pytest -n 2 $(PYTEST_ARGS)
 
 acceptance: venv
 	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 # These start grids, which take ports that are free when a sandbox is made.
 _GRIDS = (
-    "acceptance/",
-    "integration/test_benchmarks_dropbox.py",
-    "integration/test_sandbox_grid.py",
-    "integration/test_wheel_install.py",
+    "tests/acceptance/",
+    "tests/integration/test_benchmarks_dropbox.py",
+    "tests/integration/test_sandbox_grid.py",
+    "tests/integration/test_wheel_install.py",
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One process has all that start grids; any other file is whole in one process."""
-    if not config.pluginmanager.has_plugin("xdist"):
-        return
-    for item in items:
-        path = item.path.relative_to(config.rootpath / "tests").as_posix()
-        group = "grids" if path.startswith(_GRIDS) else path
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "grids" if path.startswith(_GRIDS) else path
+
+    return ByFile(config, log)
