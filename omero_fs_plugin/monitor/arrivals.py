@@ -124,7 +124,8 @@ class Arrivals:
         if name in directory.files:
             # First told, then so in the picture, here and below: what an error
             # in between leaves is told twice, not never.
-            self._tell(Tell(EventType.DELETE, directory.join(name)))
+            doubted = directory.files[name] == MAYBE
+            self._tell(Tell(EventType.DELETE, directory.join(name), doubted=doubted))
             del directory.files[name]
 
     # What a scan shows ------------------------------------------------------
@@ -153,7 +154,8 @@ class Arrivals:
         elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
-                self._tell(Tell(EventType.CREATE, directory.join(name), identity=_to_keep(entry)))
+                path, identity, doubted = directory.join(name), _to_keep(entry), known == MAYBE
+                self._tell(Tell(EventType.CREATE, path, identity=identity, doubted=doubted))
                 directory.files[name] = entry.identity
                 return True
             wait = 0.0 if settled else patience - entry.quiet
@@ -217,7 +219,8 @@ class Arrivals:
         if not arrival.fresh and entry.quiet > _LATE and entry.identity == directory.files[name]:
             return  # an event from before the look that the client was told after
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
-        self._tell(Tell(kind, directory.join(name), identity=_to_keep(entry)))
+        path, doubted = directory.join(name), directory.files.get(name) == MAYBE
+        self._tell(Tell(kind, path, identity=_to_keep(entry), doubted=doubted))
         directory.files[name] = entry.identity
 
     def _add(

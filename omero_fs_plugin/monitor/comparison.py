@@ -73,15 +73,18 @@ class Comparison(ABC):
         path = parent.join(name)
         below = list(child.tree()) if child is not None else []
         for directory in reversed(below) if not silent else ():
-            for file in directory.files:
-                self._tell(Tell(EventType.DELETE, directory.join(file)))
+            for file, identity in directory.files.items():
+                doubted = identity == MAYBE
+                self._tell(Tell(EventType.DELETE, directory.join(file), doubted=doubted))
             for other, entered in directory.subdirs.items():
                 if entered is None:
-                    self._tell_directory(EventType.DELETE, directory.join(other))
-            if directory is not child:
-                self._tell_directory(EventType.DELETE, directory.path)
+                    doubted = directory.doubts_of(other)
+                    self._tell_directory(EventType.DELETE, directory.join(other), doubted=doubted)
+            if directory is not child and directory.parent is not None:
+                doubted = directory.parent.doubts_of(directory.path.rpartition(b"/")[2])
+                self._tell_directory(EventType.DELETE, directory.path, doubted=doubted)
         if not silent:
-            self._tell_directory(EventType.DELETE, path)
+            self._tell_directory(EventType.DELETE, path, doubted=parent.doubts_of(name))
         del parent.subdirs[name]
         parent.resolve(name)
         for directory in below:
@@ -89,11 +92,12 @@ class Comparison(ABC):
             self._watches.forget(directory)
             self._queued.pop(directory, None)
 
-    def _tell_directory(self, kind: EventType, path: bytes) -> None:
+    def _tell_directory(self, kind: EventType, path: bytes, *, doubted: bool = False) -> None:
+        tell = Tell(kind, path, True, doubted=doubted)
         if self._directory_events and self._filter.directory_event(path.rpartition(b"/")[2]):
-            self._tell(Tell(kind, path, True))
+            self._tell(tell)
         else:
-            self._note(Tell(kind, path, True))
+            self._note(tell)
 
     def untell(self, tells: Sequence[Tell], tried: int = 0) -> None:
         """Takes back what the client did not hear, so that a rescan tells it anew.
@@ -102,7 +106,7 @@ class Comparison(ABC):
         For use after `close` only.
         """
         for number in reversed(range(len(tells))):
-            kind, path, is_directory, _ = tells[number]
+            kind, path, is_directory, _, doubted = tells[number]
             if kind is EventType.SYSTEM:
                 continue
             above, _, name = path.rpartition(b"/")
@@ -110,7 +114,7 @@ class Comparison(ABC):
             if kind is EventType.MODIFY:
                 if parent.files.get(name) != MAYBE:
                     parent.files[name] = NEVER
-            elif number < tried:
+            elif number < tried or doubted:
                 self._doubt(parent, name, is_directory)
             elif not is_directory:
                 if kind is EventType.CREATE:
@@ -238,7 +242,7 @@ class Comparison(ABC):
         if name in parent.files:
             self._arrivals.gone(parent, name)  # a file had this name
         if parent.resolve(name):
-            self._tell_directory(EventType.CREATE, parent.join(name))
+            self._tell_directory(EventType.CREATE, parent.join(name), doubted=True)
         child = parent.subdirs.get(name)
         if child is not None:
             if child.mounted and not entry.mounted:

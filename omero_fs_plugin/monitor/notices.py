@@ -28,6 +28,7 @@ class Tell(NamedTuple):
     path: bytes  # for SYSTEM a sentence in UTF-8
     directory: bool = False
     identity: Identity | None = None  # of the file as it was when this was told
+    doubted: bool = False  # for CREATE and DELETE: the client may have known of it or not
 
 
 class Notice(str, enum.Enum):

@@ -144,6 +144,10 @@ class Directory:
         self.doubts = self.doubts or set()
         self.doubts.add(name)
 
+    def doubts_of(self, name: bytes) -> bool:
+        """Whether the client may know of subdirectory `name` or not."""
+        return self.doubts is not None and name in self.doubts
+
     def resolve(self, name: bytes) -> bool:
         """The client is told of subdirectory `name` now; whether that was in doubt."""
         if self.doubts is None or name not in self.doubts:

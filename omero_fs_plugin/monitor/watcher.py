@@ -163,13 +163,19 @@ class Watcher:
     def _run(self) -> None:
         try:
             self._begin()
+            error: BaseException | None = None
             while not self._stop:
                 try:
+                    if error is not None:
+                        self._recover(error)
+                        error = None
                     self._turn()
-                except BaseException:
+                except BaseException as caught:
                     # Also what is meant to end a thread: nobody but `request_stop` may
                     # end this one.  Whatever it was, the disk is the truth.
-                    self._recover()
+                    if error is not None:
+                        time.sleep(RESTART)  # not even recovering went well
+                    error = caught
             if self._orderly:
                 self._hear_last()
         except BaseException as error:
@@ -208,7 +214,7 @@ class Watcher:
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
 
-    def _recover(self) -> None:
+    def _recover(self, error: BaseException) -> None:
         """Begins anew from what is known, after an error."""
         now = time.monotonic()
         if now - self._failed_at > 2 * LONGEST_RESTART:
@@ -218,8 +224,11 @@ class Watcher:
             self._notice(Notice.RESTARTED, text)
         self._failed_at = now
         self._restart = min(2 * self._restart or RESTART, LONGEST_RESTART)
-        log.exception(
-            "monitor %s met an error, a rescan follows in %g s", self._identifier, self._restart
+        log.error(
+            "monitor %s met an error, a rescan follows in %g s",
+            self._identifier,
+            self._restart,
+            exc_info=error,
         )
         self._telling.recover()
         self._interrupt(math.inf if self._gap else now + self._restart)
