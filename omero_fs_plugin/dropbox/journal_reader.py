@@ -14,7 +14,7 @@ from .records import GONE, Fileset, Found, chunks, signed
 from .records import fileset as to_fileset
 from .states import OPEN, State
 
-CHUNK = 400  # rows looked up in one statement; SQLite allows 999 variables in old builds
+CHUNK = 900  # rows looked up in one statement; SQLite allows 999 variables in old builds
 
 _STATES = {str(state): state for state in State}
 _IN_DOUBT = (State.IMPORTING, State.QUEUED)  # where OMERO may be importing, if it was told to

@@ -183,7 +183,7 @@ class Pipeline:
         return len(self.settler)
 
     def _meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
-        ours = [met for met in found if self._is_ours(met)]
+        ours = self._ours(found)
         for start in range(0, len(ours), _BATCH):
             batch = ours[start : start + _BATCH]
             with self._lock:
@@ -201,16 +201,24 @@ class Pipeline:
                 for met in news:
                     self.settler.stir(met.path, met.stat, now)
 
-    def _is_ours(self, met: Found) -> bool:
-        owner = self.places.owner(met.path)
-        if owner is None:
-            self.leave_alone(met.path, "lies in no user's directory")
-            return False
-        if not met.path.isascii() and not _is_unicode(met.path):
-            # Neither Ice nor OMERO can carry such a name.
-            self.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
-            return False
-        return self.is_user(owner)
+    def _ours(self, found: Sequence[Found]) -> list[Found]:
+        """Those in the directories of users, whose names can be carried."""
+        users: dict[str, bool] = {}  # asked once for a lot: this is done for every known file
+        ours = []
+        for met in found:
+            owner = self.places.owner(met.path)
+            if owner is None:
+                self.leave_alone(met.path, "lies in no user's directory")
+            elif not met.path.isascii() and not _is_unicode(met.path):
+                # Neither Ice nor OMERO can carry such a name.
+                self.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
+            else:
+                known = users.get(owner)
+                if known is None:
+                    known = users[owner] = self.is_user(owner)
+                if known:
+                    ours.append(met)
+        return ours
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Tells of what no import can be made of, once."""
