@@ -48,9 +48,10 @@ class Keeper:
         if self._picture is not None:
             restore(self._tracker.root, self._picture.load())
             self._tracker.mount = self._picture.mount
-            for path, is_directory in self._picture.doubts():
+            doubts = self._picture.doubts()
+            for path, is_directory in doubts:
                 self._tracker.doubt(path, is_directory)
-                self._ledger.known(path, self._tracker.root)
+            self._ledger.known((path for path, _ in doubts), self._tracker.root)
 
     def silent(self, tell: Tell) -> None:
         """Something that the client did not ask for."""

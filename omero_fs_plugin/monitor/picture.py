@@ -53,17 +53,25 @@ class Ledger:
             while silent and silent[0][0] <= self._arrived:
                 self._apply(silent.popleft()[1])
 
-    def known(self, tell_path: bytes, root: Directory) -> None:
-        """What `root` knows of a path is due."""
-        self._due[tell_path] = state_of(root, tell_path)
+    def known(self, paths: Iterable[bytes], root: Directory) -> None:
+        """What `root` knows of these is due, and of the directories they are in.
+
+        Those may be in `root` for no other reason than that: a directory that
+        nobody is told of is then not met as new by any scan.
+        """
+        due: set[bytes] = set()
+        for path in paths:
+            while path not in due and len(path) > len(root.path):
+                due.add(path)
+                path = path.rpartition(b"/")[0]
+        for path in due:
+            self._due[path] = state_of(root, path)
 
     def dropped(self, waiting: Iterable[Tell], root: Directory) -> None:
         """All that was waiting will not be told, and `root` has taken it back."""
         affected = [*waiting, *(tell for _, tell in self._silent)]
         self._silent.clear()
-        for tell in affected:
-            if tell.type is not EventType.SYSTEM:
-                self._due[tell.path] = state_of(root, tell.path)
+        self.known((tell.path for tell in affected if tell.type is not EventType.SYSTEM), root)
 
     def take(self) -> Changes:
         """What is due since the last call; the latest of each path."""

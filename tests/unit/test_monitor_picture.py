@@ -100,6 +100,7 @@ def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
         "modified": NEVER,
         "deleted": NEVER,
         "none/x": None,
+        "none": None,
         "d": "D",
     }
     ledger.arrived([create("a"), create("b")])  # nothing silent is left over
@@ -400,6 +401,21 @@ TestKilledAtAnyTime.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+
+
+def test_a_directory_that_nobody_is_told_of_is_kept_by_the_next_server() -> None:
+    """Its file was heard of, then the server was killed before it wrote either."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=10**9, most=10**9, share=False, directories=False)
+    machine.disk.mkdirs(p("d/e"))
+    machine.disk.put(p("d/e/f"))
+    machine.some_work(most=8, seconds=0.6)
+    machine.watched.wait(5)
+    machine.read()
+    assert machine.files.keys() >= {p("d/e/f")}
+    machine.kill(most=0)
+    machine.quiet_at_last()
+    assert machine.kept.store[p("d")] == machine.kept.store[p("d/e")] == "D"
 
 
 # What is mounted below the root

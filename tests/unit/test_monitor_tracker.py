@@ -943,7 +943,7 @@ class AnySequence(RuleBasedStateMachine):
         self.quiet = True
 
     def read(self) -> None:
-        for kind, path, is_directory, _ in self.watched.told:
+        for kind, path, is_directory, _, _ in self.watched.told:
             if kind is SYSTEM:
                 continue
             if is_directory and kind is CREATE:
