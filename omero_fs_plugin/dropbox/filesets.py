@@ -1,0 +1,64 @@
+"""What makes up a fileset: the words that every way of grouping files shares.
+
+A grouper is given files that have come to rest and says which of them belong
+together, in the order in which OMERO opens them.  Two there are: Bio-Formats
+itself in a process of its own, and file signatures where there is no Java.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Files that are imported together."""
+
+    files: tuple[str, ...]  # absolute; the one that OMERO opens first
+    reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
+    plate: bool = False  # a plate of a screen rather than images
+    missing: tuple[str, ...] = ()  # files that must come before it is complete
+    incomplete: str = ""  # why it is not complete, where no name can be given
+    refused: str = ""  # why it is never imported as it is, in one line
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return not (self.missing or self.incomplete)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What was made of some files.
+
+    Rule: every file asked about is in the `files` of exactly one candidate, or
+    a key of `unreadable`.  A candidate may use further files, which lay there
+    and were not asked about.
+    """
+
+    candidates: tuple[Candidate, ...]
+    # path -> why no fileset can be made of it: no reader takes it, or it killed the reader
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+class Grouper(Protocol):
+    """A way of grouping.  Not thread-safe unless it says so."""
+
+    def group(
+        self, root: str, files: Sequence[str], readers: Collection[str] | None = None
+    ) -> Grouping:
+        """Groups `files`, absolute paths of regular files below the directory `root`.
+
+        Given a whole directory at once, for some formats are recognised in no
+        other way.  With `readers` (simple or canonical class names, in their
+        order; omero.fs.readers) only what those read is imported.
+
+        Raises FsError where nothing can be said of any file, such as a Java
+        that cannot be started.  What is wrong with one file is told in
+        `unreadable`, and what leads out of `root` in `refused`.
+        """
+
+    def close(self) -> None:
+        """Ends what it started.  Harmless when done before."""
