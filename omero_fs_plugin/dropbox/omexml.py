@@ -1,0 +1,174 @@
+"""OME-XML, as far as it says which files belong together.
+
+It stands in the description of an OME-TIFF's first directory, or in a file of
+its own, `*.companion.ome`.  The OME-TIFF specification: each TiffData block
+may have a UUID element, whose FileName says in which file its planes are; a
+file with BinaryOnly instead names the MetadataFile that has it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from xml.parsers import expat
+
+from ..errors import FsError
+from . import tiff
+
+# Bytes.  A plate of a hundred thousand planes, each with its UUID, takes a third of it.
+LIMIT = 64 << 20
+_CHUNK = 1 << 16
+_NAMESPACE = "openmicroscopy.org/schemas/ome"
+
+
+class OmeXmlError(FsError):
+    """The OME-XML of a file cannot be read."""
+
+
+@dataclass(frozen=True)
+class OmeXml:
+    """What OME-XML says of files."""
+
+    uuid: str = ""  # of the file it stands in; lower case
+    # Names of files as they stand in TiffData, each once, in their order, with
+    # their UUID (lower case; may be empty); relative to the file's directory
+    files: Mapping[str, str] = field(default_factory=dict)
+    unnamed: tuple[str, ...] = ()  # UUIDs of files that TiffData gives no name of
+    own_planes: bool = False  # planes whose TiffData names no file: they are in the file itself
+    metadata_file: str = ""  # of BinaryOnly: the file that has the rest
+    metadata_uuid: str = ""
+    plate: bool = False  # it describes the plate of a screen
+    images: int = 0
+
+
+def of_tiff(file: BinaryIO) -> OmeXml | None:
+    """The OME-XML of a TIFF file, None where its first directory has none.
+
+    Raises tiff.TiffError for a file that is not TIFF or whose first directory
+    or description is cut short, OmeXmlError for XML that cannot be read.
+    """
+    layout = tiff.read_layout(file)
+    if layout is None:
+        raise tiff.TiffError("not a TIFF file")
+    first = tiff.read_directory(file, layout, layout.first)
+    description = first.entries.get(tiff.IMAGE_DESCRIPTION)
+    if description is None or not is_omexml(tiff.read_value(file, description, 4096)):
+        return None
+    if description.size > LIMIT:
+        raise OmeXmlError(f"its OME-XML has {description.size} bytes; at most {LIMIT} are read")
+    parser = _Parser()
+    parser.feed(tiff.read_value(file, description, LIMIT).rstrip(b"\0\r\n\t "))
+    return parser.finish()
+
+
+def of_companion(file: BinaryIO) -> OmeXml:
+    """The OME-XML that is the whole of a file.  Raises OmeXmlError."""
+    parser = _Parser()
+    file.seek(0)
+    size = 0
+    while chunk := file.read(_CHUNK):
+        size += len(chunk)
+        if size > LIMIT:
+            raise OmeXmlError(f"its OME-XML has more than {LIMIT} bytes, which are not read")
+        parser.feed(chunk)
+    return parser.finish()
+
+
+def is_omexml(start: bytes) -> bool:
+    """Whether text that starts so is OME-XML rather than any other."""
+    text = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    return text.startswith(b"<") and b"<OME" in start.replace(b":OME", b"<OME")
+
+
+class _Parser:
+    """Takes OME-XML piece by piece, and keeps of it what OmeXml has.
+
+    Neither a document type nor an entity is taken, so nothing is fetched or
+    blown up; memory is bounded by the names it keeps.
+    """
+
+    def __init__(self) -> None:
+        self._expat = expat.ParserCreate(namespace_separator=" ")
+        self._expat.StartElementHandler = self._start
+        self._expat.EndElementHandler = self._end
+        self._expat.StartDoctypeDeclHandler = self._refuse
+        self._expat.EntityDeclHandler = self._refuse
+        self._expat.buffer_text = True
+        self._depth = 0
+        self._uuid = ""
+        self._files: dict[str, str] = {}
+        self._unnamed: dict[str, None] = {}
+        self._own_planes = False
+        self._metadata = ("", "")
+        self._plate = False
+        self._images = 0
+        self._in_tiffdata = False
+        self._named = False  # the TiffData at hand has a UUID element
+        self._tiffdata_of_image = 0
+        self._name = ""  # FileName of the UUID element at hand
+        self._text: list[str] | None = None  # its text so far
+
+    def feed(self, data: bytes, last: bool = False) -> None:
+        try:
+            self._expat.Parse(data, last)
+        # The latter two: an encoding that Python has not, or expat cannot use.
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            raise OmeXmlError(f"its OME-XML cannot be read: {error}") from error
+
+    def finish(self) -> OmeXml:
+        self.feed(b"", True)
+        return OmeXml(
+            self._uuid,
+            self._files,
+            tuple(self._unnamed),
+            self._own_planes,
+            *self._metadata,
+            plate=self._plate,
+            images=self._images,
+        )
+
+    def _refuse(self, *_: object) -> None:
+        raise OmeXmlError("its OME-XML has a document type or entities, which are not taken")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        space, _, local = name.rpartition(" ")
+        self._depth += 1
+        if self._depth == 1:
+            if local != "OME" or _NAMESPACE not in space.lower():
+                raise OmeXmlError(f"its XML is no OME-XML: the root is {local} of {space or 'no'}")
+            self._uuid = attributes.get("UUID", "").lower()
+        elif local == "BinaryOnly":
+            uuid = attributes.get("UUID", "").lower()
+            self._metadata = (attributes.get("MetadataFile", ""), uuid)
+        elif local == "Image" and self._depth == 2:
+            self._images += 1
+        elif local == "Plate":
+            self._plate = True
+        elif local == "Pixels":
+            self._tiffdata_of_image = 0
+        elif local == "TiffData":
+            self._in_tiffdata, self._named = True, False
+            self._tiffdata_of_image += 1
+        elif local == "UUID" and self._in_tiffdata:
+            self._named = True
+            self._name = attributes.get("FileName", "")
+            self._text = []
+            self._expat.CharacterDataHandler = self._text.append
+
+    def _end(self, name: str) -> None:
+        local = name.rpartition(" ")[2]
+        self._depth -= 1
+        if local == "UUID" and self._text is not None:
+            uuid = "".join(self._text).strip().lower()
+            self._text = None
+            self._expat.CharacterDataHandler = None
+            if self._name:
+                self._files.setdefault(self._name, uuid)
+            else:
+                self._unnamed.setdefault(uuid)
+        elif local == "TiffData":
+            self._in_tiffdata = False
+            self._own_planes |= not self._named
+        elif local == "Pixels":
+            self._own_planes |= not self._tiffdata_of_image

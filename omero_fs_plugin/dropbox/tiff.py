@@ -1,0 +1,133 @@
+"""The directories of a TIFF file: what is needed to know its kind and whether it is whole.
+
+Pixels are never read.  TIFF revision 6.0 and BigTIFF, whose header says 43
+instead of 42 and whose numbers are of 64 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ..errors import FsError
+
+# Bytes of each field type, by its number; a type that is not here cannot be measured.
+SIZES: Mapping[int, int] = {
+    **dict.fromkeys((1, 2, 6, 7), 1),
+    **dict.fromkeys((3, 8), 2),
+    **dict.fromkeys((4, 9, 11, 13), 4),
+    **dict.fromkeys((5, 10, 12, 16, 17, 18), 8),
+}
+# No camera or microscope writes a tenth of it; a corrupt file says anything.
+MOST_ENTRIES = 4096
+IMAGE_DESCRIPTION = 270
+
+
+class TiffError(FsError):
+    """Not a TIFF file, or one that is cut short or corrupt."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the numbers of one TIFF file are written."""
+
+    order: str  # of bytes, for struct: "<" or ">"
+    big: bool  # BigTIFF
+    first: int  # offset of the first directory
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a directory."""
+
+    type: int
+    count: int  # of values
+    field: bytes  # the values, if they have room in it, else their offset
+    layout: Layout
+
+    @property
+    def size(self) -> int:
+        """Bytes that its values take, 0 for a type that is not known."""
+        return SIZES.get(self.type, 0) * self.count
+
+    @property
+    def offset(self) -> int | None:
+        """Where its values lie, None when they are in the field itself."""
+        if self.size <= len(self.field):
+            return None
+        return int(
+            struct.unpack(self.layout.order + ("Q" if self.layout.big else "I"), self.field)[0]
+        )
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One directory (IFD)."""
+
+    entries: Mapping[int, Entry]  # by tag
+    next: int  # offset of the next one, 0 after the last
+
+
+def read_layout(file: BinaryIO) -> Layout | None:
+    """The layout of a TIFF file, None for a file of another kind or one shorter than its header."""
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        return None
+    version = struct.unpack(order + "H", head[2:4])[0]
+    if version == 42:
+        return Layout(order, False, struct.unpack(order + "I", head[4:8])[0])
+    if version == 43 and len(head) == 16 and head[4:8] == struct.pack(order + "HH", 8, 0):
+        return Layout(order, True, struct.unpack(order + "Q", head[8:])[0])
+    return None
+
+
+def read_directory(file: BinaryIO, layout: Layout, offset: int) -> Directory:
+    """The directory at `offset`.
+
+    Raises TiffError when it does not lie wholly within the file, or cannot be
+    one.  At most 80 KiB are read.
+    """
+    count_size, entry_size, field_size = (8, 20, 8) if layout.big else (2, 12, 4)
+    if not 8 <= offset < 1 << 63:
+        raise TiffError(f"no directory can lie at byte {offset}")
+    file.seek(offset)
+    count = _number(layout, file.read(count_size), count_size, offset)
+    if not 0 < count <= MOST_ENTRIES:
+        raise TiffError(f"the directory at byte {offset} would have {count} entries")
+    data = file.read(count * entry_size)
+    following = _number(layout, file.read(field_size), field_size, offset)
+    entries = {}
+    for at in range(0, len(data), entry_size):
+        if layout.big:
+            tag, kind, many, field = struct.unpack_from(layout.order + "HHQ8s", data, at)
+        else:
+            tag, kind, many, field = struct.unpack_from(layout.order + "HHI4s", data, at)
+        entries[tag] = Entry(kind, many, field, layout)
+    return Directory(entries, following)
+
+
+def _number(layout: Layout, data: bytes, size: int, offset: int) -> int:
+    if len(data) != size:
+        raise TiffError(f"the directory at byte {offset} is cut short")
+    return int(struct.unpack(layout.order + {2: "H", 4: "I", 8: "Q"}[size], data)[0])
+
+
+def read_value(file: BinaryIO, entry: Entry, limit: int) -> bytes:
+    """The values of `entry` as they stand in the file, the first `limit` bytes of them.
+
+    Raises TiffError when the file ends before.
+    """
+    size = min(entry.size, limit)
+    if entry.offset is None:
+        return entry.field[:size]
+    if entry.offset >= 1 << 63:
+        raise TiffError(f"no value can lie at byte {entry.offset}")
+    file.seek(entry.offset)
+    data = file.read(size)
+    if len(data) != size:
+        raise TiffError(f"the value at byte {entry.offset} is cut short")
+    return data
