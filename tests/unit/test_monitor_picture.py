@@ -373,7 +373,9 @@ class KilledAtAnyTime(tracking.AnySequence):
             self.disk.close(writer)
         self.writers.clear()
         for _ in range(60):
-            self.watched.wait(1)
+            # Long enough for a round of polling that an answer lost in its
+            # midst stretched to a minute: such a round is followed by a rest.
+            self.watched.wait(30)
             self.read()
         self.kept.commit(len(self.kept.posts))
         there = self.disk.below(ROOT)
