@@ -8,21 +8,22 @@ OMERO really has.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from ..errors import FsError, ImportRefused
-from ..events import FileStat, regular_stat
+from ..events import regular_stat
 from ..sessions import Omero, ServerFileset, UserSession
-from .confine import open_beneath
-from .importers import FileChanged, Stopped, UnderWay, client_path
-from .importers.native import NativeImport, delete_filesets
+from .importers import Excluded, FileChanged, Stopped, UnderWay, client_path
+from .importers.answers import delete_filesets
+from .importers.native import NativeImporter
+from .importers.protocol import Importer, Outcome, Task, Wishes
+from .importers.sources import sha1_of
 from .journal import Journal
-from .records import HANDED_OVER, Fileset
+from .records import HANDED_OVER, Fileset, Found
 from .states import State
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class Attempt:
     stopping: Callable[[], bool]
     pause: Callable[[float], object]
     import_duplicates: bool = False  # omero.fs.duplicates
+    importer: Importer | None = None  # of the same session; None: the native one
+    wishes: Wishes = field(default_factory=Wishes)
+    exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
 
     def run(self) -> State:
         """The state the fileset was left in.
@@ -57,14 +61,54 @@ class Attempt:
         the caller to give back when it is done with the session: given back any
         earlier, another importer takes it, and has it taken away again.
         """
+        importer = self.importer or NativeImporter(self.session)
+        ((_, state),) = run_together([self], importer)
+        return state
+
+    def _prepare(self, importer: Importer) -> State | None:
+        """What comes before the import: the state it ends in, or None to go on."""
+        earlier = self._earlier()
+        if earlier is not None:
+            log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
+            hashes = dict(zip(earlier.paths, earlier.hashes, strict=True))
+            sha1s = [hashes.get(client_path(met.path)) or "" for met in self.fileset.files]
+            state = self._imported(earlier.id, earlier.images, sha1s)
+            importer.done(self.fileset, sha1s)
+            return state
+        if self.fileset.verified:
+            self.journal.note_nothing_there(self.fileset.id)
+        return self._same_content() or self._excluded()
+
+    def _end(self, importer: Importer, outcome: Outcome) -> State:
+        """What the importer's word comes to, in the journal and by OMERO's own word."""
+        if isinstance(outcome, FsError):
+            raise outcome
+        made = self.omero.filesets_of_images(outcome.images)
+        if len(made) != 1:
+            raise ImportRefused(
+                f"OMERO reported the images {list(outcome.images)}, "
+                f"and has them in {len(made)} filesets"
+            )
+        ((server_fileset, there),) = made.items()
+        state = self._imported(server_fileset, tuple(sorted(there)), list(outcome.sha1s))
+        importer.done(self.fileset, outcome.sha1s)
+        return state
+
+    def _step(self, step: Callable[[], State | None]) -> State | None:
+        """Takes a step, and leaves the fileset where it belongs if that fails.
+
+        Raises ServerAwayError and UserError.
+        """
         try:
-            return self._import()
+            return step()
         except FileChanged as error:
             if self.fileset.origin == HANDED_OVER:  # nobody watches it settle
                 return self._leave(State.FAILED, str(error))
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
             return self._give_back(str(error))
+        except Excluded as error:
+            return self._leave(State.SKIPPED, str(error))
         except UnderWay as error:
             self._clean_up()
             return self._give_back(str(error))
@@ -72,30 +116,18 @@ class Attempt:
             self._clean_up()
             return self._refused(error)
 
-    def _import(self) -> State:
-        earlier = self._earlier()
-        if earlier is not None:
-            log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
-            return self._imported(earlier.id, earlier.images, [h or "" for h in earlier.hashes])
-        if self.fileset.verified:
-            self.journal.note_nothing_there(self.fileset.id)
-        skipped = self._same_content()
-        if skipped is not None:
-            return skipped
-        importer = NativeImport(
-            self.session,
-            self.fileset,
-            verified=self._verified,
-            stopping=self.stopping,
-        )
-        images = importer.run()
-        made = self.omero.filesets_of_images(images)
-        if len(made) != 1:
-            raise ImportRefused(
-                f"OMERO reported the images {list(images)}, and has them in {len(made)} filesets"
-            )
-        ((server_fileset, there),) = made.items()
-        return self._imported(server_fileset, tuple(sorted(there)), importer.sha1s)
+    def _excluded(self) -> State | None:
+        """Skips what was imported from this path before, whatever was in it, if so wanted."""
+        if not self.exclude_imported_paths:
+            return None
+        path = client_path(self.fileset.path)
+        for there in self.omero.filesets(self.session.user, path):
+            if there.images:
+                return self._leave(
+                    State.SKIPPED,
+                    f"--exclude clientpath: imported from this path before, as Fileset:{there.id}",
+                )
+        return None
 
     def _imported(self, server_fileset: int, images: tuple[int, ...], sha1s: list[str]) -> State:
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s)
@@ -113,23 +145,26 @@ class Attempt:
         _unless(self.journal.note_verified(self.fileset, sha1s))
 
     def _same_content(self) -> State | None:
-        """Skips a file whose bytes are in OMERO for this user already; None when they are not.
+        """Skips files whose bytes are in OMERO for this user already; None when they are not.
 
-        A file under the same path, in the same inode, or from a path where
-        nothing is any more, was renamed, touched or chmod-ed since; any other
-        is a copy.
+        Files under the same paths, in the same inodes, or from paths where
+        nothing is any more, were renamed, touched or chmod-ed since; any others
+        are a copy.
         """
-        met = self.fileset.files[0]
         if not self.journal.has_twin(self.fileset):
             return None
-        sha1 = self._sha1()
-        _unless(self.journal.under_way(self.fileset, sha1))
-        twins = self.journal.twins(self.fileset.user, sha1)
+        sha1s = self._sha1s()
+        _unless(self.journal.under_way(self.fileset, sha1s[0]))
+        # A file that many sets share, such as an empty one, makes none a copy of another.
+        twins = [
+            twin for twin in self.journal.twins(self.fileset.user, sha1s[0]) if twin.sha1s == sha1s
+        ]
         for twin in twins:
-            was = twin.files[0]
-            same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
-            if was.path == met.path or same_inode or _is_gone(was.path):
-                self.journal.moved(twin.id, 0, met)
+            pairs = list(zip(twin.files, self.fileset.files, strict=True))
+            if all(_same_file(was, met) for was, met in pairs):
+                for position, met in enumerate(self.fileset.files):
+                    self.journal.moved(twin.id, position, met)
+                was = twin.files[0]
                 return self._leave(
                     State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}"
                 )
@@ -152,11 +187,11 @@ class Attempt:
             mine = self._unrecorded(path)
             whole = [f for f in mine if f.images]
             if whole:
-                # What OMERO was told to import then; the file may have changed or gone since.
-                told = self.fileset.sha1s[0] if self.fileset.verified else None
-                sha1 = told or self._sha1()
+                # What OMERO was told to import then; the files may have changed or gone since.
+                told = self.fileset.sha1s if self.fileset.verified else ()
+                sha1s = told if told and all(told) else self._sha1s()
                 for found in whole:
-                    if found.hashes[0] == sha1:
+                    if sorted(map(str, found.hashes)) == sorted(map(str, sha1s)):
                         return found
             partial = [f.id for f in mine if not f.images]
             if not partial or self.fileset.attempts <= 1:
@@ -186,25 +221,10 @@ class Attempt:
         except FsError as error:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
-    def _sha1(self) -> str:
-        """Of the file's bytes, lower-case hex."""
-        met = self.fileset.files[0]
-        try:
-            descriptor = open_beneath(self.fileset.root, met.path)
-        except FileNotFoundError as error:
-            raise FileChanged(f"{met.path}: gone before it was imported") from error
-        except OSError as error:
-            raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
-        with os.fdopen(descriptor, "rb") as source:
-            if FileStat.of(os.fstat(source.fileno())) != met.stat:
-                raise FileChanged(f"{met.path}: changed after it had come to rest")
-            digest = hashlib.sha1(usedforsecurity=False)
-            try:
-                while block := source.read(2**20):
-                    digest.update(block)
-            except OSError as error:
-                raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
-        return digest.hexdigest()
+    def _sha1s(self) -> tuple[str, ...]:
+        """Of the files' bytes in their order, lower-case hex."""
+        root = self.fileset.root
+        return tuple(sha1_of(root, met, lambda: False) for met in self.fileset.files)
 
     def _refused(self, error: ImportRefused) -> State:
         tries = self.fileset.refusals + 1
@@ -224,6 +244,37 @@ class Attempt:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         log.info("fileset %d: %s: %s", self.fileset.id, state, reason)
         return state
+
+
+def run_together(
+    attempts: Sequence[Attempt], importer: Importer
+) -> Iterator[tuple[Attempt, State]]:
+    """Makes attempts of one user in one session in one run; each with its end, as it comes.
+
+    Raises ServerAwayError and UserError: the filesets of the attempts not told
+    by then are still importing, for the caller to give back.
+    """
+    tasks: list[Task] = []
+    attempt_of: dict[int, Attempt] = {}
+    for attempt in attempts:
+        state = attempt._step(partial(attempt._prepare, importer))
+        if state is not None:
+            yield attempt, state
+            continue
+        attempt_of[attempt.fileset.id] = attempt
+        tasks.append(Task(attempt.fileset, attempt._verified, attempt.wishes))
+    if not tasks:
+        return
+    for task, outcome in importer.run(tasks, attempts[0].stopping):
+        attempt = attempt_of.pop(task.fileset.id)
+        state = attempt._step(partial(attempt._end, importer, outcome))
+        assert state is not None
+        yield attempt, state
+
+
+def _same_file(was: Found, met: Found) -> bool:
+    same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
+    return was.path == met.path or same_inode or _is_gone(was.path)
 
 
 def _is_gone(path: str) -> bool:

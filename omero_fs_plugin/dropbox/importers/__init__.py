@@ -17,6 +17,10 @@ class UnderWay(FsError):
     """The same content is being imported at this moment; the fileset waits for the outcome."""
 
 
+class Excluded(FsError):
+    """The importer was told to pass over such a fileset; it is skipped."""
+
+
 # What OMERO's importer does to a name: the characters that some file system,
 # somewhere, does not take.
 _REPLACED = str.maketrans(

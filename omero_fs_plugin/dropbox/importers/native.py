@@ -6,34 +6,43 @@ Slice documentation; the Java importer goes the same way.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
-import omero.cmd
 import omero.model
-from omero.grid import ImportResponse, ImportSettings
-from omero.rtypes import rbool, rstring, unwrap
+from omero.grid import ImportSettings
+from omero.rtypes import rbool, rlong, rstring, unwrap
 
 import omero
 
 from ... import __version__
-from ...errors import ImportRefused, ServerAwayError
-from ...events import FileStat
-from ...sessions import AGENT, UserSession, refusal, server_errors
-from ..confine import open_beneath
+from ...errors import FsError, ImportRefused, ServerAwayError, UserError
+from ...sessions import AGENT, UserSession, server_errors
 from ..records import Fileset
-from . import FileChanged, Stopped, client_path
+from . import Stopped, client_path, sources
+from .answers import delete_filesets, images_of, quietly
+from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
+from .transfer import NAMESPACE, InPlace, Transfer, patience_ms
+from .upload import upload
 
 log = logging.getLogger(__name__)
 
-BLOCK = 4 * 2**20  # bytes in one write: memory stays bounded whatever the file's size
 CHECKSUM = "SHA1-160"
+AT_ONCE = 3  # files of a fileset; each has some blocks of sources.BLOCK in memory
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
-_VERIFY_BYTES_PER_S = 5_000_000  # slower than any disk: how long the server may take to hash
+
+
+@dataclass(frozen=True)
+class NativeOptions:
+    """What holds for every fileset of an importer."""
+
+    transfer: Transfer = Transfer.UPLOAD
+    thumbnails: bool = True
+    stats: bool = True  # minima and maxima of the pixels
 
 
 class NativeImport:
@@ -50,36 +59,56 @@ class NativeImport:
         *,
         verified: Callable[[Sequence[str]], None],
         stopping: Callable[[], bool],
+        wishes: Wishes | None = None,
+        options: NativeOptions | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._session = session
         self._fileset = fileset
         self._verified = verified
         self._stopping = stopping
-        self.sha1s: list[str] = []  # of the files uploaded so far, lower-case hex
+        self._wishes = wishes or Wishes()
+        self._options = options or NativeOptions()
+        self._progress = progress or Progress()
+        self._in_place: InPlace | None = None
+        self._failed = False  # a file of several; the others need not go on
+        self.sha1s: list[str] = []  # of the files, when all are there; lower-case hex
 
     def run(self) -> tuple[int, ...]:
         """Imports; the ids of the images.
 
         Raises FileChanged when a file is not, or is no longer, what was to be
         imported, ImportRefused with OMERO's reason, ServerAwayError, and
-        Stopped when `stopping` before OMERO was told to import.
+        Stopped when `stopping` before OMERO was told to import.  What it made
+        in OMERO without images is deleted then, unless OMERO is away.
         """
+        self._progress.begin(sum(met.stat.size for met in self._fileset.files))
         repository = self._session.managed_repository()
+        if self._options.transfer.in_place:
+            self._in_place = InPlace.of(self._session, repository, self._options.transfer)
+            self._in_place.check(self._fileset)
         with server_errors("importing"):
             process = repository.importFileset(self._description(), self._settings(repository))
         try:
-            for position in range(len(self._fileset.files)):
-                self.sha1s.append(self._upload(process, position))
-            if self._stopping():
-                raise Stopped("stopped before the import began")
-            self._verified(self.sha1s)
-            handle = self._verify(process)
-            try:
-                return self._await(handle)
-            finally:
-                _quietly(handle.close)
+            return self._import(process)
+        except (ServerAwayError, UserError):
+            raise
+        except FsError:
+            self._take_back(process)
+            raise
         finally:
-            _quietly(process.close)
+            quietly(process.close)
+
+    def _import(self, process: Any) -> tuple[int, ...]:
+        self.sha1s.extend(self._upload_all(process))
+        if self._stopping():
+            raise Stopped("stopped before the import began")
+        self._verified(self.sha1s)
+        handle = self._verify(process)
+        try:
+            return self._await(handle)
+        finally:
+            quietly(handle.close)
 
     def _description(self) -> Any:
         fileset = omero.model.FilesetI()
@@ -87,9 +116,18 @@ class NativeImport:
             entry = omero.model.FilesetEntryI()
             entry.clientPath = rstring(client_path(met.path))
             fileset.addFilesetEntry(entry)
-        upload = omero.model.UploadJobI()
-        upload.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
-        fileset.linkJob(upload)
+        upload_job = omero.model.UploadJobI()
+        upload_job.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
+        if self._wishes.reader:
+            # OMERO then keeps no more of the parent directories than the format needs.
+            reader = omero.model.NamedValue("bioformats.reader", self._wishes.reader)
+            upload_job.versionInfo.append(reader)
+        fileset.linkJob(upload_job)
+        if self._options.transfer.annotation:
+            note = omero.model.CommentAnnotationI()
+            note.ns = rstring(NAMESPACE)
+            note.textValue = rstring(self._options.transfer.annotation)
+            fileset.linkAnnotation(note)
         return fileset
 
     def _settings(self, repository: Any) -> Any:
@@ -101,41 +139,48 @@ class NativeImport:
             raise ImportRefused(f"OMERO does not offer the checksum algorithm {CHECKSUM}")
         settings = ImportSettings()
         settings.checksumAlgorithm = algorithm
-        settings.doThumbnails = rbool(True)
-        settings.noStatsInfo = rbool(False)
+        settings.doThumbnails = rbool(self._options.thumbnails)
+        settings.noStatsInfo = rbool(not self._options.stats)
+        if self._wishes.name:
+            settings.userSpecifiedName = rstring(self._wishes.name)
+        if self._wishes.description:
+            settings.userSpecifiedDescription = rstring(self._wishes.description)
+        if self._wishes.target is not None:
+            settings.userSpecifiedTarget = self._wishes.target
         return settings
 
+    def _upload_all(self, process: Any) -> list[str]:
+        """The SHA1s; a few files at once, and none begun after one has failed."""
+        positions = range(len(self._fileset.files))
+        if len(positions) == 1:
+            return [self._upload(process, 0)]
+
+        def one(position: int) -> str:
+            try:
+                return self._upload(process, position)
+            except BaseException:
+                self._failed = True
+                raise
+
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
+            running = [pool.submit(one, position) for position in positions]
+        failures = [error for future in running if (error := future.exception()) is not None]
+        if failures:
+            # Those that only ended for another's sake tell nothing.
+            raise next((e for e in failures if not isinstance(e, Stopped)), failures[0])
+        return [future.result() for future in running]
+
     def _upload(self, process: Any, position: int) -> str:
-        """Uploads one file; its SHA1."""
-        met = self._fileset.files[position]
-        try:
-            descriptor = open_beneath(self._fileset.root, met.path)
-        except FileNotFoundError as error:
-            raise FileChanged(f"{met.path}: gone before it was imported") from error
-        except OSError as error:
-            raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
-        digest = hashlib.sha1(usedforsecurity=False)
-        with os.fdopen(descriptor, "rb", buffering=0) as source:
-            _unchanged(source.fileno(), met.path, met.stat)
-            with server_errors(f"uploading {met.path}"):
-                store = process.getUploader(position)
-                try:
-                    offset = 0
-                    while block := _read(source, met.path):
-                        if self._stopping():
-                            raise Stopped("stopped during the upload")
-                        digest.update(block)
-                        store.write(block, offset, len(block))
-                        offset += len(block)
-                finally:
-                    store.close()
-            # A file exchanged or written to while it was read is not what was promised.
-            _unchanged(source.fileno(), met.path, met.stat)
-        return digest.hexdigest()
+        """Brings one file to OMERO; its SHA1."""
+        put = self._in_place.put if self._in_place is not None else upload
+        return put(process, position, self._fileset, self._halting, self._progress.more)
+
+    def _halting(self) -> bool:
+        return self._failed or self._stopping()
 
     def _verify(self, process: Any) -> Any:
         size = sum(met.stat.size for met in self._fileset.files)
-        patient = process.ice_invocationTimeout(60_000 + size * 1000 // _VERIFY_BYTES_PER_S)
+        patient = process.ice_invocationTimeout(patience_ms(size))
         try:
             with server_errors("verifying the upload"):
                 return patient.verifyUpload(self.sha1s)
@@ -157,71 +202,72 @@ class NativeImport:
             with server_errors("waiting for the import"):
                 response = handle.getResponse()
             if response is not None:
-                return _images(response)
-            if self._stopping():
-                raise Stopped("stopped while OMERO was importing")
+                return images_of(response)
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL_LAST_S)
 
+    def _take_back(self, process: Any) -> None:
+        """Deletes the fileset without images that this attempt leaves; failing changes nothing.
 
-def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
-    """Deletes filesets that an import left without images, as their owner.
-
-    OMERO cleans nothing up after a failed import.  Raises ImportRefused when
-    it will not delete, ServerAwayError.
-    """
-    request = omero.cmd.Delete2(targetObjects={"Fileset": list(ids)})
-    with server_errors(f"deleting unfinished filesets {list(ids)}"):
-        handle = session.services.submit(request)
+        OMERO cleans nothing up after a failed import.
+        """
+        parameters = omero.sys.ParametersI()
+        whose = "from Fileset f join f.usedFiles e join e.originalFile o {} where o.id = :id"
         try:
-            pause = _POLL_FIRST_S
-            while (response := handle.getResponse()) is None:
-                time.sleep(pause)
-                pause = min(pause * 1.5, _POLL_LAST_S)
-        finally:
-            _quietly(handle.close)
-    if isinstance(response, omero.cmd.ERR):
-        name, why = _reason(response)
-        raise refusal(f"deleting unfinished filesets {list(ids)}: {name}", why)
+            with server_errors("looking for what is left of the import"):
+                store = process.getUploader(0)
+                try:
+                    parameters.map = {"id": rlong(unwrap(store.getFileId()))}
+                finally:
+                    store.close()
+                ask = self._session.services.getQueryService().projection
+                if ask("select i.id " + whose.format("join f.images i"), parameters):
+                    return
+                ids = [unwrap(row[0]) for row in ask("select f.id " + whose.format(""), parameters)]
+            delete_filesets(self._session, ids)
+        except FsError as error:
+            log.warning("fileset %d: %s", self._fileset.id, error)
 
 
-def _read(source: BinaryIO, path: str) -> bytes:
-    try:
-        return source.read(BLOCK)
-    except OSError as error:
-        raise FileChanged(f"{path}: cannot be read now: {error.strerror}") from error
+class NativeImporter:
+    """The protocol's Importer over NativeImport: one fileset after the other."""
 
+    def __init__(self, session: UserSession, options: NativeOptions | None = None) -> None:
+        self._session = session
+        self._options = options or NativeOptions()
+        self._progress = Progress()
 
-def _unchanged(descriptor: int, path: str, stat: FileStat) -> None:
-    if FileStat.of(os.fstat(descriptor)) != stat:
-        raise FileChanged(f"{path}: changed after it had come to rest")
+    @property
+    def most(self) -> int:
+        """More gain nothing: each is imported by itself."""
+        return 1
 
+    def run(
+        self, tasks: Sequence[Task], stopping: Callable[[], bool]
+    ) -> Iterator[tuple[Task, Outcome]]:
+        """As the protocol says."""
+        for task in tasks:
+            one = NativeImport(
+                self._session,
+                task.fileset,
+                verified=task.verified,
+                stopping=stopping,
+                wishes=task.wishes,
+                options=self._options,
+                progress=self._progress,
+            )
+            try:
+                yield task, Imported(one.run(), tuple(one.sha1s))
+            except (ServerAwayError, UserError):
+                raise
+            except FsError as error:
+                yield task, error
 
-def _images(response: Any) -> tuple[int, ...]:
-    if isinstance(response, omero.cmd.ERR):
-        raise refusal(*_reason(response))
-    if not isinstance(response, ImportResponse):
-        raise ImportRefused(f"OMERO answered the import with a {type(response).__name__}")
-    # For a plate `objects` holds the plate; its images stand behind the pixels.
-    found = {unwrap(p.image.id) for p in response.pixels if p is not None and p.image is not None}
-    found.update(
-        unwrap(o.id) for o in response.objects if o is not None and isinstance(o, omero.model.Image)
-    )
-    return tuple(sorted(found))
+    def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
+        """As the protocol says."""
+        if self._options.transfer.removes:
+            sources.remove(fileset, sha1s, linked=self._options.transfer.links)
 
-
-def _reason(error: Any) -> tuple[str, str]:
-    """Name and first line of a cmd.ERR."""
-    told = error.parameters or {}
-    text = told.get("message") or told.get("reason") or ""
-    lines = text.strip().splitlines()
-    return (error.name, lines[0]) if lines else (error.category, error.name)
-
-
-def _quietly(call: Callable[[], Any]) -> None:
-    """For closing what the server drops by itself when we cannot."""
-    try:
-        with server_errors("closing"):
-            call()
-    except (ServerAwayError, ImportRefused) as error:
-        log.debug("%s", error)
+    def progress(self) -> Figures:
+        """As the protocol says."""
+        return self._progress.figures()

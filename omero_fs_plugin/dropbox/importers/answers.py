@@ -1,0 +1,74 @@
+"""What OMERO answers to an import and to a deletion, in our words."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import omero.cmd
+import omero.model
+from omero.grid import ImportResponse
+from omero.rtypes import unwrap
+
+import omero
+
+from ...errors import ImportRefused, ServerAwayError
+from ...sessions import UserSession, refusal, server_errors
+
+log = logging.getLogger(__name__)
+
+_POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
+
+
+def images_of(response: Any) -> tuple[int, ...]:
+    """The ids of the images in an answer.  Raises ImportRefused where it is a no."""
+    if isinstance(response, omero.cmd.ERR):
+        raise refusal(*_reason(response))
+    if not isinstance(response, ImportResponse):
+        raise ImportRefused(f"OMERO answered the import with a {type(response).__name__}")
+    # For a plate `objects` holds the plate; its images stand behind the pixels.
+    found = {unwrap(p.image.id) for p in response.pixels if p is not None and p.image is not None}
+    found.update(
+        unwrap(o.id) for o in response.objects if o is not None and isinstance(o, omero.model.Image)
+    )
+    return tuple(sorted(found))
+
+
+def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
+    """Deletes filesets, as their owner, with all that belongs to them.
+
+    Raises ImportRefused when OMERO will not delete, ServerAwayError.
+    """
+    what = f"deleting unfinished filesets {list(ids)}"
+    request = omero.cmd.Delete2(targetObjects={"Fileset": list(ids)})
+    with server_errors(what):
+        handle = session.services.submit(request)
+        try:
+            pause = _POLL_FIRST_S
+            while (response := handle.getResponse()) is None:
+                time.sleep(pause)
+                pause = min(pause * 1.5, _POLL_LAST_S)
+        finally:
+            quietly(handle.close)
+    if isinstance(response, omero.cmd.ERR):
+        name, why = _reason(response)
+        raise refusal(f"{what}: {name}", why)
+
+
+def quietly(call: Callable[[], Any]) -> None:
+    """For closing what the server drops by itself when we cannot."""
+    try:
+        with server_errors("closing"):
+            call()
+    except (ServerAwayError, ImportRefused) as error:
+        log.debug("%s", error)
+
+
+def _reason(error: Any) -> tuple[str, str]:
+    """Name and first line of a cmd.ERR."""
+    told = error.parameters or {}
+    text = told.get("message") or told.get("reason") or ""
+    lines = text.strip().splitlines()
+    return (error.name, lines[0]) if lines else (error.category, error.name)

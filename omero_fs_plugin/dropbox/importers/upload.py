@@ -1,0 +1,46 @@
+"""One file into OMERO over the network, hashed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from ...sessions import server_errors
+from ..records import Fileset
+from .sources import blocks, opened
+from .transfer import patience_ms
+
+
+def upload(
+    process: Any,
+    position: int,
+    fileset: Fileset,
+    stopping: Callable[[], bool],
+    more: Callable[[int], None],
+) -> str:
+    """Uploads one file; its SHA1 in lower-case hex.
+
+    A block is read and hashed while the one before it is on its way, so at
+    most three are in memory: two, and the one being sent as Ice has it.
+    Raises as `sources.opened` and `blocks`, and what `server_errors` does.
+    """
+    met = fileset.files[position]
+    digest = hashlib.sha1(usedforsecurity=False)
+    with opened(fileset.root, met) as source, server_errors(f"uploading {met.path}"):
+        store = process.getUploader(position)
+        try:
+            offset, sending = 0, None
+            for block in blocks(source, met, stopping):
+                if sending is not None:
+                    store.end_write(sending)
+                sending = store.begin_write(block, offset, len(block))
+                digest.update(block)
+                offset += len(block)
+                more(len(block))
+            if sending is not None:
+                store.end_write(sending)
+        finally:
+            # Closing saves, for which OMERO may read the whole file again.
+            store.ice_invocationTimeout(patience_ms(met.stat.size)).close()
+    return digest.hexdigest()
