@@ -1,0 +1,125 @@
+"""omero.fs.readers: a file that says which of Bio-Formats' readers are used, in which order.
+
+One class a line, simple (TiffReader) or canonical (loci.formats.in.TiffReader),
+as in Bio-Formats' own readers.txt: what follows a `#` is a comment, and options
+in brackets behind a class are Bio-Formats' own.  Bio-Formats passes over a
+class that it does not know and takes an empty file for "no reader at all": here
+both are errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ..errors import ConfigurationError
+
+PACKAGE = "loci.formats.in."
+_LIMIT = 1 << 20  # bytes; Bio-Formats' own list takes 11,000
+_LINE = re.compile(r"([\w.$]+)\s*(?:\[[^\]]*\])?")
+
+# The classes that Bio-Formats 7.3.1 names in its readers.txt, in that order.
+_LISTED = """
+FilePatternReader URLReader ZipReader APNGReader JPEGReader SlideBook6Reader SlideBook7Reader
+ScreenReader ZarrReader PGMReader FitsReader PCXReader GIFReader BMPReader IPLabReader
+IvisionReader RCPNLReader DeltavisionReader MRCReader GatanReader GatanDM2Reader ImarisReader
+OpenlabRawReader OMEXMLReader LIFReader AVIReader PictReader SDTReader SPCReader EPSReader
+SlidebookReader AliconaReader MNGReader KhorosReader VisitechReader LIMReader PSDReader
+InCellReader L2DReader FEIReader NAFReader MINCReader QTReader MRWReader TillVisionReader
+ARFReader CellomicsReader LiFlimReader TargaReader OxfordInstrumentsReader VGSAMReader
+HISReader WATOPReader SeikoReader TopometrixReader UBMReader QuesantReader BioRadGelReader
+RHKReader MolecularImagingReader CellWorxReader MetaxpressTiffReader Ecat7Reader
+VarianFDFReader AIMReader InCell3000Reader SpiderReader VolocityReader ImagicReader
+HamamatsuVMSReader CellSensReader INRReader KodakReader VolocityClippingReader ZeissCZIReader
+SIFReader NDPISReader PovrayReader IMODReader FakeReader AFIReader ImspectorReader
+BioRadSCNReader ZeissLMSReader PQBinReader FlowSightReader IM3Reader I2IReader SPEReader
+OIRReader KLBReader MicroCTReader LOFReader XLEFReader OlympusTileReader JEOLReader
+NiftiReader AnalyzeReader APLReader NRRDReader ICSReader PerkinElmerReader AmiraReader
+ScanrReader BDReader UnisokuReader PDSReader FujiReader OperettaReader InveonReader
+CellVoyagerReader ColumbusReader CV7000Reader BioRadReader FV1000Reader ZeissZVIReader
+IPWReader JPEG2000Reader JPXReader ND2Reader PCIReader ImarisHDFReader CellH5Reader
+VeecoReader TecanReader ZeissLSMReader SEQReader GelReader ImarisTiffReader FlexReader
+SVSReader ImaconReader LEOReader JPKReader NDPIReader PCORAWReader VentanaReader OMETiffReader
+PyramidTiffReader MIASReader TCSReader LeicaReader NikonReader FluoviewReader PrairieReader
+MetamorphReader MicromanagerReader ImprovisionTiffReader MetamorphTiffReader NikonTiffReader
+MikroscanTiffReader PhotoshopTiffReader FEITiffReader SimplePCITiffReader
+NikonElementsTiffReader TrestleReader SISReader DNGReader ZeissTIFFReader LeicaSCNReader
+VectraReader SlidebookTiffReader IonpathMIBITiffReader DicomReader HitachiReader
+TiffDelegateReader TextReader BurleighReader OpenlabReader SMCameraReader SBIGReader
+HRDGDFReader BrukerReader CanonRawReader OBFReader BDVReader
+"""
+# Readers of its jar that are not in it, for others do their work; they may be asked for.
+_UNLISTED = "MinimalTiffReader TiffJAIReader TiffReader TileJPEGReader"
+
+KNOWN: tuple[str, ...] = (
+    *(PACKAGE + name for name in f"{_LISTED} {_UNLISTED}".split()),
+    "ch.epfl.biop.formats.in.ZeissQuickStartCZIReader",
+)
+
+
+def read_readers(path: str | Path, known: Collection[str] = KNOWN) -> tuple[str, ...]:
+    """The canonical names of the classes that the file names, each once, in its order.
+
+    `known`: canonical names; the caller who has a jar hands in what is in it.
+    Raises ConfigurationError for a file that is missing, unreadable or empty,
+    and for a line that is no class of `known`.
+    """
+    file = Path(path)
+    # A simple name may stand for two classes: then the first.
+    by_name = {name.rpartition(".")[2]: name for name in reversed([*known])}
+    by_name |= {name: name for name in known}
+    found: dict[str, None] = {}
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if text:
+            found.setdefault(_class(text, f"{file}, line {number}", by_name))
+    if not found:
+        raise ConfigurationError(
+            f"{file} names no reader, so nothing could be imported: list a class on each line, "
+            "or set omero.fs.readers to nothing for all readers"
+        )
+    return tuple(found)
+
+
+def takes(readers: Collection[str] | None, reader: str) -> bool:
+    """Whether `readers`, simple or canonical names, have the canonical name `reader` among them.
+
+    None stands for all.  TiffReader does what TiffDelegateReader hands on to it.
+    """
+    if readers is None:
+        return True
+    names = {name.rpartition(".")[2] for name in readers}
+    name = reader.rpartition(".")[2]
+    return name in names or (name == "TiffDelegateReader" and "TiffReader" in names)
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_LIMIT + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"omero.fs.readers: {file} cannot be read: {error.strerror}; name a file that the "
+            "server can read, or set it to nothing for all readers"
+        ) from error
+    if len(data) > _LIMIT or b"\0" in data:
+        raise ConfigurationError(
+            f"omero.fs.readers: {file} is no list of reader classes but something else: name "
+            "a text file with a class on each line"
+        )
+    return data.decode("utf-8-sig", "replace")
+
+
+def _class(text: str, where: str, by_name: Mapping[str, str]) -> str:
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"{where}: {text!r} is no reader class: one a line, as TiffReader")
+    name = match[1]
+    if name in by_name:
+        return by_name[name]
+    folded = {known.lower(): known for known in by_name}
+    near = difflib.get_close_matches(name.lower(), folded, n=1)
+    hint = f"did you mean {folded[near[0]]}?" if near else "remove the line, or correct it"
+    raise ConfigurationError(f"{where}: Bio-Formats has no reader {name}: {hint}")
