@@ -20,6 +20,9 @@ from . import tiff
 LIMIT = 64 << 20
 _CHUNK = 1 << 16
 _NAMESPACE = "openmicroscopy.org/schemas/ome"
+_Place = tuple[
+    int, ...
+]  # of a plane: image, and the dimension that changes slowest before the rest
 
 
 class OmeXmlError(FsError):
@@ -31,8 +34,8 @@ class OmeXml:
     """What OME-XML says of files."""
 
     uuid: str = ""  # of the file it stands in; lower case
-    # Names of files as they stand in TiffData, each once, in their order, with
-    # their UUID (lower case; may be empty); relative to the file's directory
+    # Names of files as they stand in TiffData, relative to the directory, with their
+    # UUID (lower case; may be empty): each once, in the order of the first plane in it
     files: Mapping[str, str] = field(default_factory=dict)
     unnamed: tuple[str, ...] = ()  # UUIDs of files that TiffData gives no name of
     own_planes: bool = False  # planes whose TiffData names no file: they are in the file itself
@@ -97,7 +100,7 @@ class _Parser:
         self._expat.buffer_text = True
         self._depth = 0
         self._uuid = ""
-        self._files: dict[str, str] = {}
+        self._files: dict[str, tuple[_Place, str]] = {}  # name -> its first plane, UUID
         self._unnamed: dict[str, None] = {}
         self._own_planes = False
         self._metadata = ("", "")
@@ -106,6 +109,8 @@ class _Parser:
         self._in_tiffdata = False
         self._named = False  # the TiffData at hand has a UUID element
         self._tiffdata_of_image = 0
+        self._slowest_first = "TCZ"
+        self._place: _Place = ()  # of the first plane of the TiffData at hand
         self._name = ""  # FileName of the UUID element at hand
         self._text: list[str] | None = None  # its text so far
 
@@ -118,9 +123,13 @@ class _Parser:
 
     def finish(self) -> OmeXml:
         self.feed(b"", True)
+        names = sorted(self._files, key=lambda name: self._files[name][0])
         return OmeXml(
             self._uuid,
-            self._files,
+            {
+                name: self._files[name][1]
+                for name in sorted(self._files, key=self._files.__getitem__)
+            },
             tuple(self._unnamed),
             self._own_planes,
             *self._metadata,
@@ -147,9 +156,13 @@ class _Parser:
             self._plate = True
         elif local == "Pixels":
             self._tiffdata_of_image = 0
+            self._slowest_first = attributes.get("DimensionOrder", "XYZCT")[:1:-1]
         elif local == "TiffData":
             self._in_tiffdata, self._named = True, False
             self._tiffdata_of_image += 1
+            firsts = (attributes.get(f"First{letter}", "0") for letter in self._slowest_first)
+            # Python's limit of digits is an error that feed() tells.
+            self._place = (self._images, *(int(n) if n.isdecimal() else 0 for n in firsts))
         elif local == "UUID" and self._in_tiffdata:
             self._named = True
             self._name = attributes.get("FileName", "")
@@ -164,7 +177,9 @@ class _Parser:
             self._text = None
             self._expat.CharacterDataHandler = None
             if self._name:
-                self._files.setdefault(self._name, uuid)
+                first = self._files.get(self._name)
+                if first is None or self._place < first[0]:
+                    self._files[self._name] = (self._place, first[1] if first else uuid)
             else:
                 self._unnamed.setdefault(uuid)
         elif local == "TiffData":

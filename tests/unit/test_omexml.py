@@ -55,6 +55,22 @@ def test_files_are_told_once_in_their_order() -> None:
     assert (found.uuid, found.images, found.own_planes) == ("urn:uuid:a", 2, False)
 
 
+def test_the_order_is_that_of_the_planes() -> None:
+    def at(name: str, **first: int) -> str:
+        where = " ".join(f'First{letter}="{number}"' for letter, number in first.items())
+        return f'<TiffData {where}><UUID FileName="{name}">u</UUID></TiffData>'
+
+    blocks = [at("z1", Z=1), at("c1", C=1), at("z0"), at("c1z1", C=1, Z=1), at("z0", T=7)]
+    of_order = {
+        order: list(companion(ome(image(*blocks).replace("<Pixels", f"<Pixels {order}"))).files)
+        for order in ("", 'DimensionOrder="XYCZT"')
+    }
+    assert of_order == {
+        "": ["z0", "z1", "c1", "c1z1"],
+        'DimensionOrder="XYCZT"': ["z0", "c1", "z1", "c1z1"],
+    }
+
+
 @pytest.mark.parametrize(
     "inner",
     [
