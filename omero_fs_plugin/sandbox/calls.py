@@ -117,10 +117,24 @@ class Call:
 
     def may_annotate(self, row: Mapping[str, Any]) -> bool:
         """Whether the caller may hang an annotation on this row: also in read-annotate groups."""
-        return self.may_change(row) or self._allows(row, 3, "aw")
+        may = self.may_change(row) or self._allows(row, 3, "aw")
+        return may and not self._private_to_another(row)
+
+    def may_link(self, row: Mapping[str, Any]) -> bool:
+        """Whether the caller may put this row into, or make it, a container.
+
+        As `may_change`, but in a private group only its owner: what is another's
+        stays apart, from the group's owners and administrators too.
+        """
+        return self.may_change(row) and not self._private_to_another(row)
+
+    def restrictions(self, row: Mapping[str, Any]) -> list[bool]:
+        """What is forbidden, by omero.constants.permissions: link, edit, delete, annotate."""
+        may = self.may_change(row)
+        return [not self.may_link(row), not may, not may, not self.may_annotate(row)]
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
-        """Whether the caller may change, link or delete this row.
+        """Whether the caller may change or delete this row.
 
         The owner, administrators and the group's owners may; members in a read-write group.
         """
@@ -130,6 +144,10 @@ class Call:
         if "WriteOwned" in self.session.privileges:
             return True
         return self._allows(row, 3, "w")
+
+    def _private_to_another(self, row: Mapping[str, Any]) -> bool:
+        mine = row["owner_id"] == self.user
+        return not mine and self._permissions(row["group_id"]) == accounts.PRIVATE
 
     def _allows(self, row: Mapping[str, Any], place: int, letters: str) -> bool:
         mine = any(m.group == row["group_id"] for m in self.session.members)

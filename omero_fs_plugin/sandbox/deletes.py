@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from .repository import Repositories
 
 # What may be asked for; its parts go with it.
-TARGETS = ("Fileset", "Image", "OriginalFile", "Dataset", "Project", "Screen", "Annotation")
+TARGETS = (
+    "Fileset",
+    "Image",
+    "OriginalFile",
+    "Dataset",
+    "Project",
+    "Screen",
+    "Plate",
+    "Annotation",
+)
 # A container -> the links that hold its contents.
 CONTENTS = {
     "Dataset": "DatasetImageLink",
@@ -93,7 +102,9 @@ def _collect(db: sa.Connection, found: Found) -> None:
     found["OriginalFile"] |= _ids(db, "FilesetEntry", "fileset", filesets, "originalFile")
     found["Job"] |= _ids(db, "FilesetJobLink", "parent", filesets, "child")
     found["Image"] |= _ids(db, "Image", "fileset", filesets)
-    for entity in ("Fileset", "Image", "OriginalFile", *CONTENTS):
+    wells = _ids(db, "WellSample", "image", found["Image"], "well")
+    found["Plate"] |= _ids(db, "Well", "id", wells, "plate")
+    for entity in ("Fileset", "Image", "OriginalFile", "Plate", *CONTENTS):
         link, table = f"{entity}AnnotationLink", TABLES["Annotation"]
         linked = _ids(db, link, "parent", found[entity], "child")
         own = sa.select(table.c.id).where(table.c.id.in_(linked), table.c._type.not_in(SHARED))

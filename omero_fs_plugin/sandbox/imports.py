@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from omero.model import DatasetI, DatasetImageLinkI, ImageI, JobStatusI, OriginalFileI, ScreenI
+from omero.model import (
+    DatasetI,
+    DatasetImageLinkI,
+    ImageI,
+    JobStatusI,
+    OriginalFileI,
+    PlateI,
+    ScreenI,
+    ScreenPlateLinkI,
+)
 from omero.rtypes import rstring, unwrap
 
 import omero
@@ -24,6 +33,7 @@ from .handles import Handle, error
 from .objects import Builder, save
 from .paths import leads_elsewhere, new_directory, trimmed
 from .pixels import Series, UnreadableImage, read_series
+from .plates import insert_plates
 from .rawfiles import CHECKSUMS, RawFile, StoredFile, same_group
 from .servants import Servant
 from .sessions import Call, Sandbox, Session
@@ -222,7 +232,7 @@ class Import:
             response = self._refusal(failure)
             self._note("Error", f"fileset {number}: {response.parameters['message']}")
         else:
-            images = [unwrap(image.id) for image in response.objects]
+            images = [unwrap(pixels.image.id) for pixels in response.pixels]
             self._note("Finished", f"fileset {number}: imported as images {images}")
         return response
 
@@ -242,15 +252,26 @@ class Import:
             raise omero.ApiUsageException("", "", f"Unable to handle target: {kind}")
         with self._store.begin() as db:
             pairs = [self._insert(db, n, one, len(found)) for n, one in enumerate(found)]
-            if isinstance(target, DatasetI):  # images stay outside a Screen, without a word
-                for image, _ in pairs:
-                    link = DatasetImageLinkI()
-                    link.parent, link.child = DatasetI(target.id, False), ImageI(image, False)
-                    save(self._store, db, self._call, link)
+            ids = [image for image, _ in pairs]
+            name = unwrap(self._request.settings.userSpecifiedName) or ""
+            plates = insert_plates(
+                self._store, db, self._owned, found, ids, name=name, otherwise=self._first.name
+            )
+            if isinstance(target, DatasetI) and not plates:
+                for image in ids:
+                    self._link(db, DatasetImageLinkI(), target, ImageI(image, False))
+            elif isinstance(target, ScreenI):  # images stay outside, without a word
+                for plate in plates:
+                    self._link(db, ScreenPlateLinkI(), target, PlateI(plate, False))
             build = Builder(self._store, db)
             pixels = [build.load("Pixels", row_id) for _, row_id in pairs]
             images = [build.attach("Pixels", row_id, "image")[0] for _, row_id in pairs]
-        return omero.grid.ImportResponse(pixels, images)
+            objects = [build.load("Plate", plate) for plate in plates] or images
+        return omero.grid.ImportResponse(pixels, objects)
+
+    def _link(self, db: sa.Connection, link: Any, target: Any, child: Any) -> None:
+        link.parent, link.child = type(target)(target.id, False), child
+        save(self._store, db, self._call, link)
 
     def _insert(self, db: sa.Connection, number: int, one: Series, total: int) -> tuple[int, int]:
         """The ids of a new Image and its Pixels."""

@@ -16,11 +16,15 @@ from .store import MODEL, TABLES, Store, base
 
 
 class Builder:
-    """Makes objects within one transaction; the same row is the same object."""
+    """Makes objects within one transaction; the same row is the same object.
 
-    def __init__(self, store: Store, db: sa.Connection) -> None:
+    With a `call`, their permissions tell what its user may do with them.
+    """
+
+    def __init__(self, store: Store, db: sa.Connection, call: Call | None = None) -> None:
         self._store = store
         self._db = db
+        self._call = call
         self._made: dict[tuple[str, int], Any] = {}
         self._permissions: dict[int, str] = {}
 
@@ -40,9 +44,10 @@ class Builder:
         built = self._made[key] = _class(row.get("_type") or entity)()
         built.unloadCollections()
         built._id = rlong(row["id"])
-        for name in MODEL[entity].columns:
+        for name, kind in MODEL[entity].columns.items():
             if row[name] is not None and name in built._field_info._fields:
-                setattr(built, "_" + name, getattr(built._field_info, name).wrapper(row[name]))
+                wrap = _pairs if kind == "map" else getattr(built._field_info, name).wrapper
+                setattr(built, "_" + name, wrap(row[name]))
         for name, target in MODEL[entity].references.items():
             if row[name] is not None and name in built._field_info._fields:
                 setattr(built, "_" + name, self._unloaded(target, row[name]))
@@ -99,11 +104,23 @@ class Builder:
                 found = self._store.row(self._db, "ExperimenterGroup", group)
                 self._permissions[group] = found["_permissions"] if found else "rw----"
             details.permissions = PermissionsI(self._permissions[group])
+            if self._call:
+                details.permissions._restrictions = self._call.restrictions(row)
             details.creationEvent = EventI(row["id"], True)
             details.creationEvent.time = rtime(row["creation"])
             details.creationEvent.unloadCollections()
             details.updateEvent = details.creationEvent
         return details
+
+
+def _pairs(stored: list[list[str]]) -> list[Any]:
+    return [omero.model.NamedValue(name, value) for name, value in stored]
+
+
+def _stored(kind: str, value: Any) -> Any:
+    if kind == "map":
+        return value and [[pair.name, pair.value] for pair in value if pair is not None]
+    return unwrap(value)
 
 
 def _class(name: str) -> Any:
@@ -133,14 +150,19 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     table, kind = TABLES[base(entity)], MODEL[base(entity)]
     if not kind.owned:
         raise security(f"{entity} is not written through IUpdate")
-    values = {n: unwrap(getattr(value, "_" + n)) for n in kind.columns if hasattr(value, "_" + n)}
+    values = {
+        name: _stored(form, getattr(value, "_" + name))
+        for name, form in kind.columns.items()
+        if hasattr(value, "_" + name)
+    }
+    _check_name(entity, values)
     for name, target in kind.references.items():
         referred = getattr(value, "_" + name, None)  # of a subtype, it may not be
         values[name] = None if referred is None else _referred(store, db, call, target, referred)
     if entity == "OriginalFile":
         _check_file(store, db, row_id, values)
     if entity.endswith("Link"):
-        _check_link(store, db, call, entity, values)
+        _check_link(store, db, call, entity, row_id, values)
     row = store.row(db, entity, row_id) if row_id is not None else None
     if entity == "OriginalFile" and not call.is_admin:
         _check_place(values, row or {})
@@ -190,10 +212,29 @@ def _check_place(values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         raise security("The files of a repository are not changed through IUpdate")
 
 
+def _check_name(entity: str, values: Mapping[str, Any]) -> None:
+    """What OMERO's database has no room for, or needs."""
+    name = values.get("name")
+    if name is None and entity in ("Project", "Dataset", "Screen", "Plate"):
+        raise omero.ValidationException("", "", f"not-null property references null: {entity}.name")
+    if name and len(name) > 255:
+        raise omero.ValidationException("", "", "value too long for type character varying(255)")
+
+
 def _check_link(
-    store: Store, db: sa.Connection, call: Call, entity: str, values: Mapping[str, Any]
+    store: Store,
+    db: sa.Connection,
+    call: Call,
+    entity: str,
+    row_id: int | None,
+    values: Mapping[str, Any],
 ) -> None:
-    """Both ends in the link's group; the caller may change the parent, or annotate it."""
+    """Both ends in the link's group; the caller may link, or annotate them; and only once."""
+    ends = {end: values[end] for end in MODEL[entity].references}
+    if row_id is None and store.first(db, entity, owner_id=call.user, **ends):
+        raise omero.ValidationException(
+            "", "", f"duplicate key value violates unique constraint: {entity} {ends}"
+        )
     for end, target in MODEL[entity].references.items():
         row = store.row(db, target, values[end])
         if row is None or not MODEL[target].owned:
@@ -201,5 +242,5 @@ def _check_link(
         if row["group_id"] != call.write_group:
             raise security(f"{entity}: {target}:{row['id']} is in another group")
         annotating = entity.endswith("AnnotationLink")
-        if not (call.may_annotate(row) if annotating else call.may_change(row)):
+        if not (call.may_annotate(row) if annotating else call.may_link(row)):
             raise security(f"Cannot link to {target}:{row['id']}: group permissions forbid it")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +41,15 @@ class UnreadableImage(Exception):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where on a plate an image was taken."""
+
+    plate: str  # its name; may be empty
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
 class Series:
     """One image of a file; every size is at least 1."""
 
@@ -51,6 +60,7 @@ class Series:
     size_c: int
     size_t: int
     pixel_type: str  # a value of OMERO's PixelsType
+    place: Place | None = None  # None: of no plate
 
     def __post_init__(self) -> None:
         sizes = (self.size_x, self.size_y, self.size_z, self.size_c, self.size_t)
@@ -169,15 +179,26 @@ def _ome(text: bytes, directory: Path, *, companion: bool = False) -> list[Serie
             raise ValueError(f"its companion {name!r} is not in the fileset beside it")
         return _companion(directory / name)
     images: list[Series] = []
+    places = dict(_places(root))
     for image in root.iterfind("{*}Image"):
         pixels = image.find("{*}Pixels")
         if pixels is None or pixels.get("Type") not in OME_TYPES:
             raise ValueError(f"OME-XML without usable Pixels for image {len(images)}")
         x, y, z, c, t = (int(pixels.get(f"Size{axis}", "0")) for axis in "XYZCT")
-        images.append(Series(image.get("Name", ""), x, y, z, c, t, pixels.get("Type", "")))
+        kind, place = pixels.get("Type", ""), places.get(image.get("ID"))
+        images.append(Series(image.get("Name", ""), x, y, z, c, t, kind, place))
     if not 0 < len(images) <= MAX_IMAGES:
         raise ValueError("OME-XML without an image" if not images else "too many images")
     return images
+
+
+def _places(root: Any) -> Iterator[tuple[str, Place]]:
+    """The id of each image that lies in a well, and where."""
+    for plate in root.iterfind("{*}Plate"):
+        for well in plate.iterfind("{*}Well"):
+            place = Place(plate.get("Name", ""), int(well.get("Row")), int(well.get("Column")))
+            for reference in well.iterfind("{*}WellSample/{*}ImageRef"):
+                yield reference.get("ID", ""), place
 
 
 def _companion(path: Path) -> list[Series]:

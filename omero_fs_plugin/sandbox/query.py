@@ -30,7 +30,7 @@ class Asking(Servant):
         statement = compile_query(text, given, call, (offset, limit))
         store = self.sandbox.store
         with store.read() as db:
-            build = Builder(store, db)
+            build = Builder(store, db, call)
             return [
                 [
                     _returned(build, item, cell)

@@ -143,7 +143,7 @@ class Update(Servant, omero.api.IUpdate):  # type: ignore[misc]
     def _saved(self, call: Call, values: Any) -> list[Any]:
         ids = self._save(call, values)
         with self.sandbox.store.read() as db:
-            build = Builder(self.sandbox.store, db)
+            build = Builder(self.sandbox.store, db, call)
             return [self._loaded(build, v, i) for v, i in zip(values, ids, strict=True)]
 
     def _loaded(self, build: Builder, value: Any, row_id: int) -> Any:

@@ -20,9 +20,9 @@ import sqlalchemy as sa
 
 FILE = "sandbox.sqlite"
 
-# One entity a line: Name, then its attributes.  `a` is text, `a:int` (also bool, float, time in
-# ms) typed, `a>Entity.many` a reference whose other side is the collection `many` (`-`: none),
-# and `_a` a column that omero.model does not have.
+# One entity a line: Name, then its attributes.  `a` is text, `a:int` typed (also bool, float, time
+# in ms, map of names and values), `a>Entity.many` a reference whose other side is the collection
+# `many` (`-`: none), and `_a` a column that omero.model does not have.
 MODEL_TEXT = """
 ChecksumAlgorithm       value
 DimensionOrder          value
@@ -51,7 +51,7 @@ Plate                   name description status rows:int columns:int
 ScreenPlateLink         parent>Screen.plateLinks child>Plate.screenLinks
 Well                    plate>Plate.wells row:int column:int
 WellSample              well>Well.wellSamples image>Image.wellSamples
-Annotation              ns name description textValue longValue:int boolValue:bool doubleValue:float timeValue:time file>OriginalFile.- _type
+Annotation              ns name description textValue longValue:int boolValue:bool doubleValue:float timeValue:time mapValue:map file>OriginalFile.- _type
 FilesetAnnotationLink   parent>Fileset.annotationLinks child>Annotation.-
 ImageAnnotationLink     parent>Image.annotationLinks child>Annotation.-
 DatasetAnnotationLink   parent>Dataset.annotationLinks child>Annotation.-
@@ -78,7 +78,7 @@ UNOWNED = _words(
 )
 # Subclasses share the table of their base, which tells them apart by its column `_type`.
 _BASES = {
-    "Annotation": _words("Comment Tag Xml Long Boolean Double Timestamp File"),
+    "Annotation": _words("Comment Tag Map Xml Long Boolean Double Timestamp File"),
     "Job": _words("Upload MetadataImport PixelData Indexing ThumbnailGeneration"),
 }
 SUBTYPES: Mapping[str, str] = {kind + b: b for b, kinds in _BASES.items() for kind in kinds}
@@ -107,6 +107,7 @@ _TYPES: Mapping[str, Any] = {
     "time": sa.BigInteger,
     "bool": sa.Boolean,
     "float": sa.Float,
+    "map": sa.JSON(none_as_null=True),
 }
 
 
@@ -203,6 +204,7 @@ class Store:
         self._writing = threading.RLock()
         self._enums: dict[tuple[str, str], int] = {}
         metadata.create_all(self.engine)
+        self._add_columns()
         with self.begin() as db:
             known = db.execute(sa.select(SELF.c.uuid)).scalar()
             self.uuid = known or str(uuid.uuid4())
@@ -213,6 +215,19 @@ class Store:
                         self.insert(db, entity, value=value)
                 for value, bits in PIXEL_TYPES.items():
                     self.insert(db, "PixelsType", value=value, bitSize=bits)
+
+    def _add_columns(self) -> None:
+        """Gives the tables of an older release's sandbox what they lack."""
+        known = sa.inspect(self.engine)
+        with self.begin() as db:
+            for table in metadata.sorted_tables:
+                there = {column["name"] for column in known.get_columns(table.name)}
+                for column in table.c:
+                    if column.name not in there:
+                        kind = column.type.compile(self.engine.dialect)
+                        db.exec_driver_sql(
+                            f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'
+                        )
 
     def close(self) -> None:
         """Lets go of the file."""
