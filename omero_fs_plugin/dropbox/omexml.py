@@ -126,10 +126,7 @@ class _Parser:
         names = sorted(self._files, key=lambda name: self._files[name][0])
         return OmeXml(
             self._uuid,
-            {
-                name: self._files[name][1]
-                for name in sorted(self._files, key=self._files.__getitem__)
-            },
+            {name: self._files[name][1] for name in names},
             tuple(self._unnamed),
             self._own_planes,
             *self._metadata,
