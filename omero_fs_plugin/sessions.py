@@ -6,11 +6,12 @@ no argument vector, log, journal or error text.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ AGENT = "OMERO.fs"
 ALL_GROUPS = {"omero.group": "-1"}
 _CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
+_NO_DATA = ("user", "guest")  # groups that say who may log in
 _NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
 _LONGEST_MS = 2**53  # "no end", within a Slice long and a double
 
@@ -43,7 +45,7 @@ class User:
 
     id: int
     name: str
-    group: str  # the default group, where OMERO puts what this user imports
+    group: str  # where what this user imports goes; the default group unless another is set
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,23 @@ def refusal(what: str, reason: str) -> FsError:
     if any(text in reason for text in _NO_ROOM):
         return ServerAwayError(f"{what}: OMERO has no room: {reason}")
     return ImportRefused(f"{what}: {reason}")
+
+
+def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> None:
+    """Raises UserError unless data of `name`, a member of `groups`, may be put into `group`."""
+    into = [g for g in groups if g not in _NO_DATA]
+    theirs = f"{name} is a member of {', '.join(into) or 'none that holds data'}"
+    if group in into:
+        return
+    if group in _NO_DATA:
+        raise UserError(f"the group {group} holds no data; {theirs}")
+    try:
+        admin.lookupGroup(group)
+    except omero.ApiUsageException:
+        near = difflib.get_close_matches(group, into, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        raise UserError(f"there is no OMERO group named {group}{hint}; {theirs}") from None
+    raise UserError(f"{name} is not a member of the group {group}; {theirs}")
 
 
 def _first_line(text: str | None) -> str:
@@ -181,8 +200,12 @@ class Omero:
         """Raises ServerAwayError unless OMERO answers."""
         self._ask("asking OMERO for a sign of life", lambda sf: sf.keepAlive(None))
 
-    def user(self, name: str) -> User:
-        """The user called `name`; UserError when nobody of that name may import."""
+    def user(self, name: str, group: str = "") -> User:
+        """The user called `name`, to import into `group` or else the user's default group.
+
+        Raises UserError when nobody of that name may import, there is no such
+        group, or the user is no member of it.
+        """
 
         def look(services: Any) -> User:
             admin = services.getAdminService()
@@ -195,12 +218,15 @@ class Omero:
             if "user" not in groups:
                 # Such a user is given a session, and only the import fails.
                 raise UserError(f"the OMERO user {name} is not active")
-            return User(identifier, name, unwrap(admin.getDefaultGroup(identifier).name))
+            if group:
+                _check_group(admin, name, group, groups)
+            default = group or unwrap(admin.getDefaultGroup(identifier).name)
+            return User(identifier, name, default)
 
         return self._ask(f"looking up the user {name}", look)
 
     def session_for(self, user: User) -> UserSession:
-        """A new session of `user` in the user's default group."""
+        """A new session of `user` in `user.group`."""
 
         def create(services: Any) -> Any:
             principal = omero.sys.Principal()
