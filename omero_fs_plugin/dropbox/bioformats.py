@@ -1,0 +1,199 @@
+"""Grouping files into filesets with Bio-Formats, as OMERO's own importer does.
+
+How to use it, one object for each thread::
+
+    installation = jars.find(settings.bioformats_jars, os.environ.get("OMERODIR"))
+    grouper = BioFormats(installation, time_limit=300, memory=512)
+    grouping = grouper.group(root, files)
+    grouper.rest()      # when idle: gives back some 150 MB; the next call starts anew
+    grouper.close()     # at the end; from any thread, also in the midst of a call
+
+`jars.find` raises ConfigurationError where there is no Java, no Bio-Formats or no JPype, and
+its text says which.  The worker process is started by the first call, in about a second; a
+call then takes some milliseconds for each fileset.
+
+The rules are those of OMERO's importer: files are taken in the order of their names; one that
+a fileset before it uses is passed over; one that is used by more filesets than it has files
+is not imported by itself.  So all files of a directory have to be given in one call, or what
+is recognised later in the order of names (a `.vms` after its `.jpg`) has its parts imported
+singly.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePath
+
+from ..errors import ConfigurationError, FsError
+from .bioformats_process import Process, WorkerDied
+from .bioformats_worker import Frame
+from .filesets import Grouping
+from .jars import Installation
+from .walk import Content, Walk, in_order
+
+log = logging.getLogger(__name__)
+
+TRIES = 2  # a file that ended so many workers is not read again
+_VERDICT_S = 3600.0  # then it may be: the machine may have been at fault
+_MOST_VERDICTS = 10_000
+
+
+class BioFormatsError(FsError):
+    """Bio-Formats cannot be asked at all."""
+
+
+class BioFormats:
+    """A Grouper.  To be used by one thread at a time, but for `close`.
+
+    Rule: a file is unreadable when no reader takes it, or when it ended a worker (crash, time,
+    memory) twice; the other files of the call are grouped all the same.  One that a reader
+    takes and fails on waits, for it may not be whole, or what belongs to it not there.
+    """
+
+    def __init__(
+        self, installation: Installation, *, time_limit: float = 300.0, memory: int = 512
+    ) -> None:
+        """Starts nothing yet.
+
+        `time_limit`: s that Bio-Formats has for what belongs to one file.  `memory`: MiB of
+        Java heap.
+        """
+        self._installation = installation
+        self._time_limit = time_limit
+        self._memory = memory
+        self._process: Process | None = None
+        self._closed = False
+        self._checked: frozenset[str] = frozenset()  # readers that there are
+        self._verdicts: dict[Content, tuple[float, str]] = {}  # until when, and why
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    def version(self) -> str:
+        """Of Bio-Formats.  Raises BioFormatsError."""
+        return self._running().version
+
+    def unknown_readers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of `names`, simple or canonical, that are no reader of this Bio-Formats.
+
+        Raises BioFormatsError.
+        """
+        new = [name for name in dict.fromkeys(names) if name not in self._checked]
+        if not new:
+            return ()
+        answer = self._ask({"check": new})
+        if "killed" in answer:
+            raise BioFormatsError(
+                f"Bio-Formats cannot say which readers it has: {answer['killed']}"
+            )
+        absent = tuple(answer["absent"])
+        self._checked |= set(new).difference(absent)
+        return absent
+
+    def group(
+        self, root: str, files: Sequence[str], readers: Collection[str] | None = None
+    ) -> Grouping:
+        """As Grouper has it.
+
+        Raises BioFormatsError, and ConfigurationError for readers that there are not.
+        """
+        if readers is not None:
+            unknown = self.unknown_readers(readers)
+            if unknown:
+                raise ConfigurationError(f"omero.fs.readers: no such reader: {', '.join(unknown)}")
+        walk = Walk(root)
+        for path in in_order(files):
+            if path in walk.users or PurePath(path).name.startswith("."):
+                continue
+            content = walk.fit(path)
+            if content is None:
+                continue
+            verdict = self._verdict(content)
+            if verdict is None:
+                answer = self._ask(
+                    {
+                        "path": walk.inside(path),
+                        "readers": None if readers is None else list(readers),
+                    }
+                )
+                walk.take(path, answer)
+                if "killed" in answer:
+                    self._remember(content, walk.unreadable[path])
+            else:
+                walk.unreadable[path] = verdict
+        return walk.grouping(files)
+
+    def rest(self) -> None:
+        """Ends the worker until it is needed again."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def close(self) -> None:
+        """Ends everything: a call under way in another thread raises BioFormatsError."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def __enter__(self) -> BioFormats:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.rest()
+
+    def _running(self) -> Process:
+        if self._process is not None and not self._process.alive():
+            log.warning("Bio-Formats' process %d has ended by itself", self._process.pid)
+            self.rest()
+        if self._closed:
+            raise BioFormatsError("Bio-Formats was closed")
+        if self._process is None:
+            try:
+                self._process = Process(self._installation, memory=self._memory)
+            except (WorkerDied, OSError) as error:
+                raise BioFormatsError(
+                    f"Bio-Formats ({self._installation.source}): {error}"
+                ) from error
+            log.info(
+                "Bio-Formats %s of %s runs in process %d",
+                self._process.version,
+                self._installation.source,
+                self._process.pid,
+            )
+        return self._process
+
+    def _ask(self, request: Frame) -> Frame:
+        """The worker's answer; `{"killed": why}` when it ended every one that was asked."""
+        why = ""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._running().ask(request, self._time_limit)
+            except WorkerDied as died:
+                why = str(died)
+                self.rest()
+                if self._closed:
+                    raise BioFormatsError("Bio-Formats was closed") from died
+                log.warning(
+                    "Bio-Formats, asked for %s (%d of %d): %s",
+                    request.get("path", "its readers"),
+                    attempt,
+                    TRIES,
+                    why,
+                )
+        return {"killed": why}
+
+    def _verdict(self, content: Content) -> str | None:
+        until, why = self._verdicts.get(content, (0.0, ""))
+        return why if until > time.monotonic() else None
+
+    def _remember(self, content: Content, why: str) -> None:
+        self._verdicts.pop(content, None)
+        self._verdicts[content] = (time.monotonic() + _VERDICT_S, why)
+        if len(self._verdicts) > _MOST_VERDICTS:
+            del self._verdicts[next(iter(self._verdicts))]

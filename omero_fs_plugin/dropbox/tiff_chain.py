@@ -1,0 +1,180 @@
+"""Whether a TIFF file was cut short, from the chain of its directories.
+
+Each directory has the offset of the next, and of the strips or tiles of its pixels: all of
+that has to lie within the file.  TIFF revision 6.0, BigTIFF, and what ImageJ makes of it.
+Pixels are not read, and a file that has been made to keep one busy does not for long.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import BinaryIO
+
+from . import tiff
+
+_WIDTH, _LENGTH, _BITS, _COMPRESSION = 256, 257, 258, 259
+_STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
+_TILES, _TILE_BYTES, _SUBDIRECTORIES = 324, 325, 330
+_NDPI = 65420  # Hamamatsu's own mark
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types that offsets have
+_AT_ONCE = 1 << 16  # numbers read in one piece: a slide has millions of tiles
+# Of one file.  Both are ten times what the largest known ones have.
+_MOST_DIRECTORIES = 1 << 20
+_MOST_NUMBERS = 1 << 26
+
+_Entries = Mapping[int, tiff.Entry]
+
+
+class _EnoughError(Exception):
+    """More than anything real has: the rest is left to the reader."""
+
+
+def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
+    """How it is known that a TIFF file of `size` bytes was cut short; empty when it is not.
+
+    What is odd but lies within the file is left to the reader.
+    """
+    if not layout.first:
+        return "no directory has been written yet"
+    chain = _Chain(file, layout, size)
+    try:
+        return chain.fault()
+    except tiff.TiffError as error:
+        return str(error)
+    except _EnoughError:
+        return ""
+
+
+class _Chain:
+    """Of one file.  Its methods raise TiffError for what is cut short."""
+
+    def __init__(self, file: BinaryIO, layout: tiff.Layout, size: int) -> None:
+        self._file = file
+        self._layout = layout
+        self._size = size
+        self._numbers_left = _MOST_NUMBERS
+
+    def fault(self) -> str:
+        to_follow, seen = [self._layout.first], {0}
+        known: list[_Entries] = []  # the first two directories
+        while to_follow:
+            offset = to_follow.pop()
+            if offset in seen:
+                continue  # a circle is not an end that is missing
+            seen.add(offset)
+            if len(seen) > _MOST_DIRECTORIES:
+                raise _EnoughError
+            directory = self._directory(offset)
+            if directory is None:
+                continue
+            entries = directory.entries
+            if _NDPI in entries and self._size > 1 << 32 and not self._layout.big:
+                return ""  # its offsets have further bits elsewhere
+            outside = self._outside(entries)
+            if outside:
+                return f"{outside}, and the file has {self._size} bytes"
+            known = [*known, entries][:2]
+            if _SUBDIRECTORIES in entries:
+                to_follow += islice(self._numbers(entries[_SUBDIRECTORIES]), tiff.MOST_ENTRIES)
+            to_follow.append(directory.next)
+        return self._imagej_fault(known[0]) if len(known) == 1 else ""
+
+    def _directory(self, offset: int) -> tiff.Directory | None:
+        """The directory at `offset`; None when there is something else."""
+        if offset >= self._size:
+            raise tiff.TiffError(
+                f"the directory at byte {offset} is missing, and the file has {self._size} bytes"
+            )
+        self._file.seek(offset)
+        count_size, code = (8, "Q") if self._layout.big else (2, "H")
+        data = self._file.read(count_size)
+        if len(data) == count_size:
+            (count,) = struct.unpack(self._layout.order + code, data)
+            if not 0 < count <= tiff.MOST_ENTRIES or offset < 8:
+                return None
+        return tiff.read_directory(self._file, self._layout, offset)
+
+    def _outside(self, entries: _Entries) -> str:
+        """Which strip or tile does not lie within the file; empty when all do."""
+        for kind, offsets_tag, bytes_tag in (
+            ("strip", _STRIPS, _STRIP_BYTES),
+            ("tile", _TILES, _TILE_BYTES),
+        ):
+            if offsets_tag not in entries or bytes_tag not in entries:
+                continue
+            offsets, counts = entries[offsets_tag], entries[bytes_tag]
+            pairs = zip(self._numbers(offsets), self._numbers(counts), strict=False)
+            for position, (offset, count) in enumerate(pairs):
+                if not offset or not count or offset + count <= self._size:
+                    continue
+                if kind == "strip":
+                    count = min(count, self._needed(entries, position) or count)
+                if offset + count > self._size:
+                    return f"{kind} {position} would end at byte {offset + count}"
+        return ""
+
+    def _needed(self, entries: _Entries, position: int) -> int:
+        """Bytes that a strip must have; some writers say more of the last one.  0: not known."""
+        row_bytes, length = self._plane(entries)
+        rows = min(self._number(entries, _ROWS, length), length)
+        if not rows:
+            return 0
+        strips = -(-length // rows)
+        return row_bytes * min(rows, length - position % strips * rows)
+
+    def _plane(self, entries: _Entries) -> tuple[int, int]:
+        """(bytes in a row, rows) of pixels that are not compressed; (0, 0) when they are."""
+        if self._number(entries, _COMPRESSION, 1) != 1:
+            return 0, 0
+        samples = 1 if self._planar(entries) else self._number(entries, _SAMPLES, 1)
+        bits = self._number(entries, _WIDTH, 0) * samples * self._number(entries, _BITS, 1)
+        return (bits + 7) // 8, self._number(entries, _LENGTH, 0)
+
+    def _planar(self, entries: _Entries) -> bool:
+        return self._number(entries, _PLANAR, 1) == 2
+
+    def _imagej_fault(self, entries: _Entries) -> str:
+        """ImageJ writes more than 4 GB with one directory; the planes follow the first one."""
+        description = entries.get(tiff.IMAGE_DESCRIPTION)
+        text = b"" if description is None else tiff.read_value(self._file, description, 4096)
+        images = re.search(rb"^images=(\d{1,9})\r?$", text, re.MULTILINE)
+        if not text.startswith(b"ImageJ=") or images is None or _STRIPS not in entries:
+            return ""
+        row_bytes, length = self._plane(entries)
+        planes = int(images[1])
+        if self._planar(entries):
+            planes *= self._number(entries, _SAMPLES, 1)
+        end = self._number(entries, _STRIPS, 0) + planes * row_bytes * length
+        if end <= self._size:
+            return ""
+        return f"{int(images[1])} planes would end at byte {end}, and it has {self._size} bytes"
+
+    def _number(self, entries: _Entries, tag: int, default: int) -> int:
+        entry = entries.get(tag)
+        return default if entry is None else next(self._numbers(entry), default)
+
+    def _numbers(self, entry: tiff.Entry) -> Iterator[int]:
+        """The values of a field of whole numbers; none of a field of another type."""
+        code = _CODES.get(entry.type)
+        if code is None:
+            return
+        item = struct.Struct(entry.layout.order + code)
+        if entry.offset is None:
+            whole = len(entry.field) // item.size * item.size
+            yield from (n for (n,) in islice(item.iter_unpack(entry.field[:whole]), entry.count))
+            return
+        for start in range(0, entry.count, _AT_ONCE):
+            length = min(_AT_ONCE, entry.count - start) * item.size
+            if entry.offset + start * item.size + length > self._size:
+                raise tiff.TiffError(f"the values at byte {entry.offset} are cut short")
+            self._numbers_left -= _AT_ONCE if entry.count > _AT_ONCE else entry.count
+            if self._numbers_left < 0:
+                raise _EnoughError
+            self._file.seek(entry.offset + start * item.size)
+            data = self._file.read(length)
+            if len(data) != length:
+                raise tiff.TiffError("it becomes shorter while it is read")
+            yield from (n for (n,) in item.iter_unpack(data))

@@ -1,0 +1,155 @@
+"""The walk over files that have come to rest, as OMERO's importer takes it.
+
+It opens one file after the other and keeps account of which files each fileset uses.  What it
+says of a file's way and of completeness is ours: see `confine` and `completeness`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ..errors import ImportRefused
+from . import completeness
+from .bioformats_worker import Frame
+from .confine import open_beneath, parts_beneath
+from .filesets import Candidate, Grouping
+
+Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was made of one file that was opened."""
+
+    files: tuple[str, ...]  # the one that OMERO opens first
+    reader: str = ""
+    plate: bool = False
+    error: str = ""  # what its reader said when it failed
+
+
+def in_order(files: Iterable[str]) -> list[str]:
+    """Each once, as the importer's walk has them: a directory's files, then those below it."""
+    paths = {path: PurePath(path) for path in files}
+    return sorted(paths, key=lambda path: (paths[path].parent.parts, paths[path].name))
+
+
+class Walk:
+    """One call: what was found so far."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        # Some readers resolve links on the way to the user's directory, which is the admin's.
+        self._real = os.path.realpath(root)
+        self._found: list[_Found] = []
+        self.users: Counter[str] = Counter()  # path -> how many use it
+        self.unreadable: dict[str, str] = {}
+
+    def fit(self, path: str) -> Content | None:
+        """What `path` is now; None, having noted why, when it is not to be handed over."""
+        if not _is_utf8(path):
+            self.unreadable[path] = "its name is not UTF-8, so that Java cannot open it"
+            return None
+        try:
+            descriptor = open_beneath(self._root, path)
+        except FileNotFoundError:
+            self.unreadable[path] = "it is no longer there"
+        except ImportRefused as refusal:
+            self.unreadable[path] = str(refusal)
+        except OSError as error:
+            self._add(_Found((path,), error=f"cannot be read now: {error.strerror}"))
+        else:
+            try:
+                stat = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+        return None
+
+    def inside(self, path: str) -> str:
+        """`path` as the worker is told it."""
+        return self._real.rstrip("/") + path[len(self._root.rstrip("/")) :]
+
+    def _outside(self, name: str, path: str) -> str:
+        """A name that the worker told when asked for `path`, as the caller knows it."""
+        absolute = os.path.normpath(PurePath(self.inside(path)).parent / name)
+        below = self._real.rstrip("/") + "/"
+        if not absolute.startswith(below):
+            return absolute
+        return self._root.rstrip("/") + "/" + absolute[len(below) :]
+
+    def take(self, path: str, answer: Frame) -> None:
+        """Notes what the worker said of `path`."""
+        if "killed" in answer:
+            self.unreadable[path] = f"Bio-Formats failed on it twice: {answer['killed']}"
+        elif "unknown" in answer:
+            self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
+        elif "error" in answer:
+            # What its metadata names waits with it, rather than being imported singly.
+            named = completeness.check(self._root, [path]).named
+            files = dict.fromkeys([path, *named])
+            self._add(_Found(tuple(files), error=f"its reader: {answer['error']}"))
+        else:
+            files = dict.fromkeys(self._outside(name, path) for name in answer["files"])
+            files.setdefault(path)
+            self._add(_Found(tuple(files), answer["reader"], answer["plate"]))
+
+    def _add(self, found: _Found) -> None:
+        self._found.append(found)
+        self.users.update(found.files)
+
+    def grouping(self, asked: Sequence[str]) -> Grouping:
+        """What became of all."""
+        kept: dict[str, _Found] = {}
+        spare: dict[str, _Found] = {}
+        for found in self._found:
+            first = found.files[0]
+            if self.users[first] > len(found.files):
+                spare[first] = found
+            elif first in kept:
+                # Opened through two files: one fileset, for it is known by its first file.
+                files = dict.fromkeys((*kept[first].files, *found.files))
+                kept[first] = _Found(tuple(files), found.reader, found.plate, found.error)
+            else:
+                kept[first] = found
+        covered = {path for found in kept.values() for path in found.files}
+        for first, found in spare.items():
+            if first not in covered:
+                kept[first] = found
+                covered.update(found.files)
+        for path in asked:
+            if path not in covered and path not in self.unreadable:
+                self.unreadable[path] = "a hidden file, and no fileset uses it"
+        unreadable: Mapping[str, str] = {
+            path: why for path, why in self.unreadable.items() if path not in covered
+        }
+        return Grouping(tuple(self._candidate(found) for found in kept.values()), unreadable)
+
+    def _candidate(self, found: _Found) -> Candidate:
+        state = completeness.check(self._root, found.files)
+        return Candidate(
+            files=tuple(path for path in found.files if self._is_below(path)),
+            reader=found.reader,
+            plate=found.plate,
+            missing=state.missing,
+            incomplete=state.incomplete or ("" if state.missing else found.error),
+            refused=state.refused,
+        )
+
+    def _is_below(self, path: str) -> bool:
+        try:
+            parts_beneath(self._root, path)
+        except ImportRefused:
+            return False
+        return True
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
