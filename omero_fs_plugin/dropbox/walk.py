@@ -131,7 +131,9 @@ class Walk:
     def _candidate(self, found: _Found) -> Candidate:
         state = completeness.check(self._root, found.files)
         return Candidate(
-            files=tuple(path for path in found.files if self._is_below(path)),
+            files=tuple(
+                path for path in found.files if path not in state.missing and self._is_below(path)
+            ),
             reader=found.reader,
             plate=found.plate,
             missing=state.missing,
