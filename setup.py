@@ -61,6 +61,8 @@ setup(
         "lxml>=5",
         "SQLAlchemy>=2,<3",
         "rich>=13",
+        # tomllib came with Python 3.11.
+        'tomli>=2; python_version < "3.11"',
     ],
     extras_require={
         # What `omero fs sandbox` needs beside the above.

@@ -1,0 +1,218 @@
+"""The sidecar `omero-fs.toml`: what people say about the images of a directory, beside them.
+
+::
+
+    target = "Project:name:{dir1}/Dataset:name:{dir2}"
+    group = "lab"
+    name = "one name for all images here"
+    description = "fixed 2 h, then washed"
+    tags = ["mitosis", "HeLa"]
+
+    [key_value]
+    Stain = "DAPI"
+    Passage = 12
+    Antibody = ["anti-tubulin", "anti-actin"]
+
+Each key may be left out.  It holds for its directory and those below.  Of
+several, from the user's own directory down to the file's, the nearest one that
+has a key decides; pairs of [key_value] are keys of their own.
+
+Users write it, and DropBox reads it as the server's user: it is opened as any
+dropped file is, up to `MAX_BYTES`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..errors import ConfigurationError, ImportRefused
+from .confine import open_beneath
+from .targets import Template
+from .templates import nearest, parse
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "omero-fs.toml"
+MAX_BYTES = 64 * 1024
+KEYS = ("target", "group", "name", "description", "tags", "key_value")
+LONGEST = 255  # characters of a name or a group; OMERO's columns
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What the sidecars above a file say together; None and empty: nothing."""
+
+    target: Template | None = None
+    group: str | None = None
+    name: str | None = None  # of every image
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    key_value: tuple[tuple[str, str], ...] = ()  # a key may come more than once
+    files: tuple[str, ...] = ()  # those that were read, absolute, outermost first
+
+    @property
+    def annotates(self) -> bool:
+        """Whether there is anything to be put on the images once they are in OMERO."""
+        return bool(self.description or self.tags or self.key_value)
+
+    def beneath(self, outer: Sidecar) -> Sidecar:
+        """This one, with what only `outer` says."""
+        own = {key for key, _ in self.key_value}
+        inherited = tuple(pair for pair in outer.key_value if pair[0] not in own)
+        merged = {
+            key: getattr(outer, key) if getattr(self, key) is None else getattr(self, key)
+            for key in ("target", "group", "name", "description", "tags")
+        }
+        return replace(
+            self,
+            **merged,
+            key_value=inherited + self.key_value,
+            files=outer.files + self.files,
+        )
+
+
+def is_sidecar(path: str) -> bool:
+    """Whether `path` is a sidecar, which is never imported itself."""
+    return PurePosixPath(path).name == FILE
+
+
+def read(root: str, path: str) -> Sidecar:
+    """What holds for the file `path` below the user's directory `root`.
+
+    A file from elsewhere, which was handed over, has no sidecar.
+
+    Raises ConfigurationError, one line that names the sidecar, the key and the
+    nearest right spelling: what it is for waits until it is mended.
+    """
+    place = PurePosixPath(path)
+    if not place.is_relative_to(root):
+        return Sidecar()
+    found = Sidecar()
+    directory = PurePosixPath(root)
+    for part in ("", *place.relative_to(root).parts[:-1]):
+        directory /= part
+        text = _content(root, str(directory / FILE))
+        if text is not None:
+            found = understand(str(directory / FILE), text).beneath(found)
+    return found
+
+
+def understand(file: str, content: bytes) -> Sidecar:
+    """One sidecar.  Raises ConfigurationError as `read`; `file` is only named."""
+    try:
+        table = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _wrong(file, f"byte {error.start + 1} is not UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _wrong(file, f"not TOML: {_line(str(error))}") from error
+    for key in table:
+        if key not in KEYS:
+            allowed = ", ".join(KEYS)
+            raise _wrong(file, f"unknown key {key!r}: allowed is {allowed}{nearest(key, KEYS)}")
+    text = {key: _text(file, key, table.get(key)) for key in KEYS[:4]}
+    for key in ("group", "name"):
+        if len(text[key] or "") > LONGEST:
+            raise _wrong(file, f"{key} has {len(text[key] or '')} characters, at most {LONGEST}")
+    return Sidecar(
+        target=_target(file, text["target"]),
+        group=text["group"] or None,
+        name=text["name"] or None,
+        description=text["description"],
+        tags=_tags(file, table.get("tags")),
+        key_value=_pairs(file, table.get("key_value")),
+        files=(file,),
+    )
+
+
+def _content(root: str, path: str) -> bytes | None:
+    """The bytes of the sidecar at `path`; None when there is none."""
+    try:
+        descriptor = open_beneath(root, path)
+    except FileNotFoundError:
+        return None
+    except ImportRefused as error:  # a link, no regular file, not readable, somebody else's
+        raise ConfigurationError(str(error)) from error
+    except OSError as error:
+        raise _wrong(path, f"cannot be read now: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as source:
+        try:
+            content = source.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _wrong(path, f"cannot be read now: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise _wrong(path, f"larger than {MAX_BYTES // 1024} KiB, which no sidecar is")
+    return content
+
+
+def _text(file: str, key: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _wrong(file, f"{key} must be text in quotes, and is {_kind(value)}")
+    return value.strip()
+
+
+def _target(file: str, text: str | None) -> Template | None:
+    if text is None:
+        return None
+    try:
+        template = parse(text)
+    except ConfigurationError as error:
+        raise _wrong(file, f"target: {error}") from error
+    if template.pattern:
+        # Matching may take for ever, and whoever drops files would choose when.
+        raise _wrong(file, "target: regex: is for omero.fs.target; use {dir1}, {dir} and so on")
+    return template
+
+
+def _tags(file: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise _wrong(file, f'tags must be a list such as ["a", "b"], and is {_kind(value)}')
+    tags = [tag.strip() for tag in value]
+    if not all(tags):
+        raise _wrong(file, "tags has an empty one")
+    return tuple(dict.fromkeys(tags))
+
+
+def _pairs(file: str, value: Any) -> tuple[tuple[str, str], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise _wrong(file, f"key_value must be a table, [key_value], and is {_kind(value)}")
+    pairs = []
+    for key, given in value.items():
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, (list, Mapping)):
+                raise _wrong(
+                    file, f"key_value.{key} must be text, a number or a list of them: {_kind(one)}"
+                )
+            text = str(one).lower() if isinstance(one, bool) else str(one)
+            pairs.append((key, text))
+    return tuple(dict.fromkeys(pairs))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        odd = next((one for one in value if not isinstance(one, str)), None)
+        return "a list" if odd is None else f"a list with {_kind(odd)} in it"
+    return f"the value {str(value)[:40]!r}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _wrong(file: str, what: str) -> ConfigurationError:
+    return ConfigurationError(f"{file}: {what}")
