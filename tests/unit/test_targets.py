@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omero_fs_plugin.dropbox.sidecar import understand
 from omero_fs_plugin.dropbox.targets import (
     LONGEST_NAME,
     Container,
@@ -237,3 +241,22 @@ def test_what_is_printed_reads_the_same(template: Template) -> None:
 def test_a_directory_is_a_name_and_never_syntax(directory: str) -> None:
     expected = [("Dataset", clean(directory), "+")] if clean(directory) else []
     assert filled("Dataset:name:{dir1}", directory) == expected
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "targets.rst"
+
+
+def test_the_documentation_reads() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    shown = re.findall(r'^    omero config set omero\.fs\.target "(.*)"$', text, re.MULTILINE)
+    assert len(shown) == 4
+    for template in shown:
+        parse(template)
+    wrong = re.search(r"^    '(.*)', at character 16", text, re.MULTILINE)
+    assert wrong
+    with pytest.raises(ConfigurationError, match="at character 16: 'dataset' is no container"):
+        parse(wrong[1])
+    sidecar = text.split(".. code-block:: toml\n\n")[1].split("\n``target``")[0]
+    said = understand("f", dedent(sidecar).encode())
+    assert said.target and said.group and said.name and said.description and said.tags
+    assert len(said.key_value) == 4
