@@ -15,15 +15,16 @@ import os
 import stat as stat_module
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from ..errors import ImportRefused
-from . import omexml, tiff, tiff_chain
+from . import omexml, promises, tiff, tiff_chain
 from .confine import open_beneath, parts_beneath
 from .omexml import OmeXml, OmeXmlError
 
 _COMPANION = ".companion.ome"
+_MOST_NAMED = 1000  # missing files that are told
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class _Check:
         size = os.fstat(file.fileno()).st_size
         if path.endswith(_COMPANION):
             self._companion(path, file, size)
+        elif promises.is_promising(PurePath(path).name):
+            self._promising(path, file, size)
         elif (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
             fault = tiff_chain.fault(file, layout, size)
             if fault:
@@ -99,6 +102,19 @@ class _Check:
             return
         self._promises(path, said, own=False)
 
+    def _promising(self, path: str, file: BinaryIO, size: int) -> None:
+        if size > promises.LIMIT:
+            return
+        directory, name = PurePath(path).parent, PurePath(path).name
+        try:
+            present = [entry.name for entry in Path(directory).iterdir()]
+            names = promises.promised(name, file.read(size), present)
+        except ValueError as error:
+            self._incomplete = self._incomplete or f"{path}: {error}"
+            return
+        for promise in names:
+            self._expect(path, promise, str(directory / promise))
+
     def _description(self, path: str, file: BinaryIO) -> None:
         try:
             said = omexml.of_tiff(file)
@@ -107,7 +123,7 @@ class _Check:
         if said is None:
             return
         if said.metadata_file:
-            self._expect(path, said.metadata_file)
+            self._expect(path, said.metadata_file, _joined(path, said.metadata_file))
         self._promises(path, said, own=True)
 
     def _promises(self, path: str, said: OmeXml, *, own: bool) -> None:
@@ -116,13 +132,14 @@ class _Check:
             # As OMETiffReader has it: a name that is not there means the file itself, when the
             # UUID is its own, when it has none, and when there is no other.
             itself = own and (uuid == said.uuid or not said.uuid or len(said.files) == 1)
-            self._expect(path, name, itself=itself)
+            target = _joined(path, name)
+            if not (itself and not os.path.lexists(target)):
+                self._expect(path, name, target)
 
-    def _expect(self, path: str, name: str, *, itself: bool = False) -> None:
-        """That the file which is called `name` in the file at `path` is there."""
-        # Java joins the two whatever they look like, so that `/name` is below the directory.
-        target = os.path.normpath(f"{PurePath(path).parent}/{name}")
-        if "\0" in target or (itself and not os.path.lexists(target)):
+    def _expect(self, path: str, name: str, target: str) -> None:
+        """That `target` is there, which is called `name` in the file at `path`."""
+        target = os.path.normpath(target)
+        if "\0" in target:
             return
         try:
             parts_beneath(self._root, target)
@@ -131,8 +148,13 @@ class _Check:
             return
         if _is_there(target):
             self._named.setdefault(target)
-        else:
+        elif len(self._missing) < _MOST_NAMED:
             self._missing.setdefault(target)
+
+
+def _joined(path: str, name: str) -> str:
+    """As Java joins a file's directory and a name: also `/name` is below the directory."""
+    return f"{PurePath(path).parent}/{name}"
 
 
 def _is_dicom(file: BinaryIO) -> bool:

@@ -18,6 +18,7 @@ from . import tiff
 _WIDTH, _LENGTH, _BITS, _COMPRESSION = 256, 257, 258, 259
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILES, _TILE_BYTES, _SUBDIRECTORIES = 324, 325, 330
+_PRIVATE = 32768  # tags from here on are those of programs
 _NDPI = 65420  # Hamamatsu's own mark
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types that offsets have
 _AT_ONCE = 1 << 16  # numbers read in one piece: a slide has millions of tiles
@@ -73,7 +74,7 @@ class _Chain:
             entries = directory.entries
             if _NDPI in entries and self._size > 1 << 32 and not self._layout.big:
                 return ""  # its offsets have further bits elsewhere
-            outside = self._outside(entries)
+            outside = self._outside_value(entries) or self._outside(entries)
             if outside:
                 return f"{outside}, and the file has {self._size} bytes"
             known = [*known, entries][:2]
@@ -96,6 +97,15 @@ class _Chain:
             if not 0 < count <= tiff.MOST_ENTRIES or offset < 8:
                 return None
         return tiff.read_directory(self._file, self._layout, offset)
+
+    def _outside_value(self, entries: _Entries) -> str:
+        """Which field's value does not lie within the file.  Private ones may hold anything."""
+        for tag, entry in entries.items():
+            if tag < _PRIVATE and entry.offset is not None:
+                end = entry.offset + entry.size
+                if end > self._size:
+                    return f"the value of tag {tag} would end at byte {end}"
+        return ""
 
     def _outside(self, entries: _Entries) -> str:
         """Which strip or tile does not lie within the file; empty when all do."""

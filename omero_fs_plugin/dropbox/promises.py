@@ -1,0 +1,193 @@
+"""Which files the metadata file of a set names, for formats whose readers do not miss them.
+
+Bio-Formats opens a MetaMorph series without one of its planes and an Operetta plate without
+one of its images, and fails on a file pattern without saying what else belongs to it.  Known
+from: the documentation of Bio-Formats' pattern files; MetaMorph's `.nd`, Micro-Manager's
+`metadata.txt` and Harmony's index files, which are all text.
+
+A name that cannot be derived with certainty is not promised.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from xml.parsers import expat
+
+LIMIT = 64 << 20  # bytes of a metadata file; larger ones are not looked at
+MOST = 100_000  # names; no more are taken
+
+
+def is_promising(name: str) -> bool:
+    """Whether a file of this name may promise others."""
+    return _kind(name) is not None
+
+
+def promised(name: str, data: bytes, present: Sequence[str]) -> tuple[str, ...]:
+    """The names, relative to its directory, of what the file `name` with content `data` needs.
+
+    `present`: the names in its directory.  Raises ValueError for content that ends too early.
+    """
+    kind = _kind(name)
+    return () if kind is None else tuple(itertools.islice(kind(name, data, present), MOST))
+
+
+def _kind(name: str) -> Callable[[str, bytes, Sequence[str]], Iterator[str]] | None:
+    lowered = name.lower()
+    if lowered.endswith(".pattern"):
+        return _pattern
+    if lowered.endswith(".nd"):
+        return _metamorph
+    if lowered == "metadata.txt":
+        return _micromanager
+    if lowered in ("index.xml", "index.idx.xml", "index.ref.xml", "index.flex.xml"):
+        return _harmony
+    return None
+
+
+def _pattern(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
+    """`<0-9>`, `<00-10:2>`, `<a-c>` and `<red,green>` stand for each of these."""
+    text = data.decode(errors="replace").strip()
+    if "\n" in text or not text:
+        return
+    pieces = re.split(r"<([^<>]*)>", text)
+    blocks = [_block(block) for block in pieces[1::2]]
+    if not blocks or not all(blocks):
+        return  # a regular expression, or nothing that is known
+    for values in itertools.product(*blocks):
+        joined = itertools.zip_longest(pieces[::2], values, fillvalue="")
+        yield "".join(itertools.chain.from_iterable(joined))
+
+
+def _block(text: str) -> list[str]:
+    """What a block stands for; nothing where that is not known."""
+    values: list[str] = []
+    for item in text.split(","):
+        numbers = re.fullmatch(r"(\d{1,9})-(\d{1,9})(?::(\d{1,9}))?", item)
+        letters = re.fullmatch(r"([a-z])-([a-z])|([A-Z])-([A-Z])", item)
+        if numbers:
+            first, last, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
+            if not step or (last - first) // step > MOST:
+                return []
+            values += (str(n).zfill(len(numbers[1])) for n in range(first, last + 1, step))
+        elif letters:
+            low, high = (end for end in letters.groups() if end)
+            values += map(chr, range(ord(low), ord(high) + 1))
+        else:
+            values.append(item)
+        if len(values) > MOST:
+            return []
+    return values
+
+
+def _metamorph(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
+    """Planes are `<name>_w1<wave>_s1_t1.tif`, with those of the three that there are."""
+    fields = dict(re.findall(r'^"(\w+)", *"?([^"\r\n]*)', data.decode("latin-1"), re.MULTILINE))
+    if any(key.startswith("WavePointsCollected") for key in fields):
+        return  # some waves at some time points only
+    plane = re.compile(
+        re.escape(name[:-3])
+        + r"(?:_w(?P<w>\d+)(?P<wave>.*?))?(?:_s(?P<s>\d+))?(?:_t(?P<t>\d+))?"
+        + r"(?P<end>\.(?:tiff?|stk))",
+        re.IGNORECASE,
+    )
+    planes = [found for found in map(plane.fullmatch, present) if found]
+    shapes = {tuple(key for key in "wst" if found[key]) for found in planes}
+    if len(shapes) != 1:
+        return  # a name that is neither here nor there says nothing of the others
+    counts = {"w": "NWavelengths", "s": "NStagePositions", "t": "NTimePoints"}
+    ranges = []
+    for key in shapes.pop():
+        count = fields.get(counts[key], "")
+        if not count.isdecimal():
+            return
+        ranges.append([(key, number) for number in range(1, int(count) + 1)])
+    waves = {int(found["w"]): found["wave"] for found in planes if found["w"]}
+    there = {
+        tuple(int(found[key]) for key in "wst" if found[key]): found.group() for found in planes
+    }
+    for position in itertools.product(*ranges):
+        numbers = tuple(number for _, number in position)
+        if numbers in there:
+            yield there[numbers]
+            continue
+        written = name[:-3]
+        for key, number in position:
+            written += f"_{key}{number}"
+            if key == "w":
+                in_name = fields.get("WaveInFileName", "").upper() == "TRUE"
+                wave = fields.get(f"WaveName{number}", "") if in_name else ""
+                written += waves.get(number, wave)
+        yield written + planes[0]["end"]
+
+
+def _micromanager(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
+    if not data.lstrip().startswith(b"{") or b'"Summary"' not in data[:4096]:
+        return
+    text = data.decode(errors="replace")
+    names = re.findall(r'"FileName"\s*:\s*("(?:[^"\\]|\\.)*")', text)
+    for quoted in dict.fromkeys(names):
+        yield json.loads(quoted)
+
+
+def _harmony(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
+    """The index of a plate from Operetta, Opera Phenix and their like."""
+    reader = _Harmony()
+    reader.feed(data)
+    return iter(dict.fromkeys(reader.names))
+
+
+class _Harmony:
+    """Takes an index in; neither document types nor entities are taken."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._take
+        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.EntityDeclHandler = self._refuse
+        self._path: list[str] = []
+        self._text = ""
+        self._image: dict[str, str] = {}
+
+    def feed(self, data: bytes) -> None:
+        try:
+            self._parser.Parse(data, True)
+        except _OtherError:
+            self.names.clear()
+        except (expat.ExpatError, LookupError) as error:
+            raise ValueError(f"its XML cannot be read: {error}") from error
+
+    def _refuse(self, *_: Any) -> None:
+        raise ValueError("its XML has a document type or entities, which are not taken")
+
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        self._path.append(name.rpartition(" ")[2])
+        if len(self._path) == 1 and self._path[0] != "EvaluationInputData":
+            raise _OtherError
+        self._text = ""
+        if self._path[-1] == "Image":
+            self._image = {}
+
+    def _take(self, text: str) -> None:
+        self._text += text
+
+    def _end(self, name: str) -> None:
+        local = self._path.pop()
+        if local in ("URL", "State") and self._path[-1:] == ["Image"]:
+            self._image[local] = self._text.strip()
+        elif local == "Image" and self._image.get("URL"):
+            # An image whose State is not Ok was not taken, and has no file.
+            if self._image.get("State", "Ok") == "Ok":
+                self.names.append(self._image["URL"])
+            self._image = {}
+
+
+class _OtherError(Exception):
+    """XML of another kind."""

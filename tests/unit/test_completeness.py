@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+import tifffile
+
+from omero_fs_plugin.dropbox import completeness, omexml
+from omero_fs_plugin.dropbox.completeness import Findings, check
+
+PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)
+NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+WHOLE = Findings()
+
+
+def uuid(number: int) -> str:
+    return f"urn:uuid:{UUID(int=number)}"
+
+
+def ome(inner: str, number: int | None = None) -> str:
+    own = "" if number is None else f' UUID="{uuid(number)}"'
+    return f'<?xml version="1.0"?><OME xmlns="{NAMESPACE}"{own}>{inner}</OME>'
+
+
+def planes(*parts: tuple[str, int]) -> str:
+    """The TiffData of an image whose planes are in these files, each (name, number of its UUID)."""
+    data = "".join(
+        f'<TiffData><UUID FileName="{name}">{uuid(number)}</UUID></TiffData>'
+        for name, number in parts
+    )
+    return f'<Image ID="Image:0"><Pixels>{data}</Pixels></Image>'
+
+
+def write(path: Path, description: str = "") -> str:
+    text = description.encode() if description else None
+    tifffile.imwrite(path, PLANES[0], description=text, metadata=None)
+    return str(path)
+
+
+KINDS = {
+    "planes": {},
+    "BigTIFF": {"bigtiff": True},
+    "big-endian": {"byteorder": ">"},
+    "tiles": {"tile": (16, 16)},
+    "many strips": {"rowsperstrip": 7},
+    "compressed": {"compression": "zlib"},
+    "OME": {"ome": True},
+    "ImageJ": {"imagej": True},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tiff_cut_anywhere_is_not_whole(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PLANES, **KINDS[kind])
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+    data = path.read_bytes()
+    for percent in range(1, 100):
+        path.write_bytes(data[: len(data) * percent // 100])
+        found = check(str(tmp_path), [str(path)])
+        assert found.incomplete.startswith(f"{path}: "), f"cut at {percent} %"
+
+
+def test_the_pyramid_below_a_slide_belongs_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(PLANES[0], subifds=1, metadata=None)
+        file.write(PLANES[0, ::2, ::2], subfiletype=1, metadata=None)
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+    os.truncate(path, path.stat().st_size - 300)
+    assert "would end at byte" in check(str(tmp_path), [str(path)]).incomplete
+
+
+def test_the_planes_that_imagej_writes_without_directories(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(PLANES[0], description="ImageJ=1.53t\nimages=6\nslices=6\n", metadata=None)
+    with tifffile.TiffFile(path) as written:
+        offset = written.pages[0].dataoffsets[0]
+    os.truncate(path, offset + PLANES.nbytes)
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+    os.truncate(path, offset + PLANES.nbytes - 1)
+    assert "6 planes would end" in check(str(tmp_path), [str(path)]).incomplete
+
+
+def test_a_last_strip_of_which_too_much_is_said(tmp_path: Path) -> None:
+    """Some writers give the last strip the bytes of a whole one."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PLANES[0], rowsperstrip=16, metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tag = file.pages[0].tags[279]
+        assert tag.value == (1280, 1280, 640)
+        tag.overwrite((1280, 1280, 1280))
+        end = file.pages[0].dataoffsets[-1] + 640
+    assert end == path.stat().st_size
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+
+
+def ifd(next_offset: int, *entries: tuple[int, int, int, int], order: str = "<") -> bytes:
+    body = b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+    return struct.pack(order + "H", len(entries)) + body + struct.pack(order + "I", next_offset)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"II*\0" + struct.pack("<I", 8) + ifd(8, (256, 4, 1, 1)), id="a circle"),
+        pytest.param(b"II*\0" + struct.pack("<I", 8) + b"\0" * 40, id="a directory of nothing"),
+        pytest.param(b"II*\0" + struct.pack("<I", 8) + b"\xff" * 40, id="no directory at all"),
+        pytest.param(b"II*\0" + struct.pack("<I", 3) + b"\0" * 40, id="in its own header"),
+        pytest.param(
+            b"II*\0" + struct.pack("<I", 8) + ifd(0, (273, 99, 9, 9), (279, 4, 1, 9)),
+            id="a type that nobody knows",
+        ),
+        pytest.param(b"PK\3\4" + b"\0" * 40, id="another format"),
+        pytest.param(b"", id="empty"),
+        pytest.param(
+            b"II*\0" + struct.pack("<I", 1 << 20) + b"\0" * 120 + b"DICM" + b"\0" * 40,
+            id="DICOM that looks like TIFF",
+        ),
+    ],
+)
+def test_what_is_odd_is_left_to_the_reader(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(data)
+    assert check(str(tmp_path), [str(tmp_path / "a.tif")]) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"II*\0" + b"\0" * 40, "no directory has been written yet"),
+        (b"II*\0" + struct.pack("<I", 8) + ifd(999, (256, 4, 1, 1)), "byte 999 is missing"),
+        (b"II*\0" + struct.pack("<I", 8) + ifd(0, (330, 4, 9, 40)), "tag 330 would end at byte 76"),
+        (
+            b"II*\0" + struct.pack("<I", 8) + ifd(0, (324, 4, 1 << 31, 40), (325, 4, 1, 9)),
+            "tag 324 would end",
+        ),
+    ],
+    ids=["not yet", "next one", "subdirectories", "too many tiles"],
+)
+def test_how_it_is_known(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.tif").write_bytes(data)
+    assert said in check(str(tmp_path), [str(tmp_path / "a.tif")]).incomplete
+
+
+def test_a_companion_that_has_not_come(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "a.ome.tif", ome('<BinaryOnly MetadataFile="s.companion.ome" UUID="x"/>', 1)
+    )
+    companion = tmp_path / "s.companion.ome"
+    assert check(str(tmp_path), [part]).missing == (str(companion),)
+    companion.write_text(ome(planes(("a.ome.tif", 1), ("b.ome.tif", 2)), 9))
+    assert check(str(tmp_path), [part]) == Findings(named=(str(companion),))
+    # And it names a part that has not come either.
+    found = check(str(tmp_path), [part, str(companion)])
+    assert found == Findings(missing=(str(tmp_path / "b.ome.tif"),), named=(part,))
+
+
+@pytest.mark.parametrize("cut", [10, 100, 200])
+def test_a_companion_cut_short(tmp_path: Path, cut: int) -> None:
+    companion = tmp_path / "s.companion.ome"
+    companion.write_text(ome(planes(("a.ome.tif", 1)), 9)[:cut])
+    found = check(str(tmp_path), [str(companion)])
+    assert found.incomplete.startswith(f"{companion}: its OME-XML")
+
+
+def test_entities_are_not_taken(tmp_path: Path) -> None:
+    companion = tmp_path / "s.companion.ome"
+    companion.write_text('<!DOCTYPE OME [<!ENTITY a SYSTEM "/etc/passwd">]><OME>&a;</OME>')
+    assert "entities" in check(str(tmp_path), [str(companion)]).incomplete
+
+
+def test_more_xml_than_is_read_is_left_to_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    companion = tmp_path / "s.companion.ome"
+    companion.write_text(ome(planes(("gone.ome.tif", 1)), 9))
+    monkeypatch.setattr(omexml, "LIMIT", 10)
+    assert check(str(tmp_path), [str(companion)]) == WHOLE
+
+
+def test_a_part_that_has_not_come(tmp_path: Path) -> None:
+    inner = planes(("a.ome.tif", 1), ("b.ome.tif", 2))
+    a, b = tmp_path / "a.ome.tif", tmp_path / "b.ome.tif"
+    write(a, ome(inner, 1))
+    assert check(str(tmp_path), [str(a)]) == Findings(missing=(str(b),), named=(str(a),))
+    write(b, ome(inner, 2))
+    assert check(str(tmp_path), [str(a), str(b)]) == Findings(named=(str(a), str(b)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "own"),
+    [
+        ([("old.ome.tif", 1)], 1),
+        ([("old.ome.tif", 2)], None),
+        ([("old.ome.tif", 2)], 1),
+        ([(r"C:\data\old.ome.tif", 1), ("z.ome.tif", 3)], 1),
+    ],
+    ids=["its UUID", "no UUID", "the only one", "and another"],
+)
+def test_a_file_that_was_renamed_is_not_missing(
+    tmp_path: Path, parts: list[tuple[str, int]], own: int | None
+) -> None:
+    path = write(tmp_path / "new.ome.tif", ome(planes(*parts), own))
+    write(tmp_path / "z.ome.tif")
+    assert check(str(tmp_path), [path]).missing == ()
+
+
+@pytest.mark.parametrize("name", ["../other/b.ome.tif", "x/../../b.ome.tif"])
+def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "amy"
+    root.mkdir()
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "other" / "b.ome.tif")
+    path = write(root / "a.ome.tif", ome(planes(("a.ome.tif", 1), (name, 2)), 1))
+    found = check(str(root), [path])
+    assert found.refused == f"{path} names {name}, which is not below {root}"
+    companion = write(root / "c.ome.tif", ome(f'<BinaryOnly MetadataFile="{name}"/>', 1))
+    assert name in check(str(root), [companion]).refused
+
+
+def test_an_absolute_name_is_below_the_directory_as_java_has_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ome.tif", ome(planes(("a.ome.tif", 1), ("/etc/hostname", 2)), 1))
+    assert check(str(tmp_path), [path]).missing == (f"{tmp_path}/etc/hostname",)
+
+
+def test_files_that_may_not_be_opened(tmp_path: Path) -> None:
+    root = tmp_path / "amy"
+    root.mkdir()
+    write(tmp_path / "secret.tif")
+    (root / "link.tif").symlink_to(tmp_path / "secret.tif")
+    os.mkfifo(root / "fifo.tif")
+    for path, said in (
+        (root / "link.tif", "symbolic link"),
+        (root / "fifo.tif", "not a regular file"),
+        (tmp_path / "secret.tif", "not below"),
+    ):
+        found = check(str(root), [str(path)])
+        assert said in found.refused and str(path) in found.refused
+    assert check(str(root), [str(root / "gone.tif")]).missing == (str(root / "gone.tif"),)
+
+
+def test_what_cannot_be_read_now_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(root: str, path: str) -> int:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(completeness, "open_beneath", stale)
+    found = check(str(tmp_path), [str(tmp_path / "a.tif")])
+    assert found.incomplete == f"{tmp_path}/a.tif: cannot be read now: Stale file handle"
+
+
+def test_a_pattern_names_its_planes(tmp_path: Path) -> None:
+    pattern = tmp_path / "all.pattern"
+    pattern.write_text("t<0-2>.tif\n")
+    for t in (0, 2):
+        write(tmp_path / f"t{t}.tif")
+    found = check(str(tmp_path), [str(pattern)])
+    assert found.missing == (str(tmp_path / "t1.tif"),)
+    assert found.named == (str(tmp_path / "t0.tif"), str(tmp_path / "t2.tif"))
+
+
+@pytest.mark.parametrize("text", ["/etc/host<a-c>", "../zak/t<0-2>.tif"])
+def test_a_pattern_that_leads_out_is_refused(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "amy"
+    root.mkdir()
+    (root / "all.pattern").write_text(text)
+    assert "which is not below" in check(str(root), [str(root / "all.pattern")]).refused
+
+
+def test_of_many_missing_names_some_are_told(tmp_path: Path) -> None:
+    (tmp_path / "all.pattern").write_text("t<0-1999>.tif")
+    assert len(check(str(tmp_path), [str(tmp_path / "all.pattern")]).missing) == 1000
