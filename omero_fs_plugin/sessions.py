@@ -191,10 +191,14 @@ class Omero:
         logging.getLogger("omero.utils").setLevel(logging.ERROR)
         self._communicator = communicator
         self._host, self._port = host, port
-        self._live_ms = int(time_to_live * 1000)
-        self._idle_ms = int(time_to_idle * 1000)
+        self.sessions_last(time_to_live, time_to_idle)
         self._services: Any = None
         self._lock = threading.Lock()
+
+    def sessions_last(self, time_to_live: float, time_to_idle: float) -> None:
+        """For users' sessions made from now on; s, 0: no end."""
+        self._live_ms = int(time_to_live * 1000)
+        self._idle_ms = int(time_to_idle * 1000)
 
     def ping(self) -> None:
         """Raises ServerAwayError unless OMERO answers."""
@@ -269,8 +273,11 @@ class Omero:
         return UserSession(client, user, end)
 
     def filesets(self, user: User, client_path: str) -> list[ServerFileset]:
-        """The user's filesets with a file of that client path, with and without images."""
-        return self._filesets(user, "e.clientPath = :path", {"path": rstring(client_path)})
+        """The user's filesets with a file of that client path, with and without images.
+
+        Each with all of its files.
+        """
+        return self._filesets(user, "k.clientPath = :path", {"path": rstring(client_path)})
 
     def filesets_below(self, user: User, client_path: str, after: int) -> list[ServerFileset]:
         """The user's filesets from that directory with images, of a higher id than `after`."""
@@ -278,7 +285,7 @@ class Omero:
         pattern = client_path.replace("\\", "_") + "/%"
         found = self._filesets(
             user,
-            "f.id > :after and e.clientPath like :below",
+            "f.id > :after and k.clientPath like :below",
             {"after": rlong(after), "below": rstring(pattern)},
         )
         return [
@@ -298,12 +305,13 @@ class Omero:
             query = services.getQueryService()
             files = query.projection(
                 "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
-                f"join f.usedFiles e left outer join e.originalFile o {where} order by e.id",
+                "join f.usedFiles k join f.usedFiles e left outer join e.originalFile o "
+                f"{where} order by e.id",
                 parameters,
                 ALL_GROUPS,
             )
             images = query.projection(
-                "select distinct f.id, i.id from Fileset f join f.usedFiles e "
+                "select distinct f.id, i.id from Fileset f join f.usedFiles k "
                 f"join f.images i {where}",
                 parameters,
                 ALL_GROUPS,
