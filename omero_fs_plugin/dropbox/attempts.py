@@ -208,7 +208,10 @@ class Attempt:
             self.pause(1.0)
 
     def _unrecorded(self, path: str) -> list[ServerFileset]:
-        found = self.omero.filesets(self.session.user, path)
+        """What the journal does not know of filesets that begin with that client path."""
+        there = self.omero.filesets(self.session.user, path)
+        # One that has the file further on is of another set, and another's work.
+        found = [f for f in there if f.paths[0] == path]
         recorded = self.journal.recorded(f.id for f in found)
         return [f for f in found if f.id not in recorded]
 

@@ -25,8 +25,9 @@ from ...sessions import AGENT, UserSession, server_errors
 from ..records import Fileset
 from . import Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
+from .in_place import NAMESPACE, InPlace, patience_ms
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
-from .transfer import NAMESPACE, InPlace, Transfer, patience_ms
+from .transfer import Transfer
 from .upload import upload
 
 log = logging.getLogger(__name__)

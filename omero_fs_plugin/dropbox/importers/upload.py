@@ -8,8 +8,8 @@ from typing import Any
 
 from ...sessions import server_errors
 from ..records import Fileset
+from .in_place import patience_ms
 from .sources import blocks, opened
-from .transfer import patience_ms
 
 
 def upload(

@@ -1,0 +1,185 @@
+"""In place: files put into the repository by us, beside the server.
+
+The server is told of a file that we put into its own directory: no
+byte goes over the network, and with a link none is copied.  The order of calls,
+and the annotation that says so, are those of OMERO's own importer.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat as stat_module
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import omero.sys
+from omero.rtypes import rlong, unwrap
+
+from ...errors import ImportRefused
+from ...sessions import UserSession, refusal, server_errors
+from ..records import Fileset, Found
+from .sources import blocks, opened
+from .transfer import Transfer
+
+NAMESPACE = "openmicroscopy.org/omero/import/fileTransfer"
+SLOW_BYTES_PER_S = 5_000_000  # slower than any disk: how long the server may take to hash
+
+
+def patience_ms(size: int) -> int:
+    """How long a call may take (ms) in which OMERO hashes `size` bytes."""
+    return 60_000 + size * 1000 // SLOW_BYTES_PER_S
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """The repository's directory as it is seen from here, and a way into it.
+
+    Its methods raise ImportRefused where the files cannot be put there.
+    """
+
+    session: UserSession
+    transfer: Transfer
+    root: Path
+
+    @classmethod
+    def of(cls, session: UserSession, repository: Any, transfer: Transfer) -> InPlace:
+        """Of OMERO's managed repository; refused when it is not here, or may not be written to."""
+        with server_errors("asking where the managed repository is"):
+            described = repository.root()
+        root = Path(unwrap(described.path) or "") / (unwrap(described.name) or "")
+        if not root.is_absolute() or not root.is_dir():
+            why = "there is no such directory on this machine"
+        elif not os.access(root, os.W_OK | os.X_OK):
+            why = f"the account of DropBox (uid {os.geteuid()}) may not write there"
+        else:
+            return cls(session, transfer, root)
+        raise ImportRefused(
+            f"import in place ({transfer.value}): OMERO keeps its files in {root}, and {why}: "
+            "run DropBox beside OMERO under the same account, or set omero.fs.transfer to upload"
+        )
+
+    def check(self, fileset: Fileset) -> None:
+        """Before anything is begun: a hard link cannot lead to another file system."""
+        device = self.root.stat().st_dev
+        for met in fileset.files if self.transfer.links else ():
+            if met.stat.device != device:
+                raise self._astray(met)
+
+    def put(
+        self,
+        process: Any,
+        position: int,
+        fileset: Fileset,
+        stopping: Callable[[], bool],
+        more: Callable[[int], None],
+    ) -> str:
+        """Puts one file where OMERO wants it, and has it look there; the SHA1.
+
+        The file is read once here; for a link at the same time as OMERO reads it.
+        """
+        met = fileset.files[position]
+        what = f"importing {met.path} in place"
+        with opened(fileset.root, met) as source:
+            with server_errors(what):
+                store = process.getUploader(position)
+                try:
+                    file_id = unwrap(store.getFileId())
+                finally:
+                    store.close()  # which makes an empty file
+            target = self._place(file_id)
+            digest = hashlib.sha1(usedforsecurity=False)
+
+            def read(into: BinaryIO | None = None) -> None:
+                for block in blocks(source, met, stopping):
+                    digest.update(block)
+                    if into is not None:
+                        into.write(block)
+                    more(len(block))
+
+            try:
+                self._take_over(target)
+                copies = self.transfer.keeping is Transfer.CP
+                if copies:
+                    with target.open("xb") as into:
+                        read(into)
+                else:
+                    self._link(source, met, target)
+            except OSError as error:
+                raise self._told(error, met) from error
+            with server_errors(what):
+                store = process.getUploader(position)
+                patient = store.ice_invocationTimeout(patience_ms(met.stat.size))
+                try:
+                    if (size := store.size()) != met.stat.size:
+                        raise ImportRefused(
+                            f"{what}: OMERO sees {size} bytes there, not {met.stat.size}"
+                        )
+                    looking = patient.begin_save()
+                    if not copies:
+                        read()
+                    patient.end_save(looking)
+                finally:
+                    patient.close()
+        return digest.hexdigest()
+
+    def _place(self, file_id: int) -> Path:
+        """Where the file of an OriginalFile belongs."""
+        with server_errors("asking where a file belongs"):
+            parameters = omero.sys.ParametersI()
+            parameters.map = {"id": rlong(file_id)}
+            ((path, name),) = self.session.services.getQueryService().projection(
+                "select o.path, o.name from OriginalFile o where o.id = :id", parameters
+            )
+        below = PurePosixPath(str(unwrap(path) or "").lstrip("/"), str(unwrap(name)))
+        if ".." in below.parts:
+            raise ImportRefused(f"OMERO wants a file at {below}, outside its repository")
+        return self.root / below
+
+    def _take_over(self, target: Path) -> None:
+        """Removes the empty file that OMERO made: the proof that this is its directory."""
+        try:
+            found = target.lstat()
+        except OSError:
+            found = None
+        if found is None or not stat_module.S_ISREG(found.st_mode) or found.st_size:
+            raise ImportRefused(
+                f"import in place ({self.transfer.value}): OMERO made a file, and it is not at "
+                f"{target}: {self.root} is another directory here than where OMERO runs"
+            )
+        target.unlink()
+
+    def _link(self, source: BinaryIO, met: Found, target: Path) -> None:
+        if self.transfer is Transfer.LN_S:
+            # Whatever the path leads to later: what OMERO reads there must have our SHA1.
+            target.symlink_to(met.path)
+            return
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # The open file itself, not what its name leads to by now.  With a
+            # directory given, linkat follows /proc's link; link(2) would not.
+            os.link(f"/proc/self/fd/{source.fileno()}", target.name, dst_dir_fd=directory)
+        finally:
+            os.close(directory)
+
+    def _astray(self, met: Found) -> ImportRefused:
+        return ImportRefused(
+            f"{met.path}: not on the file system of {self.root}, so it cannot be hard linked "
+            f"there: set omero.fs.transfer to ln_s, cp or upload instead of {self.transfer.value}",
+            final=True,
+        )
+
+    def _told(self, error: OSError, met: Found) -> Exception:
+        what = f"putting {met.path} into {self.root} ({self.transfer.value})"
+        if error.errno == errno.EXDEV:
+            return self._astray(met)
+        if error.errno == errno.EPERM and self.transfer.links:
+            return ImportRefused(
+                f"{what}: the system lets only its owner hard link a file that others may not "
+                "write to (fs.protected_hardlinks): set omero.fs.transfer to ln_s, cp or upload",
+                final=True,
+            )
+        return refusal(what, error.strerror or str(error))

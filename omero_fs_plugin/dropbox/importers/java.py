@@ -1,0 +1,338 @@
+"""Importing by OMERO's own Java importer, which omero-py's `omero import` starts.
+
+Filesets of one user that are wanted alike go together in one run: most of the
+time of a short one is Java's own start.  What it prints is a claim; what was
+imported is what OMERO has, from these paths and with these bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omero.model import Screen
+from omero.rtypes import unwrap
+
+from ...errors import FsError, ImportRefused, ServerAwayError, UserError
+from ...sessions import Omero, ServerFileset, UserSession
+from ..records import Fileset
+from . import Excluded, FileChanged, Stopped, client_path, java_child, printed, sources
+from .answers import delete_filesets
+from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
+from .transfer import Transfer
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1  # how often a run is looked at
+_END_S = 1.0  # how long Java may take to end when asked to
+_MOST_READ = 4 * 2**20  # bytes of what it printed; the last ones are read
+# The longest a run may take: so much, and more for each fileset and byte.
+_START_S, _FILESET_S, _BYTES_PER_S = 600.0, 300.0, 1_000_000
+
+
+@dataclass(frozen=True)
+class JavaOptions:
+    """What holds for every fileset of an importer."""
+
+    client_dir: Path  # where its jars are
+    host: str  # of the router
+    port: int
+    transfer: Transfer = Transfer.UPLOAD
+    thumbnails: bool = True
+    stats: bool = True  # minima and maxima of the pixels
+    target: str = ""  # as `-T` takes it, for filesets that have no other
+    arguments: tuple[str, ...] = ()  # further ones: Arguments.for_java
+    most: int = 30  # filesets of one run
+    time_limit: float = 0  # s for one run; 0: as long as so many files may take
+
+
+@dataclass(frozen=True)
+class _Ready:
+    task: Task
+    sha1s: tuple[str, ...]
+    before: frozenset[int]  # filesets that OMERO had of that path
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a run ended."""
+
+    output: str
+    errors: str
+    how: str  # in words; empty: with exit code 0
+
+
+class JavaImporter:
+    """The protocol's Importer over the Java importer.
+
+    A program that opens files by their names cannot be held to what we
+    looked at: so OMERO's hashes are compared with ours afterwards, and its
+    files with those of the fileset; what differs is deleted again.
+    """
+
+    def __init__(self, session: UserSession, omero: Omero, options: JavaOptions) -> None:
+        self._session = session
+        self._omero = omero
+        self._options = options
+        self._progress = Progress()
+
+    @property
+    def most(self) -> int:
+        """So many filesets of one run."""
+        return self._options.most
+
+    def run(
+        self, tasks: Sequence[Task], stopping: Callable[[], bool]
+    ) -> Iterator[tuple[Task, Outcome]]:
+        """As the protocol says."""
+        self._progress.begin(sum(_size(task.fileset) for task in tasks))
+        alike: list[list[_Ready]] = []
+        for task in tasks:
+            try:
+                ready = self._ready(task, stopping)
+            except (ServerAwayError, UserError):
+                raise
+            except FsError as error:
+                yield task, error
+                continue
+            for runs in alike:
+                if len(runs) < self.most and _wanted_alike(runs[0].task, task):
+                    runs.append(ready)
+                    break
+            else:
+                alike.append([ready])
+        for runs in alike:
+            for ready, outcome in self._run(runs, stopping):
+                self._progress.more(_size(ready.task.fileset))
+                yield ready.task, outcome
+
+    def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
+        """As the protocol says."""
+        if self._options.transfer.removes:
+            sources.remove(fileset, sha1s, linked=self._options.transfer.links)
+
+    def progress(self) -> Figures:
+        """As the protocol says; a run's files are done when it has ended."""
+        return self._progress.figures()
+
+    def _ready(self, task: Task, stopping: Callable[[], bool]) -> _Ready:
+        fileset = task.fileset
+        sha1s = tuple(sources.sha1_of(fileset.root, met, stopping) for met in fileset.files)
+        before = self._omero.filesets(self._session.user, client_path(fileset.path))
+        if stopping():
+            raise Stopped("stopped before the import began")
+        task.verified(sha1s)
+        return _Ready(task, sha1s, frozenset(there.id for there in before))
+
+    def _run(
+        self, runs: Sequence[_Ready], stopping: Callable[[], bool]
+    ) -> Iterator[tuple[_Ready, Outcome]]:
+        if stopping():
+            yield from ((ready, Stopped("stopped before the import began")) for ready in runs)
+            return
+        try:
+            ended = self._java(runs, stopping)
+        except Stopped as error:
+            yield from ((ready, error) for ready in runs)
+            return
+        claimed = printed.ids(ended.output)
+        of_images = self._omero.filesets_of_images(claimed.images) if claimed.images else {}
+        ours = claimed.filesets | of_images.keys()
+        astray = claimed.images - {image for images in of_images.values() for image in images}
+        for ready in runs:
+            try:
+                yield ready, self._found(ready, ours) or self._nothing(ready, ended, astray)
+            except (ServerAwayError, UserError):
+                raise
+            except FsError as error:
+                yield ready, error
+
+    def _found(self, ready: _Ready, ours: frozenset[int]) -> Imported | None:
+        """What OMERO has of it since; None when there are no images.
+
+        Raises FileChanged and ImportRefused where that is not what was to be imported.
+        """
+        fileset = ready.task.fileset
+        path = client_path(fileset.path)
+        there = self._omero.filesets(self._session.user, path)
+        new = [f for f in there if f.paths[0] == path and f.id not in ready.before]
+        made = [f for f in new if f.images]
+        paths = sorted(client_path(met.path) for met in fileset.files)
+        wanted = sorted(zip(paths, _by_path(fileset, ready.sha1s), strict=True))
+        for one in made:
+            if sorted(zip(one.paths, one.hashes, strict=True)) == wanted:
+                return Imported(one.images, ready.sha1s)
+        for one in made:
+            if one.id in ours:  # and not of another client of the user
+                self._undo(fileset, one)
+                if sorted(one.paths) != paths:
+                    astray = sorted(set(one.paths) ^ set(paths))
+                    raise ImportRefused(
+                        f"the Java importer took other files than those of the set: {astray[0]}"
+                        f"{f' and {len(astray) - 1} more' if len(astray) > 1 else ''}",
+                        final=True,
+                    )
+                raise FileChanged(f"{fileset.path}: changed while it was imported")
+        if new and not made:  # OMERO cleans nothing up after a failure
+            delete_filesets(self._session, [f.id for f in new])
+        return None
+
+    def _undo(self, fileset: Fileset, made: ServerFileset) -> None:
+        log.warning(
+            "fileset %d: Fileset:%d is not of what was to be imported, and is deleted",
+            fileset.id,
+            made.id,
+        )
+        delete_filesets(self._session, [made.id])
+
+    def _nothing(self, ready: _Ready, ended: _Ended, astray: frozenset[int]) -> FsError:
+        """Why there are no images."""
+        told = printed.reason(ended.errors, ready.task.fileset.path, self._key())
+        if ended.how:
+            return ImportRefused(f"the Java importer {ended.how}{f': {told}' if told else ''}")
+        if astray:
+            return ImportRefused(
+                f"the Java importer reported Image:{min(astray)}, which OMERO does not have"
+            )
+        if any(word.startswith("--exclude") for word in self._options.arguments):
+            return Excluded("the Java importer passed over it, as --exclude tells it to")
+        return ImportRefused(
+            "the Java importer ended well, and OMERO has no images"
+            f"{f'; its last word: {told}' if told else ''}"
+        )
+
+    def _key(self) -> str:
+        return str(self._session.services.ice_getIdentity().name)
+
+    def _arguments(self, runs: Sequence[_Ready], output: Path, errors: Path) -> list[str]:
+        options, wishes = self._options, runs[0].task.wishes
+        arguments = [
+            *("--clientdir", str(options.client_dir), "--output", "yaml"),
+            *("--file", str(output), "--errs", str(errors)),
+            *("-c", "--skip", "upgrade"),  # to go on after one that fails; not to call home
+        ]
+        if not options.thumbnails:
+            arguments += ["--skip", "thumbnails"]
+        if not options.stats:
+            arguments += ["--skip", "minmax"]
+        if options.transfer is not Transfer.UPLOAD:
+            # What is removed is removed by us, when the images are there.
+            arguments.append(f"--transfer={options.transfer.keeping.value}")
+        if wishes.target is not None:
+            letter = "-r" if isinstance(wishes.target, Screen) else "-d"
+            arguments += [letter, str(unwrap(wishes.target.id))]
+        elif options.target:
+            arguments.append(f"--target={options.target}")
+        if wishes.name:
+            arguments.append(f"--name={wishes.name}")
+        if wishes.description:
+            arguments.append(f"--description={wishes.description}")
+        return [*arguments, *options.arguments, *(ready.task.fileset.path for ready in runs)]
+
+    def _java(self, runs: Sequence[_Ready], stopping: Callable[[], bool]) -> _Ended:
+        """Runs it; raises Stopped when it was ended for our own stop."""
+        size = sum(_size(ready.task.fileset) for ready in runs)
+        limit = self._options.time_limit or (
+            _START_S + _FILESET_S * len(runs) + size / _BYTES_PER_S
+        )
+        # Nobody else's: what Java prints names files, and omero-py keeps things in its directories.
+        with tempfile.TemporaryDirectory(prefix="omero-fs-import-") as private:
+            output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
+            told = {
+                "host": self._options.host,
+                "port": self._options.port,
+                "key": self._key(),
+                "arguments": self._arguments(runs, output, errors),
+                "parent": os.getpid(),
+            }
+            elsewhere = ("OMERO_USERDIR", "OMERO_SESSIONDIR", "OMERO_TMPDIR")
+            with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
+                json.dump(told, to_tell)
+                to_tell.seek(0)
+                process = subprocess.Popen(
+                    [sys.executable, "-m", java_child.__name__],
+                    stdin=to_tell,
+                    stdout=log_file,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | dict.fromkeys(elsewhere, private),
+                    start_new_session=True,  # a group of its own, to be ended as a whole
+                )
+            try:
+                in_time = _wait(process, limit, stopping)
+            finally:
+                code = _end(process)
+            if not in_time:
+                how = f"took longer than {limit:g} s, and was ended"
+            elif code < 0:
+                how = f"was killed by {signal.Signals(-code).name}"
+            else:
+                how = f"ended with exit code {code}" if code else ""
+            said = "\n".join(_last(path) for path in (ours, errors))
+            return _Ended(_last(output), said, how)
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[], bool]) -> bool:
+    """Whether it ended within `limit` (s).  Raises Stopped."""
+    until = time.monotonic() + limit
+    while not _has_ended(process):
+        if stopping():
+            raise Stopped("stopped while the Java importer ran")
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    # It is left a zombie, so that the number of its group is nobody else's yet.
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Ends its whole group: Java, and what Java may have started; the exit code."""
+    if not _has_ended(process):
+        os.killpg(process.pid, signal.SIGTERM)
+        until = time.monotonic() + _END_S
+        while not _has_ended(process) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def _last(path: Path) -> str:
+    """What was printed to a file, or the end of it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _MOST_READ))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _size(fileset: Fileset) -> int:
+    return sum(met.stat.size for met in fileset.files)
+
+
+def _by_path(fileset: Fileset, sha1s: Sequence[str]) -> list[str]:
+    """The SHA1s in the order of the files' client paths."""
+    pairs = zip((client_path(met.path) for met in fileset.files), sha1s, strict=True)
+    return [sha1 for _, sha1 in sorted(pairs)]
+
+
+def _wanted_alike(one: Task, other: Task) -> bool:
+    return _key_of(one.wishes) == _key_of(other.wishes)
+
+
+def _key_of(wishes: Wishes) -> tuple[str, str, str, int | None]:
+    target = wishes.target
+    where = ("", None) if target is None else (target.ice_id(), unwrap(target.id))
+    return (wishes.name, wishes.description, *where)

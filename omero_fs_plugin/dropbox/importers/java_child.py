@@ -1,0 +1,105 @@
+"""The process that becomes the Java importer, by way of omero-py's own `omero import`.
+
+It is told everything on its input, so that a session key is in no argument
+vector: `omero import` hands the key to Java as an argument, and Java 9 or later
+takes its arguments from a file.  That file has no name, and ends with Java.
+
+Java takes this process' place, and ends when whoever started it does: a Java
+left behind would import what a restarted DropBox imports again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+_PR_SET_PDEATHSIG = 1
+
+
+class _Session:
+    """What `omero import` asks of a client; it connects nowhere."""
+
+    def __init__(self, host: str, port: int, key: str) -> None:
+        self._properties = {"omero.host": host, "omero.port": str(port)}
+        self._key = key
+
+    def getProperty(self, name: str) -> str:
+        return self._properties.get(name, "")
+
+    def getSessionId(self) -> str:
+        return self._key
+
+    def getSession(self) -> _Session:
+        return self
+
+    def keepAlive(self, _: Any) -> None:
+        """Whoever started this process keeps the session alive."""
+
+    def closeSession(self) -> None:
+        """Nor is it ours to close."""
+
+
+def main() -> None:
+    """Reads {host, port, key, arguments, parent} from the input and becomes `java`."""
+    told = json.load(sys.stdin)
+    _end_with(told["parent"])
+
+    import omero.java
+    from omero.cli import CLI
+
+    plugin = importlib.import_module("omero.plugins.import")
+    omero.java.popen = _become
+    cli = CLI()
+    cli.register("import", plugin.ImportControl, plugin.HELP)
+    cli.set_client(_Session(told["host"], told["port"], told["key"]))
+    cli.invoke(["import", *told["arguments"]])
+    sys.exit(cli.rv or 1)  # not reached when Java was
+
+
+def _end_with(parent: int) -> None:
+    """Has the kernel end us with the thread that started us."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("DropBox has ended")
+
+
+def _become(
+    args: Sequence[str], xargs: Sequence[str], stdout: Any, stderr: Any, debug: bool = False
+) -> NoReturn:
+    """In the place of omero.java.popen: execs Java, with its arguments in a file."""
+    import omero.java
+
+    program, *arguments = omero.java.cmd(list(args), xargs=list(xargs), debug=debug)
+    java = shutil.which(program)
+    if java is None:
+        sys.exit(f"there is no {program} on PATH")
+    with tempfile.TemporaryFile() as file:
+        file.write(b"\n".join(map(_quoted, arguments)))
+        file.flush()
+        os.set_inheritable(file.fileno(), True)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for ours, standard in ((nothing, 0), (stdout.fileno(), 1), (stderr.fileno(), 2)):
+            os.dup2(ours, standard)
+        os.execv(java, [program, f"@/dev/fd/{file.fileno()}"])
+
+
+def _quoted(argument: str) -> bytes:
+    """As in a Java argument file: in quotes, with a backslash for what ends them, or a line."""
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
+    for character, letter in (("\n", "n"), ("\r", "r"), ("\t", "t"), ("\f", "f")):
+        escaped = escaped.replace(character, f"\\{letter}")
+    return os.fsencode(f'"{escaped}"')
+
+
+if __name__ == "__main__":
+    main()
