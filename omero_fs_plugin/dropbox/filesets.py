@@ -33,9 +33,11 @@ class Candidate:
 class Grouping:
     """What was made of some files.
 
-    Rule: every file asked about is in the `files` of exactly one candidate, or
-    a key of `unreadable`.  A candidate may use further files, which lay there
-    and were not asked about.
+    Rule: every file asked about is in the `files` of a candidate, or a key of
+    `unreadable`, and no two candidates have the same first file.  A file that
+    is not the first of any may be in several: two sets that share a log file
+    both need it, and OMERO's importer gives it to both.  A candidate may use
+    further files, which lay there and were not asked about.
     """
 
     candidates: tuple[Candidate, ...]
