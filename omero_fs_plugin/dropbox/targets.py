@@ -43,7 +43,16 @@ class Source:
     user: str  # the OMERO name
     root: str  # absolute; the user's directory
     file: str  # absolute; the file of the fileset that OMERO opens first
-    day: date  # when that file was last changed
+    day: date | None  # when that file was last changed; None: in no year that there is
+
+    @classmethod
+    def of(cls, user: str, root: str, file: str, mtime_ns: int) -> Source:
+        """With the day of a modification time, ns since the epoch, where the server is."""
+        try:
+            day = date.fromtimestamp(mtime_ns / 1e9)
+        except (ValueError, OverflowError, OSError):  # a file may bear any time at all
+            day = None
+        return cls(user, root, file, day)
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -59,7 +68,7 @@ class Source:
         if field == "user":
             return self.user
         if field == "date":
-            return self.day.isoformat()
+            return self.day.isoformat() if self.day else None
         if field == "path":
             return "/".join(above) or None
         number = int(field[3:] or 0) or len(above)

@@ -47,12 +47,24 @@ def parse(text: str) -> Template:
     return _Parser(text).template() if text else Template()
 
 
-class _Parser:
-    """One template, from left to right."""
+def parse_option(text: str) -> Template:
+    """The template of what OMERO's own importer is given as -T, where names are names.
 
-    def __init__(self, text: str) -> None:
+    Braces and slashes mean nothing there, and there are no projects.
+
+    Raises ConfigurationError as `parse`.
+    """
+    text = text.strip()
+    return _Parser(text, plain=True).template() if text else Template()
+
+
+class _Parser:
+    """One template, from left to right; a `plain` one is OMERO's own."""
+
+    def __init__(self, text: str, *, plain: bool = False) -> None:
         self.text = text
         self.at = 0
+        self.plain = plain
 
     def error(self, what: str, at: int | None = None) -> ConfigurationError:
         place = (self.at if at is None else at) + 1
@@ -112,7 +124,7 @@ class _Parser:
         return which, word
 
     def number(self, kind: str) -> int:
-        slash = self.find("/")
+        slash = -1 if self.plain else self.find("/")
         end = len(self.text) if slash < 0 else slash
         given = self.text[self.at : end].strip()
         if not (given.isascii() and given.isdigit() and 0 < int(given) < 2**63):
@@ -124,6 +136,8 @@ class _Parser:
 
     def name(self) -> tuple[Part, ...]:
         start, parts, literal = self.at, list[Part](), ""
+        if self.plain:
+            self.at, literal = len(self.text), self.text[start:]
         while self.at < len(self.text):
             here = self.text[self.at]
             if here in "{}/" and self.text[self.at + 1 : self.at + 2] == here:

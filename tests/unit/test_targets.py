@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from textwrap import dedent
 
@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.targets import (
     Template,
     clean,
 )
-from omero_fs_plugin.dropbox.templates import parse
+from omero_fs_plugin.dropbox.templates import parse, parse_option
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 
 DAY = date(2026, 3, 4)
@@ -117,6 +117,41 @@ def test_regex(text: str, directories: list[str], expected: list[object]) -> Non
     assert filled(text, *directories) == expected
     as_plate = [("Screen", *rest) for _, *rest in expected]  # type: ignore[misc]
     assert filled(text, *directories, plate=True) == as_plate
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Dataset:name:2026/05 {dir}", "Dataset:name:2026//05 {{dir}}"),
+        ("Screen:%name:a:b//c", "Screen:%name:a:b////c"),
+        ("Dataset:5", "Dataset:id:5"),
+        ("regex:^.*/(?<Container1>.*?)", "regex:^.*/(?<Container1>.*?)"),
+        ("", ""),
+    ],
+)
+def test_in_the_importers_own_option_a_name_is_a_name(text: str, same: str) -> None:
+    assert parse_option(text) == parse(same)
+
+
+@pytest.mark.parametrize("text", ["Project:name:p/Dataset:name:d", "Dataset:name:", "Dataset:5/6"])
+def test_what_the_importers_own_option_cannot_say(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        parse_option(text)
+
+
+@pytest.mark.parametrize("mtime_ns", [2**63 - 1, -(2**63)])
+def test_a_file_of_no_year_that_there_is(mtime_ns: int) -> None:
+    place = Source.of("amy", "/drop/amy", "/drop/amy/x.tif", mtime_ns * 1000)
+    target = parse("Dataset:name:{date}").fill(place, plate=False)
+    assert (target.containers, target.left_out) == (
+        (),
+        "Dataset:name:{date}: there is no {date} for this file",
+    )
+
+
+def test_the_day_is_the_servers() -> None:
+    noon = datetime(2026, 3, 4, 12)
+    assert Source.of("amy", "/d", "/d/x", int(noon.timestamp() * 1e9)).day == DAY
 
 
 @pytest.mark.parametrize("pattern", ["/nowhere/(?<Container1>.*)", ".*/amy(?<Container1>.*)"])
