@@ -1,0 +1,261 @@
+"""Grouping without Java: by signatures, OME-XML and a few headers.
+
+What is sure is grouped as Bio-Formats would.  What only Bio-Formats can tell
+the files of is held with that reason, never imported in pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+
+from ..errors import ImportRefused
+from .filesets import Candidate, Grouping
+from .headers import NEEDED, SUFFIXES, header_of, logs
+from .neighbours import Neighbours
+from .ome_sets import COMPANION, READER, OmeSets
+from .readers import takes
+from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
+from .surroundings import Surroundings
+
+# Files of one name but for a number belong together, where the format splits large images.
+_NUMBERED = {"czi": re.compile(r"(.*?)(\(\d+\))?\.czi"), "oir": re.compile(r"(.*?)(_\d{5}|\.oir)")}
+_MOST_LOOKED_INTO = 2000  # files of a directory, for whether one of them is DICOM as well
+# Directories above a file in which a companion may lie that names it.
+_COMPANION_LEVELS = 2
+
+
+class NativeGrouper:
+    """A Grouper that needs no Java.  Keeps nothing between calls; thread-safe."""
+
+    def group(
+        self, root: str, files: Sequence[str], readers: Collection[str] | None = None
+    ) -> Grouping:
+        """As Grouper.group; what a file says is read up to a bound, and no pixels at all."""
+        return _Call(root, files, readers).grouping()
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+class _Call:
+    """One call: steps that each take the files they know, from the surest to the least."""
+
+    def __init__(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> None:
+        self._around = Surroundings(root)
+        self._neighbours = Neighbours(self._around, readers)
+        self._ome = OmeSets(self._around)
+        self._readers = readers
+        self._asked = dict.fromkeys(sorted(files))  # in order, and quickly looked up
+        self._kinds: dict[str, Kind] = {}
+        self._unknown: dict[str, str] = {}  # why, unless it turns out to be a part of a set
+        self._candidates: list[Candidate] = []
+        self._unreadable: dict[str, str] = {}
+        self._taken: dict[str, str] = {}  # file -> the first file of its fileset
+
+    def grouping(self) -> Grouping:
+        for path in self._asked:
+            self._try(path, self._identify)
+        self._claimed(any_kind=True)
+        for path in self._definers():
+            self._try(path, self._defined)
+        for path in self._left(lambda kind: kind.rule == "ome"):
+            self._try(path, lambda path: self._add(self._ome.of(path)))
+        self._claimed(any_kind=False)
+        self._dicom()
+        for path in self._left():
+            self._try(path, self._single)
+        for path, why in self._unknown.items():
+            if path not in self._taken:
+                self._unreadable.setdefault(path, why)
+        return Grouping(tuple(self._candidates), self._unreadable)
+
+    def _open_asked(self) -> list[str]:
+        """What was asked about and is not yet told of."""
+        return [p for p in self._asked if p not in self._taken and p not in self._unreadable]
+
+    def _left(self, which: Callable[[Kind], bool] = lambda kind: True) -> list[str]:
+        return [p for p in self._open_asked() if p in self._kinds and which(self._kinds[p])]
+
+    def _try(self, path: str, step: Callable[[str], None]) -> None:
+        """One step for one file, unless it is taken by now; what it raises is told of the file."""
+        if path in self._taken or path in self._unreadable:
+            return
+        try:
+            step(path)
+        except UnknownFormat as fault:
+            self._not_read(path, str(fault))
+        except ImportRefused as refusal:
+            self._add(Candidate((path,), refused=str(refusal)))
+        except FileNotFoundError:
+            self._not_read(path, "is not there any more")
+        except OSError as error:
+            self._not_read(path, f"cannot be read now: {error.strerror or error}")
+
+    def _not_read(self, path: str, why: str) -> None:
+        if path in self._asked:
+            self._unreadable[path] = why
+
+    def _add(self, candidate: Candidate) -> None:
+        """Takes its files, unless another fileset has one of them or its reader is not wanted."""
+        if candidate.reader and not takes(self._readers, candidate.reader):
+            name = candidate.reader.rpartition(".")[2]
+            for path in candidate.files:
+                if path not in self._taken:
+                    self._not_read(path, f"{name} would read it, which omero.fs.readers leaves out")
+            return
+        for path in candidate.files:
+            if path in self._taken:
+                free = tuple(p for p in candidate.files if p not in self._taken)
+                why = f"names {path}, which belongs to the fileset of {self._taken[path]}"
+                candidate = replace(candidate, files=free, missing=(), refused=why)
+                break
+        if not candidate.files or not {*candidate.files} & self._asked.keys():
+            return
+        self._candidates.append(candidate)
+        self._taken.update(dict.fromkeys(candidate.files, candidate.files[0]))
+
+    def _identify(self, path: str) -> None:
+        with self._around.open(path) as file:
+            if path.endswith(COMPANION) or self._neighbours.marker(path) is not None:
+                return
+            try:
+                self._kinds[path] = identify(file, PurePath(path).name)
+            except UnknownFormat as fault:
+                self._unknown[path] = str(fault)
+
+    def _claimed(self, *, any_kind: bool) -> None:
+        """Holds the sets that a neighbour says there are, each as one."""
+        claimed: dict[str, list[str]] = defaultdict(list)
+        whys: dict[str, tuple[str, str]] = {}  # index -> reader, why
+
+        def look(path: str) -> None:
+            marker = self._neighbours.marker(path)
+            if marker is not None and (not any_kind or not marker.claims):
+                claimed[path]  # also without a part
+                whys[path] = marker.canonical, marker.why(path)
+            elif marker is None and (claim := self._neighbours.claim(path, any_kind=any_kind)):
+                index, marker = claim
+                claimed[index].append(path)
+                whys[index] = marker.canonical, marker.why(index)
+            elif not any_kind and (index := self._neighbours.folder(path)):
+                claimed[index].append(path)
+                whys[index] = "", f"a part of {index}, a set that only Bio-Formats can make: {JAVA}"
+
+        for path in self._open_asked():
+            self._try(path, look)
+        for index, parts in claimed.items():
+            if index in self._taken:
+                continue
+            reader, why = whys[index]
+            there = (index,) if PurePath(index).name in self._beside(index) else ()
+            self._add(Candidate((*there, *parts), reader, refused=why))
+
+    def _beside(self, path: str) -> tuple[str, ...]:
+        return self._around.names(str(PurePath(path).parent))
+
+    def _definers(self) -> list[str]:
+        """Files that say which others are theirs, those asked about and those around them."""
+        found = {path for path in self._open_asked() if self._defines(path)}
+        near: dict[str, bool] = {}  # directory -> whether headers in it are looked into as well
+        for path in self._open_asked():
+            # Pixels of a header have no format of their own.
+            headless = path in self._unknown or self._rule(path) == "ids"
+            for level, directory in enumerate(self._around.above(path, _COMPANION_LEVELS)):
+                near[directory] = near.get(directory, False) or (headless and level == 0)
+        for directory, headers_too in near.items():
+            for name in self._around.names(directory):
+                if name.endswith(COMPANION) or (headers_too and self._defines(name)):
+                    found.add(str(PurePath(directory, name)))
+        # Companions first: a set may have anything for its parts.
+        return sorted(found, key=lambda path: (not path.endswith(COMPANION), path))
+
+    def _rule(self, path: str) -> str:
+        kind = self._kinds.get(path)
+        return kind.rule if kind is not None else ""
+
+    def _defines(self, path: str) -> bool:
+        return path.endswith(COMPANION) or suffix_of(path) in SUFFIXES
+
+    def _defined(self, path: str) -> None:
+        if path.endswith(COMPANION):
+            # Left out of the readers, it says nothing of the files around it.
+            if takes(self._readers, READER) or path in self._asked:
+                self._add(self._ome.of(path))
+            return
+        with self._around.open(path) as file:
+            try:
+                kind = self._kinds.get(path) or identify(file, PurePath(path).name)
+            except UnknownFormat:
+                return  # a file of that suffix which is something else
+            if kind.rule in NEEDED:
+                needed = NEEDED[kind.rule](self._around, path, file)
+                self._add(self._with_needed(path, kind, needed))
+
+    def _with_needed(self, path: str, kind: Kind, needed: tuple[str, ...]) -> Candidate:
+        there = tuple(part for part in needed if self._around.has(part))
+        missing = tuple(part for part in needed if part not in there)
+        return Candidate((path, *there), kind.canonical, missing=missing)
+
+    def _dicom(self) -> None:
+        """DICOM files of one directory may be slices of one series: only one alone is sure."""
+        by_directory: dict[str, list[str]] = defaultdict(list)
+        for path in self._left(lambda kind: kind.rule == "dicom"):
+            by_directory[str(PurePath(path).parent)].append(path)
+        for directory, paths in by_directory.items():
+            if len(paths) == 1 and not self._more_dicom(directory, paths[0]):
+                continue
+            kind = self._kinds[paths[0]]
+            why = (
+                "one of several DICOM files in a directory, of which only Bio-Formats can tell "
+                f"the series: {JAVA}, or drop each series as a directory of one file"
+            )
+            self._add(Candidate(tuple(paths), kind.canonical, refused=why))
+
+    def _more_dicom(self, directory: str, path: str) -> bool:
+        """Whether `path` may have other DICOM files beside it."""
+        others = [name for name in self._around.names(directory) if name != PurePath(path).name]
+        if len(others) > _MOST_LOOKED_INTO:
+            return True
+        for name in others:
+            if str(PurePath(directory, name)) in self._kinds:
+                continue  # asked about, and something else
+            try:
+                with self._around.open(str(PurePath(directory, name))) as file:
+                    if is_dicom(file.read(132), suffix_of(name)):
+                        return True
+            except FileNotFoundError:
+                continue
+            except (ImportRefused, OSError):
+                return True  # who knows
+        return False
+
+    def _single(self, path: str) -> None:
+        kind = self._kinds[path]
+        files: tuple[str, ...] = (path,)
+        refused = kind.held
+        if kind.rule in _NUMBERED:
+            files = self._numbered(path, _NUMBERED[kind.rule])
+            if len(files) > 1:
+                refused = f"{kind.format} in {len(files)} files: {JAVA}"
+        elif kind.rule == "deltavision":
+            files += logs(self._around, path)
+        elif kind.rule == "ids":
+            header = header_of(self._around, path)
+            if self._around.has(header):
+                raise UnknownFormat(f"{PurePath(header).name} beside it does not name it")
+            return self._add(Candidate(files, kind.canonical, missing=(header,)))
+        return self._add(Candidate(files, kind.canonical, refused=refused))
+
+    def _numbered(self, path: str, expression: re.Pattern[str]) -> tuple[str, ...]:
+        own = expression.fullmatch(PurePath(path).name)
+        if own is None:
+            return (path,)
+        return tuple(
+            str(PurePath(path).with_name(name))
+            for name in self._beside(path)
+            if (found := expression.fullmatch(name)) and found[1] == own[1]
+        )

@@ -1,0 +1,94 @@
+"""Headers that have their pixels in another file: ICS, NRRD, NIfTI, and DeltaVision's logs.
+
+Each function is given the open header and its path, and tells the files of the
+fileset behind it, in the order in which Bio-Formats lists them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import BinaryIO
+
+from .signatures import JAVA, UnknownFormat
+from .surroundings import Surroundings
+
+_LIMIT = 1 << 16  # bytes of a header of text
+# Of each, the path of the header and the paths of what it needs, whether there or not.
+Reader = Callable[[Surroundings, str, BinaryIO], tuple[str, ...]]
+
+
+def _like(name: str, suffix: str) -> str:
+    """`name` with another suffix, in capitals if its own is."""
+    path = PurePath(name)
+    return path.stem + (suffix.upper() if path.suffix.isupper() else suffix)
+
+
+def _sibling(around: Surroundings, path: str, wanted: str) -> str:
+    """The path of the file beside `path` that is called `wanted`, in whatever case."""
+    directory = PurePath(path).parent
+    names = around.names(str(directory))
+    if wanted not in names:
+        wanted = next((name for name in names if name.lower() == wanted.lower()), wanted)
+    return str(directory / wanted)
+
+
+def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+    """Version 1 has its pixels in the .ids of the same name; version 2 behind the header itself.
+
+    Raises UnknownFormat for version 2 with pixels elsewhere, which no writer is known to make.
+    """
+    file.seek(0)
+    header = file.read(_LIMIT)
+    lines = header.replace(b"\r", b"\n").split(b"\n")
+    for line in lines:
+        words = line.split()
+        if words == [b"end"]:
+            break
+        if words[:2] == [b"source", b"file"]:
+            raise UnknownFormat(f"ICS that has its pixels in a file of another name: {JAVA}")
+    else:
+        return (_sibling(around, path, _like(PurePath(path).name, ".ids")),)
+    return ()
+
+
+def header_of(around: Surroundings, path: str) -> str:
+    """Where the header of the .ids at `path` is, or is to come."""
+    return _sibling(around, path, _like(PurePath(path).name, ".ics"))
+
+
+def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+    """`data file:` names the pixels, unless they follow an empty line.
+
+    Raises UnknownFormat for a list or a pattern of files, ImportRefused for a
+    name that is not below the root.
+    """
+    file.seek(0)
+    for line in file.read(_LIMIT).splitlines():
+        if not line.strip():
+            return ()
+        found = re.match(rb"data ?file:\s*(.*)", line, re.IGNORECASE)
+        if found:
+            name = found[1].strip().decode("utf-8", "surrogateescape")
+            if name.upper().startswith("LIST") or "%" in name:
+                raise UnknownFormat(f"NRRD with its pixels in several files: {JAVA}")
+            return (around.named(path, name),)
+    raise UnknownFormat("NRRD whose header does not end")
+
+
+def _nifti(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+    return (_sibling(around, path, _like(PurePath(path).name, ".img")),)
+
+
+NEEDED: Mapping[str, Reader] = {"ics": _ics, "nrrd": _nrrd, "nifti": _nifti}
+# Suffixes of headers, so that a file beside one is looked up in it.
+SUFFIXES = ("ics", "nrrd", "nhdr", "hdr")
+
+
+def logs(around: Surroundings, path: str) -> tuple[str, ...]:
+    """The logs that softWoRx writes beside a DeltaVision file, those that are there."""
+    name = PurePath(path)
+    wanted = (f"{name.name}.log", f"{name.stem}_log.txt")
+    there = around.names(str(name.parent))
+    return tuple(str(name.parent / log) for log in wanted if log in there)

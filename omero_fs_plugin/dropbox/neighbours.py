@@ -1,0 +1,146 @@
+"""Files whose presence says that others around them belong to a set only Bio-Formats can make.
+
+An index file of a plate, say, beside a thousand TIFF files: each of these would
+be readable alone, and importing it so would take the set to pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ..errors import ImportRefused
+from .readers import PACKAGE, takes
+from .signatures import JAVA, suffix_of
+from .surroundings import Surroundings
+
+_TIFF = frozenset({"tif", "tiff"})
+_SNIFFED = 4096  # bytes
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One such kind of file."""
+
+    name: str  # regular expression of its name, in lower case
+    format: str
+    reader: str  # simple name of the class
+    claims: frozenset[str]  # suffixes of what belongs to it; none: whatever it be
+    levels: int = 0  # of directories below its own that may have parts
+    words: tuple[bytes, ...] = ()  # one of which is at its start; none: the name is enough
+
+    @property
+    def canonical(self) -> str:
+        return PACKAGE + self.reader
+
+    def why(self, path: str) -> str:
+        return (
+            f"{PurePath(path).name} makes the files around it a set of {self.format}, which "
+            f"cannot be made without Bio-Formats: {JAVA}"
+        )
+
+
+_CELLVOYAGER = (b"MeasurementDetail", b"MeasurementResult", b"MeasurementSamplePlate")
+MARKERS = (
+    Marker(r".*\.pattern", "a file pattern", "FilePatternReader", frozenset()),
+    Marker(r".*\.(nd|scan)", "MetaMorph", "MetamorphReader", _TIFF | {"stk"}),
+    Marker(r".*\.xdce", "InCell", "InCellReader", _TIFF | {"im"}),
+    Marker(r".*\.htd", "CellWorx or MetaXpress", "CellWorxReader", _TIFF | {"pnl"}, 2),
+    Marker(r".*\.lei", "Leica LEI", "LeicaReader", _TIFF),
+    Marker(r".*\.(vms|vmu)", "Hamamatsu VMS", "HamamatsuVMSReader", frozenset({"jpg", "jpeg"})),
+    Marker(r".*\.ndpis", "Hamamatsu NDPIS", "NDPISReader", frozenset({"ndpi"})),
+    Marker(r".*\.afi", "Aperio AFI", "AFIReader", frozenset({"svs"})),
+    Marker(r".*\.xlef", "Leica XLEF", "XLEFReader", _TIFF | {"jpg", "png", "bmp", "lof"}, 2),
+    Marker(r".*\.(wpi|mlf|mrf)", "Yokogawa CV7000", "CV7000Reader", _TIFF, 1),
+    Marker(r".*\.mdb", "LSM", "ZeissLSMReader", frozenset({"lsm"})),
+    Marker(r".*\.omp2info", "Olympus tiles", "OlympusTileReader", frozenset({"oir", "vsi"}), 1),
+    Marker(r".*\.(tim|zpo|ano)", "PerkinElmer", "PerkinElmerReader", _TIFF),
+    Marker(r".*\.exp", "BD Pathway", "BDReader", _TIFF | {"bmp"}, 1),
+    Marker(r".*\.(slx|sldx)", "Trestle", "TrestleReader", _TIFF | {"jpg"}),
+    Marker(r"(.*_)?metadata\.txt", "Micro-Manager", "MicromanagerReader", _TIFF),
+    Marker(r"experiment_descriptor\.(xml|dat)", "ScanR", "ScanrReader", _TIFF, 2),
+    Marker(r"(data\.raw|lse\.xml)", "Bio-Rad PIC", "BioRadReader", frozenset({"pic"})),
+    Marker(r".*\.txt", "Hitachi", "HitachiReader", _TIFF | {"jpg", "bmp"}, 0, (b"[SemImageFile]",)),
+    Marker(
+        r".*\.xml", "Operetta", "OperettaReader", _TIFF, 1, (b"EvaluationInputData", b"Harmony")
+    ),
+    Marker(r".*\.xml", "Columbus", "ColumbusReader", _TIFF, 2, (b"Columbus",)),
+    Marker(r".*\.(xml|cfg)", "Prairie", "PrairieReader", _TIFF, 0, (b"PVScan", b"Prairie")),
+    Marker(r".*\.xml", "CellVoyager", "CellVoyagerReader", _TIFF, 1, _CELLVOYAGER),
+    Marker(r".*\.xml", "Leica TCS", "TCSReader", _TIFF, 0, (b"<LEICA", b"TCSNTV")),
+    Marker(r".*\.xml", "BigDataViewer", "BDVReader", frozenset({"h5"}), 0, (b"SpimData",)),
+)
+_LEVELS = max(marker.levels for marker in MARKERS)
+_NAMES = [re.compile(marker.name) for marker in MARKERS]
+# A folder of parts, whose index lies beside it.
+_PARTS_FOLDER = re.compile(r"(?i)(.+\.oif)\.files")
+
+
+class Neighbours:
+    """The markers around files, each looked into once."""
+
+    def __init__(self, around: Surroundings, readers: Collection[str] | None) -> None:
+        self._around = around
+        self._readers = readers
+        self._of: dict[str, Marker | None] = {}
+        self._in: dict[str, tuple[tuple[str, Marker], ...]] = {}
+
+    def marker(self, path: str) -> Marker | None:
+        """What the file at `path` is a marker of, if it is one and its reader is used."""
+        if path not in self._of:
+            self._of[path] = self._look(path)
+        return self._of[path]
+
+    def claim(self, path: str, *, any_kind: bool = False) -> tuple[str, Marker] | None:
+        """The marker, with its path, that `path` belongs to, if there is one.
+
+        `any_kind`: only markers that claim files of whatever kind.  Raises
+        OSError when a file that may be a marker cannot be read now.
+        """
+        suffix = suffix_of(path)
+        for level, directory in enumerate(self._around.above(path, _LEVELS)):
+            for where, marker in self._markers(directory):
+                of_its_kind = not marker.claims if any_kind else suffix in marker.claims
+                if where != path and of_its_kind and level <= marker.levels:
+                    return where, marker
+        return None
+
+    def folder(self, path: str) -> str:
+        """The index of the parts folder that `path` lies in, empty if it lies in none."""
+        directory = PurePath(path).parent
+        found = _PARTS_FOLDER.fullmatch(directory.name)
+        return str(directory.with_name(found[1])) if found else ""
+
+    def _markers(self, directory: str) -> tuple[tuple[str, Marker], ...]:
+        if directory not in self._in:
+            paths = [str(PurePath(directory, name)) for name in self._around.names(directory)]
+            self._in[directory] = tuple(
+                (path, marker) for path in paths if (marker := self.marker(path)) is not None
+            )
+        return self._in[directory]
+
+    def _look(self, path: str) -> Marker | None:
+        name = PurePath(path).name.lower()
+        start: bytes | None = None
+        for expression, marker in zip(_NAMES, MARKERS, strict=True):
+            if not expression.fullmatch(name) or not takes(self._readers, marker.canonical):
+                continue
+            if marker.words and start is None:
+                start = self._start(path)
+            if not marker.words or any(word in (start or b"") for word in marker.words):
+                return marker
+        return None
+
+    def _start(self, path: str) -> bytes:
+        """Without NUL, so that UTF-16 is taken for what it says.
+
+        Raises OSError when it cannot be read now: then nobody knows whose the
+        files around it are.
+        """
+        try:
+            with self._around.open(path) as file:
+                return file.read(_SNIFFED).replace(b"\0", b"")
+        except (ImportRefused, FileNotFoundError):
+            return b""  # no index to any reader either

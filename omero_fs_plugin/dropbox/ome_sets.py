@@ -1,0 +1,124 @@
+"""Filesets of OME-TIFF: which files OME-XML puts together, and in which order.
+
+After the OME-TIFF specification, and in the order of Bio-Formats' OMETiffReader:
+the file with the metadata first where it is another one than that with the
+planes; else the file that was opened, then the others as their planes come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+from . import omexml, tiff
+from .filesets import Candidate
+from .omexml import OmeXml, OmeXmlError
+from .readers import PACKAGE
+from .signatures import UnknownFormat
+from .surroundings import Surroundings
+
+READER = PACKAGE + "OMETiffReader"
+COMPANION = ".companion.ome"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What OME-XML names, looked up on the disk."""
+
+    there: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+class OmeSets:
+    """Makes candidates of files with OME-XML, reading that of each file once."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._read: dict[str, OmeXml] = {}
+
+    def of(self, path: str) -> Candidate:
+        """The fileset that the companion or OME-TIFF at `path` belongs to.
+
+        Raises UnknownFormat where no fileset can be made of it, ImportRefused
+        for what leads out of the root or over a link, OSError when that cannot
+        be told now.
+        """
+        try:
+            said = self._said(path)
+        except UnknownFormat as fault:
+            if path.endswith(COMPANION):
+                return Candidate((path,), READER, incomplete=f"{path}: {fault}")
+            raise
+        if said.metadata_file:
+            return self._binary_only(path, said)
+        parts = self._parts(path, said)
+        if path.endswith(COMPANION):
+            return self._candidate((path, *parts.there), parts, said)
+        if path not in parts.there:
+            raise UnknownFormat(
+                "its OME-XML says that its planes are in other files: "
+                + ", ".join(PurePath(part).name for part in parts.there + parts.missing)[:500]
+            )
+        others = (part for part in parts.there if part != path)
+        return self._candidate((path, *others), parts, said)
+
+    def _binary_only(self, path: str, said: OmeXml) -> Candidate:
+        metadata = self._around.named(path, said.metadata_file)
+        if not self._around.has(metadata):
+            return Candidate((path,), READER, missing=(metadata,))
+        try:
+            all_said = self._said(metadata)
+        except UnknownFormat as fault:
+            # It may still be written; it is a candidate of its own, or somebody else's.
+            return Candidate((path,), READER, incomplete=f"{metadata}: {fault}")
+        if metadata == path or all_said.metadata_file:
+            raise UnknownFormat(f"names {said.metadata_file} for its metadata, which has none")
+        parts = self._parts(metadata, all_said)
+        if path not in parts.there:
+            raise UnknownFormat(f"names {said.metadata_file} for its metadata, which knows it not")
+        others = (part for part in parts.there if part != metadata)
+        return self._candidate((metadata, *others), parts, all_said)
+
+    def _candidate(self, files: tuple[str, ...], parts: _Parts, said: OmeXml) -> Candidate:
+        found = Candidate(files, READER, said.plate, parts.missing)
+        if not parts.there and not parts.missing:
+            return replace(found, incomplete="its OME-XML names no file that has planes")
+        return found
+
+    def _parts(self, path: str, said: OmeXml) -> _Parts:
+        """Those that the OME-XML of `path` names, `path` itself among them if it has planes."""
+        itself_may = not path.endswith(COMPANION)
+        strange = [uuid for uuid in said.unnamed if not itself_may or uuid != said.uuid]
+        if strange:
+            raise UnknownFormat(f"its OME-XML has a part of no name (UUID {strange[0]})")
+        there: dict[str, None] = {}
+        missing: dict[str, None] = {}
+        if itself_may and (said.own_planes or said.unnamed):
+            there[path] = None
+        for name, uuid in said.files.items():
+            part = self._around.named(path, name)
+            # A file that was renamed still names itself by its old name.
+            own = len(said.files) == 1 or (uuid != "" and uuid == said.uuid)
+            if part == path or self._around.has(part):
+                there.setdefault(part)
+            elif itself_may and own:
+                there.setdefault(path)
+            else:
+                missing.setdefault(part)
+        return _Parts(tuple(there), tuple(missing))
+
+    def _said(self, path: str) -> OmeXml:
+        found = self._read.get(path)
+        if found is None:
+            try:
+                with self._around.open(path) as file:
+                    if path.endswith(COMPANION) or tiff.read_layout(file) is None:
+                        found = omexml.of_companion(file)
+                    else:
+                        found = omexml.of_tiff(file)
+            except (OmeXmlError, tiff.TiffError) as fault:
+                raise UnknownFormat(str(fault)) from fault
+            if found is None:
+                raise UnknownFormat("has no OME-XML")
+            self._read[path] = found
+        return found

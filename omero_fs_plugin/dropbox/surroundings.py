@@ -1,0 +1,84 @@
+"""What lies around a dropped file, seen without following a link."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import PurePath
+from typing import BinaryIO
+
+from ..errors import ImportRefused
+from .confine import open_beneath, parts_beneath
+
+# A name that no file can have: it is not there, and will not come.
+_NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
+
+
+class Surroundings:
+    """The files below one user's directory, for the length of one call.
+
+    Rule: a directory is listed once, so that the files of one call are all
+    judged by the same picture of it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.normpath(root)
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def open(self, path: str) -> BinaryIO:
+        """Raises as `open_beneath`: ImportRefused, FileNotFoundError, another OSError."""
+        return os.fdopen(open_beneath(self.root, path), "rb", buffering=1 << 13)
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        """The names of the regular files in `directory`, sorted; none where it cannot be read."""
+        found = self._names.get(directory)
+        if found is None:
+            try:
+                with os.scandir(directory) as entries:
+                    found = tuple(
+                        sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
+                    )
+            except OSError:
+                found = ()
+            self._names[directory] = found
+        return found
+
+    def above(self, path: str, levels: int) -> list[str]:
+        """The directory of `path`, and up to `levels` above it, none above the root."""
+        directories = [str(PurePath(path).parent)]
+        while len(directories) <= levels and directories[-1] != self.root:
+            directories.append(str(PurePath(directories[-1]).parent))
+        return directories
+
+    def named(self, path: str, name: str) -> str:
+        """The absolute path of the file that the file at `path` calls `name`.
+
+        As Java joins the two, so that `/name` lies below the directory as well.
+        Raises ImportRefused when that is not below the root.
+        """
+        if not name or "\0" in name:
+            raise ImportRefused(f"{path}: names a file {name!r}, which no file can be called")
+        target = os.path.normpath(f"{PurePath(path).parent}/{name}")
+        try:
+            parts_beneath(self.root, target)
+        except ImportRefused:
+            raise ImportRefused(
+                f"{path}: names {name}, which is not below {self.root}", final=True
+            ) from None
+        return target
+
+    def has(self, path: str) -> bool:
+        """Whether a file is there that may be imported.
+
+        Raises ImportRefused when something else is, such as a link; OSError
+        when that cannot be told now.
+        """
+        try:
+            os.close(open_beneath(self.root, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            if error.errno in _NO_NAME:
+                return False
+            raise
+        return True
