@@ -55,6 +55,25 @@ class StatusFacet(Ice.PropertiesAdmin):  # type: ignore[misc]
         cb.ice_response()  # figures are read, not set
 
 
+class _Changed(Ice.PropertiesAdminUpdateCallback):  # type: ignore[misc]
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+
+    def updated(self, changes: Mapping[str, str]) -> None:
+        if any(key.startswith("omero.") for key in changes):
+            self._call()
+
+
+def when_changed(communicator: Any, call: Callable[[], None]) -> None:
+    """Calls `call` whenever IceGrid changes properties of this running server.
+
+    Then ``communicator.getProperties()`` has them; one that was removed is empty.
+    """
+    facet = communicator.findAdminFacet("Properties")
+    if facet is not None:
+        facet.addUpdateCallback(_Changed(call))
+
+
 def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | None = None) -> int:
     """Runs one server under IceGrid until it is told to stop; the exit code.
 

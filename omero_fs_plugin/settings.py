@@ -1,314 +1,388 @@
-"""Every omero.fs.* property: its kind, unit, default and meaning, in one table.
+"""What the servers go by: omero.fs.* properties read into frozen values.
 
-`read` turns the properties a server was started with into a frozen
-`Settings`.  The grid fragment's defaults are checked against this table by a
-test.  Names, defaults and meanings are those of OMERO's documentation of
-OMERO.fs; a property that this release does not act on yet says so, and a
-value it cannot honour is an error, never a silence.
+`read` never gives up at a mistake: whatever is wrong is a `Problem`, all of
+them are told at once, and only the entry that is wrong is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from . import kinds, lists
 from .errors import ConfigurationError
-
-PREFIX = "omero.fs."
-
-
-@dataclass(frozen=True)
-class Property:
-    """One omero.fs.* property."""
-
-    name: str  # without the prefix
-    kind: str  # text | number | count | flag | path | list
-    default: str
-    meaning: str
-    unit: str = ""
-
-    @property
-    def key(self) -> str:
-        """The full name, as in `omero config set`."""
-        return PREFIX + self.name
-
-
-PROPERTIES: tuple[Property, ...] = (
-    Property("importUsers", "text", "default", "whose files are imported; `default`: every user"),
-    Property("watchDir", "path", "", "the directory to watch; empty: defaultDropBoxDir"),
-    Property("defaultDropBoxDir", "path", "DropBox", "the DropBox below omero.data.dir"),
-    Property("eventTypes", "list", "Creation,Modification", "what the monitor is told of"),
-    Property("pathMode", "text", "Follow", "Flat, Recurse or Follow"),
-    Property("whitelist", "list", "", "only these extensions or names; empty: all"),
-    Property("blacklist", "list", "", "directories, files or extensions to pass over"),
-    Property("timeout", "number", "0.0", "for one-shot monitors; DropBox has none", "s"),
-    Property("blockSize", "count", "0", "most events in one notification; 0: all there are"),
-    Property("ignoreSysFiles", "flag", "True", "pass over dot files and copy tools' own files"),
-    Property("ignoreDirEvents", "flag", "True", "tell of files only"),
-    Property("dirImportWait", "number", "60", "the quiet period before a file is imported", "s"),
-    Property("fileBatch", "count", "10", "files gathered before they are looked at"),
-    Property("throttleImport", "number", "0", "time between the starts of two imports", "s"),
-    Property("readers", "path", "", "a file of reader classes; empty: all readers"),
-    Property("importArgs", "text", "", "further arguments of the importer"),
-    Property("timeToLive", "number", "0", "longest life of a user's session; 0: no end", "s"),
-    Property("timeToIdle", "number", "600", "longest idle time of a user's session", "s"),
-    Property("host", "text", "localhost", "where the OMERO router listens"),
-    Property("port", "text", "4064", "the router's ssl port"),
-    Property("maxRetries", "count", "5", "tries of one call to OMERO before it counts as away"),
-    Property("retryInterval", "number", "3", "time between two such tries", "s"),
-    Property("platformCheck", "flag", "True", "refuse to watch where no monitor can work"),
-    Property("serverIdString", "text", "MonitorServer", "well-known object of the monitor"),
-    Property("fileServerIdString", "text", "FileServer", "well-known object of the file server"),
-    Property("clientIdString", "text", "DropBox", "identity under which DropBox is notified"),
-    Property("clientAdapterName", "text", "omerofs.DropBox", "DropBox's object adapter"),
-    Property("importers", "count", "2", "imports under way at the same time"),
-    Property("longestWait", "number", "3600", "a file still changing after this is warned of", "s"),
-    Property("quarantine", "path", "", "where failed files are moved to; empty: they stay"),
-    Property("duplicates", "text", "skip", "skip or import content that the user has in OMERO"),
-    Property("rescanInterval", "number", "3600", "time between two looks at the whole tree", "s"),
-    Property("observer", "text", "auto", "auto, inotify or polling: how FSServer hears of changes"),
-    Property("pollInterval", "number", "10", "time between two looks at what is polled", "s"),
-    Property("fileServerRoots", "list", "", "directories that FileServer may show as well"),
-    Property("monitors", "path", "", "FSServer's record of its monitors; empty: in omero.data.dir"),
-    Property(
-        "clientTimeout", "number", "604800", "a client away so long is given up; 0: never", "s"
-    ),
-    Property("journal", "text", "", "database URL of the journal; empty: SQLite in omero.data.dir"),
-)
-
-BY_NAME: Mapping[str, Property] = {p.name: p for p in PROPERTIES}
+from .properties import BY_NAME, FOREIGN, PREFIX, PROPERTIES, Property
 
 DATA_DIR = "omero.data.dir"
 DATA_DIR_DEFAULT = "/OMERO"  # etc/omero.properties of OMERO.server
+MANAGED_DIR = "omero.managed.dir"
+MANAGED_DIR_DEFAULT = "ManagedRepository"
 JOURNAL_FILE = "omero-fs-journal.sqlite"
 MONITORS_FILE = "omero-fs-monitors.sqlite"
+EVERYONE = "default"  # in omero.fs.importUsers
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A value that cannot be honoured; its text is for admins, in one line."""
+
+    key: str
+    value: str
+    wrong: str  # what is, and what it must be
+    user: str = ""  # an entry of omero.fs.importUsers; empty: it concerns everyone
+
+    def __str__(self) -> str:
+        of = f" for {self.user}" if self.user else ""
+        return f"{self.key} = {self.value!r}{of}: {self.wrong}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What holds for one entry of omero.fs.importUsers."""
+
+    user: str  # OMERO user name, or EVERYONE: each has a subdirectory of `watch_dir`
+    watch_dir: Path  # absolute
+    path_mode: str
+    event_types: tuple[str, ...]
+    whitelist: tuple[str, ...]
+    blacklist: tuple[str, ...]
+    ignore_sys_files: bool
+    ignore_dir_events: bool
+    block_size: int
+    timeout: float  # s
+    quiet_period: float  # s; omero.fs.dirImportWait
+    throttle_import: float  # s
+    readers: Path | None  # absolute
+    import_args: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The rule in status and log."""
+        return f"{self.user} in {self.watch_dir}"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the servers go by; made by `read`, never changed."""
+    """What DropBox goes by; made by `read`, never changed.
 
+    `problems` without a user concern everyone: then there are no `rules`, and
+    nothing is imported.  The entries of users in `held` are left out of
+    `rules`.
+    """
+
+    rules: tuple[Rule, ...]
     data_dir: Path
-    watch_dir: Path  # absolute; one subdirectory for each OMERO user
-    quiet_period: float  # s; omero.fs.dirImportWait
     importers: int
     file_batch: int  # files gathered before they are looked at
-    throttle_import: float  # s
     longest_wait: float  # s; a file that still changes then is warned of
     quarantine: Path | None  # absolute; failed files are moved below it
-    import_duplicates: bool
-    rescan_interval: float  # s
+    duplicates: str  # skip | import
+    rescan_interval: float  # s; 0: only when asked
     time_to_live: float  # s; 0: no end
     time_to_idle: float  # s
     host: str
     port: int
     max_retries: int
     retry_interval: float  # s
-    block_size: int
-    ignore_sys_files: bool
-    ignore_dir_events: bool
     platform_check: bool
-    path_mode: str
-    event_types: tuple[str, ...]
-    whitelist: tuple[str, ...]
-    blacklist: tuple[str, ...]
     server_id: str
-    file_server_id: str
     client_id: str
     client_adapter: str
-    journal_url: str  # as SQLAlchemy takes it
+    journal: str  # as it was given; empty: the default
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     @property
-    def journal_file(self) -> Path:
-        """Where the default journal lies."""
-        return self.data_dir / JOURNAL_FILE
+    def journal_url(self) -> str:
+        """As SQLAlchemy takes it."""
+        return self.journal or f"sqlite:///{self.data_dir / JOURNAL_FILE}"
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Entries of omero.fs.importUsers that a problem keeps from being watched."""
+        return frozenset(problem.user for problem in self.problems)
+
+    def check(self) -> None:
+        """Raises ConfigurationError with every problem, if there are any."""
+        if self.problems:
+            raise ConfigurationError("; ".join(map(str, self.problems)))
 
 
 @dataclass(frozen=True)
 class Monitoring:
-    """What FSServer itself goes by; made by `read_monitoring`."""
+    """What FSServer goes by; made by `read_monitoring`."""
 
     record: Path  # its monitors are kept here
     client_timeout: float  # s; a client away so long is given up; 0: never
     observer: str  # auto, inotify or polling
     poll_interval: float  # s
     file_server_roots: tuple[str, ...]  # absolute
+    server_id: str
+    file_server_id: str
+    problems: tuple[Problem, ...] = ()
 
 
-def _flag(text: str) -> bool:
-    lowered = text.lower()
-    if lowered not in ("true", "false"):
-        raise ValueError("True or False")
-    return lowered == "true"
+# Which field of Rule or Settings a property becomes.  importUsers and watchDir
+# are read together, and defaultDropBoxDir is part of them.
+_RULE_FIELDS = {
+    "pathMode": "path_mode",
+    "eventTypes": "event_types",
+    "whitelist": "whitelist",
+    "blacklist": "blacklist",
+    "ignoreSysFiles": "ignore_sys_files",
+    "ignoreDirEvents": "ignore_dir_events",
+    "blockSize": "block_size",
+    "timeout": "timeout",
+    "dirImportWait": "quiet_period",
+    "throttleImport": "throttle_import",
+    "readers": "readers",
+    "importArgs": "import_args",
+}
+_FIELDS = {
+    "importers": "importers",
+    "fileBatch": "file_batch",
+    "longestWait": "longest_wait",
+    "quarantine": "quarantine",
+    "duplicates": "duplicates",
+    "rescanInterval": "rescan_interval",
+    "timeToLive": "time_to_live",
+    "timeToIdle": "time_to_idle",
+    "host": "host",
+    "port": "port",
+    "maxRetries": "max_retries",
+    "retryInterval": "retry_interval",
+    "platformCheck": "platform_check",
+    "serverIdString": "server_id",
+    "clientIdString": "client_id",
+    "clientAdapterName": "client_adapter",
+    "journal": "journal",
+}
+_MONITORING_FIELDS = {
+    "clientTimeout": "client_timeout",
+    "observer": "observer",
+    "pollInterval": "poll_interval",
+    "fileServerRoots": "file_server_roots",
+    "serverIdString": "server_id",
+    "fileServerIdString": "file_server_id",
+}
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError("a number of seconds, 0 or more") from None
-    if not 0 <= value < 10**9:
-        raise ValueError("a number of seconds, 0 or more")
-    return value
-
-
-def _interval(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 86400:
-        raise ValueError("a number of seconds from 0.1 to 86400")
-    return value
-
-
-def _count(lowest: int, highest: int = 10**9) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = lowest - 1
-        if not lowest <= value <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest}")
-        return value
-
-    return convert
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(" or ".join(allowed))
-        return text
-
-    return convert
-
-
-def _items(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def _directories(text: str) -> tuple[str, ...]:
-    items = _items(text)
-    if not all(Path(item).is_absolute() and ".." not in Path(item).parts for item in items):
-        raise ValueError("absolute paths without '..', with commas between")
-    return items
-
-
-def _events(text: str) -> tuple[str, ...]:
-    allowed = ("Creation", "Modification", "Deletion", "All")
-    items = _items(text)
-    if not items or not set(items) <= set(allowed):
-        raise ValueError("one or more of " + ", ".join(allowed) + ", with commas between")
-    return items
-
-
+@dataclass
 class _Reader:
-    """Looks properties up and collects every error before any is raised."""
+    """Looks properties up, and collects what is wrong with them."""
 
-    def __init__(self, properties: Mapping[str, str]) -> None:
-        self.properties = properties
-        self.errors: list[str] = []
+    properties: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
 
-    def text(self, name: str) -> str:
-        given = self.properties.get(PREFIX + name, "").strip()
-        return given or BY_NAME[name].default
+    def text(self, known: Property) -> str:
+        return self.properties.get(known.key, "").strip()
 
-    def value(self, name: str, convert: Callable[[str], object]) -> object:
-        text = self.text(name)
+    def entries(self, known: Property, users: int) -> list[str]:
+        """The entry of each user; the default where there is none.
+
+        One alone applies to all; one with a `;` behind it to the first.
+        """
+        text = self.text(known)
         try:
-            return convert(text)
-        except ValueError as allowed:
-            self.errors.append(f"{PREFIX}{name} = {text!r}: must be {allowed}")
-            return convert(BY_NAME[name].default)
+            every = lists.split(text, lists.USERS, known.kind.quotes)
+            given = lists.entries(text, known.kind.quotes)
+        except ValueError as error:
+            self.problems.append(Problem(known.key, text, str(error)))
+            return [known.default] * users
+        if len(every) == 1:
+            given = every * users
+        elif len(given) > users:
+            what = f"has {len(given)} values for {users} users"
+            if users == 1:
+                what = f"has {len(given)} values for 1 user"
+            self.problems.append(
+                Problem(known.key, text, f"{what} of omero.fs.importUsers; name the missing ones")
+            )
+        given = given[:users] + [""] * (users - len(given))
+        return [entry or known.default for entry in given]
+
+    def convert(self, known: Property, entry: str, user: str = "") -> Any:
+        """The value of an entry; that of the default where it is wrong."""
+        try:
+            return known.kind.read(entry)
+        except ValueError as error:
+            self.problems.append(Problem(known.key, entry, f"must be {error}", user))
+            return known.kind.read(known.default)
+
+    def single(self, known: Property) -> Any:
+        """The value of a property that is the same for all users."""
+        text = self.text(known)
+        if known.kind.name != "text":  # which may have a `;` in it
+            try:
+                given = {entry for entry in lists.entries(text) if entry} or {known.default}
+            except ValueError as error:
+                self.problems.append(Problem(known.key, text, str(error)))
+                return known.kind.read(known.default)
+            if len(given) > 1:
+                wrong = "has one value for all users, and cannot have one for each"
+                self.problems.append(Problem(known.key, text, wrong))
+                return known.kind.read(known.default)
+            text = given.pop()
+        return self.convert(known, text or known.default)
 
 
 def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
-    """FSServer's own settings: a mistake in DropBox's must not keep it from running.
+    """FSServer's settings, from Ice properties or from `omero config`.
 
-    Raises ConfigurationError as `read`.
+    What is wrong has its default: nobody's monitors end for a mistake.
     """
     get = _Reader(properties)
-    data_dir = Path(properties.get(DATA_DIR, "").strip() or DATA_DIR_DEFAULT)
-    given = get.text("monitors")
-    if given and not Path(given).is_absolute():
-        get.errors.append(f"{PREFIX}monitors = {given!r}: must be an absolute path")
-    monitoring = Monitoring(
-        record=Path(given) if given else data_dir / MONITORS_FILE,
-        client_timeout=get.value("clientTimeout", _seconds),  # type: ignore[arg-type]
-        observer=get.value("observer", _choice("auto", "inotify", "polling")),  # type: ignore[arg-type]
-        poll_interval=get.value("pollInterval", _interval),  # type: ignore[arg-type]
-        file_server_roots=get.value("fileServerRoots", _directories),  # type: ignore[arg-type]
+    record = get.single(BY_NAME["monitors"])
+    values = {of: get.single(BY_NAME[name]) for name, of in _MONITORING_FIELDS.items()}
+    return Monitoring(
+        record=record or _data_dir(properties) / MONITORS_FILE,
+        problems=tuple(get.problems),
+        **values,
     )
-    if get.errors:
-        raise ConfigurationError("; ".join(get.errors))
-    return monitoring
 
 
 def read(properties: Mapping[str, str]) -> Settings:
-    """Settings from Ice properties or from `omero config`.
+    """DropBox's settings, from Ice properties or from `omero config`.
 
-    A missing or empty value takes the default.
-
-    Raises ConfigurationError naming every property that cannot be honoured,
-    its value and what is allowed.
+    A missing or empty value takes the default.  Raises nothing: see
+    `Settings.problems`, and `Settings.check`.
     """
     get = _Reader(properties)
-    for name in ("importUsers", "watchDir", "dirImportWait", "readers", "importArgs"):
-        if ";" in get.text(name):
-            get.errors.append(
-                f"{PREFIX}{name} = {get.text(name)!r}: one value for all users; "
-                "lists of users separated by ';' are not honoured by this release"
-            )
-    if get.text("importUsers") != "default":
-        get.errors.append(
-            f"{PREFIX}importUsers = {get.text('importUsers')!r}: must be default in this release"
-        )
-    for name in ("readers", "importArgs"):
-        if get.text(name):
-            get.errors.append(f"{PREFIX}{name} is set, and this release imports natively only")
-    data_dir = Path(properties.get(DATA_DIR, "").strip() or DATA_DIR_DEFAULT)
-    watch = get.text("watchDir")
-    if watch and not Path(watch).is_absolute():
-        get.errors.append(f"{PREFIX}watchDir = {watch!r}: must be an absolute path")
-    quarantine = get.text("quarantine")
-    if quarantine and not Path(quarantine).is_absolute():
-        get.errors.append(f"{PREFIX}quarantine = {quarantine!r}: must be an absolute path")
-    watch_dir = Path(watch) if watch else data_dir / get.text("defaultDropBoxDir")
-    if quarantine and Path(quarantine).is_relative_to(watch_dir):
-        get.errors.append(f"{PREFIX}quarantine = {quarantine!r}: must lie outside {watch_dir}")
-    settings = Settings(
+    data_dir = _data_dir(properties)
+    values = {of: get.single(BY_NAME[name]) for name, of in _FIELDS.items()}
+    quarantine = values.pop("quarantine")
+    default_dir = data_dir / get.single(BY_NAME["defaultDropBoxDir"])
+    rules = _rules(get, default_dir)
+    managed = Path(properties.get(MANAGED_DIR, "").strip() or data_dir / MANAGED_DIR_DEFAULT)
+    rules = _apart(get, rules, managed)
+    if quarantine is not None:
+        for rule in rules:
+            if quarantine.is_relative_to(rule.watch_dir):
+                wrong = f"must lie outside {rule.watch_dir}, which is watched"
+                get.problems.append(Problem(PREFIX + "quarantine", str(quarantine), wrong))
+                break
+    held = {problem.user for problem in get.problems}
+    return Settings(
+        rules=() if "" in held else tuple(rule for rule in rules if rule.user not in held),
         data_dir=data_dir,
-        watch_dir=watch_dir,
-        quiet_period=get.value("dirImportWait", _seconds),  # type: ignore[arg-type]
-        importers=get.value("importers", _count(1, 64)),  # type: ignore[arg-type]
-        file_batch=get.value("fileBatch", _count(1)),  # type: ignore[arg-type]
-        throttle_import=get.value("throttleImport", _seconds),  # type: ignore[arg-type]
-        longest_wait=get.value("longestWait", _seconds),  # type: ignore[arg-type]
-        quarantine=Path(quarantine) if quarantine else None,
-        import_duplicates=get.value("duplicates", _choice("skip", "import")) == "import",
-        rescan_interval=get.value("rescanInterval", _seconds),  # type: ignore[arg-type]
-        time_to_live=get.value("timeToLive", _seconds),  # type: ignore[arg-type]
-        time_to_idle=get.value("timeToIdle", _seconds),  # type: ignore[arg-type]
-        host=get.text("host"),
-        port=get.value("port", _count(1, 65535)),  # type: ignore[arg-type]
-        max_retries=get.value("maxRetries", _count(1, 1000)),  # type: ignore[arg-type]
-        retry_interval=get.value("retryInterval", _seconds),  # type: ignore[arg-type]
-        block_size=get.value("blockSize", _count(0)),  # type: ignore[arg-type]
-        ignore_sys_files=get.value("ignoreSysFiles", _flag),  # type: ignore[arg-type]
-        ignore_dir_events=get.value("ignoreDirEvents", _flag),  # type: ignore[arg-type]
-        platform_check=get.value("platformCheck", _flag),  # type: ignore[arg-type]
-        path_mode=get.value("pathMode", _choice("Flat", "Recurse", "Follow")),  # type: ignore[arg-type]
-        event_types=get.value("eventTypes", _events),  # type: ignore[arg-type]
-        whitelist=_items(get.text("whitelist")),
-        blacklist=_items(get.text("blacklist")),
-        server_id=get.text("serverIdString"),
-        file_server_id=get.text("fileServerIdString"),
-        client_id=get.text("clientIdString"),
-        client_adapter=get.text("clientAdapterName"),
-        journal_url=get.text("journal") or f"sqlite:///{data_dir / JOURNAL_FILE}",
+        quarantine=quarantine,
+        problems=tuple(get.problems),
+        warnings=tuple(_unknown(properties)),
+        **values,
     )
-    if get.errors:
-        raise ConfigurationError("; ".join(get.errors))
-    return settings
+
+
+def _data_dir(properties: Mapping[str, str]) -> Path:
+    return Path(properties.get(DATA_DIR, "").strip() or DATA_DIR_DEFAULT)
+
+
+def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
+    """A rule for each entry of omero.fs.importUsers, wrong ones with defaults in them."""
+    known = BY_NAME["importUsers"]
+    text = get.text(known)
+    try:
+        users = [lists.bare(entry) or known.default for entry in lists.entries(text)]
+    except ValueError as error:
+        get.problems.append(Problem(known.key, text, str(error)))
+        return []
+    for user in users:
+        if "/" in user or user in (".", ".."):
+            get.problems.append(Problem(known.key, text, f"{user!r} is no user's name"))
+            return []
+    columns = {name: get.entries(prop, len(users)) for name, prop in BY_NAME.items() if prop.each}
+    rules = []
+    for number, user in enumerate(users):
+        row = {
+            name: get.convert(BY_NAME[name], column[number], user)
+            for name, column in columns.items()
+        }
+        given = row.pop("watchDir")
+        below = default_dir if user == EVERYONE else default_dir / user
+        rules.append(
+            Rule(
+                user=user,
+                watch_dir=given or below,
+                **{of: row[name] for name, of in _RULE_FIELDS.items()},
+            )
+        )
+    return rules
+
+
+def _apart(get: _Reader, rules: list[Rule], managed: Path) -> list[Rule]:
+    """Those that have a directory of their own, which OMERO's own files are no part of."""
+    key = BY_NAME["watchDir"].key
+    taken: dict[Path, Rule] = {}
+    for rule in rules:
+        directory = rule.watch_dir
+        other = taken.setdefault(directory, rule)
+        if other is not rule:
+            wrong = f"is watched for {other.user} already; each needs a directory of its own"
+            get.problems.append(Problem(key, str(directory), wrong, rule.user))
+        if managed.is_relative_to(directory) or directory.is_relative_to(managed):
+            wrong = f"must lie apart from OMERO's own {managed}"
+            get.problems.append(Problem(key, str(directory), wrong, rule.user))
+    return rules
+
+
+def _unknown(properties: Mapping[str, str]) -> list[Problem]:
+    known = {prop.key for prop in PROPERTIES}
+    found = []
+    for key in sorted(properties):
+        if not key.startswith(PREFIX) or key in known or key.startswith(FOREIGN):
+            continue
+        near = kinds.nearest(key, known)
+        hint = f"; did you mean {near}?" if near else ""
+        found.append(Problem(key, properties[key], f"is no property of OMERO.fs{hint}"))
+    return found
+
+
+def as_properties(settings: Settings) -> dict[str, str]:
+    """Properties that `read` makes the same rules and settings of."""
+    texts = {DATA_DIR: str(settings.data_dir)}
+    for name, of in _FIELDS.items():
+        texts[PREFIX + name] = BY_NAME[name].kind.write(getattr(settings, of))
+    rules = settings.rules
+    if not rules:
+        return texts
+    columns = {"importUsers": [lists.quoted(rule.user) for rule in rules]}
+    columns["watchDir"] = [BY_NAME["watchDir"].kind.write(rule.watch_dir) for rule in rules]
+    for name, of in _RULE_FIELDS.items():
+        columns[name] = [BY_NAME[name].kind.write(getattr(rule, of)) for rule in rules]
+    for name, column in columns.items():
+        known = BY_NAME[name]
+        # Empty is the default, unless that is something else.
+        explicit = [entry or ('""' if known.default else "") for entry in column]
+        texts[known.key] = lists.joined(explicit, lists.USERS)
+        if len(rules) > 1 and not texts[known.key]:
+            texts[known.key] = lists.USERS
+    return texts
+
+
+def effective(rule: Rule) -> dict[str, str]:
+    """Property name -> the value that holds for this rule, as it would be written."""
+    texts = {"watchDir": str(rule.watch_dir)}
+    for name, of in _RULE_FIELDS.items():
+        texts[name] = BY_NAME[name].kind.write(getattr(rule, of))
+    return texts
+
+
+def same_for_all(settings: Settings) -> dict[str, str]:
+    """Property name -> the value that holds for every user, as it would be written."""
+    return {name: BY_NAME[name].kind.write(getattr(settings, of)) for name, of in _FIELDS.items()}
+
+
+_OF_RULE = {of: name for name, of in _RULE_FIELDS.items()}
+_OF_SETTINGS = {of: name for name, of in _FIELDS.items()}
+
+
+def needs_restart(before: Settings, after: Settings) -> list[str]:
+    """The properties whose change no reload brings into a running server."""
+    changed = [
+        _OF_SETTINGS[one.name]
+        for one in fields(Settings)
+        if one.name in _OF_SETTINGS and getattr(before, one.name) != getattr(after, one.name)
+    ]
+    found = [PREFIX + name for name in changed if BY_NAME[name].restart]
+    return [*found, DATA_DIR] if before.data_dir != after.data_dir else found

@@ -26,7 +26,8 @@ def grouped(
     asked = files_below(root) if files is None else files
     found = grouper.group(str(root), asked, readers)
     told = [path for candidate in found.candidates for path in candidate.files]
-    assert len(told) == len(set(told)), "a file is in two filesets"
+    firsts = [candidate.files[0] for candidate in found.candidates]
+    assert len(firsts) == len(set(firsts)), "two filesets have the same first file"
     assert set(asked) <= {*told, *found.unreadable}, "of a file nothing is told"
     assert {*told}.isdisjoint(found.unreadable)
     assert {*found.unreadable} <= {*asked}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..dropbox.journal import Journal
-from ..dropbox.pipeline import Places
+from ..dropbox.places import Places
 from ..dropbox.records import Fileset, Found
 from ..dropbox.rescan import walk
 from ..dropbox.states import State
@@ -81,6 +82,7 @@ def run(ctx: Any, args: Any) -> None:
         raise ConfigurationError("give either PATHs to hand over, or --retry ID, or --all-failed")
     where = site(ctx)
     settings = where.settings()
+    settings.check()
     if retrying:
         with where.grid() as grid:
             _check_server(grid)
@@ -121,11 +123,11 @@ def _retry(journal: Journal, ids: list[int], *, all_failed: bool) -> list[Filese
 
 def _files(path: str, user: str | None, settings: Settings) -> list[Handed]:
     """The files `path` stands for; what is wrong with it is said before anything is done."""
-    places = Places(str(settings.watch_dir))
+    places = Places(settings.rules)
     named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
     if not named.exists() and not named.is_symlink():
         raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
-    below = _below_watch_dir(named, settings.watch_dir)
+    below = _below_watch_dir(named, [rule.watch_dir for rule in places.rules])
     if named.is_dir() and not named.is_symlink():
         found = list(walk(str(below)))
     else:
@@ -148,25 +150,27 @@ def _files(path: str, user: str | None, settings: Settings) -> list[Handed]:
             raise ConfigurationError(
                 f"{met.path!a}: the name is not valid UTF-8: rename the file"
             ) from None
-        owner = places.owner(met.path)
-        if user is None and owner is None:
+        place = places.place(met.path)
+        if user is None and place is None:
+            watched = ", ".join(str(rule.watch_dir) for rule in places.rules)
             raise ConfigurationError(
                 f"{printable(met.path)}: lies in no user's directory below "
-                f"{settings.watch_dir}: say whose it is with --user"
+                f"{watched}: say whose it is with --user"
             )
-        inside = owner is not None and owner == (user or owner)
-        root = places.root(owner) if inside and owner else str(Path(met.path).parent)
-        handed.append(Handed(met, user or owner or "", root))
+        if place is not None and place.user == (user or place.user):
+            handed.append(Handed(met, place.user, place.root))
+        else:
+            handed.append(Handed(met, user or "", str(Path(met.path).parent)))
     return handed
 
 
-def _below_watch_dir(named: Path, watch_dir: Path) -> Path:
+def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:
     """`named` as DropBox names it, whatever links lead to the directory it is in."""
     real = named.parent.resolve() / named.name
-    try:
-        return watch_dir / real.relative_to(watch_dir.resolve())
-    except ValueError:
-        return real
+    for watch_dir in watch_dirs:
+        with suppress(ValueError):
+            return watch_dir / real.relative_to(watch_dir.resolve())
+    return real
 
 
 def _check_server(grid: Grid) -> None:

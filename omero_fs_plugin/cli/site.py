@@ -23,10 +23,9 @@ class Site:
         self.internal_cfg = omerodir / "etc" / "internal.cfg"
 
     def settings(self) -> Settings:
-        """What DropBox is set to by `omero config`.
+        """What DropBox is set to by `omero config`; what is wrong with it stands in it.
 
-        Raises ConfigurationError when the configuration cannot be read, or
-        holds a value that cannot be honoured.
+        Raises ConfigurationError when the configuration cannot be read.
         """
         from omero.config import ConfigXml
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from datetime import datetime
 from typing import Any
 
 from ..dropbox.database import sqlite_file
 from ..dropbox.journal import Journal
+from ..dropbox.places import Places
 from ..dropbox.records import Fileset
 from ..dropbox.states import State
 from ..errors import FsError
@@ -27,7 +29,7 @@ many filesets are in each state, and the latest of them:
   skipped    will not be imported, for the reason shown
   failed     was refused by OMERO, for the reason shown; the file is still there
 
-Exit codes: 0 healthy; 1 not healthy; 2 the configuration is wrong;
+Exit codes: 0 healthy; 1 not healthy; 2 not healthy, for the configuration is wrong;
 4 the journal cannot be opened
 """
 
@@ -35,6 +37,8 @@ Exit codes: 0 healthy; 1 not healthy; 2 the configuration is wrong;
 _MONITOR = "monitor."
 # DropBox's: what it will import nothing of, and why
 _LEFT = "left."
+# Both servers': what is wrong with the configuration
+_PROBLEM = "problem."
 
 
 def configure(sub: Any) -> None:
@@ -64,7 +68,7 @@ def run(ctx: Any, args: Any) -> None:
         ctx.out(render(status))
     if status["problems"]:
         text = "; ".join(printable(problem) for problem in status["problems"])
-        ctx.die(1, f"not healthy: {text}")
+        ctx.die(2 if status["misconfigured"] else 1, f"not healthy: {text}")
 
 
 def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, Any]:
@@ -77,22 +81,27 @@ def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, A
         "filesets": [],
         "dropbox": {},
         "problems": [],
+        "misconfigured": bool(settings.problems),
         "unreachable": False,
     }
     problems: list[str] = status["problems"]
     try:
         with where.grid() as grid:
             status["servers"] = grid.states()
-            status["monitors"] = _monitors(grid.figures("FSServer"))
+            fsserver = grid.figures("FSServer")
+            status["monitors"] = _monitors(fsserver)
             status["dropbox"] = grid.figures("DropBox")
+            problems += [why for key, why in sorted(fsserver.items()) if key.startswith(_PROBLEM)]
     except FsError as error:
         problems.append(str(error))
         status["unreachable"] = True
     problems += _problems(status)
+    # What a running server says of itself may be of a configuration that was mended since.
+    problems += [str(one) for one in settings.problems if not any(str(one) in p for p in problems)]
     file = sqlite_file(settings.journal_url)
     if file is None or file.exists():
         with where.journal(settings, read_only=True) as journal:
-            _journal(status, journal, limit, state, settings.quiet_period)
+            _journal(status, journal, limit, state, Places(settings.rules))
     return status
 
 
@@ -123,13 +132,22 @@ def _problems(status: dict[str, Any]) -> list[str]:
     if status["servers"]["DropBox"] == "active":
         if not dropbox:
             problems.append("DropBox does not answer")
-        elif dropbox.get("state") != "running":
-            problems.append(f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
+        else:
+            if dropbox.get("state") != "running":
+                problems.append(f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
+            told = "; ".join(problems)
+            problems += [
+                why
+                for key, why in sorted(dropbox.items())
+                if key.startswith(_PROBLEM) and why not in told
+            ]
+            if dropbox.get("refused"):
+                problems.append(f"DropBox has not taken the changed {dropbox['refused']}")
     return problems
 
 
 def _journal(
-    status: dict[str, Any], journal: Journal, limit: int, state: str | None, quiet: float
+    status: dict[str, Any], journal: Journal, limit: int, state: str | None, places: Places
 ) -> None:
     status["counts"] = journal.counts()
     states = (State(state),) if state else ()
@@ -139,7 +157,7 @@ def _journal(
             "user": fileset.user,
             "files": [met.path for met in fileset.files],
             "state": str(fileset.state),
-            "reason": fileset.reason or _usual_reason(fileset, quiet),
+            "reason": fileset.reason or _usual_reason(fileset, places),
             "images": list(fileset.images),
             "fileset": fileset.server_fileset,
             "revision_of": fileset.revision_of,
@@ -151,10 +169,13 @@ def _journal(
     ]
 
 
-def _usual_reason(fileset: Fileset, quiet: float) -> str:
+def _usual_reason(fileset: Fileset, places: Places) -> str:
     """What is waited for when nothing is out of the ordinary."""
     if fileset.state is State.WAITING:
-        return f"until it has been quiet for {quiet:g} s"
+        place = places.place(fileset.path)
+        if place is None:
+            return "until it has been quiet for a while"
+        return f"until it has been quiet for {place.rule.quiet_period:g} s"
     if fileset.revision_of is not None:
         return f"a revision of {fileset.revision_of}, whose file had other content"
     return ""
@@ -179,6 +200,15 @@ def render(status: dict[str, Any]) -> str:
     for key, why in sorted(dropbox.items()):
         if key.startswith(_LEFT):
             lines.append(f"left alone: {printable(key[len(_LEFT) :])}: {printable(why)}")
+    for number in itertools.count(1):
+        user = dropbox.get(f"watch.{number}.user")
+        if user is None:
+            break
+        directory = printable(dropbox[f"watch.{number}.directory"])
+        trouble = dropbox.get(f"watch.{number}.problem")
+        lines.append(f"watched for {user}: {directory}" + (f" ({trouble})" if trouble else ""))
+    if dropbox.get("restart"):
+        lines.append(f"changed, and taken at the next start only: {dropbox['restart']}")
     lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
     if not status["filesets"]:
         return "\n".join(lines)

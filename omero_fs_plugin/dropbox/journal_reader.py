@@ -230,6 +230,30 @@ class JournalReader:
                 )
             )
 
+    def imported_at(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that a fileset was imported from."""
+        found: set[str] = set()
+        for some in chunks(list(paths), 500):
+            with self._database.reading() as connection:
+                found.update(
+                    connection.scalars(
+                        select(schema.fileset.c.path).where(
+                            schema.fileset.c.path.in_(some),
+                            schema.fileset.c.state == State.IMPORTED,
+                        )
+                    )
+                )
+        return found
+
+    def notes(self, prefix: str) -> dict[str, str]:
+        """The values kept under keys that begin with `prefix`, but for the empty."""
+        table = schema.meta.c
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(table.key, table.value).where(table.key.startswith(prefix, autoescape=True))
+            )
+            return {row.key: row.value for row in rows if row.value}
+
     def noted(self, key: str) -> str:
         """The value kept under `key`; empty when there is none."""
         with self._database.reading() as connection:

@@ -10,10 +10,10 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..events import FileStat
+from .places import Places
 from .records import GONE, Found
 from .settle import Settler
 from .states import State
@@ -25,26 +25,6 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1_000  # files looked at while others wait for the lock
 _LEFT_MOST = 100  # files left alone that are remembered, for people to read
-
-
-@dataclass(frozen=True)
-class Places:
-    """Whose a file is: one subdirectory of `watch_dir` for each OMERO user."""
-
-    watch_dir: str  # absolute
-
-    def owner(self, path: str) -> str | None:
-        """The subdirectory that `path` is in; None for what lies in none."""
-        # Asked for every file of a rescan: without a PurePath.
-        prefix = self.watch_dir.rstrip("/") + "/"
-        if not path.startswith(prefix):
-            return None
-        name, slash, rest = path[len(prefix) :].partition("/")
-        return name if slash and rest else None
-
-    def root(self, user: str) -> str:
-        """The directory that no file of `user` may leave."""
-        return str(PurePath(self.watch_dir) / user)
 
 
 def _is_unicode(path: str) -> bool:
@@ -176,7 +156,7 @@ class Pipeline:
                 self._gone([path for path, stat in looked.items() if stat is None])
                 for path, stat in looked.items():
                     if stat is not None and path not in self.settler:
-                        self.settler.stir(path, stat, now)
+                        self._stir(Found(path, stat), now)
 
     def pending(self) -> int:
         """Number of files in their quiet period."""
@@ -192,30 +172,35 @@ class Pipeline:
                     if met.path not in self.settler:
                         fresh.append(met)
                     elif alive:
-                        self.settler.stir(met.path, met.stat, now)
+                        self._stir(met, now)
                     else:
                         self.settler.check(met.path, met.stat, now)
                 known = self.journal.known(fresh)
                 news = [met for met in fresh if known.get(met.path) in (None, State.WAITING)]
+                news = self._without_changed([met for met in news if met.path not in known]) + [
+                    met for met in news if met.path in known
+                ]
                 self._record([met for met in news if met.path not in known])
                 for met in news:
-                    self.settler.stir(met.path, met.stat, now)
+                    self._stir(met, now)
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
-        """Those in the directories of users, whose names can be carried."""
+        """Those of users whose rules they pass, and whose names can be carried."""
         users: dict[str, bool] = {}  # asked once for a lot: this is done for every known file
         ours = []
         for met in found:
-            owner = self.places.owner(met.path)
-            if owner is None:
+            place = self.places.place(met.path)
+            if place is None:
                 self.leave_alone(met.path, "lies in no user's directory")
+            elif not self.places.passes(met.path):
+                continue
             elif not met.path.isascii() and not _is_unicode(met.path):
                 # Neither Ice nor OMERO can carry such a name.
                 self.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
             else:
-                known = users.get(owner)
+                known = users.get(place.user)
                 if known is None:
-                    known = users[owner] = self.is_user(owner)
+                    known = users[place.user] = self.is_user(place.user)
                 if known:
                     ours.append(met)
         return ours
@@ -227,14 +212,34 @@ class Pipeline:
             log.warning("%s is left alone: %s", shown, reason)
             self.left_alone[shown] = reason
 
+    def _stir(self, met: Found, now: float) -> None:
+        place = self.places.place(met.path)
+        quiet = place.rule.quiet_period if place is not None else None
+        self.settler.stir(met.path, met.stat, now, quiet)
+
+    def _without_changed(self, fresh: Sequence[Found]) -> list[Found]:
+        """Without what was imported from its path before, where nobody asked for Modification."""
+        asked_for = []
+        unasked = {}
+        for met in fresh:
+            place = self.places.place(met.path)
+            if place is None or {"Modification", "All"} & set(place.rule.event_types):
+                asked_for.append(met)
+            else:
+                unasked[met.path] = met
+        if unasked:
+            imported = self.journal.imported_at(unasked)
+            asked_for += [met for path, met in unasked.items() if path not in imported]
+        return asked_for
+
     def _record(self, found: Sequence[Found]) -> None:
-        by_user: dict[str, list[Found]] = {}
+        by_place: dict[tuple[str, str], list[Found]] = {}
         for met in found:
-            owner = self.places.owner(met.path)
-            if owner is not None:
-                by_user.setdefault(owner, []).append(met)
-        for user, theirs in by_user.items():
-            self.journal.wait(user, self.places.root(user), theirs)
+            place = self.places.place(met.path)
+            if place is not None:
+                by_place.setdefault((place.user, place.root), []).append(met)
+        for (user, root), theirs in by_place.items():
+            self.journal.wait(user, root, theirs)
 
     def _gone(self, paths: Sequence[str]) -> None:
         for path in paths:

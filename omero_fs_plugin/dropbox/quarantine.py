@@ -14,7 +14,7 @@ from ..errors import FsError
 from ..events import FileStat, regular_stat
 from .confine import open_directory, parts_beneath
 from .journal import Journal
-from .pipeline import Places
+from .places import Places
 from .records import Fileset, Found
 from .states import State
 
@@ -30,22 +30,22 @@ class Quarantine:
     """
 
     def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
-        self._directory = directory
+        self.directory = directory  # absolute; None: they stay
         self._places = places
         self._journal = journal
 
     def sweep(self) -> None:
         """Moves what failed before, or while nobody was able to move it."""
-        if self._directory is not None:
+        if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
                 self.take(fileset)
 
     def take(self, fileset: Fileset) -> None:
         """Moves the files of a failed fileset; one that cannot be moved stays, and is told."""
         met = fileset.files[0]
-        if self._directory is None or self._places.owner(met.path) is None:
+        if self.directory is None or self._places.place(met.path) is None:
             return
-        root = self._directory / fileset.user / str(fileset.id)
+        root = self.directory / fileset.user / str(fileset.id)
         try:
             to = root.joinpath(*parts_beneath(fileset.root, met.path))
             if not self._moved_before(met, to):

@@ -8,7 +8,7 @@ import threading
 from ..sessions import Omero
 from .importers import client_path
 from .journal import Journal
-from .pipeline import Places
+from .places import Places
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,12 @@ class Recovery:
         with self._lock:
             if user in self._done:
                 return
-            root = self._places.root(user)
             after = self._journal.newest_in_omero(user)
-            found = self._omero.filesets_below(self._omero.user(user), client_path(root), after)
-            number = self._journal.found_in_omero(user, root, found)
+            number = 0
+            for root in self._places.roots(user):
+                below = client_path(root)
+                found = self._omero.filesets_below(self._omero.user(user), below, after)
+                number += self._journal.found_in_omero(user, root, found)
             if number:
                 log.warning(
                     "%d filesets of %s in OMERO were not in the journal, and are now", number, user

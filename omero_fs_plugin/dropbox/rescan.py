@@ -49,8 +49,12 @@ def oddity_at(path: str) -> str:
         return ""
 
 
-def walk(root: str, left: Callable[[str, str], None] = lambda path, why: None) -> Iterator[Found]:
-    """Every regular file below `root`, following no link.
+def walk(
+    root: str,
+    left: Callable[[str, str], None] = lambda path, why: None,
+    enters: Callable[[str], bool] = lambda directory: True,
+) -> Iterator[Found]:
+    """Every regular file below `root`, following no link, in the directories it `enters`.
 
     What is neither file nor directory, and what cannot be listed, is told to
     `left` with the reason; the next rescan looks again.  Dot files and
@@ -72,7 +76,8 @@ def walk(root: str, left: Callable[[str, str], None] = lambda path, why: None) -
                     continue
                 try:
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                        if enters(entry.path):
+                            waiting.append(entry.path)
                     elif entry.is_file(follow_symlinks=False):
                         yield Found(entry.path, FileStat.of(entry.stat(follow_symlinks=False)))
                     else:

@@ -18,11 +18,15 @@ log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 def start(communicator: Any) -> DropBox:
     """Starts DropBox in `communicator`, with the properties it was given."""
-    settings = read(communicator.getProperties().getPropertiesForPrefix("omero."))
-    log.info("DropBox %s watches %s", __version__, settings.watch_dir)
-    dropbox = DropBox(communicator, settings)
+    dropbox = DropBox(communicator, read(_properties(communicator)))
+    log.info("DropBox %s", __version__)
+    icegrid.when_changed(communicator, lambda: dropbox.reconfigure(_properties(communicator)))
     dropbox.start()
     return dropbox
+
+
+def _properties(communicator: Any) -> dict[str, str]:
+    return dict(communicator.getProperties().getPropertiesForPrefix("omero."))
 
 
 def main() -> int:

@@ -10,10 +10,10 @@ import logging
 import math
 import os
 import queue
-import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from omero.grid import monitors
@@ -22,15 +22,17 @@ from .. import __version__, icegrid
 from ..errors import FsError
 from ..events import regular_stat
 from ..sessions import Omero
-from ..settings import Settings
+from ..settings import EVERYONE, Settings, needs_restart, read
 from .journal import Journal
 from .lease import EXPIRES, RENEW, Holder, Lease
-from .pipeline import Pipeline, Places
+from .pipeline import Pipeline
+from .places import Places
 from .quarantine import Quarantine
-from .records import Found
-from .rescan import oddity_at, top, walk
+from .rescan import oddity_at
+from .rescanner import Rescanner
 from .settle import Settler
-from .subscription import MonitorClient, Subscription
+from .subscription import MonitorClient
+from .subscriptions import Subscriptions
 from .users import Users
 from .workers import Importers
 from .writers import Writers
@@ -41,9 +43,6 @@ _GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer a
 _STEP_S = 0.5  # the longest time between two steps of the pipeline
 _HEARD_AT_ONCE = 5_000  # files of notifications handed to the pipeline at once
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
-_FIRST_S = 30.0  # how long a monitor is waited for before the first rescan
-_UNKNOWN_S = 60.0  # how often a directory that was no user's is looked up again
-_WALKED = 2_000  # files handed to the pipeline at once
 
 
 class DropBox:
@@ -51,7 +50,8 @@ class DropBox:
 
     def __init__(self, communicator: Any, settings: Settings) -> None:
         self.settings = settings
-        settings.watch_dir.mkdir(parents=True, exist_ok=True)
+        self._refused = ""  # what was wrong with a configuration that was not taken
+        self._restart = ""  # what of a configuration is taken at the next start only
         me = Holder.me()
         self.journal = Journal(settings.journal_url, who=f"DropBox, {me.name()}")
         if self.journal.share:
@@ -69,40 +69,38 @@ class DropBox:
             time_to_idle=settings.time_to_idle,
         )
         self.users = Users(self.omero)
-        places = Places(str(settings.watch_dir))
+        self.places = Places(settings.rules)
         self.pipeline = Pipeline(
             journal=self.journal,
-            places=places,
-            settler=Settler(settings.quiet_period, settings.longest_wait or math.inf),
+            places=self.places,
+            settler=Settler(60.0),
             stat=regular_stat,
             is_user=self.users.is_user,
             oddity=oddity_at,
             is_there=os.path.isdir,
-            written=Writers(str(settings.watch_dir)).of,
+            written=Writers(self.places.watch_dir).of,
         )
-        self.quarantine = Quarantine(settings.quarantine, places, self.journal)
+        self.quarantine = Quarantine(settings.quarantine, self.places, self.journal)
         self.importers = Importers(
             self.journal,
             self.omero,
-            places=places,
+            places=self.places,
             number=settings.importers,
-            throttle=settings.throttle_import,
-            import_duplicates=settings.import_duplicates,
+            held=self._held,
+            import_duplicates=lambda: self.settings.duplicates == "import",
             quarantine=self.quarantine,
             changed=lambda path: self._heard([path]),
         )
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
         self._stopping = threading.Event()
-        self._rescan = threading.Event()
-        self._unavailable = ""
-        self._trouble = ""  # why the last step or rescan failed; a rescan that succeeds ends it
-        self.subscription = Subscription(
+        self.rescanner = Rescanner(self.pipeline, self.users, lambda: self.settings.rescan_interval)
+        self._changes: queue.Queue[Mapping[str, str] | None] = queue.Queue()
+        self.subscriptions = Subscriptions(
             communicator,
-            settings,
             self._activate(communicator),
-            connected=self._rescan.set,
-            note=lambda monitor: self.journal.note("monitor", monitor),
-            noted=lambda: self.journal.noted("monitor"),
+            self.journal,
+            server_id=settings.server_id,
+            connected=self.rescanner.ask,
         )
         self._lease = Lease(self.journal, me)
         self._lease_keeper = threading.Thread(target=self._keep_lease, name="lease")
@@ -111,7 +109,7 @@ class DropBox:
         self._begun = False  # the lease is ours, and the threads below run
         self._threads = [
             threading.Thread(target=self._pipeline, name="pipeline"),
-            threading.Thread(target=self._rescans, name="rescan"),
+            threading.Thread(target=self._configure, name="configuration"),
         ]
 
     def start(self) -> None:
@@ -120,13 +118,82 @@ class DropBox:
 
     def _begin(self) -> None:
         """What the journal left open goes on."""
+        self._take(self.settings)
         self.quarantine.sweep()
         self.pipeline.revisit(time.monotonic())
         self.importers.start()
         for thread in self._threads:
             thread.start()
-        self.subscription.start()
+        self.rescanner.start()
         self._begun = True
+
+    def _take(self, settings: Settings) -> None:
+        """From now on `settings` hold; what waits or is being imported goes on."""
+        for rule in settings.rules:
+            if rule.watch_dir.parent == settings.data_dir:  # ours to make
+                rule.watch_dir.mkdir(parents=True, exist_ok=True)
+        for problem in settings.problems:
+            log.error("%s", problem)
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+        for rule in settings.rules:
+            log.info("watching for %s", rule.name)
+        self.settings = settings
+        self.places.apply(settings.rules)
+        self.pipeline.settler.longest = settings.longest_wait or math.inf
+        self.quarantine.directory = settings.quarantine
+        self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
+        self.importers.retry(settings.max_retries, settings.retry_interval)
+        self.subscriptions.apply(settings.rules, platform_check=settings.platform_check)
+        self.rescanner.ask()
+        self.importers.wake()
+
+    def reconfigure(self, properties: Mapping[str, str]) -> None:
+        """What IceGrid calls with properties that have changed; they are looked at soon."""
+        self._changes.put(properties)
+
+    def _configure(self) -> None:
+        while (properties := self._changes.get()) is not None:
+            settings = read(properties)
+            try:
+                self._change(settings)
+            except Exception:
+                log.exception("the changed configuration could not be taken")
+                self._refused = "the changed configuration could not be taken; see the log"
+
+    def _change(self, settings: Settings) -> None:
+        if settings.problems:
+            self._refused = "; ".join(map(str, settings.problems))
+            log.error("the changed configuration is refused: %s", self._refused)
+            return
+        self._refused = ""
+        later = needs_restart(self.settings, settings)
+        self._restart = ", ".join(later)
+        if later:
+            log.warning("changed, and taken at the next start of DropBox only: %s", self._restart)
+        before = self.settings
+        # What cannot be changed while we run stays what it was.
+        self._take(
+            replace(
+                settings,
+                data_dir=before.data_dir,
+                importers=before.importers,
+                host=before.host,
+                port=before.port,
+                journal=before.journal,
+                server_id=before.server_id,
+                client_id=before.client_id,
+                client_adapter=before.client_adapter,
+            )
+        )
+
+    def _held(self, user: str) -> str:
+        """Why nothing of `user` is imported now: the configuration is at fault."""
+        settings = self.settings
+        if not settings.problems:
+            return ""
+        concerned = {"", user} | ({EVERYONE} if self.places.rule_for(user) is None else set())
+        return "; ".join(str(p) for p in settings.problems if p.user in concerned)
 
     def _keep_lease(self) -> None:
         asked, waited_for = time.monotonic(), ""
@@ -160,13 +227,15 @@ class DropBox:
     def stop(self) -> None:
         """Ends every thread; what was being imported is finished or given back."""
         self._stopping.set()
-        self._rescan.set()
+        self.rescanner.ask_to_stop()
+        self._changes.put(None)
         self._lease_keeper.join()
         if self._begun:
             self.importers.ask_to_stop()
-            self.subscription.stop()
             for thread in self._threads:
                 thread.join()
+            self.rescanner.stop()
+            self.subscriptions.stop()
             self.ended = self.importers.stop()
             try:
                 self._lease.release()
@@ -182,22 +251,29 @@ class DropBox:
         if not self._begun:
             holder = self._lease.held_by
             state, reason = "waiting for the lease", f"it is held by {holder}" if holder else ""
-        elif self._unavailable:
-            state, reason = "watch directory unavailable", self._unavailable
-        elif self._trouble:
-            state, reason = "waiting for the journal", self._trouble
+        elif self.settings.problems and not self.settings.rules:
+            state, reason = "misconfigured", "; ".join(map(str, self.settings.problems))
+        elif self.rescanner.unavailable:
+            state, reason = "watch directory unavailable", self.rescanner.unavailable
+        elif self.rescanner.trouble:
+            state, reason = "waiting for the journal", self.rescanner.trouble
         elif self.importers.away:
             state, reason = "waiting for OMERO", self.importers.away
-        elif self.subscription.problem:
-            state, reason = "waiting for FSServer", self.subscription.problem
+        elif self.subscriptions.problem:
+            state, reason = "waiting for FSServer", self.subscriptions.problem
         return {
             "state": state,
             "reason": reason,
             "version": __version__,
-            "monitor": self.subscription.monitor,
-            "watchDir": str(self.settings.watch_dir),
+            **self.subscriptions.figures(),
             "journal": self.journal.shown,
             "pending": str(self.pipeline.pending()),
+            **{
+                f"problem.{number}": str(problem)
+                for number, problem in enumerate(self.settings.problems, 1)
+            },
+            "refused": self._refused,
+            "restart": self._restart,
             **{f"left.{name}": why for name, why in self.users.unknown().items()},
             **{f"left.{user}": why for user, why in self.importers.stopped().items()},
             **{f"left.{path}": why for path, why in list(self.pipeline.left_alone.items())},
@@ -208,7 +284,7 @@ class DropBox:
         settings = self.settings
         adapter = communicator.createObjectAdapter(settings.client_adapter)
         identity = communicator.stringToIdentity(settings.client_id)
-        adapter.add(MonitorClient(self._heard, self._missed), identity)
+        adapter.add(MonitorClient(self._heard, self.rescanner.ask), identity)
         communicator.addAdminFacet(icegrid.StatusFacet(self.figures), icegrid.STATUS_FACET)
         adapter.activate()
         # Direct: FSServer need not ask the locator, and a restarted DropBox,
@@ -219,12 +295,7 @@ class DropBox:
         try:
             self._events.put_nowait(paths)
         except queue.Full:
-            self._missed("more events than can be kept")
-
-    def _missed(self, why: str) -> None:
-        if not self._rescan.is_set():
-            log.info("rescanning: %s", why)
-            self._rescan.set()
+            self.rescanner.ask("more events than can be kept")
 
     def _pipeline(self) -> None:
         while not self._stopping.is_set():
@@ -234,16 +305,10 @@ class DropBox:
                     self.importers.wake()
             except FsError as error:
                 log.error("%s", error)
-                self._trouble = str(error)
-                self._again()
+                self.rescanner.failed(str(error))
             except Exception:
                 log.exception("a step of the pipeline failed")
-                self._again()
-
-    def _again(self) -> None:
-        """What a failed step dropped is found by looking at the disk again, until that succeeds."""
-        self._rescan.set()
-        self._stopping.wait(5 * _STEP_S)
+                self.rescanner.failed()
 
     def _next_events(self) -> list[str]:
         """What was heard, after waiting for it no longer than until something may be due."""
@@ -261,74 +326,3 @@ class DropBox:
         except queue.Empty:
             pass
         return paths
-
-    def _rescans(self) -> None:
-        """Rescans when asked to, and from time to time by itself."""
-        # The monitor, once it watches, asks for the first.
-        next_whole = time.monotonic() + _FIRST_S
-        first = True
-        while not self._stopping.is_set():
-            now = time.monotonic()
-            asked = self._rescan.wait(min(_UNKNOWN_S, max(0.0, next_whole - now)))
-            if self._stopping.is_set():
-                return
-            if not asked and time.monotonic() < next_whole:
-                for name in self.users.unknown():
-                    if self.users.look_up(name):
-                        log.info("%s is an OMERO user now", name)
-                        self._rescan.set()
-                if self.pipeline.unsure:
-                    self._rescan.set()
-                continue
-            self._rescan.clear()
-            try:
-                self._scan(hasty=asked or first)
-                first = False
-                self._trouble = ""
-            except FsError as error:
-                log.error("rescan: %s", error)
-                self._trouble = str(error)
-                self._again()
-            except Exception:
-                log.exception("the rescan failed")
-                self._again()
-            # Jittered, so that many servers on one share do not look together.
-            jitter = random.uniform(0.9, 1.1)
-            interval = self.settings.rescan_interval or math.inf  # 0: only when asked
-            next_whole = time.monotonic() + interval * jitter
-
-    def _scan(self, *, hasty: bool) -> None:
-        """Looks at the whole tree; unless `hasty`, no more than half of the time."""
-        watch_dir = str(self.settings.watch_dir)
-        begun, number = time.monotonic(), 0
-        try:
-            names, strays = top(watch_dir)
-        except OSError as error:
-            self._unavailable = f"{watch_dir}: {error.strerror}"
-            log.error("%s", self._unavailable)
-            return
-        self._unavailable = ""
-        self.users.keep(names)
-        self.pipeline.left_alone.clear()  # what is left still is met again below
-        self.pipeline.scanned(strays, time.monotonic())
-        for name in names:
-            if self._stopping.is_set():
-                return
-            if not self.users.look_up(name):
-                continue
-            batch: list[Found] = []
-            begun_batch = time.monotonic()
-            for met in walk(f"{watch_dir}/{name}", self.pipeline.leave_alone):
-                batch.append(met)
-                if len(batch) == _WALKED:
-                    number += len(batch)
-                    self.pipeline.scanned(batch, time.monotonic())
-                    batch = []
-                    took = time.monotonic() - begun_batch
-                    if self._stopping.wait(0.0 if hasty else took):
-                        return
-                    begun_batch = time.monotonic()
-            number += len(batch)
-            self.pipeline.scanned(batch, time.monotonic())
-        self.pipeline.revisit(time.monotonic())
-        log.info("rescan: %d files in %.1f s", number, time.monotonic() - begun)

@@ -16,12 +16,13 @@ class Pending:
     path: str  # absolute
     stat: FileStat
     since: float  # s, monotonic: the last sign of life
+    quiet: float  # s; the quiet period of this file
 
 
 class Settler:
     """Files in their quiet period.
 
-    A file is at rest when `quiet` seconds have passed since its last sign of
+    A file is at rest when its quiet period has passed since its last sign of
     life: an event, a writer that holds it, or a size, mtime or identity other
     than before.  Every sign of life starts the quiet period anew (OMERO's
     documentation of omero.fs.dirImportWait: "If a new file is added to a
@@ -34,10 +35,12 @@ class Settler:
     """
 
     def __init__(self, quiet: float, longest: float = math.inf) -> None:
-        self.quiet = quiet  # s
+        self.quiet = quiet  # s; of files that no other is given for
         self.longest = longest  # s
-        # Ordered by `since`: a sign of life moves a file to the end.
-        self._pending: OrderedDict[str, Pending] = OrderedDict()
+        self._pending: dict[str, Pending] = {}
+        # Of each quiet period the files, ordered by `since`: a sign of life
+        # moves a file to the end.
+        self._by_quiet: dict[float, OrderedDict[str, Pending]] = {}
         # When the quiet period of each first began, in this order; without
         # those that were told.
         self._first: OrderedDict[str, float] = OrderedDict()
@@ -48,12 +51,20 @@ class Settler:
     def __contains__(self, path: object) -> bool:
         return path in self._pending
 
-    def stir(self, path: str, stat: FileStat, now: float) -> None:
-        """A sign of life: the quiet period of `path` begins now."""
-        if path not in self._pending:
+    def stir(self, path: str, stat: FileStat, now: float, quiet: float | None = None) -> None:
+        """A sign of life: the quiet period of `path` begins now.
+
+        It is `quiet` (s), else what it was for this file, else that of all.
+        """
+        before = self._pending.get(path)
+        if before is None:
             self._first[path] = now
-        self._pending[path] = Pending(path, stat, now)
-        self._pending.move_to_end(path)
+        else:
+            self._take_out(before)
+        if quiet is None:
+            quiet = self.quiet if before is None else before.quiet
+        pending = self._pending[path] = Pending(path, stat, now, quiet)
+        self._by_quiet.setdefault(quiet, OrderedDict())[path] = pending
 
     def check(self, path: str, stat: FileStat, now: float) -> bool:
         """What a look at the disk gave; whether `path` is at rest.
@@ -64,24 +75,27 @@ class Settler:
         if pending is None or pending.stat != stat:
             self.stir(path, stat, now)
             return False
-        return now - pending.since >= self.quiet
+        return now - pending.since >= pending.quiet
 
     def forget(self, path: str) -> None:
         """The file is gone, or was handed on."""
-        self._pending.pop(path, None)
+        pending = self._pending.pop(path, None)
+        if pending is not None:
+            self._take_out(pending)
         self._first.pop(path, None)
 
     def due(self, now: float, limit: int) -> list[Pending]:
-        """At most `limit` files whose quiet period is over, longest at rest first.
+        """At most `limit` files whose quiet period is over; of each the longest at rest first.
 
         They stay pending: the caller looks at the disk once more, and then
         says `check` or `forget`.
         """
         ripe: list[Pending] = []
-        for pending in self._pending.values():
-            if len(ripe) == limit or now - pending.since < self.quiet:
-                break
-            ripe.append(pending)
+        for quiet, files in self._by_quiet.items():
+            for pending in files.values():
+                if len(ripe) == limit or now - pending.since < quiet:
+                    break
+                ripe.append(pending)
         return ripe
 
     def overdue(self, now: float) -> list[str]:
@@ -97,6 +111,13 @@ class Settler:
 
     def next_due(self) -> float | None:
         """When (s, monotonic) the next file may be at rest; None when none is pending."""
-        for pending in self._pending.values():
-            return pending.since + self.quiet
-        return None
+        first = [
+            next(iter(files.values())).since + quiet for quiet, files in self._by_quiet.items()
+        ]
+        return min(first, default=None)
+
+    def _take_out(self, pending: Pending) -> None:
+        files = self._by_quiet[pending.quiet]
+        del files[pending.path]
+        if not files:
+            del self._by_quiet[pending.quiet]

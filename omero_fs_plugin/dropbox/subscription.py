@@ -12,7 +12,7 @@ from omero.grid import monitors
 
 import omero
 
-from ..settings import Settings
+from ..settings import EVERYONE, Rule
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class MonitorClient(monitors.MonitorClient):  # type: ignore[misc]
 
 
 class Subscription:
-    """Keeps one persistent monitor on the watch directory.
+    """Keeps one persistent monitor on the directory of one rule.
 
     Rule: whenever a monitor is started, `connected` is called after it, for
     what happened before the start was told to nobody.
@@ -72,16 +72,18 @@ class Subscription:
 
     def __init__(
         self,
-        communicator: Any,
-        settings: Settings,
+        server: Callable[[], Any],
+        rule: Rule,
         client: Any,
         *,
+        platform_check: bool,
         connected: Callable[[], None],
         note: Callable[[str], None],
         noted: Callable[[], str],
     ) -> None:
-        self._communicator = communicator
-        self._settings = settings
+        self._server = server  # gives the MonitorServerPrx
+        self.rule = rule
+        self._platform_check = platform_check
         self._client = client  # MonitorClientPrx
         self._connected = connected
         self._note = note
@@ -96,15 +98,23 @@ class Subscription:
         """Begins to keep the monitor."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread, and the monitor if FSServer can be reached."""
+    def ask_to_stop(self) -> None:
+        """Makes no further call; `stop` is still to be called."""
         self._stopping.set()
+
+    def stop(self) -> bool:
+        """Ends the thread, and the monitor if FSServer can be reached; whether none is left."""
+        self.ask_to_stop()
         self._thread.join(_STOP_S)
-        if self.monitor and not self._thread.is_alive():
+        if self._thread.is_alive():
+            return False
+        if self.monitor:
             try:
                 self._server().ice_invocationTimeout(2000).destroyMonitor(self.monitor)
             except (Ice.Exception, omero.ServerError) as error:
                 log.debug("destroying the monitor: %s", type(error).__name__)
+                return False
+        return True
 
     def _keep(self) -> None:
         while not self._stopping.is_set():
@@ -126,27 +136,27 @@ class Subscription:
             self._stopping.wait(_PROBE_S)
 
     def _create(self) -> None:
-        settings = self._settings
+        rule = self.rule
         server = self._server()
         self._destroy_former(server)
         monitor = server.createMonitor(
             monitors.MonitorType.Persistent,
-            [_WATCHED[name] for name in settings.event_types],
-            _PATH_MODES[settings.path_mode],
-            str(settings.watch_dir),
-            list(settings.whitelist),
-            list(settings.blacklist),
+            [_WATCHED[name] for name in rule.event_types],
+            _PATH_MODES[mode_of(rule)],
+            str(rule.watch_dir),
+            list(rule.whitelist),
+            list(rule.blacklist),
             0.0,  # a persistent monitor has no timeout
-            settings.block_size,
-            settings.ignore_sys_files,
-            settings.ignore_dir_events,
-            settings.platform_check,
+            rule.block_size,
+            rule.ignore_sys_files,
+            rule.ignore_dir_events,
+            self._platform_check,
             self._client,
         )
         self._note(monitor)
         server.startMonitor(monitor)
         self.monitor, self.problem = monitor, ""
-        log.info("monitor %s watches %s", monitor, settings.watch_dir)
+        log.info("monitor %s watches %s", monitor, rule.watch_dir)
         self._connected()
 
     def _destroy_former(self, server: Any) -> None:
@@ -162,12 +172,25 @@ class Subscription:
         if self.monitor:
             log.warning("monitor %s is lost (%s); making a new one", self.monitor, why)
         elif self.problem != why:
-            log.warning("no monitor yet: %s", why)
+            log.warning("no monitor on %s yet: %s", self.rule.watch_dir, why)
         self.monitor, self.problem = "", why
 
-    def _server(self) -> Any:
-        proxy = self._communicator.stringToProxy(self._settings.server_id)
-        # The well-known object moves when IceGrid restarts FSServer.
-        return monitors.MonitorServerPrx.uncheckedCast(
-            proxy.ice_locatorCacheTimeout(0).ice_invocationTimeout(30_000)
-        )
+
+def mode_of(rule: Rule) -> str:
+    """The monitor's PathMode: in a directory with one for each user, Flat means each of those."""
+    return "Follow" if rule.user == EVERYONE and rule.path_mode == "Flat" else rule.path_mode
+
+
+def monitored(rule: Rule) -> tuple[Any, ...]:
+    """What of a rule is its monitor's: where two rules agree in it, the monitor can stay."""
+    return (
+        rule.user,
+        rule.watch_dir,
+        mode_of(rule),
+        rule.event_types,
+        rule.whitelist,
+        rule.blacklist,
+        rule.block_size,
+        rule.ignore_sys_files,
+        rule.ignore_dir_events,
+    )

@@ -13,7 +13,7 @@ from ..errors import FsError, ImportRefused, JournalError, ServerAwayError, User
 from ..sessions import Omero, User, UserSession
 from .attempts import TRIES, TRY_AGAIN_S, Attempt
 from .journal import Journal
-from .pipeline import Places
+from .places import Places
 from .quarantine import Quarantine
 from .records import Fileset
 from .recovery import Recovery
@@ -22,7 +22,7 @@ from .states import State
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
-_PING_S = (1.0, 2.0, 5.0)  # between signs of life asked of an OMERO that is away
+_PING_S = 5.0  # between signs of life asked of an OMERO that is away for longer
 _IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
 _STOP_S = 6.0  # how long an import under way may take to end when we are stopped
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
@@ -95,7 +95,9 @@ class Importers:
     """`number` threads that import what is queued, one user after the other.
 
     `changed` is called with the path of a fileset whose file changed under the
-    import, so that it settles anew.  `throttle` (s) lies between two starts.
+    import, so that it settles anew.  `held` says why nothing of a user is to be
+    imported now; empty when it may.  Between two starts of what one rule of
+    `places` is for lies its throttle.
     """
 
     def __init__(
@@ -105,15 +107,16 @@ class Importers:
         *,
         places: Places,
         number: int,
-        throttle: float,
-        import_duplicates: bool,
+        held: Callable[[str], str],
+        import_duplicates: Callable[[], bool],
         quarantine: Quarantine,
         changed: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._omero = omero
         self._recovery = Recovery(journal, omero, places)
-        self._throttle = throttle
+        self._places = places
+        self._held = held
         self._import_duplicates = import_duplicates
         self._quarantine = quarantine
         self._changed = changed
@@ -122,12 +125,13 @@ class Importers:
         self._news = threading.Condition()
         self._served: dict[str, int] = {}  # user -> number of the turn they last had
         self._turn = 0
-        self._next_start = 0.0  # s, monotonic
+        self._next_start: dict[str, float] = {}  # entry of importUsers -> s, monotonic
         self._resting: dict[int, float] = {}  # fileset refused a moment ago -> s, monotonic
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
         self._in_vain = 0  # imports that failed for OMERO being away, since one did not
         self._under_way: set[int] = set()  # filesets
         self._not_given_back: dict[int, str] = {}  # fileset that the journal has importing -> why
+        self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self._threads = [
             # Daemons: one held by a call to OMERO must not keep us from ending.
@@ -145,6 +149,11 @@ class Importers:
             )
         for thread in self._threads:
             thread.start()
+
+    def retry(self, tries: int, interval: float) -> None:
+        """An OMERO that went away is asked so often, with `interval` (s) before each, and then
+        less often, until it is back."""
+        self._tries, self._interval = tries, interval
 
     def wake(self) -> None:
         """There is something new in the queue."""
@@ -192,11 +201,11 @@ class Importers:
                 self._wait_for_omero(error)
             except JournalError as error:
                 log.error("%s", error)
-                self._stopping.wait(_PING_S[-1])
+                self._stopping.wait(_PING_S)
             except Exception:
                 # A defect of ours must not end the thread, nor be tried in a rush.
                 log.exception("an importer failed")
-                self._stopping.wait(_PING_S[-1])
+                self._stopping.wait(_PING_S)
 
     def _take(self) -> Fileset | None:
         """The oldest queued fileset of the user who waited longest for a turn."""
@@ -204,10 +213,6 @@ class Importers:
             for identifier, reason in list(self._not_given_back.items()):
                 self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
                 del self._not_given_back[identifier]
-            wait = self._next_start - time.monotonic()
-            if wait > 0:
-                self._news.wait(wait)
-                return None
             now = time.monotonic()
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             users = [u for u in self._journal.queued_users() if self._may_go(u, now)]
@@ -216,7 +221,9 @@ class Importers:
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
-                    self._next_start = time.monotonic() + self._throttle
+                    rule = self._places.rule_for(user)
+                    if rule is not None:
+                        self._next_start[rule.user] = now + rule.throttle_import
                     return fileset
         return None
 
@@ -241,7 +248,7 @@ class Importers:
                     fileset,
                     stopping=self._stopping.is_set,
                     pause=self._stopping.wait,
-                    import_duplicates=self._import_duplicates,
+                    import_duplicates=self._import_duplicates(),
                 ).run()
         except (UserError, ImportRefused) as error:  # the account's fault, not the file's
             self._give_back(fileset, str(error))
@@ -255,7 +262,9 @@ class Importers:
         with self._news:
             self._stopped.pop(fileset.user, None)
         if state is State.SKIPPED:
-            self._next_start = 0.0  # nothing was started
+            rule = self._places.rule_for(fileset.user)
+            if rule is not None:
+                self._next_start.pop(rule.user, None)  # nothing was started
         elif state is State.FAILED:
             self._quarantine.take(fileset)
         elif state is State.WAITING:
@@ -292,6 +301,13 @@ class Importers:
     def _may_go(self, user: str, now: float) -> bool:
         """Whether the queue of `user` does not rest; one import then shows whether it may go."""
         until, _ = self._stopped.get(user, (0.0, ""))
+        held = self._held(user)
+        if held:
+            self._stopped[user] = (now, held)
+            return False
+        rule = self._places.rule_for(user)
+        if rule is not None:
+            until = max(until, self._next_start.get(rule.user, 0.0))
         return now >= until
 
     def _wait_for_omero(self, error: FsError) -> None:
@@ -306,7 +322,7 @@ class Importers:
         self._in_vain += 1
         again = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(self._in_vain - 1, 30))
         tries, answered = 0, True
-        while not self._stopping.wait(_PING_S[min(tries, len(_PING_S) - 1)]):
+        while not self._stopping.wait(self._interval if tries < self._tries else _PING_S):
             tries += 1
             try:
                 self._omero.ping()

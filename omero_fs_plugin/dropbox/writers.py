@@ -8,7 +8,7 @@ does not answer would hold us.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,23 +16,32 @@ _PROC = "/proc"
 
 
 class Writers:
-    """Those who write below `directory`."""
+    """Those who write below the directories that are watched.
 
-    def __init__(self, directory: str, proc: str = _PROC) -> None:
-        self._directory = directory
+    `watch_dir` gives that of a path; None for what lies below none.
+    """
+
+    def __init__(self, watch_dir: Callable[[str], str | None], proc: str = _PROC) -> None:
+        self._watch_dir = watch_dir
         self._proc = proc
 
     def of(self, paths: Collection[str]) -> set[str]:
         """Those of `paths` that are open to be written; empty where there is no /proc."""
         # What the kernel tells has no links in it.
-        real = os.path.realpath(self._directory)
-        wanted = {real + path[len(self._directory) :]: path for path in paths}
+        real: dict[str, str] = {}
+        wanted: dict[str, str] = {}
+        for path in paths:
+            directory = self._watch_dir(path) or "/"
+            if directory not in real:
+                real[directory] = os.path.realpath(directory)
+            below = path[len(directory) :].lstrip("/")
+            wanted[f"{real[directory].rstrip('/')}/{below}"] = path
         held: set[str] = set()
         for process in self._processes():
             for descriptor, target in _open_files(process):
-                path = wanted.get(target)
-                if path is not None and path not in held and _writes(process, descriptor):
-                    held.add(path)
+                found = wanted.get(target)
+                if found is not None and found not in held and _writes(process, descriptor):
+                    held.add(found)
         return held
 
     def _processes(self) -> Iterator[str]:

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..events import EventType
+from ..filters import Filter
 from .arrivals import AT_ONCE, Arrivals, Timing
-from .filters import Filter
 from .notices import Tell
 from .tree import MAYBE, NEVER, Directory, Disk, Entry, Kind, PathMode
 from .watches import Watches

@@ -48,15 +48,21 @@ class FSServer:
             observing=Observing(given.observer),
         )
         lasting = [Root(os.fsencode(path), deep=True) for path in given.file_server_roots]
-        communicator.addAdminFacet(icegrid.StatusFacet(self.monitors.figures), icegrid.STATUS_FACET)
+        problems = {f"problem.{n}": str(p) for n, p in enumerate(given.problems, 1)}
+        for problem in problems.values():
+            log.error("%s; the default holds", problem)
+        communicator.addAdminFacet(
+            icegrid.StatusFacet(lambda: {**problems, **self.monitors.figures()}),
+            icegrid.STATUS_FACET,
+        )
         self.adapter = communicator.createObjectAdapter(ADAPTER)
         self.adapter.add(
             MonitorServer(self.monitors, sys.platform),
-            _identity(communicator, "serverIdString"),
+            communicator.stringToIdentity(given.server_id),
         )
         self.adapter.add(
             FileServer(Files(lambda: [*lasting, *self.monitors.roots()])),
-            _identity(communicator, "fileServerIdString"),
+            communicator.stringToIdentity(given.file_server_id),
         )
         # Before anyone can ask for them; whom they tell may ask at once.
         self.monitors.restore(lambda address: IceClient(communicator.stringToProxy(address)))
@@ -83,13 +89,6 @@ class FSServer:
         if self.record is not None:
             self.record.close()
         log.info("FSServer has stopped")
-
-
-def _identity(communicator: Any, name: str) -> Any:
-    """One property alone: a mistake in DropBox's settings must not keep FSServer from running."""
-    known = settings.BY_NAME[name]
-    value = communicator.getProperties().getProperty(known.key).strip()
-    return communicator.stringToIdentity(value or known.default)
 
 
 def main() -> int:

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 
 from ..events import EventType
+from ..filters import Filter
 from . import raw
 from .absence import Absence
 from .arrivals import Timing
-from .filters import Filter
 from .keeper import Keeper
 from .notices import Notice, Tell, shown, speakable
 from .observers import Observer, Observing, Wakener

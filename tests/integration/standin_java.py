@@ -121,7 +121,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     sys.stdout.write("---\n")
     for path in files:
         members = told.get("takes", {}).get(path) or told["sets"].get(path, [path])
-        if told["mode"] == "rewritten":
+        if path in told.get("rewrites", ()):
             Path(path).write_bytes(Path(path).read_bytes() + b"!")
         found = tuple(Found(member, FileStat.of(Path(member).lstat())) for member in members)
         fileset = Fileset(

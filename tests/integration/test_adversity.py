@@ -199,7 +199,7 @@ def test_names_that_are_not_utf8(whole: Whole) -> None:
     beside = whole.drop("good as well.tif", user="zak")
     whole.until_known(good, beside)
     whole.until_settled()
-    whole.dropbox._missed("look again")
+    whole.dropbox.rescanner.ask("look again")
     shown = [f"left.{whole.watch_dir}/amy/{name}" for name in (r"odd-\xff.tif", r"\xe9t\xe9/a.tif")]
     whole.until("status tells of it", lambda: set(shown) <= whole.dropbox.figures().keys())
     assert all("UTF-8" in whole.dropbox.figures()[name] for name in shown)

@@ -24,7 +24,6 @@ from omero_fs_plugin.dropbox import attempts
 from omero_fs_plugin.dropbox.attempts import Attempt
 from omero_fs_plugin.dropbox.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.pipeline import Places
 from omero_fs_plugin.dropbox.records import Fileset, Found
 from omero_fs_plugin.dropbox.recovery import Recovery
 from omero_fs_plugin.dropbox.states import State
@@ -37,6 +36,8 @@ from omero_fs_plugin.sandbox.server import register_types
 from omero_fs_plugin.sandbox.sessions import Sandbox
 from omero_fs_plugin.sandbox.store import Store
 from omero_fs_plugin.sessions import Omero, User, UserSession
+
+from ..rules import places_of
 
 
 class Killed(BaseException):
@@ -153,7 +154,7 @@ class World:
 
     def recover(self) -> None:
         """What an importer does before the first import of a user."""
-        Recovery(self.journal, self.omero, Places(str(self.root.parent))).of("amy")
+        Recovery(self.journal, self.omero, places_of(self.root.parent)).of("amy")
 
     def row(self, path: Path) -> Fileset:
         return next(f for f in self.journal.select() if f.path == str(path))

@@ -18,7 +18,7 @@ from omero_fs_plugin.monitor import outbox, servants
 from omero_fs_plugin.monitor.arrivals import Timing
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
-from omero_fs_plugin.settings import BY_NAME, Monitoring
+from omero_fs_plugin.properties import PROPERTIES
 
 from .test_monitor_restart import Process
 
@@ -121,11 +121,9 @@ def test_every_operation_is_explained(interface: type) -> None:
 
 
 def test_every_property_is_explained() -> None:
-    assert len(Monitoring.__dataclass_fields__) == 5
-    own = ("monitors", "clientTimeout", "observer", "pollInterval", "fileServerRoots")
-    for name in (*own, "serverIdString", "fileServerIdString"):
-        default = BY_NAME[name].default
-        assert re.search(rf"``omero\.fs\.{name}`` +\S*{default or ''}", TEXT), name
+    for known in PROPERTIES:
+        if known.of == "FSServer":
+            assert re.search(rf"``omero\.fs\.{known.name}`` +\S*{known.default}", TEXT), known.name
 
 
 def test_its_numbers() -> None:

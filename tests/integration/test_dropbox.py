@@ -137,7 +137,7 @@ def test_links_and_devices_are_told_and_others_imported(whole: Whole, tmp_path: 
     os.mkfifo(amy / "pipe.tif")
     good = whole.drop("good.tif")
     whole.until_known(good)
-    whole.dropbox._missed("a rescan, please")
+    whole.dropbox.rescanner.ask("a rescan, please")
 
     def left() -> dict[str, str]:
         figures = whole.dropbox.figures()

@@ -9,7 +9,8 @@ from lxml import etree
 
 from omero_fs_plugin.icegrid import SERVERS
 from omero_fs_plugin.installation import fragment_path
-from omero_fs_plugin.settings import PROPERTIES, read
+from omero_fs_plugin.properties import PROPERTIES
+from omero_fs_plugin.settings import read
 
 ROOT = etree.parse(fragment_path()).getroot()
 
@@ -28,7 +29,9 @@ def test_it_has_every_property_with_its_default() -> None:
 
 
 def test_what_it_says_can_be_read_back() -> None:
-    assert read(written_properties() | {"omero.fs.port": "4064"}).quiet_period == 60
+    settings = read(written_properties() | {"omero.fs.port": "4064"})
+    assert settings == read({})
+    assert not settings.problems
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -12,7 +12,6 @@ PURE = (
     "arrivals",
     "comparison",
     "files",
-    "filters",
     "notices",
     "outbox",
     "picture",

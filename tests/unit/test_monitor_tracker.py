@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor import raw
 from omero_fs_plugin.monitor.arrivals import Timing
-from omero_fs_plugin.monitor.filters import Filter
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.raw import Raw
 from omero_fs_plugin.monitor.tracker import Tracker

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.pipeline import Pipeline, Places
+from omero_fs_plugin.dropbox.pipeline import Pipeline
 from omero_fs_plugin.dropbox.records import Found
 from omero_fs_plugin.dropbox.settle import Settler
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
+
+from ..rules import places_of
 
 ROOT = "/dropbox"
 QUIET = 10.0
@@ -49,7 +51,13 @@ class Disk:
 
 
 def build(journal: Journal, disk: Disk, users: set[str]) -> Pipeline:
-    return Pipeline(journal, Places(ROOT), Settler(QUIET), disk.stat, users.__contains__)
+    return Pipeline(
+        journal,
+        places_of(ROOT, dirImportWait=str(QUIET)),
+        Settler(QUIET),
+        disk.stat,
+        users.__contains__,
+    )
 
 
 @pytest.fixture
@@ -374,7 +382,8 @@ class ExactlyOnce(RuleBasedStateMachine):
                 break
         assert self.journal.counts()["waiting"] == 0
         for path, stat in self.disk.files.items():
-            user = self.pipeline.places.owner(path)
+            place = self.pipeline.places.place(path)
+            user = place.user if place else None
             assert self.imports[(user, stat.inode, stat.size, stat.mtime_ns)] == 1, path
         self.journal.close()
         self.directory.cleanup()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.pipeline import Places
 from omero_fs_plugin.dropbox.quarantine import Quarantine
 from omero_fs_plugin.dropbox.records import Fileset, Found
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
+
+from ..rules import places_of
 
 CONTENT = b"no image"
 
@@ -45,7 +46,7 @@ def watch_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quarantine(journal: Journal, watch_dir: Path, tmp_path: Path) -> Quarantine:
-    return Quarantine(tmp_path / "failed", Places(str(watch_dir)), journal)
+    return Quarantine(tmp_path / "failed", places_of(watch_dir), journal)
 
 
 def failed(journal: Journal, path: Path, root: Path) -> Fileset:
@@ -162,5 +163,5 @@ def test_files_outside_the_watch_directory_stay(
 
 
 def test_without_a_directory_they_stay(journal: Journal, watch_dir: Path, fileset: Fileset) -> None:
-    Quarantine(None, Places(str(watch_dir)), journal).sweep()
+    Quarantine(None, places_of(watch_dir), journal).sweep()
     assert Path(fileset.path).read_bytes() == CONTENT

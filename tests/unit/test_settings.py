@@ -5,23 +5,52 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from omero_fs_plugin import lists
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.settings import PROPERTIES, read
+from omero_fs_plugin.properties import BY_NAME, PROPERTIES
+from omero_fs_plugin.settings import (
+    Rule,
+    Settings,
+    as_properties,
+    needs_restart,
+    read,
+    read_monitoring,
+)
+
+from ..rules import settings_of
+
+
+def of(user: str, settings: Settings) -> Rule:
+    (rule,) = [rule for rule in settings.rules if rule.user == user]
+    return rule
+
+
+# One value
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
     settings = read({"omero.data.dir": "/OMERO"})
-    assert settings.watch_dir == Path("/OMERO/DropBox")
-    assert settings.quiet_period == 60
+    (rule,) = settings.rules
+    assert (rule.user, rule.watch_dir) == ("default", Path("/OMERO/DropBox"))
+    assert rule.quiet_period == 60
     assert settings.journal_url == "sqlite:////OMERO/omero-fs-journal.sqlite"
-    assert settings.event_types == ("Creation", "Modification")
-    assert (settings.path_mode, settings.ignore_sys_files) == ("Follow", True)
+    assert rule.event_types == ("Creation", "Modification")
+    assert (rule.path_mode, rule.ignore_sys_files) == ("Follow", True)
+    assert not settings.problems
+    assert not settings.warnings
 
 
 @pytest.mark.parametrize("name", [p.name for p in PROPERTIES])
-def test_an_empty_value_takes_the_default(name: str) -> None:
-    assert read({f"omero.fs.{name}": " "}) == read({})
+@pytest.mark.parametrize("empty", ["", " ", ";"])
+def test_an_empty_value_takes_the_default(name: str, empty: str) -> None:
+    if empty == ";" and BY_NAME[name].kind.name == "text" and name != "importUsers":
+        pytest.skip("a text may have a ; in it")
+    key = f"omero.fs.{name}"
+    assert read({key: empty}) == read({})
+    assert read_monitoring({key: empty}) == read_monitoring({})
 
 
 @pytest.mark.parametrize(
@@ -29,53 +58,410 @@ def test_an_empty_value_takes_the_default(name: str) -> None:
     [
         ("dirImportWait", "2", "quiet_period", 2.0),
         ("dirImportWait", " 0.5 ", "quiet_period", 0.5),
+        ("dirImportWait", '"7"', "quiet_period", 7.0),
         ("watchDir", "/data/in", "watch_dir", Path("/data/in")),
+        ("watchDir", "/data//in/./x/", "watch_dir", Path("/data/in/x")),
+        ("watchDir", '"/data/a;b"', "watch_dir", Path("/data/a;b")),
+        ("watchDir", '"/data/ ""q"" "', "watch_dir", Path('/data/ "q" ')),
         ("defaultDropBoxDir", "In", "watch_dir", Path("/OMERO/In")),
         ("ignoreSysFiles", "false", "ignore_sys_files", False),
         ("whitelist", ".tif, .czi,", "whitelist", (".tif", ".czi")),
+        ("whitelist", '"a,b", c', "whitelist", ("a,b", "c")),
         ("eventTypes", "All", "event_types", ("All",)),
-        ("importers", "4", "importers", 4),
-        ("journal", "postgresql://h/db", "journal_url", "postgresql://h/db"),
+        ("pathMode", "Flat", "path_mode", "Flat"),
+        ("readers", "/etc/r.txt", "readers", Path("/etc/r.txt")),
+        ("importArgs", "-report -send", "import_args", ("-report", "-send")),
+        ("importArgs", "--name 'a; b' -d 5", "import_args", ("--name", "a; b", "-d", "5")),
+        ("importArgs", '--name "it\'s"', "import_args", ("--name", "it's")),
     ],
 )
 def test_a_value_means_what_it_says(name: str, value: str, field: str, expected: object) -> None:
-    assert getattr(read({f"omero.fs.{name}": value}), field) == expected
+    (rule,) = settings_of(**{name: value}).rules
+    assert getattr(rule, field) == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "field", "expected"),
     [
-        ("dirImportWait", "soon", "a number of seconds, 0 or more"),
-        ("dirImportWait", "-1", "a number of seconds, 0 or more"),
-        ("dirImportWait", "nan", "a number of seconds, 0 or more"),
-        ("dirImportWait", "60;60", "one value for all users"),
-        ("watchDir", "in", "an absolute path"),
-        ("ignoreSysFiles", "yes", "True or False"),
-        ("pathMode", "follow", "Flat or Recurse or Follow"),
-        ("eventTypes", "Creation,Change", "one or more of Creation"),
-        ("importers", "0", "a whole number from 1 to 64"),
-        ("port", "99999", "a whole number from 1 to 65535"),
-        ("blockSize", "1.5", "a whole number from 0"),
-        ("importUsers", "amy;zak", "must be default"),
-        ("readers", "/etc/readers.txt", "natively only"),
+        ("importers", "4", "importers", 4),
+        ("importers", "4;4", "importers", 4),
+        ("journal", "postgresql://h/db;x", "journal_url", "postgresql://h/db;x"),
+        ("quarantine", "/failed", "quarantine", Path("/failed")),
+        ("duplicates", "import", "duplicates", "import"),
+        ("rescanInterval", "0", "rescan_interval", 0.0),
     ],
 )
-def test_a_value_that_cannot_be_honoured_is_told(name: str, value: str, told: str) -> None:
-    with pytest.raises(ConfigurationError) as error:
-        read({f"omero.fs.{name}": value})
-    assert f"omero.fs.{name}" in str(error.value)
-    assert told in str(error.value)
+def test_a_value_for_everyone(name: str, value: str, field: str, expected: object) -> None:
+    assert getattr(settings_of(**{name: value}), field) == expected
+
+
+# Lists of users
+
+
+def test_the_documented_example_of_two_directories() -> None:
+    """OMERO's documentation: the remaining properties are at their defaults for both users."""
+    settings = settings_of(importUsers="amy;zak", watchDir="/home/amy/myData;/home/zak/work/data")
+    assert [rule.watch_dir for rule in settings.rules] == [
+        Path("/home/amy/myData"),
+        Path("/home/zak/work/data"),
+    ]
+    assert {rule.quiet_period for rule in settings.rules} == {60.0}
+
+
+def test_the_documented_full_example() -> None:
+    settings = settings_of(
+        importUsers="amy;zak",
+        watchDir="/home/amy/myData;/home/zak/work/data",
+        eventTypes="Creation,Modification;Creation,Modification",
+        pathMode="Follow;Follow",
+        whitelist=";",
+        blacklist=";",
+        timeout="0.0;0.0",
+        blockSize="0;0",
+        ignoreSysFiles="True;True",
+        ignoreDirEvents="True;True",
+        dirImportWait="60;60",
+        readers="/home/amy/my_readers.txt;",
+        importArgs="-report;-report -send",
+    )
+    amy, zak = of("amy", settings), of("zak", settings)
+    assert (amy.readers, zak.readers) == (Path("/home/amy/my_readers.txt"), None)
+    assert (amy.import_args, zak.import_args) == (("-report",), ("-report", "-send"))
+
+
+@pytest.mark.parametrize(
+    ("value", "periods"),
+    [
+        ("1;;2", [1, 60, 2]),  # OMERO's documentation: what is missing takes the default
+        ("1;2", [1, 2, 60]),
+        ("1;2;", [1, 2, 60]),
+        ("1;2;3;", [1, 2, 3]),
+        ("5", [5, 5, 5]),  # one for all
+        ("5;", [5, 60, 60]),
+        (";5", [60, 5, 60]),
+        (" 1 ; 2 ;3 ", [1, 2, 3]),
+        (";;;;", [60, 60, 60]),
+    ],
+)
+def test_the_entry_of_each_user(value: str, periods: list[float]) -> None:
+    settings = settings_of(importUsers="amy; bob ;zak", dirImportWait=value)
+    assert [rule.user for rule in settings.rules] == ["amy", "bob", "zak"]
+    assert [rule.quiet_period for rule in settings.rules] == periods
+
+
+def test_a_named_user_without_a_directory_has_one_in_the_dropbox() -> None:
+    settings = settings_of(importUsers="amy;zak")
+    assert of("zak", settings).watch_dir == Path("/OMERO/DropBox/zak")
+
+
+def test_everyone_beside_named_users() -> None:
+    settings = settings_of(importUsers="default;amy", watchDir=";/home/amy")
+    assert of("default", settings).watch_dir == Path("/OMERO/DropBox")
+    assert of("amy", settings).watch_dir == Path("/home/amy")
+
+
+def test_a_user_may_have_several_directories() -> None:
+    settings = settings_of(importUsers="amy;amy", watchDir="/a;/b", dirImportWait="1;2")
+    assert [(str(r.watch_dir), r.quiet_period) for r in settings.rules] == [("/a", 1), ("/b", 2)]
+
+
+# What cannot be
+
+# Each with exactly what is said of it.
+# ruff: noqa: E501
+BAD = [
+    (
+        {"dirImportWait": "soon"},
+        "dirImportWait = 'soon' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"dirImportWait": "-1"},
+        "dirImportWait = '-1' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"dirImportWait": "nan"},
+        "dirImportWait = 'nan' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"dirImportWait": "inf"},
+        "dirImportWait = 'inf' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"dirImportWait": "60s"},
+        "dirImportWait = '60s' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"throttleImport": "1,5"},
+        "throttleImport = '1,5' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"timeout": "never"},
+        "timeout = 'never' for default: must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"rescanInterval": "-0.1"},
+        "rescanInterval = '-0.1': must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"timeToLive": "1e10"},
+        "timeToLive = '1e10': must be a number of seconds from 0 to 1000000000",
+    ),
+    ({"timeToIdle": "x"}, "timeToIdle = 'x': must be a number of seconds from 0 to 1000000000"),
+    (
+        {"longestWait": "1 h"},
+        "longestWait = '1 h': must be a number of seconds from 0 to 1000000000",
+    ),
+    (
+        {"retryInterval": "3601"},
+        "retryInterval = '3601': must be a number of seconds from 0 to 3600",
+    ),
+    ({"watchDir": "in"}, "watchDir = 'in' for default: must be an absolute path"),
+    ({"watchDir": "~/in"}, "watchDir = '~/in' for default: must be an absolute path"),
+    (
+        {"watchDir": "/a/../b"},
+        "watchDir = '/a/../b' for default: must be an absolute path without '..'",
+    ),
+    ({"watchDir": '"/a'}, "watchDir = '\"/a': has a \" that is not closed"),
+    (
+        {"watchDir": "/OMERO"},
+        "watchDir = '/OMERO' for default: must lie apart from OMERO's own /OMERO/ManagedRepository",
+    ),
+    (
+        {"watchDir": "/OMERO/ManagedRepository/amy"},
+        "watchDir = '/OMERO/ManagedRepository/amy' for default: must lie apart from OMERO's own /OMERO/ManagedRepository",
+    ),
+    (
+        {"watchDir": "/a;/b"},
+        "watchDir = '/a;/b': has 2 values for 1 user of omero.fs.importUsers; name the missing ones",
+    ),
+    (
+        {"defaultDropBoxDir": "/abs"},
+        "defaultDropBoxDir = '/abs': must be the name of a directory, relative and without '..'",
+    ),
+    (
+        {"defaultDropBoxDir": "../x"},
+        "defaultDropBoxDir = '../x': must be the name of a directory, relative and without '..'",
+    ),
+    ({"ignoreSysFiles": "yes"}, "ignoreSysFiles = 'yes' for default: must be True or False"),
+    (
+        {"ignoreDirEvents": "Ture"},
+        "ignoreDirEvents = 'Ture' for default: must be True or False; did you mean True?",
+    ),
+    ({"platformCheck": "1"}, "platformCheck = '1': must be True or False"),
+    (
+        {"pathMode": "follow"},
+        "pathMode = 'follow' for default: must be Flat or Recurse or Follow; did you mean Follow?",
+    ),
+    (
+        {"pathMode": "Recursive"},
+        "pathMode = 'Recursive' for default: must be Flat or Recurse or Follow; did you mean Recurse?",
+    ),
+    ({"pathMode": "deep"}, "pathMode = 'deep' for default: must be Flat or Recurse or Follow"),
+    (
+        {"eventTypes": "Creation,Change"},
+        "eventTypes = 'Creation,Change' for default: must be one or more of Creation, Modification, Deletion, All, with commas between",
+    ),
+    (
+        {"eventTypes": "Creations"},
+        "eventTypes = 'Creations' for default: must be one or more of Creation, Modification, Deletion, All, with commas between; did you mean Creation?",
+    ),
+    (
+        {"eventTypes": ","},
+        "eventTypes = ',' for default: must be one or more of Creation, Modification, Deletion, All, with commas between",
+    ),
+    (
+        {"eventTypes": '""'},
+        "eventTypes = '\"\"' for default: must be one or more of Creation, Modification, Deletion, All, with commas between",
+    ),
+    ({"importers": "0"}, "importers = '0': must be a whole number from 1 to 64"),
+    ({"importers": "65"}, "importers = '65': must be a whole number from 1 to 64"),
+    (
+        {"importers": "2;3"},
+        "importers = '2;3': has one value for all users, and cannot have one for each",
+    ),
+    ({"fileBatch": "ten"}, "fileBatch = 'ten': must be a whole number from 1 to 1000000000"),
+    ({"maxRetries": "0"}, "maxRetries = '0': must be a whole number from 1 to 1000"),
+    ({"port": "99999"}, "port = '99999': must be a whole number from 1 to 65535"),
+    ({"port": "4064x"}, "port = '4064x': must be a whole number from 1 to 65535"),
+    ({"host": "a b"}, "host = 'a b': must be one word without spaces"),
+    (
+        {"blockSize": "1.5"},
+        "blockSize = '1.5' for default: must be a whole number from 0 to 1000000000",
+    ),
+    (
+        {"blockSize": "-1"},
+        "blockSize = '-1' for default: must be a whole number from 0 to 1000000000",
+    ),
+    (
+        {"blockSize": "٣"},
+        "blockSize = '٣' for default: must be a whole number from 0 to 1000000000",
+    ),
+    ({"readers": "readers.txt"}, "readers = 'readers.txt' for default: must be an absolute path"),
+    (
+        {"importArgs": "--name it's"},
+        "importArgs = \"--name it's\": has a ' that is not closed",
+    ),
+    (
+        {"importArgs": "a\\"},
+        "importArgs = 'a\\\\' for default: must be arguments as a shell takes them, with every quote closed",
+    ),
+    ({"duplicates": "Skip"}, "duplicates = 'Skip': must be skip or import; did you mean skip?"),
+    ({"quarantine": "failed"}, "quarantine = 'failed': must be an absolute path"),
+    (
+        {"quarantine": "/OMERO/DropBox/failed"},
+        "quarantine = '/OMERO/DropBox/failed': must lie outside /OMERO/DropBox, which is watched",
+    ),
+    (
+        {"clientIdString": "Drop Box"},
+        "clientIdString = 'Drop Box': must be one word without spaces",
+    ),
+    ({"importUsers": "a/b"}, "importUsers = 'a/b': 'a/b' is no user's name"),
+    (
+        {"importUsers": '"amy'},
+        "importUsers = '\"amy': has a \" that is not closed",
+    ),
+    (
+        {"importUsers": "amy;zak", "watchDir": "/a;/b;/c"},
+        "watchDir = '/a;/b;/c': has 3 values for 2 users of omero.fs.importUsers; name the missing ones",
+    ),
+    (
+        {"importUsers": "amy;zak", "watchDir": "/same"},
+        "watchDir = '/same' for zak: is watched for amy already; each needs a directory of its own",
+    ),
+    (
+        {"importUsers": "amy;zak", "pathMode": "Follow;Folow"},
+        "pathMode = 'Folow' for zak: must be Flat or Recurse or Follow; did you mean Follow?",
+    ),
+]
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(BAD) >= 40
+
+
+@pytest.mark.parametrize(("properties", "told"), BAD, ids=[str(bad[0]) for bad in BAD])
+def test_a_value_that_cannot_be_honoured_is_told(properties: dict[str, str], told: str) -> None:
+    settings = read({f"omero.fs.{name}": value for name, value in properties.items()})
+    (problem,) = settings.problems
+    assert str(problem) == f"omero.fs.{told}"
+    with pytest.raises(ConfigurationError):
+        settings.check()
 
 
 def test_all_of_them_are_told_at_once() -> None:
-    with pytest.raises(ConfigurationError) as error:
-        read({"omero.fs.importers": "x", "omero.fs.port": "y"})
-    assert "omero.fs.importers" in str(error.value)
-    assert "omero.fs.port" in str(error.value)
+    settings = read({"omero.fs.importers": "x", "omero.fs.port": "y", "omero.fs.pathMode": "z"})
+    assert [p.key for p in settings.problems] == [
+        "omero.fs.importers",
+        "omero.fs.port",
+        "omero.fs.pathMode",
+    ]
+
+
+def test_a_bad_entry_stops_that_user_and_no_other() -> None:
+    settings = read(
+        {"omero.fs.importUsers": "amy;zak;default", "omero.fs.dirImportWait": "1;soon;3"}
+    )
+    assert [rule.user for rule in settings.rules] == ["amy", "default"]
+    assert settings.held == {"zak"}
+    (problem,) = settings.problems
+    assert str(problem) == (
+        "omero.fs.dirImportWait = 'soon' for zak: must be a number of seconds from 0 to 1000000000"
+    )
+
+
+def test_what_is_wrong_for_everyone_stops_everyone() -> None:
+    settings = read({"omero.fs.importUsers": "amy;zak", "omero.fs.duplicates": "maybe"})
+    assert settings.rules == ()
+    assert settings.held == {""}
+
+
+def test_a_name_that_is_no_property_is_told_with_the_nearest() -> None:
+    settings = read({"omero.fs.dirImportWiat": "5", "omero.fs.repo.path": "%user%", "omero.x": ""})
+    (warning,) = settings.warnings
+    assert str(warning) == (
+        "omero.fs.dirImportWiat = '5': is no property of OMERO.fs; "
+        "did you mean omero.fs.dirImportWait?"
+    )
+    assert not settings.problems
+
+
+def test_fsserver_goes_on_with_the_default() -> None:
+    monitoring = read_monitoring(
+        {"omero.fs.observer": "fsevents", "omero.fs.fileServerRoots": "data", "omero.fs.port": "x"}
+    )
+    assert (monitoring.observer, monitoring.file_server_roots) == ("auto", ())
+    assert [problem.key for problem in monitoring.problems] == [
+        "omero.fs.observer",
+        "omero.fs.fileServerRoots",
+    ]
+
+
+def test_a_change_that_needs_a_restart() -> None:
+    before = read({})
+    assert needs_restart(before, read({"omero.fs.dirImportWait": "1"})) == []
+    after = read({"omero.fs.port": "4065", "omero.fs.duplicates": "import", "omero.data.dir": "/x"})
+    assert needs_restart(before, after) == ["omero.fs.port", "omero.data.dir"]
 
 
 def test_every_property_says_what_it_is() -> None:
     assert len({p.name for p in PROPERTIES}) == len(PROPERTIES)
     for prop in PROPERTIES:
         assert prop.meaning
-        assert prop.key == f"omero.fs.{prop.name}"
+        prop.kind.read(prop.default)
+
+
+# Any values: what is printed is read as the same
+
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+_NAMES = _TEXTS.filter(lambda text: "/" not in text and text not in (".", ".."))
+_PATHS = st.lists(_NAMES, min_size=1, max_size=3).map(lambda names: Path("/", *names))
+_SECONDS = st.floats(0, 10**9, allow_nan=False)
+_ITEMS = st.lists(_TEXTS, max_size=3).map(tuple)
+
+
+@st.composite
+def _rule(draw: st.DrawFn, number: int) -> Rule:
+    return Rule(
+        user=draw(st.one_of(st.just("default"), _NAMES)),
+        watch_dir=Path("/watched", str(number), draw(_NAMES)),
+        path_mode=draw(st.sampled_from(["Flat", "Recurse", "Follow"])),
+        event_types=tuple(draw(st.lists(st.sampled_from(["Creation", "All"]), min_size=1))),
+        whitelist=draw(_ITEMS),
+        blacklist=draw(_ITEMS),
+        ignore_sys_files=draw(st.booleans()),
+        ignore_dir_events=draw(st.booleans()),
+        block_size=draw(st.integers(0, 10**9)),
+        timeout=draw(_SECONDS),
+        quiet_period=draw(_SECONDS),
+        throttle_import=draw(_SECONDS),
+        readers=draw(st.none() | _PATHS),
+        import_args=draw(st.lists(_TEXTS, max_size=3).map(tuple)),
+    )
+
+
+_RULES = st.integers(1, 3).flatmap(lambda n: st.tuples(*(_rule(number) for number in range(n))))
+
+
+@given(rules=_RULES, quarantine=st.none() | _NAMES.map(lambda name: Path("/failed", name)))
+def test_what_is_printed_is_read_as_the_same(
+    rules: tuple[Rule, ...], quarantine: Path | None
+) -> None:
+    from dataclasses import replace
+
+    settings = replace(read({}), rules=rules, quarantine=quarantine)
+    again = read(as_properties(settings))
+    assert not again.problems
+    assert again == settings
+
+
+@given(st.lists(_TEXTS, min_size=1))
+def test_what_is_quoted_is_one_entry(texts: list[str]) -> None:
+    text = lists.joined(map(lists.quoted, texts), ";")
+    assert [lists.bare(entry) for entry in lists.entries(text)] == texts
+
+
+@given(st.text(alphabet=' ;,"a\n'), st.sampled_from([p.name for p in PROPERTIES]))
+def test_no_text_is_too_much(text: str, name: str) -> None:
+    """Whatever it is, it is a value or a problem."""
+    settings = read({f"omero.fs.{name}": text, "omero.fs.importUsers": "amy;zak"})
+    assert settings.rules or settings.problems

@@ -105,13 +105,17 @@ class TestLongestWait:
 
 
 class Settling(RuleBasedStateMachine):
-    """Any order of writes, looks and waits, against the rule written out plainly."""
+    """Any order of writes, looks and waits, against the rule written out plainly.
+
+    Files of one rule have one quiet period, those of another another.
+    """
 
     paths = st.sampled_from(["/a", "/b", "/c"])
 
     def __init__(self) -> None:
         super().__init__()
         self.settler = Settler(QUIET)
+        self.quiet = {"/a": QUIET, "/b": QUIET / 3, "/c": QUIET}
         self.now = 0.0
         self.disk: dict[str, FileStat] = {}
         self.last_sign: dict[str, float] = {}
@@ -120,7 +124,7 @@ class Settling(RuleBasedStateMachine):
     def write(self, path: str, size: int) -> None:
         """A write whose event arrives."""
         self.disk[path] = FileStat(1, 1, size, int(self.now * 1000))
-        self.settler.stir(path, self.disk[path], self.now)
+        self.settler.stir(path, self.disk[path], self.now, self.quiet[path])
         self.last_sign[path] = self.now
 
     @rule(path=paths, size=st.integers(6, 9))
@@ -140,7 +144,7 @@ class Settling(RuleBasedStateMachine):
             path, before = pending.path, pending.stat
             at_rest = self.settler.check(path, self.disk[path], self.now)
             if at_rest:
-                assert self.now - self.last_sign[path] >= QUIET
+                assert self.now - self.last_sign[path] >= self.quiet[path]
                 assert before == self.disk[path]
                 self.settler.forget(path)
                 del self.last_sign[path]
@@ -155,7 +159,7 @@ class Settling(RuleBasedStateMachine):
     @invariant()
     def nothing_is_forgotten(self) -> None:
         assert len(self.settler) == len(self.last_sign)
-        overdue = {p for p, since in self.last_sign.items() if self.now - since >= QUIET}
+        overdue = {p for p, t in self.last_sign.items() if self.now - t >= self.quiet[p]}
         assert {p.path for p in self.settler.due(self.now, 100)} == overdue
 
 

@@ -14,7 +14,7 @@ import omero_fs_plugin
 
 PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
-PURE = ("settings", "errors", "events", "monitor.filters")
+PURE = ("settings", "errors", "events", "filters", "kinds", "lists", "properties")
 PURE_OF_DROPBOX = ("settle", "states", "records", "pipeline", "rescan", "confine", "writers")
 HEAVY = {"Ice", "omero", "watchdog", "sqlalchemy", "lxml"}
 

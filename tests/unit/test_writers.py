@@ -37,19 +37,19 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("mode", ["ab", "r+b", "wb"])
 def test_a_process_that_writes(file: Path, tmp_path: Path, mode: str) -> None:
     with another_process(file, mode):
-        assert Writers(str(tmp_path)).of([str(file)]) == {str(file)}
-    assert Writers(str(tmp_path)).of([str(file)]) == set()
+        assert Writers(lambda path: str(tmp_path)).of([str(file)]) == {str(file)}
+    assert Writers(lambda path: str(tmp_path)).of([str(file)]) == set()
 
 
 def test_a_process_that_reads_is_none(file: Path, tmp_path: Path) -> None:
     with another_process(file, "rb"):
-        assert Writers(str(tmp_path)).of([str(file)]) == set()
+        assert Writers(lambda path: str(tmp_path)).of([str(file)]) == set()
 
 
 def test_only_what_was_asked_for(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.tif"
     with file.open("ab"), other.open("wb"):
-        assert Writers(str(tmp_path)).of([str(other)]) == {str(other)}
+        assert Writers(lambda path: str(tmp_path)).of([str(other)]) == {str(other)}
 
 
 def test_a_directory_that_is_reached_over_a_link(file: Path, tmp_path: Path) -> None:
@@ -57,12 +57,15 @@ def test_a_directory_that_is_reached_over_a_link(file: Path, tmp_path: Path) -> 
     link.symlink_to(tmp_path)
     path = str(link / file.name)
     with file.open("ab"):
-        assert Writers(str(link)).of([path]) == {path}
+        assert Writers(lambda path: str(link)).of([path]) == {path}
 
 
 def test_without_proc_nobody_is_known(file: Path, tmp_path: Path) -> None:
     with file.open("ab"):
-        assert Writers(str(tmp_path), proc=str(tmp_path / "none")).of([str(file)]) == set()
+        assert (
+            Writers(lambda path: str(tmp_path), proc=str(tmp_path / "none")).of([str(file)])
+            == set()
+        )
 
 
 def test_processes_that_end_or_are_not_ours_are_passed_over(file: Path, tmp_path: Path) -> None:
@@ -72,4 +75,4 @@ def test_processes_that_end_or_are_not_ours_are_passed_over(file: Path, tmp_path
     (proc / "2").mkdir()
     (proc / "3" / "fd").mkdir(parents=True, mode=0o000)
     (proc / "self" / "fd").mkdir(parents=True)
-    assert Writers(str(tmp_path), proc=str(proc)).of([str(file)]) == set()
+    assert Writers(lambda path: str(tmp_path), proc=str(proc)).of([str(file)]) == set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin.monitor.filters import Filter
+from omero_fs_plugin.filters import Filter
 
 ROOT = b"/data/Root"
 

@@ -1,0 +1,159 @@
+"""DropBox's monitors on FSServer: one for each rule, changed when the rules are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import Ice
+from omero.grid import monitors
+
+import omero
+
+from ..settings import Rule
+from .journal import Journal
+from .subscription import Subscription, monitored
+
+log = logging.getLogger(__name__)
+
+_NOTE = "monitor"  # a monitor's id is kept under this, and the rule it is for
+_AGAIN_S = 2.0  # between two tries to destroy what is left
+
+
+class Subscriptions:
+    """A Subscription for each rule.  `apply` and `stop` are for one thread at a time.
+
+    Monitors of rules that are no more, which a DropBox that was killed has
+    left behind, are destroyed.
+    """
+
+    def __init__(
+        self,
+        communicator: Any,
+        client: Any,
+        journal: Journal,
+        *,
+        server_id: str,
+        connected: Callable[[], None],
+    ) -> None:
+        self._communicator = communicator
+        self._client = client
+        self._journal = journal
+        self._server_id = server_id
+        self._connected = connected
+        self._all: tuple[Subscription, ...] = ()
+        self._platform_check = True
+        self._stopping = threading.Event()
+        self._left = threading.Event()  # monitors may be left that no rule is for
+        self._left.set()
+        self._tidier = threading.Thread(target=self._tidy, name="monitors", daemon=True)
+
+    @property
+    def problem(self) -> str:
+        """Why a rule has no monitor; empty when each has one."""
+        for subscription in self._all:
+            if subscription.problem:
+                where = f"{subscription.rule.watch_dir}: " if len(self._all) > 1 else ""
+                return f"{where}{subscription.problem}"
+        return ""
+
+    def figures(self) -> dict[str, str]:
+        """What status is told of them."""
+        every = self._all
+        told = {
+            "monitor": ",".join(one.monitor for one in every if one.monitor),
+            "watchDir": ";".join(str(one.rule.watch_dir) for one in every),
+        }
+        for number, one in enumerate(every, 1):
+            told[f"watch.{number}.user"] = one.rule.user
+            told[f"watch.{number}.directory"] = str(one.rule.watch_dir)
+            told[f"watch.{number}.monitor"] = one.monitor
+            told[f"watch.{number}.problem"] = one.problem
+        return told
+
+    def apply(self, rules: Sequence[Rule], *, platform_check: bool) -> None:
+        """From now on these are watched; a monitor that need not change goes on."""
+        wanted = {monitored(rule): rule for rule in rules}
+        if platform_check != self._platform_check:
+            wanted_now: dict[tuple[Any, ...], Subscription] = {}
+        else:
+            wanted_now = {monitored(one.rule): one for one in self._all}
+        self._platform_check = platform_check
+        kept = {key: one for key, one in wanted_now.items() if key in wanted}
+        for one in self._all:
+            if one not in kept.values():
+                if one.stop():
+                    self._journal.note(_key(one.rule), "")
+                else:
+                    self._left.set()
+        every = []
+        for key, rule in wanted.items():
+            subscription = kept.get(key)
+            if subscription is None:
+                subscription = self._make(rule)
+                subscription.start()
+            subscription.rule = rule
+            every.append(subscription)
+        self._all = tuple(every)
+        if not self._tidier.is_alive() and not self._stopping.is_set():
+            self._tidier.start()
+
+    def stop(self) -> None:
+        """Ends every thread, and the monitors if FSServer can be reached."""
+        self._stopping.set()
+        self._left.set()
+        for subscription in self._all:
+            subscription.ask_to_stop()
+        for subscription in self._all:
+            subscription.stop()
+
+    def _make(self, rule: Rule) -> Subscription:
+        key = _key(rule)
+        return Subscription(
+            self._server,
+            rule,
+            self._client,
+            platform_check=self._platform_check,
+            connected=self._connected,
+            note=lambda monitor: self._journal.note(key, monitor),
+            noted=lambda: self._journal.noted(key),
+        )
+
+    def _tidy(self) -> None:
+        """Destroys what no rule is for, as soon as FSServer can be reached."""
+        while not self._stopping.is_set():
+            self._left.wait()
+            try:
+                self._left.clear()
+                self._destroy_left()
+            except (Ice.Exception, omero.ServerError) as error:
+                log.debug("destroying former monitors: %s", type(error).__name__)
+                self._left.set()
+            except Exception:
+                log.exception("destroying former monitors failed")
+                self._left.set()
+            self._stopping.wait(_AGAIN_S)
+
+    def _destroy_left(self) -> None:
+        ours = {_key(one.rule) for one in self._all}
+        for key, monitor in self._journal.notes(_NOTE).items():
+            if key in ours or self._stopping.is_set():
+                continue
+            try:
+                self._server().destroyMonitor(monitor)
+            except omero.OmeroFSError:
+                log.debug("monitor %s is gone already", monitor)
+            self._journal.note(key, "")
+
+    def _server(self) -> Any:
+        proxy = self._communicator.stringToProxy(self._server_id)
+        # The well-known object moves when IceGrid restarts FSServer.
+        return monitors.MonitorServerPrx.uncheckedCast(
+            proxy.ice_locatorCacheTimeout(0).ice_invocationTimeout(30_000)
+        )
+
+
+def _key(rule: Rule) -> str:
+    return f"{_NOTE}:{rule.user}:{rule.watch_dir}"

@@ -1,0 +1,167 @@
+"""What a property's value may be: text to value, and back to text.
+
+A kind reads the entry of one user, without the spaces around it, and raises
+ValueError, whose text completes "must be ...", for what it cannot be.  What
+`write` gives is read as the same value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os.path
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .lists import ITEMS, QUOTE, SHELL_QUOTES, bare, items, joined, quoted
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value."""
+
+    name: str  # for people
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    quotes: str = QUOTE  # what protects a `;` in it
+
+
+def nearest(text: str, allowed: Iterable[str]) -> str:
+    """The one of `allowed` that was probably meant; empty when none looks like it."""
+    by_lower = {one.lower(): one for one in allowed}
+    found = difflib.get_close_matches(text.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""
+
+
+def or_nearest(must_be: str, text: str, allowed: Iterable[str]) -> ValueError:
+    """The error for `text`, with the nearest right spelling if there is one."""
+    near = nearest(text, allowed)
+    return ValueError(f"{must_be}; did you mean {near}?" if near else must_be)
+
+
+def _flag(entry: str) -> bool:
+    text = bare(entry).lower()
+    if text not in ("true", "false"):
+        raise or_nearest("True or False", text, ("True", "False"))
+    return text == "true"
+
+
+def _number(entry: str) -> float:
+    try:
+        return float(bare(entry))
+    except ValueError:
+        return math.nan
+
+
+def seconds(lowest: float, highest: float) -> Kind:
+    """A time in seconds within these bounds."""
+    bounds = f"a number of seconds from {_plain(lowest)} to {_plain(highest)}"
+
+    def read(entry: str) -> float:
+        value = _number(entry)
+        if not lowest <= value <= highest:
+            raise ValueError(bounds)
+        return value
+
+    return Kind("seconds", read, _plain)
+
+
+def count(lowest: int, highest: int = 10**9) -> Kind:
+    """A whole number within these bounds."""
+
+    def read(entry: str) -> int:
+        text = bare(entry)
+        value = int(text) if text.isascii() and text.lstrip("+-").isdigit() else lowest - 1
+        if not lowest <= value <= highest:
+            raise ValueError(f"a whole number from {lowest} to {highest}")
+        return value
+
+    return Kind("whole number", read, str)
+
+
+def _plain(value: float) -> str:
+    """As short as it can be said and read back."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def choice(*allowed: str) -> Kind:
+    """One of these words, spelled as they are."""
+
+    def read(entry: str) -> str:
+        text = bare(entry)
+        if text not in allowed:
+            raise or_nearest(" or ".join(allowed), text, allowed)
+        return text
+
+    return Kind(" | ".join(allowed), read, str)
+
+
+def some_of(*allowed: str) -> Kind:
+    """One or more of these words, with commas between."""
+
+    def read(entry: str) -> tuple[str, ...]:
+        found = items(entry)
+        wrong = [item for item in found if item not in allowed]
+        if wrong or not found:
+            must_be = "one or more of " + ", ".join(allowed) + ", with commas between"
+            raise or_nearest(must_be, wrong[0] if wrong else "", allowed)
+        return found
+
+    return Kind("list", read, _write_items)
+
+
+def _write_items(value: tuple[str, ...]) -> str:
+    return joined((quoted(item) for item in value), ITEMS)
+
+
+def _path(entry: str) -> Path | None:
+    text = bare(entry)
+    if not text:
+        return None
+    if not text.startswith("/"):
+        raise ValueError("an absolute path")
+    if ".." in text.split("/") or "\0" in text:
+        raise ValueError("an absolute path without '..'")
+    return Path(os.path.normpath(text).replace("//", "/"))
+
+
+def _paths(entry: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(_path(quoted(item))) for item in items(entry))
+    except ValueError:
+        raise ValueError("absolute paths without '..', with commas between") from None
+
+
+def _below(entry: str) -> str:
+    text = bare(entry)
+    parts = text.split("/")
+    if not text or text.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("the name of a directory, relative and without '..'")
+    return text
+
+
+def _word(entry: str) -> str:
+    text = bare(entry)
+    if not text or any(character.isspace() for character in text):
+        raise ValueError("one word without spaces")
+    return text
+
+
+def _arguments(entry: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(entry))
+    except ValueError:
+        raise ValueError("arguments as a shell takes them, with every quote closed") from None
+
+
+TEXT = Kind("text", bare, quoted)
+WORD = Kind("word", _word, quoted)
+FLAG = Kind("True | False", _flag, str)
+LIST = Kind("list", items, _write_items)
+PATH = Kind("path", _path, lambda value: quoted(str(value)) if value else "")
+PATHS = Kind("list of paths", _paths, _write_items)
+BELOW = Kind("path", _below, quoted)
+ARGUMENTS = Kind("arguments", _arguments, shlex.join, SHELL_QUOTES)

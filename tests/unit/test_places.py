@@ -1,0 +1,101 @@
+"""Whose a file is, and which rule holds for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.places import Places
+
+from ..rules import places_of, settings_of
+
+
+def whose(places: Places, path: str) -> tuple[str, str] | None:
+    place = places.place(path)
+    return (place.user, place.root) if place else None
+
+
+def test_everyone_has_a_subdirectory() -> None:
+    places = places_of("/d")
+    assert whose(places, "/d/amy/a.tif") == ("amy", "/d/amy")
+    assert whose(places, "/d/amy/deep/er/a.tif") == ("amy", "/d/amy")
+    assert whose(places, "/d/stray.tif") is None
+    assert whose(places, "/dd/amy/a.tif") is None
+    assert whose(places, "/elsewhere") is None
+
+
+def test_the_most_specific_rule_holds() -> None:
+    places = Places(
+        settings_of(
+            importUsers="default;zak;amy",
+            watchDir="/d;/d/amy/for zak;/home/amy",
+            dirImportWait="1;2;3",
+        ).rules
+    )
+    assert whose(places, "/d/amy/a.tif") == ("amy", "/d/amy")
+    assert whose(places, "/d/amy/for zak/a.tif") == ("zak", "/d/amy/for zak")
+    assert whose(places, "/d/amy/for zak/deep/a.tif") == ("zak", "/d/amy/for zak")
+    assert whose(places, "/home/amy/a.tif") == ("amy", "/home/amy")
+    place = places.place("/d/amy/for zak/a.tif")
+    assert place is not None
+    assert place.rule.quiet_period == 2
+    assert not places.enters("/d/amy/for zak")  # it is looked at for itself
+    assert places.enters("/d/amy/other")
+    assert set(places.roots("amy")) == {"/home/amy", "/d/amy"}
+
+
+@pytest.mark.parametrize("user", ["default", "amy"])
+def test_flat_is_a_users_directory_itself(user: str) -> None:
+    own = "/d/amy" if user == "default" else "/d"
+    places = places_of("/d", importUsers=user, pathMode="Flat")
+    assert places.passes(f"{own}/a.tif")
+    assert not places.passes(f"{own}/deep/a.tif")
+    assert not places.enters(f"{own}/deep")
+
+
+def test_recurse_is_the_subdirectories_there_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "amy" / "old").mkdir(parents=True)
+    places = places_of(tmp_path, pathMode="Recurse")
+    (tmp_path / "amy" / "new").mkdir()
+    assert places.passes(f"{tmp_path}/amy/a.tif")
+    assert places.passes(f"{tmp_path}/amy/old/a.tif")
+    assert not places.passes(f"{tmp_path}/amy/new/a.tif")
+    places.apply(settings_of(watchDir=str(tmp_path), pathMode="Recurse").rules)
+    assert not places.passes(f"{tmp_path}/amy/new/a.tif")  # the rule is the same
+    changed = settings_of(watchDir=str(tmp_path), pathMode="Recurse", dirImportWait="1")
+    places.apply(changed.rules)
+    assert places.passes(f"{tmp_path}/amy/new/a.tif")
+
+
+def test_lists_hold_for_files_that_a_rescan_finds() -> None:
+    places = places_of("/d", whitelist=".tif", blacklist="scratch/,bad.tif")
+    assert places.passes("/d/amy/a.TIF")
+    assert not places.passes("/d/amy/a.czi")
+    assert not places.passes("/d/amy/bad.tif")
+    assert not places.passes("/d/amy/scratch/a.tif")
+    assert not places.passes("/d/amy/scratch/deep/a.tif")
+    assert not places.enters("/d/amy/scratch")
+    assert not places.passes("/d/amy/.hidden.tif")
+    assert not places.passes("/d/amy/copying.tif.part")
+
+
+def test_a_blacklisted_user_directory_is_passed_over() -> None:
+    places = places_of("/d", blacklist="amy/")
+    assert not places.passes("/d/amy/a.tif")
+    assert not places.enters("/d/amy")
+    assert places.passes("/d/zak/a.tif")
+
+
+def test_other_rules_hold_at_once() -> None:
+    places = places_of("/d")
+    assert places.passes("/d/amy/a.tif")
+    places.apply(settings_of(importUsers="amy", watchDir="/e").rules)
+    assert whose(places, "/d/amy/a.tif") is None
+    assert whose(places, "/e/a.tif") == ("amy", "/e")
+
+
+def test_what_holds_for_files_from_elsewhere() -> None:
+    places = Places(settings_of(importUsers="default;amy", watchDir="/d;/a").rules)
+    assert [r.user for name in ("amy", "zak") if (r := places.rule_for(name))] == ["amy", "default"]
+    assert Places(()).rule_for("amy") is None
