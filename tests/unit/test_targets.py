@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.sidecar import understand
@@ -234,6 +234,9 @@ def test_orphans_are_of_any_kind(plate: bool) -> None:
     Target().check(plate=plate)
 
 
+# On a new machine hypothesis first builds its tables of characters, in its own time.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 # Any text, and more often than not the characters that mean something
 _texts = st.text(st.characters(codec="utf-8") | st.sampled_from("{}/:+-%@ "), min_size=1)
 _fields = st.sampled_from(["dir", "dir1", "dir2", "dir17", "path", "user", "date"])
@@ -267,11 +270,13 @@ _templates = (
 ).map(Template)
 
 
+@_patient
 @given(_templates)
 def test_what_is_printed_reads_the_same(template: Template) -> None:
     assert parse(str(template)) == template
 
 
+@_patient
 @given(_texts.filter(lambda text: "/" not in text))
 def test_a_directory_is_a_name_and_never_syntax(directory: str) -> None:
     expected = [("Dataset", clean(directory), "+")] if clean(directory) else []
