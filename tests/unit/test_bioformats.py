@@ -1,0 +1,196 @@
+"""The supervisor, over a process that does what the test says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox import bioformats
+from omero_fs_plugin.dropbox.bioformats import BioFormats, BioFormatsError
+from omero_fs_plugin.dropbox.bioformats_process import WorkerDied, jvm_options
+from omero_fs_plugin.dropbox.bioformats_worker import Frame, decode, encode
+from omero_fs_plugin.dropbox.jars import Installation
+from omero_fs_plugin.errors import ConfigurationError
+
+Answers = Callable[[Frame], Frame]
+
+
+class Worker:
+    """Stands for bioformats_process.Process."""
+
+    started = 0
+    answers: Answers
+
+    def __init__(self, installation: Installation, *, memory: int) -> None:
+        Worker.started += 1
+        self.pid = Worker.started
+        self.version = "0"
+        self.running = True
+
+    def ask(self, request: Frame, limit: float) -> Frame:
+        try:
+            return Worker.answers(request)
+        except WorkerDied:
+            self.running = False
+            raise
+
+    def alive(self) -> bool:
+        return self.running
+
+    def kill(self) -> None:
+        self.running = False
+
+    close = kill
+
+
+@pytest.fixture
+def grouper(monkeypatch: pytest.MonkeyPatch) -> BioFormats:
+    monkeypatch.setattr(bioformats, "Process", Worker)
+    monkeypatch.setattr(Worker, "started", 0)
+    return BioFormats(Installation(("x.jar",), "somewhere", "libjvm.so"), time_limit=7)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def single(request: Frame) -> Frame:
+    return {"files": [request["path"]], "reader": "R", "plate": False}
+
+
+def dies(on: str, times: int) -> Answers:
+    """A worker that dies so often when asked for the file `on`."""
+    left = [times]
+
+    def answers(request: Frame) -> Frame:
+        if request["path"].endswith(on) and left[0]:
+            left[0] -= 1
+            raise WorkerDied("it broke")
+        return single(request)
+
+    return answers
+
+
+def group(grouper: BioFormats, root: Path) -> tuple[list[str], dict[str, str]]:
+    found = grouper.group(str(root), [str(root / name) for name in "cab"])
+    told = [Path(c.files[0]).name for c in found.candidates]
+    return told, {Path(path).name: why for path, why in found.unreadable.items()}
+
+
+def test_a_file_that_ends_a_worker_once_is_read_by_the_next(
+    grouper: BioFormats, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Worker.answers = dies("b", 1)
+    assert group(grouper, root) == (["a", "b", "c"], {})
+    assert Worker.started == 2
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.message == f"Bio-Formats, asked for {root}/b (1 of 2): it broke"
+
+
+def test_one_that_ends_two_is_unreadable_and_the_rest_goes_on(
+    grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Worker.answers = dies("b", 3)
+    expected = (["a", "c"], {"b": "Bio-Formats failed on it twice: it broke"})
+    assert group(grouper, root) == expected
+    started = Worker.started
+    # It is not read again as long as it is the same ...
+    assert group(grouper, root) == expected and Worker.started == started
+    # ... but when it is another, ...
+    (root / "b").write_text("changed")
+    assert group(grouper, root)[0] == ["a", "b", "c"]
+    # ... or after an hour: the machine may have been at fault.
+    Worker.answers = dies("b", 2)
+    assert group(grouper, root) == expected
+    monkeypatch.setattr(bioformats, "_VERDICT_S", 0.0)
+    Worker.answers = dies("c", 2)
+    assert group(grouper, root)[0] == ["a"]
+    assert group(grouper, root)[0] == ["a", "c"]
+
+
+def test_a_worker_that_ended_while_idle_is_no_files_fault(grouper: BioFormats, root: Path) -> None:
+    Worker.answers = dies("a", 1)
+    grouper.version()
+    assert grouper._process is not None
+    grouper._process.kill()
+    assert group(grouper, root) == (["a", "b", "c"], {})
+    assert Worker.started == 3
+
+
+def test_it_is_started_by_the_first_call_and_again_after_a_rest(
+    grouper: BioFormats, root: Path
+) -> None:
+    Worker.answers = single
+    assert (Worker.started, grouper.pid) == (0, None)
+    group(grouper, root)
+    group(grouper, root)
+    assert (Worker.started, grouper.pid) == (1, 1)
+    grouper.rest()
+    assert grouper.pid is None
+    group(grouper, root)
+    assert Worker.started == 2
+
+
+def test_closed_it_stays_closed(grouper: BioFormats, root: Path) -> None:
+    Worker.answers = single
+    with grouper:
+        group(grouper, root)
+    for _ in range(2):
+        grouper.close()
+        with pytest.raises(BioFormatsError, match="was closed"):
+            group(grouper, root)
+    assert Worker.started == 1
+
+
+def test_a_start_that_fails_is_nobodys_fault(
+    grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(installation: Installation, *, memory: int) -> Worker:
+        raise WorkerDied("could not be started: no room")
+
+    monkeypatch.setattr(bioformats, "Process", fails)
+    with pytest.raises(BioFormatsError, match=r"\(somewhere\): could not be started: no room"):
+        group(grouper, root)
+
+
+def test_readers_are_asked_for_once(grouper: BioFormats, root: Path) -> None:
+    asked = []
+
+    def answers(request: Frame) -> Frame:
+        asked.append(request)
+        return {"absent": ["Gone"]} if "check" in request else single(request)
+
+    Worker.answers = answers
+    path = str(root / "a")
+    with pytest.raises(ConfigurationError, match="no such reader: Gone"):
+        grouper.group(str(root), [path], ["R", "Gone"])
+    grouper.group(str(root), [path], ["R"])
+    assert asked == [{"check": ["R", "Gone"]}, {"path": path, "readers": ["R"]}]
+
+
+def test_frames_come_in_pieces() -> None:
+    data = encode({"a": "é"}) + encode({"b": 1})
+    received = bytearray()
+    frames = []
+    for byte in data:
+        received.append(byte)
+        if (frame := decode(received)) is not None:
+            frames.append(frame)
+    assert frames == [{"a": "é"}, {"b": 1}] and not received
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\0\0\0\1[", b"\0\0\0\2[]"])
+def test_what_is_no_frame(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode(bytearray(data))
+
+
+def test_memory_is_limited() -> None:
+    assert "-Xmx512m" in jvm_options(512) and "-XX:+ExitOnOutOfMemoryError" in jvm_options(512)
