@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from ..errors import ImportRefused
+from . import completeness
 from .filesets import Candidate, Grouping
 from .headers import NEEDED, SUFFIXES, header_of, logs
 from .neighbours import Neighbours
@@ -52,9 +53,9 @@ class _Call:
         self._asked = dict.fromkeys(sorted(files))  # in order, and quickly looked up
         self._kinds: dict[str, Kind] = {}
         self._unknown: dict[str, str] = {}  # why, unless it turns out to be a part of a set
-        self._candidates: list[Candidate] = []
+        self._candidates: dict[str, Candidate] = {}  # by their first files
         self._unreadable: dict[str, str] = {}
-        self._taken: dict[str, str] = {}  # file -> the first file of its fileset
+        self._taken: set[str] = set()
 
     def grouping(self) -> Grouping:
         for path in self._asked:
@@ -68,10 +69,11 @@ class _Call:
         self._dicom()
         for path in self._left():
             self._try(path, self._single)
-        for path, why in self._unknown.items():
-            if path not in self._taken:
-                self._unreadable.setdefault(path, why)
-        return Grouping(tuple(self._candidates), self._unreadable)
+        why = self._unknown | self._unreadable
+        return Grouping(
+            tuple(self._checked(candidate) for candidate in self._candidates.values()),
+            {path: why[path] for path in self._asked if path in why and path not in self._taken},
+        )
 
     def _open_asked(self) -> list[str]:
         """What was asked about and is not yet told of."""
@@ -100,23 +102,31 @@ class _Call:
             self._unreadable[path] = why
 
     def _add(self, candidate: Candidate) -> None:
-        """Takes its files, unless another fileset has one of them or its reader is not wanted."""
+        """Takes its files, unless its reader is not wanted.
+
+        Two sets that name the same file both have it, as in OMERO's importer.
+        """
         if candidate.reader and not takes(self._readers, candidate.reader):
             name = candidate.reader.rpartition(".")[2]
             for path in candidate.files:
                 if path not in self._taken:
                     self._not_read(path, f"{name} would read it, which omero.fs.readers leaves out")
             return
-        for path in candidate.files:
-            if path in self._taken:
-                free = tuple(p for p in candidate.files if p not in self._taken)
-                why = f"names {path}, which belongs to the fileset of {self._taken[path]}"
-                candidate = replace(candidate, files=free, missing=(), refused=why)
-                break
-        if not candidate.files or not {*candidate.files} & self._asked.keys():
-            return
-        self._candidates.append(candidate)
-        self._taken.update(dict.fromkeys(candidate.files, candidate.files[0]))
+        if not self._asked.keys().isdisjoint(candidate.files):
+            self._candidates.setdefault(candidate.files[0], candidate)
+            self._taken.update(candidate.files)
+
+    def _checked(self, candidate: Candidate) -> Candidate:
+        """With what is known of the files' contents and promises."""
+        if candidate.refused or not candidate.complete:
+            return candidate
+        state = completeness.check(self._around.root, candidate.files)
+        return replace(
+            candidate,
+            missing=state.missing,
+            incomplete=state.incomplete,
+            refused=state.refused,
+        )
 
     def _identify(self, path: str) -> None:
         with self._around.open(path) as file:
@@ -148,11 +158,11 @@ class _Call:
         for path in self._open_asked():
             self._try(path, look)
         for index, parts in claimed.items():
-            if index in self._taken:
-                continue
             reader, why = whys[index]
-            there = (index,) if PurePath(index).name in self._beside(index) else ()
-            self._add(Candidate((*there, *parts), reader, refused=why))
+            there = index not in self._taken and PurePath(index).name in self._beside(index)
+            files = (index, *parts) if there else tuple(parts)
+            if files:
+                self._add(Candidate(files, reader, refused=why))
 
     def _beside(self, path: str) -> tuple[str, ...]:
         return self._around.names(str(PurePath(path).parent))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from ..errors import ImportRefused
 from . import omexml, tiff
 from .filesets import Candidate
 from .omexml import OmeXml, OmeXmlError
@@ -27,21 +28,24 @@ class _Parts:
 
     there: tuple[str, ...]
     missing: tuple[str, ...]
+    refused: str = ""  # why one of them may not be used, and so none
 
 
 class OmeSets:
-    """Makes candidates of files with OME-XML, reading that of each file once."""
+    """Makes candidates of files with OME-XML; each is read once, and what it names looked up once."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._read: dict[str, OmeXml] = {}
+        self._looked_up: dict[str, _Parts] = {}
 
     def of(self, path: str) -> Candidate:
         """The fileset that the companion or OME-TIFF at `path` belongs to.
 
-        Raises UnknownFormat where no fileset can be made of it, ImportRefused
-        for what leads out of the root or over a link, OSError when that cannot
-        be told now.
+        One that names a file out of the root, or over a link, is refused with
+        the others that it names.  Raises UnknownFormat where no fileset can be
+        made of it, ImportRefused when it may not be read itself, OSError when
+        that cannot be told now.
         """
         try:
             said = self._said(path)
@@ -54,7 +58,7 @@ class OmeSets:
         parts = self._parts(path, said)
         if path.endswith(COMPANION):
             return self._candidate((path, *parts.there), parts, said)
-        if path not in parts.there:
+        if path not in parts.there and not parts.refused:
             raise UnknownFormat(
                 "its OME-XML says that its planes are in other files: "
                 + ", ".join(PurePath(part).name for part in parts.there + parts.missing)[:500]
@@ -74,38 +78,50 @@ class OmeSets:
         if metadata == path or all_said.metadata_file:
             raise UnknownFormat(f"names {said.metadata_file} for its metadata, which has none")
         parts = self._parts(metadata, all_said)
-        if path not in parts.there:
+        if path not in parts.there and not parts.refused:
             raise UnknownFormat(f"names {said.metadata_file} for its metadata, which knows it not")
-        others = (part for part in parts.there if part != metadata)
+        others = dict.fromkeys((*parts.there, path))
+        others.pop(metadata, None)
         return self._candidate((metadata, *others), parts, all_said)
 
     def _candidate(self, files: tuple[str, ...], parts: _Parts, said: OmeXml) -> Candidate:
-        found = Candidate(files, READER, said.plate, parts.missing)
-        if not parts.there and not parts.missing:
+        found = Candidate(files, READER, said.plate, parts.missing, refused=parts.refused)
+        if not (parts.there or parts.missing or parts.refused):
             return replace(found, incomplete="its OME-XML names no file that has planes")
         return found
 
     def _parts(self, path: str, said: OmeXml) -> _Parts:
         """Those that the OME-XML of `path` names, `path` itself among them if it has planes."""
+        if path not in self._looked_up:
+            self._looked_up[path] = self._look_up(path, said)
+        return self._looked_up[path]
+
+    def _look_up(self, path: str, said: OmeXml) -> _Parts:
         itself_may = not path.endswith(COMPANION)
         strange = [uuid for uuid in said.unnamed if not itself_may or uuid != said.uuid]
         if strange:
             raise UnknownFormat(f"its OME-XML has a part of no name (UUID {strange[0]})")
         there: dict[str, None] = {}
         missing: dict[str, None] = {}
+        refused = ""
         if itself_may and (said.own_planes or said.unnamed):
             there[path] = None
         for name, uuid in said.files.items():
-            part = self._around.named(path, name)
+            try:
+                part = self._around.named(path, name)
+                is_there = part == path or self._around.has(part)
+            except ImportRefused as refusal:
+                refused = refused or str(refusal)
+                continue
             # A file that was renamed still names itself by its old name.
             own = len(said.files) == 1 or (uuid != "" and uuid == said.uuid)
-            if part == path or self._around.has(part):
+            if is_there:
                 there.setdefault(part)
             elif itself_may and own:
                 there.setdefault(path)
             else:
                 missing.setdefault(part)
-        return _Parts(tuple(there), tuple(missing))
+        return _Parts(tuple(there), tuple(missing), refused)
 
     def _said(self, path: str) -> OmeXml:
         found = self._read.get(path)

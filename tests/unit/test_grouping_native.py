@@ -179,10 +179,10 @@ def test_links_fifos_and_files_that_are_gone(root: Path) -> None:
 def test_two_companions_of_one_file(root: Path) -> None:
     samples.ome_companion_plain(root)
     (root / "b.companion.ome").write_bytes((root / "a.companion.ome").read_bytes())
-    first, second = native(root).candidates
-    assert first.complete and not first.refused
-    assert second.files == (f"{root}/b.companion.ome",)
-    assert f"belongs to the fileset of {root}/a.companion.ome" in second.refused
+    assert {files for files, _, _ in as_table(native(root).candidates)} == {
+        tuple(f"{root}/{name}" for name in (first, "z0.tif", "z1.tif"))
+        for first in ("a.companion.ome", "b.companion.ome")
+    }
 
 
 def test_a_renamed_ome_tiff_is_its_own(root: Path) -> None:
@@ -318,3 +318,15 @@ def test_a_share_that_does_not_answer_is_no_verdict(
     monkeypatch.setattr(surroundings, "open_beneath", away)
     found = native(root, files)
     assert {*found.unreadable.values()} == {"cannot be read now: Input/output error"}
+
+
+def test_a_tiff_that_was_cut_short_waits(root: Path) -> None:
+    samples.tiff(root / "a.tif", software="x" * 100)
+    (root / "a.tif").write_bytes((root / "a.tif").read_bytes()[:-50])
+    assert only(native(root)).incomplete
+
+
+def test_a_tiff_without_a_directory_is_unreadable(root: Path) -> None:
+    (root / "a.tif").write_bytes(b"II*\0\x08\0\0\0")
+    found = native(root)
+    assert "TIFF that is cut short or corrupt" in found.unreadable[f"{root}/a.tif"]
