@@ -23,7 +23,7 @@ from .importers.native import NativeImporter
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .journal import Journal
-from .records import HANDED_OVER, Fileset, Found
+from .records import HANDED_OVER, Fileset, Found, chunks
 from .states import State
 
 log = logging.getLogger(__name__)
@@ -252,11 +252,19 @@ class Attempt:
 def run_together(
     attempts: Sequence[Attempt], importer: Importer
 ) -> Iterator[tuple[Attempt, State]]:
-    """Makes attempts of one user in one session in one run; each with its end, as it comes.
+    """Makes attempts of one user in one session, as many in a run as are worth while.
+
+    Each with its end, as it comes.
 
     Raises ServerAwayError and UserError: the filesets of the attempts not told
     by then are still importing, for the caller to give back.
     """
+    # What is looked up before an import must know of the runs before it.
+    for together in chunks(attempts, importer.most):
+        yield from _run(together, importer)
+
+
+def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Attempt, State]]:
     tasks: list[Task] = []
     attempt_of: dict[int, Attempt] = {}
     for attempt in attempts:
@@ -269,7 +277,7 @@ def run_together(
     if not tasks:
         return
     for task, outcome in importer.run(tasks, attempts[0].stopping):
-        attempt = attempt_of.pop(task.fileset.id)
+        attempt = attempt_of[task.fileset.id]
         state = attempt._step(partial(attempt._end, importer, outcome))
         assert state is not None
         yield attempt, state

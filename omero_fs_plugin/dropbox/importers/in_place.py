@@ -148,7 +148,8 @@ class InPlace:
         if found is None or not stat_module.S_ISREG(found.st_mode) or found.st_size:
             raise ImportRefused(
                 f"import in place ({self.transfer.value}): OMERO made a file, and it is not at "
-                f"{target}: {self.root} is another directory here than where OMERO runs"
+                f"{target}: {self.root} is another directory here than where OMERO runs; "
+                "set omero.fs.transfer to upload"
             )
         target.unlink()
 

@@ -46,6 +46,9 @@ class _Session:
     def closeSession(self) -> None:
         """Nor is it ours to close."""
 
+    def __del__(self) -> None:
+        """The command calls it when it ends before there was any Java."""
+
 
 def main() -> None:
     """Reads {host, port, key, arguments, parent} from the input and becomes `java`."""

@@ -1,0 +1,197 @@
+"""The Java importer: what it is told and may know, and every way in which it may fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omero.model import DatasetI, ScreenI
+
+from omero_fs_plugin.dropbox.importers import Excluded, FileChanged, Stopped, java_child
+from omero_fs_plugin.dropbox.importers.arguments import parse
+from omero_fs_plugin.dropbox.importers.protocol import Imported, Task, Wishes
+from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.errors import ImportRefused
+
+from .importing import Importing, Notes, run
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Importing]:
+    world = Importing(tmp_path, seeded_once, monkeypatch)
+    yield world
+    world.close()
+
+
+def recorded(world: Importing) -> list[dict[str, Any]]:
+    """What each `java` was told, in turn."""
+    return list(json.loads(world.record.read_text())) if world.record.exists() else []
+
+
+def task(world: Importing, name: str = "a.tif", wishes: Wishes | None = None) -> Task:
+    return Notes(world).task(world.fileset(world.drop(name, hash(name) % 1000)), wishes)
+
+
+def test_those_wanted_alike_go_together_and_no_key_is_seen(world: Importing) -> None:
+    dataset, screen = DatasetI(7, False), ScreenI(8, False)
+    tasks = [
+        task(world, "a.tif", Wishes(target=dataset)),
+        task(world, "b.tif", Wishes(target=DatasetI(7, False))),
+        task(world, "c.tif", Wishes(name="n", description="-x", target=screen)),
+        task(world, "e.tif", Wishes(target=dataset)),
+    ]
+    world.java_does("nothing")
+    arguments = parse('-report --annotation-ns "a; b" --debug').for_java
+    importer = world.importer(
+        "java", Transfer.CP_RM, most=2, thumbnails=False, stats=False, target="Dataset:name:x",
+        arguments=arguments,
+    )  # fmt: skip
+    run(importer, *tasks)
+    records = recorded(world)
+    assert [[Path(path).name for path in record["files"]] for record in records] == [
+        ["a.tif", "b.tif"], ["c.tif"], ["e.tif"],
+    ]  # fmt: skip
+    for record in records:
+        assert world.key not in record["cmdline"]
+        assert record["stdin"] == ""
+        options = record["options"]
+        assert (options["s"], options["p"]) == ("omero.example.org", "4064")
+        assert options["k"] == world.key
+        assert (options["output"], options["transfer"]) == ("yaml", "cp")
+        assert {"c", "no-upgrade-check", "no-thumbnails", "no-stats-info", "report"} <= set(options)
+        assert (options["annotation-ns"], options["debug"]) == ("a; b", "DEBUG")
+    told = [{key: r["options"].get(key) for key in ("d", "r", "target")} for r in records]
+    assert told == [
+        {"d": "7", "r": None, "target": None},
+        {"d": None, "r": "8", "target": None},
+        {"d": "7", "r": None, "target": None},
+    ]
+    assert (records[1]["options"]["name"], records[1]["options"]["description"]) == ("n", "-x")
+    assert not list(Path("/tmp").glob("omero-fs-import-*/out")), "nothing is left of a run"
+
+
+FAILURES = [
+    pytest.param({"mode": "exit", "code": 2}, (), "ended with exit code 2: ERROR", id="exit"),
+    pytest.param({"mode": "killed"}, (), "was killed by SIGKILL", id="killed"),
+    pytest.param({"mode": "ghost"}, (), "Image:4712, which OMERO does not have", id="ghost"),
+    pytest.param({}, ("--frob", "3"), "error: unrecognized arguments: --frob", id="argument"),
+]
+
+
+@pytest.mark.parametrize(("told", "arguments", "reason"), FAILURES)
+def test_how_it_may_fail(
+    world: Importing, told: dict[str, Any], arguments: tuple[str, ...], reason: str
+) -> None:
+    one = task(world)
+    world.java_does(**told)
+    (outcome,) = run(world.importer("java", arguments=arguments), one)
+    assert isinstance(outcome, ImportRefused) and not outcome.final
+    assert reason in str(outcome)
+    assert "\n" not in str(outcome) and world.key not in str(outcome)
+    assert world.ask("select f.id from Fileset f") == []
+
+
+def test_nothing_came_of_it_or_nothing_was_to(world: Importing) -> None:
+    one = task(world)
+    world.java_does("nothing")
+    (outcome,) = run(world.importer("java", target="Dataset:name:x"), one)
+    assert "ended well, and OMERO has no images" in str(outcome)
+    (outcome,) = run(world.importer("java", arguments=("--exclude=filename",)), one)
+    assert isinstance(outcome, Excluded)
+    assert [r["options"].get("target") for r in recorded(world)] == ["Dataset:name:x", None]
+
+
+def test_omero_is_believed_rather_than_what_is_printed(world: Importing) -> None:
+    one = task(world)
+    world.java_does("garbage")
+    (outcome,) = run(world.importer("java"), one)
+    assert isinstance(outcome, Imported)
+    assert world.in_omero(Path(one.fileset.path)) == [outcome.images]
+
+
+def test_what_is_not_the_fileset_is_deleted_again(world: Importing) -> None:
+    more, less, rewritten, good = (world.drop(f"{n}.tif", n) for n in range(4))
+    beside = world.drop("beside.tif", 5)
+    secret = world.root.parent / "secret.tif"
+    secret.write_bytes(b"another's")
+    tasks = [
+        Notes(world).task(world.fileset(*paths))
+        for paths in ([more], [less, beside], [rewritten], [good])
+    ]
+    takes = {str(more): [str(more), str(secret)], str(less): [str(less)]}
+    world.java_does(takes=takes, rewrites=[str(rewritten)])
+    outcomes = run(world.importer("java"), *tasks)
+    assert [type(o) for o in outcomes] == [ImportRefused, ImportRefused, FileChanged, Imported]
+    assert "secret.tif" in str(outcomes[0]) and "beside.tif" in str(outcomes[1])
+    assert all(o.final for o in outcomes[:2] if isinstance(o, ImportRefused))
+    assert isinstance(outcomes[3], Imported)
+    assert world.ask("select i.id from Fileset f join f.images i") == [[outcomes[3].images[0]]]
+
+
+def _gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def _until_gone(*pids: int) -> None:
+    for _ in range(200):
+        if all(map(_gone, pids)):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still there: {[pid for pid in pids if not _gone(pid)]}")
+
+
+@pytest.mark.parametrize("why", ["stopped", "too long"])
+def test_one_that_hangs_is_ended_with_all_that_it_started(world: Importing, why: str) -> None:
+    one = task(world)
+    world.java_does("hang")
+    importer = world.importer("java", time_limit=60 if why == "stopped" else 2)
+    ((_, outcome),) = importer.run(
+        [one], stopping=lambda: why == "stopped" and world.record.exists()
+    )
+    for record in recorded(world):
+        _until_gone(record["pid"], record["child"])
+    if why == "stopped":
+        assert isinstance(outcome, Stopped)
+    else:
+        assert "took longer than 2 s" in str(outcome)
+    assert importer.progress().done == importer.progress().total
+
+
+def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path) -> None:
+    world.java_does("hang")
+    arguments = ["--clientdir", str(tmp_path / "lib" / "client"), "--file", str(tmp_path / "out")]
+    told = {"host": "h", "port": 1, "key": "k"}
+    told |= {"arguments": [*arguments, "--errs", str(tmp_path / "err"), "/a.tif"]}
+    code = (
+        "import json, os, subprocess, sys\n"
+        "told = {**json.load(sys.stdin), 'parent': os.getpid()}\n"
+        f"subprocess.run([sys.executable, '-m', {java_child.__name__!r}],"
+        " input=json.dumps(told), text=True, start_new_session=True)\n"
+    )
+    dropbox = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
+    assert dropbox.stdin is not None
+    with dropbox.stdin:
+        json.dump(told, dropbox.stdin)
+    for _ in range(400):
+        if world.record.exists():
+            break
+        time.sleep(0.05)
+    (record,) = recorded(world)
+    dropbox.kill()
+    dropbox.wait()
+    _until_gone(record["pid"])
+    os.kill(record["child"], signal.SIGKILL)
