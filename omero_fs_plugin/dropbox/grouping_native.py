@@ -20,7 +20,7 @@ from .neighbours import Neighbours
 from .ome_sets import COMPANION, READER, OmeSets
 from .readers import takes
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
-from .surroundings import Surroundings
+from .surroundings import Surroundings, is_hidden
 
 # Files of one name but for a number belong together, where the format splits large images.
 _NUMBERED = {"czi": re.compile(r"(.*?)(\(\d+\))?\.czi"), "oir": re.compile(r"(.*?)(_\d{5}|\.oir)")}
@@ -130,6 +130,9 @@ class _Call:
 
     def _identify(self, path: str) -> None:
         with self._around.open(path) as file:
+            if is_hidden(path):
+                self._unknown[path] = "a hidden file, and no fileset uses it"
+                return
             if path.endswith(COMPANION) or self._neighbours.marker(path) is not None:
                 return
             try:
@@ -143,6 +146,8 @@ class _Call:
         whys: dict[str, tuple[str, str]] = {}  # index -> reader, why
 
         def look(path: str) -> None:
+            if is_hidden(path):
+                return
             marker = self._neighbours.marker(path)
             if marker is not None and (not any_kind or not marker.claims):
                 claimed[path]  # also without a part

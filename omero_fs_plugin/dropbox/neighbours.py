@@ -14,7 +14,7 @@ from pathlib import PurePath
 from ..errors import ImportRefused
 from .readers import PACKAGE, takes
 from .signatures import JAVA, suffix_of
-from .surroundings import Surroundings
+from .surroundings import Surroundings, is_hidden
 
 _TIFF = frozenset({"tif", "tiff"})
 _SNIFFED = 4096  # bytes
@@ -57,7 +57,7 @@ MARKERS = (
     Marker(r".*\.mdb", "LSM", "ZeissLSMReader", frozenset({"lsm"})),
     Marker(r".*\.omp2info", "Olympus tiles", "OlympusTileReader", frozenset({"oir", "vsi"}), 1),
     Marker(r".*\.(tim|zpo|ano)", "PerkinElmer", "PerkinElmerReader", _TIFF),
-    Marker(r".*\.exp", "BD Pathway", "BDReader", _TIFF | {"bmp"}, 1),
+    Marker(r"experiment\.exp", "BD Pathway", "BDReader", _TIFF | {"bmp"}, 1),
     Marker(r".*\.(slx|sldx)", "Trestle", "TrestleReader", _TIFF | {"jpg"}),
     Marker(r"(.*_)?metadata\.txt", "Micro-Manager", "MicromanagerReader", _TIFF),
     Marker(r"experiment_descriptor\.(xml|dat)", "ScanR", "ScanrReader", _TIFF, 2),
@@ -123,6 +123,8 @@ class Neighbours:
 
     def _look(self, path: str) -> Marker | None:
         name = PurePath(path).name.lower()
+        if is_hidden(name):
+            return None
         start: bytes | None = None
         for expression, marker in zip(_NAMES, MARKERS, strict=True):
             if not expression.fullmatch(name) or not takes(self._readers, marker.canonical):

@@ -32,7 +32,7 @@ class _Parts:
 
 
 class OmeSets:
-    """Makes candidates of files with OME-XML; each is read once, and what it names looked up once."""
+    """Makes candidates of files with OME-XML; each is read, and looked up, once."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around

@@ -14,6 +14,11 @@ from .confine import open_beneath, parts_beneath
 _NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
 
 
+def is_hidden(path: str) -> bool:
+    """Whether the last part of `path` says so; OMERO's importer passes over such files."""
+    return PurePath(path).name.startswith(".")
+
+
 class Surroundings:
     """The files below one user's directory, for the length of one call.
 
@@ -30,14 +35,16 @@ class Surroundings:
         return os.fdopen(open_beneath(self.root, path), "rb", buffering=1 << 13)
 
     def names(self, directory: str) -> tuple[str, ...]:
-        """The names of the regular files in `directory`, sorted; none where it cannot be read."""
+        """The names of the regular files in `directory` that are not hidden, sorted.
+
+        None where it cannot be read.
+        """
         found = self._names.get(directory)
         if found is None:
             try:
                 with os.scandir(directory) as entries:
-                    found = tuple(
-                        sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
-                    )
+                    files = (e.name for e in entries if e.is_file(follow_symlinks=False))
+                    found = tuple(sorted(name for name in files if not is_hidden(name)))
             except OSError:
                 found = ()
             self._names[directory] = found

@@ -149,6 +149,14 @@ def test_rubbish_is_told_and_the_rest_goes_on(grouper: Grouper, tmp_path: Path) 
     assert all(why and "\n" not in why for why in found.unreadable.values())
 
 
+def test_hidden_files_are_passed_over(grouper: Grouper, tmp_path: Path) -> None:
+    for name in ("a.tif", ".a.tif", ".b.nd"):
+        samples.tiff(tmp_path / name)
+    found = grouped(grouper, tmp_path)
+    assert {files for files, _, _ in as_table(found.candidates)} == {(f"{tmp_path}/a.tif",)}
+    assert {*found.unreadable} == {f"{tmp_path}/.a.tif", f"{tmp_path}/.b.nd"}
+
+
 def test_nothing_at_all(grouper: Grouper, tmp_path: Path) -> None:
     found = grouped(grouper, tmp_path, [])
     assert (found.candidates, dict(found.unreadable)) == ((), {})

@@ -15,7 +15,10 @@ import omero_fs_plugin
 PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
 PURE = ("settings", "errors", "events", "filters", "kinds", "lists", "properties")
-PURE_OF_DROPBOX = ("settle", "states", "records", "pipeline", "rescan", "confine", "writers")
+PURE_OF_DROPBOX = (
+    *("settle", "states", "records", "pipeline", "rescan", "confine", "writers"),
+    *("filesets", "readers", "signatures", "neighbours", "omexml", "tiff", "grouping_native"),
+)
 HEAVY = {"Ice", "omero", "watchdog", "sqlalchemy", "lxml"}
 
 
