@@ -6,6 +6,7 @@ them are told at once, and only the entry that is wrong is left out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -373,8 +374,17 @@ def same_for_all(settings: Settings) -> dict[str, str]:
     return {name: BY_NAME[name].kind.write(getattr(settings, of)) for name, of in _FIELDS.items()}
 
 
-_OF_RULE = {of: name for name, of in _RULE_FIELDS.items()}
 _OF_SETTINGS = {of: name for name, of in _FIELDS.items()}
+
+
+def digest(properties: Mapping[str, str]) -> str:
+    """What tells two sets of properties apart, as far as they concern us."""
+    ours = sorted(
+        (key, value.strip())
+        for key, value in properties.items()
+        if value.strip() and (key.startswith(PREFIX) or key in (DATA_DIR, MANAGED_DIR))
+    )
+    return hashlib.sha256(repr(ours).encode()).hexdigest()[:16]
 
 
 def needs_restart(before: Settings, after: Settings) -> list[str]:
@@ -386,3 +396,11 @@ def needs_restart(before: Settings, after: Settings) -> list[str]:
     ]
     found = [PREFIX + name for name in changed if BY_NAME[name].restart]
     return [*found, DATA_DIR] if before.data_dir != after.data_dir else found
+
+
+def changed_monitoring(before: Monitoring, after: Monitoring) -> list[str]:
+    """The properties of FSServer that differ; all are taken at its start."""
+    names = {"record": "monitors", **{of: name for name, of in _MONITORING_FIELDS.items()}}
+    return [
+        PREFIX + name for of, name in names.items() if getattr(before, of) != getattr(after, of)
+    ]

@@ -35,12 +35,13 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("uninstall", "take FSServer and DropBox out of the grid again", "install"),
     ("status", "servers, monitors, and what became of every file", "status"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
+    ("reload", "bring what `omero config` says into the running servers", "reload"),
     ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
     ("sandbox", "make a small stand-in OMERO server to try things on", "sandbox"),
 )
 
 EXIT_CODES = """\
-Exit codes of install, uninstall, status, import, watch and sandbox:
+Exit codes of our own subcommands:
   0    done, or healthy
   1    not healthy, not all imported, or an unexpected error
   2    wrong arguments, property, descriptor or installation

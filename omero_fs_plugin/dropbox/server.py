@@ -9,7 +9,6 @@ import threading
 from typing import Any
 
 from .. import __version__, icegrid
-from ..settings import read
 from .service import DropBox
 
 # Under IceGrid this module is __main__.
@@ -18,7 +17,7 @@ log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 def start(communicator: Any) -> DropBox:
     """Starts DropBox in `communicator`, with the properties it was given."""
-    dropbox = DropBox(communicator, read(_properties(communicator)))
+    dropbox = DropBox(communicator, _properties(communicator))
     log.info("DropBox %s", __version__)
     icegrid.when_changed(communicator, lambda: dropbox.reconfigure(_properties(communicator)))
     dropbox.start()

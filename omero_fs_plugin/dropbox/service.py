@@ -22,7 +22,7 @@ from .. import __version__, icegrid
 from ..errors import FsError
 from ..events import regular_stat
 from ..sessions import Omero
-from ..settings import EVERYONE, Settings, needs_restart, read
+from ..settings import EVERYONE, Settings, digest, needs_restart, read
 from .journal import Journal
 from .lease import EXPIRES, RENEW, Holder, Lease
 from .pipeline import Pipeline
@@ -48,8 +48,9 @@ _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
 class DropBox:
     """The whole service: its threads, from start to stop."""
 
-    def __init__(self, communicator: Any, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, communicator: Any, properties: Mapping[str, str]) -> None:
+        settings = self.settings = read(properties)
+        self._seen = digest(properties)  # of the latest configuration, whether taken or not
         self._refused = ""  # what was wrong with a configuration that was not taken
         self._restart = ""  # what of a configuration is taken at the next start only
         me = Holder.me()
@@ -154,12 +155,12 @@ class DropBox:
 
     def _configure(self) -> None:
         while (properties := self._changes.get()) is not None:
-            settings = read(properties)
             try:
-                self._change(settings)
+                self._change(read(properties))
             except Exception:
                 log.exception("the changed configuration could not be taken")
-                self._refused = "the changed configuration could not be taken; see the log"
+                self._refused = "configuration: a defect kept it from being taken; see the log"
+            self._seen = digest(properties)
 
     def _change(self, settings: Settings) -> None:
         if settings.problems:
@@ -272,6 +273,7 @@ class DropBox:
                 f"problem.{number}": str(problem)
                 for number, problem in enumerate(self.settings.problems, 1)
             },
+            "seen": self._seen,
             "refused": self._refused,
             "restart": self._restart,
             **{f"left.{name}": why for name, why in self.users.unknown().items()},

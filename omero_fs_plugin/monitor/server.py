@@ -40,6 +40,9 @@ class FSServer:
             if not properties.getProperty(key):
                 properties.setProperty(key, value)
         given = settings.read_monitoring(properties.getPropertiesForPrefix("omero."))
+        self._given = given
+        self._seen = settings.digest(properties.getPropertiesForPrefix("omero."))
+        self._restart = ""  # what has changed since, and is taken at the next start only
         self.record = open_record(given.record)
         self.monitors = Monitors(
             Timing(poll=given.poll_interval),
@@ -52,7 +55,14 @@ class FSServer:
         for problem in problems.values():
             log.error("%s; the default holds", problem)
         communicator.addAdminFacet(
-            icegrid.StatusFacet(lambda: {**problems, **self.monitors.figures()}),
+            icegrid.StatusFacet(
+                lambda: {
+                    **problems,
+                    **self.monitors.figures(),
+                    "seen": self._seen,
+                    "restart": self._restart,
+                }
+            ),
             icegrid.STATUS_FACET,
         )
         self.adapter = communicator.createObjectAdapter(ADAPTER)
@@ -66,11 +76,20 @@ class FSServer:
         )
         # Before anyone can ask for them; whom they tell may ask at once.
         self.monitors.restore(lambda address: IceClient(communicator.stringToProxy(address)))
+        icegrid.when_changed(communicator, lambda: self._changed(communicator))
         self._stopped = threading.Event()
         self._pulse = threading.Thread(target=self._check_pulses, name="pulse", daemon=True)
         self._pulse.start()
         self.adapter.activate()
         log.info("FSServer is ready")
+
+    def _changed(self, communicator: Any) -> None:
+        properties = communicator.getProperties().getPropertiesForPrefix("omero.")
+        changed = settings.changed_monitoring(self._given, settings.read_monitoring(properties))
+        self._restart = ", ".join(changed)
+        if changed:
+            log.warning("changed, and taken at the next start of FSServer only: %s", self._restart)
+        self._seen = settings.digest(properties)
 
     def _check_pulses(self) -> None:
         while not self._stopped.wait(PULSE):

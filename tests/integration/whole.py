@@ -20,7 +20,7 @@ import pytest
 import tifffile
 
 import omero
-from omero_fs_plugin.dropbox import attempts, service, users, workers
+from omero_fs_plugin.dropbox import attempts, rescanner, service, users, workers
 from omero_fs_plugin.dropbox.importers import native
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset
@@ -156,7 +156,7 @@ class Whole:
     ) -> None:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
-        for module in (attempts, native, service, users, workers):
+        for module in (attempts, native, rescanner, service, users, workers):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"

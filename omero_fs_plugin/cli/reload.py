@@ -1,0 +1,93 @@
+"""`omero fs reload`: what `omero config` says now, into the servers that run."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import Any
+
+from ..errors import ConfigurationError, GridError
+from ..icegrid import SERVERS, Grid
+from ..settings import digest
+from .site import Site, site
+
+HELP = """Bring what `omero config` says into the running servers
+
+After `omero config set omero.fs...`: FSServer and DropBox go on running, and
+take the changes.  Directories are watched, and no longer watched, as the
+configuration now says; what waits or is being imported is not disturbed.
+
+A configuration with something wrong in it is refused whole, and nothing
+changes.  What can only be taken at a start is named; `omero admin restart`
+does that.
+
+It does what `omero admin ice "application update -n etc/grid/default.xml"`
+does, so name the TARGETS that the server was started with, if there were any.
+
+Exit codes: 0 taken; 1 not taken in time, or the grid itself has changed and
+wants `omero admin restart`; 2 refused, for what is wrong is said; 3 the servers
+are not running
+"""
+
+_TAKEN_S = 20.0  # how long a server may take to hear of it
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("reload", description=HELP)
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="as given to `omero admin start`"
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Does it; ConfigurationError when the configuration is refused."""
+    where = site(ctx)
+    settings = where.settings()
+    for warning in settings.warnings:
+        ctx.err(f"warning: {warning}")
+    settings.check()
+    with where.grid() as grid:
+        down = [f"{name} is {state}" for name, state in grid.states().items() if state != "active"]
+        if down:
+            raise GridError(f"{', '.join(down)}: there is nothing to bring it into")
+        _update(ctx, where, args.targets)
+        for server in SERVERS:
+            _await(ctx, grid, server)
+
+
+def _update(ctx: Any, where: Site, targets: list[str]) -> None:
+    descriptor = where.omerodir / "etc" / "grid" / "default.xml"
+    command = " ".join(["application update -n", _word(str(descriptor)), *map(_word, targets)])
+    done = subprocess.run(
+        ["icegridadmin", f"--Ice.Config={where.internal_cfg}", "-e", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join((done.stderr or done.stdout).split())
+    if done.returncode != 0:
+        ctx.die(1, f"IceGrid did not take it: {said}; `omero admin restart` brings everything in")
+
+
+def _word(text: str) -> str:
+    """As icegridadmin's own command line quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _await(ctx: Any, grid: Grid, server: str) -> None:
+    end = time.monotonic() + _TAKEN_S
+    while True:
+        figures = grid.figures(server)
+        if figures and figures.get("seen") == digest(grid.properties(server)):
+            break
+        if time.monotonic() > end:
+            ctx.die(1, f"{server} has not taken it in {_TAKEN_S:g} s: see var/log/{server}.log")
+        time.sleep(0.1)
+    if figures.get("refused"):
+        raise ConfigurationError(f"{server} goes on as before: {figures['refused']}")
+    if figures.get("restart"):
+        ctx.out(f"{server}: taken, but for what needs `omero admin restart`: {figures['restart']}")
+    else:
+        ctx.out(f"{server}: taken")

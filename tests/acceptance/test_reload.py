@@ -1,0 +1,142 @@
+"""A configuration changed while everything runs: `omero config set`, then `omero fs reload`.
+
+OMERO_FS_ACCEPTANCE_RELOAD_FILES (300) is the number of files of the burst.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import QUIET_PERIOD
+from .dropping import DropBox
+from .server import Server
+from .waiting import until
+
+FILES = int(os.environ.get("OMERO_FS_ACCEPTANCE_RELOAD_FILES", "300"))
+
+
+class Configuration:
+    """Changes that are undone, and reloaded, at the end."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._before: dict[str, str] = {}
+
+    def set(self, **properties: str) -> None:
+        for name, value in properties.items():
+            key = f"omero.fs.{name}"
+            self._before.setdefault(key, self._server.config(key))
+            self._server.configure(key, value)
+
+    def reset(self) -> None:
+        for key, value in self._before.items():
+            self._server.configure(key, value)
+        self._before.clear()
+
+
+@pytest.fixture
+def configuration(grid: Server) -> Iterator[Configuration]:
+    configuration = Configuration(grid)
+    yield configuration
+    configuration.reset()
+    grid.run("fs", "reload")
+    grid.until_healthy()
+
+
+def test_watches_come_change_and_go(
+    dropbox: DropBox, configuration: Configuration, watch_dir: Path
+) -> None:
+    server = dropbox.server
+    before = server.pid("DropBox"), server.pid("FSServer")
+    own = dropbox.directory / "for zak"
+    own.mkdir()
+    configuration.set(
+        importUsers="default;zak", watchDir=f'"{watch_dir}";"{own}"', whitelist=";.tif"
+    )
+    done = server.run("fs", "reload")
+    assert done.stdout.splitlines() == ["FSServer: taken", "DropBox: taken"]
+    server.until_healthy()
+    of_zak = DropBox(server, dropbox.omero, "zak", own, {})
+    path = of_zak.drop("by the most specific rule.tif")
+    other = dropbox.drop("of everyone.tif")
+    fileset = of_zak.until_imported(path)[0]
+    dropbox.until_imported(other)
+    assert fileset.owner == "zak"
+    of_zak.drop("not on the list.txt", b"no image")
+    configuration.reset()
+    server.run("fs", "reload")
+    server.until_healthy()
+    later = dropbox.drop("for zak/of amy again.tif")
+    assert dropbox.until_imported(later)[0].owner == "amy"
+    assert (server.pid("DropBox"), server.pid("FSServer")) == before
+    (own / "not on the list.txt").unlink()
+    dropbox.assert_once(other, path, later)
+
+
+def test_a_bad_value_is_refused_and_the_former_stays(
+    dropbox: DropBox, configuration: Configuration
+) -> None:
+    server = dropbox.server
+    configuration.set(dirImportWait="soon", pathMode="Folow")
+    done = server.run("fs", "reload", check=False)
+    assert done.returncode == 2
+    said = done.stdout + done.stderr
+    assert "omero.fs.dirImportWait = 'soon'" in said
+    assert "did you mean Follow?" in said
+    assert "Traceback" not in said
+    # Pushed all the same, past our own check.
+    descriptor = server.omerodir / "etc" / "grid" / "default.xml"
+    server.ice(f"application update -n {descriptor}")
+    until(
+        "status says that it was refused",
+        lambda: (
+            "has not taken the changed" in server.run("fs", "status", check=False).stderr
+            or "has not taken the changed" in server.run("fs", "status", check=False).stdout
+        ),
+        evidence=server.evidence,
+    )
+    path = dropbox.drop("as before.tif")
+    dropbox.until_imported(path)
+    dropbox.assert_once(path)
+
+
+def test_what_needs_a_restart_is_named(grid: Server, configuration: Configuration) -> None:
+    configuration.set(importers="3", pollInterval="20")
+    done = grid.run("fs", "reload")
+    assert done.stdout.splitlines() == [
+        "FSServer: taken, but for what needs `omero admin restart`: omero.fs.pollInterval",
+        "DropBox: taken, but for what needs `omero admin restart`: omero.fs.importers",
+    ]
+
+
+def test_a_reload_during_a_burst_loses_none_and_imports_none_twice(
+    new_dropbox: Callable[..., DropBox], configuration: Configuration
+) -> None:
+    dropbox = new_dropbox("amy", "burst")
+    server = dropbox.server
+    paths: list[Path] = []
+
+    def burst() -> None:
+        for number in range(FILES):
+            paths.append(dropbox.drop(f"{number // 100:03}/{number:05}.tif"))
+
+    dropping = threading.Thread(target=burst)
+    dropping.start()
+    for wait, block in (("1", "7"), (str(QUIET_PERIOD), "0")):
+        configuration.set(dirImportWait=wait, blockSize=block, blacklist=".none")
+        server.run("fs", "reload")
+    dropping.join()
+    configuration.reset()
+    server.run("fs", "reload")
+    done: set[Path] = set()
+    while len(done) < FILES:  # each part has the whole patience of `until`
+        part = [path for path in paths if path not in done][:250]
+        dropbox.until_imported(*part)
+        done.update(part)
+    dropbox.until_settled()
+    dropbox.assert_once(*paths)
