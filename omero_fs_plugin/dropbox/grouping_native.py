@@ -56,6 +56,7 @@ class _Call:
         self._candidates: dict[str, Candidate] = {}  # by their first files
         self._unreadable: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._series: dict[tuple[str, str], dict[str, list[str]]] = {}  # see _numbered
 
     def grouping(self) -> Grouping:
         for path in self._asked:
@@ -143,7 +144,7 @@ class _Call:
     def _claimed(self, *, any_kind: bool) -> None:
         """Holds the sets that a neighbour says there are, each as one."""
         claimed: dict[str, list[str]] = defaultdict(list)
-        whys: dict[str, tuple[str, str]] = {}  # index -> reader, why
+        whys: dict[str, tuple[str, str, bool]] = {}  # index -> reader, why, whether it is there
 
         def look(path: str) -> None:
             if is_hidden(path):
@@ -151,26 +152,24 @@ class _Call:
             marker = self._neighbours.marker(path)
             if marker is not None and (not any_kind or not marker.claims):
                 claimed[path]  # also without a part
-                whys[path] = marker.canonical, marker.why(path)
+                whys[path] = marker.canonical, marker.why(path), True
             elif marker is None and (claim := self._neighbours.claim(path, any_kind=any_kind)):
                 index, marker = claim
                 claimed[index].append(path)
-                whys[index] = marker.canonical, marker.why(index)
+                whys[index] = marker.canonical, marker.why(index), True
             elif not any_kind and (index := self._neighbours.folder(path)):
+                why = f"a part of {index}, a set that only Bio-Formats can make: {JAVA}"
+                whys[index] = "", why, self._around.has(index)
                 claimed[index].append(path)
-                whys[index] = "", f"a part of {index}, a set that only Bio-Formats can make: {JAVA}"
 
         for path in self._open_asked():
             self._try(path, look)
         for index, parts in claimed.items():
-            reader, why = whys[index]
-            there = index not in self._taken and PurePath(index).name in self._beside(index)
+            reader, why, there = whys[index]
+            there = there and index not in self._taken
             files = (index, *parts) if there else tuple(parts)
             if files:
                 self._add(Candidate(files, reader, refused=why))
-
-    def _beside(self, path: str) -> tuple[str, ...]:
-        return self._around.names(str(PurePath(path).parent))
 
     def _definers(self) -> list[str]:
         """Files that say which others are theirs, those asked about and those around them."""
@@ -226,7 +225,7 @@ class _Call:
             kind = self._kinds[paths[0]]
             why = (
                 "one of several DICOM files in a directory, of which only Bio-Formats can tell "
-                f"the series: {JAVA}, or drop each series as a directory of one file"
+                f"the series: {JAVA}, or give a file that is no slice of one its own directory"
             )
             self._add(Candidate(tuple(paths), kind.canonical, refused=why))
 
@@ -266,11 +265,15 @@ class _Call:
         return self._add(Candidate(files, kind.canonical, refused=refused))
 
     def _numbered(self, path: str, expression: re.Pattern[str]) -> tuple[str, ...]:
+        """The files of its directory that are called as `path` is but for a number."""
         own = expression.fullmatch(PurePath(path).name)
         if own is None:
             return (path,)
-        return tuple(
-            str(PurePath(path).with_name(name))
-            for name in self._beside(path)
-            if (found := expression.fullmatch(name)) and found[1] == own[1]
-        )
+        directory = str(PurePath(path).parent)
+        if (directory, expression.pattern) not in self._series:
+            series: dict[str, list[str]] = defaultdict(list)
+            for name in self._around.names(directory):
+                if found := expression.fullmatch(name):
+                    series[found[1]].append(str(PurePath(directory, name)))
+            self._series[directory, expression.pattern] = series
+        return tuple(self._series[directory, expression.pattern].get(own[1], [path]))

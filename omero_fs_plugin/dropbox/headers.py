@@ -25,15 +25,6 @@ def _like(name: str, suffix: str) -> str:
     return path.stem + (suffix.upper() if path.suffix.isupper() else suffix)
 
 
-def _sibling(around: Surroundings, path: str, wanted: str) -> str:
-    """The path of the file beside `path` that is called `wanted`, in whatever case."""
-    directory = PurePath(path).parent
-    names = around.names(str(directory))
-    if wanted not in names:
-        wanted = next((name for name in names if name.lower() == wanted.lower()), wanted)
-    return str(directory / wanted)
-
-
 def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
     """Version 1 has its pixels in the .ids of the same name; version 2 behind the header itself.
 
@@ -49,13 +40,13 @@ def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
         if words[:2] == [b"source", b"file"]:
             raise UnknownFormat(f"ICS that has its pixels in a file of another name: {JAVA}")
     else:
-        return (_sibling(around, path, _like(PurePath(path).name, ".ids")),)
+        return (around.beside(path, _like(PurePath(path).name, ".ids")),)
     return ()
 
 
 def header_of(around: Surroundings, path: str) -> str:
     """Where the header of the .ids at `path` is, or is to come."""
-    return _sibling(around, path, _like(PurePath(path).name, ".ics"))
+    return around.beside(path, _like(PurePath(path).name, ".ics"))
 
 
 def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
@@ -78,7 +69,7 @@ def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
 
 
 def _nifti(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
-    return (_sibling(around, path, _like(PurePath(path).name, ".img")),)
+    return (around.beside(path, _like(PurePath(path).name, ".img")),)
 
 
 NEEDED: Mapping[str, Reader] = {"ics": _ics, "nrrd": _nrrd, "nifti": _nifti}
@@ -87,8 +78,11 @@ SUFFIXES = ("ics", "nrrd", "nhdr", "hdr")
 
 
 def logs(around: Surroundings, path: str) -> tuple[str, ...]:
-    """The logs that softWoRx writes beside a DeltaVision file, those that are there."""
+    """The logs that softWoRx writes beside a DeltaVision file, those that are there.
+
+    Raises as Surroundings.has.
+    """
     name = PurePath(path)
     wanted = (f"{name.name}.log", f"{name.stem}_log.txt")
-    there = around.names(str(name.parent))
-    return tuple(str(name.parent / log) for log in wanted if log in there)
+    found = (str(name.with_name(log)) for log in wanted)
+    return tuple(log for log in found if around.has(log))

@@ -85,6 +85,7 @@ class Neighbours:
         self._around = around
         self._readers = readers
         self._of: dict[str, Marker | None] = {}
+        self._claims: dict[tuple[str, str, bool], tuple[str, Marker] | None] = {}
         self._in: dict[str, tuple[tuple[str, Marker], ...]] = {}
 
     def marker(self, path: str) -> Marker | None:
@@ -94,16 +95,22 @@ class Neighbours:
         return self._of[path]
 
     def claim(self, path: str, *, any_kind: bool = False) -> tuple[str, Marker] | None:
-        """The marker, with its path, that `path` belongs to, if there is one.
+        """The marker, with its path, that `path`, itself none, belongs to, if there is one.
 
         `any_kind`: only markers that claim files of whatever kind.  Raises
         OSError when a file that may be a marker cannot be read now.
         """
-        suffix = suffix_of(path)
-        for level, directory in enumerate(self._around.above(path, _LEVELS)):
+        asked = str(PurePath(path).parent), "" if any_kind else suffix_of(path), any_kind
+        if asked not in self._claims:
+            self._claims[asked] = self._claim(*asked)
+        return self._claims[asked]
+
+    def _claim(self, directory: str, suffix: str, any_kind: bool) -> tuple[str, Marker] | None:
+        above = self._around.above(f"{directory}/any", _LEVELS)
+        for level, directory in enumerate(above):
             for where, marker in self._markers(directory):
                 of_its_kind = not marker.claims if any_kind else suffix in marker.claims
-                if where != path and of_its_kind and level <= marker.levels:
+                if of_its_kind and level <= marker.levels:
                     return where, marker
         return None
 

@@ -29,6 +29,7 @@ class Surroundings:
     def __init__(self, root: str) -> None:
         self.root = os.path.normpath(root)
         self._names: dict[str, tuple[str, ...]] = {}
+        self._spelled: dict[str, dict[str, str]] = {}  # directory -> name in any case -> name
 
     def open(self, path: str) -> BinaryIO:
         """Raises as `open_beneath`: ImportRefused, FileNotFoundError, another OSError."""
@@ -49,6 +50,20 @@ class Surroundings:
                 found = ()
             self._names[directory] = found
         return found
+
+    def beside(self, path: str, name: str) -> str:
+        """The path of the file beside `path` that is called `name`, in whatever case.
+
+        As `name` is written where there is none, or one that is written just so.
+        """
+        directory = str(PurePath(path).parent)
+        spelled = self._spelled.get(directory)
+        if spelled is None:
+            names = self.names(directory)
+            spelled = {other.lower(): other for other in names} | {other: other for other in names}
+            self._spelled[directory] = spelled
+        found = spelled.get(name) or spelled.get(name.lower(), name)
+        return str(PurePath(directory, found))
 
     def above(self, path: str, levels: int) -> list[str]:
         """The directory of `path`, and up to `levels` above it, none above the root."""
