@@ -10,7 +10,9 @@ import pytest
 
 from omero_fs_plugin.dropbox import attempts
 from omero_fs_plugin.dropbox.attempts import Attempt, run_together
-from omero_fs_plugin.dropbox.importers.protocol import Importer
+from omero_fs_plugin.dropbox.importers.choice import choose
+from omero_fs_plugin.dropbox.importers.factory import make
+from omero_fs_plugin.dropbox.importers.protocol import Importer, Wishes
 from omero_fs_plugin.dropbox.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset, Found
@@ -131,3 +133,20 @@ def test_a_server_away_in_the_middle_leaves_the_rest_to_be_given_back(
             world.stop_server()
     assert ended == [State.IMPORTED]
     assert [f.path for f in journal.importing()] == [str(two)]
+
+
+@pytest.mark.parametrize("kind", ["native", "java"])
+def test_from_the_properties_to_an_image(
+    world: Importing, journal: Journal, tmp_path: Path, kind: str
+) -> None:
+    """What DropBox does with omero.fs.importer, importArgs and transfer."""
+    choice = choose(
+        kind, "-report --name 'a; b' --skip all", transfer="cp_rm", omerodir=str(tmp_path)
+    )
+    assert choice.importer == kind
+    importer = make(choice, world.session, world.omero, host="h", port=4064)
+    path = world.drop("gr\u00fcn.tif")
+    made = taken(world, journal, path, wishes=Wishes(name=choice.arguments.name))
+    assert states(made, importer) == [State.IMPORTED]
+    assert world.ask("select i.name from Image i") == [["a; b"]]
+    assert not path.exists()

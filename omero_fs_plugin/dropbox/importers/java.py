@@ -254,7 +254,11 @@ class JavaImporter:
                 "arguments": self._arguments(runs, output, errors),
                 "parent": os.getpid(),
             }
-            elsewhere = ("OMERO_USERDIR", "OMERO_SESSIONDIR", "OMERO_TMPDIR")
+            elsewhere = dict.fromkeys(
+                ("OMERO_USERDIR", "OMERO_SESSIONDIR", "OMERO_TMPDIR"), private
+            )
+            # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
+            environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
             with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
                 json.dump(told, to_tell)
                 to_tell.seek(0)
@@ -263,7 +267,7 @@ class JavaImporter:
                     stdin=to_tell,
                     stdout=log_file,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | dict.fromkeys(elsewhere, private),
+                    env=environment,
                     start_new_session=True,  # a group of its own, to be ended as a whole
                 )
             try:

@@ -7,9 +7,9 @@ Slice documentation; the Java importer goes the same way.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,24 +152,39 @@ class NativeImport:
 
     def _upload_all(self, process: Any) -> list[str]:
         """The SHA1s; a few files at once, and none begun after one has failed."""
-        positions = range(len(self._fileset.files))
-        if len(positions) == 1:
+        number = len(self._fileset.files)
+        if number == 1:
             return [self._upload(process, 0)]
+        sha1s = [""] * number
+        failures: list[BaseException] = []
+        positions = iter(range(number))
+        lock = threading.Lock()
 
-        def one(position: int) -> str:
-            try:
-                return self._upload(process, position)
-            except BaseException:
-                self._failed = True
-                raise
+        def work() -> None:
+            while not self._failed:
+                with lock:
+                    position = next(positions, None)
+                if position is None:
+                    return
+                try:
+                    sha1s[position] = self._upload(process, position)
+                except BaseException as error:
+                    self._failed = True
+                    failures.append(error)
 
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
-            running = [pool.submit(one, position) for position in positions]
-        failures = [error for future in running if (error := future.exception()) is not None]
+        threads = [
+            # Daemons: one held by a call to OMERO must not keep us from ending.
+            threading.Thread(target=work, name=f"upload-{n + 1}", daemon=True)
+            for n in range(min(AT_ONCE, number))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         if failures:
             # Those that only ended for another's sake tell nothing.
             raise next((e for e in failures if not isinstance(e, Stopped)), failures[0])
-        return [future.result() for future in running]
+        return sha1s
 
     def _upload(self, process: Any, position: int) -> str:
         """Brings one file to OMERO; its SHA1."""

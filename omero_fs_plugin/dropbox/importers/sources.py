@@ -18,7 +18,8 @@ from . import FileChanged, Stopped
 
 log = logging.getLogger(__name__)
 
-BLOCK = 4 * 2**20  # bytes read at once: memory stays bounded whatever the file's size
+# Bytes read at once: memory stays bounded whatever the file's size.  Larger ones are slower.
+BLOCK = 2**20
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""From the choice of an importer to the importer."""
+
+from __future__ import annotations
+
+from ...sessions import Omero, UserSession
+from .choice import Choice
+from .java import JavaImporter, JavaOptions
+from .native import NativeImporter, NativeOptions
+from .protocol import Importer
+
+
+def make(
+    choice: Choice,
+    session: UserSession,
+    omero: Omero,
+    *,
+    host: str,
+    port: int,
+    most: int = 30,
+    time_limit: float = 0,
+) -> Importer:
+    """The importer of `choice` for one user's session.
+
+    Of the Java importer alone: `host` and `port` of the router, the `most`
+    filesets of one run, and the `time_limit` (s) of a run, 0 for as long as
+    so many files may take.
+    """
+    said = choice.arguments
+    if choice.client_dir is None:
+        options = NativeOptions(choice.transfer, said.thumbnails, said.stats)
+        return NativeImporter(session, options)
+    return JavaImporter(
+        session,
+        omero,
+        JavaOptions(
+            choice.client_dir,
+            host,
+            port,
+            choice.transfer,
+            said.thumbnails,
+            said.stats,
+            said.target,
+            said.for_java,
+            most,
+            time_limit,
+        ),
+    )
