@@ -31,6 +31,7 @@ from .bioformats_process import Process, WorkerDied
 from .bioformats_worker import Frame
 from .filesets import Grouping
 from .jars import Installation
+from .readers import KNOWN, PACKAGE
 from .walk import Content, Walk, in_order
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class BioFormats:
         self._memory = memory
         self._process: Process | None = None
         self._closed = False
-        self._checked: frozenset[str] = frozenset()  # readers that there are
+        self._readers: dict[str, bool] = {}  # name -> whether there is such a reader
         self._verdicts: dict[Content, tuple[float, str]] = {}  # until when, and why
 
     @property
@@ -82,27 +83,27 @@ class BioFormats:
 
         Raises BioFormatsError.
         """
-        new = [name for name in dict.fromkeys(names) if name not in self._checked]
-        if not new:
-            return ()
-        answer = self._ask({"check": new})
-        if "killed" in answer:
-            raise BioFormatsError(
-                f"Bio-Formats cannot say which readers it has: {answer['killed']}"
-            )
-        absent = tuple(answer["absent"])
-        self._checked |= set(new).difference(absent)
-        return absent
+        asked = tuple(dict.fromkeys(names))
+        new = [name for name in asked if name not in self._readers]
+        if new:
+            answer = self._ask({"check": new})
+            if "killed" in answer:
+                why = answer["killed"]
+                raise BioFormatsError(f"Bio-Formats does not say what readers it has: {why}")
+            self._readers |= {name: name not in answer["absent"] for name in new}
+        return tuple(name for name in asked if not self._readers[name])
 
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
         """As Grouper has it.
 
-        Raises BioFormatsError, and ConfigurationError for readers that there are not.
+        A reader that some Bio-Formats has and this one has not is passed over, as Bio-Formats
+        does itself: its own readers.txt names such.  Raises BioFormatsError, and
+        ConfigurationError for a reader that none has.
         """
         if readers is not None:
-            unknown = self.unknown_readers(readers)
+            unknown = [name for name in self.unknown_readers(readers) if not is_known(name)]
             if unknown:
                 raise ConfigurationError(f"omero.fs.readers: no such reader: {', '.join(unknown)}")
         walk = Walk(root)
@@ -197,3 +198,8 @@ class BioFormats:
         self._verdicts[content] = (time.monotonic() + _VERDICT_S, why)
         if len(self._verdicts) > _MOST_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
+
+
+def is_known(name: str) -> bool:
+    """Whether any Bio-Formats has a reader of this name, simple or canonical."""
+    return (name if "." in name else PACKAGE + name) in KNOWN

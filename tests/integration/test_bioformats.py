@@ -25,6 +25,7 @@ from omero_fs_plugin.dropbox import jars
 from omero_fs_plugin.dropbox.bioformats import BioFormats, BioFormatsError
 from omero_fs_plugin.dropbox.bioformats_process import Process
 from omero_fs_plugin.dropbox.filesets import Grouping
+from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 PLANE = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -238,7 +239,16 @@ def test_a_reader_that_there_is_not(shared: BioFormats, tmp_path: Path) -> None:
     names = ["OMETiffReader", "NoSuchReader", "java.lang.String"]
     assert shared.unknown_readers(names) == ("NoSuchReader", "java.lang.String")
     with pytest.raises(ConfigurationError, match=r"no such reader: NoSuchReader"):
-        shared.group(str(tmp_path), files(tmp_path), ["NoSuchReader"])
+        shared.group(str(tmp_path), files(tmp_path), ["TiffDelegateReader", "NoSuchReader"])
+
+
+def test_the_list_that_bio_formats_comes_with(shared: BioFormats, tmp_path: Path) -> None:
+    """Some of it is in jars of others; without them it is passed over."""
+    tiff(tmp_path / "a.tif")
+    assert "loci.formats.in.URLReader" in shared.unknown_readers(KNOWN)
+    assert shared.group(str(tmp_path), files(tmp_path), KNOWN) == shared.group(
+        str(tmp_path), files(tmp_path)
+    )
 
 
 def test_a_root_over_a_link(shared: BioFormats, tmp_path: Path) -> None:
