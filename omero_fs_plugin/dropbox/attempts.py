@@ -106,12 +106,12 @@ class Attempt:
                 return self._leave(State.FAILED, str(error))
             return self._leave(State.WAITING, str(error))
         except Stopped as error:
-            return self._give_back(str(error))
+            return self._leave(State.QUEUED, str(error))
         except Excluded as error:
             return self._leave(State.SKIPPED, str(error))
         except UnderWay as error:
             self._clean_up()
-            return self._give_back(str(error))
+            return self._leave(State.QUEUED, str(error))
         except ImportRefused as error:
             self._clean_up()
             return self._refused(error)
@@ -239,9 +239,6 @@ class Attempt:
         self.journal.refused(self.fileset.id, after, reason)
         log.warning("fileset %d: %s: %s", self.fileset.id, after, reason)
         return after
-
-    def _give_back(self, reason: str) -> State:
-        return self._leave(State.QUEUED, reason)
 
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)

@@ -20,6 +20,7 @@ from ...sessions import UserSession, refusal, server_errors
 log = logging.getLogger(__name__)
 
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
+_DELETE_S = 600.0  # how long a deletion may take; in a session that ended its answer never comes
 
 
 def images_of(response: Any) -> tuple[int, ...]:
@@ -46,8 +47,10 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
     with server_errors(what):
         handle = session.services.submit(request)
         try:
-            pause = _POLL_FIRST_S
+            pause, until = _POLL_FIRST_S, time.monotonic() + _DELETE_S
             while (response := handle.getResponse()) is None:
+                if time.monotonic() > until:
+                    raise ServerAwayError(f"{what}: no answer within {_DELETE_S:g} s")
                 time.sleep(pause)
                 pause = min(pause * 1.5, _POLL_LAST_S)
         finally:

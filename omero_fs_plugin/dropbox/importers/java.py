@@ -7,14 +7,7 @@ imported is what OMERO has, from these paths and with these bytes.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +18,14 @@ from omero.rtypes import unwrap
 from ...errors import FsError, ImportRefused, ServerAwayError, UserError
 from ...sessions import Omero, ServerFileset, UserSession
 from ..records import Fileset
-from . import Excluded, FileChanged, Stopped, client_path, java_child, printed, sources
+from . import Excluded, FileChanged, Stopped, client_path, printed, sources
 from .answers import delete_filesets
+from .java_process import Ended, run_java
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.1  # how often a run is looked at
-_END_S = 1.0  # how long Java may take to end when asked to
-_MOST_READ = 4 * 2**20  # bytes of what it printed; the last ones are read
 # The longest a run may take: so much, and more for each fileset and byte.
 _START_S, _FILESET_S, _BYTES_PER_S = 600.0, 300.0, 1_000_000
 
@@ -60,15 +51,6 @@ class _Ready:
     task: Task
     sha1s: tuple[str, ...]
     before: frozenset[int]  # filesets that OMERO had of that path
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """How a run ended."""
-
-    output: str
-    errors: str
-    how: str  # in words; empty: with exit code 0
 
 
 class JavaImporter:
@@ -140,7 +122,14 @@ class JavaImporter:
             yield from ((ready, Stopped("stopped before the import began")) for ready in runs)
             return
         try:
-            ended = self._java(runs, stopping)
+            ended = run_java(
+                self._arguments(runs),
+                host=self._options.host,
+                port=self._options.port,
+                key=self._key(),
+                limit=self._limit(runs),
+                stopping=stopping,
+            )
         except Stopped as error:
             yield from ((ready, error) for ready in runs)
             return
@@ -194,7 +183,7 @@ class JavaImporter:
         )
         delete_filesets(self._session, [made.id])
 
-    def _nothing(self, ready: _Ready, ended: _Ended, astray: frozenset[int]) -> FsError:
+    def _nothing(self, ready: _Ready, ended: Ended, astray: frozenset[int]) -> FsError:
         """Why there are no images."""
         told = printed.reason(ended.errors, ready.task.fileset.path, self._key())
         if ended.how:
@@ -213,11 +202,10 @@ class JavaImporter:
     def _key(self) -> str:
         return str(self._session.services.ice_getIdentity().name)
 
-    def _arguments(self, runs: Sequence[_Ready], output: Path, errors: Path) -> list[str]:
+    def _arguments(self, runs: Sequence[_Ready]) -> list[str]:
         options, wishes = self._options, runs[0].task.wishes
         arguments = [
             *("--clientdir", str(options.client_dir), "--output", "yaml"),
-            *("--file", str(output), "--errs", str(errors)),
             *("-c", "--skip", "upgrade"),  # to go on after one that fails; not to call home
         ]
         if not options.thumbnails:
@@ -238,88 +226,9 @@ class JavaImporter:
             arguments.append(f"--description={wishes.description}")
         return [*arguments, *options.arguments, *(ready.task.fileset.path for ready in runs)]
 
-    def _java(self, runs: Sequence[_Ready], stopping: Callable[[], bool]) -> _Ended:
-        """Runs it; raises Stopped when it was ended for our own stop."""
+    def _limit(self, runs: Sequence[_Ready]) -> float:
         size = sum(_size(ready.task.fileset) for ready in runs)
-        limit = self._options.time_limit or (
-            _START_S + _FILESET_S * len(runs) + size / _BYTES_PER_S
-        )
-        # Nobody else's: what Java prints names files, and omero-py keeps things in its directories.
-        with tempfile.TemporaryDirectory(prefix="omero-fs-import-") as private:
-            output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
-            told = {
-                "host": self._options.host,
-                "port": self._options.port,
-                "key": self._key(),
-                "arguments": self._arguments(runs, output, errors),
-                "parent": os.getpid(),
-            }
-            elsewhere = dict.fromkeys(
-                ("OMERO_USERDIR", "OMERO_SESSIONDIR", "OMERO_TMPDIR"), private
-            )
-            # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
-            environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
-            with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
-                json.dump(told, to_tell)
-                to_tell.seek(0)
-                process = subprocess.Popen(
-                    [sys.executable, "-m", java_child.__name__],
-                    stdin=to_tell,
-                    stdout=log_file,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    start_new_session=True,  # a group of its own, to be ended as a whole
-                )
-            try:
-                in_time = _wait(process, limit, stopping)
-            finally:
-                code = _end(process)
-            if not in_time:
-                how = f"took longer than {limit:g} s, and was ended"
-            elif code < 0:
-                how = f"was killed by {signal.Signals(-code).name}"
-            else:
-                how = f"ended with exit code {code}" if code else ""
-            said = "\n".join(_last(path) for path in (ours, errors))
-            return _Ended(_last(output), said, how)
-
-
-def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[], bool]) -> bool:
-    """Whether it ended within `limit` (s).  Raises Stopped."""
-    until = time.monotonic() + limit
-    while not _has_ended(process):
-        if stopping():
-            raise Stopped("stopped while the Java importer ran")
-        if time.monotonic() > until:
-            return False
-        time.sleep(_LOOK_S)
-    return True
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # It is left a zombie, so that the number of its group is nobody else's yet.
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    """Ends its whole group: Java, and what Java may have started; the exit code."""
-    if not _has_ended(process):
-        os.killpg(process.pid, signal.SIGTERM)
-        until = time.monotonic() + _END_S
-        while not _has_ended(process) and time.monotonic() < until:
-            time.sleep(_LOOK_S)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
-
-
-def _last(path: Path) -> str:
-    """What was printed to a file, or the end of it."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _MOST_READ))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
+        return self._options.time_limit or (_START_S + _FILESET_S * len(runs) + size / _BYTES_PER_S)
 
 
 def _size(fileset: Fileset) -> int:

@@ -1,0 +1,112 @@
+"""One run of the Java importer: started, looked at, and ended with all that it started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import Stopped, java_child
+
+_LOOK_S = 0.1  # how often a run is looked at
+_END_S = 1.0  # how long Java may take to end when asked to
+_MOST_READ = 4 * 2**20  # bytes of what it printed; the last ones are read
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    output: str
+    errors: str
+    how: str  # in words; empty: with exit code 0
+
+
+def run_java(
+    arguments: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    key: str,
+    limit: float,
+    stopping: Callable[[], bool],
+) -> Ended:
+    """Runs `omero import` with `arguments` in the session `key`, for at most `limit` s.
+
+    Raises Stopped when it was ended for our own stop.
+    """
+    # Nobody else's: what Java prints names files, and omero-py keeps things in its directories.
+    with tempfile.TemporaryDirectory(prefix="omero-fs-import-") as private:
+        output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
+        files = ["--file", str(output), "--errs", str(errors)]
+        told = {"host": host, "port": port, "key": key, "arguments": [*files, *arguments]}
+        elsewhere = {f"OMERO_{kind}DIR": private for kind in ("USER", "SESSION", "TMP")}
+        # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
+        environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
+        with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
+            json.dump({**told, "parent": os.getpid()}, to_tell)
+            to_tell.seek(0)
+            process = subprocess.Popen(
+                [sys.executable, "-m", java_child.__name__],
+                stdin=to_tell,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # a group of its own, to be ended as a whole
+            )
+        try:
+            in_time = _wait(process, limit, stopping)
+        finally:
+            code = _end(process)
+        if not in_time:
+            how = f"took longer than {limit:g} s, and was ended"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}" if code else ""
+        return Ended(_last(output), "\n".join(_last(path) for path in (ours, errors)), how)
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[], bool]) -> bool:
+    """Whether it ended within `limit` (s).  Raises Stopped."""
+    until = time.monotonic() + limit
+    while not _has_ended(process):
+        if stopping():
+            raise Stopped("stopped while the Java importer ran")
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    # It is left a zombie, so that the number of its group is nobody else's yet.
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Ends its whole group: Java, and what Java may have started; the exit code."""
+    if not _has_ended(process):
+        os.killpg(process.pid, signal.SIGTERM)
+        until = time.monotonic() + _END_S
+        while not _has_ended(process) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def _last(path: Path) -> str:
+    """What was printed to a file, or the end of it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _MOST_READ))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
