@@ -129,10 +129,14 @@ def _path(entry: str) -> Path | None:
 
 
 def _paths(entry: str) -> tuple[str, ...]:
+    wrong = ValueError("absolute paths without '..', with commas between")
     try:
-        return tuple(str(_path(quoted(item))) for item in items(entry))
+        found = [_path(quoted(item)) for item in items(entry)]
     except ValueError:
-        raise ValueError("absolute paths without '..', with commas between") from None
+        raise wrong from None
+    if None in found:  # an empty one, in quotes
+        raise wrong
+    return tuple(map(str, found))
 
 
 def _below(entry: str) -> str:

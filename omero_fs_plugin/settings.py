@@ -363,7 +363,7 @@ def as_properties(settings: Settings) -> dict[str, str]:
 
 def effective(rule: Rule) -> dict[str, str]:
     """Property name -> the value that holds for this rule, as it would be written."""
-    texts = {"watchDir": str(rule.watch_dir)}
+    texts = {"watchDir": BY_NAME["watchDir"].kind.write(rule.watch_dir)}
     for name, of in _RULE_FIELDS.items():
         texts[name] = BY_NAME[name].kind.write(getattr(rule, of))
     return texts

@@ -15,6 +15,7 @@ from omero_fs_plugin.settings import (
     Rule,
     Settings,
     as_properties,
+    effective,
     needs_restart,
     read,
     read_monitoring,
@@ -394,6 +395,19 @@ def test_fsserver_goes_on_with_the_default() -> None:
         "omero.fs.observer",
         "omero.fs.fileServerRoots",
     ]
+
+
+def test_a_directory_without_a_name_is_none() -> None:
+    (problem,) = read_monitoring({"omero.fs.fileServerRoots": '""'}).problems
+    assert str(problem) == (
+        "omero.fs.fileServerRoots = '\"\"': "
+        "must be absolute paths without '..', with commas between"
+    )
+
+
+def test_the_directory_in_force_is_written_as_it_is_read() -> None:
+    (rule,) = settings_of(watchDir='"/data/a;b"').rules
+    assert effective(rule)["watchDir"] == '"/data/a;b"'
 
 
 def test_a_change_that_needs_a_restart() -> None:
