@@ -1,0 +1,182 @@
+"""`omero fs config`: what holds for whom, and who said so."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..lists import bare
+from ..properties import BY_NAME, PREFIX
+from ..settings import DATA_DIR, EVERYONE
+from ..sources import Cell, Row, Sources, look, rows_of
+from .site import printable
+
+HELP = """Every omero.fs.* property as it holds, for whom, and where it comes from
+
+From: `default`; `templates.xml`, what an admin wrote into etc/grid/templates.xml
+or etc/templates/grid/templates.xml; or `omero config`, which wins over both.
+Values are shown as `omero config set` takes them.  What the servers go by may be
+older: `omero fs reload` brings it to them, and `omero fs check` tells.
+
+With --user: what holds for this OMERO user, whether named in
+omero.fs.importUsers or one of those that `default` stands for.
+
+With --json, `properties` has every property; set like this, they mean the same.
+A password in omero.fs.journal is shown with --show-password only.
+
+Exit codes: 0; 2 a value is wrong, and why stands beside it, or a file cannot be
+read
+"""
+
+_ALL = "all"
+_SERVERS = ("DropBox", "FSServer")
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("config", description=HELP)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--user", metavar="NAME", help="what holds for this OMERO user")
+    parser.add_argument(
+        "--show-password", action="store_true", help="also the password in omero.fs.journal"
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it; ends with 2 when something in it is wrong."""
+    sources = look(Path(ctx.dir).absolute())
+    if not args.show_password:
+        sources = discreet(sources)
+    settings = sources.settings
+    rows = sources.rows()
+    if args.user:
+        rows = rows_of(rows, args.user)
+    if args.json:
+        ctx.out(json.dumps(collected(sources, rows, args.user), indent=2))
+    else:
+        ctx.out(render(sources, rows, args.user))
+        for warning in settings.warnings:
+            ctx.err(f"warning: {printable(str(warning))}")
+    problems = [str(problem) for problem in (*settings.problems, *sources.monitoring.problems)]
+    if problems:
+        ctx.die(2, "; ".join(map(printable, dict.fromkeys(problems))))
+
+
+def discreet(sources: Sources) -> Sources:
+    """The same, without the password that a database URL may hold."""
+    key = BY_NAME["journal"].key
+    url = sources.properties.get(key, "")
+    scheme, _, rest = url.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    hidden = f"{scheme}://{user}{colon and ':***'}{at}{host}" if rest else url
+    hidden = re.sub(r"(?<=password=)[^&]*", "***", hidden)
+    return replace(sources, properties={**sources.properties, key: hidden}) if url else sources
+
+
+def collected(sources: Sources, rows: list[Row], user: str | None) -> dict[str, Any]:
+    """What --json prints."""
+    settings, monitoring = sources.settings, sources.monitoring
+    return {
+        "users": [
+            {
+                "user": row.user,
+                "from": row.origin.value,
+                "directory": _directory(row, user),
+                "values": _told(row.cells),
+            }
+            for row in rows
+        ],
+        "everyone": {server: _told(sources.for_everyone(server)) for server in _SERVERS},
+        "dataDir": {"value": str(settings.data_dir), "from": _data_dir_from(sources)},
+        "properties": sources.printed(),
+        "problems": list(dict.fromkeys(str(p) for p in (*settings.problems, *monitoring.problems))),
+        "warnings": [str(warning) for warning in settings.warnings],
+    }
+
+
+def _told(cells: Any) -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            "value": cell.value,
+            "from": cell.origin.value,
+            "unit": BY_NAME[name].unit,
+            "problem": cell.problem,
+        }
+        for name, cell in cells.items()
+    }
+
+
+def _directory(row: Row, user: str | None) -> str:
+    """Where files are dropped: for one of those whom `default` stands for, the subdirectory."""
+    watched = bare(row.cells["watchDir"].value)
+    if row.user == EVERYONE and user and user != EVERYONE and watched:
+        return f"{watched.rstrip('/')}/{user}"
+    return watched
+
+
+def _data_dir_from(sources: Sources) -> str:
+    return "omero config" if sources.properties.get(DATA_DIR, "").strip() else "default"
+
+
+def render(sources: Sources, rows: list[Row], user: str | None) -> str:
+    """The same for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = list(_lines(sources, rows))
+    headings = ["Property", "For", "Value", "From", "Wrong"]
+    if not any(line[-1] for line in lines):
+        headings.pop()
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("Property", "From"))
+    for line in lines:
+        style = "red" if line[-1] else ""
+        table.add_row(*(Text(printable(cell), style) for cell in line[: len(headings)]))
+    # Not a terminal: no line is cut or folded, so that it can be searched.
+    terminal = Console()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal.is_terminal,
+        no_color=not terminal.is_terminal,
+        width=terminal.width if terminal.is_terminal else 100_000,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    where = [
+        f"{user} drops files into {printable(_directory(row, user))}"
+        for row in rows
+        if user and _directory(row, user)
+    ]
+    return "\n".join([*where, text])
+
+
+def _lines(sources: Sources, rows: list[Row]) -> Iterator[tuple[str, ...]]:
+    """Property, for whom, value, from, what is wrong: what differs between users is apart."""
+    cells = sources.for_everyone("DropBox")
+    yield DATA_DIR, _ALL, str(sources.settings.data_dir), _data_dir_from(sources), ""
+    for known in BY_NAME.values():
+        if known.each:
+            by_cell: dict[Cell, list[str]] = {}
+            for row in rows:
+                by_cell.setdefault(row.cells[known.name], []).append(row.user)
+            for cell, users in by_cell.items():
+                yield _line(known.name, ", ".join(dict.fromkeys(users)), cell)
+        elif known.name in cells:
+            yield _line(known.name, _ALL, cells[known.name])
+    for name, cell in sources.for_everyone("FSServer").items():
+        yield _line(name, "FSServer", cell)
+
+
+def _line(name: str, users: str, cell: Cell) -> tuple[str, ...]:
+    unit = BY_NAME[name].unit
+    value = f"{cell.value} {unit}" if unit and not cell.problem else cell.value
+    return PREFIX + name, users, value, cell.origin.value, cell.problem
