@@ -169,7 +169,7 @@ class _Call:
             there = there and index not in self._taken
             files = (index, *parts) if there else tuple(parts)
             if files:
-                self._add(Candidate(files, reader, refused=why))
+                self._add(Candidate(files, reader, held=why))
 
     def _definers(self) -> list[str]:
         """Files that say which others are theirs, those asked about and those around them."""
@@ -227,7 +227,7 @@ class _Call:
                 "one of several DICOM files in a directory, of which only Bio-Formats can tell "
                 f"the series: {JAVA}, or give a file that is no slice of one its own directory"
             )
-            self._add(Candidate(tuple(paths), kind.canonical, refused=why))
+            self._add(Candidate(tuple(paths), kind.canonical, held=why))
 
     def _more_dicom(self, directory: str, path: str) -> bool:
         """Whether `path` may have other DICOM files beside it."""
@@ -250,11 +250,11 @@ class _Call:
     def _single(self, path: str) -> None:
         kind = self._kinds[path]
         files: tuple[str, ...] = (path,)
-        refused = kind.held
+        held = kind.held
         if kind.rule in _NUMBERED:
             files = self._numbered(path, _NUMBERED[kind.rule])
             if len(files) > 1:
-                refused = f"{kind.format} in {len(files)} files: {JAVA}"
+                held = f"{kind.format} in {len(files)} files: {JAVA}"
         elif kind.rule == "deltavision":
             files += logs(self._around, path)
         elif kind.rule == "ids":
@@ -262,7 +262,7 @@ class _Call:
             if self._around.has(header):
                 raise UnknownFormat(f"{PurePath(header).name} beside it does not name it")
             return self._add(Candidate(files, kind.canonical, missing=(header,)))
-        return self._add(Candidate(files, kind.canonical, refused=refused))
+        return self._add(Candidate(files, kind.canonical, held=held))
 
     def _numbered(self, path: str, expression: re.Pattern[str]) -> tuple[str, ...]:
         """The files of its directory that are called as `path` is but for a number."""

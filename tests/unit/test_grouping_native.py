@@ -68,8 +68,8 @@ def test_the_table_from_any_order_of_arrival(sample: Sample, root: Path) -> None
 def test_what_only_bioformats_groups_is_held_as_one(sample: Sample, root: Path) -> None:
     candidate = only(native(root))
     assert {*candidate.files} == {*files_below(root)}
-    assert candidate.refused.count(sample.held) == 1
-    assert "install Java" in candidate.refused and "\n" not in candidate.refused
+    assert candidate.held.count(sample.held) == 1
+    assert "install Java" in candidate.held and "\n" not in candidate.held
 
 
 @each(SETS)
@@ -280,7 +280,7 @@ def test_images_split_over_numbered_files(
     for name in names:
         (root / name).write_bytes(start.ljust(600, b"\0"))
     found = native(root)
-    assert [[Path(p).name for p in c.files] for c in found.candidates if c.refused] == held
+    assert [[Path(p).name for p in c.files] for c in found.candidates if c.held] == held
     assert len(as_table(found.candidates)) == 1
 
 
@@ -300,7 +300,7 @@ def test_parts_of_an_oif(root: Path) -> None:
     (parts / "s_C001.pty").write_text("x")
     candidate = only(native(root))
     assert {*candidate.files} == {*files_below(root)}
-    assert "x.oif" in candidate.refused
+    assert "x.oif" in candidate.held
     (root / "x.oif").write_text("x")
     assert {*only(native(root)).files} == {*files_below(root)}
 

@@ -46,10 +46,10 @@ def test_an_index_holds_the_images_around_it(
     found = grouped(NativeGrouper(), tmp_path)
     (held,) = found.candidates
     assert {*held.files} == {*files_below(tmp_path)}
-    assert held.files[0] == f"{tmp_path}/{index}" and index in held.refused
+    assert held.files[0] == f"{tmp_path}/{index}" and index in held.held
     # Nor is the image taken out of its set by being asked about alone.
     (held,) = grouped(NativeGrouper(), tmp_path, [f"{tmp_path}/{image}"]).candidates
-    assert held.refused
+    assert held.held
 
 
 @pytest.mark.parametrize(
