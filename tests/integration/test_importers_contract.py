@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from omero.model import DatasetI
-from omero.rtypes import rstring, unwrap
+from omero.rtypes import rstring
 
 from omero_fs_plugin.dropbox.importers import FileChanged, Stopped, UnderWay
 from omero_fs_plugin.dropbox.importers.protocol import Figures, Imported, Task, Wishes
@@ -138,8 +138,8 @@ TRANSFERS = [
     (kind, transfer)
     for kind in KINDS
     for transfer in Transfer
-    # Java has them from the same code here: one of each sort is enough.
-    if kind == "native" or transfer in (Transfer.LN_S, Transfer.CP_RM)
+    # The Java importer's own are not ours to try: one, for what is ours to remove.
+    if kind == "native" or transfer is Transfer.CP_RM
 ]
 
 
@@ -202,16 +202,3 @@ def test_only_what_was_imported_is_removed(
     # A hard link's other name is in the repository: nothing is lost whatever became of it.
     kept = change != "chmod" and (change != "same length and time" or not transfer.links)
     assert path.exists() == kept
-
-
-def test_the_dataset_is_untouched_by_a_refused_import(world: Importing, kind: str) -> None:
-    dataset = DatasetI()
-    dataset.name = rstring("mine")
-    dataset = world.session.services.getUpdateService().saveAndReturnObject(dataset)
-    bad = world.root / "bad.tif"
-    bad.write_text("no image")
-    wishes = Wishes(target=DatasetI(dataset.id, False))
-    (outcome,) = run(world.importer(kind), Notes(world).task(world.fileset(bad), wishes))
-    assert isinstance(outcome, ImportRefused)
-    assert unwrap(dataset.name) == "mine"
-    assert world.ask("select l.id from Dataset d join d.imageLinks l") == []
