@@ -22,6 +22,7 @@ singly.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePath
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 TRIES = 2  # a file that ended so many workers is not read again
 _VERDICT_S = 3600.0  # then it may be: the machine may have been at fault
 _MOST_VERDICTS = 10_000
+_CLOSE_S = 15.0
 
 
 class BioFormatsError(FsError):
@@ -46,7 +48,7 @@ class BioFormatsError(FsError):
 
 
 class BioFormats:
-    """A Grouper.  To be used by one thread at a time, but for `close`.
+    """A Grouper.  Thread-safe, but calls wait for each other: `close` alone does not.
 
     Rule: a file is unreadable when no reader takes it, or when it ended a worker (crash, time,
     memory) twice; the other files of the call are grouped all the same.  One that a reader
@@ -66,6 +68,7 @@ class BioFormats:
         self._memory = memory
         self._process: Process | None = None
         self._closed = False
+        self._in_use = threading.RLock()
         self._readers: dict[str, bool] = {}  # name -> whether there is such a reader
         self._verdicts: dict[Content, tuple[float, str]] = {}  # until when, and why
 
@@ -76,7 +79,8 @@ class BioFormats:
 
     def version(self) -> str:
         """Of Bio-Formats.  Raises BioFormatsError."""
-        return self._running().version
+        with self._in_use:
+            return self._running().version
 
     def unknown_readers(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of `names`, simple or canonical, that are no reader of this Bio-Formats.
@@ -84,14 +88,15 @@ class BioFormats:
         Raises BioFormatsError.
         """
         asked = tuple(dict.fromkeys(names))
-        new = [name for name in asked if name not in self._readers]
-        if new:
-            answer = self._ask({"check": new})
-            if "killed" in answer:
-                why = answer["killed"]
-                raise BioFormatsError(f"Bio-Formats does not say what readers it has: {why}")
-            self._readers |= {name: name not in answer["absent"] for name in new}
-        return tuple(name for name in asked if not self._readers[name])
+        with self._in_use:
+            new = [name for name in asked if name not in self._readers]
+            if new:
+                answer = self._ask({"check": new})
+                if "killed" in answer:
+                    why = answer["killed"]
+                    raise BioFormatsError(f"Bio-Formats does not say what readers it has: {why}")
+                self._readers |= {name: name not in answer["absent"] for name in new}
+            return tuple(name for name in asked if not self._readers[name])
 
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
@@ -102,6 +107,10 @@ class BioFormats:
         does itself: its own readers.txt names such.  Raises BioFormatsError, and
         ConfigurationError for a reader that none has.
         """
+        with self._in_use:
+            return self._group(root, files, readers)
+
+    def _group(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> Grouping:
         if readers is not None:
             unknown = [name for name in self.unknown_readers(readers) if not is_known(name)]
             if unknown:
@@ -130,9 +139,10 @@ class BioFormats:
 
     def rest(self) -> None:
         """Ends the worker until it is needed again."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.close()
+        with self._in_use:
+            process, self._process = self._process, None
+            if process is not None:
+                process.close()
 
     def close(self) -> None:
         """Ends everything: a call under way in another thread raises BioFormatsError."""
@@ -140,13 +150,18 @@ class BioFormats:
         process = self._process
         if process is not None:
             process.kill()
+        # That call comes to its end now, but for a process that a dead share holds fast.
+        if self._in_use.acquire(timeout=_CLOSE_S):
+            try:
+                self.rest()
+            finally:
+                self._in_use.release()
 
     def __enter__(self) -> BioFormats:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self.rest()
 
     def _running(self) -> Process:
         if self._process is not None and not self._process.alive():
@@ -167,6 +182,9 @@ class BioFormats:
                 self._installation.source,
                 self._process.pid,
             )
+            if self._closed:  # meanwhile, and `close` has not seen it
+                self.rest()
+                raise BioFormatsError("Bio-Formats was closed")
         return self._process
 
     def _ask(self, request: Frame) -> Frame:

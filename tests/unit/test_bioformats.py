@@ -149,6 +149,22 @@ def test_closed_it_stays_closed(grouper: BioFormats, root: Path) -> None:
     assert Worker.started == 1
 
 
+def test_closed_while_it_starts(
+    grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def slow(installation: Installation, *, memory: int) -> Worker:
+        grouper.close()
+        started.append(Worker(installation, memory=memory))
+        return started[0]
+
+    monkeypatch.setattr(bioformats, "Process", slow)
+    with pytest.raises(BioFormatsError, match="was closed"):
+        group(grouper, root)
+    assert not started[0].running and grouper.pid is None
+
+
 def test_a_start_that_fails_is_nobodys_fault(
     grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
