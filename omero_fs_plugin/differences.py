@@ -1,0 +1,162 @@
+"""What a property does here and did not do in the DropBox of earlier releases.
+
+What is said of these is measured (omero-dropbox 5.7.0), or stands in OMERO's
+documentation of OMERO.fs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+
+from . import lists
+from .dropbox.importers.arguments import parse as parse_arguments
+from .errors import ConfigurationError
+from .properties import BY_NAME, PROPERTIES, Property
+from .settings import EVERYONE, Settings
+
+# What every OMERO.server since 5.0 came with, where that is not our default:
+# nobody has chosen it, so it is not carried over.
+SHIPPED = {"throttleImport": "10"}
+
+# Names that stock servers have and ours do not need.
+RETIRED = (
+    "monitorServerIdString",
+    "monitorServerAdapterName",
+    "fileServerAdapterName",
+    "serverAdapterName",
+)
+
+# Whatever the site had set.
+ALWAYS = (
+    "What was dropped while DropBox or OMERO was down is imported when they are back; there it "
+    "was not.",
+    "A failed import is tried three times, and told by `omero fs status`; there it was logged.",
+    "Copies of what a user has in OMERO from a DropBox are skipped (omero.fs.duplicates = import "
+    "imports them); there they were imported.",
+    "Dot files, and what editors, copy tools and systems make for themselves, are passed over "
+    "(omero.fs.ignoreSysFiles = True, the default); there the property was stored and not used.",
+    "Two imports run at once (omero.fs.importers), without a pause; there one at a time, 10 s "
+    "apart (omero.fs.throttleImport = 10 brings the pause back).",
+)
+
+_ARGUMENTS = BY_NAME["importArgs"]
+_Note = Callable[[str, Settings, Mapping[str, str]], str]
+
+
+def different(prop: Property, properties: Mapping[str, str], settings: Settings) -> str:
+    """What this property does here and did not do there; empty when it means the same.
+
+    `settings` are those of `properties`, and nothing is wrong with this one.
+    """
+    text = properties.get(prop.key, "").strip()
+    if not text:
+        return ""
+    found = []
+    if prop.name in _NOTES:
+        found.append(_NOTES[prop.name](text, settings, properties))
+    if prop.each and text.count(lists.USERS) >= len(
+        lists.split(text, lists.USERS, prop.kind.quotes)
+    ):
+        found.append("a ; within quotes is part of the value here; there it was cut, silently")
+    return "; ".join(one for one in found if one)
+
+
+def _import_users(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    users = [lists.bare(entry) for entry in lists.entries(text)]
+    if not set(users) - {EVERYONE, ""}:
+        return ""
+    found = [
+        'works here, where OMERO 5 has it "temporarily disabled"; a file under two of these '
+        "goes to the one whose directory is nearest"
+    ]
+    if any(entry != entry.strip() for entry in text.split(lists.USERS)):
+        found.append("spaces around a name are nothing; there they were a KeyError")
+    given = (properties.get(prop.key, prop.default) for prop in PROPERTIES if prop.each)
+    if any(one.count(lists.USERS) + 1 < len(users) for one in given):
+        found.append(
+            "where a property has one value it is all users', and where one is missing it is the "
+            "default; there that was an IndexError"
+        )
+    return "; ".join(found)
+
+
+def _path_mode(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    modes = {entry for entry in lists.entries(text) if entry}
+    said = {
+        "Flat": "Flat here is a user's directory itself",
+        "Recurse": "Recurse here is a user's directory and the subdirectories that are there "
+        "when DropBox starts",
+    }
+    found = [what for mode, what in said.items() if mode in modes]
+    return "; ".join(found) + ': there DropBox "should be Follow" to work' if found else ""
+
+
+_UNUSED = "takes effect here; there it was stored and never used, so see that it is what is wanted"
+
+
+def _blacklist(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    return f"{_UNUSED}: what it names is not imported"
+
+
+def _whitelist(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    return f"{_UNUSED}: nothing else is imported"
+
+
+def _throttle(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    given = {float(lists.bare(entry)) for entry in lists.entries(text) if entry}
+    if not any(given):
+        return ""
+    if given == {float(SHIPPED["throttleImport"])}:
+        return (
+            "was so in every OMERO.server and is not carried over: the default is 0 here, for "
+            "importers and turns do what it was for; to keep it: "
+            f"omero config set omero.fs.throttleImport {SHIPPED['throttleImport']}"
+        )
+    return "is the pause between imports of one entry of importUsers; there of all users together"
+
+
+def _max_retries(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    if settings.max_retries == int(BY_NAME["maxRetries"].default):
+        return ""
+    return "after so many tries OMERO is still tried here, every 5 s"
+
+
+def refused_arguments(text: str) -> list[str]:
+    """What of omero.fs.importArgs no importer of ours would take, and why."""
+    found: dict[str, None] = {}
+    for arguments in _each_arguments(text):
+        try:
+            parse_arguments(arguments)
+        except ConfigurationError as error:
+            found[str(error).removeprefix(f"{_ARGUMENTS.key}: ")] = None
+    return list(found)
+
+
+def _each_arguments(text: str) -> list[str]:
+    """Of each user, where they can be told apart."""
+    try:
+        entries = lists.entries(text, _ARGUMENTS.kind.quotes)
+        return [shlex.join(_ARGUMENTS.kind.read(entry)) for entry in entries]
+    except ValueError:
+        return []  # said already, by settings.read
+
+
+def _arguments(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
+    found: dict[str, str] = {}
+    for arguments in _each_arguments(text):
+        parsed = parse_arguments(arguments)
+        found.update(parsed.ignored)
+        found.update(dict.fromkeys(parsed.unknown, "only OMERO's own importer (Java) knows it"))
+    return "; ".join(f"{option}: {why}" for option, why in found.items())
+
+
+_NOTES: Mapping[str, _Note] = {
+    "importUsers": _import_users,
+    "pathMode": _path_mode,
+    "blacklist": _blacklist,
+    "whitelist": _whitelist,
+    "throttleImport": _throttle,
+    "maxRetries": _max_retries,
+    "importArgs": _arguments,
+}

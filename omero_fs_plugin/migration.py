@@ -1,0 +1,268 @@
+"""`omero fs check --from FILE`: what an existing site's properties mean here.
+
+Each property of the site is put under one of five headings; those that are not
+at their defaults come with the `omero config set` that carries them over.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import lists
+from .differences import ALWAYS, RETIRED, SHIPPED, different, refused_arguments
+from .former import Former
+from .former import read as read_former
+from .properties import BY_NAME, PREFIX, PROPERTIES, Property
+from .settings import Problem, Settings, read, read_monitoring
+
+OK, WARNINGS, ERRORS = 0, 1, 2  # exit codes
+
+# What IceGrid puts a value in the place of; `omero config` does not.
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+# What has been taken for the prefix of a property.
+_MISTAKEN = ("", "omero", "fs", "dropbox", "omero.fs", "omerofs", "omero.dropbox")
+_PORT = "omero.fs.port"  # whose variable is the port that the grid has anyway
+
+
+@dataclass(frozen=True)
+class Line:
+    """One `omero config set` to run."""
+
+    key: str
+    value: str
+    blocked: str = ""  # why it must not be run as it is
+
+    def __str__(self) -> str:
+        dashes = "-- " if self.value.startswith("-") else ""
+        return f"omero config set {dashes}{self.key} {shlex.quote(self.value)}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One property under a heading."""
+
+    key: str
+    value: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What becomes of a site's properties."""
+
+    defaults: tuple[str, ...]  # at the default, which is the same here
+    same: tuple[Told, ...]  # set, and means what it meant
+    differs: tuple[Told, ...]
+    always: tuple[str, ...]  # what is different whatever the site had set
+    ignored: tuple[Told, ...]  # had no effect there, and often was meant to
+    impossible: tuple[Told, ...]  # cannot be honoured here
+    lines: tuple[Line, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """2: something cannot be honoured; 1: something was ignored there; else 0."""
+        if self.impossible:
+            return ERRORS
+        return WARNINGS if self.ignored else OK
+
+
+def run(ctx: Any, file: Path) -> int:
+    """Prints what becomes of the properties in `file`; the exit code.
+
+    Raises ConfigurationError for what is no descriptor or configuration of an
+    OMERO.server.
+    """
+    former = read_former(file)
+    migration = migrate(former.properties)
+    ctx.out(render(former, migration))
+    return migration.exit_code
+
+
+def migrate(properties: Mapping[str, str]) -> Migration:
+    """What becomes of `properties`, full name -> value."""
+    known = {prop.key: prop for prop in PROPERTIES}
+    given = {key: properties[key].strip() for key in known if key in properties}
+    wrong = {
+        key: [
+            f"{', '.join(_VARIABLE.findall(value))} stands in it, which IceGrid replaced there: "
+            "write what it stands for"
+        ]
+        for key, value in given.items()
+        if _VARIABLE.search(value) and key != _PORT
+    }
+    usable = {
+        key: value
+        for key, value in properties.items()
+        if key not in known or not _VARIABLE.search(value)
+    }
+    settings = read(usable)
+    for problem in (*settings.problems, *read_monitoring(usable).problems):
+        _add(wrong, problem)
+    for key, prop in known.items():
+        if key not in wrong and (why := _unreadable(prop, usable.get(key, ""))):
+            wrong[key] = [why]
+    arguments = BY_NAME["importArgs"].key
+    for why in refused_arguments(usable.get(arguments, "")):
+        wrong.setdefault(arguments, []).append(why)
+    same: list[Told] = []
+    differs: list[Told] = []
+    lines: list[Line] = []
+    defaults: list[str] = []
+    for key, value in given.items():
+        prop = known[key]
+        at_default = is_default(prop, value) or (key == _PORT and key not in usable)
+        if key in wrong or not (at_default or as_shipped(prop, value)):
+            why = "" if value.isprintable() else "it has characters that cannot be shown"
+            lines.append(Line(key, value, "; ".join(wrong.get(key, ())) or why))
+        if key in wrong:
+            continue
+        what = different(prop, usable, settings)
+        if at_default and not what:
+            defaults.append(key)
+        else:
+            (differs if what else same).append(Told(key, value, what))
+    return Migration(
+        defaults=tuple(defaults),
+        same=tuple(same),
+        differs=tuple(differs),
+        always=ALWAYS,
+        ignored=tuple(_ignored(properties, settings)),
+        impossible=tuple(
+            Told(key, given.get(key, ""), why) for key, whys in wrong.items() for why in whys
+        ),
+        lines=tuple(lines),
+    )
+
+
+def _unreadable(prop: Property, text: str) -> str:
+    """What is wrong with an entry: nobody looks at them while importUsers is wrong itself."""
+    if not prop.each:
+        return ""
+    try:
+        entries = lists.entries(text.strip(), prop.kind.quotes)
+    except ValueError as error:
+        return str(error)
+    try:
+        for entry in filter(None, entries):
+            prop.kind.read(entry)
+    except ValueError as error:
+        return f"must be {error}"
+    return ""
+
+
+def _add(wrong: dict[str, list[str]], problem: Problem) -> None:
+    """Notes a problem under its property, once."""
+    of = f"for {problem.user}, {problem.value!r}: " if problem.user else ""
+    told = wrong.setdefault(problem.key, [])
+    if (what := f"{of}{problem.wrong}") not in told:
+        told.append(what)
+
+
+def is_default(prop: Property, text: str) -> bool:
+    """Whether `text`, a value for all or for each user, is the default in every entry."""
+    return _all_entries(prop, text, prop.default)
+
+
+def as_shipped(prop: Property, text: str) -> bool:
+    """Whether `text` is what every OMERO.server came with, so that nobody has chosen it."""
+    shipped = SHIPPED.get(prop.name)
+    return shipped is not None and bool(text) and _all_entries(prop, text, shipped)
+
+
+def _all_entries(prop: Property, text: str, wanted: str) -> bool:
+    if prop.kind.name == "text" and not prop.each and prop.name != "importUsers":
+        given = [text]
+    else:
+        try:
+            given = lists.entries(text, prop.kind.quotes)
+        except ValueError:
+            return False
+    if prop.name == "importUsers" and len(given) > 1:
+        return False
+    try:
+        value = prop.kind.read(wanted)
+        return all(not entry or prop.kind.read(entry) == value for entry in given)
+    except ValueError:
+        return False
+
+
+def _ignored(properties: Mapping[str, str], settings: Settings) -> list[Told]:
+    """Names that no release of DropBox looked at."""
+    found = [
+        Told(problem.key, problem.value, problem.wrong)
+        for problem in settings.warnings
+        if problem.key.removeprefix(PREFIX) not in RETIRED
+    ]
+    for key, value in sorted(properties.items()):
+        if near := "" if key.startswith(PREFIX) else _meant(key):
+            found.append(Told(key, value, f"is no property of OMERO.fs; did you mean {near}?"))
+    return found
+
+
+def _meant(key: str) -> str:
+    """The property that somebody may have meant by a name that does not begin with omero.fs."""
+    before, _, name = key.rpartition(".")
+    by_lower = {known.lower(): known for known in BY_NAME}
+    known = by_lower.get(name.lower(), "")
+    # omero.host and the like are OMERO's own; omero.watchDir is not.
+    shared = before.lower() == "omero" and known == known.lower()
+    return PREFIX + known if known and not shared and before.lower() in _MISTAKEN else ""
+
+
+def render(former: Former, migration: Migration) -> str:
+    """For people."""
+    text = [f"{former.file}: {former.where}, read from {', '.join(former.read)}"]
+    if former.unread:
+        text.append(
+            f"{former.unread} beside it was not read: name that one, and both are put together"
+        )
+    if migration.defaults:
+        names = ", ".join(key.removeprefix(PREFIX) for key in migration.defaults)
+        lines = textwrap.wrap(names, 96, initial_indent="  ", subsequent_indent="  ")
+        text += ["", "At the default, which is the same here", *lines]
+    headings: tuple[tuple[str, tuple[Told, ...]], ...] = (
+        ("Means the same here", migration.same),
+        ("Means something else here", migration.differs),
+        ("Was ignored there, and is here", migration.ignored),
+        ("Cannot be honoured here", migration.impossible),
+    )
+    for heading, told in headings:
+        if told:
+            text += ["", heading, *(_told(one) for one in told)]
+    text += [
+        "",
+        "Is different here whatever was set",
+        *(f"  - {what}" for what in migration.always),
+    ]
+    text += ["", *_to_run(migration.lines)]
+    return "\n".join(text)
+
+
+def _told(one: Told) -> str:
+    text = f"  {_shown(one.key)} = {_shown(one.value)}"
+    return f"{text}\n      {_shown(one.what)}" if one.what else text
+
+
+def _to_run(lines: tuple[Line, ...]) -> list[str]:
+    if not lines:
+        return ["To run: nothing, for every property is at its default"]
+    text = ["To run"]
+    for line in lines:
+        if not line.blocked:
+            text.append(f"  {line}")
+        elif line.value.isprintable():
+            text += [f"  # not before it is mended: {_shown(line.blocked)}", f"  # {line}"]
+        else:
+            text.append(f"  # {line.key}: {_shown(line.blocked)}")
+    return [*text, "  omero fs check"]
+
+
+def _shown(text: str) -> str:
+    """Without anything a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
