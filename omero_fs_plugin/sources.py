@@ -220,14 +220,14 @@ def _differs(key: str, value: str, ours: str | None) -> bool:
     return known is None or value.strip() not in ("", known.default)
 
 
-def in_templates(omerodir: Path) -> dict[str, str]:
-    """omero.fs.* of ``<properties id="DropBox">``, from where our servers are in the grid.
+def in_templates(omerodir: Path, names: Iterable[Path] = TEMPLATES) -> dict[str, str]:
+    """omero.fs.* of ``<properties id="DropBox">``, from the first with our servers in it.
 
     Empty while they are not: a stock OMERO.server's are none that we go by.
     """
     from . import descriptor
 
-    for name in TEMPLATES:
+    for name in names:
         data = _bytes(omerodir / name)
         if _OUR_TEMPLATE in data:
             found = descriptor.properties(data, "DropBox")

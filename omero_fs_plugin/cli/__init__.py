@@ -33,6 +33,7 @@ from ..errors import FsError
 SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("install", "put FSServer and DropBox into the grid of this OMERO.server", "install"),
     ("uninstall", "take FSServer and DropBox out of the grid again", "install"),
+    ("check", "what keeps files from being imported, or will, with the remedy", "check"),
     ("config", "every property as it holds, for whom, and where it comes from", "config"),
     ("status", "servers, monitors, and what became of every file", "status"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),

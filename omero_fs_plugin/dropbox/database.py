@@ -34,6 +34,10 @@ _BUSY_S = 30.0  # how long another process's write is waited for
 _WRITING = int.from_bytes(b"omero fs", "big")
 
 
+class NotYet(JournalError):
+    """There is no journal of this version yet: DropBox makes or upgrades it at its start."""
+
+
 class Database:
     """The journal's database at `url`, made when missing unless `read_only`.
 
@@ -130,12 +134,12 @@ class Database:
     def _check_version(self) -> None:
         with self.reading() as connection:
             if not inspect(connection).has_table("meta"):
-                raise JournalError(
+                raise NotYet(
                     f"there is no journal at {self.shown} yet: DropBox makes it when it is started"
                 )
             version = self._version(connection)
         if version < schema.VERSION:
-            raise JournalError(
+            raise NotYet(
                 f"the journal {self.shown} has version {version}: DropBox brings it to "
                 f"version {schema.VERSION} when it is started"
             )

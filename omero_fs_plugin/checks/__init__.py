@@ -1,0 +1,66 @@
+"""What `omero fs check` looks at: one module a kind, each of small functions that give Lines.
+
+None of them changes anything.  Any of them may meet a share that does not
+answer, so all are called through `timely.within`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..settings import Monitoring, Settings
+from ..sources import Sources
+
+
+class Level(enum.IntEnum):
+    """How bad; the number is what the command ends with."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at."""
+
+    level: Level
+    about: str  # what was looked at, a word or two
+    what: str  # how it is
+    remedy: str = ""  # what to do, in one line; empty when all is well
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The OMERO.server that is looked at."""
+
+    omerodir: Path
+    sources: Sources
+
+    @cached_property
+    def settings(self) -> Settings:
+        """DropBox's, as configured now."""
+        return self.sources.settings
+
+    @cached_property
+    def monitoring(self) -> Monitoring:
+        """FSServer's, as configured now."""
+        return self.sources.monitoring
+
+
+def ok(about: str, what: str) -> Line:
+    """All is well."""
+    return Line(Level.OK, about, what)
+
+
+def warning(about: str, what: str, remedy: str) -> Line:
+    """Files are imported, but not all, or not as one might think."""
+    return Line(Level.WARNING, about, what, remedy)
+
+
+def error(about: str, what: str, remedy: str) -> Line:
+    """Something is not imported, or will not be."""
+    return Line(Level.ERROR, about, what, remedy)

@@ -1,0 +1,38 @@
+"""Who we are, and whom OMERO.server runs as: what may be read is another's for another."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import Line, Subject, ok, warning
+
+
+def who(subject: Subject) -> Iterator[Line]:
+    """Whether we are the user that OMERO.server runs as: the one its files belong to."""
+    there = subject.omerodir / "var"
+    there = there if there.exists() else subject.omerodir / "etc"
+    owner, me = there.stat().st_uid, os.geteuid()
+    if owner == me:
+        yield ok("user", f"run as {_name(me)}, to whom {there} belongs")
+    else:
+        yield warning(
+            "user",
+            f"run as {_name(me)}, and OMERO.server's files belong to {_name(owner)}: "
+            "what may be read and written is told for the former",
+            f"run this as {_name(owner)}",
+        )
+
+
+def name_of(path: Path) -> str:
+    """The owner of `path`, by name where it has one."""
+    return _name(path.stat().st_uid)
+
+
+def _name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

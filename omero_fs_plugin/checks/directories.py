@@ -1,0 +1,153 @@
+"""The directories that are watched, and those that are written to."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import filesystems
+from ..settings import EVERYONE, Rule
+from . import Line, Subject, error, ok, warning
+from .account import name_of
+
+_MANY = 5  # users named in one line
+
+
+def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
+    """The directory of one rule, for the user that we are."""
+    directory, about = rule.watch_dir, f"directory of {rule.user}"
+    try:
+        mode = directory.stat().st_mode
+    except FileNotFoundError:
+        yield _missing(subject, rule, about)
+        return
+    except PermissionError as refused:
+        yield error(about, f"{directory} cannot be reached: {refused.strerror}", _enter(directory))
+        return
+    if not stat.S_ISDIR(mode):
+        yield error(about, f"{directory} is no directory", f"move it away; mkdir {directory}")
+        return
+    if not os.access(directory, os.R_OK | os.X_OK):
+        yield error(about, f"{directory} cannot be read", _enter(directory))
+        return
+    open_to_all = bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+    if rule.user == EVERYONE and open_to_all:
+        yield warning(
+            about,
+            f"everybody may write to {directory}: who makes a directory there imports as its user",
+            f"chmod o-w {directory}",
+        )
+    yield from _share(subject, directory, about)
+    if rule.user == EVERYONE:
+        yield from _of_everyone(directory)
+    else:
+        yield ok(about, f"{directory}, owned by {name_of(directory)}")
+
+
+def _missing(subject: Subject, rule: Rule, about: str) -> Line:
+    directory = rule.watch_dir
+    if directory.parent == subject.settings.data_dir:
+        if os.access(directory.parent, os.W_OK | os.X_OK):
+            return ok(about, f"{directory} is made when DropBox starts")
+        what = f"{directory} is not there, and cannot be made"
+        return error(about, what, "see the line about omero.data.dir")
+    what = f"{directory} is not there"
+    return error(about, what, f"mkdir -p {directory}, or set omero.fs.watchDir to another")
+
+
+def _enter(directory: Path) -> str:
+    return f"as its owner, for the user that OMERO.server runs as: setfacl -m u:USER:rx {directory}"
+
+
+def _share(subject: Subject, directory: Path, about: str) -> Iterator[Line]:
+    kind = filesystems.shared(str(directory))
+    if kind is None:
+        return
+    observer, interval = subject.monitoring.observer, subject.monitoring.poll_interval
+    if observer == "inotify":
+        yield warning(
+            about,
+            f"{directory} is on a network file system ({kind}), where inotify hears of what this "
+            "machine writes only",
+            "omero config set omero.fs.observer auto; omero admin restart",
+        )
+    else:
+        yield ok(
+            about, f"{directory} is on a network file system ({kind}), polled each {interval:g} s"
+        )
+
+
+def _of_everyone(directory: Path) -> Iterator[Line]:
+    """Each user's subdirectory."""
+    users = []
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda one: one.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                yield warning(
+                    f"directory of {entry.name}",
+                    f"{entry.path} is a link, which is not followed",
+                    "name the user in omero.fs.importUsers beside default, and where it leads to "
+                    "in omero.fs.watchDir",
+                )
+            elif entry.is_dir(follow_symlinks=False):
+                wrong = _of_user(Path(entry.path))
+                if wrong is None:
+                    users.append(entry.name)
+                else:
+                    yield wrong
+    about = f"directory of {EVERYONE}"
+    if users:
+        named = ", ".join(users[:_MANY]) + (", ..." if len(users) > _MANY else "")
+        yield ok(about, f"{directory} has {len(users)} directories that can be read: {named}")
+    else:
+        yield warning(
+            about, f"{directory} has no user's directory to read", f"mkdir {directory}/USERNAME"
+        )
+
+
+def _of_user(directory: Path) -> Line | None:
+    """What is wrong with a user's subdirectory."""
+    about = f"directory of {directory.name}"
+    if not os.access(directory, os.R_OK | os.X_OK):
+        return error(about, f"{directory} cannot be read", _enter(directory))
+    status = directory.stat()
+    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        what = f"everybody may write to {directory}, and imports as {directory.name} by that"
+        return warning(about, what, f"chmod o-w {directory}")
+    if not status.st_mode & stat.S_IWUSR:
+        what = f"its owner, {name_of(directory)}, may not write to {directory}"
+        return warning(about, what, f"chmod u+w {directory}")
+    return None
+
+
+def written(subject: Subject) -> Iterator[Line]:
+    """omero.data.dir, where the journal is, and omero.fs.quarantine."""
+    data_dir = subject.settings.data_dir
+    if not data_dir.is_dir():
+        remedy = f"mkdir -p {data_dir}, or omero config set omero.data.dir /another"
+        yield error("omero.data.dir", f"{data_dir} is no directory", remedy)
+    elif not os.access(data_dir, os.W_OK | os.X_OK):
+        remedy = f"chown {name_of(subject.omerodir / 'etc')} {data_dir}"
+        yield error("omero.data.dir", f"{data_dir} cannot be written to", remedy)
+    else:
+        yield ok("omero.data.dir", f"{data_dir}, owned by {name_of(data_dir)}")
+    quarantine = subject.settings.quarantine
+    if quarantine is None:
+        return
+    there = existing(quarantine)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = f"{quarantine} cannot be {'written to' if there == quarantine else 'made'}"
+        yield error("quarantine", what, f"chown {name_of(subject.omerodir / 'etc')} {there}")
+    else:
+        yield ok("quarantine", f"failed files are moved to {quarantine}")
+
+
+def existing(path: Path) -> Path:
+    """`path`, or the nearest above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

@@ -1,0 +1,53 @@
+"""The journal: whether it opens, and is of a version that this release knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..errors import ConfigurationError, JournalError
+from . import Line, Subject, error, ok, warning
+from .directories import existing
+
+ABOUT = "journal"
+
+
+def opens(subject: Subject) -> Iterator[Line]:
+    """Opened to read, as `omero fs status` does."""
+    from ..dropbox import schema
+    from ..dropbox.database import NotYet, sqlite_file
+    from ..dropbox.journal import Journal
+
+    url = subject.settings.journal_url
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        there = existing(file.parent)
+        if there == file.parent and os.access(there, os.W_OK | os.X_OK):
+            yield ok(ABOUT, f"{file} is made when DropBox starts")
+        else:
+            remedy = f"make {file.parent} writable for the user that OMERO.server runs as"
+            yield error(ABOUT, f"{file} is not there and cannot be made", remedy)
+        return
+    try:
+        journal = Journal(url, read_only=True, who="omero fs check")
+        try:
+            counts = journal.counts()
+        finally:
+            journal.close()
+    except NotYet as later:
+        yield warning(ABOUT, str(later), "omero admin ice server start DropBox")
+        return
+    except (JournalError, ConfigurationError) as wrong:
+        yield error(ABOUT, str(wrong), "see the README on the journal, or omero.fs.journal")
+        return
+    if file is not None and not os.access(file, os.W_OK):
+        remedy = f"chown it to the user that OMERO.server runs as: {file}"
+        yield error(ABOUT, f"{file} cannot be written to", remedy)
+    if journal.share:
+        yield warning(
+            ABOUT,
+            f"{journal.shown} is on a network file system ({journal.share}), where it is slower",
+            "omero config set omero.fs.journal to a place on a local disk, or a PostgreSQL",
+        )
+    number = sum(counts.values())
+    yield ok(ABOUT, f"{journal.shown}, version {schema.VERSION}, {number} filesets")

@@ -1,0 +1,19 @@
+"""Mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import Line, Subject, ok
+
+_PREFIX = "omero.mail."
+
+
+def mail(subject: Subject) -> Iterator[Line]:
+    """OMERO.fs sends none, whatever OMERO.server is set to do."""
+    is_set = any(key.startswith(_PREFIX) for key in subject.sources.properties)
+    yield ok(
+        "mail",
+        "OMERO.fs sends none: `omero fs status` tells what failed"
+        + (f"; {_PREFIX}* is OMERO.server's own" if is_set else ""),
+    )

@@ -1,0 +1,182 @@
+"""The running grid: what its servers say of themselves, and who is a user of OMERO."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import __version__
+from ..errors import FsError, ServerAwayError, UserError
+from ..icegrid import SERVERS, Grid
+from ..properties import PREFIX
+from ..settings import DATA_DIR, EVERYONE
+from . import Line, Subject, error, ok, warning
+from .inotify import Taken
+
+_MANY = 5  # users named in one line
+
+
+@dataclass
+class Running:
+    """What was learned; filled step by step, for any of them may not be answered."""
+
+    away: str = "the grid has not answered yet"  # why nothing was asked; empty: it was
+    states: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, dict[str, str]] = field(default_factory=dict)
+    properties: dict[str, dict[str, str]] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)  # name -> why nobody; empty: a user
+    omero: str = ""  # why OMERO was not asked for them
+    listed: set[str] = field(default_factory=set)  # those of importUsers
+
+    @property
+    def taken(self) -> Taken:
+        """inotify watches and instances that FSServer has."""
+        told = self.figures.get("FSServer", {})
+        watches = [value for key, value in told.items() if key.endswith(".watches")]
+        return Taken(sum(int(value) for value in watches if value.isdigit()), len(watches))
+
+
+def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
+    """Fills `running`, from which `servers` and `users` tell."""
+    from ..cli.site import Site
+
+    try:
+        with Site(subject.omerodir).grid() as grid:
+            running.away = ""
+            running.states = grid.states()
+            for server in SERVERS:
+                running.figures[server] = grid.figures(server)
+                running.properties[server] = grid.properties(server)
+            _ask_users(subject, running, grid)
+    except FsError as away:
+        running.away = str(away)
+    return ()
+
+
+def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
+    from ..sessions import Omero
+
+    settings = subject.settings
+    omero = Omero(
+        grid.communicator,
+        host=settings.host,
+        port=settings.port,
+        time_to_live=settings.time_to_live,
+        time_to_idle=settings.time_to_idle,
+    )
+    try:
+        omero.ping()
+        running.listed = {rule.user for rule in settings.rules} - {EVERYONE}
+        for name in [*sorted(running.listed), *_subdirectories(subject)]:
+            if name not in running.users:
+                running.users[name] = _why_not(omero, name)
+    except ServerAwayError as away:
+        running.omero = str(away)
+    finally:
+        omero.close()
+
+
+def _why_not(omero: Any, name: str) -> str:
+    try:
+        omero.user(name)
+    except UserError as nobody:
+        return str(nobody)
+    return ""
+
+
+def _subdirectories(subject: Subject) -> list[str]:
+    names = set()
+    for rule in subject.settings.rules:
+        if rule.user == EVERYONE and rule.watch_dir.is_dir() and os.access(rule.watch_dir, os.R_OK):
+            with os.scandir(rule.watch_dir) as entries:
+                names |= {
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+                }
+    return sorted(names)
+
+
+def servers(subject: Subject, running: Running) -> Iterator[Line]:
+    """Whether they run, and their own word."""
+    if running.away:
+        yield ok("servers", f"not asked, nor OMERO for its users: {running.away}")
+        return
+    for server, state in running.states.items():
+        if state == "active":
+            yield from _own_word(subject, running, server)
+        elif state == "not deployed":
+            what = f"{server} is not in the grid that runs"
+            yield error("servers", what, "omero fs install; omero admin restart")
+        else:
+            remedy = f"omero admin ice server start {server}; see var/log/{server}.log"
+            if "disabled" in state:
+                remedy = f"omero admin ice server enable {server}, then {remedy}"
+            yield error("servers", f"{server} is {state}", remedy)
+
+
+def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]:
+    told = running.figures.get(server, {})
+    if not told:
+        yield error("servers", f"{server} does not answer", f"see var/log/{server}.log")
+        return
+    known = {str(p) for p in (*subject.settings.problems, *subject.monitoring.problems)}
+    for key, why in sorted(told.items()):
+        if key.startswith("problem.") and why not in known:
+            yield error("servers", f"{server}: {why}", "omero fs reload, if it was mended since")
+        elif key.startswith("watch.") and key.endswith(".problem") and why:
+            directory = told.get(key.replace(".problem", ".directory"), "")
+            yield warning("servers", f"{server}: {directory}: {why}", f"see var/log/{server}.log")
+    state = told.get("state", "running")
+    if state != "running":
+        why = told.get("reason") or "see its log"
+        yield warning("servers", f"{server} is {state}: {why}", f"see var/log/{server}.log")
+    if told.get("refused"):
+        what = f"{server} refused a changed configuration: {told['refused']}"
+        yield error("servers", what, "correct the value with omero config set; omero fs reload")
+    if told.get("restart"):
+        what = f"{server} takes at its next start only: {told['restart']}"
+        yield warning("servers", what, "omero admin restart")
+    version = told.get("version", __version__)
+    if version != __version__:
+        what = f"{server} is of version {version}, and this is {__version__}"
+        yield warning("servers", what, "omero admin restart")
+    changed = changes(subject.sources.properties, running.properties.get(server, {}))
+    if changed:
+        what = f"{server} runs with other values of {', '.join(changed)}"
+        yield warning("servers", what, "omero fs reload")
+    if state == "running" and not told.get("refused"):
+        yield ok("servers", f"{server} is active")
+
+
+def changes(configured: Any, used: Any) -> list[str]:
+    """The properties of ours that a server was started with otherwise, or not told of since."""
+    if not used:
+        return []
+    keys = {key for key in (*configured, *used) if key.startswith(PREFIX) or key == DATA_DIR}
+    return sorted(
+        key for key in keys if configured.get(key, "").strip() != used.get(key, "").strip()
+    )
+
+
+def users(running: Running) -> Iterator[Line]:
+    """Whether those for whom files are imported exist in OMERO and are active."""
+    if running.away:
+        return
+    if running.omero:
+        yield error("users", f"not asked for: {running.omero}", "omero admin diagnostics")
+        return
+    for name, why in running.users.items():
+        if not why:
+            continue
+        if name in running.listed:
+            remedy = "omero user add, or take the name out of omero.fs.importUsers"
+            yield error("users", f"{why}: nothing is imported for that name", remedy)
+        else:
+            remedy = "omero user add, or rename the directory: omero user list"
+            yield warning("users", f"{why}: the directory of that name is left alone", remedy)
+    good = [name for name, why in running.users.items() if not why]
+    named = ", ".join(good[:_MANY]) + (", ..." if len(good) > _MANY else "")
+    yield ok("users", f"{len(good)} are users of OMERO and active{': ' + named if good else ''}")

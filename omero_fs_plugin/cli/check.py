@@ -1,0 +1,180 @@
+"""`omero fs check`: what keeps files from being imported, or will, with the remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from .site import printable
+
+if TYPE_CHECKING:
+    from ..checks import Line, Subject
+    from ..checks.running import Running
+    from ..checks.timely import Check
+
+HELP = """What keeps files from being imported, or will, with the remedy
+
+Looks at the properties; the directories that are watched; inotify's limits,
+against the directories that there are; Java and Bio-Formats; free space; the
+journal; the grid's templates and ports; and, if OMERO runs, at what FSServer and
+DropBox say of themselves and at who is a user of OMERO.  Nothing is changed.
+Run it as the user that OMERO.server runs as, before it is started or while it
+runs.
+
+Each line begins with ok, warning or error.  Behind -> is what to do.
+
+With --from nothing of the above: what the properties of an existing site mean
+here, from its templates.xml or config.xml, and the `omero config set` lines to
+run.
+
+Exit codes: 0 all is well; 1 warnings; 2 errors, or wrong arguments
+"""
+
+_LIMIT_S = 20.0
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("check", description=HELP)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=_LIMIT_S,
+        metavar="S",
+        help="how long what does not answer is waited for, in seconds (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="former",
+        metavar="FILE",
+        help="an existing site's etc/grid/templates.xml or config.xml, to be carried over",
+    )
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints the lines; ends with the worst of them."""
+    if args.former:
+        if args.json:
+            raise ConfigurationError("--json and --from do not go together")
+        from .. import migration
+
+        ctx.rv = migration.run(ctx, Path(args.former))
+        return
+    lines = collect(Path(ctx.dir).absolute(), args.timeout)
+    counts = {name: sum(1 for line in lines if _name(line) == name) for name in _NAMES}
+    if args.json:
+        told = [
+            {"level": _name(line), "about": line.about, "what": line.what, "remedy": line.remedy}
+            for line in lines
+        ]
+        ctx.out(json.dumps({"lines": told, "counts": counts}, indent=2))
+    else:
+        for line in lines:
+            ctx.out(_text(line))
+    worst = max(line.level for line in lines)
+    if worst:
+        ctx.die(int(worst), f"{_number(counts, 'error')}, {_number(counts, 'warning')}")
+
+
+_NAMES = ("ok", "warning", "error")
+
+
+def _name(line: Line) -> str:
+    return _NAMES[line.level]
+
+
+def _number(counts: dict[str, int], name: str) -> str:
+    return f"{counts[name]} {name}" + ("" if counts[name] == 1 else "s")
+
+
+def _text(line: Line) -> str:
+    remedy = f" -> {line.remedy}" if line.remedy else ""
+    return printable(f"{_name(line):8}{line.about}: {line.what}{remedy}")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("more than 0")
+    return value
+
+
+def collect(omerodir: Path, limit: float) -> list[Line]:
+    """All that there is to say, within three times `limit` (s)."""
+    from ..checks import Subject
+    from ..checks.running import Running, ask
+    from ..checks.timely import Check, within
+    from ..sources import Sources, look
+
+    found: list[Sources] = []
+
+    def read() -> Iterable[Line]:
+        found.append(look(omerodir))
+        return ()
+
+    lines = within(limit, [Check("configuration", read)])
+    if not found:
+        # The rest would be told of defaults that do not hold.
+        return lines + within(limit, [_grid(Subject(omerodir, Sources({}, {})))])
+    subject = Subject(omerodir, found[0])
+    running = Running()
+    lines += within(limit, [Check("servers", partial(ask, subject, running))])
+    return lines + within(limit, _checks(subject, running))
+
+
+def _grid(subject: Subject) -> Check:
+    from ..checks import grid
+    from ..checks.timely import Check
+
+    return Check("grid", partial(grid.installed, subject))
+
+
+def _checks(subject: Subject, running: Running) -> list[Check]:
+    """In the order in which an admin goes about it."""
+    from ..checks import (
+        account,
+        configuration,
+        directories,
+        grid,
+        inotify,
+        java,
+        journal,
+        mail,
+        space,
+    )
+    from ..checks import running as grid_that_runs
+    from ..checks.timely import Check
+
+    rules = subject.settings.rules
+    return [
+        Check("user", partial(account.who, subject)),
+        _grid(subject),
+        Check("grid", partial(grid.nodes, subject)),
+        Check("properties", partial(configuration.values, subject)),
+        Check("properties", partial(configuration.edited, subject)),
+        *(Check(f"readers of {rule.user}", partial(configuration.readers, rule)) for rule in rules),
+        *(
+            Check(f"importArgs of {rule.user}", partial(configuration.import_args, rule))
+            for rule in rules
+        ),
+        Check("omero.data.dir", partial(directories.written, subject)),
+        *(
+            Check(f"directory of {rule.user}", partial(directories.watched, subject, rule))
+            for rule in rules
+        ),
+        Check("inotify", partial(inotify.limits_of, subject, running.taken)),
+        Check("managed repository", partial(space.repository, subject)),
+        Check("space for the journal", partial(space.journal, subject)),
+        Check("journal", partial(journal.opens, subject)),
+        Check("Bio-Formats", partial(java.bioformats, subject)),
+        Check("Java importer", partial(java.importer, subject)),
+        Check("port", partial(grid.router, subject, running=not running.away)),
+        Check("mail", partial(mail.mail, subject)),
+        Check("servers", partial(grid_that_runs.servers, subject, running)),
+        Check("users", partial(grid_that_runs.users, running)),
+    ]
