@@ -229,6 +229,26 @@ class Omero:
 
         return self._ask(f"looking up the user {name}", look)
 
+    def experimenters(self) -> dict[str, bool]:
+        """Every OMERO user's name, and whether the user is active, so that imports can be theirs.
+
+        Being active is being a member of the group `user`.
+        """
+
+        def ask(services: Any) -> dict[str, bool]:
+            rows = services.getQueryService().projection(
+                "select e.omeName, g.name from Experimenter e "
+                "left outer join e.groupExperimenterMap m left outer join m.parent g",
+                None,
+                ALL_GROUPS,
+            )
+            found: dict[str, bool] = {}
+            for name, group in rows:
+                found[unwrap(name)] = found.get(unwrap(name), False) or unwrap(group) == "user"
+            return found
+
+        return self._ask("asking for the users", ask)
+
     def session_for(self, user: User) -> UserSession:
         """A new session of `user` in `user.group`."""
 

@@ -38,6 +38,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("status", "servers, monitors, and what became of every file", "status"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
     ("reload", "bring what `omero config` says into the running servers", "reload"),
+    ("users", "compare the users' directories with OMERO's users", "users"),
     ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
     ("sandbox", "make a small stand-in OMERO server to try things on", "sandbox"),
 )

@@ -1,0 +1,107 @@
+"""`omero fs users`: the users' directories beside OMERO's users."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..sessions import Omero
+from ..settings import Settings
+from ..userdirs import Finding, State, compare, create
+from .site import Site, printable, site
+
+HELP = """Compare the users' directories with OMERO's users
+
+Every active OMERO user needs a directory of the same name below the watched
+one (omero.fs.watchDir, else DropBox in omero.data.dir), unless
+omero.fs.importUsers names one elsewhere.  OMERO's own root and guest need
+none.  Told are directories that are
+
+  missing        an active user has none
+  unknown        no OMERO user has that name
+  inactive       the OMERO user of that name may not log in
+  unsafe name    the user's name can be no directory's
+  no directory   a link, which is not followed, or a file
+  unreadable     for the user who runs this
+  wrong owner    another OMERO user's, or one that its user cannot write into
+  wrong mode     everybody may write there, or its user may not
+
+Run this as the user OMERO.server runs as.  Nothing that is there is changed.
+
+--create makes the missing ones, with mode 2770: the owner and the group may do
+everything, others nothing, and what is put there belongs to the same group.
+The owner is the system account of the user's name, where there is one and the
+right to give directories away (CAP_CHOWN); else the user who runs this.  The
+group is that of the directory above where that has the setgid bit, else that of
+the user who runs this: users who drop files have to be in it, or to come in over
+a file server that writes as the owner.
+
+Exit codes: 0 all well; 1 something is to be done; 2 wrong configuration;
+3 the grid cannot be reached; 5 OMERO is down
+"""
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("users", description=HELP)
+    parser.add_argument("--create", action="store_true", help="make the missing directories")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it; ends with 1 when something is to be done."""
+    where = site(ctx)
+    settings = where.settings()
+    settings.check()
+    users = _experimenters(where, settings)
+    findings = compare(settings.rules, users)
+    if args.create:
+        findings = create(findings, users)
+    to_do = sum(1 for finding in findings if not finding.well)
+    if args.json:
+        ctx.out(json.dumps({"well": not to_do, "directories": [*map(_json, findings)]}, indent=2))
+    else:
+        ctx.out(render(findings))
+    if to_do:
+        missing = any(finding.state is State.MISSING for finding in findings)
+        advice = "; --create makes what is missing" if missing and not args.create else ""
+        ctx.die(1, f"{to_do} to be looked at{advice}")
+
+
+def _experimenters(where: Site, settings: Settings) -> dict[str, bool]:
+    with where.grid() as grid:
+        omero = Omero(
+            grid.communicator,
+            host=settings.host,
+            port=settings.port,
+            time_to_live=settings.time_to_live,
+            time_to_idle=settings.time_to_idle,
+        )
+        try:
+            return omero.experimenters()
+        finally:
+            omero.close()
+
+
+def render(findings: list[Finding]) -> str:
+    """For people: what was made and what is to be done, then how many are well."""
+    lines = []
+    for finding in findings:
+        if finding.state is not State.WELL:
+            what = f": {printable(finding.what)}" if finding.what else ""
+            user = f" {printable(finding.user)}:" if finding.state is State.UNSAFE else ""
+            lines.append(
+                f"{finding.state.value:<13}{user} {printable(str(finding.directory))}{what}"
+            )
+    well = {finding.directory for finding in findings if finding.well}
+    well -= {finding.directory for finding in findings if not finding.well}
+    return "\n".join([*lines, f"{len(well)} well"])
+
+
+def _json(finding: Finding) -> dict[str, str]:
+    return {
+        "user": finding.user,
+        "directory": str(finding.directory),
+        "state": finding.state.value,
+        "what": finding.what,
+    }

@@ -1,0 +1,287 @@
+"""Users' directories beside OMERO's users: which are missing, whose are not theirs, which fail.
+
+What is said of permissions is said for the user who runs this, who has to be the one that
+OMERO.server runs as.  No link is followed but one that a property names itself.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from .dropbox.places import Places
+from .kinds import nearest
+from .settings import EVERYONE, Rule
+
+# The user writes; the server reads, and moves what failed to omero.fs.quarantine; nobody else
+# does anything; and what is put there belongs to the same group.
+MODE = 0o2770
+ABOVE_MODE = 0o755  # of the directory that they are in: everybody has to get through
+
+_NOT_EXPECTED = ("root", "guest")  # OMERO's own, who import nothing
+_LONGEST = 255  # bytes in a name
+_ACL = "system.posix_acl_access"
+
+
+class State(str, Enum):
+    """What is to be said of a directory."""
+
+    WELL = "ok"
+    MADE = "made"
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # nobody's
+    INACTIVE = "inactive"  # of a user who may not log in
+    UNSAFE = "unsafe name"  # a user's name that no directory can have
+    NO_DIRECTORY = "no directory"
+    UNREADABLE = "unreadable"
+    OWNER = "wrong owner"
+    MODE = "wrong mode"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is so."""
+
+    user: str  # an OMERO user, or the name that a directory has; empty: all of them
+    directory: Path
+    state: State
+    what: str = ""
+
+    @property
+    def well(self) -> bool:
+        return self.state in (State.WELL, State.MADE)
+
+
+def account(name: str) -> pwd.struct_passwd | None:
+    """The system account of that name."""
+    try:
+        return pwd.getpwnam(name)
+    except (KeyError, ValueError, UnicodeEncodeError):  # a NUL; not UTF-8
+        return None
+
+
+def unsafe(name: str) -> str:
+    """Why there can be no directory of that name for a user; empty when there can."""
+    if not name or "/" in name or name in (".", ".."):
+        return "it is not the name of one directory"
+    if name.startswith("."):
+        return "what begins with a dot is passed over"
+    if not all(character.isprintable() for character in name):
+        return "it has characters that cannot be shown"
+    if len(name.encode()) > _LONGEST:
+        return f"it has more than {_LONGEST} bytes"
+    return ""
+
+
+def compare(rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
+    """Every directory that is there or should be; `users`: OMERO name -> whether active."""
+    # What is there at the start has no part in this, and a walk over it would take its time.
+    places = Places([replace(rule, path_mode="Follow") for rule in rules])
+    own = {rule.user for rule in rules if rule.user != EVERYONE}
+    found: list[Finding] = []
+    for rule in rules:
+        if rule.user == EVERYONE:
+            found += _everyones(rule.watch_dir, users, own, places)
+        else:
+            found += _named(rule, users)
+    return found
+
+
+def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
+    """Of an entry of omero.fs.importUsers."""
+    if rule.user not in users or not users[rule.user]:
+        yield _nobodys(rule.user, rule.watch_dir, users)
+    yield from _inspected(rule.user, rule.watch_dir, users, os.stat)
+
+
+def _everyones(
+    above: Path, users: Mapping[str, bool], own: set[str], places: Places
+) -> Iterator[Finding]:
+    """Of the subdirectories of `above`, and of those that should be there."""
+    try:
+        with os.scandir(above) as entries:
+            there = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    except FileNotFoundError:
+        yield Finding("", above, State.MISSING, "all users' directories are to be in it")
+        there = {}
+    except NotADirectoryError:
+        yield Finding("", above, State.NO_DIRECTORY, "something else is there")
+        return
+    except OSError as error:
+        yield Finding("", above, State.UNREADABLE, f"cannot be listed: {error.strerror}")
+        return
+    others = {rule.watch_dir for rule in places.rules if rule.user != EVERYONE}
+    for name, active in sorted(users.items()):
+        why, directory = unsafe(name), above / name
+        if not why and directory in others:
+            continue  # told with its entry of omero.fs.importUsers
+        if not why and not places.enters(str(directory)):
+            why = "omero.fs.blacklist or omero.fs.ignoreSysFiles has it passed over"
+        expected = active and name not in own and name not in _NOT_EXPECTED
+        if why and expected:
+            what = f"no directory can be this user's: {why}; omero.fs.importUsers may name one"
+            yield Finding(name, above, State.UNSAFE, what)
+        elif not why and name in there:
+            if not active:
+                yield _nobodys(name, directory, users)
+            yield from _inspected(name, directory, users, os.lstat)
+        elif not why and expected:
+            yield Finding(name, directory, State.MISSING)
+    for name, is_directory in sorted(there.items()):
+        directory = above / name
+        if name in users or name.startswith(".") or not is_directory:
+            continue
+        if places.enters(str(directory)) and not any(
+            rule.watch_dir.is_relative_to(directory) for rule in places.rules
+        ):
+            yield _nobodys(name, directory, users)
+
+
+def _nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
+    if name in users:
+        what = f"the OMERO user {name} is not active: nothing in it is imported"
+        return Finding(name, directory, State.INACTIVE, what)
+    near = nearest(name, [user for user in users if user not in _NOT_EXPECTED])
+    hint = f"; did you mean {near}?" if near else ""
+    what = f"there is no OMERO user named {name}{hint}: nothing in it is imported"
+    return Finding(name, directory, State.UNKNOWN, what)
+
+
+def _inspected(
+    user: str,
+    directory: Path,
+    users: Mapping[str, bool],
+    look: Callable[[Path], os.stat_result],
+) -> list[Finding]:
+    """What is wrong with a directory; that it is well, if nothing is."""
+    try:
+        status = look(directory)
+    except FileNotFoundError:
+        return [Finding(user, directory, State.MISSING)]
+    except OSError as error:
+        why = f"cannot be looked at: {error.strerror}"
+        return [Finding(user, directory, State.UNREADABLE, why)]
+    if not stat.S_ISDIR(status.st_mode):
+        is_link = stat.S_ISLNK(status.st_mode)
+        why = "a symbolic link, which is not followed" if is_link else "something else is there"
+        return [Finding(user, directory, State.NO_DIRECTORY, why)]
+    found = list(_permissions(user, directory, status, users))
+    return found or [Finding(user, directory, State.WELL)]
+
+
+def _permissions(
+    user: str, directory: Path, status: os.stat_result, users: Mapping[str, bool]
+) -> Iterator[Finding]:
+    as_now = os.access in os.supports_effective_ids
+    if not os.access(directory, os.R_OK | os.X_OK, effective_ids=as_now):
+        why = (
+            f"{_user_name(os.geteuid())} cannot read it; it is watched as soon as that can be: "
+            f"chgrp {_group_name(os.getegid())}, chmod g+rwxs, or setfacl"
+        )
+        yield Finding(user, directory, State.UNREADABLE, why)
+    owner = _user_name(status.st_uid)
+    if owner != user and owner in users and owner not in (*_NOT_EXPECTED, _user_name(os.geteuid())):
+        why = f"it belongs to {owner}: what {owner} puts there is imported as {user}'s"
+        yield Finding(user, directory, State.OWNER, why)
+    elif (theirs := account(user)) and not _may_write(theirs, directory, status):
+        if owner == user:
+            yield Finding(user, directory, State.MODE, f"{user} cannot write there: chmod u+rwx")
+        else:
+            why = f"it belongs to {owner}, and {user} cannot write there"
+            yield Finding(user, directory, State.OWNER, why)
+    if status.st_mode & stat.S_IWOTH:
+        why = f"everybody can write there, and import as {user}: chmod o-w"
+        yield Finding(user, directory, State.MODE, why)
+
+
+def _may_write(who: pwd.struct_passwd, directory: Path, status: os.stat_result) -> bool:
+    """Whether the mode lets this account write; True where an ACL may, which nobody asks here."""
+    if who.pw_uid == 0:
+        return True
+    with suppress(OSError, AttributeError):  # a file system, a platform without them
+        if _ACL in os.listxattr(directory):
+            return True
+    if status.st_uid == who.pw_uid:
+        wanted = stat.S_IWUSR | stat.S_IXUSR
+    elif status.st_gid in os.getgrouplist(who.pw_name, who.pw_gid):
+        wanted = stat.S_IWGRP | stat.S_IXGRP
+    else:
+        wanted = stat.S_IWOTH | stat.S_IXOTH
+    return status.st_mode & wanted == wanted
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Finding]:
+    """As `findings`, the missing directories made; one that is there already stays as it is."""
+    after: list[Finding] = []
+    for finding in findings:
+        if finding.state is not State.MISSING or not users.get(finding.user, not finding.user):
+            after.append(finding)
+            continue
+        try:
+            _make(finding)
+        except FileNotFoundError:
+            why = f"{finding.directory.parent} is not there: make that first"
+            after.append(replace(finding, what=why))
+        except OSError as error:
+            after.append(replace(finding, what=f"cannot be made: {error.strerror}"))
+        else:
+            after += _made(finding, users)
+    return after
+
+
+def _make(finding: Finding) -> None:
+    """Makes one directory.  Raises OSError, and has then left none behind."""
+    name = finding.directory.name
+    above = os.open(finding.directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.mkdir(name, 0o700, dir_fd=above)
+        try:
+            made = os.open(
+                name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above
+            )
+            try:
+                os.fchmod(made, MODE if finding.user else ABOVE_MODE)
+                if theirs := account(finding.user):
+                    with suppress(PermissionError):  # then its group has to do
+                        os.fchown(made, theirs.pw_uid, -1)
+            finally:
+                os.close(made)
+        except BaseException:
+            os.rmdir(name, dir_fd=above)
+            raise
+    finally:
+        os.close(above)
+
+
+def _made(finding: Finding, users: Mapping[str, bool]) -> list[Finding]:
+    """That it was, and what may be wrong with it all the same."""
+    status = finding.directory.lstat()
+    what = (
+        f"mode {stat.S_IMODE(status.st_mode):o}, "
+        f"owner {_user_name(status.st_uid)}, group {_group_name(status.st_gid)}"
+    )
+    found = [Finding(finding.user, finding.directory, State.MADE, what)]
+    if finding.user:
+        found += _permissions(finding.user, finding.directory, status, users)
+    return found
