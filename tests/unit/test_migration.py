@@ -11,9 +11,12 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omero.cli import CLI
+from omero.plugins.prefs import PrefsControl
 
 from omero_fs_plugin import lists
 from omero_fs_plugin.differences import SHIPPED
+from omero_fs_plugin.former import read as former_read
 from omero_fs_plugin.migration import Migration, as_shipped, migrate, run
 from omero_fs_plugin.properties import BY_NAME, PROPERTIES
 from omero_fs_plugin.settings import read, read_monitoring
@@ -256,3 +259,27 @@ def test_released_servers_have_nothing_to_run(
     assert "To run: nothing" in said
     assert "Was ignored there" not in said
     assert "temporarily disabled" not in said
+
+
+def test_the_lines_are_what_omero_config_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "etc" / "grid").mkdir(parents=True)
+    for variable in ("OMERO_CONFIG", "OMERO_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("OMERODIR", str(tmp_path))
+    properties = site(
+        importUsers="amy; zak",
+        watchDir='"/home/amy;old";/home/zak/my data',
+        importArgs="-report;-report -send -n \"it's ${x\" -x 'a;b'",
+        blacklist='tmp,"a,b";',
+        dirImportWait="30;",
+    )
+    cli = CLI()
+    cli.register("config", PrefsControl, "")
+    for line in migrate(properties).lines:
+        assert not line.blocked
+        cli.invoke(shlex.split(str(line))[1:], strict=True)
+    former = former_read(tmp_path / "etc" / "grid" / "config.xml")
+    assert read(former.properties) == read(properties)
+    assert len(read(properties).rules) == 2
