@@ -1,0 +1,570 @@
+"""What `omero fs check` says of a site, one kind of check after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin import __version__, filesystems, installation
+from omero_fs_plugin.checks import (
+    Level,
+    Line,
+    Subject,
+    account,
+    configuration,
+    directories,
+    grid,
+    inotify,
+    mail,
+    space,
+    timely,
+)
+from omero_fs_plugin.checks import ok as fine
+from omero_fs_plugin.checks.running import Running, changes, servers, users
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.settings import Rule
+from omero_fs_plugin.sources import Origin, Sources
+
+DATA = Path(__file__).parent / "data" / "grid"
+OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An OMERODIR with our servers in its templates, and data/DropBox."""
+    for name in ("templates.xml", "default.xml"):
+        target = tmp_path / "etc/templates/grid" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DATA / name, target)
+    (tmp_path / "etc/grid").mkdir()
+    (tmp_path / "data/DropBox").mkdir(parents=True)
+    installation.install(tmp_path)
+    return tmp_path
+
+
+def subject(site: Path, properties: Mapping[str, str] = {}, **named: str) -> Subject:
+    """With data/ as omero.data.dir, and these omero.fs properties."""
+    given = {
+        "omero.data.dir": str(site / "data"),
+        **{f"omero.fs.{name}": value for name, value in named.items()},
+        **properties,
+    }
+    return Subject(site, Sources(given, dict.fromkeys(given, Origin.CONFIG)))
+
+
+def rule(of: Subject) -> Rule:
+    (one,) = of.settings.rules
+    return one
+
+
+def levels(lines: Iterable[Line]) -> list[Level]:
+    found = list(lines)
+    for line in found:
+        assert (line.remedy == "") == (line.level is OK), line
+        assert "\n" not in line.what + line.remedy
+    return [line.level for line in found]
+
+
+def only(lines: Iterable[Line]) -> Line:
+    (line,) = lines
+    return line
+
+
+# Time
+
+
+def test_what_does_not_answer_is_told_with_what_it_said() -> None:
+    never = threading.Event()
+
+    def share() -> Iterator[Line]:
+        yield fine("share", "begun")
+        never.wait()
+
+    try:
+        lines = timely.within(
+            0.5,
+            [timely.Check("share", share), timely.Check("disk", lambda: [fine("disk", "good")])],
+        )
+    finally:
+        never.set()
+    assert [(line.about, line.what) for line in lines] == [
+        ("share", "begun"),
+        ("share", "no answer within 0.5 s"),
+        ("disk", "good"),
+    ]
+    assert lines[1].level is ERROR
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ConfigurationError("the file is wrong"), "the file is wrong"),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied"),
+        (OSError(5, "Input/output error"), "it: Input/output error"),
+        (KeyError("x"), "could not be looked at: KeyError: 'x'"),
+    ],
+)
+def test_whatever_goes_wrong_is_a_line(raised: Exception, told: str) -> None:
+    def look() -> Iterator[Line]:
+        raise raised
+        yield
+
+    line = only(timely.within(5, [timely.Check("it", look)]))
+    assert (line.level, line.what) == (ERROR, told)
+    assert line.remedy
+
+
+# Properties
+
+
+def test_right_values(site: Path) -> None:
+    line = only(configuration.values(subject(site, importers="3")))
+    assert line.level is OK
+    assert line.what.startswith("1 of ")
+
+
+def test_wrong_values_of_both_servers_are_told_once(site: Path) -> None:
+    lines = list(
+        configuration.values(
+            subject(site, importers="x", serverIdString="A;B", observer="fam", importer5="1")
+        )
+    )
+    assert levels(lines) == [ERROR, ERROR, WARNING]
+    assert len({line.what for line in lines}) == len(lines)
+    assert "omero config set -- omero.fs.importers VALUE" in lines[0].remedy
+    assert lines[-1].remedy == "remove it: omero config set omero.fs.importer5"
+
+
+def test_a_wrong_value_in_templates_xml_says_where_it_is(site: Path) -> None:
+    key = "omero.fs.importers"
+    of = Subject(site, Sources({key: "x"}, {key: Origin.TEMPLATES}))
+    assert "templates.xml" in only(configuration.values(of)).remedy
+
+
+def test_an_edit_that_the_next_start_undoes(site: Path) -> None:
+    written = (site / "etc/templates/grid/templates.xml").read_text()
+    generated = site / "etc/grid/templates.xml"
+    generated.write_text(written)
+    assert list(configuration.edited(subject(site))) == []
+    generated.write_text(written.replace('importers" value="2"', 'importers" value="4"'))
+    line = only(configuration.edited(subject(site)))
+    assert line.level is WARNING
+    assert line.remedy == "omero config set -- omero.fs.importers 4"
+
+
+def test_readers(site: Path) -> None:
+    file = site / "readers.txt"
+    of = rule(subject(site, readers=str(file)))
+    assert levels(configuration.readers(of)) == [ERROR]
+    file.write_text("TiffReader\nZeissCZIReader\n")
+    assert only(configuration.readers(of)).what == f"{file} names 2 readers"
+    file.write_text("TifReader\n")
+    line = only(configuration.readers(of))
+    assert (line.level, line.remedy) == (ERROR, "did you mean TiffReader?")
+    assert list(configuration.readers(rule(subject(site)))) == []
+
+
+def test_import_args(site: Path) -> None:
+    def lines(arguments: str) -> list[Line]:
+        return list(configuration.import_args(rule(subject(site, importArgs=arguments))))
+
+    assert lines("") == []
+    assert levels(lines("--name 'a b'")) == [OK]
+    assert levels(lines("-s other --readers x")) == [WARNING, WARNING]
+    assert levels(lines("--name")) == [ERROR]
+
+
+# Directories
+
+
+def test_each_users_directory(site: Path) -> None:
+    for name in ("amy", "zak", ".hidden"):
+        (site / "data/DropBox" / name).mkdir(mode=0o755)
+    of = subject(site)
+    line = only(directories.watched(of, rule(of)))
+    assert line.level is OK
+    assert line.what == f"{site}/data/DropBox has 2 directories that can be read: amy, zak"
+
+
+def test_nobody_has_a_directory(site: Path) -> None:
+    of = subject(site)
+    line = only(directories.watched(of, rule(of)))
+    assert (line.level, line.remedy) == (WARNING, f"mkdir {site}/data/DropBox/USERNAME")
+
+
+def test_a_directory_that_dropbox_makes_itself(site: Path) -> None:
+    (site / "data/DropBox").rmdir()
+    of = subject(site)
+    assert only(directories.watched(of, rule(of))).what.endswith("is made when DropBox starts")
+
+
+def test_a_directory_that_is_not_there_or_none(site: Path) -> None:
+    of = subject(site, importUsers="amy", watchDir=str(site / "amy"))
+    line = only(directories.watched(of, rule(of)))
+    assert (line.level, line.about) == (ERROR, "directory of amy")
+    assert f"mkdir -p {site}/amy" in line.remedy
+    (site / "amy").write_text("")
+    assert only(directories.watched(of, rule(of))).what == f"{site}/amy is no directory"
+
+
+def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
+    dropbox = site / "data/DropBox"
+    (dropbox / "amy").symlink_to("/tmp")
+    (dropbox / "zak").mkdir()
+    (dropbox / "zak").chmod(0o777)
+    dropbox.chmod(0o777)
+    of = subject(site)
+    lines = list(directories.watched(of, rule(of)))
+    assert levels(lines) == [WARNING] * 4
+    assert [line.about for line in lines] == [
+        "directory of default",
+        "directory of amy",
+        "directory of zak",
+        "directory of default",
+    ]
+    assert lines[0].remedy == f"chmod o-w {dropbox}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_directories_that_cannot_be_read(site: Path) -> None:
+    dropbox, above = site / "data/DropBox", site / "above"
+    (dropbox / "amy").mkdir(mode=0)
+    (dropbox / "zak").mkdir(mode=0o555)
+    (above / "in").mkdir(parents=True)
+    of, elsewhere = subject(site), subject(site, watchDir=str(above / "in"))
+    above.chmod(0)
+    try:
+        lines = list(directories.watched(of, rule(of)))
+        assert [(line.level, line.about) for line in lines[:2]] == [
+            (ERROR, "directory of amy"),
+            (WARNING, "directory of zak"),
+        ]
+        assert "setfacl" in lines[0].remedy
+        assert lines[1].remedy == f"chmod u+w {dropbox}/zak"
+        assert levels(directories.watched(elsewhere, rule(elsewhere))) == [ERROR]
+        above.chmod(0o755)
+        (above / "in").chmod(0)
+        assert levels(directories.watched(elsewhere, rule(elsewhere))) == [ERROR]
+    finally:
+        above.chmod(0o755)
+        (above / "in").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("observer", "level", "words"),
+    [("auto", OK, "polled each 10 s"), ("inotify", WARNING, "this machine writes only")],
+)
+def test_a_network_file_system(
+    site: Path, monkeypatch: pytest.MonkeyPatch, observer: str, level: Level, words: str
+) -> None:
+    monkeypatch.setattr(filesystems, "shared", lambda path: "nfs4")
+    of = subject(site, importUsers="amy", watchDir=str(site / "data/DropBox"), observer=observer)
+    told = next(line for line in directories.watched(of, rule(of)) if "nfs4" in line.what)
+    assert told.level is level
+    assert words in told.what
+
+
+def test_where_dropbox_writes(site: Path) -> None:
+    assert levels(directories.written(subject(site))) == [OK]
+    assert levels(directories.written(subject(site, quarantine=str(site / "bad")))) == [OK, OK]
+    missing = subject(site, {"omero.data.dir": str(site / "none")})
+    assert levels(directories.written(missing)) == [ERROR]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_where_dropbox_cannot_write(site: Path) -> None:
+    shut = site / "shut"
+    shut.mkdir(mode=0o555)
+    of = subject(site, {"omero.data.dir": str(shut)}, quarantine=str(shut / "bad"))
+    lines = list(directories.written(of))
+    assert levels(lines) == [ERROR, ERROR]
+    assert lines[1].what == f"{shut}/bad cannot be made"
+
+
+# inotify
+
+
+def proc(tmp_path: Path, *, watches: int, instances: int = 128, queued: int = 16384) -> Path:
+    """A /proc with these limits, and no process."""
+    made = tmp_path / "proc"
+    for name, value in {
+        "max_user_watches": watches,
+        "max_user_instances": instances,
+        "max_queued_events": queued,
+    }.items():
+        file = made / "sys/fs/inotify" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{value}\n")
+    return made
+
+
+FOREVER = float("inf")
+
+
+def test_directories_are_counted_as_they_are_watched(site: Path) -> None:
+    top = site / "data/DropBox"
+    for name in ("amy/a/b", "amy/skip/c", "amy/.hidden/d", "zak"):
+        (top / name).mkdir(parents=True)
+    (top / "amy/file").write_text("")
+    (top / "amy/link").symlink_to(site)
+
+    def counted(**named: str) -> inotify.Count:
+        return inotify.count(rule(subject(site, **named)), observer="auto", end=FOREVER)
+
+    assert counted() == inotify.Count(7, True)
+    assert counted(blacklist="skip") == inotify.Count(5, True)
+    assert counted(ignoreSysFiles="False") == inotify.Count(9, True)
+    # Its monitor follows all the same, for the users' directories are below.
+    assert counted(pathMode="Flat") == inotify.Count(7, True)
+    assert counted(importUsers="amy", pathMode="Flat") == inotify.Count(1, True)
+
+
+def test_what_is_polled_takes_no_watch(site: Path) -> None:
+    of = rule(subject(site))
+    assert inotify.count(of, observer="polling", end=FOREVER) == inotify.Count(0, True)
+
+
+def test_a_tree_that_takes_too_long_is_counted_in_part(site: Path) -> None:
+    (site / "data/DropBox/amy/a").mkdir(parents=True)
+    counted = inotify.count(rule(subject(site)), observer="auto", end=0.0)
+    assert counted == inotify.Count(2, False)
+
+
+@pytest.mark.parametrize(
+    ("most", "taken", "level"),
+    [(1000, 0, OK), (124, 0, WARNING), (125, 0, OK), (50, 0, WARNING)],
+)
+def test_the_limit_of_watches(tmp_path: Path, most: int, taken: int, level: Level) -> None:
+    counts = [inotify.Count(60, True), inotify.Count(40, True)]
+    made = proc(tmp_path, watches=most)
+    lines = list(inotify.enough(counts, inotify.Taken(taken), proc=made))
+    assert levels(lines) == [level, OK, OK]
+    assert "directories to watch: 100 of" in lines[0].what
+    assert ("polled" in lines[0].what) == (most < 100)
+
+
+def test_the_other_limits(tmp_path: Path) -> None:
+    made = proc(tmp_path, watches=1000, instances=2, queued=100)
+    counts = [inotify.Count(1, False), inotify.Count(0, True), inotify.Count(1, True)]
+    lines = list(inotify.enough(counts, inotify.Taken(), proc=made))
+    assert levels(lines) == [OK, WARNING, WARNING]
+    assert "at least 2" in lines[0].what
+    assert "fs.inotify.max_user_instances=" in lines[1].remedy
+
+
+def test_what_fsserver_has_already_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inotify.limits, "use", lambda proc: inotify.limits.Use(150, 3))
+    made = proc(tmp_path, watches=200, instances=4)
+    counts = [inotify.Count(100, True)]
+    assert levels(inotify.enough(counts, inotify.Taken(100, 1), proc=made))[0] is OK
+    assert levels(inotify.enough(counts, inotify.Taken(), proc=made))[0] is WARNING
+
+
+# Space
+
+
+@pytest.mark.parametrize(
+    ("gib", "inodes", "level"),
+    [(0.5, 1.0, ERROR), (1, 1.0, WARNING), (9.9, 1.0, WARNING), (10, 1.0, OK), (99, 0.01, WARNING)],
+)
+def test_free_space(site: Path, gib: float, inodes: float, level: Level) -> None:
+    asked: list[Path] = []
+
+    def look(path: Path) -> space.Free:
+        asked.append(path)
+        return space.Free(int(gib * space.GIB), inodes)
+
+    assert levels(space.repository(subject(site), look)) == [level]
+    assert levels(space.journal(subject(site), look)) == [level]
+    assert asked == [site / "data", site / "data"]  # the repository is not there yet
+    elsewhere = subject(site, {"omero.managed.dir": "${omero.data.dir}/DropBox"})
+    assert levels(space.repository(elsewhere, look)) == [level]
+    assert asked[2] == site / "data/DropBox"
+
+
+def test_a_journal_in_postgresql_takes_no_room_here(site: Path) -> None:
+    assert list(space.journal(subject(site, journal="postgresql://h/db"))) == []
+
+
+def test_free_space_is_asked_of_the_disk(tmp_path: Path) -> None:
+    found = space.free(tmp_path)
+    assert found.bytes > 0
+    assert 0 < found.inodes <= 1
+
+
+# The grid
+
+
+def test_installed(site: Path) -> None:
+    assert levels(grid.installed(subject(site))) == [OK]
+    generated = site / "etc/grid/templates.xml"
+    shutil.copy(DATA / "templates.xml", generated)
+    line = only(grid.installed(subject(site)))
+    assert (line.level, line.remedy) == (WARNING, "omero admin restart")
+
+
+def test_another_version_is_installed(site: Path) -> None:
+    path = site / "etc/templates/grid/templates.xml"
+    path.write_text(path.read_text().replace('name="omero.fs.importers"', 'name="omero.fs.imps"'))
+    line = only(grid.installed(subject(site)))
+    assert (line.level, line.remedy) == (ERROR, "omero fs install; omero admin restart")
+    assert "another version" in line.what
+
+
+def test_nothing_is_installed(site: Path, tmp_path: Path) -> None:
+    installation.uninstall(site)
+    assert "not in it" in only(grid.installed(subject(site))).what
+    line = only(grid.installed(Subject(tmp_path / "none", Sources({}, {}))))
+    assert (line.level, "OMERODIR" in line.remedy) == (ERROR, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", []), ("master:Blitz-0,FSServer,DropBox", [OK]), ("master:Blitz-0,DropBox", [ERROR])],
+)
+def test_node_descriptors(site: Path, value: str, expected: list[Level]) -> None:
+    of = subject(site, {"omero.server.nodedescriptors": value})
+    assert levels(grid.nodes(of)) == expected
+
+
+@pytest.mark.parametrize(
+    ("running", "answers", "level"),
+    [(True, True, OK), (True, False, ERROR), (False, True, WARNING), (False, False, OK)],
+)
+def test_the_port(
+    site: Path, monkeypatch: pytest.MonkeyPatch, running: bool, answers: bool, level: Level
+) -> None:
+    monkeypatch.setattr(grid, "_connects", lambda host, port: answers)
+    assert levels(grid.router(subject(site), running=running)) == [level]
+
+
+def test_a_port_that_is_not_the_routers(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid, "_connects", lambda host, port: True)
+    (site / "etc/grid/default.xml").write_text(
+        '<icegrid><application name="OMERO"><variable name="ROUTERPORT" value="14064"/>'
+        "</application></icegrid>"
+    )
+    lines = list(grid.router(subject(site), running=True))
+    assert levels(lines) == [WARNING, OK]
+    assert "14064" in lines[0].what
+
+
+def test_run_as_whom(site: Path) -> None:
+    assert levels(account.who(subject(site))) == [OK]
+    if os.geteuid() != 0:
+        # /etc is root's, and so would be its OMERO.server.
+        assert levels(account.who(subject(Path("/")))) == [WARNING]
+
+
+def test_mail(site: Path) -> None:
+    assert levels(mail.mail(subject(site, {"omero.mail.config": "true"}))) == [OK]
+
+
+# The servers that run
+
+ACTIVE = {"FSServer": "active", "DropBox": "active"}
+
+
+def told(**figures: str) -> Running:
+    """Both run, and DropBox says this."""
+    said = {"state": "running", "version": __version__, **figures}
+    return Running(away="", states=ACTIVE, figures={"FSServer": {"monitors": "1"}, "DropBox": said})
+
+
+def test_all_is_well(site: Path) -> None:
+    assert levels(servers(subject(site), told())) == [OK, OK]
+
+
+def test_omero_does_not_run(site: Path) -> None:
+    line = only(servers(subject(site), Running(away="the registry cannot be reached")))
+    assert line.level is OK
+    assert "the registry cannot be reached" in line.what
+    assert list(users(Running(away="so"))) == []
+
+
+@pytest.mark.parametrize(
+    ("figures", "level", "words"),
+    [
+        ({"problem.1": "omero.fs.x = 'y': wrong"}, ERROR, "omero.fs.x"),
+        ({"refused": "omero.fs.x = 'y': wrong"}, ERROR, "refused"),
+        ({"restart": "omero.fs.port"}, WARNING, "omero.fs.port"),
+        ({"version": "0.0.1"}, WARNING, "0.0.1"),
+        ({"state": "waiting for OMERO", "reason": "it is away"}, WARNING, "it is away"),
+        ({"watch.1.problem": "gone", "watch.1.directory": "/d"}, WARNING, "/d: gone"),
+    ],
+)
+def test_the_servers_own_word(
+    site: Path, figures: dict[str, str], level: Level, words: str
+) -> None:
+    found = [line for line in servers(subject(site), told(**figures)) if line.level is not OK]
+    assert levels(found) == [level]
+    assert words in found[0].what
+
+
+def test_what_the_configuration_says_itself_is_told_once(site: Path) -> None:
+    of = subject(site, importers="x")
+    running = told(**{"problem.1": str(of.settings.problems[0])})
+    assert levels(servers(of, running)) == [OK, OK]
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [
+        ("not deployed", "omero fs install"),
+        ("inactive", "omero admin ice server start DropBox"),
+        ("inactive (disabled)", "omero admin ice server enable DropBox"),
+    ],
+)
+def test_a_server_that_does_not_run(site: Path, state: str, remedy: str) -> None:
+    running = told()
+    running.states = {"FSServer": "active", "DropBox": state}
+    lines = list(servers(subject(site), running))
+    assert levels(lines) == [OK, ERROR]
+    assert remedy in lines[1].remedy
+
+
+def test_a_server_that_does_not_answer(site: Path) -> None:
+    running = told()
+    running.figures["DropBox"] = {}
+    assert levels(servers(subject(site), running)) == [OK, ERROR]
+
+
+def test_what_was_set_since(site: Path) -> None:
+    running = told()
+    running.properties = {"DropBox": {"omero.data.dir": f"{site}/data", "omero.fs.importers": "2"}}
+    line = next(line for line in servers(subject(site, importers="3"), running) if line.remedy)
+    assert line.what == "DropBox runs with other values of omero.fs.importers"
+    assert line.remedy == "omero fs reload"
+
+
+def test_an_empty_value_is_no_value() -> None:
+    assert changes({"omero.fs.watchDir": "", "omero.x": "1"}, {"omero.fs.importers": ""}) == []
+    assert changes({"omero.fs.watchDir": "/a"}, {}) == []  # it did not say
+
+
+def test_who_is_a_user() -> None:
+    running = Running(
+        away="",
+        users={"amy": "", "eve": "there is no OMERO user named eve", "lost+found": "there is none"},
+        listed={"amy", "eve"},
+    )
+    lines = list(users(running))
+    assert levels(lines) == [ERROR, WARNING, OK]
+    assert lines[2].what == "1 are users of OMERO and active: amy"
+
+
+def test_omero_is_away() -> None:
+    assert levels(users(Running(away="", omero="OMERO does not answer"))) == [ERROR]
+
+
+def test_what_fsserver_has(site: Path) -> None:
+    running = told()
+    running.figures["FSServer"] = {"monitor.a.watches": "5", "monitor.b.watches": "7"}
+    assert running.taken == inotify.Taken(12, 2)
