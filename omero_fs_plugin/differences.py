@@ -147,6 +147,7 @@ def _arguments(text: str, settings: Settings, properties: Mapping[str, str]) -> 
     for arguments in _each_arguments(text):
         parsed = parse_arguments(arguments)
         found.update(parsed.ignored)
+        found.update({option: f"{why} (native importer)" for option, why in parsed.needless})
         found.update(dict.fromkeys(parsed.unknown, "only OMERO's own importer (Java) knows it"))
     return "; ".join(f"{option}: {why}" for option, why in found.items())
 

@@ -100,6 +100,7 @@ def test_lines_are_quoted_for_a_shell(value: str, line: str) -> None:
         pytest.param(
             {"importArgs": "-s x"}, "importArgs", "session itself", id="an option of ours"
         ),
+        pytest.param({"importArgs": "-report -send"}, "importArgs", "nothing leaves", id="-report"),
         pytest.param({"importArgs": "--new"}, "importArgs", "Java", id="an option of Java's"),
     ],
 )
