@@ -8,6 +8,7 @@
 #   make torture                  the kill -9 campaign at full size; TORTURE_ARGS="--seed 7"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
+#   make reference                the list of properties in docs/configuration.rst, from the code
 #   make venv | lint | types | unit | format | clean
 #
 # PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
@@ -25,7 +26,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox lint types format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox lint types reference format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -69,7 +70,10 @@ lint: venv
 types: venv
 	$(RUN) mypy
 
-# Writes to the files of the checkout, so it runs as whoever owns them.
+# These write to the files of the checkout, so they run as whoever owns them.
+reference: venv
+	.venv/bin/python tools/reference.py
+
 format: venv
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 

@@ -105,7 +105,9 @@ def _of_everyone(directory: Path) -> Iterator[Line]:
         yield ok(about, f"{directory} has {len(users)} directories that can be read: {named}")
     else:
         yield warning(
-            about, f"{directory} has no user's directory to read", f"mkdir {directory}/USERNAME"
+            about,
+            f"{directory} has no user's directory to read",
+            "omero fs users --create, while OMERO runs",
         )
 
 

@@ -194,7 +194,7 @@ def test_each_users_directory(site: Path) -> None:
 def test_nobody_has_a_directory(site: Path) -> None:
     of = subject(site)
     line = only(directories.watched(of, rule(of)))
-    assert (line.level, line.remedy) == (WARNING, f"mkdir {site}/data/DropBox/USERNAME")
+    assert (line.level, line.remedy) == (WARNING, "omero fs users --create, while OMERO runs")
 
 
 def test_a_directory_that_dropbox_makes_itself(site: Path) -> None:
