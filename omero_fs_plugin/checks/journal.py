@@ -35,7 +35,7 @@ def opens(subject: Subject) -> Iterator[Line]:
         finally:
             journal.close()
     except NotYet as later:
-        yield warning(ABOUT, str(later), "omero admin ice server start DropBox")
+        yield warning(ABOUT, str(later), "omero admin start, or omero admin restart")
         return
     except (JournalError, ConfigurationError) as wrong:
         yield error(ABOUT, str(wrong), "see the README on the journal, or omero.fs.journal")

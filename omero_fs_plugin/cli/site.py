@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..dropbox.journal import Journal
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, FsError
 from ..icegrid import Grid
 from ..icegrid import grid as open_grid
-from ..settings import Settings, read
+from ..settings import Settings
 
 
 class Site:
@@ -23,11 +23,11 @@ class Site:
         self.internal_cfg = omerodir / "etc" / "internal.cfg"
 
     def settings(self) -> Settings:
-        """What DropBox is set to by `omero config`; what is wrong with it stands in it.
+        """What DropBox is started with; what is wrong with it stands in it.
 
         Raises ConfigurationError when the configuration cannot be read.
         """
-        from omero.config import ConfigXml
+        from ..sources import look
 
         file = self.omerodir / "etc" / "grid" / "config.xml"
         if not file.exists():
@@ -36,15 +36,13 @@ class Site:
                 "directory, and was `omero config` ever used there?"
             )
         try:
-            config = ConfigXml(str(file), exclusive=False, read_only=True)
+            return look(self.omerodir).settings
+        except FsError:
+            raise
         except Exception as error:  # ConfigXml raises Exception itself, among others
             raise ConfigurationError(
                 f"{file}: cannot be read ({error}): run this as the user OMERO.server runs as"
             ) from error
-        try:
-            return read(config.as_map())
-        finally:
-            config.close()
 
     @contextmanager
     def journal(self, settings: Settings, *, read_only: bool) -> Iterator[Journal]:

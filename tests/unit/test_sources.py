@@ -18,6 +18,7 @@ from omero.cli import NonZeroReturnCode
 from omero.config import ConfigXml
 
 from omero_fs_plugin.cli import config
+from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.installation import install
 from omero_fs_plugin.properties import PROPERTIES
@@ -153,6 +154,26 @@ def test_a_file_that_cannot_be_read_is_told(omerodir: Path) -> None:
         look(omerodir)
 
 
+# What the other commands go by
+
+
+def test_every_command_goes_by_templates_xml_too(omerodir: Path) -> None:
+    path = start(omerodir)
+    edit(path, 'name="omero.fs.watchDir" value=""', 'name="omero.fs.watchDir" value="/drop"')
+    configure(omerodir, importers="3")
+    settings = Site(omerodir).settings()
+    assert settings.rules[0].watch_dir == Path("/drop")
+    assert (settings.importers, settings.port) == (3, 14064)
+
+
+def test_without_a_configuration_no_command_guesses(omerodir: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no configuration: is OMERODIR set"):
+        Site(omerodir).settings()
+    (omerodir / "etc/grid/config.xml").write_text("<icegrid>")
+    with pytest.raises(ConfigurationError, match=r"config\.xml is not well-formed XML"):
+        Site(omerodir).settings()
+
+
 # For one user
 
 
@@ -254,12 +275,12 @@ def test_a_wrong_value_is_shown_and_ends_with_2(omerodir: Path) -> None:
 
 
 def test_a_name_that_is_no_property_is_a_warning(omerodir: Path) -> None:
-    configure(omerodir, importer5="2")
+    configure(omerodir, dirImportWiat="2")
     code, told = run(omerodir)
     assert code == 0
     assert told.errors == [
-        "warning: omero.fs.importer5 = '2': is no property of OMERO.fs; "
-        "did you mean omero.fs.importers?"
+        "warning: omero.fs.dirImportWiat = '2': is no property of OMERO.fs; "
+        "did you mean omero.fs.dirImportWait?"
     ]
 
 
