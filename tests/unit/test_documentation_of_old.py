@@ -58,12 +58,16 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     'Any value missing from the configuration (e.g. value="1;;2") will be replaced by the '
     "default value.": (f"{_SETTINGS}::test_the_entry_of_each_user", SUPERSEDED),
+    "One example alternative configuration would be to watch specific directories for specific "
+    "users.": (f"{_SETTINGS}::test_the_documented_example_of_two_directories",),
     "In the example below two directories are monitored, one for user amy and one for zak:": (
         f"{_SETTINGS}::test_the_documented_example_of_two_directories",
     ),
     "The remaining properties have been left at their default values for both users.": (
         f"{_SETTINGS}::test_the_documented_example_of_two_directories",
     ),
+    "To limit DropBox to import only files belonging to specific image types the following "
+    "property can be set,": ("integration/test_groupers.py::test_only_what_listed_readers_read",),
     "Here only the image types listed in my_readers.txt will be imported for the user amy while "
     "the system-wide readers.txt will be used for zak.": (
         f"{_SETTINGS}::test_the_documented_full_example",
