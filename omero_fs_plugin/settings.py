@@ -55,6 +55,10 @@ class Rule:
     timeout: float  # s
     quiet_period: float  # s; omero.fs.dirImportWait
     throttle_import: float  # s
+    target: str  # template; empty: none
+    group: str  # empty: the user's default group
+    importer: str  # auto | java | native
+    transfer: str  # upload, or a way in place
     readers: Path | None  # absolute
     import_args: tuple[str, ...]
 
@@ -81,6 +85,10 @@ class Settings:
     quarantine: Path | None  # absolute; failed files are moved below it
     duplicates: str  # skip | import
     rescan_interval: float  # s; 0: only when asked
+    complete_timeout: float  # s
+    bioformats_jars: tuple[str, ...]
+    bioformats_timeout: float  # s for one file
+    bioformats_memory: int  # MiB
     time_to_live: float  # s; 0: no end
     time_to_idle: float  # s
     host: str
@@ -138,6 +146,10 @@ _RULE_FIELDS = {
     "timeout": "timeout",
     "dirImportWait": "quiet_period",
     "throttleImport": "throttle_import",
+    "target": "target",
+    "group": "group",
+    "importer": "importer",
+    "transfer": "transfer",
     "readers": "readers",
     "importArgs": "import_args",
 }
@@ -148,6 +160,10 @@ _FIELDS = {
     "quarantine": "quarantine",
     "duplicates": "duplicates",
     "rescanInterval": "rescan_interval",
+    "completeTimeout": "complete_timeout",
+    "bioformatsJars": "bioformats_jars",
+    "bioformatsTimeout": "bioformats_timeout",
+    "bioformatsMemory": "bioformats_memory",
     "timeToLive": "time_to_live",
     "timeToIdle": "time_to_idle",
     "host": "host",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from ..errors import FsError, ImportRefused
@@ -51,7 +51,9 @@ class Attempt:
     pause: Callable[[float], object]
     import_duplicates: bool = False  # omero.fs.duplicates
     importer: Importer | None = None  # of the same session; None: the native one
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: Callable[[], Wishes] = Wishes  # asked for when nothing speaks against the import
+    # Called with the images when the journal has them, and again by somebody if we do not return.
+    afterwards: Callable[[Sequence[int]], None] | None = None
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
 
     def run(self) -> State:
@@ -65,8 +67,8 @@ class Attempt:
         ((_, state),) = run_together([self], importer)
         return state
 
-    def _prepare(self, importer: Importer) -> State | None:
-        """What comes before the import: the state it ends in, or None to go on."""
+    def _prepare(self, importer: Importer, tasks: list[Task]) -> State | None:
+        """What comes before the import: the state it ends in, or None and one of `tasks`."""
         earlier = self._earlier()
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
@@ -77,7 +79,10 @@ class Attempt:
             return state
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)
-        return self._same_content() or self._excluded()
+        ended = self._same_content() or self._excluded()
+        if ended is None:
+            tasks.append(Task(self.fileset, self._verified, self.wishes()))
+        return ended
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
         """What the importer's word comes to, in the journal and by OMERO's own word."""
@@ -130,7 +135,9 @@ class Attempt:
         return None
 
     def _imported(self, server_fileset: int, images: tuple[int, ...], sha1s: list[str]) -> State:
-        self.journal.imported(self.fileset.id, server_fileset, images, sha1s)
+        self.journal.imported(
+            self.fileset.id, server_fileset, images, sha1s, finished=self.afterwards is None
+        )
         log.info(
             "fileset %d: %s imported for %s as Fileset:%d, Image:%s",
             self.fileset.id,
@@ -139,6 +146,11 @@ class Attempt:
             server_fileset,
             ",".join(map(str, images)),
         )
+        if self.afterwards is not None:
+            try:
+                self.afterwards(images)
+            except FsError as error:
+                log.warning("fileset %d: to be finished later: %s", self.fileset.id, error)
         return State.IMPORTED
 
     def _verified(self, sha1s: Sequence[str]) -> None:
@@ -201,7 +213,10 @@ class Attempt:
                 # Deleting takes images along that appear at this very moment,
                 # so the next attempt makes the only ones.
                 log.info("fileset %d: deleting unfinished %s", self.fileset.id, partial)
-                delete_filesets(self.session, partial)
+                try:
+                    delete_filesets(self.session, partial)
+                except ImportRefused as error:  # without images they are in nobody's way
+                    log.warning("fileset %d: %s", self.fileset.id, error)
                 return None
             if self.stopping():
                 raise Stopped("stopped while an earlier attempt was looked up")
@@ -265,12 +280,11 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
     tasks: list[Task] = []
     attempt_of: dict[int, Attempt] = {}
     for attempt in attempts:
-        state = attempt._step(partial(attempt._prepare, importer))
+        state = attempt._step(partial(attempt._prepare, importer, tasks))
         if state is not None:
             yield attempt, state
             continue
         attempt_of[attempt.fileset.id] = attempt
-        tasks.append(Task(attempt.fileset, attempt._verified, attempt.wishes))
     if not tasks:
         return
     for task, outcome in importer.run(tasks, attempts[0].stopping):

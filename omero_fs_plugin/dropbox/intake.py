@@ -6,14 +6,14 @@ Within a transaction of the journal's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
-from .records import FOUND_IN_OMERO, Found, columns, stat_columns
+from .records import FOUND_IN_OMERO, MET, Formed, Found, chunks, columns, stat_columns
 from .states import OPEN, State
 
 
@@ -111,6 +111,89 @@ def insert_new(
         ],
     )
     return list(ids)
+
+
+def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
+    """Queues one fileset of these files in the place of what was open, failed or skipped of each.
+
+    None when one of them is being imported, or OMERO was told to import it and
+    nobody knows yet what came of that: then it has to be tried later.
+    """
+    table = schema.fileset.c
+    paths = [met.path for met in formed.found]
+    rows: list[Any] = []
+    for some in chunks(paths, 500):
+        rows += connection.execute(
+            select(table.id, table.path, table.state, table.verified).where(
+                table.path.in_(some),
+                table.user == formed.user,
+                table.state.in_((*REOPENED,)),
+                table.duplicate_of.is_(None),
+            )
+        ).all()
+    if any(row.state == State.IMPORTING or (row.verified and len(paths) > 1) for row in rows):
+        return None
+    first = [row for row in rows if row.path == paths[0]]
+    first.sort(key=lambda row: (State(row.state) not in OPEN, -row.id))
+    others = [row.id for row in rows if not first or row.id != first[0].id]
+    _forget(connection, others)
+    values = {
+        "state": State.QUEUED,
+        "reason": "",
+        "changed": at.now,
+        "moved_by": at.who,
+        "root": formed.root,
+        "reader": formed.reader,
+        "plate": int(formed.plate),
+    }
+    if first:
+        identifier = first[0].id
+        if State(first[0].state) not in OPEN:
+            values["refusals"] = 0
+        if formed.origin:
+            values["origin"] = formed.origin
+        connection.execute(
+            update(schema.fileset).where(schema.fileset.c.id == identifier).values(values)
+        )
+        connection.execute(delete(schema.file).where(schema.file.c.fileset == identifier))
+    else:
+        values |= {"user": formed.user, "path": paths[0], "created": at.now}
+        values["origin"] = formed.origin or MET
+        identifier = connection.scalar(
+            insert(schema.fileset).values(values).returning(schema.fileset.c.id)
+        )
+    connection.execute(
+        insert(schema.file),
+        [
+            {"fileset": identifier, "position": position, **columns(met)}
+            for position, met in enumerate(formed.found)
+        ],
+    )
+    return int(identifier)
+
+
+def dissolve(connection: Connection, at: Stamp, fileset: Any, found: Sequence[Found]) -> None:
+    """Makes of a waiting set one waiting fileset for each of its files."""
+    _forget(connection, [fileset.id])
+    table = schema.fileset.c
+    there = set(
+        connection.scalars(
+            select(table.path).where(
+                table.path.in_([met.path for met in found]), table.state.in_(OPEN)
+            )
+        )
+    )
+    apart = [met for met in found if met.path not in there]
+    insert_new(
+        connection, at, fileset.user, fileset.root, apart, State.WAITING, MET, fileset.reason
+    )
+
+
+def _forget(connection: Connection, filesets: Sequence[int]) -> None:
+    for some in chunks(filesets, 500):
+        for table in (schema.file, schema.event_log):
+            connection.execute(delete(table).where(table.c.fileset.in_(some)))
+        connection.execute(delete(schema.fileset).where(schema.fileset.c.id.in_(some)))
 
 
 def insert_found(

@@ -15,13 +15,22 @@ from ..errors import JournalError
 from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
-from .intake import REOPENED, Stamp, insert_found, insert_new, reopen_or_insert
+from .intake import (
+    REOPENED,
+    Stamp,
+    dissolve,
+    form,
+    insert_found,
+    insert_new,
+    reopen_or_insert,
+)
 from .journal_reader import CHUNK, JournalReader
 from .records import (
     HANDED_OVER,
     MET,
     STAT_COLUMNS,
     Fileset,
+    Formed,
     Found,
     chunks,
     columns,
@@ -85,8 +94,18 @@ class Journal(JournalReader):
                 new = [met for met in chunk if met.path not in there]
                 insert_new(connection, at, user, root, new, State.WAITING, MET)
 
-    def hand_over(self, user: str, root: str, found: Found) -> Fileset:
-        """Queues a file at once, without a quiet period; the fileset it is now.
+    def hand_over(
+        self,
+        user: str,
+        root: str,
+        found: Found,
+        *others: Found,
+        reader: str = "",
+        plate: bool = False,
+    ) -> Fileset:
+        """Queues a fileset at once, without a quiet period; the fileset it is now.
+
+        `found` is the file that OMERO opens first.
 
         A file that is queued or importing stays so; one that is imported as it
         is stays imported, and the caller sees that from the state returned.
@@ -106,10 +125,24 @@ class Journal(JournalReader):
                     fileset.state.in_((State.IMPORTED, State.QUEUED, State.IMPORTING)),
                 )
             )
+            at = self._stamp()
+            if not done and others:
+                together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
+                done = form(connection, at, together)
             chosen = done or reopen_or_insert(
-                connection, self._stamp(), user, root, found, State.QUEUED, HANDED_OVER
+                connection, at, user, root, found, State.QUEUED, HANDED_OVER
             )
             return self._load(connection, [chosen])[0]
+
+    def form(self, formed: Formed) -> int | None:
+        """Queues a fileset of several files; its id.  None when that has to be tried later."""
+        with self._database.writing() as connection:
+            return form(connection, self._stamp(), formed)
+
+    def dissolve(self, fileset: Fileset) -> None:
+        """Its files wait each by itself again, for one of them has changed or gone."""
+        with self._database.writing() as connection:
+            dissolve(connection, self._stamp(), fileset, fileset.files)
 
     def skip(self, user: str, root: str, found: Found, reason: str) -> None:
         """Records a file that will not be imported, for `reason`."""
@@ -117,8 +150,13 @@ class Journal(JournalReader):
             at = self._stamp()
             insert_new(connection, at, user, root, [found], State.SKIPPED, MET, reason)
 
-    def settled(self, filesets: Mapping[int, FileStat]) -> None:
-        """waiting -> queued, with what the file was when it came to rest."""
+    def settled(
+        self, filesets: Mapping[int, FileStat], readers: Mapping[int, str] | None = None
+    ) -> None:
+        """waiting -> queued, of one file each, with what it was when it came to rest.
+
+        `readers`: what Bio-Formats reads them with, where that is known.
+        """
         if not filesets:
             return
         fileset, file, at = schema.fileset.c, schema.file.c, self._stamp()
@@ -140,8 +178,15 @@ class Journal(JournalReader):
             connection.execute(
                 update(schema.fileset)
                 .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
-                .values(state=State.QUEUED, reason="", changed=at.now, moved_by=at.who),
-                [{"of": i} for i in filesets],
+                .values(
+                    state=State.QUEUED,
+                    reason="",
+                    changed=at.now,
+                    moved_by=at.who,
+                    reader=bindparam("by"),
+                    plate=0,
+                ),
+                [{"of": i, "by": (readers or {}).get(i, "")} for i in filesets],
             )
 
     def move(
@@ -237,9 +282,18 @@ class Journal(JournalReader):
             )
 
     def imported(
-        self, fileset: int, server_fileset: int, images: Sequence[int], sha1s: Sequence[str]
+        self,
+        fileset: int,
+        server_fileset: int,
+        images: Sequence[int],
+        sha1s: Sequence[str],
+        *,
+        finished: bool = True,
     ) -> None:
-        """importing -> imported, with what OMERO made of it."""
+        """importing -> imported, with what OMERO made of it.
+
+        Unless `finished`, something is still to be done; `finished` is called then.
+        """
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
             moved = self._move(
@@ -251,12 +305,22 @@ class Journal(JournalReader):
                 server_fileset=server_fileset,
                 images=",".join(map(str, images)),
                 revision_of=self._former(connection, fileset),
+                to_annotate=int(not finished),
             )
             if not moved:
                 raise JournalError(
                     f"fileset {fileset} was not being imported, yet OMERO imported it as "
                     f"Fileset:{server_fileset}: look at both before it is tried again"
                 )
+
+    def finished(self, fileset: int, reason: str = "") -> None:
+        """What was to be done after an import is done, but for what `reason` says."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(schema.fileset.c.id == fileset)
+                .values(to_annotate=0, **({"reason": reason} if reason else {}))
+            )
 
     def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
         """Records imports that this journal does not know; how many.

@@ -219,6 +219,16 @@ class JournalReader:
         """Filesets with an attempt under way, or interrupted by a crash."""
         return self.select(State.IMPORTING)
 
+    def unfinished(self) -> list[Fileset]:
+        """Imported filesets after whose import something is still to be done."""
+        table = schema.fileset.c
+        with self._database.reading() as connection:
+            # Imported rows may be very many, and are looked through at a start only.
+            ids = connection.scalars(
+                select(table.id).where(table.state == State.IMPORTED, table.to_annotate == 1)
+            ).all()
+            return self._load(connection, ids)
+
     def recorded(self, server_filesets: Iterable[int]) -> set[int]:
         """Those Fileset ids of OMERO that a row of the journal stands for already."""
         with self._database.reading() as connection:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from ..errors import ImportRefused
+from .headers import SUFFIXES
+from .ome_sets import COMPANION
 from .readers import PACKAGE, takes
 from .signatures import JAVA, suffix_of
 from .surroundings import Surroundings, is_hidden
@@ -76,6 +78,18 @@ _LEVELS = max(marker.levels for marker in MARKERS)
 _NAMES = [re.compile(marker.name) for marker in MARKERS]
 # A folder of parts, whose index lies beside it.
 _PARTS_FOLDER = re.compile(r"(?i)(.+\.oif)\.files")
+
+
+def may_be_index(name: str) -> bool:
+    """Whether a file of that name may say that files around it are its own."""
+    lowered = name.lower()
+    if is_hidden(lowered):
+        return False
+    return (
+        lowered.endswith(COMPANION)
+        or suffix_of(lowered) in SUFFIXES
+        or any(expression.fullmatch(lowered) for expression in _NAMES)
+    )
 
 
 class Neighbours:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..events import FileStat
+from .assembly import Assembly, Lot
+from .filesets import Grouping
 from .places import Places
-from .records import GONE, Found
+from .records import GONE, Fileset, Found
 from .settle import Settler
 from .states import State
 
@@ -61,13 +63,26 @@ class Pipeline:
     # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
     left_alone: dict[str, str] = field(default_factory=dict)
     unsure: bool = False  # something could not be looked at: revisit before long
+    # What is wrong with what is said of the files of a directory: (root, directory) -> text
+    advice: Callable[[str, str], str] = lambda root, directory: ""
+    is_advice: Callable[[str], bool] = lambda path: False  # whether a path says such things
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.assembly = Assembly(
+            self.journal,
+            pending=lambda path: path in self.settler,
+            stat=self.stat,
+            advice=self.advice,
+        )
 
     def heard(self, paths: Iterable[str], now: float) -> None:
         """Events about `paths`: each is a sign of life."""
         met: list[Found] = []
         gone: list[str] = []
         for path in dict.fromkeys(paths):
+            if self.is_advice(path):
+                self._advised(path, now)
             try:
                 stat = self.stat(path)
             except OSError as error:
@@ -89,8 +104,37 @@ class Pipeline:
         """Files that a rescan saw: news only where they are not what was known."""
         self._meet(found, now, alive=False)
 
+    def next_lot(self, now: float) -> Lot | None:
+        """Files at rest of which is to be found out what belongs together.
+
+        `grouped` or `not_grouped` is to be called with it.
+        """
+        with self._lock:
+            return self.assembly.next_lot(now)
+
+    def grouped(self, lot: Lot, grouping: Grouping, now: float, took: float) -> int:
+        """Queues the filesets that were found, which took `took` s; how many."""
+        with self._lock:
+            return self.assembly.answered(lot, grouping, now, took)
+
+    def not_grouped(self, lot: Lot, why: str, now: float, again: float) -> None:
+        """Nothing could be found out; it is tried again after `again` s."""
+        with self._lock:
+            self.assembly.failed(lot, why, now, again)
+
+    def take_failed(self) -> list[Fileset]:
+        """The filesets that no import was tried of, since the last call."""
+        with self._lock:
+            failed = self.assembly.take_failed()
+        return self.journal.load(failed) if failed else []
+
+    def expire(self, older_than: float) -> None:
+        """Gives up what has been incomplete since before that (s since the epoch)."""
+        with self._lock:
+            self.assembly.expire(older_than)
+
     def step(self, now: float) -> int:
-        """Queues what has come to rest; how many filesets."""
+        """Hands on what has come to rest; how many files."""
         with self._lock:
             at_rest: dict[str, FileStat] = {}
             gone: list[str] = []
@@ -122,21 +166,21 @@ class Pipeline:
             if changed:
                 self._record(changed)
                 opened.update(self.journal.open_at([met.path for met in changed]))
-            settled = {
-                opened[path].id: stat
-                for path, stat in at_rest.items()
-                if path in opened and opened[path].state is State.WAITING
-            }
-            self.journal.settled(settled)
-            for path in at_rest:
+            handed_on = 0
+            for path, stat in at_rest.items():
                 fileset = opened.get(path)
                 if fileset is not None and fileset.state is State.IMPORTING:
                     # The attempt under way will notice that its file changed,
                     # or end well with what it was; look again after it.
-                    self.settler.stir(path, at_rest[path], now)
-                else:
-                    self.settler.forget(path)
-            return len(settled)
+                    self.settler.stir(path, stat, now)
+                    continue
+                self.settler.forget(path)
+                if fileset is not None and fileset.state is State.WAITING:
+                    place = self.places.place(path)
+                    rule = place.rule if place is not None else None
+                    self.assembly.add(Found(path, stat), fileset.user, fileset.root, rule, now)
+                    handed_on += 1
+            return handed_on
 
     def revisit(self, now: float) -> None:
         """What waits in the journal and not here goes on waiting, a full quiet period.
@@ -145,9 +189,15 @@ class Pipeline:
         one that said the file is gone.
         """
         self.unsure = False
+        with self._lock:
+            self.assembly.ask_all(now)
         for some in self.journal.waiting():
+            for fileset in some:
+                if len(fileset.files) > 1:  # one of them has changed
+                    self.journal.dissolve(fileset)
             looked: dict[str, FileStat | None] = {}
-            for path in (f.path for f in some if f.path not in self.settler):
+            paths = [met.path for fileset in some for met in fileset.files]
+            for path in (path for path in paths if path not in self.settler):
                 try:
                     looked[path] = self.stat(path)
                 except OSError as error:
@@ -155,8 +205,18 @@ class Pipeline:
             with self._lock:
                 self._gone([path for path, stat in looked.items() if stat is None])
                 for path, stat in looked.items():
-                    if stat is not None and path not in self.settler:
-                        self._stir(Found(path, stat), now)
+                    at_rest = self.assembly.stat_of(path)
+                    if stat is None or path in self.settler or stat == at_rest:
+                        continue
+                    self.assembly.remove(path)
+                    self._stir(Found(path, stat), now)
+
+    def _advised(self, path: str, now: float) -> None:
+        """What is said of the files around has changed: once it is quiet, they are looked at."""
+        place = self.places.place(path)
+        with self._lock:
+            quiet = place.rule.quiet_period if place is not None else self.settler.quiet
+            self.assembly.ask_near(path.rpartition("/")[0], now + quiet)
 
     def pending(self) -> int:
         """Number of files in their quiet period."""
@@ -170,6 +230,10 @@ class Pipeline:
                 fresh = []
                 for met in batch:
                     if met.path not in self.settler:
+                        if met.path in self.assembly:
+                            if not alive and self.assembly.stat_of(met.path) == met.stat:
+                                continue
+                            self.assembly.remove(met.path)
                         fresh.append(met)
                     elif alive:
                         self._stir(met, now)
@@ -189,6 +253,8 @@ class Pipeline:
         users: dict[str, bool] = {}  # asked once for a lot: this is done for every known file
         ours = []
         for met in found:
+            if self.is_advice(met.path):
+                continue
             place = self.places.place(met.path)
             if place is None:
                 self.leave_alone(met.path, "lies in no user's directory")
@@ -244,6 +310,7 @@ class Pipeline:
     def _gone(self, paths: Sequence[str]) -> None:
         for path in paths:
             self.settler.forget(path)
+            self.assembly.remove(path)
         for fileset in self.journal.open_at(paths).values():
             if not self.is_there(fileset.root):
                 # A share that is away, rather than everything deleted.

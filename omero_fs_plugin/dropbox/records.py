@@ -31,6 +31,18 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Formed:
+    """Files that were found to belong together, the one that OMERO opens first in front."""
+
+    user: str
+    root: str
+    found: Sequence[Found]
+    reader: str = ""
+    plate: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True)
 class Fileset:
     """One row of the journal."""
 
@@ -52,6 +64,8 @@ class Fileset:
     sha1s: tuple[str | None, ...] = field(default=())
     revision_of: int | None = None  # the fileset imported from this path before
     duplicate_of: int | None = None  # the imported fileset that has the same content
+    reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
+    plate: bool = False  # a plate of a screen rather than images
 
 
 def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:
@@ -98,6 +112,8 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         images=tuple(int(i) for i in row.images.split(",") if i),
         revision_of=row.revision_of,
         duplicate_of=row.duplicate_of,
+        reader=row.reader,
+        plate=bool(row.plate),
         created=row.created,
         changed=row.changed,
         files=tuple(

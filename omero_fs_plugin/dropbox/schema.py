@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 
@@ -64,6 +64,10 @@ fileset = Table(
     Column("verified", Integer, nullable=False, default=0),  # 1: OMERO was once told to import
     Column("server_fileset", BigInteger),  # Fileset id in OMERO
     Column("images", Text, nullable=False, default=""),  # ids, with commas between
+    Column("reader", Text, nullable=False, server_default=""),  # class of Bio-Formats, if known
+    Column("plate", Integer, nullable=False, server_default="0"),  # 1: a plate, not images
+    # 1: imported, and what its sidecar says of it is not in OMERO yet
+    Column("to_annotate", Integer, nullable=False, server_default="0"),
     # The fileset imported from this path before; what a skipped one is a copy of.
     Column("revision_of", ForeignKey("fileset.id")),
     Column("duplicate_of", ForeignKey("fileset.id")),
@@ -184,5 +188,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "DROP TRIGGER fileset_insert_told",
         "DROP TRIGGER fileset_update_told",
         *_TOLD_IN_SQLITE,
+    ),
+    2: (
+        "ALTER TABLE fileset ADD COLUMN reader TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE fileset ADD COLUMN plate INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE fileset ADD COLUMN to_annotate INTEGER NOT NULL DEFAULT 0",
     ),
 }

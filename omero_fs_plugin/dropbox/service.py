@@ -22,7 +22,8 @@ from .. import __version__, icegrid
 from ..errors import FsError
 from ..events import regular_stat
 from ..sessions import Omero
-from ..settings import EVERYONE, Settings, digest, needs_restart, read
+from ..settings import EVERYONE, Rule, Settings, digest, needs_restart, read
+from .groupers import Groupers, choose
 from .journal import Journal
 from .lease import EXPIRES, RENEW, Holder, Lease
 from .pipeline import Pipeline
@@ -31,9 +32,12 @@ from .quarantine import Quarantine
 from .rescan import oddity_at
 from .rescanner import Rescanner
 from .settle import Settler
+from .sidecar import is_sidecar
+from .sidecar import read as read_sidecar
 from .subscription import MonitorClient
 from .subscriptions import Subscriptions
 from .users import Users
+from .ways import Way, Ways
 from .workers import Importers
 from .writers import Writers
 
@@ -49,7 +53,9 @@ class DropBox:
     """The whole service: its threads, from start to stop."""
 
     def __init__(self, communicator: Any, properties: Mapping[str, str]) -> None:
-        settings = self.settings = read(properties)
+        self.ways = Ways(os.environ.get("OMERODIR"))
+        settings, self._of_rules = self.ways.examine(read(properties))
+        self.settings = settings
         self._seen = digest(properties)  # of the latest configuration, whether taken or not
         self._refused = ""  # what was wrong with a configuration that was not taken
         self._restart = ""  # what of a configuration is taken at the next start only
@@ -80,6 +86,14 @@ class DropBox:
             oddity=oddity_at,
             is_there=os.path.isdir,
             written=Writers(self.places.watch_dir).of,
+            advice=wrong_advice,
+            is_advice=is_sidecar,
+        )
+        self.grouping = choose(
+            settings.bioformats_jars,
+            os.environ.get("OMERODIR"),
+            time_limit=settings.bioformats_timeout,
+            memory=settings.bioformats_memory,
         )
         self.quarantine = Quarantine(settings.quarantine, self.places, self.journal)
         self.importers = Importers(
@@ -90,7 +104,17 @@ class DropBox:
             held=self._held,
             import_duplicates=lambda: self.settings.duplicates == "import",
             quarantine=self.quarantine,
-            changed=lambda path: self._heard([path]),
+            changed=lambda fileset: self._heard([met.path for met in fileset.files]),
+            ways=self.ways,
+            address=(settings.host, settings.port),
+        )
+        self.groupers = Groupers(
+            self.pipeline,
+            self.grouping.make,
+            readers=self.ways.readers,
+            queued=self.importers.wake,
+            failed=self.quarantine.take,
+            complete_timeout=lambda: self.settings.complete_timeout,
         )
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
         self._stopping = threading.Event()
@@ -119,16 +143,18 @@ class DropBox:
 
     def _begin(self) -> None:
         """What the journal left open goes on."""
-        self._take(self.settings)
+        self._take(self.settings, self._of_rules)
         self.quarantine.sweep()
         self.pipeline.revisit(time.monotonic())
         self.importers.start()
+        log.info("files are grouped by %s: %s", self.grouping.name, self.grouping.why)
+        self.groupers.start()
         for thread in self._threads:
             thread.start()
         self.rescanner.start()
         self._begun = True
 
-    def _take(self, settings: Settings) -> None:
+    def _take(self, settings: Settings, ways: dict[Rule, Way]) -> None:
         """From now on `settings` hold; what waits or is being imported goes on."""
         for rule in settings.rules:
             if rule.watch_dir.parent == settings.data_dir:  # ours to make
@@ -138,8 +164,12 @@ class DropBox:
         for warning in settings.warnings:
             log.warning("%s", warning)
         for rule in settings.rules:
-            log.info("watching for %s", rule.name)
+            choice = ways[rule].choice
+            log.info("watching for %s; %s imports: %s", rule.name, choice.importer, choice.why)
+            for argument, why in choice.ignored:
+                log.warning("omero.fs.importArgs: %s changes nothing: %s", argument, why)
         self.settings = settings
+        self.ways.apply(ways)
         self.places.apply(settings.rules)
         self.pipeline.settler.longest = settings.longest_wait or math.inf
         self.quarantine.directory = settings.quarantine
@@ -163,6 +193,7 @@ class DropBox:
             self._seen = digest(properties)
 
     def _change(self, settings: Settings) -> None:
+        settings, ways = self.ways.examine(settings)
         if settings.problems:
             self._refused = "; ".join(map(str, settings.problems))
             log.error("the changed configuration is refused: %s", self._refused)
@@ -185,7 +216,11 @@ class DropBox:
                 server_id=before.server_id,
                 client_id=before.client_id,
                 client_adapter=before.client_adapter,
-            )
+                bioformats_jars=before.bioformats_jars,
+                bioformats_timeout=before.bioformats_timeout,
+                bioformats_memory=before.bioformats_memory,
+            ),
+            ways,
         )
 
     def _held(self, user: str) -> str:
@@ -236,6 +271,7 @@ class DropBox:
             for thread in self._threads:
                 thread.join()
             self.rescanner.stop()
+            self.groupers.stop()
             self.subscriptions.stop()
             self.ended = self.importers.stop()
             try:
@@ -258,6 +294,8 @@ class DropBox:
             state, reason = "watch directory unavailable", self.rescanner.unavailable
         elif self.rescanner.trouble:
             state, reason = "waiting for the journal", self.rescanner.trouble
+        elif self.groupers.trouble:
+            state, reason = "waiting for Bio-Formats", self.groupers.trouble
         elif self.importers.away:
             state, reason = "waiting for OMERO", self.importers.away
         elif self.subscriptions.problem:
@@ -269,6 +307,9 @@ class DropBox:
             **self.subscriptions.figures(),
             "journal": self.journal.shown,
             "pending": str(self.pipeline.pending()),
+            "grouping": f"{self.grouping.name}: {self.grouping.why}",
+            **self._importers_told(),
+            **{f"progress.{n}": far for n, far in self.importers.progress().items()},
             **{
                 f"problem.{number}": str(problem)
                 for number, problem in enumerate(self.settings.problems, 1)
@@ -280,6 +321,17 @@ class DropBox:
             **{f"left.{user}": why for user, why in self.importers.stopped().items()},
             **{f"left.{path}": why for path, why in list(self.pipeline.left_alone.items())},
         }
+
+    def _importers_told(self) -> dict[str, str]:
+        told = {}
+        for number, rule in enumerate(self.settings.rules, 1):
+            choice = self.ways.of(rule).choice
+            told[f"importer.{number}"] = f"{choice.importer}: {choice.why}"
+            if choice.ignored:
+                told[f"ignored.{number}"] = "; ".join(
+                    f"{one}: {why}" for one, why in choice.ignored
+                )
+        return told
 
     def _activate(self, communicator: Any) -> Any:
         """The proxy under which FSServer notifies us."""
@@ -304,7 +356,7 @@ class DropBox:
             try:
                 self.pipeline.heard(self._next_events(), time.monotonic())
                 if self.pipeline.step(time.monotonic()):
-                    self.importers.wake()
+                    self.groupers.wake()
             except FsError as error:
                 log.error("%s", error)
                 self.rescanner.failed(str(error))
@@ -328,3 +380,12 @@ class DropBox:
         except queue.Empty:
             pass
         return paths
+
+
+def wrong_advice(root: str, directory: str) -> str:
+    """What is wrong with the sidecars that hold for the files of a directory."""
+    try:
+        read_sidecar(root, f"{directory}/any")
+    except (FsError, OSError) as error:
+        return str(error)
+    return ""

@@ -120,6 +120,67 @@ _HELD_SUFFIXES = {
 _PART = "has parts in other files"
 
 
+# Of formats that are told by their content alone, or by no signature of ours.
+_MORE_SUFFIXES = frozenset(
+    {
+        "tif",
+        "tiff",
+        "btf",
+        "tf2",
+        "tf8",
+        "lsm",
+        "stk",
+        "svs",
+        "ndpi",
+        "scn",
+        "flex",
+        "czi",
+        "nd2",
+        "lif",
+        "oib",
+        "oif",
+        "dv",
+        "r3d",
+        "dcm",
+        "dicom",
+        "png",
+        "apng",
+        "gif",
+        "bmp",
+        "avi",
+        "ics",
+        "ids",
+        "nrrd",
+        "nhdr",
+        "dm2",
+        "dm3",
+        "dm4",
+        "pgm",
+        "ppm",
+        "pnm",
+        "ima",
+        "img",
+        "mvd2",
+        "vsi",
+        "ets",
+        "vms",
+        "mrxs",
+        "xdce",
+        "pic",
+        "ipl",
+        "seq",
+        "l2d",
+        "gel",
+        "sld",
+    }
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of that name is meant to be an image, whatever is in it."""
+    return suffix_of(name) in _IMAGE_SUFFIXES
+
+
 def suffix_of(name: str) -> str:
     """What follows the last dot, in lower case."""
     return PurePath(name).suffix[1:].lower()
@@ -192,3 +253,8 @@ def is_dicom(head: bytes, suffix: str) -> bool:
         return True
     groups = (b"\2\0", b"\x08\0", b"\0\2", b"\0\x08")
     return suffix in ("dcm", "dicom", "ima") and head[:2] in groups
+
+
+_IMAGE_SUFFIXES = _MORE_SUFFIXES | frozenset(
+    suffix for signature in _SIGNATURES for suffix in signature.suffixes
+)

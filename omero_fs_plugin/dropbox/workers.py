@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from ..errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
-from ..sessions import Omero, User, UserSession
-from .attempts import TRIES, TRY_AGAIN_S, Attempt
+from ..sessions import Omero
+from ..settings import Rule
+from .attempts import TRIES, TRY_AGAIN_S
+from .importers.choice import JAVA
+from .importing import BadAdvice, Importing, Plan
 from .journal import Journal
 from .places import Places
 from .quarantine import Quarantine
-from .records import Fileset
+from .records import HANDED_OVER, Fileset
 from .recovery import Recovery
 from .states import State
+from .ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -25,77 +27,17 @@ _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = 5.0  # between signs of life asked of an OMERO that is away for longer
 _IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
 _STOP_S = 6.0  # how long an import under way may take to end when we are stopped
-_IDLE_S = 20.0  # a user's session is closed when unused for so long
+_TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
+_TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
-_OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
-
-
-@dataclass
-class _Lent:
-    session: UserSession
-    opened: float  # s, monotonic
-    used: float  # s, monotonic
-    users: int = 0  # attempts under way in it
-
-
-class SessionPool:
-    """One session a user, shared by the imports of that user under way.  Thread-safe."""
-
-    def __init__(self, omero: Omero) -> None:
-        self._omero = omero
-        self._lent: dict[str, _Lent] = {}
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def session(self, name: str) -> Iterator[UserSession]:
-        """A session of the user called `name`.
-
-        Raises UserError, ServerAwayError or ImportRefused when there is none
-        to be had.  One in which OMERO went away is not used again.
-        """
-        with self._lock:
-            lent = self._lent.get(name)
-            if lent is None or time.monotonic() - lent.opened > _OLDEST_S:
-                self._retire(name)
-                user: User = self._omero.user(name)
-                now = time.monotonic()
-                lent = self._lent[name] = _Lent(self._omero.session_for(user), now, now)
-            lent.users += 1
-        try:
-            yield lent.session
-        except (ServerAwayError, ImportRefused):
-            with self._lock:
-                if self._lent.get(name) is lent and not lent.session.alive():
-                    self._retire(name)
-            raise
-        finally:
-            with self._lock:
-                lent.users -= 1
-                lent.used = time.monotonic()
-                if lent.users == 0 and self._lent.get(name) is not lent:
-                    lent.session.close()
-
-    def tidy(self, *, everything: bool = False) -> None:
-        """Closes the sessions that nobody used for a while, or all of them."""
-        with self._lock:
-            for name, lent in list(self._lent.items()):
-                idle = time.monotonic() - lent.used > _IDLE_S
-                if everything or (lent.users == 0 and idle):
-                    self._retire(name)
-
-    def _retire(self, name: str) -> None:
-        """Under the lock: lends this session no more; its last user closes it."""
-        lent = self._lent.pop(name, None)
-        if lent is not None and lent.users == 0:
-            lent.session.close()
 
 
 class Importers:
     """`number` threads that import what is queued, one user after the other.
 
-    `changed` is called with the path of a fileset whose file changed under the
-    import, so that it settles anew.  `held` says why nothing of a user is to be
+    `changed` is called with a fileset of which a file changed under the import,
+    so that it settles anew.  `held` says why nothing of a user is to be
     imported now; empty when it may.  Between two starts of what one rule of
     `places` is for lies its throttle.
     """
@@ -110,18 +52,30 @@ class Importers:
         held: Callable[[str], str],
         import_duplicates: Callable[[], bool],
         quarantine: Quarantine,
-        changed: Callable[[str], None],
+        changed: Callable[[Fileset], None],
+        ways: Ways,
+        address: tuple[str, int] = ("localhost", 4064),
     ) -> None:
         self._journal = journal
         self._omero = omero
         self._recovery = Recovery(journal, omero, places)
         self._places = places
         self._held = held
-        self._import_duplicates = import_duplicates
         self._quarantine = quarantine
         self._changed = changed
-        self._pool = SessionPool(omero)
+        self._ways = ways
         self._stopping = threading.Event()
+        self._importing = Importing(
+            journal,
+            omero,
+            places=places,
+            ways=ways,
+            address=address,
+            import_duplicates=import_duplicates,
+            stopping=lambda: self._stopping.is_set(),
+            pause=lambda seconds: self._stopping.wait(seconds),
+        )
+        self._unfinished: list[Fileset] = []  # imported, and to be annotated
         self._news = threading.Condition()
         self._served: dict[str, int] = {}  # user -> number of the turn they last had
         self._turn = 0
@@ -147,8 +101,13 @@ class Importers:
             self._journal.move(
                 fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
             )
+        self._unfinished = self._journal.unfinished()
         for thread in self._threads:
             thread.start()
+
+    def progress(self) -> dict[int, str]:
+        """Fileset under way -> how far, in bytes of bytes."""
+        return self._importing.progress()
 
     def retry(self, tries: int, interval: float) -> None:
         """An OMERO that went away is asked so often, with `interval` (s) before each, and then
@@ -184,19 +143,20 @@ class Importers:
                 identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
             )
         if ended:
-            self._pool.tidy(everything=True)
+            self._importing.pool.tidy(everything=True)
         return ended
 
     def _work(self) -> None:
         while not self._stopping.is_set():
             try:
-                fileset = self._take()
-                if fileset is None:
+                self._finish()
+                filesets = self._take()
+                if not filesets:
                     with self._news:
                         if not self._stopping.is_set():
                             self._news.wait(_LOOK_S)
                     continue
-                self._import(fileset)
+                self._import(filesets)
             except ServerAwayError as error:
                 self._wait_for_omero(error)
             except JournalError as error:
@@ -207,8 +167,26 @@ class Importers:
                 log.exception("an importer failed")
                 self._stopping.wait(_PING_S)
 
-    def _take(self) -> Fileset | None:
-        """The oldest queued fileset of the user who waited longest for a turn."""
+    def _finish(self) -> None:
+        """What an import that was interrupted after its end left to be done."""
+        with self._news:
+            fileset = self._unfinished.pop() if self._unfinished else None
+        if fileset is None:
+            return
+        try:
+            self._importing.finish(fileset)
+        except ServerAwayError:
+            with self._news:
+                self._unfinished.append(fileset)
+            raise
+        except (UserError, ImportRefused, BadAdvice) as error:
+            self._journal.finished(fileset.id, f"imported, but {error}")
+
+    def _take(self) -> list[Fileset]:
+        """The oldest queued fileset of the user who waited longest for a turn.
+
+        For OMERO's own importer more of that user's, which it imports in one run.
+        """
         with self._news:
             for identifier, reason in list(self._not_given_back.items()):
                 self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
@@ -224,40 +202,85 @@ class Importers:
                     rule = self._places.rule_for(user)
                     if rule is not None:
                         self._next_start[rule.user] = now + rule.throttle_import
-                    return fileset
-        return None
+                    return [fileset, *self._more(rule, fileset)]
+        return []
 
-    def _import(self, fileset: Fileset) -> None:
-        log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
+    def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
+        more: list[Fileset] = []
+        if self._ways.of(rule).choice.importer == JAVA:
+            while len(more) + 1 < _TOGETHER:
+                fileset = self._journal.take(first.user, self._resting)
+                if fileset is None:
+                    break
+                more.append(fileset)
+        return more
+
+    def _import(self, filesets: list[Fileset]) -> None:
         with self._news:
-            self._under_way.add(fileset.id)
+            self._under_way.update(fileset.id for fileset in filesets)
+        left = {fileset.id: fileset for fileset in filesets}
         try:
-            self._attempt(fileset)
+            plans: dict[tuple[object, ...], tuple[Plan, list[Fileset]]] = {}
+            for fileset in filesets:
+                log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
+                try:
+                    plan = self._importing.plan(fileset)
+                except BadAdvice as error:
+                    self._advised_badly([left.pop(fileset.id)], str(error))
+                    continue
+                # What a sidecar says is of its own filesets: they are not taken together.
+                key = (id(plan.way), fileset.id if plan.said.files else 0)
+                plans.setdefault(key, (plan, []))[1].append(fileset)
+            for plan, together in plans.values():
+                self._attempt(plan, together, left)
         finally:
             with self._news:
-                self._under_way.discard(fileset.id)
+                self._under_way.difference_update(fileset.id for fileset in filesets)
+            for fileset in left.values():  # after another of them failed as a whole
+                self._give_back(fileset, "not begun")
 
-    def _attempt(self, fileset: Fileset) -> None:
+    def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
+        """Imports filesets, and takes those off `left` that are where they belong."""
+        user = together[0].user
+
+        def mine() -> list[Fileset]:
+            return [left.pop(f.id) for f in together if f.id in left]
+
         try:
-            self._recovery.of(fileset.user)
-            with self._pool.session(fileset.user) as session:
-                state = Attempt(
-                    self._journal,
-                    self._omero,
-                    session,
-                    fileset,
-                    stopping=self._stopping.is_set,
-                    pause=self._stopping.wait,
-                    import_duplicates=self._import_duplicates(),
-                ).run()
-        except (UserError, ImportRefused) as error:  # the account's fault, not the file's
-            self._give_back(fileset, str(error))
-            self._stop_queue(fileset.user, str(error))
-            return
+            self._recovery.of(user)
+            for fileset, state in self._importing.run(plan, together):
+                del left[fileset.id]
+                self._ended(fileset, state)
+        except BadAdvice as error:
+            self._advised_badly(mine(), str(error))
+        except (UserError, ImportRefused) as error:  # the account's fault, not the files'
+            for fileset in mine():
+                self._give_back(fileset, str(error))
+            self._stop_queue(user, str(error))
         except BaseException as error:
-            known = isinstance(error, FsError)
-            self._give_back(fileset, str(error) if known else f"{type(error).__name__}: {error}")
+            reason = (
+                str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
+            )
+            for fileset in mine():
+                self._give_back(fileset, reason)
             raise
+
+    def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
+        """They wait for their sidecar to say something else, where somebody looks at it."""
+        for fileset in filesets:
+            log.warning("fileset %d: %s", fileset.id, why)
+            if fileset.origin == HANDED_OVER:
+                self._journal.move(fileset.id, State.IMPORTING, State.FAILED, why)
+            else:
+                self._journal.move(fileset.id, State.IMPORTING, State.WAITING, why)
+                self._settles_anew(fileset)
+
+    def _settles_anew(self, fileset: Fileset) -> None:
+        if len(fileset.files) > 1:  # which of them belong together is to be found out again
+            self._journal.dissolve(fileset)
+        self._changed(fileset)
+
+    def _ended(self, fileset: Fileset, state: State) -> None:
         self.away, self._in_vain = "", 0
         with self._news:
             self._stopped.pop(fileset.user, None)
@@ -268,7 +291,7 @@ class Importers:
         elif state is State.FAILED:
             self._quarantine.take(fileset)
         elif state is State.WAITING:
-            self._changed(fileset.path)
+            self._settles_anew(fileset)
         elif state is State.QUEUED:
             # Refused, or the same content is under way, which may take long.
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
@@ -337,8 +360,8 @@ class Importers:
                 return
 
     def _tidy(self) -> None:
-        while not self._stopping.wait(_IDLE_S / 4):
+        while not self._stopping.wait(_TIDY_S):
             try:
-                self._pool.tidy()
+                self._importing.pool.tidy()
             except Exception:
                 log.exception("closing idle sessions failed")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import sqlalchemy
+import tifffile
 from sqlalchemy.engine import Engine
 
 from omero_fs_plugin.dropbox.states import State
@@ -247,14 +251,22 @@ def test_fifty_thousand_files_in_one_directory(make_whole: Callable[..., Whole])
     assert _peak_mb() - before < 300, "MB, of FSServer, DropBox and the sandbox together"
 
 
+def _image() -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(content, numpy.zeros((4, 4), "uint8"))
+    return content.getvalue()
+
+
 def test_a_tree_of_ten_thousand_moved_in(make_whole: Callable[..., Whole]) -> None:
     whole = make_whole(throttleImport=NEVER)
     aside = whole.watch_dir.parent / "tree"
+    image = _image()
     for directory in range(100):
         (aside / f"{directory // 10}/{directory % 10}").mkdir(parents=True)
         for number in range(100):
             path = aside / f"{directory // 10}/{directory % 10}/{number:02}.tif"
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+            # Like no other: pixels are at its end.
+            path.write_bytes(image[:-4] + struct.pack("<I", 100 * directory + number + 1))
     whole.until_state("running")
     aside.rename(whole.watch_dir / "zak" / "tree")
     _until_all_are(whole, State.QUEUED, 10_000)

@@ -81,7 +81,7 @@ class TestQuarantine:
         assert there.read_text(encoding="ascii") == "no image"
         whole.until_known(good)
         assert whole.journal.retry(row.id)
-        whole.until("it has failed again", lambda: failed() and whole.row(there).attempts == 6)
+        whole.until("it has failed again", lambda: failed() and whole.row(there).attempts == 3)
         assert there.exists()
 
 

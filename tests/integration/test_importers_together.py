@@ -146,7 +146,7 @@ def test_from_the_properties_to_an_image(
     assert choice.importer == kind
     importer = make(choice, world.session, world.omero, host="h", port=4064)
     path = world.drop("gr\u00fcn.tif")
-    made = taken(world, journal, path, wishes=Wishes(name=choice.arguments.name))
+    made = taken(world, journal, path, wishes=lambda: Wishes(name=choice.arguments.name))
     assert states(made, importer) == [State.IMPORTED]
     assert world.ask("select i.name from Image i") == [["a; b"]]
     assert not path.exists()

@@ -20,7 +20,15 @@ import pytest
 import tifffile
 
 import omero
-from omero_fs_plugin.dropbox import attempts, rescanner, service, users, workers
+from omero_fs_plugin.dropbox import (
+    attempts,
+    groupers,
+    pool,
+    rescanner,
+    service,
+    users,
+    workers,
+)
 from omero_fs_plugin.dropbox.importers import native
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset
@@ -156,7 +164,7 @@ class Whole:
     ) -> None:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
-        for module in (attempts, native, rescanner, service, users, workers):
+        for module in (attempts, groupers, native, pool, rescanner, service, users, workers):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"
@@ -172,6 +180,7 @@ class Whole:
             "omero.data.dir": str(data),
             "omerofs.DropBox.Endpoints": "tcp -h 127.0.0.1",
             "omero.fs.dirImportWait": str(QUIET_S),
+            "omero.fs.bioformatsJars": "none",  # a Java takes a second to start
             **{f"omero.fs.{name}": value for name, value in properties.items()},
         }
         self._fs_ice = initialize({**_ICE, "omero.data.dir": str(data)})

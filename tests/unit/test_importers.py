@@ -12,7 +12,8 @@ import pytest
 from omero_fs_plugin.dropbox import workers
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.quarantine import Quarantine
-from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.ways import Ways
 from omero_fs_plugin.dropbox.workers import Importers
 from omero_fs_plugin.errors import ServerAwayError
 from omero_fs_plugin.events import FileStat
@@ -77,7 +78,8 @@ def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Im
         held=lambda user: "",
         import_duplicates=lambda: False,
         quarantine=Quarantine(None, places, journal),
-        changed=lambda path: None,
+        changed=lambda fileset: None,
+        ways=Ways(None),
     )
     importers._stopping = Stopping(time)
     return importers
@@ -89,6 +91,11 @@ def queue(journal: Journal, user: str, number: int) -> None:
         journal.hand_over(user, f"/dropbox/{user}", Found(f"/dropbox/{user}/{n}", stat))
 
 
+def _one(taken: list[Fileset]) -> Fileset:
+    (fileset,) = taken
+    return fileset
+
+
 class TestTurns:
     def test_users_take_turns_however_much_one_of_them_dropped(
         self, journal: Journal, time: Time
@@ -96,17 +103,17 @@ class TestTurns:
         for user, number in (("amy", 6), ("zak", 2), ("kim", 1)):
             queue(journal, user, number)
         importers = build(journal, None, time)
-        taken = [importers._take() for _ in range(9)]
+        taken = [_one(importers._take()) for _ in range(9)]
         assert "".join(f.user[0] for f in taken if f) == "azkazaaaa"
-        assert importers._take() is None
+        assert importers._take() == []
 
     def test_who_comes_later_is_next(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 5)
         importers = build(journal, None, time)
         for _ in range(3):
-            importers._take()
+            _one(importers._take())
         queue(journal, "zak", 1)
-        taken = importers._take()
+        taken = _one(importers._take())
         assert taken is not None
         assert taken.user == "zak"
 
@@ -118,21 +125,21 @@ class TestTurns:
         importers = build(journal, None, time)
         importers._stop_queue("amy", "not active")
         taken = [importers._take() for _ in range(3)]
-        assert [f.user if f else None for f in taken] == ["zak", "zak", None]
+        assert [[f.user for f in some] for some in taken] == [["zak"], ["zak"], []]
         assert importers.stopped() == {"amy": "not active"}
         time.now += 61
-        again = importers._take()
+        again = _one(importers._take())
         assert again is not None
         assert again.user == "amy"
 
     def test_starts_are_throttled(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 2)
         importers = build(journal, None, time, throttle=10.0)
-        assert importers._take() is not None
+        assert _one(importers._take()) is not None
         importers._news.wait = lambda timeout=None: False  # type: ignore[method-assign]
-        assert importers._take() is None
+        assert importers._take() == []
         time.now += 10
-        assert importers._take() is not None
+        assert _one(importers._take()) is not None
 
 
 class TestWaitingForOmero:

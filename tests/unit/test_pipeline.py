@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Pipeline
 from omero_fs_plugin.dropbox.records import Found
@@ -50,8 +51,20 @@ class Disk:
         return [Found(path, stat) for path, stat in self.files.items()]
 
 
+class Alone(Pipeline):
+    """Every file is a fileset, and a step brings it as far as the queue."""
+
+    def step(self, now: float) -> int:
+        super().step(now)
+        queued = 0
+        while (lot := self.next_lot(now)) is not None:
+            each = Grouping(tuple(Candidate((path,)) for path in lot.files))
+            queued += self.grouped(lot, each, now, 0.0)
+        return queued
+
+
 def build(journal: Journal, disk: Disk, users: set[str]) -> Pipeline:
-    return Pipeline(
+    return Alone(
         journal,
         places_of(ROOT, dirImportWait=str(QUIET)),
         Settler(QUIET),

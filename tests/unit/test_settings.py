@@ -448,6 +448,10 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
         timeout=draw(_SECONDS),
         quiet_period=draw(_SECONDS),
         throttle_import=draw(_SECONDS),
+        target=draw(st.just("") | _TEXTS),
+        group=draw(st.just("") | _TEXTS),
+        importer=draw(st.sampled_from(["auto", "java", "native"])),
+        transfer=draw(st.sampled_from(["upload", "ln_s"])),
         readers=draw(st.none() | _PATHS),
         import_args=draw(st.lists(_TEXTS, max_size=3).map(tuple)),
     )

@@ -18,6 +18,7 @@ PURE = ("settings", "errors", "events", "filters", "kinds", "lists", "properties
 PURE_OF_DROPBOX = (
     *("settle", "states", "records", "pipeline", "rescan", "confine", "writers"),
     *("filesets", "readers", "signatures", "neighbours", "omexml", "tiff", "grouping_native"),
+    *("assembly", "places", "targets", "templates", "sidecar"),
 )
 HEAVY = {"Ice", "omero", "watchdog", "sqlalchemy", "lxml"}
 

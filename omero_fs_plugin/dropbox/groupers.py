@@ -1,0 +1,200 @@
+"""The groupers: threads that find out which files at rest belong together."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ..errors import ConfigurationError, FsError
+from ..settings import Rule
+from .assembly import Lot
+from .bioformats import BioFormats
+from .filesets import Grouper
+from .grouping_native import NativeGrouper
+from .jars import find
+from .neighbours import may_be_index
+from .pipeline import Pipeline
+from .records import Fileset
+
+log = logging.getLogger(__name__)
+
+NUMBER = 2  # so that one user's files that take long hold up nobody else
+_STEP_S = 0.5  # the longest time between two looks for what is to be asked
+_AGAIN_S = 10.0  # after a question that could not be answered
+_REST_S = 300.0  # a grouper that had nothing to do for so long gives back its memory
+_EXPIRE_S = 60.0  # how often it is looked for what was incomplete for too long
+_STOP_S = 5.0
+_LEVELS = 2  # directories above a file in which an index of it may lie
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which way of grouping it is, and why."""
+
+    name: str  # for people
+    why: str
+    make: Callable[[], Grouper]
+
+
+def choose(
+    bioformats_jars: Sequence[str], omerodir: str | None, *, time_limit: float, memory: int
+) -> Grouping:
+    """Bio-Formats, where it and a Java are; else signatures.
+
+    `bioformats_jars` is omero.fs.bioformatsJars, or ``("none",)`` to do without;
+    `time_limit` (s) and `memory` (MiB) as BioFormats takes them.
+    """
+    if tuple(bioformats_jars) == ("none",):
+        return Grouping("file signatures", "omero.fs.bioformatsJars says so", NativeGrouper)
+    try:
+        installation = find(bioformats_jars, omerodir)
+    except ConfigurationError as error:
+        return Grouping("file signatures", str(error), NativeGrouper)
+    return Grouping(
+        "Bio-Formats",
+        f"found in {installation.source}",
+        lambda: BioFormats(installation, time_limit=time_limit, memory=memory),
+    )
+
+
+class Groupers:
+    """Asks about what the pipeline has at rest, each thread with a grouper of its own.
+
+    `readers` gives the reader classes of a rule, None for all; `queued` is
+    called when filesets were formed, `failed` with one of which nothing can be;
+    `complete_timeout` gives how long (s) one that is incomplete is waited for.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        make: Callable[[], Grouper],
+        *,
+        readers: Callable[[Rule | None], Sequence[str] | None],
+        queued: Callable[[], None],
+        failed: Callable[[Fileset], None],
+        complete_timeout: Callable[[], float],
+        number: int = NUMBER,
+    ) -> None:
+        self._pipeline = pipeline
+        self._readers = readers
+        self._queued = queued
+        self._failed = failed
+        self._complete_timeout = complete_timeout
+        self._stopping = threading.Event()
+        self._news = threading.Condition()
+        self._groupers = [make() for _ in range(number)]
+        self._expired = time.monotonic()
+        self.trouble = ""  # why nothing can be grouped; empty while it can
+        self._threads = [
+            # Daemons: one that reads a file on a share which hangs must not keep us from ending.
+            threading.Thread(target=self._work, args=[one], name=f"grouper-{n}", daemon=True)
+            for n, one in enumerate(self._groupers, 1)
+        ]
+
+    def start(self) -> None:
+        """Begins."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """There are files at rest."""
+        with self._news:
+            self._news.notify_all()
+
+    def stop(self) -> None:
+        """Ends what is under way; what was asked is asked again at the next start."""
+        self._stopping.set()
+        self.wake()
+        for grouper in self._groupers:
+            grouper.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_STOP_S)
+
+    def _work(self, grouper: Grouper) -> None:
+        busy = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                now = time.monotonic()
+                self._expire(now)
+                lot = self._pipeline.next_lot(now)
+                if lot is not None:
+                    self._ask(grouper, lot)
+                    busy = time.monotonic()
+                    continue
+                if isinstance(grouper, BioFormats) and now - busy > _REST_S:
+                    grouper.rest()
+                    busy = math.inf
+            except Exception:
+                log.exception("grouping failed")
+                self._stopping.wait(_AGAIN_S)
+            with self._news:
+                if not self._stopping.is_set():
+                    self._news.wait(_STEP_S)
+
+    def _ask(self, grouper: Grouper, lot: Lot) -> None:
+        begun = time.monotonic()
+        try:
+            files = [*lot.files, *_indexes(lot)]
+            grouping = grouper.group(lot.root, files, self._readers(lot.rule))
+        except FsError as error:
+            if not self._stopping.is_set():
+                log.error("%s", error)
+                self.trouble = str(error)
+                why = f"waits until it can be grouped: {error}"
+                self._pipeline.not_grouped(lot, why, time.monotonic(), _AGAIN_S)
+            return
+        except Exception as error:
+            why = f"waits: grouping it failed with {type(error).__name__}; see the log"
+            self._pipeline.not_grouped(lot, why, time.monotonic(), 6 * _AGAIN_S)
+            raise
+        self.trouble = ""
+        now = time.monotonic()
+        if self._pipeline.grouped(lot, grouping, now, now - begun):
+            self._queued()
+        self._tell_failed()
+
+    def _expire(self, now: float) -> None:
+        if now - self._expired > _EXPIRE_S:
+            self._expired = now
+            self._pipeline.expire(time.time() - self._complete_timeout())
+            self._tell_failed()
+
+    def _tell_failed(self) -> None:
+        for fileset in self._pipeline.take_failed():
+            self._failed(fileset)
+
+
+def _indexes(lot: Lot) -> list[str]:
+    """Files around those of a lot that may say that these are theirs, at rest or not.
+
+    One in its quiet period holds what it names, and that is seen by asking about both.
+    """
+    asked = set(lot.files)
+    directories: dict[str, None] = {}
+    for path in lot.files:
+        directory = PurePath(path).parent
+        for above in (directory, *list(directory.parents)[: _LEVELS - 1]):
+            if above.is_relative_to(lot.root):
+                directories[str(above)] = None
+    found = []
+    for name in directories:
+        try:
+            with os.scandir(name) as entries:
+                found += [
+                    entry.path
+                    for entry in entries
+                    if may_be_index(entry.name)
+                    and entry.path not in asked
+                    and entry.is_file(follow_symlinks=False)
+                ]
+        except OSError:
+            continue  # gone, or away: those asked about will tell
+    return found

@@ -1,0 +1,198 @@
+"""Importing what an importer took from the queue, as its rule and its sidecar say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigurationError, ImportRefused, UserError
+from ..sessions import Omero, UserSession
+from .annotations import annotate
+from .attempts import Attempt, run_together
+from .containers import Containers, Destination, ensure_linked
+from .importers import client_path
+from .importers.factory import make
+from .importers.protocol import Importer, Wishes
+from .journal import Journal
+from .places import Places
+from .pool import SessionPool
+from .records import Fileset
+from .sidecar import Sidecar
+from .sidecar import read as read_sidecar
+from .states import State
+from .targets import Source
+from .ways import Way, Ways
+
+log = logging.getLogger(__name__)
+
+
+class BadAdvice(ConfigurationError):
+    """What a sidecar says cannot be done: its filesets wait until it says something else."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one fileset is imported."""
+
+    way: Way
+    said: Sidecar
+
+    @property
+    def group(self) -> str:
+        """Empty: the user's default."""
+        return self.said.group or self.way.group
+
+
+class Importing:
+    """What every importer thread shares.  Thread-safe."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        omero: Omero,
+        *,
+        places: Places,
+        ways: Ways,
+        address: tuple[str, int],
+        import_duplicates: Callable[[], bool],
+        stopping: Callable[[], bool],
+        pause: Callable[[float], object],
+    ) -> None:
+        """`address` is the router's host and port, for OMERO's own importer."""
+        self._journal = journal
+        self._omero = omero
+        self._places = places
+        self._ways = ways
+        self._host, self._port = address
+        self._import_duplicates = import_duplicates
+        self._stopping = stopping
+        self._pause = pause
+        self._containers = Containers()
+        self.pool = SessionPool(omero)
+        self._importers: dict[int, Importer] = {}  # fileset under way -> what imports it
+
+    def plan(self, fileset: Fileset) -> Plan:
+        """How it is imported.  Raises BadAdvice."""
+        place = self._places.place(fileset.path)
+        here = place is not None and place.user == fileset.user
+        rule = place.rule if place is not None and here else self._places.rule_for(fileset.user)
+        try:
+            said = read_sidecar(fileset.root, fileset.path)
+        except (ConfigurationError, ImportRefused) as error:
+            raise BadAdvice(str(error)) from error
+        except OSError as error:
+            raise BadAdvice(f"{fileset.path}: its sidecar cannot be read: {error}") from error
+        return Plan(self._ways.of(rule), said)
+
+    def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
+        """Imports filesets of one user with the same way and group; each with its end.
+
+        Raises ServerAwayError, UserError, BadAdvice and ImportRefused: what was
+        not told by then is still importing.
+        """
+        name = filesets[0].user
+        try:
+            # Asked for by itself: a sidecar's group is no fault of the user's account.
+            user = self._omero.user(name, plan.group) if plan.said.group else None
+        except UserError as error:
+            raise BadAdvice(f"{plan.said.files[-1]}: {error}") from error
+        with self.pool.session(name, user.group if user else plan.way.group) as session:
+            importer = make(plan.way.choice, session, self._omero, host=self._host, port=self._port)
+            attempts = [self._attempt(plan, session, importer, one) for one in filesets]
+            for fileset in filesets:
+                self._importers[fileset.id] = importer
+            try:
+                for attempt, state in run_together(attempts, importer):
+                    yield attempt.fileset, state
+            finally:
+                for fileset in filesets:
+                    self._importers.pop(fileset.id, None)
+
+    def finish(self, fileset: Fileset) -> None:
+        """What was left to do after its import.  Raises as `run`."""
+        plan = self.plan(fileset)
+        with self.pool.session(fileset.user, plan.group) as session:
+            self._afterwards(plan, session, fileset, None, fileset.images)
+
+    def progress(self) -> dict[int, str]:
+        """Fileset under way -> how far, in bytes of bytes."""
+        told = {}
+        for identifier, importer in list(self._importers.items()):
+            figures = importer.progress()
+            if figures.total:
+                told[identifier] = f"{figures.done} of {figures.total} bytes"
+        return told
+
+    def _attempt(
+        self, plan: Plan, session: UserSession, importer: Importer, fileset: Fileset
+    ) -> Attempt:
+        found: list[Destination | None] = []
+
+        def wishes() -> Wishes:
+            place = self._destination(plan, session, fileset)
+            found.append(place)
+            arguments = plan.way.choice.arguments
+            return Wishes(
+                reader=fileset.reader,
+                name=plan.said.name or arguments.name,
+                description=plan.said.description or arguments.description,
+                target=place.object() if place is not None else None,
+            )
+
+        def afterwards(images: Sequence[int]) -> None:
+            self._afterwards(plan, session, fileset, found[-1] if found else None, images)
+
+        return Attempt(
+            self._journal,
+            self._omero,
+            session,
+            fileset,
+            stopping=self._stopping,
+            pause=self._pause,
+            import_duplicates=self._import_duplicates(),
+            importer=importer,
+            wishes=wishes,
+            exclude_imported_paths=plan.way.choice.arguments.exclude_imported_paths,
+            afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
+        )
+
+    def _destination(
+        self, plan: Plan, session: UserSession, fileset: Fileset
+    ) -> Destination | None:
+        template = plan.way.template if plan.said.target is None else plan.said.target
+        if template is None:
+            return None
+        first = fileset.files[0]
+        source = Source.of(fileset.user, fileset.root, first.path, first.stat.mtime_ns)
+        target = template.fill(source, plate=fileset.plate)
+        if target.left_out:
+            log.info("fileset %d: %s", fileset.id, target.left_out)
+        made_for = client_path(first.path)
+        return self._containers.find(session, target, plate=fileset.plate, made_for=made_for)
+
+    def _afterwards(
+        self,
+        plan: Plan,
+        session: UserSession,
+        fileset: Fileset,
+        place: Destination | None,
+        images: Sequence[int],
+    ) -> None:
+        """Links and annotates what was imported; what OMERO refuses of that is noted."""
+        told = ""
+        try:
+            if place is None:
+                place = self._destination(plan, session, fileset)
+            if place is not None:
+                told = ensure_linked(session, place, images)
+            annotate(session, images, plan.said)
+        except ImportRefused as error:
+            told = str(error)
+        if told:
+            log.warning("fileset %d: imported, but %s", fileset.id, told)
+        self._journal.finished(fileset.id, f"imported, but {told}" if told else "")
+
+
+def _aims(plan: Plan) -> bool:
+    return (plan.way.template if plan.said.target is None else plan.said.target) is not None

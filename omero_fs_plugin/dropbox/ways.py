@@ -1,0 +1,111 @@
+"""How what a rule is for is imported: readers, importer, target and group, made ready.
+
+What a property names outside of itself (a file of readers, jars) is looked at
+here, so that what is wrong with it is told when the configuration is taken and
+not when a file comes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import ConfigurationError
+from ..properties import PREFIX
+from ..settings import Problem, Rule, Settings
+from .importers.choice import Choice, choose
+from .readers import read_readers
+from .targets import Template
+from .templates import parse, parse_option
+
+
+@dataclass(frozen=True)
+class Way:
+    """What holds for the filesets of one rule."""
+
+    choice: Choice
+    template: Template | None = None  # where images go; None: nowhere
+    group: str = ""  # empty: the user's default
+    readers: tuple[str, ...] | None = None  # None: all
+
+
+def plain(omerodir: str | None) -> Way:
+    """For files that no rule is for: everything at its default."""
+    return Way(choose("auto", "", omerodir=omerodir))
+
+
+class Ways:
+    """The Way of each rule in force.  Thread-safe: `apply` exchanges them at once."""
+
+    def __init__(self, omerodir: str | None) -> None:
+        self._omerodir = omerodir
+        self._plain = plain(omerodir)
+        self._of: dict[Rule, Way] = {}
+
+    def of(self, rule: Rule | None) -> Way:
+        """The Way of a rule; that of none, or of one no longer in force, is plain."""
+        return self._of.get(rule, self._plain) if rule is not None else self._plain
+
+    def readers(self, rule: Rule | None) -> Sequence[str] | None:
+        """The reader classes of a rule, as a Grouper takes them."""
+        return self.of(rule).readers
+
+    def examine(self, settings: Settings) -> tuple[Settings, dict[Rule, Way]]:
+        """`settings` with the problems that show only here, and the Way of each good rule."""
+        found: dict[Rule, Way] = {}
+        problems: list[Problem] = []
+        for rule in settings.rules:
+            wrong, way = make_way(rule, self._omerodir)
+            problems += wrong
+            if way is not None:
+                found[rule] = way
+        held = {problem.user for problem in problems}
+        rules = tuple(rule for rule in settings.rules if rule.user not in held)
+        examined = replace(settings, rules=rules, problems=(*settings.problems, *problems))
+        return examined, {rule: way for rule, way in found.items() if rule in rules}
+
+    def apply(self, ways: dict[Rule, Way]) -> None:
+        """From now on these hold."""
+        self._of = ways
+
+
+def make_way(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Way | None]:
+    """What is wrong with what a rule names, and its Way when nothing is."""
+    problems: list[Problem] = []
+
+    def wrong(name: str, value: object, error: ConfigurationError) -> None:
+        key = PREFIX + name
+        text = str(error).removeprefix(f"{key}: ")
+        problems.append(Problem(key, str(value), text, rule.user))
+
+    readers = template = choice = None
+    if rule.readers is not None:
+        try:
+            readers = read_readers(str(rule.readers))
+        except ConfigurationError as error:
+            wrong("readers", rule.readers, error)
+    arguments = shlex.join(rule.import_args)
+    try:
+        choice = choose(rule.importer, arguments, transfer=rule.transfer, omerodir=omerodir)
+    except ConfigurationError as error:
+        name = "importer" if str(error).startswith(f"{PREFIX}importer") else "importArgs"
+        wrong(name, rule.importer if name == "importer" else arguments, error)
+    if choice is not None and choice.unknown:
+        unknown = ConfigurationError(
+            f"{', '.join(choice.unknown)}: known to OMERO's own importer alone, and {choice.why}"
+        )
+        wrong("importArgs", arguments, unknown)
+    try:
+        if rule.target:
+            template = parse(rule.target)
+    except ConfigurationError as error:
+        wrong("target", rule.target, error)
+    try:
+        if choice is not None and choice.arguments.target and not rule.target:
+            template = parse_option(choice.arguments.target)
+    except ConfigurationError as error:
+        wrong("importArgs", arguments, error)
+    if problems or choice is None:
+        return problems, None
+    return [], Way(choice, template, rule.group, readers)
