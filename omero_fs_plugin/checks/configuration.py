@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
-from ..errors import ConfigurationError
 from ..properties import BY_NAME, PREFIX
 from ..settings import Problem, Rule
 from ..sources import TEMPLATES, Origin, in_templates
@@ -51,44 +49,18 @@ def edited(subject: Subject) -> Iterator[Line]:
             )
 
 
-def readers(rule: Rule) -> Iterator[Line]:
-    """The file that omero.fs.readers names."""
-    from ..dropbox.readers import read_readers
+def way(subject: Subject, rule: Rule) -> Iterator[Line]:
+    """What the values of a rule name: readers, importer, its arguments, target."""
+    from ..dropbox.ways import make_way
 
-    file: Path | None = rule.readers
-    if file is None:
+    about = f"imports for {rule.user}"
+    problems, found = make_way(rule, str(subject.omerodir))
+    for problem in problems:
+        yield error(about, str(problem), _correct(subject, problem))
+    if found is None:
         return
-    about = f"readers of {rule.user}"
-    try:
-        found = read_readers(file)
-    except ConfigurationError as wrong:
-        what, _, remedy = str(wrong).rpartition("; " if "; " in str(wrong) else ": ")
-        yield error(about, what, remedy)
-    else:
-        yield ok(about, f"{file} names {len(found)} readers")
-
-
-def import_args(rule: Rule) -> Iterator[Line]:
-    """What the importers make of omero.fs.importArgs."""
-    from ..dropbox.importers.arguments import parse
-
-    about = f"importArgs of {rule.user}"
-    if not rule.import_args:
-        return
-    try:
-        arguments = parse(shlex.join(rule.import_args))
-    except ConfigurationError as wrong:
-        yield error(about, str(wrong), "omero config set -- omero.fs.importArgs '...'")
-        return
-    for option, why in arguments.ignored:
-        yield warning(
-            about, f"{option} is passed over: {why}", "leave it out of omero.fs.importArgs"
-        )
-    for option in arguments.unknown:
-        yield warning(
-            about,
-            f"{option} is nothing that the native importer knows",
-            "leave it out, or see that OMERO's Java importer is there: lib/client and java",
-        )
-    if not (arguments.ignored or arguments.unknown):
-        yield ok(about, shlex.join(rule.import_args))
+    for option, why in found.choice.arguments.ignored:
+        what = f"{option} in omero.fs.importArgs is passed over: {why}"
+        yield warning(about, what, "leave it out there")
+    named = f", {len(found.readers)} readers of {rule.readers}" if found.readers else ""
+    yield ok(about, f"{found.choice.importer} importer ({found.choice.why}){named}")

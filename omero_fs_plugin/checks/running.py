@@ -68,19 +68,21 @@ def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
     )
     try:
         omero.ping()
-        running.listed = {rule.user for rule in settings.rules} - {EVERYONE}
+        groups = {rule.user: rule.group for rule in settings.rules}
+        running.listed = groups.keys() - {EVERYONE}
         for name in [*sorted(running.listed), *_subdirectories(subject)]:
             if name not in running.users:
-                running.users[name] = _why_not(omero, name)
+                group = groups.get(name, groups.get(EVERYONE, ""))
+                running.users[name] = _why_not(omero, name, group)
     except ServerAwayError as away:
         running.omero = str(away)
     finally:
         omero.close()
 
 
-def _why_not(omero: Any, name: str) -> str:
+def _why_not(omero: Any, name: str, group: str) -> str:
     try:
-        omero.user(name)
+        omero.user(name, group)
     except UserError as nobody:
         return str(nobody)
     return ""
@@ -172,11 +174,11 @@ def users(running: Running) -> Iterator[Line]:
         if not why:
             continue
         if name in running.listed:
-            remedy = "omero user add, or take the name out of omero.fs.importUsers"
-            yield error("users", f"{why}: nothing is imported for that name", remedy)
+            remedy = "omero user add or omero group adduser, or correct the property"
+            yield error("users", f"{why}: nothing is imported for {name}", remedy)
         else:
-            remedy = "omero user add, or rename the directory: omero user list"
-            yield warning("users", f"{why}: the directory of that name is left alone", remedy)
+            remedy = "omero user add or omero group adduser, or rename the directory"
+            yield warning("users", f"{why}: the directory {name} is left alone", remedy)
     good = [name for name, why in running.users.items() if not why]
     named = ", ".join(good[:_MANY]) + (", ..." if len(good) > _MANY else "")
     yield ok("users", f"{len(good)} are users of OMERO and active{': ' + named if good else ''}")

@@ -124,7 +124,10 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
     subject = Subject(omerodir, found[0])
     running = Running()
     lines += within(limit, [Check("servers", partial(ask, subject, running))])
-    return lines + within(limit, _checks(subject, running))
+    lines += within(limit, _checks(subject, running))
+    # A server that runs says again what is wrong with the configuration.
+    known = {line.what for line in lines}
+    return [line for line in lines if line.what.partition(": ")[2] not in known]
 
 
 def _grid(subject: Subject) -> Check:
@@ -157,9 +160,8 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         Check("grid", partial(grid.nodes, subject)),
         Check("properties", partial(configuration.values, subject)),
         Check("properties", partial(configuration.edited, subject)),
-        *(Check(f"readers of {rule.user}", partial(configuration.readers, rule)) for rule in rules),
         *(
-            Check(f"importArgs of {rule.user}", partial(configuration.import_args, rule))
+            Check(f"imports for {rule.user}", partial(configuration.way, subject, rule))
             for rule in rules
         ),
         Check("omero.data.dir", partial(directories.written, subject)),
@@ -172,7 +174,6 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         Check("space for the journal", partial(space.journal, subject)),
         Check("journal", partial(journal.opens, subject)),
         Check("Bio-Formats", partial(java.bioformats, subject)),
-        Check("Java importer", partial(java.importer, subject)),
         Check("port", partial(grid.router, subject, running=not running.away)),
         Check("mail", partial(mail.mail, subject)),
         Check("servers", partial(grid_that_runs.servers, subject, running)),

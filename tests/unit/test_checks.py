@@ -157,26 +157,32 @@ def test_an_edit_that_the_next_start_undoes(site: Path) -> None:
     assert line.remedy == "omero config set -- omero.fs.importers 4"
 
 
+def ways(site: Path, **named: str) -> list[Line]:
+    of = subject(site, **named)
+    return list(configuration.way(of, rule(of)))
+
+
 def test_readers(site: Path) -> None:
     file = site / "readers.txt"
-    of = rule(subject(site, readers=str(file)))
-    assert levels(configuration.readers(of)) == [ERROR]
+    (missing,) = ways(site, readers=str(file))
+    assert missing.level is ERROR
     file.write_text("TiffReader\nZeissCZIReader\n")
-    assert only(configuration.readers(of)).what == f"{file} names 2 readers"
+    assert ways(site, readers=str(file))[0].what.endswith(f"2 readers of {file}")
     file.write_text("TifReader\n")
-    line = only(configuration.readers(of))
-    assert (line.level, line.remedy) == (ERROR, "did you mean TiffReader?")
-    assert list(configuration.readers(rule(subject(site)))) == []
+    (wrong,) = ways(site, readers=str(file))
+    assert (wrong.level, wrong.what.endswith("did you mean TiffReader?")) == (ERROR, True)
+    assert wrong.remedy.startswith("omero config set -- omero.fs.readers VALUE")
 
 
 def test_import_args(site: Path) -> None:
-    def lines(arguments: str) -> list[Line]:
-        return list(configuration.import_args(rule(subject(site, importArgs=arguments))))
-
-    assert lines("") == []
-    assert levels(lines("--name 'a b'")) == [OK]
-    assert levels(lines("-s other --readers x")) == [WARNING, WARNING]
-    assert levels(lines("--name")) == [ERROR]
+    assert levels(ways(site)) == [OK]
+    assert levels(ways(site, importArgs="--name 'a b'")) == [OK]
+    # OMERO's documentation has it as an example.
+    assert levels(ways(site, importArgs="-report -send")) == [OK]
+    assert levels(ways(site, importArgs="-s other")) == [WARNING, OK]
+    assert levels(ways(site, importArgs="--name", target="Nothing:x")) == [ERROR, ERROR]
+    assert levels(ways(site, importArgs="--annotation-ns x")) == [ERROR]
+    assert levels(ways(site, importer="java")) == [ERROR]
 
 
 # Directories
