@@ -25,7 +25,10 @@ SITE = Path(omero.__file__).parents[1]
 
 SEEDS = range(8)
 OMERO_PYS = {"images", "importtime", "logfile", "ls", "mkdir", "rename", "repos", "sets", "usage"}
-OURS = {"install", "uninstall", "check", "config", "status", "import", "reload", "watch", "sandbox"}
+OURS = {
+    *("install", "uninstall", "check", "config", "users"),
+    *("status", "import", "reload", "watch", "sandbox"),
+}
 RIVALS = {"rivalry"}
 
 # What the console script `omero` does, but for refusing root, on a sys.path of
