@@ -16,6 +16,7 @@ from ..settings import Rule
 from .assembly import Lot
 from .bioformats import BioFormats
 from .filesets import Grouper
+from .filesets import Grouping as Found
 from .grouping_native import NativeGrouper
 from .jars import find
 from .neighbours import may_be_index
@@ -142,8 +143,14 @@ class Groupers:
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
         begun = time.monotonic()
         try:
+            readers = self._readers(lot.rule)
             files = [*lot.files, *_indexes(lot)]
-            grouping = grouper.group(lot.root, files, self._readers(lot.rule))
+            grouping = grouper.group(lot.root, files, readers)
+            more = _used_besides(files, grouping)
+            if more:
+                # Which file of a set is its first hangs on what is asked about: on all of it,
+                # so that it is the same whichever of its files came last.
+                grouping = grouper.group(lot.root, [*files, *more], readers)
         except FsError as error:
             if not self._stopping.is_set():
                 log.error("%s", error)
@@ -170,6 +177,18 @@ class Groupers:
     def _tell_failed(self) -> None:
         for fileset in self._pipeline.take_failed():
             self._failed(fileset)
+
+
+def _used_besides(files: Sequence[str], grouping: Found) -> list[str]:
+    """Files that complete sets have beside those that were asked about."""
+    asked = set(files)
+    return [
+        path
+        for candidate in grouping.candidates
+        if candidate.complete and not candidate.refused
+        for path in candidate.files
+        if path not in asked
+    ]
 
 
 def _indexes(lot: Lot) -> list[str]:

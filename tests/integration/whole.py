@@ -38,7 +38,7 @@ from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
-from omero_fs_plugin.sessions import Omero, User, UserSession, server_errors
+from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession, server_errors
 from omero_fs_plugin.settings import JOURNAL_FILE
 
 from .fsserver import address_of, initialize
@@ -258,9 +258,12 @@ class Whole:
 
     def in_omero(self, path: Path) -> list[tuple[int, ...]]:
         """The images of each fileset that OMERO has for `path`."""
+        return [fileset.images for fileset in self.filesets(path)]
+
+    def filesets(self, path: Path) -> list[ServerFileset]:
+        """Those that OMERO has with `path` among their files."""
         user = path.relative_to(self.watch_dir).parts[0]
-        found = self._omero.filesets(self._omero.user(user), str(path)[1:])
-        return [fileset.images for fileset in found]
+        return self._omero.filesets(self._omero.user(user), str(path)[1:])
 
     def assert_once(self, *paths: Path) -> None:
         """OMERO has one fileset of each, with images, and none without."""
