@@ -185,8 +185,10 @@ class Assembly:
                 self._again(lot, mine, now + 5 * _AGAIN_S)
         for path, why in grouping.unreadable.items():
             if path in still and path in self._rested:
-                image = is_image_name(PurePath(path).name)
-                self._close([path], State.FAILED if image else State.SKIPPED, why)
+                # What readers were left out for is no failure, nor are notes beside images.
+                all_readers = lot.rule is None or lot.rule.readers is None
+                failed = all_readers and is_image_name(PurePath(path).name)
+                self._close([path], State.FAILED if failed else State.SKIPPED, why)
         return formed + self._queue_singles(singles)
 
     def ask_all(self, now: float) -> None:

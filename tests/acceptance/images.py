@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 import tifffile
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 _numbers = itertools.count()
@@ -25,6 +26,13 @@ def tiff(*, side: int = 16) -> bytes:
     """A grey TIFF of side * side pixels of one byte."""
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, _pixels((side, side), numpy.uint8), photometric="minisblack")
+    return buffer.getvalue()
+
+
+def png(*, side: int = 16) -> bytes:
+    """A grey PNG of side * side pixels of one byte."""
+    buffer = io.BytesIO()
+    Image.fromarray(_pixels((side, side), numpy.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
