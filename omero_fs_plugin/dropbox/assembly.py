@@ -29,6 +29,9 @@ _MOST = 2_000  # files asked about in one lot; a directory is not divided
 _AGAIN_S = 1.0  # between two questions about the same files that wait
 _PATIENT = 20  # ... or so many times what the last answer took
 _NAMED = 4  # files that a reason names
+# Before a file is read again that a reader failed on; a part of it that comes later
+# opens it once more.
+_READ_AGAIN_S = (2.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class _Rested:
     root: str
     rule: Rule | None
     incomplete: bool = False  # for a part of its fileset, which may never come
+    tries: int = 0  # by a reader that failed on it
 
 
 class Assembly:
@@ -170,8 +174,10 @@ class Assembly:
             why = self._blocked(lot, candidate)
             if candidate.refused:
                 self._close(mine, State.FAILED, candidate.refused)
+            elif candidate.broken:
+                self._read_again(lot, mine, candidate.broken, now)
             elif not candidate.complete:
-                self._waits(mine, _reason(candidate), incomplete=True)
+                self._waits(mine, reason_to_wait(candidate), incomplete=True)
             elif why:
                 self._waits(mine, why)
                 self._again(lot, mine, now + max(_AGAIN_S, _PATIENT * took))
@@ -211,6 +217,17 @@ class Assembly:
         """The filesets that have failed here since the last call."""
         failed, self._failed = self._failed, []
         return failed
+
+    def _read_again(self, lot: Lot, paths: list[str], why: str, now: float) -> None:
+        """After the last try it has failed."""
+        tries = max(self._rested[path].tries for path in paths)
+        if tries == len(_READ_AGAIN_S):
+            self._close(paths, State.FAILED, why)
+            return
+        for path in paths:
+            self._rested[path].tries = tries + 1
+        self._waits(paths, why)
+        self._again(lot, paths, now + _READ_AGAIN_S[tries])
 
     def _still(self, lot: Lot) -> list[str]:
         """Those of a lot that are as they were when it was made."""
@@ -291,9 +308,9 @@ def _near(one: str, other: str) -> bool:
     return one == other or one.startswith(other + "/") or other.startswith(one + "/")
 
 
-def _reason(candidate: Candidate) -> str:
+def reason_to_wait(candidate: Candidate) -> str:
     if candidate.missing:
         names = ", ".join(candidate.missing[:_NAMED])
         more = len(candidate.missing) - _NAMED
         return f"waits for {names}" + (f" and {more} more" if more > 0 else "")
-    return candidate.incomplete or candidate.held
+    return candidate.incomplete or candidate.broken or candidate.held

@@ -21,13 +21,14 @@ class Candidate:
     plate: bool = False  # a plate of a screen rather than images
     missing: tuple[str, ...] = ()  # files that must come before it is complete
     incomplete: str = ""  # why it is not complete, where no name can be given
+    broken: str = ""  # what a reader said that takes it, and failed: it may lack something, or not
     held: str = ""  # why it waits though nothing is missing: who can tell is not here
     refused: str = ""  # why it is never imported as it is, in one line
 
     @property
     def complete(self) -> bool:
         """Whether nothing is known to be missing."""
-        return not (self.missing or self.incomplete or self.held)
+        return not (self.missing or self.incomplete or self.broken or self.held)
 
 
 @dataclass(frozen=True)

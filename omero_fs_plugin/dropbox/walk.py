@@ -137,7 +137,8 @@ class Walk:
             reader=found.reader,
             plate=found.plate,
             missing=state.missing,
-            incomplete=state.incomplete or ("" if state.missing else found.error),
+            incomplete=state.incomplete,
+            broken="" if state.missing or state.incomplete else found.error,
             refused=state.refused,
         )
 

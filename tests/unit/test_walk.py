@@ -108,7 +108,7 @@ def test_a_used_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
 def test_what_its_reader_fails_on_waits(tmp_path: Path) -> None:
     grouping = group(tmp_path, {"a": {"error": "IOException: x"}, "b": {"unknown": "y"}})
     (candidate,) = grouping.candidates
-    assert not candidate.complete and candidate.incomplete == "its reader: IOException: x"
+    assert not candidate.complete and candidate.broken == "its reader: IOException: x"
     assert grouping.unreadable == {str(tmp_path / "b"): "no reader takes it: y"}
 
 
