@@ -1,10 +1,15 @@
-"""How the tests are shared out when several processes run them (pytest -n)."""
+"""What holds for all tests: how processes share them (pytest -n), and no clock for hypothesis."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no defect, nor is the first look at Unicode on a new one.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # These start grids, which take ports that are free when a sandbox is made.
 _GRIDS = (
