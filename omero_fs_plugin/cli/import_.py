@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..dropbox.groupers import SIGNATURES, Grouping, choose
+from ..dropbox.handover import Given, Left, sort_out
 from ..dropbox.journal import Journal
 from ..dropbox.places import Places
-from ..dropbox.records import Fileset, Found
-from ..dropbox.rescan import walk
+from ..dropbox.readers import read_readers
+from ..dropbox.records import Fileset, Formed, Found
 from ..dropbox.states import State
 from ..errors import ConfigurationError, GridError, ImportRefused, UserError
 from ..events import regular_stat
 from ..icegrid import Grid
 from ..settings import Settings
+from .given import files, rule_for
 from .site import printable, site
 
 HELP = """Hand files to DropBox now, without the quiet period
 
-PATH is a file, or a directory whose files are handed over one by one.  The
-files must be complete: nobody waits for them to come to rest.  They go through
-the same journal as what users drop, so `omero fs status` tells what became of
-them, and a file that was imported before is not imported again.
+PATH is a file, or a directory with all below it.  Files that belong together
+are found out as DropBox does it, and imported together: of a set of which one
+file is named, the whole set.  The files must be complete, for nobody waits for
+them to come to rest.  They go through the same journal as what users drop, so
+`omero fs status` tells what became of them, and what was imported before is not
+imported again.
+
+What is not handed over is told with the reason: a set of which something is
+missing, one that leads out of its directory, a file that cannot be read.  What
+lies in a directory and is no image is passed over, and told; omero-fs.toml is
+not a file to import.  When one of the PATHs is wrong, nothing is handed over.
 
 Without --user, PATH must lie in a user's DropBox directory.  Run this as the
 user OMERO.server runs as.
 
 With --retry or --all-failed no PATH is given: filesets that `omero fs status`
-shows as failed are tried again.
+shows as failed are tried again, the files of a set together.
 
-Exit codes: 0 handed over, or with --wait: imported; 1 --wait: not all were
-imported in time; 2 wrong arguments or configuration; 3 DropBox is not running;
-4 the journal cannot be written; 5 OMERO is down; 6 refused; 7 no such user
+Exit codes: 0 handed over, or with --wait: imported; 1 something was not handed
+over, or with --wait: not imported in time; 2 wrong arguments or configuration;
+3 DropBox is not running; 4 the journal cannot be written; 5 OMERO is down;
+6 PATH is no regular file; 7 no such user
 """
 
 _LOOK_S = 0.3  # how often --wait looks at the journal
 _OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
-
-
-@dataclass(frozen=True)
-class Handed:
-    """One file with whose it is and the directory it must not leave."""
-
-    found: Found
-    user: str
-    root: str
 
 
 def configure(sub: Any) -> None:
@@ -76,101 +76,137 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Hands everything over, or nothing when one of the paths is wrong."""
+    """Hands over what is whole, or nothing when one of the paths is wrong."""
     retrying = bool(args.retry or args.all_failed)
     if retrying == bool(args.path):
         raise ConfigurationError("give either PATHs to hand over, or --retry ID, or --all-failed")
     where = site(ctx)
     settings = where.settings()
     settings.check()
-    if retrying:
-        with where.grid() as grid:
-            _check_server(grid)
-        with where.journal(settings, read_only=False) as journal:
-            filesets = _retry(journal, args.retry, all_failed=args.all_failed)
-            _told_and_awaited(ctx, journal, filesets, args)
-        return
-    handed = [one for path in args.path for one in _files(path, args.user, settings)]
-    if not handed:
-        raise ConfigurationError(f"no files in {', '.join(map(printable, args.path))}")
+    left: list[Left] = []
+    given: list[Given] = []
+    if not retrying:
+        places = Places(settings.rules)
+        given = [one for path in args.path for one in files(path, args.user, places, left)]
+        if not given:
+            for why in left:
+                ctx.out(_left_line(why))
+            raise ConfigurationError(f"no files in {', '.join(map(printable, args.path))}")
     with where.grid() as grid:
         _check_server(grid)
-        _check_users(grid, settings, {one.user for one in handed})
+        _check_users(grid, settings, {one.user for one in given})
+        way = _grouping(grid, settings, where.omerodir)
     with where.journal(settings, read_only=False) as journal:
-        filesets = [journal.hand_over(one.user, one.root, one.found) for one in handed]
-        _told_and_awaited(ctx, journal, filesets, args)
+        if retrying:
+            filesets = _retry(journal, args, settings, way, left)
+        else:
+            formed = _sorted(given, way, settings, left)
+            for one in given:
+                if one.named:
+                    _tell_of_set(ctx, one.found.path, formed)
+            filesets = _hand_over(journal, formed, left)
+        for fileset in filesets:
+            ctx.out(_line(fileset))
+        for kept in left:
+            ctx.out(_left_line(kept))
+        if args.wait:
+            _wait(ctx, journal, filesets, args.timeout)
+    refused = [kept for kept in left if not kept.passed_over]
+    if refused or (left and not filesets):
+        number = f"{len(refused)} not handed over" if refused else "nothing was handed over"
+        ctx.die(1, f"{number}; the reasons are above")
 
 
-def _told_and_awaited(ctx: Any, journal: Journal, filesets: list[Fileset], args: Any) -> None:
-    for fileset in filesets:
-        ctx.out(_line(fileset))
-    if args.wait:
-        _wait(ctx, journal, filesets, args.timeout)
+def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Grouping:
+    """The way in which DropBox itself finds out what belongs together."""
+    told = grid.figures("DropBox").get("grouping", "")
+    by_signatures = told.startswith(SIGNATURES)
+    way = choose(
+        ("none",) if by_signatures else settings.bioformats_jars,
+        str(omerodir),
+        time_limit=settings.bioformats_timeout,
+        memory=settings.bioformats_memory,
+    )
+    if told and not told.startswith(way.name):
+        raise ConfigurationError(
+            f"DropBox groups files by Bio-Formats, which cannot be had here: {way.why}"
+        )
+    return way
 
 
-def _retry(journal: Journal, ids: list[int], *, all_failed: bool) -> list[Fileset]:
-    """Queues failed filesets again: all of them, or those with these ids and no other."""
-    failed = {fileset.id for fileset in journal.select(State.FAILED)}
-    wrong = [str(identifier) for identifier in ids if identifier not in failed]
+def _sorted(
+    given: list[Given], way: Grouping, settings: Settings, left: list[Left]
+) -> Sequence[Formed]:
+    """The filesets that `given` are; what cannot be handed over is added to `left`."""
+    if not given:
+        return ()
+    readers = {
+        rule: None if rule.readers is None else read_readers(str(rule.readers))
+        for rule in settings.rules
+    }
+    grouper = way.make()
+    try:
+        found = sort_out(
+            given, grouper, readers=lambda rule: None if rule is None else readers[rule]
+        )
+    finally:
+        grouper.close()
+    left += found.left
+    return found.formed
+
+
+def _hand_over(journal: Journal, formed: Sequence[Formed], left: list[Left]) -> list[Fileset]:
+    filesets = []
+    for one in formed:
+        try:
+            filesets.append(
+                journal.hand_over(
+                    one.user, one.root, *one.found, reader=one.reader, plate=one.plate
+                )
+            )
+        except ImportRefused as refusal:
+            left.append(Left(tuple(met.path for met in one.found), str(refusal)))
+    return filesets
+
+
+def _retry(
+    journal: Journal, args: Any, settings: Settings, way: Grouping, left: list[Left]
+) -> list[Fileset]:
+    """Queues failed filesets again: all of them, or those with these ids and no other.
+
+    What failed as one file may be a part of a set: that is found out anew.
+    """
+    failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
+    wrong = [str(identifier) for identifier in args.retry if identifier not in failed]
     if wrong:
         raise ConfigurationError(
             f"not failed, so not to be tried again: {', '.join(wrong)}; "
             "see `omero fs status --state failed`"
         )
-    chosen = sorted(failed if all_failed else set(ids))
-    return journal.load([identifier for identifier in chosen if journal.retry(identifier)])
-
-
-def _files(path: str, user: str | None, settings: Settings) -> list[Handed]:
-    """The files `path` stands for; what is wrong with it is said before anything is done."""
+    chosen = [failed[i] for i in sorted(failed if args.all_failed else set(args.retry))]
     places = Places(settings.rules)
-    named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
-    if not named.exists() and not named.is_symlink():
-        raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
-    below = _below_watch_dir(named, [rule.watch_dir for rule in places.rules])
-    if named.is_dir() and not named.is_symlink():
-        found = list(walk(str(below)))
-    else:
+    again: list[int] = []
+    given: dict[tuple[str, str], tuple[Given, int]] = {}
+    for fileset in chosen:
         try:
-            stat = regular_stat(str(below))
+            stat = regular_stat(fileset.path) if len(fileset.files) == 1 else None
         except OSError as error:
-            raise ConfigurationError(
-                f"{printable(path)}: cannot be looked at: {error.strerror}"
-            ) from error
-        if stat is None:
-            raise ImportRefused(
-                f"{printable(path)}: not a regular file; links and devices are not imported"
-            )
-        found = [Found(str(below), stat)]
-    handed = []
-    for met in found:
-        try:
-            met.path.encode()
-        except UnicodeEncodeError:
-            raise ConfigurationError(
-                f"{met.path!a}: the name is not valid UTF-8: rename the file"
-            ) from None
-        place = places.place(met.path)
-        if user is None and place is None:
-            watched = ", ".join(str(rule.watch_dir) for rule in places.rules)
-            raise ConfigurationError(
-                f"{printable(met.path)}: lies in no user's directory below "
-                f"{watched}: say whose it is with --user"
-            )
-        if place is not None and place.user == (user or place.user):
-            handed.append(Handed(met, place.user, place.root))
+            left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
+            continue
+        if stat is None:  # a set as it was; or gone, as the import will tell
+            again.append(fileset.id)
         else:
-            handed.append(Handed(met, user or "", str(Path(met.path).parent)))
-    return handed
-
-
-def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:
-    """`named` as DropBox names it, whatever links lead to the directory it is in."""
-    real = named.parent.resolve() / named.name
-    for watch_dir in watch_dirs:
-        with suppress(ValueError):
-            return watch_dir / real.relative_to(watch_dir.resolve())
-    return real
+            rule = rule_for(places, fileset.path, fileset.user)
+            one = Given(Found(fileset.path, stat), fileset.user, fileset.root, rule, named=True)
+            given[fileset.user, fileset.path] = one, fileset.id
+    sets = []
+    for formed in _sorted([one for one, _ in given.values()], way, settings, left):
+        if len(formed.found) == 1:
+            again.append(given[formed.user, formed.found[0].path][1])
+        else:
+            sets.append(formed)
+    filesets = journal.load([identifier for identifier in again if journal.retry(identifier)])
+    return filesets + _hand_over(journal, sets, left)
 
 
 def _check_server(grid: Grid) -> None:
@@ -220,8 +256,26 @@ def _wait(ctx: Any, journal: Journal, filesets: list[Fileset], timeout: float) -
         ctx.die(1, f"{imported} of {len(filesets)} imported; the reasons are above")
 
 
+def _tell_of_set(ctx: Any, path: str, formed: Sequence[Formed]) -> None:
+    """When a file that was named is one of several, and they are imported with it."""
+    for one in formed:
+        if len(one.found) > 1 and any(met.path == path for met in one.found):
+            ctx.out(f"{printable(path)} is one of {len(one.found)} files, imported together")
+
+
+def _left_line(left: Left) -> str:
+    begin = "passed over" if left.passed_over else "not handed over"
+    return f"{begin}: {_names(left.files)}: {printable(left.why)}"
+
+
+def _names(files: Sequence[str]) -> str:
+    more = len(files) - 1
+    text = printable(files[0])
+    return text + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
+
+
 def _line(fileset: Fileset) -> str:
-    text = f"{fileset.id} {fileset.state} {printable(fileset.path)}"
+    text = f"{fileset.id} {fileset.state} {_names([met.path for met in fileset.files])}"
     if fileset.images:
         text += " " + ",".join(f"Image:{i}" for i in fileset.images)
     return text + (f": {printable(fileset.reason)}" if fileset.reason else "")

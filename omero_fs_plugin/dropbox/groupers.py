@@ -25,6 +25,7 @@ from .records import Fileset
 
 log = logging.getLogger(__name__)
 
+SIGNATURES = "file signatures"  # what people are told, without Bio-Formats
 NUMBER = 2  # so that one user's files that take long hold up nobody else
 _STEP_S = 0.5  # the longest time between two looks for what is to be asked
 _AGAIN_S = 10.0  # after a question that could not be answered
@@ -52,11 +53,11 @@ def choose(
     `time_limit` (s) and `memory` (MiB) as BioFormats takes them.
     """
     if tuple(bioformats_jars) == ("none",):
-        return Grouping("file signatures", "omero.fs.bioformatsJars says so", NativeGrouper)
+        return Grouping(SIGNATURES, "omero.fs.bioformatsJars says so", NativeGrouper)
     try:
         installation = find(bioformats_jars, omerodir)
     except ConfigurationError as error:
-        return Grouping("file signatures", str(error), NativeGrouper)
+        return Grouping(SIGNATURES, str(error), NativeGrouper)
     return Grouping(
         "Bio-Formats",
         f"found in {installation.source}",
@@ -143,14 +144,7 @@ class Groupers:
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
         begun = time.monotonic()
         try:
-            readers = self._readers(lot.rule)
-            files = [*lot.files, *_indexes(lot)]
-            grouping = grouper.group(lot.root, files, readers)
-            more = _used_besides(files, grouping)
-            if more:
-                # Which file of a set is its first hangs on what is asked about: on all of it,
-                # so that it is the same whichever of its files came last.
-                grouping = grouper.group(lot.root, [*files, *more], readers)
+            grouping = group_whole(grouper, lot.root, lot.files, self._readers(lot.rule))
         except FsError as error:
             if not self._stopping.is_set():
                 log.error("%s", error)
@@ -179,6 +173,20 @@ class Groupers:
             self._failed(fileset)
 
 
+def group_whole(
+    grouper: Grouper, root: str, paths: Sequence[str], readers: Sequence[str] | None
+) -> Found:
+    """As `grouper.group`, of the whole sets that `paths` are of, asked about or not."""
+    files = [*paths, *_indexes(root, paths)]
+    grouping = grouper.group(root, files, readers)
+    more = _used_besides(files, grouping)
+    if more:
+        # Which file of a set is its first hangs on what is asked about: on all of it,
+        # so that it is the same whichever of its files came last.
+        grouping = grouper.group(root, [*files, *more], readers)
+    return grouping
+
+
 def _used_besides(files: Sequence[str], grouping: Found) -> list[str]:
     """Files that complete sets have beside those that were asked about."""
     asked = set(files)
@@ -191,17 +199,17 @@ def _used_besides(files: Sequence[str], grouping: Found) -> list[str]:
     ]
 
 
-def _indexes(lot: Lot) -> list[str]:
-    """Files around those of a lot that may say that these are theirs, at rest or not.
+def _indexes(root: str, paths: Sequence[str]) -> list[str]:
+    """Files around `paths` that may say that these are theirs, at rest or not.
 
     One in its quiet period holds what it names, and that is seen by asking about both.
     """
-    asked = set(lot.files)
+    asked = set(paths)
     directories: dict[str, None] = {}
-    for path in lot.files:
+    for path in paths:
         directory = PurePath(path).parent
         for above in (directory, *list(directory.parents)[: _LEVELS - 1]):
-            if above.is_relative_to(lot.root):
+            if above.is_relative_to(root):
                 directories[str(above)] = None
     found = []
     for name in directories:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from ..errors import JournalError
+from ..errors import ImportRefused, JournalError
 from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
@@ -107,9 +107,11 @@ class Journal(JournalReader):
 
         `found` is the file that OMERO opens first.
 
-        A file that is queued or importing stays so; one that is imported as it
-        is stays imported, and the caller sees that from the state returned.
+        What is queued or importing stays so; what is imported as it is stays
+        imported, and the caller sees that from the state returned.  Raises
+        ImportRefused when some of the files are being imported otherwise.
         """
+        together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
         file, fileset = schema.file.c, schema.fileset.c
         with self._database.writing() as connection:
             done = connection.scalar(
@@ -126,13 +128,25 @@ class Journal(JournalReader):
                 )
             )
             at = self._stamp()
-            if not done and others:
-                together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
+            if done and others and not _has_just(self._load(connection, [done])[0], together):
+                done = None  # a file was added to it, or has changed
+            if not done and (others or plate):
                 done = form(connection, at, together)
-            chosen = done or reopen_or_insert(
-                connection, at, user, root, found, State.QUEUED, HANDED_OVER
-            )
-            return self._load(connection, [chosen])[0]
+                if done is None:
+                    raise ImportRefused(
+                        f"{found.path}: one of its files is being imported; try again after that"
+                    )
+            elif not done:
+                done = reopen_or_insert(
+                    connection, at, user, root, found, State.QUEUED, HANDED_OVER
+                )
+                if reader:
+                    connection.execute(
+                        update(schema.fileset)
+                        .where(fileset.id == done, fileset.state == State.QUEUED)
+                        .values(reader=reader)
+                    )
+            return self._load(connection, [done])[0]
 
     def form(self, formed: Formed) -> int | None:
         """Queues a fileset of several files; its id.  None when that has to be tried later."""
@@ -411,3 +425,8 @@ class Journal(JournalReader):
                 .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
                 .values(sha1=sha1)
             )
+
+
+def _has_just(fileset: Fileset, formed: Formed) -> bool:
+    """Whether these are its files, as they are."""
+    return {met.stat for met in fileset.files} == {met.stat for met in formed.found}

@@ -49,6 +49,35 @@ def ome_tiff(*, c: int = 2, z: int = 3, y: int = 48, x: int = 64) -> bytes:
     return buffer.getvalue()
 
 
+def ome_tiff_set(directory: Path, names: list[str]) -> list[Path]:
+    """Writes one OME-TIFF for each time point of an image; each names all of them."""
+    uuids = [f"urn:uuid:{_RUN >> 16:08x}-0000-4000-8000-{next(_numbers):012x}" for _ in names]
+    planes = "".join(
+        f'<TiffData FirstT="{t}" IFD="0" PlaneCount="1"><UUID FileName="{name}">{uuids[t]}</UUID>'
+        "</TiffData>"
+        for t, name in enumerate(names)
+    )
+    paths = []
+    for name, uuid in zip(names, uuids, strict=True):
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" '
+            f'SizeX="16" SizeY="16" SizeZ="1" SizeC="1" SizeT="{len(names)}">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
+        )
+        path = directory / name
+        tifffile.imwrite(
+            path,
+            _pixels((16, 16), numpy.uint8),
+            photometric="minisblack",
+            description=xml.encode(),
+            metadata=None,
+        )
+        paths.append(path)
+    return paths
+
+
 def dicom(name: str = "CT_small.dcm") -> bytes:
     """A file of pydicom's own, from a hospital's scanner, its data untouched.
 

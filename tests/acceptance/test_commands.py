@@ -72,16 +72,46 @@ def test_import_of_a_directory(dropbox: DropBox, tmp_path: Path) -> None:
     dropbox.assert_once(*paths)
 
 
-def test_import_of_what_is_no_image_tells_the_servers_reason(
+def test_import_of_what_is_no_image_is_told_and_not_handed_over(
     dropbox: DropBox, tmp_path: Path
 ) -> None:
     path = tmp_path / "notes.tif"
     path.write_bytes(b"no image")
     done = dropbox.server.run("fs", "import", path, "--user", "amy", "--wait", check=False)
     assert done.returncode == 1
-    assert "failed" in done.stdout
-    assert "omero" in done.stdout  # the category of OMERO's ERR
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"not handed over: {path}: ")
     assert "Traceback" not in done.stdout + done.stderr
+    assert dropbox.server.of_file(path) == []
+
+
+def test_import_of_a_file_of_a_set_is_that_of_the_set(dropbox: DropBox, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    first, *others = images.ome_tiff_set(whole, ["t0.ome.tif", "t1.ome.tif", "t2.ome.tif"])
+    (whole / "notes.txt").write_text("taken on a Monday", encoding="ascii")
+    (whole / "omero-fs.toml").write_text('description = "mitosis"', encoding="ascii")
+    done = dropbox.server.run("fs", "import", others[0], "--user", "amy", "--wait")
+    assert f"{others[0]} is one of 3 files" in done.stdout
+    assert f"imported {first} and 2 more files" in done.stdout
+    ((number,),) = dropbox.omero.imported_ids(first).values()
+    fileset = dropbox.omero.fileset(number)
+    assert sorted(stored.sha1 for stored in fileset.files) == sorted(map(sha1, [first, *others]))
+
+    again = dropbox.server.run("fs", "import", whole, "--user", "amy", "--wait")
+    assert f"passed over: {whole / 'notes.txt'}: " in again.stdout
+    assert "omero-fs.toml" not in again.stdout
+    dropbox.assert_once(first)
+
+
+def test_import_of_a_set_with_a_file_missing(dropbox: DropBox, tmp_path: Path) -> None:
+    first, missing, last = images.ome_tiff_set(tmp_path, ["a.ome.tif", "b.ome.tif", "c.ome.tif"])
+    missing.unlink()
+    done = dropbox.server.run("fs", "import", tmp_path, "--user", "amy", check=False)
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert line == f"not handed over: {first} and 1 more file: waits for {missing}"
+    assert dropbox.server.of_file(last) == []
 
 
 REFUSED = {  # how it is called -> words of the one line that refuses it

@@ -1,0 +1,93 @@
+"""The files that PATHs on the command line stand for."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ..dropbox.handover import Given, Left
+from ..dropbox.places import Places
+from ..dropbox.records import Found
+from ..dropbox.rescan import oddity_at, walk
+from ..dropbox.sidecar import is_sidecar
+from ..errors import ConfigurationError, ImportRefused
+from ..events import regular_stat
+from ..settings import Rule
+from .site import printable
+
+
+def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:
+    """The files `path` stands for; what is wrong with it is said before anything is done."""
+    named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
+    if not named.exists() and not named.is_symlink():
+        raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
+    below = _below_watch_dir(named, [rule.watch_dir for rule in places.rules])
+    is_directory = named.is_dir() and not named.is_symlink()
+    if is_directory:
+        found = [
+            met
+            for met in walk(
+                str(below),
+                lambda where, why: left.append(Left((where,), why, bool(oddity_at(where)))),
+            )
+            if not is_sidecar(met.path)
+        ]
+    else:
+        found = [_one_file(path, str(below))]
+    given = []
+    for met in found:
+        try:
+            met.path.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"{met.path!a}: the name is not valid UTF-8: rename the file"
+            ) from None
+        place = places.place(met.path)
+        if user is None and place is None:
+            watched = ", ".join(str(rule.watch_dir) for rule in places.rules)
+            raise ConfigurationError(
+                f"{printable(met.path)}: lies in no user's directory below "
+                f"{watched}: say whose it is with --user"
+            )
+        if place is not None and place.user == (user or place.user):
+            owner, root = place.user, place.root
+        else:
+            owner, root = user or "", str(below if is_directory else below.parent)
+        rule = rule_for(places, met.path, owner)
+        given.append(Given(met, owner, root, rule, named=not is_directory))
+    return given
+
+
+def _one_file(path: str, below: str) -> Found:
+    if is_sidecar(below):
+        raise ConfigurationError(
+            f"{printable(path)}: a sidecar says what holds for the images beside it, "
+            "and is not imported: name those"
+        )
+    try:
+        stat = regular_stat(below)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{printable(path)}: cannot be looked at: {error.strerror}"
+        ) from error
+    if stat is None:
+        raise ImportRefused(
+            f"{printable(path)}: not a regular file; links and devices are not imported"
+        )
+    return Found(below, stat)
+
+
+def rule_for(places: Places, path: str, user: str) -> Rule | None:
+    """What holds for the file at `path` when it is imported for `user`."""
+    place = places.place(path)
+    return place.rule if place is not None and place.user == user else places.rule_for(user)
+
+
+def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:
+    """`named` as DropBox names it, whatever links lead to the directory it is in."""
+    real = named.parent.resolve() / named.name
+    for watch_dir in watch_dirs:
+        with suppress(ValueError):
+            return watch_dir / real.relative_to(watch_dir.resolve())
+    return real

@@ -1,0 +1,105 @@
+"""What `omero fs import` is given, made into filesets as DropBox makes them of what is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ..events import FileStat, regular_stat
+from ..settings import Rule
+from .assembly import reason_to_wait
+from .filesets import Candidate, Grouper, Grouping
+from .groupers import group_whole
+from .records import Formed, Found
+from .signatures import is_image_name
+
+
+@dataclass(frozen=True)
+class Given:
+    """One file with whose it is and the directory it must not leave."""
+
+    found: Found
+    user: str
+    root: str
+    rule: Rule | None = None  # what holds for it
+    named: bool = False  # by itself, rather than with the directory that it lies in
+
+
+@dataclass(frozen=True)
+class Left:
+    """Files that are not handed over, and why."""
+
+    files: tuple[str, ...]
+    why: str
+    passed_over: bool = False  # it lay there, and nobody has said that it is an image
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What became of all that was given."""
+
+    formed: tuple[Formed, ...]
+    left: tuple[Left, ...]
+
+
+def sort_out(
+    given: Iterable[Given],
+    grouper: Grouper,
+    *,
+    readers: Callable[[Rule | None], Sequence[str] | None],
+    stat: Callable[[str], FileStat | None] = regular_stat,
+) -> Sorted:
+    """Finds out which of the files belong together.
+
+    Rule: a set is taken whole, also the files of it that were not given, or
+    not at all.  `readers` as of Groupers.  Raises what `grouper` raises.
+    """
+    lots: dict[tuple[str, str, Rule | None], dict[str, Given]] = {}
+    for one in given:
+        lot = lots.setdefault((one.user, one.root, one.rule), {})
+        former = lot.get(one.found.path)
+        if former is None or one.named:
+            lot[one.found.path] = one
+    formed: list[Formed] = []
+    left: list[Left] = []
+    for (user, root, rule), files in lots.items():
+        grouping = group_whole(grouper, root, list(files), readers(rule))
+        for candidate in grouping.candidates:
+            if files.keys().isdisjoint(candidate.files):
+                continue  # an index around them has other files
+            whole = _whole(candidate, files, stat)
+            if isinstance(whole, Left):
+                left.append(whole)
+            else:
+                formed.append(Formed(user, root, whole, candidate.reader, candidate.plate))
+        left += _unreadable(grouping, files)
+    return Sorted(tuple(formed), tuple(left))
+
+
+def _whole(
+    candidate: Candidate, files: dict[str, Given], stat: Callable[[str], FileStat | None]
+) -> list[Found] | Left:
+    if candidate.refused or not candidate.complete:
+        return Left(candidate.files, candidate.refused or reason_to_wait(candidate))
+    found: list[Found] = []
+    for path in candidate.files:
+        if path in files:
+            found.append(files[path].found)
+            continue
+        try:
+            now = stat(path)
+        except OSError as error:
+            return Left(candidate.files, f"{path}: cannot be looked at: {error.strerror}")
+        if now is None:
+            return Left(candidate.files, f"{path}: not a regular file")
+        found.append(Found(path, now))
+    return found
+
+
+def _unreadable(grouping: Grouping, files: dict[str, Given]) -> list[Left]:
+    return [
+        Left((path,), why, not (files[path].named or is_image_name(PurePath(path).name)))
+        for path, why in grouping.unreadable.items()
+        if path in files
+    ]
