@@ -25,7 +25,6 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import PurePath
 
 from ..errors import ConfigurationError, FsError
 from .bioformats_process import Process, WorkerDied
@@ -116,8 +115,9 @@ class BioFormats:
             if unknown:
                 raise ConfigurationError(f"omero.fs.readers: no such reader: {', '.join(unknown)}")
         walk = Walk(root)
+        anew = True  # what directories held in the call before
         for path in in_order(files):
-            if path in walk.users or PurePath(path).name.startswith("."):
+            if path in walk.users or path.rpartition("/")[2].startswith("."):
                 continue
             content = walk.fit(path)
             if content is None:
@@ -128,8 +128,10 @@ class BioFormats:
                     {
                         "path": walk.inside(path),
                         "readers": None if readers is None else list(readers),
+                        "anew": anew,
                     }
                 )
+                anew = False
                 walk.take(path, answer)
                 if "killed" in answer:
                     self._remember(content, walk.unreadable[path])

@@ -9,9 +9,10 @@ nothing is read from there but the last words of one that died.
 
 1. first frame in: `{"jvm": path, "jars": [path], "options": [JVM option]}`; out:
    `{"ready": version of Bio-Formats}` or `{"failed": why}`, and then the process ends
-2. `{"path": path, "readers": [class name] or null}`: the fileset that opens with this
-   file.  Out: `{"files": [path], "reader": class name, "plate": bool}`, or
-   `{"unknown": why}` when nothing reads it, or `{"error": why}` when what reads it failed
+2. `{"path": path, "readers": [class name] or null, "anew": bool}`: the fileset that opens with
+   this file; what directories hold is remembered until `anew` is asked for.  Out:
+   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` when nothing
+   reads it, or `{"error": why}` when what reads it failed
 3. `{"check": [class name]}`: which of these readers there are not.  Out: `{"absent": [name]}`
 """
 
@@ -99,10 +100,16 @@ class Reading:
         self._named: tuple[tuple[str, ...], Any] = ((), None)  # the last list asked for
         self.version = str(jpype.JClass(formats + "FormatTools").VERSION)
         self._image_reader(self._default).close()  # loads the classes, so that it is done
+        # Readers list the directory of each file that they are asked for, and look at every file
+        # in it: of a thousand files a million looks.
+        self._location = jpype.JClass("loci.common.Location")
+        self._location.cacheDirectoryListings(True)
 
-    def read(self, path: str, readers: list[str] | None) -> Frame:
-        """What opens with `path`."""
+    def read(self, path: str, readers: list[str] | None, *, anew: bool = True) -> Frame:
+        """What opens with `path`; `anew`: directories are to be listed again."""
         try:
+            if anew:
+                self._location.clearDirectoryListingsCache()
             classes = self._default if readers is None else self._classes(tuple(readers))
             reader = self._separator(self._filler(self._image_reader(classes)))
             try:
@@ -182,7 +189,7 @@ def main(descriptor: int) -> None:
         if "check" in request:
             answer: Frame = {"absent": reading.absent(request["check"])}
         else:
-            answer = reading.read(request["path"], request["readers"])
+            answer = reading.read(request["path"], request["readers"], anew=request["anew"])
         connection.sendall(encode(answer))
 
 

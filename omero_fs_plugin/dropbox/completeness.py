@@ -83,7 +83,7 @@ class _Check:
         size = os.fstat(file.fileno()).st_size
         if path.endswith(_COMPANION):
             self._companion(path, file, size)
-        elif promises.is_promising(PurePath(path).name):
+        elif promises.is_promising(path.rpartition("/")[2]):
             self._promising(path, file, size)
         elif (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
             fault = tiff_chain.fault(file, layout, size)

@@ -150,8 +150,10 @@ class _Chain:
         """ImageJ writes more than 4 GB with one directory; the planes follow the first one."""
         description = entries.get(tiff.IMAGE_DESCRIPTION)
         text = b"" if description is None else tiff.read_value(self._file, description, 4096)
+        if not text.startswith(b"ImageJ=") or _STRIPS not in entries:
+            return ""
         images = re.search(rb"^images=(\d{1,9})\r?$", text, re.MULTILINE)
-        if not text.startswith(b"ImageJ=") or images is None or _STRIPS not in entries:
+        if images is None:
             return ""
         row_bytes, length = self._plane(entries)
         planes = int(images[1])

@@ -10,13 +10,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from ..errors import ImportRefused
 from . import completeness
 from .bioformats_worker import Frame
 from .confine import open_beneath, parts_beneath
-from .filesets import Candidate, Grouping
+from .filesets import DEADLY, Candidate, Grouping
 
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
 
@@ -33,8 +32,12 @@ class _Found:
 
 def in_order(files: Iterable[str]) -> list[str]:
     """Each once, as the importer's walk has them: a directory's files, then those below it."""
-    paths = {path: PurePath(path) for path in files}
-    return sorted(paths, key=lambda path: (paths[path].parent.parts, paths[path].name))
+    return sorted(dict.fromkeys(files), key=_place)
+
+
+def _place(path: str) -> tuple[list[str], str]:
+    directory, _, name = path.rpartition("/")
+    return directory.split("/"), name
 
 
 class Walk:
@@ -43,7 +46,8 @@ class Walk:
     def __init__(self, root: str) -> None:
         self._root = root
         # Some readers resolve links on the way to the user's directory, which is the admin's.
-        self._real = os.path.realpath(root)
+        self._real = os.path.realpath(root).rstrip("/")
+        self._above = root.rstrip("/")
         self._found: list[_Found] = []
         self.users: Counter[str] = Counter()  # path -> how many use it
         self.unreadable: dict[str, str] = {}
@@ -71,20 +75,20 @@ class Walk:
 
     def inside(self, path: str) -> str:
         """`path` as the worker is told it."""
-        return self._real.rstrip("/") + path[len(self._root.rstrip("/")) :]
+        return self._real + path[len(self._above) :]
 
     def _outside(self, name: str, path: str) -> str:
         """A name that the worker told when asked for `path`, as the caller knows it."""
-        absolute = os.path.normpath(PurePath(self.inside(path)).parent / name)
-        below = self._real.rstrip("/") + "/"
-        if not absolute.startswith(below):
+        directory = self.inside(path).rpartition("/")[0]
+        absolute = os.path.normpath(directory + "/" + name if name[:1] != "/" else name)
+        if not absolute.startswith(self._real + "/"):
             return absolute
-        return self._root.rstrip("/") + "/" + absolute[len(below) :]
+        return self._above + absolute[len(self._real) :]
 
     def take(self, path: str, answer: Frame) -> None:
         """Notes what the worker said of `path`."""
         if "killed" in answer:
-            self.unreadable[path] = f"Bio-Formats failed on it twice: {answer['killed']}"
+            self.unreadable[path] = f"{DEADLY}: {answer['killed']}"
         elif "unknown" in answer:
             self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
         elif "error" in answer:

@@ -188,7 +188,20 @@ def test_readers_are_asked_for_once(grouper: BioFormats, root: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such reader: Gone"):
         grouper.group(str(root), [path], ["R", "Gone"])
     grouper.group(str(root), [path], ["R"])
-    assert asked == [{"check": ["R", "Gone"]}, {"path": path, "readers": ["R"]}]
+    assert asked == [{"check": ["R", "Gone"]}, {"path": path, "readers": ["R"], "anew": True}]
+
+
+def test_each_call_has_directories_listed_anew(grouper: BioFormats, root: Path) -> None:
+    asked = []
+
+    def answers(request: Frame) -> Frame:
+        asked.append((Path(request["path"]).name, request["anew"]))
+        return single(request)
+
+    Worker.answers = answers
+    group(grouper, root)
+    group(grouper, root)
+    assert asked == 2 * [("a", True), ("b", False), ("c", False)]
 
 
 def test_frames_come_in_pieces() -> None:

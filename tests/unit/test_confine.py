@@ -70,6 +70,12 @@ def test_paths_that_leave_the_root_are_refused(amy: Path, path: str) -> None:
         parts_beneath(str(amy), path.format(root=amy))
 
 
+@pytest.mark.parametrize("below", ["sub/a.tif", "sub//a.tif", "./sub/a.tif", "sub/./a.tif"])
+@pytest.mark.parametrize("root", ["/in/amy", "/in/amy/", "/in//amy"])
+def test_a_way_written_otherwise_is_the_same_way(root: str, below: str) -> None:
+    assert parts_beneath(root, f"{root}/{below}") == ("sub", "a.tif")
+
+
 @pytest.mark.parametrize("path", ["secret", "sub/a.tif"])
 def test_no_descriptor_is_left_open(amy: Path, path: str) -> None:
     before = _descriptors()
