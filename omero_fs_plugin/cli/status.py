@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,19 +15,25 @@ from ..dropbox.records import Fileset
 from ..dropbox.states import State
 from ..errors import FsError
 from ..icegrid import SERVERS
+from ..settings import EVERYONE
 from .site import Site, printable, site
+from .status_text import render
 
 HELP = """Servers, monitors, and what became of every file
 
 Shows whether IceGrid runs FSServer and DropBox, what is being watched, how
-many filesets are in each state, and the latest of them:
+many filesets are in each state, and the latest of them; how files are grouped,
+what imports them, and why it is that:
 
   waiting    in the quiet period (omero.fs.dirImportWait), or for the reason shown
   queued     will be imported as soon as an importer is free
-  importing  being imported
+  importing  being imported, with the bytes that are there of all
   imported   its images are in OMERO, with the ids shown
   skipped    will not be imported, for the reason shown
-  failed     was refused by OMERO, for the reason shown; the file is still there
+  failed     was refused by OMERO, or cannot be imported, for the reason shown;
+             the files are still there
+
+With --user, only what concerns that user: where are my images?
 
 Exit codes: 0 healthy; 1 not healthy; 2 not healthy, for the configuration is wrong;
 4 the journal cannot be opened
@@ -35,10 +41,10 @@ Exit codes: 0 healthy; 1 not healthy; 2 not healthy, for the configuration is wr
 
 # A live server's monitor figures: monitor.<id>.<figure>
 _MONITOR = "monitor."
-# DropBox's: what it will import nothing of, and why
-_LEFT = "left."
 # Both servers': what is wrong with the configuration
 _PROBLEM = "problem."
+# DropBox's: bytes of bytes of a fileset that is being imported
+_PROGRESS = "progress."
 
 
 def configure(sub: Any) -> None:
@@ -55,11 +61,12 @@ def configure(sub: Any) -> None:
     parser.add_argument(
         "--state", choices=[str(s) for s in State], help="only filesets in this state"
     )
+    parser.add_argument("--user", metavar="NAME", help="only what concerns this OMERO user")
 
 
 def run(ctx: Any, args: Any) -> None:
     """Prints it; ends with 0 when healthy and 1 when not."""
-    status = collect(site(ctx), limit=args.limit, state=args.state)
+    status = collect(site(ctx), limit=args.limit, state=args.state, user=args.user)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
     elif status["unreachable"]:
@@ -71,14 +78,19 @@ def run(ctx: Any, args: Any) -> None:
         ctx.die(2 if status["misconfigured"] else 1, f"not healthy: {text}")
 
 
-def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, Any]:
-    """The whole status as what `--json` prints."""
+def collect(
+    where: Site, *, limit: int, state: str | None = None, user: str | None = None
+) -> dict[str, Any]:
+    """The whole status as what `--json` prints; with `user`, what concerns that one."""
     settings = where.settings()
     status: dict[str, Any] = {
+        "user": user,
         "servers": dict.fromkeys(SERVERS, "unreachable"),
         "monitors": [],
         "counts": {str(s): 0 for s in State},
         "filesets": [],
+        "watched": [],
+        "grouping": "",
         "dropbox": {},
         "problems": [],
         "misconfigured": bool(settings.problems),
@@ -91,6 +103,8 @@ def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, A
             fsserver = grid.figures("FSServer")
             status["monitors"] = _monitors(fsserver)
             status["dropbox"] = grid.figures("DropBox")
+            status["grouping"] = status["dropbox"].get("grouping", "")
+            status["watched"] = list(_watched(status["dropbox"], user))
             problems += [why for key, why in sorted(fsserver.items()) if key.startswith(_PROBLEM)]
     except FsError as error:
         problems.append(str(error))
@@ -101,7 +115,7 @@ def collect(where: Site, *, limit: int, state: str | None = None) -> dict[str, A
     file = sqlite_file(settings.journal_url)
     if file is None or file.exists():
         with where.journal(settings, read_only=True) as journal:
-            _journal(status, journal, limit, state, Places(settings.rules))
+            _journal(status, journal, limit, state, user, Places(settings.rules))
     return status
 
 
@@ -112,6 +126,22 @@ def _monitors(figures: dict[str, str]) -> list[dict[str, str]]:
             identifier, _, figure = key[len(_MONITOR) :].rpartition(".")
             found.setdefault(identifier, {"id": identifier})[figure] = value
     return [found[identifier] for identifier in sorted(found)]
+
+
+def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, str]]:
+    """What DropBox says of each rule; with `user`, of those that are for that one."""
+    for number in itertools.count(1):
+        name = figures.get(f"watch.{number}.user")
+        if name is None:
+            return
+        if user in (None, name) or name == EVERYONE:
+            yield {
+                "user": name,
+                "directory": figures.get(f"watch.{number}.directory", ""),
+                "problem": figures.get(f"watch.{number}.problem", ""),
+                "importer": figures.get(f"importer.{number}", ""),
+                "ignored": figures.get(f"ignored.{number}", ""),
+            }
 
 
 def _problems(status: dict[str, Any]) -> list[str]:
@@ -147,10 +177,16 @@ def _problems(status: dict[str, Any]) -> list[str]:
 
 
 def _journal(
-    status: dict[str, Any], journal: Journal, limit: int, state: str | None, places: Places
+    status: dict[str, Any],
+    journal: Journal,
+    limit: int,
+    state: str | None,
+    user: str | None,
+    places: Places,
 ) -> None:
-    status["counts"] = journal.counts()
+    status["counts"] = journal.counts(user)
     states = (State(state),) if state else ()
+    told = status["dropbox"]
     status["filesets"] = [
         {
             "id": fileset.id,
@@ -158,6 +194,9 @@ def _journal(
             "files": [met.path for met in fileset.files],
             "state": str(fileset.state),
             "reason": fileset.reason or _usual_reason(fileset, places),
+            "progress": _bytes(told.get(f"{_PROGRESS}{fileset.id}", "")),
+            "plate": fileset.plate,
+            "reader": fileset.reader,
             "images": list(fileset.images),
             "fileset": fileset.server_fileset,
             "revision_of": fileset.revision_of,
@@ -165,8 +204,14 @@ def _journal(
             "attempts": fileset.attempts,
             "changed": _time(fileset).isoformat(timespec="seconds"),
         }
-        for fileset in journal.select(*states, limit=limit or None)
+        for fileset in journal.select(*states, limit=limit or None, user=user)
     ]
+
+
+def _bytes(told: str) -> dict[str, int] | None:
+    """`3 of 5 bytes` as numbers; None where nothing is told."""
+    words = told.split()
+    return {"done": int(words[0]), "total": int(words[2])} if len(words) > 2 else None
 
 
 def _usual_reason(fileset: Fileset, places: Places) -> str:
@@ -183,72 +228,6 @@ def _usual_reason(fileset: Fileset, places: Places) -> str:
 
 def _time(fileset: Fileset) -> datetime:
     return datetime.fromtimestamp(fileset.changed).astimezone()
-
-
-def render(status: dict[str, Any]) -> str:
-    """The status for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    lines = [f"{name}: {state}" for name, state in status["servers"].items()]
-    for monitor in status["monitors"]:
-        lines.append(
-            f"monitor {monitor['id']}: {monitor.get('state')}, "
-            f"{printable(monitor.get('path', ''))}, {monitor.get('events')} events told"
-        )
-    dropbox = status["dropbox"]
-    for key, why in sorted(dropbox.items()):
-        if key.startswith(_LEFT):
-            lines.append(f"left alone: {printable(key[len(_LEFT) :])}: {printable(why)}")
-    for number in itertools.count(1):
-        user = dropbox.get(f"watch.{number}.user")
-        if user is None:
-            break
-        directory = printable(dropbox[f"watch.{number}.directory"])
-        trouble = dropbox.get(f"watch.{number}.problem")
-        lines.append(f"watched for {user}: {directory}" + (f" ({trouble})" if trouble else ""))
-    if dropbox.get("restart"):
-        lines.append(f"changed, and taken at the next start only: {dropbox['restart']}")
-    lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
-    if not status["filesets"]:
-        return "\n".join(lines)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Id", "User", "State", "Images", "Changed", "Files", "Reason"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("Id", "State", "Changed"))
-    for fileset in status["filesets"]:
-        table.add_row(
-            *(
-                _cell(text)
-                for text in (
-                    str(fileset["id"]),
-                    fileset["user"],
-                    fileset["state"],
-                    ",".join(map(str, fileset["images"])),
-                    fileset["changed"][:19].replace("T", " "),
-                    "\n".join(printable(path) for path in fileset["files"]),
-                    printable(fileset["reason"]),
-                )
-            )
-        )
-    # Not a terminal: no line is cut or folded, so that it can be searched.
-    terminal = Console()
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=terminal.is_terminal,
-        no_color=not terminal.is_terminal,
-        width=terminal.width if terminal.is_terminal else 100_000,
-    )
-    with console.capture() as captured:
-        console.print(table)
-    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
-    return "\n".join([*lines, "", text])
-
-
-def _cell(text: str) -> Any:
-    """`text` as it is: a file name with brackets is no markup of rich's."""
-    from rich.text import Text
-
-    return Text(text)
 
 
 def _count(text: str) -> int:

@@ -81,7 +81,8 @@ def _whole(
     candidate: Candidate, files: dict[str, Given], stat: Callable[[str], FileStat | None]
 ) -> list[Found] | Left:
     if candidate.refused or not candidate.complete:
-        return Left(candidate.files, candidate.refused or reason_to_wait(candidate))
+        why = candidate.refused or candidate.broken or reason_to_wait(candidate)
+        return Left(candidate.files, why)
     found: list[Found] = []
     for path in candidate.files:
         if path in files:
@@ -99,7 +100,13 @@ def _whole(
 
 def _unreadable(grouping: Grouping, files: dict[str, Given]) -> list[Left]:
     return [
-        Left((path,), why, not (files[path].named or is_image_name(PurePath(path).name)))
+        Left((path,), why, passed_over=not files[path].named and not _is_wanted(files[path]))
         for path, why in grouping.unreadable.items()
         if path in files
     ]
+
+
+def _is_wanted(one: Given) -> bool:
+    """Whether it was to be imported, as of what is dropped: by its name, and by all readers."""
+    all_readers = one.rule is None or one.rule.readers is None
+    return all_readers and is_image_name(PurePath(one.found.path).name)

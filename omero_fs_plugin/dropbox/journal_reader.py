@@ -287,21 +287,31 @@ class JournalReader:
         with self._database.reading() as connection:
             return self._load(connection, filesets)
 
-    def select(self, *states: State, limit: int | None = None) -> list[Fileset]:
-        """Filesets in any of `states` (all when none is given), last changed first."""
+    def select(
+        self, *states: State, limit: int | None = None, user: str | None = None
+    ) -> list[Fileset]:
+        """Filesets in any of `states` (all when none is given), last changed first.
+
+        With `user` (an OMERO name) only those.
+        """
         statement = select(schema.fileset.c.id).order_by(
             schema.fileset.c.changed.desc(), schema.fileset.c.id.desc()
         )
         if states:
             statement = statement.where(schema.fileset.c.state.in_(states))
+        if user is not None:
+            statement = statement.where(schema.fileset.c.user == user)
         with self._database.reading() as connection:
             return self._load(connection, connection.scalars(statement.limit(limit)).all())
 
-    def counts(self) -> dict[str, int]:
-        """Number of filesets in each state, 0 included."""
+    def counts(self, user: str | None = None) -> dict[str, int]:
+        """Number of filesets in each state, 0 included; with `user`, of that user's."""
         state = schema.fileset.c.state
+        statement = select(state, func.count()).group_by(state)
+        if user is not None:
+            statement = statement.where(schema.fileset.c.user == user)
         with self._database.reading() as connection:
-            rows = connection.execute(select(state, func.count()).group_by(state))
+            rows = connection.execute(statement)
             found = {str(row[0]): int(row[1]) for row in rows}
         return {str(s): found.get(str(s), 0) for s in State}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -88,6 +87,7 @@ def test_what_was_not_given_and_belongs_to_nothing_given_is_left_out() -> None:
     [
         pytest.param(Candidate((T0, T1), missing=(T2,)), f"waits for {T2}", id="missing"),
         pytest.param(Candidate((T0,), incomplete="cut short"), "cut short", id="incomplete"),
+        pytest.param(Candidate((T0,), broken="its reader fails"), "its reader fails", id="broken"),
         pytest.param(Candidate((T0,), held="wants Java"), "wants Java", id="held"),
         pytest.param(Candidate((T0,), refused="leads out"), "leads out", id="refused"),
         pytest.param(

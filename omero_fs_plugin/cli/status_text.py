@@ -1,0 +1,118 @@
+"""What `omero fs status` knows, for people at a terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from ..settings import EVERYONE
+from .site import printable
+
+_LEFT = "left."  # DropBox's figures: what it will import nothing of, and why
+_FILES_SHOWN = 3  # of a fileset; --json has all
+
+
+def render(status: dict[str, Any]) -> str:
+    """The status for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = _about_servers(status)
+    lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
+    if not status["filesets"]:
+        return "\n".join(lines)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Id", "User", "State", "Images", "Changed", "Files", "Reason"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("Id", "State", "Changed"))
+    for fileset in status["filesets"]:
+        table.add_row(
+            *(
+                _cell(text)
+                for text in (
+                    str(fileset["id"]),
+                    fileset["user"],
+                    fileset["state"],
+                    ",".join(map(str, fileset["images"])),
+                    fileset["changed"][:19].replace("T", " "),
+                    _files(fileset["files"]),
+                    _remark(fileset),
+                )
+            )
+        )
+    # Not a terminal: no line is cut or folded, so that it can be searched.
+    terminal = Console()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal.is_terminal,
+        no_color=not terminal.is_terminal,
+        width=terminal.width if terminal.is_terminal else 100_000,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    return "\n".join([*lines, "", text])
+
+
+def _about_servers(status: dict[str, Any]) -> list[str]:
+    lines = [f"{name}: {state}" for name, state in status["servers"].items()]
+    user, dropbox = status["user"], status["dropbox"]
+    if user is None:
+        lines += [
+            f"monitor {monitor['id']}: {monitor.get('state')}, "
+            f"{printable(monitor.get('path', ''))}, {monitor.get('events')} events told"
+            for monitor in status["monitors"]
+        ]
+    for key, why in sorted(dropbox.items()):
+        left = key[len(_LEFT) :]
+        if key.startswith(_LEFT) and (user is None or _is_of(left, user, status["watched"])):
+            lines.append(f"left alone: {printable(left)}: {printable(why)}")
+    for rule in status["watched"]:
+        directory = rule["directory"]
+        if user is not None and rule["user"] == EVERYONE:
+            directory = f"{directory.rstrip('/')}/{user}"
+        trouble = f" ({rule['problem']})" if rule["problem"] else ""
+        lines.append(f"watched for {user or rule['user']}: {printable(directory)}{trouble}")
+        if rule["importer"]:
+            lines.append(f"  importer {printable(rule['importer'])}")
+        if rule["ignored"]:
+            lines.append(f"  changes nothing: {printable(rule['ignored'])}")
+    if status["grouping"]:
+        lines.append(f"grouped by {printable(status['grouping'])}")
+    if dropbox.get("restart"):
+        lines.append(f"changed, and taken at the next start only: {dropbox['restart']}")
+    return lines
+
+
+def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
+    """Whether what is left alone, a path or a user's name, is this user's."""
+    tops = [
+        rule["directory"].rstrip("/") + (f"/{user}" if rule["user"] == EVERYONE else "")
+        for rule in watched
+    ]
+    return left == user or any(left == top or left.startswith(f"{top}/") for top in tops)
+
+
+def _files(files: list[str]) -> str:
+    """Their paths; of many, the first few."""
+    shown = files if len(files) <= _FILES_SHOWN + 1 else files[:_FILES_SHOWN]
+    lines = [printable(path) for path in shown]
+    if len(files) > len(shown):
+        lines.append(f"and {len(files) - len(shown)} more")
+    return "\n".join(lines)
+
+
+def _remark(fileset: dict[str, Any]) -> str:
+    parts = ["a plate"] if fileset["plate"] else []
+    far = fileset["progress"]
+    if far is not None:
+        parts.append(f"{far['done']} of {far['total']} bytes")
+    if fileset["reason"]:
+        parts.append(printable(fileset["reason"]))
+    return "; ".join(parts)
+
+
+def _cell(text: str) -> Any:
+    """`text` as it is: a file name with brackets is no markup of rich's."""
+    from rich.text import Text
+
+    return Text(text)
