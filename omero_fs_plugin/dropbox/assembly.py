@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..events import FileStat
 from ..settings import Rule
-from .filesets import Candidate, Grouping
+from .filesets import DEADLY, Candidate, Grouping
 from .records import Formed, Found
 from .signatures import is_image_name
 from .states import State
@@ -194,6 +194,7 @@ class Assembly:
                 # What readers were left out for is no failure, nor are notes beside images.
                 all_readers = lot.rule is None or lot.rule.readers is None
                 failed = all_readers and is_image_name(PurePath(path).name)
+                failed = failed or why.startswith(DEADLY)
                 self._close([path], State.FAILED if failed else State.SKIPPED, why)
         return formed + self._queue_singles(singles)
 

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+# How the reason in Grouping.unreadable begins of a file that ended every process that read it.
+DEADLY = "Bio-Formats failed on it twice"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Files that are imported together."""

@@ -1,0 +1,104 @@
+"""DropBox with Bio-Formats itself: what hangs, starves or kills it holds up nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox import jars
+from omero_fs_plugin.dropbox.bioformats import BioFormats
+from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.errors import ConfigurationError
+
+from .test_sets import NAMES, write_part
+from .whole import Whole
+
+
+@pytest.fixture
+def whole(make_whole: Callable[..., Whole]) -> Whole:
+    try:
+        jars.find()
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+    return make_whole(bioformatsJars="", bioformatsTimeout="3", bioformatsMemory="64")
+
+
+def workers(whole: Whole) -> list[int]:
+    """The processes that Bio-Formats runs in."""
+    return [
+        grouper.pid
+        for grouper in whole.dropbox.groupers._groupers
+        if isinstance(grouper, BioFormats) and grouper.pid is not None
+    ]
+
+
+def hungry(path: Path) -> Path:
+    """A TIFF with the offsets of 300 million strips, and the room for them."""
+    entries = [(256, 4, 1, 16), (257, 4, 1, 300_000_000), (258, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(273, 4, 300_000_000, 1 << 20), (278, 4, 1, 1), (279, 4, 300_000_000, 1 << 20)]
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + b"\0" * 4)
+    os.truncate(path, 3 << 30)  # a hole
+    return path
+
+
+def test_a_set_and_singles(whole: Whole) -> None:
+    singles = [whole.drop(f"{number}.tif") for number in range(3)]
+    for number in (1, 2, 0):
+        write_part(whole.watch_dir / "amy", number, NAMES)
+    first = whole.watch_dir / "amy" / NAMES[0]
+    whole.until_known(first, *singles, states=(State.IMPORTED,))
+    assert [Path(met.path).name for met in whole.row(first).files] == NAMES
+    assert whole.dropbox.figures()["grouping"].startswith("Bio-Formats: found in ")
+    whole.until_settled()
+
+
+def test_one_that_exhausts_memory_has_failed_and_the_others_are_imported(whole: Whole) -> None:
+    others = [whole.drop(f"{number}.tif") for number in range(4)]
+    bad = hungry(whole.watch_dir / "amy" / "2a.tif")
+    whole.until_known(*others, whole.drop("of zak.tif", user="zak"))
+    whole.until_known(bad, states=(State.FAILED,))
+    assert "Bio-Formats failed on it twice: needs more than 64 MiB" in whole.row(bad).reason
+
+
+def test_one_whose_reader_hangs_has_failed_and_the_others_are_imported(whole: Whole) -> None:
+    """In a FIFO, which nobody handed over: it is named by a pattern."""
+    amy = whole.watch_dir / "amy"
+    others = [whole.drop(f"{number}.tif") for number in range(4)]
+    pattern = amy / "2a.pattern"
+    pattern.write_text("t<0-1>.tif", encoding="ascii")
+    for t in range(2):
+        os.mkfifo(amy / f"t{t}.tif")
+    whole.until_known(*others, whole.drop("of zak.tif", user="zak"))
+    whole.until_known(pattern, states=(State.FAILED,))
+    assert "Bio-Formats failed on it twice: no answer within 3 s" in whole.row(pattern).reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hanging"])
+def test_a_worker_that_is_killed_or_hangs_costs_nothing_but_time(
+    whole: Whole, number: signal.Signals
+) -> None:
+    first = whole.drop("first.tif")
+    whole.until_known(first)
+    (worker, *_) = workers(whole)
+    others = [whole.drop(f"{n}/{n}.tif", user=user) for n in range(4) for user in ("amy", "zak")]
+    with suppress(ProcessLookupError):
+        os.kill(worker, number)
+    whole.until_known(*others)
+    whole.assert_once(first, *others)
+
+
+def test_a_rest_and_a_stop_leave_no_process(whole: Whole) -> None:
+    whole.until_known(whole.drop("a.tif"))
+    started = workers(whole)
+    assert started
+    whole.stop_dropbox()
+    for worker in started:
+        whole.until("it has ended", lambda worker=worker: not Path(f"/proc/{worker}").exists())
+    whole.start_dropbox()
