@@ -116,14 +116,14 @@ def test_of_a_directory_what_is_whole_is_handed_over_and_the_rest_told(
     (directory / "omero-fs.toml").write_text('tags = ["Monday"]', encoding="ascii")
     (directory / "link.tif").symlink_to(parts[0])
     (directory / "broken.tif").write_bytes(b"nothing that anybody knows")
-    single = whole.drop("single.tif").rename(directory / "single.tif")
+    single = write_part(directory, 0, ["single.ome.tif"])
     code, lines = run("import", directory, "--user", "amy", "--wait")
     assert code == 1
     assert [row.path for row in whole.journal.select(State.IMPORTED)] == [str(single)]
     told = sorted(line.partition(": ")[0::2] for line in lines if "over: " in line)
     assert [(kind, rest.partition(": ")[0]) for kind, rest in told] == [
-        ("not handed over", f"{parts[0]} and 1 more file"),
         ("not handed over", str(directory / "broken.tif")),
+        ("not handed over", f"{parts[0]} and 1 more file"),
         ("passed over", str(directory / "link.tif")),
         ("passed over", str(directory / "notes.txt")),
     ]
