@@ -8,16 +8,12 @@ and fails nothing.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..contenders import BenchmarkError
 from . import report, scenarios
+from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
 IMPORTERS = 2  # as omero.fs.importers is unless set
@@ -65,48 +61,17 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     options = _arguments(given)
-    if os.geteuid() == 0:
-        sys.stderr.write("bench: a sandbox is not run by root: make bench-dropbox\n")
-        return 1
-    signal.signal(signal.SIGTERM, _interrupted)
-    loads = [os.getloadavg()[0]]
-    outcomes: list[scenarios.Outcome] = []
-    failed = []
-    scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
-    try:
-        for name, run in _scenarios(options).items():
-            if options.only and name not in options.only:
-                continue
-            try:
-                outcome = run(scratch)
-            except BenchmarkError as error:
-                failed.append(f"{name}: {error}")
-                sys.stderr.write(f"bench: {name}: {error}\n")
-                continue
-            outcomes.append(outcome)
-            sys.stdout.write("\n".join(["", outcome.title, *report.lines(outcome), ""]))
-            sys.stdout.flush()
-            loads.append(os.getloadavg()[0])
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    text = report.whole(outcomes, quick=options.quick, loads=loads)
-    sys.stdout.write("\n" + text)
-    output = options.output or (None if options.quick or options.only or failed else RESULTS)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-    faults = [fault for outcome in outcomes for fault in outcome.faults]
-    for fault in faults:
-        sys.stderr.write(f"bench: {fault}\n")
-    return 1 if faults or failed else 0
+    return execute(
+        _scenarios(options),
+        quick=options.quick,
+        only=options.only,
+        output=options.output,
+        results=RESULTS,
+        heading=report.HEADING,
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,14 @@ from .scenarios import Figure, Outcome
 
 HEADER = ("figure", "measured", "unit", "target", "ratio", "existing", "met")
 
+HEADING = (
+    "Benchmark results: DropBox",
+    "==========================",
+    "",
+    'Written by ``make bench-dropbox``; what is measured and how: "Benchmarks" in',
+    "CONTRIBUTING.rst. The server is the sandbox, which answers faster than any OMERO.server.",
+)
+
 
 def _three(value: float) -> str:
     """About three digits."""
@@ -43,15 +51,13 @@ def lines(outcome: Outcome) -> list[str]:
     return [*found, *(f"\n**{fault}**" for fault in outcome.faults)]
 
 
-def whole(outcomes: Sequence[Outcome], *, quick: bool, loads: Sequence[float]) -> str:
+def whole(
+    outcomes: Sequence[Outcome], *, quick: bool, loads: Sequence[float], heading: Sequence[str]
+) -> str:
     """The report; `loads`: the load average at the begin and after each scenario."""
     size = "A tenth of the sizes (--quick)." if quick else "Full sizes."
     text = [
-        "Benchmark results: DropBox",
-        "==========================",
-        "",
-        'Written by ``make bench-dropbox``; what is measured and how: "Benchmarks" in',
-        "CONTRIBUTING.rst. The server is the sandbox, which answers faster than any OMERO.server.",
+        *heading,
         "",
         f":Date: {time.strftime('%Y-%m-%d')}",
         f":Machine: {machine()}",

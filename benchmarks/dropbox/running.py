@@ -1,0 +1,69 @@
+"""Scenarios one after the other, as `make bench-dropbox` and `make bench-filesets` run them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from ..contenders import BenchmarkError
+from . import report
+from .scenarios import Outcome
+
+
+def execute(
+    scenarios: Mapping[str, Callable[[Path], Outcome]],
+    *,
+    quick: bool,
+    only: Collection[str] | None,
+    output: Path | None,
+    results: Path,
+    heading: Sequence[str],
+) -> int:
+    """Runs those of `only`, or all, each with a directory for its files; the exit code.
+
+    The report goes to `output`; else, after a whole run of full size, to `results`.
+    """
+    if os.geteuid() == 0:
+        sys.stderr.write("bench: a sandbox is not run by root: use make\n")
+        return 1
+    signal.signal(signal.SIGTERM, _interrupted)
+    loads = [os.getloadavg()[0]]
+    outcomes: list[Outcome] = []
+    failed = []
+    scratch = Path(tempfile.mkdtemp(prefix="omero-fs-bench-")).resolve()
+    try:
+        for name, run in scenarios.items():
+            if only and name not in only:
+                continue
+            try:
+                outcome = run(scratch)
+            except BenchmarkError as error:
+                failed.append(f"{name}: {error}")
+                sys.stderr.write(f"bench: {name}: {error}\n")
+                continue
+            outcomes.append(outcome)
+            sys.stdout.write("\n".join(["", outcome.title, *report.lines(outcome), ""]))
+            sys.stdout.flush()
+            loads.append(os.getloadavg()[0])
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    text = report.whole(outcomes, quick=quick, loads=loads, heading=heading)
+    sys.stdout.write("\n" + text)
+    output = output or (None if quick or only or failed else results)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    faults = [fault for outcome in outcomes for fault in outcome.faults]
+    for fault in faults:
+        sys.stderr.write(f"bench: {fault}\n")
+    return 1 if faults or failed else 0
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

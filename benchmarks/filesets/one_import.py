@@ -1,0 +1,114 @@
+"""One import of one file into a running sandbox: a process, so that its memory is its own.
+
+Arguments: the way (bare, upload, ln_s), the OMERODIR and the file.  The last line on stdout:
+`{"seconds": until OMERO has the file, "whole": until it has images, "peak": bytes of memory,
+"images": how many}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import omero.model
+from omero.grid import ImportSettings
+from omero.rtypes import rstring
+
+from omero_fs_plugin.cli.site import Site
+from omero_fs_plugin.dropbox.importers import client_path
+from omero_fs_plugin.dropbox.importers.native import CHECKSUM, NativeImporter, NativeOptions
+from omero_fs_plugin.dropbox.importers.protocol import Imported, Task
+from omero_fs_plugin.dropbox.importers.sources import BLOCK
+from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.sessions import Omero, UserSession
+
+from ..measure import memory
+
+USER = "amy"
+
+
+def bare(session: UserSession, path: Path) -> float:
+    """s to write the file block by block, one after the other, and no more than that."""
+    repository = session.managed_repository()
+    fileset = omero.model.FilesetI()
+    entry = omero.model.FilesetEntryI()
+    entry.clientPath = rstring(client_path(str(path)))
+    fileset.addFilesetEntry(entry)
+    fileset.linkJob(omero.model.UploadJobI())
+    algorithm = omero.model.ChecksumAlgorithmI()
+    algorithm.value = rstring(CHECKSUM)
+    settings = ImportSettings()
+    settings.checksumAlgorithm = repository.suggestChecksumAlgorithm([algorithm])
+    process = repository.importFileset(fileset, settings)
+    try:
+        begun = time.monotonic()
+        store = process.getUploader(0)
+        offset = 0
+        with path.open("rb", buffering=0) as source:
+            while block := source.read(BLOCK):
+                store.write(block, offset, len(block))
+                offset += len(block)
+        store.close()
+        return time.monotonic() - begun
+    finally:
+        process.close()
+
+
+def native(session: UserSession, path: Path, transfer: Transfer) -> tuple[float, float, int]:
+    """s from the begin until OMERO has the file, and until it has images; how many images."""
+    told: list[float] = []
+
+    def verified(_: Sequence[str]) -> None:
+        told.append(time.monotonic())
+
+    met = Found(str(path), FileStat.of(path.lstat()))
+    fileset = Fileset(
+        1, USER, str(path.parent), str(path), State.IMPORTING, "", "", 1, 0,
+        False, None, (), 0, 0, (met,), (None,),
+    )  # fmt: skip
+    importer = NativeImporter(session, NativeOptions(transfer, thumbnails=False, stats=False))
+    begun = time.monotonic()
+    ((_, outcome),) = importer.run([Task(fileset, verified)], lambda: False)
+    ended = time.monotonic()
+    if not isinstance(outcome, Imported):
+        raise outcome
+    return told[0] - begun, ended - begun, len(outcome.images)
+
+
+def main(way: str, omerodir: str, file: str) -> dict[str, Any]:
+    """What is to be told."""
+    with Site(Path(omerodir)).grid() as grid:
+        settings = Site(Path(omerodir)).settings()
+        server = Omero(
+            grid.communicator,
+            host=settings.host,
+            port=settings.port,
+            time_to_live=settings.time_to_live,
+            time_to_idle=settings.time_to_idle,
+        )
+        try:
+            session = server.session_for(server.user(USER))
+            try:
+                if way == "bare":
+                    seconds = whole = bare(session, Path(file))
+                    images = 0
+                else:
+                    seconds, whole, images = native(session, Path(file), Transfer(way))
+            finally:
+                session.close()
+        finally:
+            server.close()
+    peak = memory(os.getpid(), "VmHWM")
+    return {"seconds": seconds, "whole": whole, "peak": peak, "images": images}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])) + "\n")
