@@ -6,10 +6,9 @@ OMERO.server runs as.  No link is followed but one that a property names itself.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +18,10 @@ from pathlib import Path
 from .dropbox.places import Places
 from .kinds import nearest
 from .settings import EVERYONE, Rule
+
+if sys.platform != "win32":  # which has no accounts of this kind
+    import grp
+    import pwd
 
 # The user writes; the server reads, and moves what failed to omero.fs.quarantine; nobody else
 # does anything; and what is put there belongs to the same group.

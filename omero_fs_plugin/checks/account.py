@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import pwd
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import Line, Subject, ok, warning
+
+if sys.platform != "win32":  # which has no accounts of this kind
+    import pwd
 
 
 def who(subject: Subject) -> Iterator[Line]:

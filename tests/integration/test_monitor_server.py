@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import threading
 import time
@@ -18,7 +19,6 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.monitor import inotify, outbox, raw, watcher
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.server import FSServer
@@ -663,12 +663,18 @@ def test_directories_that_an_admin_lists_for_the_file_server(clients: Any, tmp_p
     ],
 )
 def test_properties_that_cannot_be_honoured(key: str, value: str, told: str) -> None:
-    communicator = initialize({f"omero.fs.{key}": value})
+    """Nobody's monitors end for a mistake: the default holds, and status says so."""
+    communicator = initialize({f"omero.fs.{key}": value, "Ice.Admin.Enabled": "1"})
     try:
-        with pytest.raises(ConfigurationError, match=f"omero.fs.{key} = .*{told}"):
-            FSServer(communicator)
+        service = FSServer(communicator)
+        try:
+            facet = communicator.findAdminFacet(icegrid.STATUS_FACET)
+            problem = facet.getProperty("problem.1")
+        finally:
+            service.stop()
     finally:
         communicator.destroy()
+    assert re.match(f"omero.fs.{key} = .*{told}", problem)
 
 
 def test_polling_by_choice(clients: Any, tmp_path: Path) -> None:
