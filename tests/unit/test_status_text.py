@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.cli.status import _bytes
 from omero_fs_plugin.cli.status_text import render
 
 EVERYONES = {
@@ -97,3 +98,12 @@ def test_names_are_no_markup_and_nothing_a_terminal_acts_on() -> None:
     text = render(a_status(a_fileset(files=["/OMERO/DropBox/amy/[red]\x1b[2J.tif"])))
     assert "[red]" in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [("3 of 5 bytes", {"done": 3, "total": 5}), ("", None)],
+    ids=["under way", "nothing told"],
+)
+def test_bytes_as_dropbox_tells_them(told: str, known: dict[str, int] | None) -> None:
+    assert _bytes(told) == known
