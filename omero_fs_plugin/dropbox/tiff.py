@@ -55,11 +55,9 @@ class Entry:
     @property
     def offset(self) -> int | None:
         """Where its values lie, None when they are in the field itself."""
-        if self.size <= len(self.field):
+        if SIZES.get(self.type, 0) * self.count <= len(self.field):
             return None
-        return int(
-            struct.unpack(self.layout.order + ("Q" if self.layout.big else "I"), self.field)[0]
-        )
+        return int.from_bytes(self.field, "little" if self.layout.order == "<" else "big")
 
 
 @dataclass(frozen=True)
@@ -100,13 +98,10 @@ def read_directory(file: BinaryIO, layout: Layout, offset: int) -> Directory:
         raise TiffError(f"the directory at byte {offset} would have {count} entries")
     data = file.read(count * entry_size)
     following = _number(layout, file.read(field_size), field_size, offset)
-    entries = {}
-    for at in range(0, len(data), entry_size):
-        if layout.big:
-            tag, kind, many, field = struct.unpack_from(layout.order + "HHQ8s", data, at)
-        else:
-            tag, kind, many, field = struct.unpack_from(layout.order + "HHI4s", data, at)
-        entries[tag] = Entry(kind, many, field, layout)
+    if len(data) != count * entry_size:  # and what follows is there: it grew just now
+        raise TiffError(f"the directory at byte {offset} is cut short")
+    found = struct.iter_unpack(layout.order + ("HHQ8s" if layout.big else "HHI4s"), data)
+    entries = {tag: Entry(kind, many, field, layout) for tag, kind, many, field in found}
     return Directory(entries, following)
 
 

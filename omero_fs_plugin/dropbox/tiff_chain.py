@@ -101,8 +101,8 @@ class _Chain:
     def _outside_value(self, entries: _Entries) -> str:
         """Which field's value does not lie within the file.  Private ones may hold anything."""
         for tag, entry in entries.items():
-            if tag < _PRIVATE and entry.offset is not None:
-                end = entry.offset + entry.size
+            if tag < _PRIVATE and (offset := entry.offset) is not None:
+                end = offset + entry.size
                 if end > self._size:
                     return f"the value of tag {tag} would end at byte {end}"
         return ""
@@ -174,18 +174,19 @@ class _Chain:
         if code is None:
             return
         item = struct.Struct(entry.layout.order + code)
-        if entry.offset is None:
+        offset = entry.offset
+        if offset is None:
             whole = len(entry.field) // item.size * item.size
             yield from (n for (n,) in islice(item.iter_unpack(entry.field[:whole]), entry.count))
             return
         for start in range(0, entry.count, _AT_ONCE):
             length = min(_AT_ONCE, entry.count - start) * item.size
-            if entry.offset + start * item.size + length > self._size:
-                raise tiff.TiffError(f"the values at byte {entry.offset} are cut short")
+            if offset + start * item.size + length > self._size:
+                raise tiff.TiffError(f"the values at byte {offset} are cut short")
             self._numbers_left -= _AT_ONCE if entry.count > _AT_ONCE else entry.count
             if self._numbers_left < 0:
                 raise _EnoughError
-            self._file.seek(entry.offset + start * item.size)
+            self._file.seek(offset + start * item.size)
             data = self._file.read(length)
             if len(data) != length:
                 raise tiff.TiffError("it becomes shorter while it is read")

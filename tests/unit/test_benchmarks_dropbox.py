@@ -70,7 +70,7 @@ def test_rows_show_target_ratio_and_what_exists() -> None:
 
 def test_the_report_tells_faults_and_names_neither_host_nor_path() -> None:
     outcome = Outcome("2 files at once", [LEAST], ["of 2 files dropped: 1"])
-    text = report.whole([outcome], quick=True, loads=[0.5, 1.5])
+    text = report.whole([outcome], quick=True, loads=[0.5, 1.5], heading=report.HEADING)
     assert "**of 2 files dropped: 1**" in text
     assert "0.5 at the begin" in text
     assert "2 files at once\n---------------\n" in text
