@@ -63,7 +63,7 @@ class Here:
 @pytest.fixture
 def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
     """Runs `omero fs import` or `status`: its exit code and what it printed."""
-    here = Here(whole, whole._properties)
+    here = Here(whole, whole.properties)
     for command in (import_, status):
         monkeypatch.setattr(command, "site", lambda ctx: here)
     monkeypatch.setattr(import_, "_check_users", lambda grid, settings, names: None)

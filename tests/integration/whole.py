@@ -176,7 +176,7 @@ class Whole:
         self.blitz = Blitz(data, self.clock)
         entrance = type("Entrance", (BehindTheRouter,), {"blitz": self.blitz})
         monkeypatch.setattr(service, "Omero", entrance)
-        self._properties = {
+        self.properties = {
             "omero.data.dir": str(data),
             "omerofs.DropBox.Endpoints": "tcp -h 127.0.0.1",
             "omero.fs.dirImportWait": str(QUIET_S),
@@ -191,10 +191,13 @@ class Whole:
         register_types(self._ice)
         self._omero = entrance(self._ice, host="", port=0, time_to_live=0, time_to_idle=0)
 
-    def start_dropbox(self) -> None:
+    def start_dropbox(self, **properties: str) -> None:
+        """`properties`: of omero.fs.*, from now on."""
+        self.properties |= {f"omero.fs.{name}": value for name, value in properties.items()}
         monitors = {"omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer")}
-        self._dropbox_ice = initialize({**_ICE, **self._properties, **monitors})
+        self._dropbox_ice = initialize({**_ICE, **self.properties, **monitors})
         self.dropbox = start_dropbox(self._dropbox_ice)
+        self.properties |= monitors
 
     def stop_dropbox(self) -> None:
         self.dropbox.stop()
