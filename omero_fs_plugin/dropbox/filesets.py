@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-
 # How the reason in Grouping.unreadable begins of a file that ended every process that read it.
 DEADLY = "Bio-Formats failed on it twice"
 
