@@ -8,6 +8,8 @@
 #   make torture                  the kill -9 campaign at full size; TORTURE_ARGS="--seed 7"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
+#   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
+#                                 `make bench` runs it too, after its own
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make venv | lint | types | unit | format | clean
 #
@@ -26,7 +28,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox lint types reference format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets lint types reference format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -57,11 +59,16 @@ torture: venv
 unit: venv
 	$(RUN) pytest $(PYTEST_ARGS) tests/unit
 
+# BENCH_ARGS are those of the first part: with any, the second is left out.
 bench: venv
 	@tools/bench.sh benchmarks $(BENCH_ARGS)
+	@$(if $(BENCH_ARGS),:,tools/bench.sh benchmarks.filesets)
 
 bench-dropbox: venv
 	@tools/bench.sh benchmarks.dropbox $(BENCH_ARGS)
+
+bench-filesets: venv
+	@tools/bench.sh benchmarks.filesets $(BENCH_ARGS)
 
 lint: venv
 	$(RUN) ruff check .

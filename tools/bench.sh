@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh MODULE [ARGUMENT...]: benchmarks, in the virtual environment that
-# setup.sh made, as the user who may run `omero`.  MODULE is `benchmarks` or
-# `benchmarks.dropbox`; for the first one it makes one more environment, with the
-# released omero-dropbox, for nothing but to be measured beside.
+# setup.sh made, as the user who may run `omero`.  MODULE is `benchmarks`,
+# `benchmarks.dropbox` or `benchmarks.filesets`; for the first one it makes one more
+# environment, with the released omero-dropbox, for nothing but to be measured beside.
 # shellcheck source=tools/place.sh
 . "$(dirname "${BASH_SOURCE[0]}")/place.sh"
 tools=$checkout/tools
@@ -23,9 +23,9 @@ run() {
     exit "$status"
 }
 
-if [ "$module" = benchmarks.dropbox ]; then
-    run benchmarks/RESULTS-dropbox.rst python -m "$module" "$@"
-fi
+case $module in
+    benchmarks.*) run "benchmarks/RESULTS-${module#benchmarks.}.rst" python -m "$module" "$@" ;;
+esac
 
 dropbox=omero-dropbox==5.7.0
 rival=$venv/bench # goes when the environment goes
