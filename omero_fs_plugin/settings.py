@@ -102,6 +102,8 @@ class Settings:
     journal: str  # as it was given; empty: the default
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    # Rules that a problem keeps from being used, with defaults where they are wrong.
+    unusable: tuple[Rule, ...] = ()
 
     @property
     def journal_url(self) -> str:
@@ -281,8 +283,10 @@ def read(properties: Mapping[str, str]) -> Settings:
                 get.problems.append(Problem(PREFIX + "quarantine", str(quarantine), wrong))
                 break
     held = {problem.user for problem in get.problems}
+    usable = () if "" in held else tuple(rule for rule in rules if rule.user not in held)
     return Settings(
-        rules=() if "" in held else tuple(rule for rule in rules if rule.user not in held),
+        rules=usable,
+        unusable=tuple(rule for rule in rules if rule not in usable),
         data_dir=data_dir,
         quarantine=quarantine,
         problems=tuple(get.problems),

@@ -43,7 +43,10 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Does it; ConfigurationError when the configuration is refused."""
     where = site(ctx)
-    settings = where.settings()
+    from ..dropbox.ways import Ways
+
+    # Also what shows only where files are looked into: readers, targets, jars.
+    settings, _ = Ways(str(where.omerodir)).examine(where.settings())
     for warning in settings.warnings:
         ctx.err(f"warning: {warning}")
     settings.check()

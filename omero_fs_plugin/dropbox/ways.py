@@ -60,6 +60,8 @@ class Ways:
             problems += wrong
             if way is not None:
                 found[rule] = way
+        for rule in settings.unusable:  # so that all is told at once
+            problems += make_way(rule, self._omerodir)[0]
         held = {problem.user for problem in problems}
         rules = tuple(rule for rule in settings.rules if rule.user not in held)
         examined = replace(settings, rules=rules, problems=(*settings.problems, *problems))

@@ -82,12 +82,14 @@ def test_a_bad_value_is_refused_and_the_former_stays(
     dropbox: DropBox, configuration: Configuration
 ) -> None:
     server = dropbox.server
-    configuration.set(dirImportWait="soon", pathMode="Folow")
+    configuration.set(dirImportWait="soon", pathMode="Folow", readers="/none.txt", target="X:1")
     done = server.run("fs", "reload", check=False)
     assert done.returncode == 2
     said = done.stdout + done.stderr
     assert "omero.fs.dirImportWait = 'soon'" in said
     assert "did you mean Follow?" in said
+    assert "omero.fs.readers = '/none.txt'" in said
+    assert "omero.fs.target = 'X:1'" in said
     assert "Traceback" not in said
     # Pushed all the same, past our own check.
     descriptor = server.omerodir / "etc" / "grid" / "default.xml"
