@@ -1,7 +1,7 @@
 """From files at rest to filesets: what is asked of a grouper, and what becomes of its answer.
 
 Pure but for the journal, as the pipeline whose part it is: the pipeline's lock
-is held around every call.
+is held around every call, so nothing here looks at the disk.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..events import FileStat
 from ..settings import Rule
-from .filesets import DEADLY, Candidate, Grouping
-from .records import Formed, Found
+from .filesets import Candidate, Grouping
+from .records import Fileset, Formed, Found
 from .signatures import is_image_name
 from .states import State
+from .strangers import Strangers
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -28,10 +29,14 @@ log = logging.getLogger(__name__)
 _MOST = 2_000  # files asked about in one lot; a directory is not divided
 _AGAIN_S = 1.0  # between two questions about the same files that wait
 _PATIENT = 20  # ... or so many times what the last answer took
+_BUSY_S = 5.0  # before files are asked about again of which one is in an import under way
 _NAMED = 4  # files that a reason names
 # Before a file is read again that a reader failed on; a part of it that comes later
 # opens it once more.
 _READ_AGAIN_S = (2.0, 10.0)
+_UNTOLD_S = 60.0  # before files are asked about again of which nothing was said
+
+_Owner = tuple[str, str]  # user, root
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,29 @@ class Lot:
     stats: Mapping[str, FileStat] = field(repr=False, default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Around:
+    """What was looked up for an answer before the lock was taken."""
+
+    stats: Mapping[str, FileStat | None] = field(default_factory=dict)  # None: not there
+    away: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be looked at
+    advice: Mapping[str, str] = field(default_factory=dict)  # directory -> what is wrong there
+
+
 @dataclass
 class _Rested:
     stat: FileStat
-    user: str
-    root: str
-    rule: Rule | None
+    owner: _Owner
     incomplete: bool = False  # for a part of its fileset, which may never come
     tries: int = 0  # by a reader that failed on it
+
+
+class _Waits(Exception):
+    """Why a candidate cannot be formed now, and in how many seconds it is asked about again."""
+
+    def __init__(self, why: str, again: float = _AGAIN_S) -> None:
+        super().__init__(why)
+        self.again = again
 
 
 class Assembly:
@@ -61,9 +81,8 @@ class Assembly:
     Rule: a fileset is formed when every file that it uses is at rest, or was
     accounted for before; whatever one of them waits for, all do.
 
-    `pending` says whether a path is in its quiet period, `stat` what a path is
-    now (None: no regular file), `advice` what is wrong with what is said of the
-    files of a directory, given the root and the directory.
+    `pending` says whether a path is in its quiet period, `rule_of` what holds
+    for a path (None: nothing does, any more).
     """
 
     def __init__(
@@ -71,20 +90,21 @@ class Assembly:
         journal: Journal,
         *,
         pending: Callable[[str], bool],
-        stat: Callable[[str], FileStat | None],
-        advice: Callable[[str, str], str] = lambda root, directory: "",
+        rule_of: Callable[[str], Rule | None],
     ) -> None:
         self._journal = journal
         self._pending = pending
-        self._stat = stat
-        self._advice = advice
+        self._rule_of = rule_of
         self._rested: dict[str, _Rested] = {}
-        # root -> directories in which something is to be asked, the longest waiting first
-        self._due: OrderedDict[str, dict[str, float]] = OrderedDict()
+        # owner -> directories in which something is to be asked, the longest waiting first
+        self._due: OrderedDict[_Owner, dict[str, float]] = OrderedDict()
         self._in: dict[str, set[str]] = {}  # directory -> files at rest in it
         self._waiting: dict[str, set[str]] = {}  # directory -> files in it that were asked about
-        self._asking: set[str] = set()  # roots of lots that are out
+        self._asking: set[str] = set()  # users of lots that are out
         self._failed: list[int] = []  # filesets, since they were last taken
+        self._strangers = Strangers()
+        # Files that left without an end of their own: they are to settle anew.
+        self._released: list[Found] = []
 
     def __len__(self) -> int:
         return len(self._rested)
@@ -97,20 +117,29 @@ class Assembly:
         rested = self._rested.get(path)
         return rested.stat if rested is not None else None
 
-    def add(self, met: Found, user: str, root: str, rule: Rule | None, now: float) -> None:
-        """A file has come to rest."""
-        self._rested[met.path] = _Rested(met.stat, user, root, rule)
-        directory = met.path.rpartition("/")[0]
-        self._in.setdefault(directory, set()).add(met.path)
-        self._due.setdefault(root, {})[directory] = now
-        self.ask_near(directory, now + _AGAIN_S)
+    def add(self, found: Iterable[Found], user: str, root: str, now: float) -> None:
+        """Files of one user have come to rest."""
+        directories: dict[str, None] = {}
+        for met in found:
+            self._rested[met.path] = _Rested(met.stat, (user, root))
+            directory = met.path.rpartition("/")[0]
+            self._in.setdefault(directory, set()).add(met.path)
+            directories[directory] = None
+        for directory in directories:
+            self._due.setdefault((user, root), {})[directory] = now
+            self.ask_near(directory, now + _AGAIN_S)
 
     def ask_near(self, directory: str, at: float) -> None:
         """What waits in or around `directory` is asked about again: it may have waited for this."""
-        for other, paths in self._waiting.items():
+        for other in self._waiting:
             if _near(directory, other):
-                root = self._rested[next(iter(paths))].root
-                self._due.setdefault(root, {}).setdefault(other, at)
+                self._ask(other, at)
+
+    def ask_all(self, now: float) -> None:
+        """Everything that waits is asked about again: who knows what has changed around it."""
+        for directory in self._waiting:
+            self._ask(directory, now)
+        self._strangers.forget_unasked()
 
     def remove(self, path: str) -> None:
         """It stirs again, is gone, or is in a fileset."""
@@ -126,92 +155,110 @@ class Assembly:
 
     def next_lot(self, now: float) -> Lot | None:
         """What is to be asked next; of each user no more than one lot at a time."""
-        for root in list(self._due):
-            if root not in self._asking:
-                chosen = self._choose(self._due[root], now)
-                if not self._due[root]:
-                    del self._due[root]
-                else:
-                    self._due.move_to_end(root)
-                if chosen:
-                    self._asking.add(root)
-                    first = self._rested[chosen[0]]
-                    stats = {path: self._rested[path].stat for path in chosen}
-                    return Lot(first.user, root, first.rule, tuple(sorted(chosen)), stats)
+        for owner in list(self._due):
+            user, root = owner
+            if user in self._asking:
+                continue
+            chosen = self._choose(owner, now)
+            if not self._due[owner]:
+                del self._due[owner]
+            else:
+                self._due.move_to_end(owner)
+            if chosen:
+                self._asking.add(user)
+                stats = {path: self._rested[path].stat for path in sorted(chosen)}
+                return Lot(user, root, self._rule_of(chosen[0]), tuple(stats), stats)
         return None
 
-    def _choose(self, directories: dict[str, float], now: float) -> list[str]:
+    def _choose(self, owner: _Owner, now: float) -> list[str]:
+        directories = self._due[owner]
         chosen: list[str] = []
         for directory in sorted(directories):
-            if directories[directory] <= now and len(chosen) < _MOST:
-                del directories[directory]
-                chosen += self._in.get(directory, ())
+            if directories[directory] > now or len(chosen) >= _MOST:
+                continue
+            del directories[directory]
+            here = [p for p in self._in.get(directory, ()) if self._rested[p].owner == owner]
+            if here and self._rule_of(here[0]) is None:
+                self._release(here)
+            else:
+                chosen += here
         return chosen
-
-    def next_due(self) -> float | None:
-        """When (s, monotonic) the next lot is; None when nothing is to be asked."""
-        times = [min(d.values()) for root, d in self._due.items() if root not in self._asking if d]
-        return min(times, default=None)
 
     def failed(self, lot: Lot, why: str, now: float, again: float) -> None:
         """No answer was to be had; the lot is asked about again after `again` s."""
-        self._asking.discard(lot.root)
-        for path in lot.files:
-            self._due.setdefault(lot.root, {})[path.rpartition("/")[0]] = now + again
+        self.ask_again(lot, now + again)
         self._waits(self._still(lot), why)
 
-    def answered(self, lot: Lot, grouping: Grouping, now: float, took: float) -> int:
+    def ask_again(self, lot: Lot, at: float) -> None:
+        """What is left of a lot that had no answer is asked about at that time."""
+        self._asking.discard(lot.user)
+        self._again(self._still(lot), at)
+
+    def answered(
+        self, lot: Lot, grouping: Grouping, around: Around, now: float, took: float
+    ) -> int:
         """Forms what can be formed; the number of filesets."""
-        self._asking.discard(lot.root)
-        still = set(self._still(lot))
+        self._asking.discard(lot.user)
+        still = self._still(lot)
+        waits: list[tuple[Candidate, _Waits]] = []
         singles: dict[str, str] = {}
-        advised: dict[str, str] = {}  # directory -> what is wrong with what is said of it
         formed = 0
+        # First what can be formed: a file that another set uses as well waits no more with that.
         for candidate in grouping.candidates:
-            mine = [path for path in candidate.files if path in still]
-            if not mine:
-                continue  # of others, or stirred meanwhile: they will be asked about again
-            why = self._blocked(lot, candidate)
+            if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
+                continue
+            try:
+                found = self._found(lot, candidate, around, still, now)
+                if len(found) == 1 and not candidate.plate:
+                    singles[found[0].path] = candidate.reader
+                else:
+                    self._form(lot, candidate, found)
+                    formed += 1
+            except _Waits as waiting:
+                waits.append((candidate, waiting))
+        formed += self._queue_singles(singles)
+        for candidate in grouping.candidates:
+            mine = [path for path in candidate.files if path in still and path in self._rested]
             if candidate.refused:
                 self._close(mine, State.FAILED, candidate.refused)
             elif candidate.broken:
-                self._read_again(lot, mine, candidate.broken, now)
+                self._read_again(mine, candidate.broken, now)
             elif not candidate.complete:
-                self._waits(mine, reason_to_wait(candidate), incomplete=True)
-            elif why:
-                self._waits(mine, why)
-                self._again(lot, mine, now + max(_AGAIN_S, _PATIENT * took))
-            elif advice := self._advised(lot.root, candidate.files[0], advised):
-                self._waits(mine, advice)
-            elif len(candidate.files) == 1 and not candidate.plate:
-                singles[mine[0]] = candidate.reader
-            elif self._form(lot, candidate):
-                formed += 1
-            else:
-                self._again(lot, mine, now + 5 * _AGAIN_S)
+                lacks = bool(candidate.missing or candidate.incomplete)
+                self._waits(mine, reason_to_wait(candidate), incomplete=lacks)
+        for candidate, waited in waits:
+            mine = [path for path in candidate.files if path in still and path in self._rested]
+            self._waits(mine, str(waited))
+            self._again(mine, now + max(waited.again, _PATIENT * took))
         for path, why in grouping.unreadable.items():
             if path in still and path in self._rested:
-                # What readers were left out for is no failure, nor are notes beside images.
-                all_readers = lot.rule is None or lot.rule.readers is None
-                failed = all_readers and is_image_name(PurePath(path).name)
-                failed = failed or why.startswith(DEADLY)
-                self._close([path], State.FAILED if failed else State.SKIPPED, why)
-        return formed + self._queue_singles(singles)
-
-    def ask_all(self, now: float) -> None:
-        """Everything that waits is asked about again: who knows what has changed around it."""
-        for directory, paths in self._waiting.items():
-            root = self._rested[next(iter(paths))].root
-            self._due.setdefault(root, {}).setdefault(directory, now)
+                image = is_image_name(PurePath(path).name)
+                self._close([path], State.FAILED if image else State.SKIPPED, why)
+        told = {path for candidate in grouping.candidates for path in candidate.files}
+        untold = [path for path in still if path in self._rested and path not in told]
+        if untold:
+            log.error("of %s nothing was found out", untold[0])
+            self._waits(untold, "waits: nothing was found out about it; see the log")
+            self._again(untold, now + _UNTOLD_S)
+        return formed
 
     def expire(self, older_than: float) -> None:
-        """Fails what has waited incomplete since before `older_than` (s since the epoch)."""
+        """Fails what has waited incomplete since before `older_than` (s since the epoch).
+
+        The parts of a set, which wait for the same, together: when the last of them has.
+        """
         waiting = [path for path, rested in self._rested.items() if rested.incomplete]
+        together: dict[tuple[str, str], list[Fileset]] = {}
         for fileset in self._journal.open_at(waiting).values():
-            if fileset.state is State.WAITING and fileset.reason and fileset.changed < older_than:
+            if fileset.state is State.WAITING and fileset.reason:
+                together.setdefault((fileset.user, fileset.reason), []).append(fileset)
+        for filesets in together.values():
+            if max(fileset.changed for fileset in filesets) >= older_than:
+                continue
+            for fileset in filesets:
                 log.warning("fileset %d: given up: %s", fileset.id, fileset.reason)
-                self._journal.move(fileset.id, State.WAITING, State.FAILED, fileset.reason)
-                self._failed.append(fileset.id)
+                if self._journal.move(fileset.id, State.WAITING, State.FAILED, fileset.reason):
+                    self._failed.append(fileset.id)
                 self.remove(fileset.path)
 
     def take_failed(self) -> list[int]:
@@ -219,87 +266,137 @@ class Assembly:
         failed, self._failed = self._failed, []
         return failed
 
-    def _read_again(self, lot: Lot, paths: list[str], why: str, now: float) -> None:
+    def take_released(self) -> list[Found]:
+        """The files that are to settle anew, since the last call."""
+        released, self._released = self._released, []
+        return released
+
+    def _still(self, lot: Lot) -> set[str]:
+        """Those of a lot that are as they were when it was made."""
+        return {path for path in lot.files if self.stat_of(path) == lot.stats[path]}
+
+    def _ask(self, directory: str, at: float) -> None:
+        for owner in {self._rested[path].owner for path in self._waiting[directory]}:
+            self._due.setdefault(owner, {}).setdefault(directory, at)
+
+    def _again(self, paths: Iterable[str], at: float) -> None:
+        for path in paths:
+            self._due.setdefault(self._rested[path].owner, {})[path.rpartition("/")[0]] = at
+
+    def _found(
+        self, lot: Lot, candidate: Candidate, around: Around, still: set[str], now: float
+    ) -> list[Found]:
+        """The files of a complete candidate, each at rest.  Raises _Waits."""
+        found: list[Found] = []
+        strangers: list[Found] = []
+        for path in candidate.files:
+            if self._pending(path):
+                raise _Waits(f"waits for {path}, which is in its quiet period")
+            if path in lot.stats and path not in still:
+                raise _Waits(f"waits for {path}, which has changed")
+            if path in around.away:
+                raise _Waits(f"waits for {path}, which {around.away[path]}", _BUSY_S)
+            rested = self.stat_of(path)
+            stat = lot.stats.get(path) or rested or around.stats.get(path)
+            if stat is None:
+                raise _Waits(f"waits for {path}, which is not there", _BUSY_S)
+            found.append(Found(path, stat))
+            if rested is None and path not in lot.stats:
+                strangers.append(found[-1])
+        self._wait_for_strangers(lot, strangers, now)
+        advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
+        if advice:
+            raise _Waits(advice, _UNTOLD_S)
+        return found
+
+    def _wait_for_strangers(self, lot: Lot, strangers: list[Found], now: float) -> None:
+        """Files that nobody has settled, such as those that no rule is for.  Raises _Waits."""
+        known = self._journal.known(strangers)
+        quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
+        for met in strangers:
+            if known.get(met.path) in (None, State.WAITING):
+                left = self._strangers.left(met, now, quiet)
+                if left > 0:
+                    raise _Waits(f"waits for {met.path}, which is in its quiet period", left)
+
+    def _form(self, lot: Lot, candidate: Candidate, found: list[Found]) -> None:
+        """Raises _Waits."""
+        together = Formed(lot.user, lot.root, found, candidate.reader, candidate.plate)
+        identifier, left = self._journal.form(together)
+        if identifier is None:
+            raise _Waits("waits for the end of an import of one of its files", _BUSY_S)
+        self._released += left
+        log.info("fileset %d: %d files, %s", identifier, len(found), found[0].path)
+        for path in candidate.files:
+            self.remove(path)
+
+    def _queue_singles(self, singles: Mapping[str, str]) -> int:
+        opened = self._journal.open_at(singles)
+        settled: dict[int, FileStat] = {}
+        readers: dict[int, str] = {}
+        gone: list[str] = []
+        for path, reader in singles.items():
+            fileset = opened.get(path)
+            rested = self._rested.get(path)
+            if rested is None:
+                continue
+            if fileset is None:
+                gone.append(path)
+            elif fileset.state is State.WAITING:
+                settled[fileset.id] = rested.stat
+                readers[fileset.id] = reader
+        self._journal.settled(settled, readers)
+        self._release(gone)
+        for path in singles:
+            self.remove(path)
+        return len(settled)
+
+    def _release(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._released.append(Found(path, self._rested[path].stat))
+            self.remove(path)
+
+    def _read_again(self, paths: list[str], why: str, now: float) -> None:
         """After the last try it has failed."""
-        tries = max(self._rested[path].tries for path in paths)
+        tries = max((self._rested[path].tries for path in paths), default=0)
         if tries == len(_READ_AGAIN_S):
             self._close(paths, State.FAILED, why)
             return
         for path in paths:
             self._rested[path].tries = tries + 1
         self._waits(paths, why)
-        self._again(lot, paths, now + _READ_AGAIN_S[tries])
-
-    def _still(self, lot: Lot) -> list[str]:
-        """Those of a lot that are as they were when it was made."""
-        return [path for path in lot.files if self.stat_of(path) == lot.stats[path]]
-
-    def _advised(self, root: str, path: str, advised: dict[str, str]) -> str:
-        directory = path.rpartition("/")[0]
-        if directory not in advised:
-            advised[directory] = self._advice(root, directory)
-        return advised[directory]
-
-    def _again(self, lot: Lot, paths: Iterable[str], at: float) -> None:
-        for path in paths:
-            self._due.setdefault(lot.root, {})[path.rpartition("/")[0]] = at
-
-    def _blocked(self, lot: Lot, candidate: Candidate) -> str:
-        """Why this cannot be formed now, though it is complete."""
-        for path in candidate.files:
-            if self._pending(path):
-                return f"waits for {path}, which is in its quiet period"
-            if path in lot.stats and self.stat_of(path) != lot.stats[path]:
-                return f"waits for {path}, which has changed"
-        return ""
-
-    def _form(self, lot: Lot, candidate: Candidate) -> bool:
-        found = []
-        for path in candidate.files:
-            stat = self.stat_of(path) or self._stat(path)
-            if stat is None:
-                return False
-            found.append(Found(path, stat))
-        identifier = self._journal.form(
-            Formed(lot.user, lot.root, found, candidate.reader, candidate.plate)
-        )
-        if identifier is None:
-            return False
-        log.info("fileset %d: %d files, %s", identifier, len(found), found[0].path)
-        for path in candidate.files:
-            self.remove(path)
-        return True
-
-    def _queue_singles(self, singles: Mapping[str, str]) -> int:
-        opened = self._journal.open_at(singles)
-        settled: dict[int, FileStat] = {}
-        readers: dict[int, str] = {}
-        for path, reader in singles.items():
-            fileset = opened.get(path)
-            rested = self._rested.get(path)
-            if fileset is not None and rested is not None and fileset.state is State.WAITING:
-                settled[fileset.id] = rested.stat
-                readers[fileset.id] = reader
-            self.remove(path)
-        self._journal.settled(settled, readers)
-        return len(settled)
+        self._again(paths, now + _READ_AGAIN_S[tries])
 
     def _waits(self, paths: Iterable[str], why: str, *, incomplete: bool = False) -> None:
         paths = list(paths)
         for path in paths:
             self._rested[path].incomplete = incomplete
             self._waiting.setdefault(path.rpartition("/")[0], set()).add(path)
-        for fileset in self._journal.open_at(paths).values():
-            if fileset.state is State.WAITING and fileset.reason != why:
+        for fileset in self._open(paths):
+            if fileset.reason != why:
                 self._journal.move(fileset.id, State.WAITING, State.WAITING, why)
+
+    def _open(self, paths: Iterable[str]) -> list[Fileset]:
+        """The waiting filesets of `paths`, which are recorded as they came to rest.
+
+        They were met when they began to be written; as they are now they are accounted for.
+        """
+        opened = [f for f in self._journal.open_at(paths).values() if f.state is State.WAITING]
+        now = {}
+        for fileset in opened:
+            stat, was = self.stat_of(fileset.path), fileset.files[0].stat
+            if stat is not None and (stat, stat.ctime_ns) != (was, was.ctime_ns):
+                now[fileset.id] = stat
+        self._journal.rested(now)
+        return opened
 
     def _close(self, paths: Iterable[str], state: State, why: str) -> None:
         paths = list(paths)
-        for fileset in self._journal.open_at(paths).values():
-            log.info("fileset %d: %s: %s", fileset.id, state, why)
-            self._journal.move(fileset.id, State.WAITING, state, why)
-            if state is State.FAILED:
-                self._failed.append(fileset.id)
+        for fileset in self._open(paths):
+            if self._journal.move(fileset.id, State.WAITING, state, why):
+                log.info("fileset %d: %s: %s", fileset.id, state, why)
+                if state is State.FAILED:
+                    self._failed.append(fileset.id)
         for path in paths:
             self.remove(path)
 

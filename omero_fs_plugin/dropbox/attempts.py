@@ -109,7 +109,9 @@ class Attempt:
         except FileChanged as error:
             if self.fileset.origin == HANDED_OVER:  # nobody watches it settle
                 return self._leave(State.FAILED, str(error))
-            return self._leave(State.WAITING, str(error))
+            self.journal.settle_anew(self.fileset.id, str(error))
+            log.info("fileset %d: %s", self.fileset.id, error)
+            return State.WAITING
         except Stopped as error:
             return self._leave(State.QUEUED, str(error))
         except Excluded as error:

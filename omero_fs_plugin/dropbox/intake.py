@@ -13,7 +13,16 @@ from sqlalchemy import Connection, delete, insert, select, update
 from ..events import FileStat
 from ..sessions import ServerFileset
 from . import schema
-from .records import FOUND_IN_OMERO, MET, Formed, Found, chunks, columns, stat_columns
+from .records import (
+    FOUND_IN_OMERO,
+    MET,
+    Formed,
+    Found,
+    chunks,
+    columns,
+    met_of,
+    stat_columns,
+)
 from .states import OPEN, State
 
 
@@ -54,6 +63,7 @@ def reopen_or_insert(
     identifier, before = int(row[0]), State(row[1])
     if before is state or before is State.IMPORTING or before is State.QUEUED:
         return identifier
+    _take_apart(connection, at, identifier, user, root, "")
     connection.execute(
         update(schema.fileset)
         .where(schema.fileset.c.id == identifier, schema.fileset.c.state == before)
@@ -117,22 +127,23 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
     """Queues one fileset of these files in the place of what was open, failed or skipped of each.
 
     None when one of them is being imported, or OMERO was told to import it and
-    nobody knows yet what came of that: then it has to be tried later.
+    nobody knows yet what came of that, or it waits for somebody else: then it
+    has to be tried later.
     """
     table = schema.fileset.c
     paths = [met.path for met in formed.found]
     rows: list[Any] = []
     for some in chunks(paths, 500):
         rows += connection.execute(
-            select(table.id, table.path, table.state, table.verified).where(
+            select(table.id, table.path, table.state, table.verified, table.user).where(
                 table.path.in_(some),
-                table.user == formed.user,
                 table.state.in_((*REOPENED,)),
                 table.duplicate_of.is_(None),
             )
         ).all()
-    if any(row.state == State.IMPORTING or (row.verified and len(paths) > 1) for row in rows):
+    if any(_is_busy(row, formed.user) for row in rows):
         return None
+    rows = [row for row in rows if row.user == formed.user]
     first = [row for row in rows if row.path == paths[0]]
     first.sort(key=lambda row: (State(row.state) not in OPEN, -row.id))
     others = [row.id for row in rows if not first or row.id != first[0].id]
@@ -145,20 +156,18 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
         "root": formed.root,
         "reader": formed.reader,
         "plate": int(formed.plate),
+        "origin": formed.origin or MET,
     }
     if first:
         identifier = first[0].id
         if State(first[0].state) not in OPEN:
             values["refusals"] = 0
-        if formed.origin:
-            values["origin"] = formed.origin
         connection.execute(
             update(schema.fileset).where(schema.fileset.c.id == identifier).values(values)
         )
         connection.execute(delete(schema.file).where(schema.file.c.fileset == identifier))
     else:
         values |= {"user": formed.user, "path": paths[0], "created": at.now}
-        values["origin"] = formed.origin or MET
         identifier = connection.scalar(
             insert(schema.fileset).values(values).returning(schema.fileset.c.id)
         )
@@ -172,21 +181,78 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
     return int(identifier)
 
 
-def dissolve(connection: Connection, at: Stamp, fileset: Any, found: Sequence[Found]) -> None:
-    """Makes of a waiting set one waiting fileset for each of its files."""
-    _forget(connection, [fileset.id])
-    table = schema.fileset.c
-    there = set(
-        connection.scalars(
-            select(table.path).where(
-                table.path.in_([met.path for met in found]), table.state.in_(OPEN)
+def _is_busy(row: Any, user: str) -> bool:
+    """Whether nothing may be made of this row now; whoever is at it comes to an end."""
+    state = State(row.state)
+    if row.user != user:
+        return state in OPEN
+    # A failed or waiting one that OMERO was once told to import goes on as itself: the
+    # next attempt asks OMERO first.
+    return state is State.IMPORTING or (state is State.QUEUED and bool(row.verified))
+
+
+def left_over(connection: Connection, formed: Formed) -> list[Found]:
+    """Files of sets in whose place `formed` will be, and which it has not."""
+    table, file = schema.fileset.c, schema.file.c
+    paths = {met.path for met in formed.found}
+    found: dict[str, Found] = {}
+    for some in chunks(sorted(paths), 500):
+        rows = connection.execute(
+            select(schema.file)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                table.path.in_(some),
+                table.user == formed.user,
+                table.state.in_((*REOPENED,)),
+                table.duplicate_of.is_(None),
+                file.position > 0,
             )
         )
-    )
+        found.update((row.path, met_of(row)) for row in rows if row.path not in paths)
+    return list(found.values())
+
+
+def wait_apart(
+    connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found], reason: str
+) -> None:
+    """Files that were in a set wait each by itself, unless they do already."""
+    table = schema.fileset.c
+    there: set[str] = set()
+    for some in chunks(found, 500):
+        paths = [met.path for met in some]
+        there.update(
+            connection.scalars(
+                select(table.path).where(table.path.in_(paths), table.state.in_(OPEN))
+            )
+        )
     apart = [met for met in found if met.path not in there]
-    insert_new(
-        connection, at, fileset.user, fileset.root, apart, State.WAITING, MET, fileset.reason
-    )
+    insert_new(connection, at, user, root, apart, State.WAITING, MET, reason)
+
+
+def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
+    """Makes of a set, if it waits, one waiting fileset for each of its files.
+
+    The first keeps the row, with what is known of attempts at it.
+    """
+    table = schema.fileset.c
+    row = connection.execute(
+        select(table.user, table.root, table.reason).where(
+            table.id == identifier, table.state == State.WAITING
+        )
+    ).first()
+    if row is not None:
+        _take_apart(connection, at, identifier, row.user, row.root, row.reason)
+
+
+def _take_apart(
+    connection: Connection, at: Stamp, identifier: int, user: str, root: str, reason: str
+) -> None:
+    """Leaves a fileset its first file; the others wait each by itself."""
+    others = (schema.file.c.fileset == identifier, schema.file.c.position > 0)
+    rows = connection.execute(select(schema.file).where(*others)).all()
+    if rows:
+        connection.execute(delete(schema.file).where(*others))
+        wait_apart(connection, at, user, root, [met_of(row) for row in rows], reason)
 
 
 def _forget(connection: Connection, filesets: Sequence[int]) -> None:

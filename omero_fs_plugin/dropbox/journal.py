@@ -22,7 +22,9 @@ from .intake import (
     form,
     insert_found,
     insert_new,
+    left_over,
     reopen_or_insert,
+    wait_apart,
 )
 from .journal_reader import CHUNK, JournalReader
 from .records import (
@@ -63,19 +65,27 @@ class Journal(JournalReader):
                     .values(path=found.path)
                 )
 
-    def put_elsewhere(self, fileset: int, root: str, found: Found) -> None:
-        """Records that the file of a failed fileset lies below another `root` now."""
-        self.moved(fileset, 0, found)
+    def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
+        """Records that the files of a failed fileset lie below another `root` now."""
+        file = schema.file.c
         with self._database.writing() as connection:
             connection.execute(
-                update(schema.fileset).where(schema.fileset.c.id == fileset).values(root=root)
+                update(schema.fileset)
+                .where(schema.fileset.c.id == fileset)
+                .values(root=root, path=found[0].path)
             )
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == fileset, file.position == position)
+                    .values(**columns(met))
+                )
 
     def wait(self, user: str, root: str, found: Sequence[Found]) -> None:
         """Records files in their quiet period, one fileset each.
 
-        One that is open under the same path already is left as it is; a
-        skipped or failed one of the same path is opened again.
+        One that is open under the same path already, whoever's, is left as it
+        is; a skipped or failed one of the same path is opened again.
         """
         table, at = schema.fileset.c, self._stamp()
         with self._database.writing() as connection:
@@ -87,11 +97,17 @@ class Journal(JournalReader):
                         table.path.in_([met.path for met in chunk])
                     )
                 )
-                there = {path for path, owner, state in rows if owner == user and state in REOPENED}
+                there: set[str] = set()
+                others: set[str] = set()
+                for path, owner, state in rows:
+                    if owner == user and state in REOPENED:
+                        there.add(path)
+                    elif state in OPEN:
+                        others.add(path)
                 for met in chunk:
-                    if met.path in there:
+                    if met.path in there - others:
                         reopen_or_insert(connection, at, user, root, met, State.WAITING, MET)
-                new = [met for met in chunk if met.path not in there]
+                new = [met for met in chunk if met.path not in there | others]
                 insert_new(connection, at, user, root, new, State.WAITING, MET)
 
     def hand_over(
@@ -148,15 +164,46 @@ class Journal(JournalReader):
                     )
             return self._load(connection, [done])[0]
 
-    def form(self, formed: Formed) -> int | None:
-        """Queues a fileset of several files; its id.  None when that has to be tried later."""
-        with self._database.writing() as connection:
-            return form(connection, self._stamp(), formed)
+    def form(self, formed: Formed) -> tuple[int | None, list[Found]]:
+        """Queues a fileset of several files; its id, None when that has to be tried later.
 
-    def dissolve(self, fileset: Fileset) -> None:
-        """Its files wait each by itself again, for one of them has changed or gone."""
+        And the files of what was there before that are not in it: each waits by
+        itself again.
+        """
         with self._database.writing() as connection:
-            dissolve(connection, self._stamp(), fileset, fileset.files)
+            at = self._stamp()
+            left = left_over(connection, formed)
+            identifier = form(connection, at, formed)
+            if identifier is None:
+                return None, []
+            wait_apart(connection, at, formed.user, formed.root, left, "")
+            return identifier, left
+
+    def dissolve(self, fileset: int) -> None:
+        """If it is a set that waits, its files wait each by itself again."""
+        with self._database.writing() as connection:
+            dissolve(connection, self._stamp(), fileset)
+
+    def settle_anew(self, fileset: int, reason: str) -> bool:
+        """importing -> waiting, a set's files each by itself; whether it was importing.
+
+        Which files belong together is to be found out again, for one of them has changed.
+        """
+        with self._database.writing() as connection:
+            done = self._move(connection, fileset, (State.IMPORTING,), State.WAITING, reason)
+            if done:
+                dissolve(connection, self._stamp(), fileset)
+            return done
+
+    def give_to(self, fileset: int, user: str, root: str) -> None:
+        """A waiting fileset is this user's, below `root`, from now on."""
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(table.id == fileset, table.state == State.WAITING)
+                .values(user=user, root=root)
+            )
 
     def skip(self, user: str, root: str, found: Found, reason: str) -> None:
         """Records a file that will not be imported, for `reason`."""
@@ -173,22 +220,10 @@ class Journal(JournalReader):
         """
         if not filesets:
             return
-        fileset, file, at = schema.fileset.c, schema.file.c, self._stamp()
-        rows = [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()]
+        fileset, at = schema.fileset.c, self._stamp()
         with self._database.writing() as connection:
             # The file rows first, while "still waiting" can be asked of the fileset.
-            connection.execute(
-                update(schema.file)
-                .where(
-                    file.fileset == bindparam("of"),
-                    file.position == 0,
-                    select(fileset.id)
-                    .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
-                    .exists(),
-                )
-                .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
-                rows,
-            )
+            self._rested(connection, filesets)
             connection.execute(
                 update(schema.fileset)
                 .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
@@ -202,6 +237,12 @@ class Journal(JournalReader):
                 ),
                 [{"of": i, "by": (readers or {}).get(i, "")} for i in filesets],
             )
+
+    def rested(self, filesets: Mapping[int, FileStat]) -> None:
+        """What waiting filesets of one file each were when they came to rest."""
+        if filesets:
+            with self._database.writing() as connection:
+                self._rested(connection, filesets)
 
     def move(
         self, fileset: int, before: State | tuple[State, ...], after: State, reason: str = ""
@@ -385,6 +426,21 @@ class Journal(JournalReader):
             if after is not None:
                 connection.execute(insert(table).values(id=1, holder=after[0], count=after[1]))
         return True
+
+    def _rested(self, connection: Connection, filesets: Mapping[int, FileStat]) -> None:
+        fileset, file = schema.fileset.c, schema.file.c
+        connection.execute(
+            update(schema.file)
+            .where(
+                file.fileset == bindparam("of"),
+                file.position == 0,
+                select(fileset.id)
+                .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
+                .exists(),
+            )
+            .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
+            [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()],
+        )
 
     def _stamp(self) -> Stamp:
         return Stamp(self._clock(), self._who)

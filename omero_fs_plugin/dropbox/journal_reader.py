@@ -240,6 +240,27 @@ class JournalReader:
                 )
             )
 
+    def shared(self, fileset: Fileset) -> list[str]:
+        """Those of its files that another fileset has as well, and is not done with for good."""
+        file, other = schema.file.c, schema.fileset.c
+        inodes = [signed(met.stat.inode) for met in fileset.files]
+        paths = {met.path for met in fileset.files}
+        found: set[str] = set()
+        for some in chunks(inodes, CHUNK):
+            with self._database.reading() as connection:
+                found.update(
+                    connection.scalars(
+                        select(file.path)
+                        .join_from(schema.file, schema.fileset)
+                        .where(
+                            file.inode.in_(some),
+                            other.id != fileset.id,
+                            other.state.not_in((State.SKIPPED, State.FAILED)),
+                        )
+                    )
+                )
+        return sorted(found & paths)
+
     def imported_at(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths` that a fileset was imported from."""
         found: set[str] = set()

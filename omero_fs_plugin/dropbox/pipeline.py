@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..events import FileStat
-from .assembly import Assembly, Lot
+from ..settings import Rule
+from .assembly import Around, Assembly, Lot
 from .filesets import Grouping
 from .places import Places
 from .records import GONE, Fileset, Found
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 1_000  # files looked at while others wait for the lock
+_AGAIN_S = 10.0  # before files are asked about again whose answer came to nothing
+_NOBODYS = "no entry of omero.fs.importUsers in force is for it"
 _LEFT_MOST = 100  # files left alone that are remembered, for people to read
 
 
@@ -72,8 +75,7 @@ class Pipeline:
         self.assembly = Assembly(
             self.journal,
             pending=lambda path: path in self.settler,
-            stat=self.stat,
-            advice=self.advice,
+            rule_of=self._rule_of,
         )
 
     def heard(self, paths: Iterable[str], now: float) -> None:
@@ -98,6 +100,8 @@ class Pipeline:
         if gone:
             with self._lock:
                 self._gone(gone)
+                for directory in {path.rpartition("/")[0] for path in gone}:
+                    self.assembly.ask_near(directory, now)
         self._meet(met, now, alive=True)
 
     def scanned(self, found: Sequence[Found], now: float) -> None:
@@ -110,12 +114,59 @@ class Pipeline:
         `grouped` or `not_grouped` is to be called with it.
         """
         with self._lock:
-            return self.assembly.next_lot(now)
+            lot = self.assembly.next_lot(now)
+            self._stir_released(now)
+            return lot
 
     def grouped(self, lot: Lot, grouping: Grouping, now: float, took: float) -> int:
-        """Queues the filesets that were found, which took `took` s; how many."""
-        with self._lock:
-            return self.assembly.answered(lot, grouping, now, took)
+        """Queues the filesets that were found, which took `took` s; how many.
+
+        Whatever it raises, what is left of the lot is asked about again.
+        """
+        try:
+            around = self._look_around(lot, grouping, now)
+            with self._lock:
+                number = self.assembly.answered(lot, grouping, around, now, took)
+                self._stir_released(now)
+                return number
+        except BaseException:
+            with self._lock:
+                self.assembly.ask_again(lot, now + _AGAIN_S)
+            raise
+
+    def _look_around(self, lot: Lot, grouping: Grouping, now: float) -> Around:
+        """What the disk says of what is used besides, with no lock held: a share may hang."""
+        stats: dict[str, FileStat | None] = {}
+        away: dict[str, str] = {}
+        advice: dict[str, str] = {}
+        for candidate in grouping.candidates:
+            if candidate.refused or not candidate.complete:
+                continue
+            for path in candidate.files:
+                if path not in lot.stats and path not in stats and path not in away:
+                    self._look(path, stats, away)
+            directory = candidate.files[0].rpartition("/")[0]
+            if directory not in advice:
+                advice[directory] = self.advice(lot.root, directory)
+        # Those that nobody has met yet have their quiet period before them.
+        met = [Found(path, stat) for path, stat in stats.items() if stat is not None]
+        self._meet(met, now, alive=False)
+        unread: dict[str, FileStat | None] = {}
+        for path in grouping.unreadable:
+            self._look(path, unread, {})
+        # It was exchanged while it was read.
+        changed = [Found(path, stat) for path, stat in unread.items() if stat is not None]
+        changed = [met for met in changed if met.stat != lot.stats.get(met.path)]
+        self._meet(changed, now, alive=False)
+        with self._lock:  # it is gone, which is no fault of its content
+            self._gone([path for path, stat in unread.items() if stat is None])
+        return Around(stats, away, advice)
+
+    def _look(self, path: str, stats: dict[str, FileStat | None], away: dict[str, str]) -> None:
+        try:
+            stats[path] = self.stat(path)
+        except OSError as error:
+            away[path] = f"cannot be looked at: {error.strerror}"
 
     def not_grouped(self, lot: Lot, why: str, now: float, again: float) -> None:
         """Nothing could be found out; it is tried again after `again` s."""
@@ -136,22 +187,34 @@ class Pipeline:
     def step(self, now: float) -> int:
         """Hands on what has come to rest; how many files."""
         with self._lock:
+            due = self.settler.due(now, _BATCH)
+        looked: dict[str, FileStat | None] = {}
+        away: dict[str, OSError] = {}
+        for pending in due:  # with no lock held, for a share may hang
+            try:
+                looked[pending.path] = self.stat(pending.path)
+            except OSError as error:
+                away[pending.path] = error
+        held = set(self.written([path for path, stat in looked.items() if stat is not None]))
+        with self._lock:
             at_rest: dict[str, FileStat] = {}
             gone: list[str] = []
-            for pending in self.settler.due(now, _BATCH):
-                try:
-                    stat = self.stat(pending.path)
-                except OSError as error:
-                    self._cannot_tell(pending.path, error)
-                    self.settler.stir(pending.path, pending.stat, now)
+            for pending in due:
+                path = pending.path
+                if not self.settler.has(pending):
+                    continue  # stirred or met anew while we looked
+                if path in away:
+                    self._cannot_tell(path, away[path])
+                    self.settler.stir(path, pending.stat, now)
                     continue
+                stat = looked[path]
                 if stat is None:
-                    gone.append(pending.path)
-                elif self.settler.check(pending.path, stat, now):
-                    at_rest[pending.path] = stat
+                    gone.append(path)
+                elif path in held:
+                    self.settler.stir(path, stat, now)
+                elif self.settler.check(path, stat, now):
+                    at_rest[path] = stat
             self._gone(gone)
-            for path in self.written(at_rest) if at_rest else ():
-                self.settler.stir(path, at_rest.pop(path), now)
             self._tell_overdue(now)
             if not at_rest:
                 return 0
@@ -166,7 +229,7 @@ class Pipeline:
             if changed:
                 self._record(changed)
                 opened.update(self.journal.open_at([met.path for met in changed]))
-            handed_on = 0
+            handed_on: dict[tuple[str, str], list[Found]] = {}
             for path, stat in at_rest.items():
                 fileset = opened.get(path)
                 if fileset is not None and fileset.state is State.IMPORTING:
@@ -175,12 +238,19 @@ class Pipeline:
                     self.settler.stir(path, stat, now)
                     continue
                 self.settler.forget(path)
-                if fileset is not None and fileset.state is State.WAITING:
-                    place = self.places.place(path)
-                    rule = place.rule if place is not None else None
-                    self.assembly.add(Found(path, stat), fileset.user, fileset.root, rule, now)
-                    handed_on += 1
-            return handed_on
+                if fileset is None or fileset.state is not State.WAITING:
+                    continue
+                place = self.places.place(path)
+                if place is None:  # since a reload, or a start; the next one has it looked at again
+                    self._tell(fileset, _NOBODYS)
+                    continue
+                if place.user != fileset.user:
+                    self.journal.give_to(fileset.id, place.user, place.root)
+                owner = place.user, place.root
+                handed_on.setdefault(owner, []).append(Found(path, stat))
+            for (user, root), files in handed_on.items():
+                self.assembly.add(files, user, root, now)
+            return sum(map(len, handed_on.values()))
 
     def revisit(self, now: float) -> None:
         """What waits in the journal and not here goes on waiting, a full quiet period.
@@ -194,7 +264,7 @@ class Pipeline:
         for some in self.journal.waiting():
             for fileset in some:
                 if len(fileset.files) > 1:  # one of them has changed
-                    self.journal.dissolve(fileset)
+                    self.journal.dissolve(fileset.id)
             looked: dict[str, FileStat | None] = {}
             paths = [met.path for fileset in some for met in fileset.files]
             for path in (path for path in paths if path not in self.settler):
@@ -283,6 +353,14 @@ class Pipeline:
         quiet = place.rule.quiet_period if place is not None else None
         self.settler.stir(met.path, met.stat, now, quiet)
 
+    def _stir_released(self, now: float) -> None:
+        for met in self.assembly.take_released():
+            self._stir(met, now)
+
+    def _rule_of(self, path: str) -> Rule | None:
+        place = self.places.place(path)
+        return place.rule if place is not None else None
+
     def _without_changed(self, fresh: Sequence[Found]) -> list[Found]:
         """Without what was imported from its path before, where nobody asked for Modification."""
         asked_for = []
@@ -314,12 +392,15 @@ class Pipeline:
         for fileset in self.journal.open_at(paths).values():
             if not self.is_there(fileset.root):
                 # A share that is away, rather than everything deleted.
-                reason = f"{fileset.root} is not there"
-                if fileset.reason != reason:
-                    self.journal.move(fileset.id, State.WAITING, State.WAITING, reason)
+                self._tell(fileset, f"{fileset.root} is not there")
                 continue
             # What is queued or importing finds out by itself.
             self.journal.move(fileset.id, State.WAITING, State.SKIPPED, GONE)
+
+    def _tell(self, fileset: Fileset, reason: str) -> None:
+        """What it waits for, once."""
+        if fileset.reason != reason:
+            self.journal.move(fileset.id, State.WAITING, State.WAITING, reason)
 
     def _cannot_tell(self, path: str, error: OSError) -> None:
         self.unsure = True

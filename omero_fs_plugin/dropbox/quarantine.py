@@ -26,7 +26,8 @@ class Quarantine:
 
     A file's place follows from its fileset, so that a move that was cut short
     is completed, and no two files ever meet.  Only files below the watch
-    directory are moved.
+    directory are moved, and a set whole: it stays as soon as one of its files
+    has changed, or is of another fileset as well.
     """
 
     def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
@@ -41,26 +42,51 @@ class Quarantine:
                 self.take(fileset)
 
     def take(self, fileset: Fileset) -> None:
-        """Moves the files of a failed fileset; one that cannot be moved stays, and is told."""
-        met = fileset.files[0]
-        if self.directory is None or self._places.place(met.path) is None:
+        """Moves the files of a failed fileset; what cannot be moved stays, and is told."""
+        if self.directory is None:
             return
         root = self.directory / fileset.user / str(fileset.id)
+        path = fileset.path
         try:
-            to = root.joinpath(*parts_beneath(fileset.root, met.path))
-            if not self._moved_before(met, to):
-                to.parent.mkdir(parents=True, exist_ok=True)
-                if not _move(fileset.root, met, to):
+            if not self._is_to_go(fileset, root):
+                return
+            now: list[Found] = []
+            for met in fileset.files:
+                path, to = met.path, self._to(fileset, met, root)
+                if not _moved_before(met, to):
+                    to.parent.mkdir(parents=True, exist_ok=True)
+                    if not _move(fileset.root, met, to):
+                        log.warning("fileset %d: %s changed, and stays", fileset.id, path)
+                        return
+                stat = regular_stat(str(to))
+                if stat is None:
                     return
-            stat = regular_stat(str(to))
-            if stat is not None:
-                self._journal.put_elsewhere(fileset.id, str(root), Found(str(to), stat))
-                log.info("fileset %d: %s is now %s", fileset.id, met.path, to)
+                now.append(Found(str(to), stat))
+            self._journal.put_elsewhere(fileset.id, str(root), now)
+            for met, moved in zip(fileset.files, now, strict=True):
+                log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
         except (OSError, FsError) as error:
-            log.warning("fileset %d: %s stays where it is: %s", fileset.id, met.path, error)
+            log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
 
-    def _moved_before(self, met: Found, to: Path) -> bool:
-        return to.is_file() and regular_stat(met.path) is None
+    def _is_to_go(self, fileset: Fileset, root: Path) -> bool:
+        """Whether all files may be moved.  Raises OSError and ImportRefused."""
+        for met in fileset.files:
+            if self._places.place(met.path) is None:
+                return False
+            there = regular_stat(met.path) == met.stat
+            if not there and not _moved_before(met, self._to(fileset, met, root)):
+                return False  # it has changed, and is imported anew
+        shared = self._journal.shared(fileset)
+        if shared:
+            log.warning("fileset %d: stays where it is: %s is shared", fileset.id, shared[0])
+        return not shared
+
+    def _to(self, fileset: Fileset, met: Found, root: Path) -> Path:
+        return root.joinpath(*parts_beneath(fileset.root, met.path))
+
+
+def _moved_before(met: Found, to: Path) -> bool:
+    return to.is_file() and regular_stat(met.path) is None
 
 
 def _move(root: str, met: Found, to: Path) -> bool:

@@ -95,6 +95,12 @@ def columns(found: Found) -> dict[str, Any]:
     return {"path": found.path, **stat_columns(found.stat)}
 
 
+def met_of(row: Any) -> Found:
+    """A file from its row."""
+    stat = FileStat(row.device, row.inode % 2**64, row.size, row.mtime_ns, row.ctime_ns)
+    return Found(row.path, stat)
+
+
 def fileset(row: Any, files: Sequence[Any]) -> Fileset:
     """A Fileset from its row and its files' rows in order."""
     return Fileset(
@@ -116,12 +122,6 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         plate=bool(row.plate),
         created=row.created,
         changed=row.changed,
-        files=tuple(
-            Found(
-                f.path,
-                FileStat(f.device, f.inode % 2**64, f.size, f.mtime_ns, f.ctime_ns),
-            )
-            for f in files
-        ),
+        files=tuple(met_of(f) for f in files),
         sha1s=tuple(f.sha1 for f in files),
     )

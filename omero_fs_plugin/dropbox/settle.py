@@ -51,6 +51,10 @@ class Settler:
     def __contains__(self, path: object) -> bool:
         return path in self._pending
 
+    def has(self, pending: Pending) -> bool:
+        """Whether nothing was heard of it since `due` told of it."""
+        return self._pending.get(pending.path) is pending
+
     def stir(self, path: str, stat: FileStat, now: float, quiet: float | None = None) -> None:
         """A sign of life: the quiet period of `path` begins now.
 

@@ -272,13 +272,8 @@ class Importers:
             if fileset.origin == HANDED_OVER:
                 self._journal.move(fileset.id, State.IMPORTING, State.FAILED, why)
             else:
-                self._journal.move(fileset.id, State.IMPORTING, State.WAITING, why)
-                self._settles_anew(fileset)
-
-    def _settles_anew(self, fileset: Fileset) -> None:
-        if len(fileset.files) > 1:  # which of them belong together is to be found out again
-            self._journal.dissolve(fileset)
-        self._changed(fileset)
+                self._journal.settle_anew(fileset.id, why)
+                self._changed(fileset)
 
     def _ended(self, fileset: Fileset, state: State) -> None:
         self.away, self._in_vain = "", 0
@@ -291,7 +286,7 @@ class Importers:
         elif state is State.FAILED:
             self._quarantine.take(fileset)
         elif state is State.WAITING:
-            self._settles_anew(fileset)
+            self._changed(fileset)
         elif state is State.QUEUED:
             # Refused, or the same content is under way, which may take long.
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]

@@ -10,7 +10,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.quarantine import Quarantine
-from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
@@ -165,3 +165,57 @@ def test_files_outside_the_watch_directory_stay(
 def test_without_a_directory_they_stay(journal: Journal, watch_dir: Path, fileset: Fileset) -> None:
     Quarantine(None, places_of(watch_dir), journal).sweep()
     assert Path(fileset.path).read_bytes() == CONTENT
+
+
+class TestSets:
+    """A set is moved whole, or not at all."""
+
+    @pytest.fixture
+    def pair(self, journal: Journal, watch_dir: Path) -> Fileset:
+        return self.failed_set(journal, watch_dir, "a.tif", "b.tif")
+
+    def failed_set(self, journal: Journal, watch_dir: Path, *names: str) -> Fileset:
+        directory = watch_dir / "amy" / "day 1"
+        for name in names:
+            if not (directory / name).exists():
+                (directory / name).write_bytes(name.encode())
+        met = [Found(str(directory / n), FileStat.of((directory / n).lstat())) for n in names]
+        identifier, _ = journal.form(Formed("amy", str(watch_dir / "amy"), met))
+        assert identifier is not None
+        journal.move(identifier, State.QUEUED, State.FAILED, "unknown format")
+        return journal.load([identifier])[0]
+
+    def test_all_its_files_are_moved(
+        self, quarantine: Quarantine, journal: Journal, pair: Fileset, tmp_path: Path
+    ) -> None:
+        quarantine.take(pair)
+        to = place(tmp_path, pair).parent
+        assert sorted(path.name for path in to.iterdir()) == ["a.tif", "b.tif"]
+        assert not any(Path(met.path).exists() for met in pair.files)
+        (now,) = journal.load([pair.id])
+        assert [met.path for met in now.files] == [str(to / "a.tif"), str(to / "b.tif")]
+        assert [met.stat for met in now.files] == [met.stat for met in pair.files]
+
+    def test_a_move_that_was_cut_short_is_completed(
+        self, quarantine: Quarantine, journal: Journal, pair: Fileset, tmp_path: Path
+    ) -> None:
+        to = place(tmp_path, pair)
+        to.parent.mkdir(parents=True)
+        Path(pair.path).rename(to)
+        quarantine.sweep()
+        assert sorted(path.name for path in to.parent.iterdir()) == ["a.tif", "b.tif"]
+
+    def test_it_stays_when_a_file_of_it_was_mended(
+        self, quarantine: Quarantine, pair: Fileset
+    ) -> None:
+        Path(pair.files[1].path).write_bytes(b"as it should be")
+        quarantine.take(pair)
+        assert all(Path(met.path).exists() for met in pair.files)
+
+    def test_it_stays_when_another_set_has_a_file_of_it(
+        self, quarantine: Quarantine, journal: Journal, watch_dir: Path, pair: Fileset
+    ) -> None:
+        other = self.failed_set(journal, watch_dir, "c.tif", "b.tif")
+        journal.retry(other.id)
+        quarantine.take(pair)
+        assert all(Path(met.path).exists() for met in pair.files)

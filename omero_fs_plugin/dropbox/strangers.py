@@ -1,0 +1,28 @@
+"""Files that a set uses and that nobody has settled: those that no rule is for.  Pure."""
+
+from __future__ import annotations
+
+from ..events import FileStat
+from .records import Found
+
+
+class Strangers:
+    """Rule: such a file is at rest when it was the same over a quiet period of being asked for."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[FileStat, float]] = {}  # path -> what it is, since when
+        self._asked: set[str] = set()  # since `forget_unasked`
+
+    def left(self, met: Found, now: float, quiet: float) -> float:
+        """How much (s) of its quiet period is left; 0 when it is at rest."""
+        self._asked.add(met.path)
+        stat, since = self._first.get(met.path, (None, now))
+        if stat != met.stat:
+            since = now
+            self._first[met.path] = met.stat, now
+        return max(0.0, since + quiet - now)
+
+    def forget_unasked(self) -> None:
+        """No set has used those for a while."""
+        self._first = {path: seen for path, seen in self._first.items() if path in self._asked}
+        self._asked = set()
