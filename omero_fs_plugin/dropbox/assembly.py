@@ -63,6 +63,7 @@ class Around:
 class _Rested:
     stat: FileStat
     owner: _Owner
+    rule: Rule | None  # that held when it came to rest
     incomplete: bool = False  # for a part of its fileset, which may never come
     tries: int = 0  # by a reader that failed on it
 
@@ -82,7 +83,9 @@ class Assembly:
     accounted for before; whatever one of them waits for, all do.
 
     `pending` says whether a path is in its quiet period, `rule_of` what holds
-    for a path (None: nothing does, any more).
+    for a path (None: nothing does, any more: then what did when it came to
+    rest), and `held` why nothing is to be done for a user until the
+    configuration is mended (empty: it may).
     """
 
     def __init__(
@@ -91,10 +94,12 @@ class Assembly:
         *,
         pending: Callable[[str], bool],
         rule_of: Callable[[str], Rule | None],
+        held: Callable[[str], str] = lambda user: "",
     ) -> None:
         self._journal = journal
         self._pending = pending
         self._rule_of = rule_of
+        self._held = held
         self._rested: dict[str, _Rested] = {}
         # owner -> directories in which something is to be asked, the longest waiting first
         self._due: OrderedDict[_Owner, dict[str, float]] = OrderedDict()
@@ -121,7 +126,8 @@ class Assembly:
         """Files of one user have come to rest."""
         directories: dict[str, None] = {}
         for met in found:
-            self._rested[met.path] = _Rested(met.stat, (user, root))
+            rule = self._rule_of(met.path)
+            self._rested[met.path] = _Rested(met.stat, (user, root), rule)
             directory = met.path.rpartition("/")[0]
             self._in.setdefault(directory, set()).add(met.path)
             directories[directory] = None
@@ -167,7 +173,8 @@ class Assembly:
             if chosen:
                 self._asking.add(user)
                 stats = {path: self._rested[path].stat for path in sorted(chosen)}
-                return Lot(user, root, self._rule_of(chosen[0]), tuple(stats), stats)
+                rule = self._rule_of(chosen[0]) or self._rested[chosen[0]].rule
+                return Lot(user, root, rule, tuple(stats), stats)
         return None
 
     def _choose(self, owner: _Owner, now: float) -> list[str]:
@@ -178,7 +185,7 @@ class Assembly:
                 continue
             del directories[directory]
             here = [p for p in self._in.get(directory, ()) if self._rested[p].owner == owner]
-            if here and self._rule_of(here[0]) is None:
+            if here and self._rule_of(here[0]) is None and self._held(owner[0]):
                 self._release(here)
             else:
                 chosen += here

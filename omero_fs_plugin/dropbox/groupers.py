@@ -156,6 +156,8 @@ class Groupers:
             why = f"waits: grouping it failed with {type(error).__name__}; see the log"
             self._pipeline.not_grouped(lot, why, time.monotonic(), 6 * _AGAIN_S)
             raise
+        if self._stopping.is_set():
+            return  # another DropBox may be at work by now
         self.trouble = ""
         now = time.monotonic()
         if self._pipeline.grouped(lot, grouping, now, now - begun):

@@ -96,7 +96,9 @@ class _Call:
         except FileNotFoundError:
             self._not_read(path, "is not there any more")
         except OSError as error:
-            self._not_read(path, f"cannot be read now: {error.strerror or error}")
+            # A share that hiccups is no fault of the file, which waits.
+            why = f"cannot be read now: {error.strerror or error}"
+            self._add(Candidate((path,), incomplete=why))
 
     def _not_read(self, path: str, why: str) -> None:
         if path in self._asked:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..errors import ConfigurationError, ImportRefused, UserError
+from ..errors import ConfigurationError, FsError, ImportRefused, UserError
 from ..sessions import Omero, UserSession
 from .annotations import annotate
 from .attempts import Attempt, run_together
@@ -70,6 +71,7 @@ class Importing:
         self._pause = pause
         self._containers = Containers()
         self.pool = SessionPool(omero)
+        self.unfinished: deque[int] = deque()  # filesets, imported and to be finished
         self._importers: dict[int, Importer] = {}  # fileset under way -> what imports it
 
     def plan(self, fileset: Fileset) -> Plan:
@@ -112,6 +114,10 @@ class Importing:
     def finish(self, fileset: Fileset) -> None:
         """What was left to do after its import.  Raises as `run`."""
         plan = self.plan(fileset)
+        if not (plan.said.annotates or _aims(plan)):
+            gone = "what was to be said of its images is not: the sidecar or the rule is gone"
+            self._journal.finished(fileset.id, f"imported, but {gone}")
+            return
         with self.pool.session(fileset.user, plan.group) as session:
             self._afterwards(plan, session, fileset, None, fileset.images)
 
@@ -141,7 +147,12 @@ class Importing:
             )
 
         def afterwards(images: Sequence[int]) -> None:
-            self._afterwards(plan, session, fileset, found[-1] if found else None, images)
+            place = found[-1] if found else None
+            try:
+                self._afterwards(plan, session, fileset, place, images)
+            except FsError:
+                self.unfinished.append(fileset.id)
+                raise
 
         return Attempt(
             self._journal,

@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1_000  # files looked at while others wait for the lock
 _AGAIN_S = 10.0  # before files are asked about again whose answer came to nothing
-_NOBODYS = "no entry of omero.fs.importUsers in force is for it"
 _LEFT_MOST = 100  # files left alone that are remembered, for people to read
 
 
@@ -69,6 +68,8 @@ class Pipeline:
     # What is wrong with what is said of the files of a directory: (root, directory) -> text
     advice: Callable[[str, str], str] = lambda root, directory: ""
     is_advice: Callable[[str], bool] = lambda path: False  # whether a path says such things
+    # Why nothing is to be done for a user until the configuration is mended
+    held: Callable[[str], str] = lambda user: ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -76,6 +77,7 @@ class Pipeline:
             self.journal,
             pending=lambda path: path in self.settler,
             rule_of=self._rule_of,
+            held=self.held,
         )
 
     def heard(self, paths: Iterable[str], now: float) -> None:
@@ -241,12 +243,15 @@ class Pipeline:
                 if fileset is None or fileset.state is not State.WAITING:
                     continue
                 place = self.places.place(path)
-                if place is None:  # since a reload, or a start; the next one has it looked at again
-                    self._tell(fileset, _NOBODYS)
-                    continue
-                if place.user != fileset.user:
-                    self.journal.give_to(fileset.id, place.user, place.root)
-                owner = place.user, place.root
+                owner = fileset.user, fileset.root
+                if place is None:  # since a reload, or a start
+                    why = self.held(fileset.user)
+                    if why:  # looked at again at the rescan after the next one
+                        self._tell(fileset, why)
+                        continue
+                elif place.user != fileset.user:
+                    owner = place.user, place.root
+                    self.journal.give_to(fileset.id, *owner)
                 handed_on.setdefault(owner, []).append(Found(path, stat))
             for (user, root), files in handed_on.items():
                 self.assembly.add(files, user, root, now)

@@ -88,6 +88,7 @@ class DropBox:
             written=Writers(self.places.watch_dir).of,
             advice=wrong_advice,
             is_advice=is_sidecar,
+            held=self._held,
         )
         self.grouping = choose(
             settings.bioformats_jars,

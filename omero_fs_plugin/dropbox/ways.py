@@ -42,10 +42,14 @@ class Ways:
         self._omerodir = omerodir
         self._plain = plain(omerodir)
         self._of: dict[Rule, Way] = {}
+        self._former: dict[Rule, Way] = {}
 
     def of(self, rule: Rule | None) -> Way:
-        """The Way of a rule; that of none, or of one no longer in force, is plain."""
-        return self._of.get(rule, self._plain) if rule is not None else self._plain
+        """The Way of a rule, also of one in force before the last change; of none it is plain."""
+        if rule is None:
+            return self._plain
+        # What is under way was begun under a rule that may be gone by now.
+        return self._of.get(rule) or self._former.get(rule) or self._plain
 
     def readers(self, rule: Rule | None) -> Sequence[str] | None:
         """The reader classes of a rule, as a Grouper takes them."""
@@ -69,7 +73,7 @@ class Ways:
 
     def apply(self, ways: dict[Rule, Way]) -> None:
         """From now on these hold."""
-        self._of = ways
+        self._former, self._of = self._of, ways
 
 
 def make_way(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Way | None]:

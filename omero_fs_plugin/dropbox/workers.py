@@ -75,7 +75,6 @@ class Importers:
             stopping=lambda: self._stopping.is_set(),
             pause=lambda seconds: self._stopping.wait(seconds),
         )
-        self._unfinished: list[Fileset] = []  # imported, and to be annotated
         self._news = threading.Condition()
         self._served: dict[str, int] = {}  # user -> number of the turn they last had
         self._turn = 0
@@ -101,7 +100,7 @@ class Importers:
             self._journal.move(
                 fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
             )
-        self._unfinished = self._journal.unfinished()
+        self._importing.unfinished.extend(one.id for one in self._journal.unfinished())
         for thread in self._threads:
             thread.start()
 
@@ -169,15 +168,17 @@ class Importers:
 
     def _finish(self) -> None:
         """What an import that was interrupted after its end left to be done."""
-        with self._news:
-            fileset = self._unfinished.pop() if self._unfinished else None
+        try:
+            identifier = self._importing.unfinished.popleft()
+        except IndexError:
+            return
+        fileset = self._journal.get(identifier)
         if fileset is None:
             return
         try:
             self._importing.finish(fileset)
-        except ServerAwayError:
-            with self._news:
-                self._unfinished.append(fileset)
+        except (ServerAwayError, JournalError):
+            self._importing.unfinished.append(identifier)
             raise
         except (UserError, ImportRefused, BadAdvice) as error:
             self._journal.finished(fileset.id, f"imported, but {error}")
@@ -199,11 +200,17 @@ class Importers:
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
-                    rule = self._places.rule_for(user)
-                    if rule is not None:
-                        self._next_start[rule.user] = now + rule.throttle_import
+                    rule, entry = self._rule_of(fileset), self._places.rule_for(user)
+                    if rule is not None and entry is not None:
+                        self._next_start[entry.user] = now + rule.throttle_import
                     return [fileset, *self._more(rule, fileset)]
         return []
+
+    def _rule_of(self, fileset: Fileset) -> Rule | None:
+        place = self._places.place(fileset.path)
+        if place is not None and place.user == fileset.user:
+            return place.rule
+        return self._places.rule_for(fileset.user)
 
     def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
         more: list[Fileset] = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,9 +16,11 @@ from omero_fs_plugin.dropbox.assembly import Lot
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Pipeline
-from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.settle import Settler
 from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.events import FileStat
 
 from ..rules import places_of
 from .test_pipeline import QUIET, ROOT, Disk
@@ -275,7 +279,10 @@ class SetsExactlyOnce(RuleBasedStateMachine):
         self.pipeline.heard([met.path for met in fileset.files], self.now)
 
     def _contents(self, found: Iterable[Found]) -> tuple[str, ...]:
-        return tuple(f"{s.inode} {s.size} {s.mtime_ns}" for s in (met.stat for met in found))
+        return tuple(
+            f"{met.path.split('/')[2]}: {met.stat.inode} {met.stat.size} {met.stat.mtime_ns}"
+            for met in found
+        )
 
     # What always holds.
 
@@ -347,3 +354,296 @@ TestSetsExactlyOnce.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+# The corners, each by itself.
+
+
+class Stage:
+    """A pipeline whose sets are told by hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self.wall = 1_000_000.0
+        self.disk = Disk()
+        self.journal = Journal(f"sqlite:///{directory}/journal.sqlite", clock=lambda: self.wall)
+        self.pipeline = build(self.journal, self.disk)
+        self.now = 0.0
+
+    def drop(self, *names: str) -> list[str]:
+        paths = [f"{AMY}/{name}" for name in names]
+        for path in paths:
+            self.disk.write(path, 1)
+        self.pipeline.heard(paths, self.now)
+        return paths
+
+    def lot(self) -> Lot:
+        lot = self.next_lot()
+        assert lot is not None
+        return lot
+
+    def next_lot(self) -> Lot | None:
+        self.now += QUIET
+        self.pipeline.step(self.now)
+        return self.pipeline.next_lot(self.now)
+
+    def answer(self, lot: Lot, *candidates: Candidate, **unreadable: str) -> int:
+        why = {f"{AMY}/{name}": text for name, text in unreadable.items()}
+        return self.pipeline.grouped(lot, Grouping(candidates, why), self.now, 0.0)
+
+    def rows(self, *states: State) -> dict[tuple[str, ...], str]:
+        """Names of the files of each fileset in these states -> reason."""
+        return {
+            tuple(met.path.removeprefix(f"{AMY}/") for met in fileset.files): fileset.reason
+            for fileset in self.journal.select(*states)
+        }
+
+    def failed_by_omero(self, fileset: int) -> None:
+        taken = self.journal.take("amy")
+        assert taken is not None
+        assert taken.id == fileset
+        self.journal.note_verified(taken, ["ab"] * len(taken.files))
+        self.journal.refused(fileset, State.FAILED, "corrupt")
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def queued(stage: Stage, *names: str) -> Fileset:
+    """A set of these files in the queue."""
+    paths = stage.drop(*names)
+    assert stage.answer(stage.lot(), Candidate(tuple(paths))) == 1
+    return stage.journal.open_at([paths[0]])[paths[0]]
+
+
+def test_a_file_of_two_sets_is_in_both(stage: Stage) -> None:
+    a, b, log = stage.drop("a", "b", "log")
+    assert stage.answer(stage.lot(), Candidate((a, log)), Candidate((b, log))) == 2
+    assert set(stage.rows(State.QUEUED)) == {("a", "log"), ("b", "log")}
+    assert stage.rows(State.WAITING) == {}
+    assert len(stage.pipeline.assembly) == 0
+
+
+def test_a_file_of_a_whole_set_and_one_that_lacks_something(stage: Stage) -> None:
+    a, b, log = stage.drop("a", "b", "log")
+    lacks = Candidate((b, log), missing=(f"{AMY}/c",))
+    assert stage.answer(stage.lot(), lacks, Candidate((a, log))) == 1
+    assert set(stage.rows(State.QUEUED)) == {("a", "log")}
+    assert stage.rows(State.WAITING) == {("b",): f"waits for {AMY}/c"}
+
+
+def test_a_file_of_a_refused_set_is_there_for_the_other(stage: Stage) -> None:
+    a, b, log = stage.drop("a", "b", "log")
+    refused = Candidate((b, log), refused="leads out")
+    assert stage.answer(stage.lot(), refused, Candidate((a, log))) == 1
+    assert set(stage.rows(State.QUEUED)) == {("a", "log")}
+    assert stage.rows(State.FAILED) == {("b",): "leads out"}
+
+
+def test_a_used_file_that_nobody_has_met_has_its_quiet_period_first(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    lot = stage.lot()
+    late = f"{AMY}/late"
+    stage.disk.write(late, 1)  # nothing was heard of it yet
+    assert stage.answer(lot, Candidate((a, late))) == 0
+    assert stage.rows()[("a",)] == f"waits for {late}, which is in its quiet period"
+    assert stage.answer(stage.lot(), Candidate((a, late))) == 1
+
+
+def test_a_used_file_that_no_rule_is_for_is_watched_all_the_same(stage: Stage) -> None:
+    stage.pipeline.places = places_of(ROOT, dirImportWait=str(QUIET), blacklist=".*[.]log")
+    (a,) = stage.drop("a")
+    lot = stage.lot()
+    log = f"{AMY}/a.log"
+    stage.disk.write(log, 1)
+    assert stage.answer(lot, Candidate((a, log))) == 0
+    stage.disk.write(log, 2)
+    lot = stage.lot()
+    assert stage.answer(lot, Candidate((a, log))) == 0, "it has changed"
+    assert stage.answer(stage.lot(), Candidate((a, log))) == 1
+
+
+def test_a_set_that_omero_refused_is_formed_anew_when_it_is_mended(stage: Stage) -> None:
+    first = queued(stage, "a", "b")
+    stage.failed_by_omero(first.id)
+    stage.drop("b")
+    lot = stage.lot()
+    assert lot.files == (f"{AMY}/b",)
+    assert stage.answer(lot, Candidate((f"{AMY}/a", f"{AMY}/b"))) == 1
+    assert list(stage.rows()) == [("a", "b")]
+
+
+def test_the_first_file_of_a_failed_set_opens_the_others_too(stage: Stage) -> None:
+    first = queued(stage, "a", "b")
+    stage.failed_by_omero(first.id)
+    stage.drop("a")
+    assert set(stage.rows(State.WAITING)) == {("a",), ("b",)}
+
+
+def test_of_one_in_doubt_the_end_is_waited_for(stage: Stage) -> None:
+    first = queued(stage, "a", "b")
+    taken = stage.journal.take("amy")
+    assert taken is not None
+    stage.drop("b")
+    pair = Candidate((f"{AMY}/a", f"{AMY}/b"))
+    assert stage.answer(stage.lot(), pair) == 0
+    why = "waits for the end of an import of one of its files"
+    assert stage.rows(State.WAITING) == {("b",): why}
+    stage.journal.imported(first.id, 1, [1], ["ab", "cd"])
+    assert stage.answer(stage.lot(), pair) == 1
+
+
+def test_what_a_larger_set_leaves_out_waits_by_itself(stage: Stage) -> None:
+    queued(stage, "b", "c")
+    (a,) = stage.drop("a")
+    assert stage.answer(stage.lot(), Candidate((a, f"{AMY}/b"))) == 1
+    assert set(stage.rows(State.QUEUED)) == {("a", "b")}
+    assert set(stage.rows(State.WAITING)) == {("c",)}
+    assert stage.lot().files == (f"{AMY}/c",)
+
+
+def test_a_set_under_import_that_changed_is_taken_apart_at_once(stage: Stage) -> None:
+    first = queued(stage, "a", "b")
+    stage.journal.take("amy")
+    assert stage.journal.settle_anew(first.id, "changed")
+    assert stage.rows() == {("a",): "changed", ("b",): "changed"}
+    now = stage.journal.get(first.id)
+    assert now is not None
+    assert now.attempts == 1, "what is known of attempts stays"
+
+
+def test_only_a_set_that_waits_is_taken_apart(stage: Stage) -> None:
+    first = queued(stage, "a", "b")
+    stage.journal.dissolve(first.id)
+    assert not stage.journal.settle_anew(first.id, "changed")
+    assert stage.rows(State.QUEUED) == {("a", "b"): ""}
+
+
+def test_an_answer_that_cannot_be_written_is_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = stage.drop("a", "b")
+    lot = stage.lot()
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise JournalError("the disk is full")
+
+        patch.setattr(stage.journal, "form", full)
+        with pytest.raises(JournalError):
+            stage.answer(lot, Candidate((a, b)))
+    assert stage.next_lot() == lot
+
+
+def test_of_a_user_with_two_directories_one_lot_is_out(stage: Stage) -> None:
+    stage.pipeline.places = places_of(
+        f'"{ROOT}";"/elsewhere"', importUsers="default;amy", dirImportWait=str(QUIET)
+    )
+    paths = [f"{AMY}/a", "/elsewhere/b", f"{ROOT}/zak/c"]
+    for path in paths:
+        stage.disk.write(path, 1)
+    stage.pipeline.heard(paths, stage.now)
+    lots = [stage.lot(), stage.lot()]
+    assert sorted(lot.user for lot in lots) == ["amy", "zak"]
+    assert stage.next_lot() is None
+
+
+def test_the_parts_of_a_set_are_given_up_together(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    missing = (f"{AMY}/c",)
+    stage.answer(stage.lot(), Candidate((a,), missing=missing))
+    stage.wall += 20.0
+    _, lot = stage.drop("b"), stage.lot()
+    stage.answer(lot, Candidate((a, f"{AMY}/b"), missing=missing))
+    stage.pipeline.expire(stage.wall - 10.0)
+    assert stage.rows(State.FAILED) == {}, "the last of them came a moment ago"
+    stage.wall += 20.0
+    stage.pipeline.expire(stage.wall - 10.0)
+    assert [fileset.path for fileset in stage.pipeline.take_failed()] == [a, f"{AMY}/b"]
+
+
+def test_how_long_it_has_waited_outlives_a_restart(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    lacks = Candidate((a,), missing=(f"{AMY}/b",))
+    stage.answer(stage.lot(), lacks)
+    stage.wall += 20.0
+    stage.pipeline = build(stage.journal, stage.disk)
+    stage.pipeline.revisit(stage.now)
+    stage.answer(stage.lot(), lacks)
+    stage.pipeline.expire(stage.wall - 10.0)
+    assert stage.rows(State.FAILED) == {("a",): f"waits for {AMY}/b"}
+
+
+def test_what_is_held_is_not_given_up(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    stage.answer(stage.lot(), Candidate((a,), held="only Bio-Formats can tell"))
+    stage.wall += 20.0
+    stage.pipeline.expire(stage.wall)
+    assert stage.rows(State.WAITING) == {("a",): "only Bio-Formats can tell"}
+
+
+def test_what_grew_after_it_was_met_has_failed_as_it_is(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    stage.disk.write(a, 1000)
+    stage.pipeline.heard([a], stage.now)
+    stage.answer(stage.lot(), a="nobody reads it")
+    (row,) = stage.journal.select()
+    assert row.files[0].stat == stage.disk.stat(a), "or every rescan would open it again"
+    stage.pipeline.scanned(stage.disk.scan(), stage.now)
+    assert stage.pipeline.pending() == 0
+
+
+def test_what_went_while_it_was_read_has_not_failed(stage: Stage) -> None:
+    a, b = stage.drop("a", "b")
+    lot = stage.lot()
+    was = stage.disk.files.pop(a)
+    stage.answer(lot, Candidate((b,)), a="it is no longer there")
+    assert stage.rows(State.SKIPPED) == {("a",): GONE}
+    stage.disk.files[a] = was  # the share is back
+    stage.pipeline.scanned(stage.disk.scan(), stage.now)
+    assert stage.lot().files == (a,)
+
+
+def test_of_what_nothing_was_said_it_is_told(stage: Stage) -> None:
+    stage.drop("a")
+    stage.answer(stage.lot())
+    assert stage.rows(State.WAITING) == {
+        ("a",): "waits: nothing was found out about it; see the log"
+    }
+
+
+def test_a_path_that_is_open_for_somebody_else_stops_nothing(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    stage.journal.give_to(stage.journal.open_at([a])[a].id, "zak", "/elsewhere")
+    stage.drop("a", "b")
+    stage.answer(stage.lot(), Candidate((a,)), Candidate((f"{AMY}/b",)))
+    assert {fileset.user for fileset in stage.journal.select(State.QUEUED)} == {"amy"}
+
+
+def test_a_user_whose_configuration_is_wrong_waits(stage: Stage) -> None:
+    stage.pipeline.held = lambda user: "readers: no such file"
+    (a,) = stage.drop("a")
+    stage.pipeline.places.apply(())
+    assert stage.next_lot() is None
+    assert stage.rows(State.WAITING) == {("a",): "readers: no such file"}
+    stage.pipeline.places = places_of(ROOT, dirImportWait=str(QUIET))
+    stage.pipeline.revisit(stage.now)
+    assert stage.lot().files == (a,)
+
+
+def test_nothing_looks_at_the_disk_under_the_lock(stage: Stage) -> None:
+    looked = []
+
+    def stat(path: str) -> FileStat | None:
+        assert not stage.pipeline._lock.locked()
+        looked.append(path)
+        return stage.disk.stat(path)
+
+    def advice(root: str, directory: str) -> str:
+        assert not stage.pipeline._lock.locked()
+        return ""
+
+    stage.pipeline.stat, stage.pipeline.advice = stat, advice
+    queued(stage, "a", "b")
+    assert looked

@@ -317,7 +317,8 @@ def test_a_share_that_does_not_answer_is_no_verdict(
     files = files_below(root)
     monkeypatch.setattr(surroundings, "open_beneath", away)
     found = native(root, files)
-    assert {*found.unreadable.values()} == {"cannot be read now: Input/output error"}
+    assert not found.unreadable
+    assert {c.incomplete for c in found.candidates} == {"cannot be read now: Input/output error"}
 
 
 def test_a_tiff_that_was_cut_short_waits(root: Path) -> None:

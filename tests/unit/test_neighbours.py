@@ -90,5 +90,5 @@ def test_an_index_that_cannot_be_read_now_lets_nothing_through(
 
     monkeypatch.setattr(surroundings, "open_beneath", away)
     found = grouped(NativeGrouper(), tmp_path)
-    assert not found.candidates
-    assert {*found.unreadable.values()} == {"cannot be read now: Input/output error"}
+    assert not found.unreadable
+    assert {c.incomplete for c in found.candidates} == {"cannot be read now: Input/output error"}
