@@ -1,0 +1,144 @@
+"""What is left to do after an import, and what a change of the configuration leaves under way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.groupers import Groupers
+from omero_fs_plugin.dropbox.importing import Importing
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.sidecar import FILE
+from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.ways import Ways, make_way
+from omero_fs_plugin.events import FileStat
+
+from ..rules import places_of, settings_of
+from .test_assembly import Stage, stage
+
+__all__ = ["stage"]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "DropBox" / "amy"
+    directory.mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+
+
+@pytest.fixture
+def imported(journal: Journal, directory: Path) -> Fileset:
+    """A fileset of which something was still to be done when we were killed."""
+    path = directory / "a.tif"
+    path.write_bytes(b"a")
+    fileset = journal.hand_over("amy", str(directory), Found(str(path), FileStat.of(path.lstat())))
+    journal.take("amy")
+    journal.imported(fileset.id, 1, [1], ["ab"], finished=False)
+    return journal.load([fileset.id])[0]
+
+
+@pytest.fixture
+def importing(journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Importing:
+    made = Importing(
+        journal,
+        None,  # type: ignore[arg-type]
+        places=places_of(directory.parent),
+        ways=Ways(None),
+        address=("localhost", 4064),
+        import_duplicates=lambda: False,
+        stopping=lambda: False,
+        pause=lambda seconds: None,
+    )
+
+    @contextmanager
+    def session(name: str, group: str = "") -> Iterator[Any]:
+        yield None
+
+    monkeypatch.setattr(made.pool, "session", session)
+    return made
+
+
+def test_a_sidecar_that_has_gone_before_it_was_obeyed_is_told(
+    importing: Importing, journal: Journal, imported: Fileset
+) -> None:
+    importing.finish(imported)
+    (now,) = journal.load([imported.id])
+    assert now.state is State.IMPORTED
+    assert "the sidecar or the rule is gone" in now.reason
+    assert journal.unfinished() == []
+
+
+def test_one_that_is_still_there_is_obeyed(
+    importing: Importing,
+    journal: Journal,
+    imported: Fileset,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (directory / FILE).write_text('tags = ["mitosis"]', encoding="utf-8")
+    told: list[Sequence[int]] = []
+    monkeypatch.setattr(
+        "omero_fs_plugin.dropbox.importing.annotate",
+        lambda session, images, said: told.append(images),
+    )
+    importing.finish(imported)
+    assert told == [(1,)]
+    assert journal.load([imported.id])[0].reason == ""
+
+
+def test_a_rule_that_has_just_gone_still_says_how_its_files_are_read(tmp_path: Path) -> None:
+    readers = tmp_path / "readers.txt"
+    readers.write_text("loci.formats.in.APNGReader\n", encoding="ascii")
+    ways = Ways(None)
+    (before,) = settings_of(watchDir="/dropbox", readers=str(readers)).rules
+    (after,) = settings_of(watchDir="/elsewhere").rules
+    for rule in (before, after):
+        _, way = make_way(rule, None)
+        assert way is not None
+        ways.apply({rule: way})
+    assert ways.readers(before) == ("loci.formats.in.APNGReader",)
+    assert ways.readers(after) is None
+
+
+class Late:
+    """A grouper whose answer comes when we are stopped."""
+
+    groupers: Groupers
+
+    def group(
+        self, root: str, files: Sequence[str], readers: Collection[str] | None = None
+    ) -> Grouping:
+        self.groupers.stop()
+        return Grouping(tuple(Candidate((path,)) for path in files))
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_answer_that_comes_after_the_stop_is_written_by_nobody(
+    stage: Stage,
+) -> None:
+    late = Late()
+    late.groupers = groupers = Groupers(
+        stage.pipeline,
+        lambda: late,
+        readers=lambda rule: None,
+        queued=lambda: None,
+        failed=lambda fileset: None,
+        complete_timeout=lambda: 60.0,
+        number=1,
+    )
+    stage.drop("a")
+    groupers._ask(late, stage.lot())
+    assert set(stage.rows(State.WAITING)) == {("a",)}
