@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import ImportRefused, ServerAwayError
-from ..sessions import Omero, User, UserSession
+from ..sessions import Omero, UserSession
 
 log = logging.getLogger(__name__)
 
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
 _OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
+
+
+_Key = tuple[str, str]  # user, group; an empty group is the user's default
 
 
 @dataclass
@@ -27,11 +30,16 @@ class _Lent:
 
 
 class SessionPool:
-    """One session a user and group, shared by the imports under way in it.  Thread-safe."""
+    """One session a user and group, shared by the imports under way in it.
+
+    Thread-safe.  Rule: OMERO is called with no lock held but that of this user
+    and group, so that one who gets no answer holds up nobody else.
+    """
 
     def __init__(self, omero: Omero) -> None:
         self._omero = omero
-        self._lent: dict[tuple[str, str], _Lent] = {}
+        self._lent: dict[_Key, _Lent] = {}
+        self._opening: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -41,39 +49,56 @@ class SessionPool:
         Raises UserError, ServerAwayError or ImportRefused when there is none
         to be had.  One in which OMERO went away is not used again.
         """
-        with self._lock:
-            key = name, group
-            lent = self._lent.get(key)
-            if lent is None or time.monotonic() - lent.opened > _OLDEST_S:
-                self._retire(key)
-                user: User = self._omero.user(name, group)
-                now = time.monotonic()
-                lent = self._lent[key] = _Lent(self._omero.session_for(user), now, now)
-            lent.users += 1
+        key = name, group
+        lent = self._borrow(key)
         try:
             yield lent.session
         except (ServerAwayError, ImportRefused):
-            with self._lock:
-                if self._lent.get(key) is lent and not lent.session.alive():
-                    self._retire(key)
+            if not lent.session.alive():
+                with self._lock:
+                    if self._lent.get(key) is lent:
+                        del self._lent[key]
             raise
         finally:
             with self._lock:
                 lent.users -= 1
                 lent.used = time.monotonic()
-                if lent.users == 0 and self._lent.get(key) is not lent:
-                    lent.session.close()
+                last = lent.users == 0 and self._lent.get(key) is not lent
+            if last:
+                lent.session.close()
 
     def tidy(self, *, everything: bool = False) -> None:
         """Closes the sessions that nobody used for a while, or all of them."""
+        unused: list[_Lent] = []
         with self._lock:
             for key, lent in list(self._lent.items()):
                 idle = time.monotonic() - lent.used > _IDLE_S
                 if everything or (lent.users == 0 and idle):
-                    self._retire(key)
-
-    def _retire(self, key: tuple[str, str]) -> None:
-        """Under the lock: lends this session no more; its last user closes it."""
-        lent = self._lent.pop(key, None)
-        if lent is not None and lent.users == 0:
+                    # Lent no more; its last user closes it.
+                    del self._lent[key]
+                    if lent.users == 0:
+                        unused.append(lent)
+        for lent in unused:
             lent.session.close()
+
+    def _borrow(self, key: _Key) -> _Lent:
+        with self._lock:
+            opening = self._opening.setdefault(key, threading.Lock())
+        with opening:
+            with self._lock:
+                former = self._lent.get(key)
+                if former is not None:
+                    if time.monotonic() - former.opened <= _OLDEST_S:
+                        former.users += 1
+                        return former
+                    del self._lent[key]
+                    if former.users:
+                        former = None  # its last user closes it
+            if former is not None:
+                former.session.close()
+            session = self._omero.session_for(self._omero.user(*key))
+            now = time.monotonic()
+            lent = _Lent(session, now, now, users=1)
+            with self._lock:
+                self._lent[key] = lent
+            return lent
