@@ -30,6 +30,7 @@ from typing import Any
 
 _HEAD = struct.Struct(">I")
 LONGEST = 64 << 20  # bytes of a frame: a million files of a plate
+_BUFFER = 1 << 14  # bytes; 1 MiB unless set, with which a large TIFF takes seven times as long
 _PACKAGE = "loci.formats.in."  # of a reader that is given by its simple name
 
 Frame = dict[str, Any]
@@ -100,6 +101,8 @@ class Reading:
         self._named: tuple[tuple[str, ...], Any] = ((), None)  # the last list asked for
         self.version = str(jpype.JClass(formats + "FormatTools").VERSION)
         self._image_reader(self._default).close()  # loads the classes, so that it is done
+        # A hundred readers open each file, for a few bytes of it, and would read this much.
+        jpype.JClass("loci.common.NIOFileHandle").setDefaultBufferSize(_BUFFER)
         # Readers list the directory of each file that they are asked for, and look at every file
         # in it: of a thousand files a million looks.
         self._location = jpype.JClass("loci.common.Location")

@@ -41,10 +41,10 @@ def test_ratios_are_of_one_round_each() -> None:
         kind.fresh.append(grouping.Pace(100, 200 / ours, 200 / ours))
         kind.warm.append(grouping.Pace(100, 100 / ours, 200 / ours))
     value = {figure.text: figure for figure in grouping._figures(kind)}
-    warm = value["some: once more, times as fast"]
+    warm = value["some: once more, times as fast as cold"]
     assert warm.value == pytest.approx(35) and warm.met
-    fresh = value["some: just started, times as fast"]
-    assert fresh.value == pytest.approx(17.5) and not fresh.met
+    fresh = value["some: just started, times as fast as cold"]
+    assert fresh.value == pytest.approx(17.5) and fresh.target is None
     per_cpu = value["some: once more, times as many in a second of CPU"]
     assert per_cpu.value == pytest.approx(8.75)
 
