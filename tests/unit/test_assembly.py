@@ -349,7 +349,7 @@ class SetsExactlyOnce(RuleBasedStateMachine):
 
 TestSetsExactlyOnce = SetsExactlyOnce.TestCase
 TestSetsExactlyOnce.settings = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
