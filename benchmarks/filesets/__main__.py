@@ -23,7 +23,7 @@ HEADING = (
     "=========================================",
     "",
     'Written by ``make bench-filesets``; what is measured and how: "Benchmarks" in',
-    "CONTRIBUTING.rst. Ratios are of one round each, and of those the median.",
+    "CONTRIBUTING.rst.",
 )
 
 
@@ -65,7 +65,7 @@ def main(given: Sequence[str]) -> int:
         only=options.only,
         output=options.output,
         results=RESULTS,
-        heading=HEADING,
+        heading=(*HEADING, f"{options.rounds} rounds; a ratio is the median of theirs."),
     )
 
 
