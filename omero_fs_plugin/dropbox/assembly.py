@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..events import FileStat
 from ..settings import Rule
-from .filesets import Candidate, Grouping
+from .filesets import DEADLY, Candidate, Grouping
 from .records import Fileset, Formed, Found
 from .signatures import is_image_name
 from .states import State
@@ -239,8 +239,11 @@ class Assembly:
             self._again(mine, now + max(waited.again, _PATIENT * took))
         for path, why in grouping.unreadable.items():
             if path in still and path in self._rested:
-                image = is_image_name(PurePath(path).name)
-                self._close([path], State.FAILED if image else State.SKIPPED, why)
+                # What readers were left out for is no failure, nor are notes beside images.
+                all_readers = lot.rule is None or lot.rule.readers is None
+                failed = all_readers and is_image_name(PurePath(path).name)
+                failed = failed or why.startswith(DEADLY)
+                self._close([path], State.FAILED if failed else State.SKIPPED, why)
         told = {path for candidate in grouping.candidates for path in candidate.files}
         untold = [path for path in still if path in self._rested and path not in told]
         if untold:

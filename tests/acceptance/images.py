@@ -29,6 +29,14 @@ def tiff(*, side: int = 16) -> bytes:
     return buffer.getvalue()
 
 
+def refused() -> bytes:
+    """A TIFF that every reader takes, of pixels that OMERO has no type for."""
+    buffer = io.BytesIO()
+    pixels = _pixels((16, 16), numpy.uint8).astype(numpy.float16)
+    tifffile.imwrite(buffer, pixels, photometric="minisblack")
+    return buffer.getvalue()
+
+
 def png(*, side: int = 16) -> bytes:
     """A grey PNG of side * side pixels of one byte."""
     buffer = io.BytesIO()

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -116,6 +117,13 @@ class Server:
     def configure(self, key: str, value: str) -> None:
         """`omero config set`; an empty value removes the key."""
         self.run("config", "set", key, *([value] if value else []))
+
+    def configure_all(self, properties: Mapping[str, str]) -> None:
+        """Several at once, with `omero config load`; an empty value is the default."""
+        with tempfile.NamedTemporaryFile("w", suffix=".properties", encoding="utf-8") as file:
+            file.writelines(f"{key}={value}\n" for key, value in properties.items())
+            file.flush()
+            self.run("config", "load", file.name)
 
     # -- the grid -----------------------------------------------------------
 

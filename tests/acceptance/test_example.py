@@ -53,11 +53,12 @@ def test_the_full_example(grid: Server, omero_api: Omero, homes: Path) -> None:
         "importArgs": "-report;-report -send",
     }
     assert tuple(example) == NAMES + MORE
-    before = {name: grid.config(f"omero.fs.{name}") for name in example}
+    config = grid.whole_config()
+    before = {f"omero.fs.{name}": config.get(f"omero.fs.{name}", "") for name in example}
     try:
-        for name, value in example.items():
-            # As an admin has to, for a value that begins with a dash.
-            grid.run("config", "set", "--", f"omero.fs.{name}", value)
+        grid.configure_all({f"omero.fs.{name}": value for name, value in example.items()})
+        # As an admin has to, for a value that begins with a dash.
+        grid.run("config", "set", "--", "omero.fs.importArgs", example["importArgs"])
         grid.run("fs", "reload")
         grid.until_healthy()
         amy = DropBox(grid, omero_api, "amy", homes / "amy" / "myData", {})
@@ -82,7 +83,6 @@ def test_the_full_example(grid: Server, omero_api: Omero, homes: Path) -> None:
         assert "failures are told by `omero fs status`" in figures["ignored.1"]
         assert "-send" in figures["ignored.2"]
     finally:
-        for name, value in before.items():
-            grid.configure(f"omero.fs.{name}", value)
+        grid.configure_all(before)
         grid.run("fs", "reload")
         grid.until_healthy()

@@ -1,6 +1,6 @@
 """A configuration changed while everything runs: `omero config set`, then `omero fs reload`.
 
-OMERO_FS_ACCEPTANCE_RELOAD_FILES (300) is the number of files of the burst.
+OMERO_FS_ACCEPTANCE_RELOAD_FILES (200) is the number of files of the burst.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .dropping import DropBox
 from .server import Server
 from .waiting import until
 
-FILES = int(os.environ.get("OMERO_FS_ACCEPTANCE_RELOAD_FILES", "300"))
+FILES = int(os.environ.get("OMERO_FS_ACCEPTANCE_RELOAD_FILES", "200"))
 
 
 class Configuration:
@@ -28,14 +28,14 @@ class Configuration:
         self._before: dict[str, str] = {}
 
     def set(self, **properties: str) -> None:
-        for name, value in properties.items():
-            key = f"omero.fs.{name}"
-            self._before.setdefault(key, self._server.config(key))
-            self._server.configure(key, value)
+        given = {f"omero.fs.{name}": value for name, value in properties.items()}
+        config = self._server.whole_config()
+        self._before = {key: config.get(key, "") for key in given} | self._before
+        self._server.configure_all(given)
 
     def reset(self) -> None:
-        for key, value in self._before.items():
-            self._server.configure(key, value)
+        if self._before:
+            self._server.configure_all(self._before)
         self._before.clear()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 import tifffile
+from PIL import Image
 
 from omero_fs_plugin.dropbox import assembly
 from omero_fs_plugin.dropbox.states import State
@@ -184,6 +185,19 @@ def test_what_is_no_image_is_passed_over_and_a_broken_one_has_failed(whole: Whol
     whole.until_known(rubbish, states=(State.FAILED,))
     whole.until("the broken one is told", lambda: reason(whole, broken))
     assert whole.in_omero(broken) == []
+
+
+def test_what_the_readers_of_a_rule_leave_out_is_skipped(
+    make_whole: Callable[..., Whole], tmp_path: Path
+) -> None:
+    readers = tmp_path / "readers.txt"
+    readers.write_text("TiffDelegateReader\nOMETiffReader", encoding="ascii")
+    whole = make_whole(readers=str(readers))
+    picture = whole.watch_dir / "amy" / "a.png"
+    Image.fromarray(numpy.zeros((4, 4), "uint8")).save(picture)
+    whole.until_known(whole.drop("a.tif"))
+    whole.until_known(picture, states=(State.SKIPPED,))
+    assert "omero.fs.readers leaves out" in whole.row(picture).reason
 
 
 def test_a_set_that_leads_out_of_the_users_directory_is_refused(

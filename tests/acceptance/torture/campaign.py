@@ -25,7 +25,6 @@ from .faults import SIDES, VERIFIED, point
 from .grid import Grid, Stored
 
 _PATIENCE_S = 90.0  # how long anything that must happen may take
-_NO_IMAGE = b"These are my notes, and no image.\n"
 # Who is killed at random, in equal parts.
 _IMPORTER = "importer"
 _VICTIMS = ("Blitz-0", _IMPORTER, "FSServer", "DropBox", "FSServer DropBox")
@@ -151,7 +150,7 @@ class Campaign:
 
     def _drop_no_image(self) -> None:
         path = self._new_path("notes")
-        self._write(path, _NO_IMAGE + os.urandom(8), image=False)
+        self._write(path, images.refused(), image=False)
 
     def _mend_a_failed_one(self) -> None:
         failed = self._in(State.FAILED)
