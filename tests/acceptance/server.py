@@ -123,7 +123,7 @@ class Server:
         with tempfile.NamedTemporaryFile("w", suffix=".properties", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in properties.items())
             file.flush()
-            self.run("config", "load", file.name)
+            self.run("config", "load", "-q", file.name)
 
     # -- the grid -----------------------------------------------------------
 
