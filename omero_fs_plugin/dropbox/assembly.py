@@ -287,11 +287,16 @@ class Assembly:
 
     def _ask(self, directory: str, at: float) -> None:
         for owner in {self._rested[path].owner for path in self._waiting[directory]}:
-            self._due.setdefault(owner, {}).setdefault(directory, at)
+            self._set_due(owner, directory, at)
 
     def _again(self, paths: Iterable[str], at: float) -> None:
         for path in paths:
-            self._due.setdefault(self._rested[path].owner, {})[path.rpartition("/")[0]] = at
+            self._set_due(self._rested[path].owner, path.rpartition("/")[0], at)
+
+    def _set_due(self, owner: _Owner, directory: str, at: float) -> None:
+        """No later than what was asked for before, which may have been while a lot was out."""
+        due = self._due.setdefault(owner, {})
+        due[directory] = min(at, due.get(directory, at))
 
     def _found(
         self, lot: Lot, candidate: Candidate, around: Around, still: set[str], now: float
