@@ -121,6 +121,7 @@ class Groupers:
                 thread.join(_STOP_S)
 
     def _work(self, grouper: Grouper) -> None:
+        self._warm(grouper)
         busy = time.monotonic()
         while not self._stopping.is_set():
             try:
@@ -131,7 +132,9 @@ class Groupers:
                     self._ask(grouper, lot)
                     busy = time.monotonic()
                     continue
-                if isinstance(grouper, BioFormats) and now - busy > _REST_S:
+                # The first stays warm, for the file that comes next.
+                spare = grouper is not self._groupers[0]
+                if isinstance(grouper, BioFormats) and spare and now - busy > _REST_S:
                     grouper.rest()
                     busy = math.inf
             except Exception:
@@ -140,6 +143,17 @@ class Groupers:
             with self._news:
                 if not self._stopping.is_set():
                     self._news.wait(_STEP_S)
+
+    def _warm(self, grouper: Grouper) -> None:
+        """A Java takes a second to start, which the first file need not wait for."""
+        if isinstance(grouper, BioFormats):
+            try:
+                grouper.version()
+            except FsError as error:  # and told again of the first files, which wait
+                if not self._stopping.is_set():
+                    log.error("%s", error)
+            except Exception:
+                log.exception("Bio-Formats cannot be made ready")
 
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
         begun = time.monotonic()
