@@ -177,7 +177,6 @@ class DropBox:
         self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
         self.importers.retry(settings.max_retries, settings.retry_interval)
         self.subscriptions.apply(settings.rules, platform_check=settings.platform_check)
-        self.rescanner.ask()
         self.importers.wake()
 
     def reconfigure(self, properties: Mapping[str, str]) -> None:
@@ -223,6 +222,7 @@ class DropBox:
             ),
             ways,
         )
+        self.rescanner.ask()
 
     def _held(self, user: str) -> str:
         """Why nothing of `user` is imported now: the configuration is at fault."""

@@ -81,7 +81,7 @@ class Sidecar:
 
 def is_sidecar(path: str) -> bool:
     """Whether `path` is a sidecar, which is never imported itself."""
-    return PurePosixPath(path).name == FILE
+    return path.rpartition("/")[2] == FILE  # asked for every file of a rescan
 
 
 def read(root: str, path: str) -> Sidecar:
