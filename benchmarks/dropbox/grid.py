@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from .. import measure
-from ..contenders import BenchmarkError
+from benchmarks import measure
+from benchmarks.contenders import BenchmarkError
+
 from . import history
 
 COMMAND_LIMIT = 180.0  # s for any one command

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Sequence
 
-from ..report import machine, table
+from benchmarks.report import machine, table
+
 from .scenarios import Figure, Outcome
 
 HEADER = ("figure", "measured", "unit", "target", "ratio", "existing", "met")

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..contenders import BenchmarkError
+from benchmarks.contenders import BenchmarkError
+
 from . import report
 from .scenarios import Outcome
 

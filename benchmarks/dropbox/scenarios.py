@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..contenders import BenchmarkError
-from ..measure import quantile
-from ..runs import walk
+from benchmarks.contenders import BenchmarkError
+from benchmarks.measure import quantile
+from benchmarks.runs import walk
+
 from . import history, known
 from .grid import SERVERS, Grid
 

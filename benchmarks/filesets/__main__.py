@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..dropbox.running import execute
+from benchmarks.dropbox.running import execute
+
 from . import grouping, importing
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from uuid import UUID
 
-from ..dropbox.scenarios import SIDE, drop, tiff
+from benchmarks.dropbox.scenarios import SIDE, drop, tiff
 
 IN_DIRECTORY = 100
 IN_SET = 20

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from benchmarks import measure
+from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox.scenarios import Figure, Outcome
 from omero_fs_plugin.dropbox import jars
 from omero_fs_plugin.dropbox.bioformats import BioFormats
 from omero_fs_plugin.dropbox.bioformats_process import jvm_options
 from omero_fs_plugin.dropbox.groupers import NUMBER
 from omero_fs_plugin.errors import ConfigurationError
 
-from .. import measure
-from ..contenders import BenchmarkError
-from ..dropbox.scenarios import Figure, Outcome
 from . import files
 
 BATCH = 10  # files that the existing DropBox gathers for one Java (fileBatch)

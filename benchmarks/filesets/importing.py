@@ -11,9 +11,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..contenders import BenchmarkError
-from ..dropbox.grid import Grid
-from ..dropbox.scenarios import Figure, Outcome
+from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox.grid import Grid
+from benchmarks.dropbox.scenarios import Figure, Outcome
+
 from . import files
 
 LIMIT = 600.0  # s for one import

@@ -19,6 +19,7 @@ import omero.model
 from omero.grid import ImportSettings
 from omero.rtypes import rstring
 
+from benchmarks.measure import memory
 from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.dropbox.importers import client_path
 from omero_fs_plugin.dropbox.importers.native import CHECKSUM, NativeImporter, NativeOptions
@@ -29,8 +30,6 @@ from omero_fs_plugin.dropbox.records import Fileset, Found
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sessions import Omero, UserSession
-
-from ..measure import memory
 
 USER = "amy"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..settings import Monitoring, Settings
-from ..sources import Sources
+from omero_fs_plugin.settings import Monitoring, Settings
+from omero_fs_plugin.sources import Sources
 
 
 class Level(enum.IntEnum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ..properties import BY_NAME, PREFIX
-from ..settings import Problem, Rule
-from ..sources import TEMPLATES, Origin, in_templates
+from omero_fs_plugin.properties import BY_NAME, PREFIX
+from omero_fs_plugin.settings import Problem, Rule
+from omero_fs_plugin.sources import TEMPLATES, Origin, in_templates
+
 from . import Line, Subject, error, ok, warning
 
 ABOUT = "properties"
@@ -51,7 +52,7 @@ def edited(subject: Subject) -> Iterator[Line]:
 
 def way(subject: Subject, rule: Rule) -> Iterator[Line]:
     """What the values of a rule name: readers, importer, its arguments, target."""
-    from ..dropbox.ways import make_way
+    from omero_fs_plugin.dropbox.ways import make_way
 
     about = f"imports for {rule.user}"
     problems, found = make_way(rule, str(subject.omerodir))

@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import filesystems
-from ..settings import EVERYONE, Rule
+from omero_fs_plugin import filesystems
+from omero_fs_plugin.settings import EVERYONE, Rule
+
 from . import Line, Subject, error, ok, warning
 from .account import name_of
 

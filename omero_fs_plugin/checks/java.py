@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import ConfigurationError
-from ..properties import BY_NAME
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.properties import BY_NAME
+
 from . import Line, Subject, ok, warning
 
 ABOUT = "Bio-Formats"
@@ -15,7 +16,7 @@ _WITHOUT = "files are grouped by signatures alone, and what these cannot group i
 
 def bioformats(subject: Subject) -> Iterator[Line]:
     """The jars, the Java and JPype that DropBox would use."""
-    from ..dropbox import jars
+    from omero_fs_plugin.dropbox import jars
 
     given = subject.settings.bioformats_jars
     if given == ("none",):

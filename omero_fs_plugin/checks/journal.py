@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..errors import ConfigurationError, JournalError
+from omero_fs_plugin.errors import ConfigurationError, JournalError
+
 from . import Line, Subject, error, ok, warning
 from .directories import existing
 
@@ -14,9 +15,9 @@ ABOUT = "journal"
 
 def opens(subject: Subject) -> Iterator[Line]:
     """Opened to read, as `omero fs status` does."""
-    from ..dropbox import schema
-    from ..dropbox.database import NotYet, sqlite_file
-    from ..dropbox.journal import Journal
+    from omero_fs_plugin.dropbox import schema
+    from omero_fs_plugin.dropbox.database import NotYet, sqlite_file
+    from omero_fs_plugin.dropbox.journal import Journal
 
     url = subject.settings.journal_url
     file = sqlite_file(url)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import __version__
-from ..errors import FsError, ServerAwayError, UserError
-from ..icegrid import SERVERS, Grid
-from ..properties import PREFIX
-from ..settings import DATA_DIR, EVERYONE
+from omero_fs_plugin import __version__
+from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
+from omero_fs_plugin.icegrid import SERVERS, Grid
+from omero_fs_plugin.properties import PREFIX
+from omero_fs_plugin.settings import DATA_DIR, EVERYONE
+
 from . import Line, Subject, error, ok, warning
 from .inotify import Taken
 
@@ -40,7 +41,7 @@ class Running:
 
 def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
     """Fills `running`, from which `servers` and `users` tell."""
-    from ..cli.site import Site
+    from omero_fs_plugin.cli.site import Site
 
     try:
         with Site(subject.omerodir).grid() as grid:
@@ -56,7 +57,7 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
 
 
 def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
-    from ..sessions import Omero
+    from omero_fs_plugin.sessions import Omero
 
     settings = subject.settings
     omero = Omero(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..settings import DATA_DIR, MANAGED_DIR, MANAGED_DIR_DEFAULT, Settings
+from omero_fs_plugin.settings import DATA_DIR, MANAGED_DIR, MANAGED_DIR_DEFAULT, Settings
+
 from . import Line, Subject, error, ok, warning
 from .directories import existing
 
@@ -53,7 +54,7 @@ def managed(subject: Subject) -> Path:
 
 
 def _journal_file(settings: Settings) -> Path | None:
-    from ..dropbox.database import sqlite_file
+    from omero_fs_plugin.dropbox.database import sqlite_file
 
     return sqlite_file(settings.journal_url)
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
+
 from . import Line, error
 
 

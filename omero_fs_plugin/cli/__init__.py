@@ -27,7 +27,7 @@ from typing import Any
 # _SubParsersAction is that of omero-py: it carries an argparse of its own.
 from omero.cli import NonZeroReturnCode, Parser, _SubParsersAction
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
 
 # name, what `omero fs -h` says of it, module
 SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
+
 from .site import printable
 
 if TYPE_CHECKING:
-    from ..checks import Line, Subject
-    from ..checks.running import Running
-    from ..checks.timely import Check
+    from omero_fs_plugin.checks import Line, Subject
+    from omero_fs_plugin.checks.running import Running
+    from omero_fs_plugin.checks.timely import Check
 
 HELP = """What keeps files from being imported, or will, with the remedy
 
@@ -61,7 +62,7 @@ def run(ctx: Any, args: Any) -> None:
     if args.former:
         if args.json:
             raise ConfigurationError("--json and --from do not go together")
-        from .. import migration
+        from omero_fs_plugin import migration
 
         ctx.rv = migration.run(ctx, Path(args.former))
         return
@@ -106,10 +107,10 @@ def _seconds(text: str) -> float:
 
 def collect(omerodir: Path, limit: float) -> list[Line]:
     """All that there is to say, within three times `limit` (s)."""
-    from ..checks import Subject
-    from ..checks.running import Running, ask
-    from ..checks.timely import Check, within
-    from ..sources import Sources, look
+    from omero_fs_plugin.checks import Subject
+    from omero_fs_plugin.checks.running import Running, ask
+    from omero_fs_plugin.checks.timely import Check, within
+    from omero_fs_plugin.sources import Sources, look
 
     found: list[Sources] = []
 
@@ -131,15 +132,15 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
 
 
 def _grid(subject: Subject) -> Check:
-    from ..checks import grid
-    from ..checks.timely import Check
+    from omero_fs_plugin.checks import grid
+    from omero_fs_plugin.checks.timely import Check
 
     return Check("grid", partial(grid.installed, subject))
 
 
 def _checks(subject: Subject, running: Running) -> list[Check]:
     """In the order in which an admin goes about it."""
-    from ..checks import (
+    from omero_fs_plugin.checks import (
         account,
         configuration,
         directories,
@@ -150,8 +151,8 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         mail,
         space,
     )
-    from ..checks import running as grid_that_runs
-    from ..checks.timely import Check
+    from omero_fs_plugin.checks import running as grid_that_runs
+    from omero_fs_plugin.checks.timely import Check
 
     rules = subject.settings.rules
     return [

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..lists import bare
-from ..properties import BY_NAME, PREFIX
-from ..settings import DATA_DIR, EVERYONE
-from ..sources import Cell, Row, Sources, look, rows_of
+from omero_fs_plugin.lists import bare
+from omero_fs_plugin.properties import BY_NAME, PREFIX
+from omero_fs_plugin.settings import DATA_DIR, EVERYONE
+from omero_fs_plugin.sources import Cell, Row, Sources, look, rows_of
+
 from .site import printable
 
 HELP = """Every omero.fs.* property as it holds, for whom, and where it comes from

@@ -6,14 +6,15 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..dropbox.handover import Given, Left
-from ..dropbox.places import Places
-from ..dropbox.records import Found
-from ..dropbox.rescan import oddity_at, walk
-from ..dropbox.sidecar import is_sidecar
-from ..errors import ConfigurationError, ImportRefused
-from ..events import regular_stat
-from ..settings import Rule
+from omero_fs_plugin.dropbox.handover import Given, Left
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.rescan import oddity_at, walk
+from omero_fs_plugin.dropbox.sidecar import is_sidecar
+from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+from omero_fs_plugin.events import regular_stat
+from omero_fs_plugin.settings import Rule
+
 from .site import printable
 
 

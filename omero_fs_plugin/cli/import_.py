@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dropbox.groupers import SIGNATURES, Grouping, choose
-from ..dropbox.handover import Given, Left, sort_out
-from ..dropbox.journal import Journal
-from ..dropbox.places import Places
-from ..dropbox.readers import read_readers
-from ..dropbox.records import Fileset, Formed, Found
-from ..dropbox.states import State
-from ..errors import ConfigurationError, GridError, ImportRefused, UserError
-from ..events import regular_stat
-from ..icegrid import Grid
-from ..settings import Settings
+from omero_fs_plugin.dropbox.groupers import SIGNATURES, Grouping, choose
+from omero_fs_plugin.dropbox.handover import Given, Left, sort_out
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.readers import read_readers
+from omero_fs_plugin.dropbox.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
+from omero_fs_plugin.events import regular_stat
+from omero_fs_plugin.icegrid import Grid
+from omero_fs_plugin.settings import Settings
+
 from .given import files, rule_for
 from .site import printable, site
 
@@ -219,7 +220,7 @@ def _check_server(grid: Grid) -> None:
 
 
 def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:
-    from ..sessions import Omero
+    from omero_fs_plugin.sessions import Omero
 
     omero = Omero(
         grid.communicator,

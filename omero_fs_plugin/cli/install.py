@@ -44,7 +44,7 @@ def configure(sub: Any) -> None:
 
 def run(ctx: Any, args: Any) -> None:
     """Does it and says what to do next; ConfigurationError when refused."""
-    from .. import installation
+    from omero_fs_plugin import installation
 
     omerodir = Path(ctx.dir).absolute()
     if not args.uninstall and args.check:
@@ -61,8 +61,8 @@ def run(ctx: Any, args: Any) -> None:
 
 
 def _next(omerodir: Path) -> str:
-    from ..errors import GridError
-    from ..icegrid import grid
+    from omero_fs_plugin.errors import GridError
+    from omero_fs_plugin.icegrid import grid
 
     internal = omerodir / "etc" / "internal.cfg"
     if internal.is_file():

@@ -6,9 +6,10 @@ import subprocess
 import time
 from typing import Any
 
-from ..errors import ConfigurationError, GridError
-from ..icegrid import SERVERS, Grid
-from ..settings import digest
+from omero_fs_plugin.errors import ConfigurationError, GridError
+from omero_fs_plugin.icegrid import SERVERS, Grid
+from omero_fs_plugin.settings import digest
+
 from .site import Site, site
 
 HELP = """Bring what `omero config` says into the running servers
@@ -43,7 +44,7 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Does it; ConfigurationError when the configuration is refused."""
     where = site(ctx)
-    from ..dropbox.ways import Ways
+    from omero_fs_plugin.dropbox.ways import Ways
 
     # Also what shows only where files are looked into: readers, targets, jars.
     settings, _ = Ways(str(where.omerodir)).examine(where.settings())

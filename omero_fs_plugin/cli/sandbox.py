@@ -45,7 +45,7 @@ def configure(sub: Any) -> None:
 
 def run(ctx: Any, args: Any) -> None:
     """Makes it and says how to go on; ConfigurationError when refused."""
-    from ..sandbox.create import ROOT_PASSWORD, create
+    from omero_fs_plugin.sandbox.create import ROOT_PASSWORD, create
 
     password = ROOT_PASSWORD if args.root_password is None else args.root_password
     directory = create(

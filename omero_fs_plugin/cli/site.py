@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..dropbox.journal import Journal
-from ..errors import ConfigurationError, FsError
-from ..icegrid import Grid
-from ..icegrid import grid as open_grid
-from ..settings import Settings
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.icegrid import Grid
+from omero_fs_plugin.icegrid import grid as open_grid
+from omero_fs_plugin.settings import Settings
 
 
 class Site:
@@ -27,7 +27,7 @@ class Site:
 
         Raises ConfigurationError when the configuration cannot be read.
         """
-        from ..sources import look
+        from omero_fs_plugin.sources import look
 
         file = self.omerodir / "etc" / "grid" / "config.xml"
         if not file.exists():

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from ..dropbox.database import sqlite_file
-from ..dropbox.journal import Journal
-from ..dropbox.places import Places
-from ..dropbox.records import Fileset
-from ..dropbox.states import State
-from ..errors import FsError
-from ..icegrid import SERVERS
-from ..settings import EVERYONE
+from omero_fs_plugin.dropbox.database import sqlite_file
+from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.settings import EVERYONE
+
 from .site import Site, printable, site
 from .status_text import render
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from ..settings import EVERYONE
+from omero_fs_plugin.settings import EVERYONE
+
 from .site import printable
 
 _LEFT = "left."  # DropBox's figures: what it will import nothing of, and why

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..sessions import Omero
-from ..settings import Settings
-from ..userdirs import Finding, State, compare, create
+from omero_fs_plugin.sessions import Omero
+from omero_fs_plugin.settings import Settings
+from omero_fs_plugin.userdirs import Finding, State, compare, create
+
 from .site import Site, printable, site
 
 HELP = """Compare the users' directories with OMERO's users

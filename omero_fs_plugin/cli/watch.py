@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from ..errors import ConfigurationError, FsError, GridError
+from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 
 HELP = """What happens below a directory, live, as FSServer sees it
 
@@ -155,7 +155,7 @@ class _Watch:
             )
 
     def _server_identity(self) -> str:
-        from ..properties import BY_NAME
+        from omero_fs_plugin.properties import BY_NAME
 
         known = BY_NAME["serverIdString"]
         configured: dict[str, str] = self._grid.properties("FSServer")

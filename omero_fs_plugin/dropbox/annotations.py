@@ -15,8 +15,9 @@ import omero.model
 from omero.constants.metadata import NSCLIENTMAPANNOTATION, NSINSIGHTTAGSET
 from omero.rtypes import rlong, rstring, unwrap
 
-from ..errors import ImportRefused, UserError
-from ..sessions import UserSession, server_errors
+from omero_fs_plugin.errors import ImportRefused, UserError
+from omero_fs_plugin.sessions import UserSession, server_errors
+
 from .containers import BATCH, ids_of, parameters_of, plates_of
 from .sidecar import Sidecar
 

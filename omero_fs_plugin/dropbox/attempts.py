@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import FsError, ImportRefused
-from ..events import regular_stat
-from ..sessions import Omero, ServerFileset, UserSession
+from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.events import regular_stat
+from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
+
 from .importers import Excluded, FileChanged, Stopped, UnderWay, client_path
 from .importers.answers import delete_filesets
 from .importers.native import NativeImporter

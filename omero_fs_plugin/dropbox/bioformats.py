@@ -26,7 +26,8 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 
-from ..errors import ConfigurationError, FsError
+from omero_fs_plugin.errors import ConfigurationError, FsError
+
 from .bioformats_process import Process, WorkerDied
 from .bioformats_worker import Frame
 from .filesets import Grouping

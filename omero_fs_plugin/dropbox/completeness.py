@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
+
 from . import omexml, promises, tiff, tiff_chain
 from .confine import open_beneath, parts_beneath
 from .omexml import OmeXml, OmeXmlError

@@ -12,7 +12,7 @@ import os
 import stat as stat_module
 from pathlib import PurePath
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
 
 # Windows lacks these, and openat: there every file is refused.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -20,9 +20,9 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
+from omero_fs_plugin.errors import ImportRefused, UserError
+from omero_fs_plugin.sessions import ALL_GROUPS, UserSession, server_errors
 
-from ..errors import ImportRefused, UserError
-from ..sessions import ALL_GROUPS, UserSession, server_errors
 from .targets import DATASET, KINDS, NEW, OLDEST, ONLY, PROJECT, SCREEN, Container, Target
 
 log = logging.getLogger(__name__)

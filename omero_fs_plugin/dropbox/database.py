@@ -24,8 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from .. import filesystems
-from ..errors import ConfigurationError, JournalError
+from omero_fs_plugin import filesystems
+from omero_fs_plugin.errors import ConfigurationError, JournalError
+
 from . import schema
 
 _SQLITE = "sqlite:///"

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
+
 from . import completeness
 from .filesets import Candidate, Grouping
 from .headers import NEEDED, SUFFIXES, header_of, logs

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..errors import ConfigurationError, FsError, ImportRefused, UserError
-from ..sessions import Omero, UserSession
+from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
+from omero_fs_plugin.sessions import Omero, UserSession
+
 from .annotations import annotate
 from .attempts import Attempt, run_together
 from .containers import Containers, Destination, ensure_linked

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from ..events import FileStat
-from ..sessions import ServerFileset
+from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.sessions import ServerFileset
+
 from . import schema
 from .records import (
     FOUND_IN_OMERO,

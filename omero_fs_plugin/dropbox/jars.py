@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
 
 # Either has Bio-Formats in one piece, or this one has its interfaces and the others its readers.
 _WHOLE = "bioformats_package*.jar"

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
+
 from .headers import SUFFIXES
 from .ome_sets import COMPANION
 from .readers import PACKAGE, takes

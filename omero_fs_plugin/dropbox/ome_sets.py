@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
+
 from . import omexml, tiff
 from .filesets import Candidate
 from .omexml import OmeXml, OmeXmlError

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 from xml.parsers import expat
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
+
 from . import tiff
 
 # Bytes.  A plate of a hundred thousand planes, each with its UUID, takes a third of it.

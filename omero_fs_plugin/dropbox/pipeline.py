@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..events import FileStat
-from ..settings import Rule
+from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.settings import Rule
+
 from .assembly import Around, Assembly, Lot
 from .filesets import Grouping
 from .places import Places

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import FsError
-from ..events import FileStat, regular_stat
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import FileStat, regular_stat
+
 from .confine import open_directory, parts_beneath
 from .journal import Journal
 from .places import Places

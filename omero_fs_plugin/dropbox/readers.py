@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
 
 PACKAGE = "loci.formats.in."
 _LIMIT = 1 << 20  # bytes; Bio-Formats' own list takes 11,000

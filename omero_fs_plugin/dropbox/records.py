@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..events import FileStat
+from omero_fs_plugin.events import FileStat
+
 from .states import State
 
 _Item = TypeVar("_Item")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from ..sessions import Omero
+from omero_fs_plugin.sessions import Omero
+
 from .importers import client_path
 from .journal import Journal
 from .places import Places

@@ -7,7 +7,8 @@ import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from ..events import FileStat
+from omero_fs_plugin.events import FileStat
+
 from .records import Found
 
 

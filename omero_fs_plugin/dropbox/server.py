@@ -8,7 +8,8 @@ import sys
 import threading
 from typing import Any
 
-from .. import __version__, icegrid
+from omero_fs_plugin import __version__, icegrid
+
 from .service import DropBox
 
 # Under IceGrid this module is __main__.

@@ -18,11 +18,12 @@ from typing import Any
 
 from omero.grid import monitors
 
-from .. import __version__, icegrid
-from ..errors import FsError
-from ..events import regular_stat
-from ..sessions import Omero
-from ..settings import EVERYONE, Rule, Settings, digest, needs_restart, read
+from omero_fs_plugin import __version__, icegrid
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import regular_stat
+from omero_fs_plugin.sessions import Omero
+from omero_fs_plugin.settings import EVERYONE, Rule, Settings, digest, needs_restart, read
+
 from .groupers import Groupers, choose
 from .journal import Journal
 from .lease import EXPIRES, RENEW, Holder, Lease

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ..events import FileStat
+from omero_fs_plugin.events import FileStat
 
 
 @dataclass(frozen=True)

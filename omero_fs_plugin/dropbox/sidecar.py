@@ -30,7 +30,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..errors import ConfigurationError, ImportRefused
+from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+
 from .confine import open_beneath
 from .targets import Template
 from .templates import nearest, parse

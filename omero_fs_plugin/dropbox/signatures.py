@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
+
 from . import tiff
 from .readers import PACKAGE
 from .tiff_kinds import TiffKind, kind_of

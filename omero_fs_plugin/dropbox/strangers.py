@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..events import FileStat
+from omero_fs_plugin.events import FileStat
+
 from .records import Found
 
 

@@ -11,8 +11,7 @@ import Ice
 from omero.grid import monitors
 
 import omero
-
-from ..settings import EVERYONE, Rule
+from omero_fs_plugin.settings import EVERYONE, Rule
 
 log = logging.getLogger(__name__)
 

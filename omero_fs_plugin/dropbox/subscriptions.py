@@ -11,8 +11,8 @@ import Ice
 from omero.grid import monitors
 
 import omero
+from omero_fs_plugin.settings import Rule
 
-from ..settings import Rule
 from .journal import Journal
 from .subscription import Subscription, monitored
 

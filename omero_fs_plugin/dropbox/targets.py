@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
 
 PROJECT, DATASET, SCREEN = "Project", "Dataset", "Screen"
 KINDS = (PROJECT, DATASET, SCREEN)

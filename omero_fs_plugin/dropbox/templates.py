@@ -7,7 +7,8 @@ import re
 import warnings
 from collections.abc import Iterable
 
-from ..errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
+
 from .targets import (
     CONTAINER,
     DATASET,

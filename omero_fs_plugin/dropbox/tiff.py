@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
 
 # Bytes of each field type, by its number; a type that is not here cannot be measured.
 SIZES: Mapping[int, int] = {

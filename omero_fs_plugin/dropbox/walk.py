@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused
+
 from . import completeness
 from .bioformats_worker import Frame
 from .confine import open_beneath, parts_beneath

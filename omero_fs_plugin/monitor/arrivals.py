@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..events import EventType
+from omero_fs_plugin.events import EventType
+
 from .notices import Tell
 from .tree import MAYBE, NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
 

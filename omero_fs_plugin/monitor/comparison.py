@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ..events import EventType
-from ..filters import Filter
+from omero_fs_plugin.events import EventType
+from omero_fs_plugin.filters import Filter
+
 from .arrivals import AT_ONCE, Arrivals, Timing
 from .notices import Tell
 from .tree import MAYBE, NEVER, Directory, Disk, Entry, Kind, PathMode

@@ -6,7 +6,8 @@ import os
 import stat as stat_module
 import time
 
-from ..filesystems import Mounts
+from omero_fs_plugin.filesystems import Mounts
+
 from .tree import Entry, Kind, Listing
 
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)

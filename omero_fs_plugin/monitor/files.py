@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import FsError
+from omero_fs_plugin.errors import FsError
 
 # One readBlock answer; a larger one is refused, not cut short in silence.
 LARGEST_BLOCK = 16 * 1024 * 1024  # bytes

@@ -15,7 +15,8 @@ import enum
 import re
 from typing import NamedTuple
 
-from ..events import EventType
+from omero_fs_plugin.events import EventType
+
 from .tree import Identity
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
+
 from .polling import Polling
 from .raw import Raw
 from .tree import Disk

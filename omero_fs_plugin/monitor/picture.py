@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from ..events import EventType
+from omero_fs_plugin.events import EventType
+
 from .notices import Tell
 from .tree import MAYBE, NEVER, Directory, Identity, PathMode
 

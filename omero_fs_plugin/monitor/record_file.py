@@ -9,8 +9,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import FsError
-from ..events import EventType
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import EventType
+
 from .notices import shown
 from .picture import ENTERED, PASSED, State
 from .requests import MonitorType, Request

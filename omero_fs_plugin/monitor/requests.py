@@ -8,8 +8,9 @@ import posixpath
 from dataclasses import dataclass
 from types import ModuleType
 
-from ..errors import FsError
-from ..events import EventType
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import EventType
+
 from .tree import PathMode
 
 

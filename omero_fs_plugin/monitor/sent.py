@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..events import EventType
+from omero_fs_plugin.events import EventType
+
 from .notices import Tell
 
 log = logging.getLogger(__name__)

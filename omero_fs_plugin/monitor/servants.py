@@ -16,9 +16,9 @@ import omero_FS_ice  # type: ignore[import-untyped]  # noqa: F401 - defines omer
 from omero.grid import monitors as slice_
 
 import omero
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import EventType
 
-from ..errors import FsError
-from ..events import EventType
 from .files import Files, Stats
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import Any
 
-from .. import icegrid, settings
+from omero_fs_plugin import icegrid, settings
+
 from .arrivals import Timing
 from .files import Files, Root
 from .monitors import Monitors

@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..events import EventType
-from ..filters import Filter
+from omero_fs_plugin.events import EventType
+from omero_fs_plugin.filters import Filter
+
 from . import raw
 from .absence import Absence
 from .arrivals import Timing

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigurationError
-from ..installation import install
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.installation import install
+
 from . import accounts
 from .store import FILE, Store
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import omero
+from omero_fs_plugin.events import FileStat
 
-from ..events import FileStat
 from .servants import Servant
 from .sessions import Call, Sandbox, Session, security
 from .store import Store

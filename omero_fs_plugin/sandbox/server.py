@@ -14,9 +14,9 @@ import Ice
 from omero.rtypes import ObjectFactories
 
 from omero import ObjectFactoryRegistrar
+from omero_fs_plugin import icegrid
+from omero_fs_plugin.settings import DATA_DIR, DATA_DIR_DEFAULT
 
-from .. import icegrid
-from ..settings import DATA_DIR, DATA_DIR_DEFAULT
 from .factory import Manager, Verifier
 from .repository import Repositories
 from .services import VERSION

@@ -14,9 +14,10 @@ import pytest
 
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.monitor import limits, watcher
-from tests.integration import tinyfuse
-from tests.integration.fsserver import until
-from tests.integration.test_monitor_contract import Client, Watched, created
+
+from . import tinyfuse
+from .fsserver import until
+from .test_monitor_contract import Client, Watched, created
 
 
 class Share:

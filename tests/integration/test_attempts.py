@@ -36,8 +36,7 @@ from omero_fs_plugin.sandbox.server import register_types
 from omero_fs_plugin.sandbox.sessions import Sandbox
 from omero_fs_plugin.sandbox.store import Store
 from omero_fs_plugin.sessions import Omero, User, UserSession
-
-from ..rules import places_of
+from tests.rules import places_of
 
 
 class Killed(BaseException):

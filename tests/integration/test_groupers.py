@@ -16,10 +16,9 @@ import pytest
 from omero_fs_plugin.dropbox.filesets import Grouper
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
 from omero_fs_plugin.errors import ConfigurationError
-
-from .. import samples
-from ..groupings import as_table, expected_table, files_below, grouped
-from ..samples import SAMPLES, Sample
+from tests import samples
+from tests.groupings import as_table, expected_table, files_below, grouped
+from tests.samples import SAMPLES, Sample
 
 ORDERS = 2
 

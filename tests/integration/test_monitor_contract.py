@@ -24,8 +24,9 @@ from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.observers import INOTIFY, POLLING, Observing
 from omero_fs_plugin.monitor.requests import MonitorType, Request
 from omero_fs_plugin.monitor.tree import PathMode
-from tests.integration.fsserver import until
-from tests.integration.observed import Acts, FSEvents, PlayedObserving, ReadDirectoryChanges
+
+from .fsserver import until
+from .observed import Acts, FSEvents, PlayedObserving, ReadDirectoryChanges
 
 # All the same, so that what was made last is told last; see Watched.told.
 QUICK = Timing(

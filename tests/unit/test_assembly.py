@@ -21,8 +21,8 @@ from omero_fs_plugin.dropbox.settle import Settler
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
+from tests.rules import places_of
 
-from ..rules import places_of
 from .test_pipeline import QUIET, ROOT, Disk
 
 AMY = f"{ROOT}/amy"

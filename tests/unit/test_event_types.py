@@ -12,8 +12,8 @@ from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.pipeline import Pipeline
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.dropbox.subscription import Subscription
+from tests.rules import places_of, settings_of
 
-from ..rules import places_of, settings_of
 from .test_pipeline import QUIET, ROOT, Disk, build
 
 PATH = f"{ROOT}/amy/a"

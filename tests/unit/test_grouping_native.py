@@ -10,10 +10,9 @@ import pytest
 
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
-
-from .. import samples
-from ..groupings import as_table, expected_table, files_below, grouped
-from ..samples import SAMPLES, Sample
+from tests import samples
+from tests.groupings import as_table, expected_table, files_below, grouped
+from tests.samples import SAMPLES, Sample
 
 ORDERS = 4
 SETS = [sample for sample in SAMPLES if sample.needs]

@@ -17,8 +17,7 @@ from omero_fs_plugin.dropbox.ways import Ways
 from omero_fs_plugin.dropbox.workers import Importers
 from omero_fs_plugin.errors import ServerAwayError
 from omero_fs_plugin.events import FileStat
-
-from ..rules import places_of
+from tests.rules import places_of
 
 
 class Time:

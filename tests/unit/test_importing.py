@@ -18,8 +18,8 @@ from omero_fs_plugin.dropbox.sidecar import FILE
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.dropbox.ways import Ways, make_way
 from omero_fs_plugin.events import FileStat
+from tests.rules import places_of, settings_of
 
-from ..rules import places_of, settings_of
 from .test_assembly import Stage, stage
 
 __all__ = ["stage"]

@@ -6,9 +6,8 @@ import pytest
 
 from omero_fs_plugin.dropbox import surroundings
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
-
-from .. import samples
-from ..groupings import as_table, files_below, grouped
+from tests import samples
+from tests.groupings import as_table, files_below, grouped
 
 
 def put(root: Path, name: str, content: bytes = b"x") -> None:

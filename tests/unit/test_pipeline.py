@@ -21,8 +21,7 @@ from omero_fs_plugin.dropbox.records import Found
 from omero_fs_plugin.dropbox.settle import Settler
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
-
-from ..rules import places_of
+from tests.rules import places_of
 
 ROOT = "/dropbox"
 QUIET = 10.0

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.places import Places
-
-from ..rules import places_of, settings_of
+from tests.rules import places_of, settings_of
 
 
 def whose(places: Places, path: str) -> tuple[str, str] | None:

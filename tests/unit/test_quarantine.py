@@ -13,8 +13,7 @@ from omero_fs_plugin.dropbox.quarantine import Quarantine
 from omero_fs_plugin.dropbox.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
-
-from ..rules import places_of
+from tests.rules import places_of
 
 CONTENT = b"no image"
 

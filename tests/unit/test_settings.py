@@ -20,8 +20,7 @@ from omero_fs_plugin.settings import (
     read,
     read_monitoring,
 )
-
-from ..rules import settings_of
+from tests.rules import settings_of
 
 
 def of(user: str, settings: Settings) -> Rule:

@@ -12,9 +12,8 @@ from omero_fs_plugin.dropbox import surroundings
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
 from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.dropbox.signatures import Kind, UnknownFormat, identify
-
-from .. import samples
-from ..groupings import files_below, grouped
+from tests import samples
+from tests.groupings import files_below, grouped
 
 # Of one file of some hundred bytes; directories of TIFF and XML have bounds of their own.
 MOST_READ = 1 << 20

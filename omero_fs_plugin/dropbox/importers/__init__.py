@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import FsError, ImportRefused
+from omero_fs_plugin.errors import FsError, ImportRefused
 
 
 class FileChanged(FsError):

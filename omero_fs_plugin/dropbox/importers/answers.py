@@ -13,9 +13,8 @@ from omero.grid import ImportResponse
 from omero.rtypes import unwrap
 
 import omero
-
-from ...errors import ImportRefused, ServerAwayError
-from ...sessions import UserSession, refusal, server_errors
+from omero_fs_plugin.errors import ImportRefused, ServerAwayError
+from omero_fs_plugin.sessions import UserSession, refusal, server_errors
 
 log = logging.getLogger(__name__)
 

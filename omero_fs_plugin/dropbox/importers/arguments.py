@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
+
 from .transfer import Transfer
 
 PROPERTY = "omero.fs.importArgs"

@@ -6,7 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
+
 from .arguments import Arguments, parse
 from .transfer import Transfer
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...sessions import Omero, UserSession
+from omero_fs_plugin.sessions import Omero, UserSession
+
 from .choice import Choice
 from .java import JavaImporter, JavaOptions
 from .native import NativeImporter, NativeOptions

@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
-from ...errors import ImportRefused
-from ...sessions import UserSession, refusal, server_errors
-from ..records import Fileset, Found
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.sessions import UserSession, refusal, server_errors
+
 from .sources import blocks, opened
 from .transfer import Transfer
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from omero.model import Screen
 from omero.rtypes import unwrap
 
-from ...errors import FsError, ImportRefused, ServerAwayError, UserError
-from ...sessions import Omero, ServerFileset, UserSession
-from ..records import Fileset
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
+from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
+
 from . import Excluded, FileChanged, Stopped, client_path, printed, sources
 from .answers import delete_filesets
 from .java_process import Ended, run_java

@@ -18,11 +18,11 @@ from omero.grid import ImportSettings
 from omero.rtypes import rbool, rlong, rstring, unwrap
 
 import omero
+from omero_fs_plugin import __version__
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
+from omero_fs_plugin.sessions import AGENT, UserSession, server_errors
 
-from ... import __version__
-from ...errors import FsError, ImportRefused, ServerAwayError, UserError
-from ...sessions import AGENT, UserSession, server_errors
-from ..records import Fileset
 from . import Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
 from .in_place import NAMESPACE, InPlace, patience_ms

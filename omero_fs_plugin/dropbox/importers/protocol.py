@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ...errors import FsError
-from ..records import Fileset
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.errors import FsError
 
 
 @dataclass(frozen=True)

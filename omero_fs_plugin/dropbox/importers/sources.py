@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ...errors import FsError
-from ...events import FileStat
-from ..confine import open_beneath, open_directory
-from ..records import Fileset, Found
+from omero_fs_plugin.dropbox.confine import open_beneath, open_directory
+from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import FileStat
+
 from . import FileChanged, Stopped
 
 log = logging.getLogger(__name__)

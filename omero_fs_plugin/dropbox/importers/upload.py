@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from ...sessions import server_errors
-from ..records import Fileset
+from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.sessions import server_errors
+
 from .in_place import patience_ms
 from .sources import blocks, opened
 

@@ -17,10 +17,10 @@ from typing import ClassVar
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.records import Fileset
 from omero_fs_plugin.dropbox.states import State
+from tests.acceptance import images
+from tests.acceptance.api import client_path
+from tests.acceptance.waiting import until
 
-from .. import images
-from ..api import client_path
-from ..waiting import until
 from .faults import SIDES, VERIFIED, point
 from .grid import Grid, Stored
 

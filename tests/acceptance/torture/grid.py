@@ -14,9 +14,9 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.settings import JOURNAL_FILE
+from tests.acceptance.api import Omero
+from tests.acceptance.server import Server, search_path
 
-from ..api import Omero
-from ..server import Server, search_path
 from . import faults
 
 _DROPBOX = "<option>-m</option>\n        <option>omero_fs_plugin.dropbox.server</option>"
