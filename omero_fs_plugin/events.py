@@ -19,14 +19,6 @@ class EventType(enum.Enum):
 
 
 @dataclass(frozen=True)
-class FileEvent:
-    """One thing that happened to one path."""
-
-    path: str  # absolute; for EventType.SYSTEM a sentence a client can read
-    type: EventType
-
-
-@dataclass(frozen=True)
 class FileStat:
     """What identifies the content of a file without reading it.
 

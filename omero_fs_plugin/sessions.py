@@ -25,6 +25,7 @@ from omero.rtypes import rlist, rlong, rstring, unwrap
 import omero
 
 from .errors import FsError, ImportRefused, ServerAwayError, UserError
+from .settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +195,17 @@ class Omero:
         self.sessions_last(time_to_live, time_to_idle)
         self._services: Any = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, communicator: Any, settings: Settings) -> Omero:
+        """The OMERO that `settings` name."""
+        return cls(
+            communicator,
+            host=settings.host,
+            port=settings.port,
+            time_to_live=settings.time_to_live,
+            time_to_idle=settings.time_to_idle,
+        )
 
     def sessions_last(self, time_to_live: float, time_to_idle: float) -> None:
         """For users' sessions made from now on; s, 0: no end."""

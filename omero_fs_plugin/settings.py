@@ -155,7 +155,7 @@ _RULE_FIELDS = {
     "readers": "readers",
     "importArgs": "import_args",
 }
-_FIELDS = {
+FIELDS = {
     "importers": "importers",
     "fileBatch": "file_batch",
     "longestWait": "longest_wait",
@@ -270,7 +270,7 @@ def read(properties: Mapping[str, str]) -> Settings:
     """
     get = _Reader(properties)
     data_dir = _data_dir(properties)
-    values = {of: get.single(BY_NAME[name]) for name, of in _FIELDS.items()}
+    values = {of: get.single(BY_NAME[name]) for name, of in FIELDS.items()}
     quarantine = values.pop("quarantine")
     default_dir = data_dir / get.single(BY_NAME["defaultDropBoxDir"])
     rules = _rules(get, default_dir)
@@ -359,28 +359,6 @@ def _unknown(properties: Mapping[str, str]) -> list[Problem]:
     return found
 
 
-def as_properties(settings: Settings) -> dict[str, str]:
-    """Properties that `read` makes the same rules and settings of."""
-    texts = {DATA_DIR: str(settings.data_dir)}
-    for name, of in _FIELDS.items():
-        texts[PREFIX + name] = BY_NAME[name].kind.write(getattr(settings, of))
-    rules = settings.rules
-    if not rules:
-        return texts
-    columns = {"importUsers": [lists.quoted(rule.user) for rule in rules]}
-    columns["watchDir"] = [BY_NAME["watchDir"].kind.write(rule.watch_dir) for rule in rules]
-    for name, of in _RULE_FIELDS.items():
-        columns[name] = [BY_NAME[name].kind.write(getattr(rule, of)) for rule in rules]
-    for name, column in columns.items():
-        known = BY_NAME[name]
-        # Empty is the default, unless that is something else.
-        explicit = [entry or ('""' if known.default else "") for entry in column]
-        texts[known.key] = lists.joined(explicit, lists.USERS)
-        if len(rules) > 1 and not texts[known.key]:
-            texts[known.key] = lists.USERS
-    return texts
-
-
 def effective(rule: Rule) -> dict[str, str]:
     """Property name -> the value that holds for this rule, as it would be written."""
     texts = {"watchDir": BY_NAME["watchDir"].kind.write(rule.watch_dir)}
@@ -389,12 +367,7 @@ def effective(rule: Rule) -> dict[str, str]:
     return texts
 
 
-def same_for_all(settings: Settings) -> dict[str, str]:
-    """Property name -> the value that holds for every user, as it would be written."""
-    return {name: BY_NAME[name].kind.write(getattr(settings, of)) for name, of in _FIELDS.items()}
-
-
-_OF_SETTINGS = {of: name for name, of in _FIELDS.items()}
+_OF_SETTINGS = {of: name for name, of in FIELDS.items()}
 
 
 def digest(properties: Mapping[str, str]) -> str:

@@ -86,13 +86,7 @@ def main(way: str, omerodir: str, file: str) -> dict[str, Any]:
     """What is to be told."""
     with Site(Path(omerodir)).grid() as grid:
         settings = Site(Path(omerodir)).settings()
-        server = Omero(
-            grid.communicator,
-            host=settings.host,
-            port=settings.port,
-            time_to_live=settings.time_to_live,
-            time_to_idle=settings.time_to_idle,
-        )
+        server = Omero.of(grid.communicator, settings)
         try:
             session = server.session_for(server.user(USER))
             try:

@@ -60,13 +60,7 @@ def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
     from omero_fs_plugin.sessions import Omero
 
     settings = subject.settings
-    omero = Omero(
-        grid.communicator,
-        host=settings.host,
-        port=settings.port,
-        time_to_live=settings.time_to_live,
-        time_to_idle=settings.time_to_idle,
-    )
+    omero = Omero.of(grid.communicator, settings)
     try:
         omero.ping()
         groups = {rule.user: rule.group for rule in settings.rules}

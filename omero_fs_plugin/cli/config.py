@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from omero_fs_plugin.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.sources import Cell, Row, Sources, look, rows_of
 
 from .site import printable
+from .tables import new_table, text_of
 
 HELP = """Every omero.fs.* property as it holds, for whom, and where it comes from
 
@@ -127,31 +127,17 @@ def _data_dir_from(sources: Sources) -> str:
 
 def render(sources: Sources, rows: list[Row], user: str | None) -> str:
     """The same for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
     lines = list(_lines(sources, rows))
     headings = ["Property", "For", "Value", "From", "Wrong"]
     if not any(line[-1] for line in lines):
         headings.pop()
-    for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("Property", "From"))
+    table = new_table(headings, whole=("Property", "From"))
     for line in lines:
         style = "red" if line[-1] else ""
         table.add_row(*(Text(printable(cell), style) for cell in line[: len(headings)]))
-    # Not a terminal: no line is cut or folded, so that it can be searched.
-    terminal = Console()
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=terminal.is_terminal,
-        no_color=not terminal.is_terminal,
-        width=terminal.width if terminal.is_terminal else 100_000,
-    )
-    with console.capture() as captured:
-        console.print(table)
-    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    text = text_of(table)
     where = [
         f"{user} drops files into {printable(_directory(row, user))}"
         for row in rows

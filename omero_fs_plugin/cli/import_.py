@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omero_fs_plugin.dropbox.groupers import SIGNATURES, Grouping, choose
+from omero_fs_plugin.dropbox.groupers import SIGNATURES, Choice, choose
 from omero_fs_plugin.dropbox.handover import Given, Left, sort_out
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.places import Places
@@ -118,7 +118,7 @@ def run(ctx: Any, args: Any) -> None:
         ctx.die(1, f"{number}; the reasons are above")
 
 
-def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Grouping:
+def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
     """The way in which DropBox itself finds out what belongs together."""
     told = grid.figures("DropBox").get("grouping", "")
     by_signatures = told.startswith(SIGNATURES)
@@ -136,7 +136,7 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Grouping:
 
 
 def _sorted(
-    given: list[Given], way: Grouping, settings: Settings, left: list[Left]
+    given: list[Given], way: Choice, settings: Settings, left: list[Left]
 ) -> Sequence[Formed]:
     """The filesets that `given` are; what cannot be handed over is added to `left`."""
     if not given:
@@ -171,7 +171,7 @@ def _hand_over(journal: Journal, formed: Sequence[Formed], left: list[Left]) -> 
 
 
 def _retry(
-    journal: Journal, args: Any, settings: Settings, way: Grouping, left: list[Left]
+    journal: Journal, args: Any, settings: Settings, way: Choice, left: list[Left]
 ) -> list[Fileset]:
     """Queues failed filesets again: all of them, or those with these ids and no other.
 
@@ -222,13 +222,7 @@ def _check_server(grid: Grid) -> None:
 def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:
     from omero_fs_plugin.sessions import Omero
 
-    omero = Omero(
-        grid.communicator,
-        host=settings.host,
-        port=settings.port,
-        time_to_live=settings.time_to_live,
-        time_to_idle=settings.time_to_idle,
-    )
+    omero = Omero.of(grid.communicator, settings)
     try:
         for name in sorted(names):
             try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from omero_fs_plugin.settings import EVERYONE
 
 from .site import printable
+from .tables import new_table, text_of
 
 _LEFT = "left."  # DropBox's figures: what it will import nothing of, and why
 _FILES_SHOWN = 3  # of a fileset; --json has all
@@ -15,16 +15,13 @@ _FILES_SHOWN = 3  # of a fileset; --json has all
 
 def render(status: dict[str, Any]) -> str:
     """The status for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
 
     lines = _about_servers(status)
     lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
     if not status["filesets"]:
         return "\n".join(lines)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Id", "User", "State", "Images", "Changed", "Files", "Reason"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("Id", "State", "Changed"))
+    headings = ("Id", "User", "State", "Images", "Changed", "Files", "Reason")
+    table = new_table(headings, whole=("Id", "State", "Changed"))
     for fileset in status["filesets"]:
         table.add_row(
             *(
@@ -40,17 +37,7 @@ def render(status: dict[str, Any]) -> str:
                 )
             )
         )
-    # Not a terminal: no line is cut or folded, so that it can be searched.
-    terminal = Console()
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=terminal.is_terminal,
-        no_color=not terminal.is_terminal,
-        width=terminal.width if terminal.is_terminal else 100_000,
-    )
-    with console.capture() as captured:
-        console.print(table)
-    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    text = text_of(table)
     return "\n".join([*lines, "", text])
 
 

@@ -71,13 +71,7 @@ def run(ctx: Any, args: Any) -> None:
 
 def _experimenters(where: Site, settings: Settings) -> dict[str, bool]:
     with where.grid() as grid:
-        omero = Omero(
-            grid.communicator,
-            host=settings.host,
-            port=settings.port,
-            time_to_live=settings.time_to_live,
-            time_to_idle=settings.time_to_idle,
-        )
+        omero = Omero.of(grid.communicator, settings)
         try:
             return omero.experimenters()
         finally:

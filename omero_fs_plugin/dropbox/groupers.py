@@ -16,8 +16,7 @@ from omero_fs_plugin.settings import Rule
 
 from .assembly import Lot
 from .bioformats import BioFormats
-from .filesets import Grouper
-from .filesets import Grouping as Found
+from .filesets import Grouper, Grouping
 from .grouping_native import NativeGrouper
 from .jars import find
 from .neighbours import may_be_index
@@ -37,7 +36,7 @@ _LEVELS = 2  # directories above a file in which an index of it may lie
 
 
 @dataclass(frozen=True)
-class Grouping:
+class Choice:
     """Which way of grouping it is, and why."""
 
     name: str  # for people
@@ -47,19 +46,19 @@ class Grouping:
 
 def choose(
     bioformats_jars: Sequence[str], omerodir: str | None, *, time_limit: float, memory: int
-) -> Grouping:
+) -> Choice:
     """Bio-Formats, where it and a Java are; else signatures.
 
     `bioformats_jars` is omero.fs.bioformatsJars, or ``("none",)`` to do without;
     `time_limit` (s) and `memory` (MiB) as BioFormats takes them.
     """
     if tuple(bioformats_jars) == ("none",):
-        return Grouping(SIGNATURES, "omero.fs.bioformatsJars says so", NativeGrouper)
+        return Choice(SIGNATURES, "omero.fs.bioformatsJars says so", NativeGrouper)
     try:
         installation = find(bioformats_jars, omerodir)
     except ConfigurationError as error:
-        return Grouping(SIGNATURES, str(error), NativeGrouper)
-    return Grouping(
+        return Choice(SIGNATURES, str(error), NativeGrouper)
+    return Choice(
         "Bio-Formats",
         f"found in {installation.source}",
         lambda: BioFormats(installation, time_limit=time_limit, memory=memory),
@@ -192,7 +191,7 @@ class Groupers:
 
 def group_whole(
     grouper: Grouper, root: str, paths: Sequence[str], readers: Sequence[str] | None
-) -> Found:
+) -> Grouping:
     """As `grouper.group`, of the whole sets that `paths` are of, asked about or not."""
     files = [*paths, *_indexes(root, paths)]
     grouping = grouper.group(root, files, readers)
@@ -204,7 +203,7 @@ def group_whole(
     return grouping
 
 
-def _used_besides(files: Sequence[str], grouping: Found) -> list[str]:
+def _used_besides(files: Sequence[str], grouping: Grouping) -> list[str]:
     """Files that complete sets have beside those that were asked about."""
     asked = set(files)
     return [

@@ -77,9 +77,7 @@ class Importing:
 
     def plan(self, fileset: Fileset) -> Plan:
         """How it is imported.  Raises BadAdvice."""
-        place = self._places.place(fileset.path)
-        here = place is not None and place.user == fileset.user
-        rule = place.rule if place is not None and here else self._places.rule_for(fileset.user)
+        rule = self._places.rule_of(fileset.path, fileset.user)
         try:
             said = read_sidecar(fileset.root, fileset.path)
         except (ConfigurationError, ImportRefused) as error:

@@ -120,6 +120,11 @@ class Places:
         watched, _ = self._of_directory(path.rpartition("/")[0])
         return watched.directory if watched is not None else None
 
+    def rule_of(self, path: str, user: str) -> Rule | None:
+        """What holds for a fileset of `user` whose first file is at `path`, wherever that is."""
+        place = self.place(path)
+        return place.rule if place is not None and place.user == user else self.rule_for(user)
+
     def rule_for(self, user: str) -> Rule | None:
         """What holds for files that `user` hands over from elsewhere."""
         for name in (user, EVERYONE):

@@ -33,8 +33,7 @@ from .quarantine import Quarantine
 from .rescan import oddity_at
 from .rescanner import Rescanner
 from .settle import Settler
-from .sidecar import is_sidecar
-from .sidecar import read as read_sidecar
+from .sidecar import is_sidecar, wrong_in
 from .subscription import MonitorClient
 from .subscriptions import Subscriptions
 from .users import Users
@@ -69,13 +68,7 @@ class DropBox:
                 self.journal.shown,
                 self.journal.share,
             )
-        self.omero = Omero(
-            communicator,
-            host=settings.host,
-            port=settings.port,
-            time_to_live=settings.time_to_live,
-            time_to_idle=settings.time_to_idle,
-        )
+        self.omero = Omero.of(communicator, settings)
         self.users = Users(self.omero)
         self.places = Places(settings.rules)
         self.pipeline = Pipeline(
@@ -87,7 +80,7 @@ class DropBox:
             oddity=oddity_at,
             is_there=os.path.isdir,
             written=Writers(self.places.watch_dir).of,
-            advice=wrong_advice,
+            advice=wrong_in,
             is_advice=is_sidecar,
             held=self._held,
         )
@@ -382,12 +375,3 @@ class DropBox:
         except queue.Empty:
             pass
         return paths
-
-
-def wrong_advice(root: str, directory: str) -> str:
-    """What is wrong with the sidecars that hold for the files of a directory."""
-    try:
-        read_sidecar(root, f"{directory}/any")
-    except (FsError, OSError) as error:
-        return str(error)
-    return ""

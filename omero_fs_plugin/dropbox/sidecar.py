@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
 
 from .confine import open_beneath
 from .targets import Template
@@ -104,6 +104,15 @@ def read(root: str, path: str) -> Sidecar:
         if text is not None:
             found = understand(str(directory / FILE), text).beneath(found)
     return found
+
+
+def wrong_in(root: str, directory: str) -> str:
+    """What is wrong with the sidecars that hold for the files of a directory; empty: nothing."""
+    try:
+        read(root, f"{directory}/any")
+    except (FsError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def understand(file: str, content: bytes) -> Sidecar:

@@ -201,17 +201,12 @@ class Importers:
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
-                    rule, entry = self._rule_of(fileset), self._places.rule_for(user)
+                    rule = self._places.rule_of(fileset.path, user)
+                    entry = self._places.rule_for(user)
                     if rule is not None and entry is not None:
                         self._next_start[entry.user] = now + rule.throttle_import
                     return [fileset, *self._more(rule, fileset)]
         return []
-
-    def _rule_of(self, fileset: Fileset) -> Rule | None:
-        place = self._places.place(fileset.path)
-        if place is not None and place.user == fileset.user:
-            return place.rule
-        return self._places.rule_for(fileset.user)
 
     def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
         more: list[Fileset] = []
@@ -327,9 +322,7 @@ class Importers:
     def _may_go(self, user: str, now: float) -> bool:
         """Whether the queue of `user` does not rest; one import then shows whether it may go."""
         until, _ = self._stopped.get(user, (0.0, ""))
-        held = self._held(user)
-        if held:
-            self._stopped[user] = (now, held)
+        if self._held(user):  # as the configuration's problems tell
             return False
         rule = self._places.rule_for(user)
         if rule is not None:

@@ -14,13 +14,12 @@ from omero_fs_plugin.properties import BY_NAME, PROPERTIES
 from omero_fs_plugin.settings import (
     Rule,
     Settings,
-    as_properties,
     effective,
     needs_restart,
     read,
     read_monitoring,
 )
-from tests.rules import settings_of
+from tests.rules import as_properties, settings_of
 
 
 def of(user: str, settings: Settings) -> Rule:

@@ -22,8 +22,9 @@ from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.installation import install
 from omero_fs_plugin.properties import PROPERTIES
-from omero_fs_plugin.settings import as_properties, read, read_monitoring
+from omero_fs_plugin.settings import read, read_monitoring
 from omero_fs_plugin.sources import Origin, Row, Sources, look, rows_of
+from tests.rules import as_properties
 
 DATA = Path(__file__).parent / "data" / "grid"
 

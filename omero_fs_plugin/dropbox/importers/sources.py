@@ -74,13 +74,6 @@ def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
     return digest.hexdigest()
 
 
-def still_as_met(fileset: Fileset) -> None:
-    """Raises FileChanged unless every file lies at its path as it came to rest."""
-    for met in fileset.files:
-        with opened(fileset.root, met):
-            pass
-
-
 def remove(fileset: Fileset, sha1s: Sequence[str], *, linked: bool) -> None:
     """Removes each file that is still the one imported; logs what stays, and why.
 
