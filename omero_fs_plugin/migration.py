@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import lists
+from .config import lists
+from .config.properties import BY_NAME, PREFIX, PROPERTIES, Property
+from .config.settings import Problem, Settings, read, read_monitoring
 from .differences import ALWAYS, RETIRED, SHIPPED, different, refused_arguments
 from .former import Former
 from .former import read as read_former
-from .properties import BY_NAME, PREFIX, PROPERTIES, Property
-from .settings import Problem, Settings, read, read_monitoring
 
 OK, WARNINGS, ERRORS = 0, 1, 2  # exit codes
 

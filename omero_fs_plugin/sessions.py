@@ -24,8 +24,8 @@ from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
 
+from .config.settings import Settings
 from .errors import FsError, ImportRefused, ServerAwayError, UserError
-from .settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import lists
-from .errors import ConfigurationError
-from .properties import BY_NAME, PREFIX, Property
-from .settings import (
+from .config import lists
+from .config.properties import BY_NAME, PREFIX, Property
+from .config.settings import (
     DATA_DIR,
     EVERYONE,
     MANAGED_DIR,
@@ -28,6 +27,7 @@ from .settings import (
     read,
     read_monitoring,
 )
+from .errors import ConfigurationError
 
 # Written anew by every `omero admin start` from the one behind it.
 TEMPLATES = (Path("etc/grid/templates.xml"), Path("etc/templates/grid/templates.xml"))

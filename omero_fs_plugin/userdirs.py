@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from .config.kinds import nearest
+from .config.settings import EVERYONE, Rule
 from .dropbox.places import Places
-from .kinds import nearest
-from .settings import EVERYONE, Rule
 
 if sys.platform != "win32":  # which has no accounts of this kind
     import grp

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omero_fs_plugin import lists
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PREFIX
+from omero_fs_plugin.config.settings import DATA_DIR, FIELDS, Settings, effective, read
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.properties import BY_NAME, PREFIX
-from omero_fs_plugin.settings import DATA_DIR, FIELDS, Settings, effective, read
 
 
 def settings_of(**properties: str) -> Settings:

@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE))
 
-from omero_fs_plugin.properties import PROPERTIES, Property  # noqa: E402
+from omero_fs_plugin.config.properties import PROPERTIES, Property  # noqa: E402
 
 FILE = HERE / "docs" / "configuration.rst"
 BEGIN = ".. The list below is written by `make reference`, from omero_fs_plugin/properties.py."

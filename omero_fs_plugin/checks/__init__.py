@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from omero_fs_plugin.settings import Monitoring, Settings
+from omero_fs_plugin.config.settings import Monitoring, Settings
 from omero_fs_plugin.sources import Sources
 
 

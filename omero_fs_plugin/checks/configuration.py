@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from omero_fs_plugin.properties import BY_NAME, PREFIX
-from omero_fs_plugin.settings import Problem, Rule
+from omero_fs_plugin.config.properties import BY_NAME, PREFIX
+from omero_fs_plugin.config.settings import Problem, Rule
 from omero_fs_plugin.sources import TEMPLATES, Origin, in_templates
 
 from . import Line, Subject, error, ok, warning

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.settings import EVERYONE, Rule
+from omero_fs_plugin.config.settings import EVERYONE, Rule
 
 from . import Line, Subject, error, ok, warning
 from .account import name_of

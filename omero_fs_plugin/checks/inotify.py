@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.filesystems import Mounts
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor import limits
-from omero_fs_plugin.settings import EVERYONE, Rule
 
 from . import Line, Subject, ok, warning
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from omero_fs_plugin.config.properties import BY_NAME
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.properties import BY_NAME
 
 from . import Line, Subject, ok, warning
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omero_fs_plugin import __version__
+from omero_fs_plugin.config.properties import PREFIX
+from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
 from omero_fs_plugin.icegrid import SERVERS, Grid
-from omero_fs_plugin.properties import PREFIX
-from omero_fs_plugin.settings import DATA_DIR, EVERYONE
 
 from . import Line, Subject, error, ok, warning
 from .inotify import Taken

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omero_fs_plugin.settings import DATA_DIR, MANAGED_DIR, MANAGED_DIR_DEFAULT, Settings
+from omero_fs_plugin.config.settings import DATA_DIR, MANAGED_DIR, MANAGED_DIR_DEFAULT, Settings
 
 from . import Line, Subject, error, ok, warning
 from .directories import existing

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omero_fs_plugin.lists import bare
-from omero_fs_plugin.properties import BY_NAME, PREFIX
-from omero_fs_plugin.settings import DATA_DIR, EVERYONE
+from omero_fs_plugin.config.lists import bare
+from omero_fs_plugin.config.properties import BY_NAME, PREFIX
+from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.sources import Cell, Row, Sources, look, rows_of
 
 from .site import printable

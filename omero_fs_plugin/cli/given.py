@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.handover import Given, Left
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.records import Found
@@ -13,7 +14,6 @@ from omero_fs_plugin.dropbox.rescan import oddity_at, walk
 from omero_fs_plugin.dropbox.sidecar import is_sidecar
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import regular_stat
-from omero_fs_plugin.settings import Rule
 
 from .site import printable
 

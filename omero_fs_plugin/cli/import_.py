@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.groupers import SIGNATURES, Choice, choose
 from omero_fs_plugin.dropbox.handover import Given, Left, sort_out
 from omero_fs_plugin.dropbox.journal import Journal
@@ -17,7 +18,6 @@ from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.icegrid import Grid
-from omero_fs_plugin.settings import Settings
 
 from .given import files, rule_for
 from .site import printable, site

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.icegrid import Grid
 from omero_fs_plugin.icegrid import grid as open_grid
-from omero_fs_plugin.settings import Settings
 
 
 class Site:

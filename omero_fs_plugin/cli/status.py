@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from omero_fs_plugin.config.settings import EVERYONE
 from omero_fs_plugin.dropbox.database import sqlite_file
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.dropbox.places import Places
@@ -15,7 +16,6 @@ from omero_fs_plugin.dropbox.records import Fileset
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
-from omero_fs_plugin.settings import EVERYONE
 
 from .site import Site, printable, site
 from .status_text import render

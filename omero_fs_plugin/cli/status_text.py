@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omero_fs_plugin.settings import EVERYONE
+from omero_fs_plugin.config.settings import EVERYONE
 
 from .site import printable
 from .tables import new_table, text_of

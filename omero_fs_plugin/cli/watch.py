@@ -155,7 +155,7 @@ class _Watch:
             )
 
     def _server_identity(self) -> str:
-        from omero_fs_plugin.properties import BY_NAME
+        from omero_fs_plugin.config.properties import BY_NAME
 
         known = BY_NAME["serverIdString"]
         configured: dict[str, str] = self._grid.properties("FSServer")

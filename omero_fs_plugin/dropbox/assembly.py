@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.settings import Rule
 
 from .filesets import DEADLY, Candidate, Grouping
 from .records import Fileset, Formed, Found

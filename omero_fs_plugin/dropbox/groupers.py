@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.errors import ConfigurationError, FsError
-from omero_fs_plugin.settings import Rule
 
 from .assembly import Lot
 from .bioformats import BioFormats

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat, regular_stat
-from omero_fs_plugin.settings import Rule
 
 from .assembly import reason_to_wait
 from .filesets import Candidate, Grouper, Grouping

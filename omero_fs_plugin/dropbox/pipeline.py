@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.settings import Rule
 
 from .assembly import Around, Assembly, Lot
 from .filesets import Grouping

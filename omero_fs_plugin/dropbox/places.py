@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.settings import EVERYONE, Rule
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.errors import FsError
-from omero_fs_plugin.settings import EVERYONE, Rule
 
 from .pipeline import Pipeline
 from .records import Found

@@ -11,7 +11,7 @@ import Ice
 from omero.grid import monitors
 
 import omero
-from omero_fs_plugin.settings import EVERYONE, Rule
+from omero_fs_plugin.config.settings import EVERYONE, Rule
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import Ice
 from omero.grid import monitors
 
 import omero
-from omero_fs_plugin.settings import Rule
+from omero_fs_plugin.config.settings import Rule
 
 from .journal import Journal
 from .subscription import Subscription, monitored

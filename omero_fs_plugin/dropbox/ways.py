@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from omero_fs_plugin.config.properties import PREFIX
+from omero_fs_plugin.config.settings import Problem, Rule, Settings
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.properties import PREFIX
-from omero_fs_plugin.settings import Problem, Rule, Settings
 
 from .importers.choice import Choice, choose
 from .readers import read_readers

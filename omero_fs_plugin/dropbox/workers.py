@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
 from omero_fs_plugin.sessions import Omero
-from omero_fs_plugin.settings import Rule
 
 from .attempts import TRIES, TRY_AGAIN_S
 from .importers.choice import JAVA

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import Any
 
-from omero_fs_plugin import icegrid, settings
+from omero_fs_plugin import icegrid
+from omero_fs_plugin.config import settings
 
 from .arrivals import Timing
 from .files import Files, Root

@@ -15,7 +15,7 @@ from omero.rtypes import ObjectFactories
 
 from omero import ObjectFactoryRegistrar
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.settings import DATA_DIR, DATA_DIR_DEFAULT
+from omero_fs_plugin.config.settings import DATA_DIR, DATA_DIR_DEFAULT
 
 from .factory import Manager, Verifier
 from .repository import Repositories

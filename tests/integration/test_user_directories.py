@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.cli import users
+from omero_fs_plugin.config.settings import Settings, read
 from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import ConfigurationError, ServerAwayError
 from omero_fs_plugin.sandbox import accounts
-from omero_fs_plugin.settings import Settings, read
 
 from .whole import Whole
 

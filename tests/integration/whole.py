@@ -20,6 +20,7 @@ import pytest
 import tifffile
 
 import omero
+from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import (
     attempts,
     groupers,
@@ -39,7 +40,6 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
 from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession, server_errors
-from omero_fs_plugin.settings import JOURNAL_FILE
 
 from .fsserver import address_of, initialize
 

@@ -26,8 +26,8 @@ from omero_fs_plugin.checks import (
 )
 from omero_fs_plugin.checks import ok as fine
 from omero_fs_plugin.checks.running import Running, changes, servers, users
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.settings import Rule
 from omero_fs_plugin.sources import Origin, Sources
 
 DATA = Path(__file__).parent / "data" / "grid"

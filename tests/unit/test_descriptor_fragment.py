@@ -7,10 +7,10 @@ import importlib.util
 import pytest
 from lxml import etree
 
+from omero_fs_plugin.config.properties import PROPERTIES
+from omero_fs_plugin.config.settings import read
 from omero_fs_plugin.icegrid import SERVERS
 from omero_fs_plugin.installation import fragment_path
-from omero_fs_plugin.properties import PROPERTIES
-from omero_fs_plugin.settings import read
 
 ROOT = etree.parse(fragment_path()).getroot()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.settings import EVERYONE, read
+from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
+from omero_fs_plugin.config.settings import EVERYONE, read
 
 CHECKOUT = Path(__file__).parents[2]
 TESTS = CHECKOUT / "tests"

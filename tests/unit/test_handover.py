@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.handover import Given, Left, Sorted, sort_out
 from omero_fs_plugin.dropbox.records import Found
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.settings import Rule
 
 ROOT = "/data/amy"
 T0, T1, T2 = (f"{ROOT}/t{n}.ome.tif" for n in range(3))

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from omero.cli import CLI
 from omero.plugins.prefs import PrefsControl
 
-from omero_fs_plugin import lists
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
+from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.differences import SHIPPED
 from omero_fs_plugin.former import read as former_read
 from omero_fs_plugin.migration import Migration, as_shipped, migrate, run
-from omero_fs_plugin.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.settings import read, read_monitoring
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin import lists
-from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.settings import (
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
+from omero_fs_plugin.config.settings import (
     Rule,
     Settings,
     effective,
@@ -19,6 +18,7 @@ from omero_fs_plugin.settings import (
     read,
     read_monitoring,
 )
+from omero_fs_plugin.errors import ConfigurationError
 from tests.rules import as_properties, settings_of
 
 

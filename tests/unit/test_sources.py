@@ -19,10 +19,10 @@ from omero.config import ConfigXml
 
 from omero_fs_plugin.cli import config
 from omero_fs_plugin.cli.site import Site
+from omero_fs_plugin.config.properties import PROPERTIES
+from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.installation import install
-from omero_fs_plugin.properties import PROPERTIES
-from omero_fs_plugin.settings import read, read_monitoring
 from omero_fs_plugin.sources import Origin, Row, Sources, look, rows_of
 from tests.rules import as_properties
 

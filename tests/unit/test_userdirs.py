@@ -13,7 +13,7 @@ import pytest
 
 from omero_fs_plugin import userdirs
 from omero_fs_plugin.cli.users import render
-from omero_fs_plugin.settings import Rule, read
+from omero_fs_plugin.config.settings import Rule, read
 from omero_fs_plugin.userdirs import Finding, State, compare, create
 
 ME = pwd.getpwuid(os.geteuid()).pw_name

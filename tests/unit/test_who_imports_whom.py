@@ -15,13 +15,13 @@ import omero_fs_plugin
 PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
 PURE = (
-    "settings",
+    "config.settings",
     "errors",
     "events",
     "filters",
-    "kinds",
-    "lists",
-    "properties",
+    "config.kinds",
+    "config.lists",
+    "config.properties",
     "monitor.absence",
     "monitor.arrivals",
     "monitor.comparison",

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.settings import JOURNAL_FILE
 from tests.acceptance.api import Omero
 from tests.acceptance.server import Server, search_path
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.errors import ConfigurationError
+
 from . import kinds, lists
-from .errors import ConfigurationError
 from .properties import BY_NAME, FOREIGN, PREFIX, PROPERTIES, Property
 
 DATA_DIR = "omero.data.dir"
