@@ -23,7 +23,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from .document import STOCK_TARGET
+from .deployment.document import STOCK_TARGET
 from .errors import ConfigurationError
 
 # The largest released descriptor has 30 KB, and config.xml what was ever set.

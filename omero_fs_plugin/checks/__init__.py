@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import Monitoring, Settings
-from omero_fs_plugin.sources import Sources
+from omero_fs_plugin.deployment.sources import Sources
 
 
 class Level(enum.IntEnum):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
 from omero_fs_plugin.config.settings import Problem, Rule
-from omero_fs_plugin.sources import TEMPLATES, Origin, in_templates
+from omero_fs_plugin.deployment.sources import TEMPLATES, Origin, in_templates
 
 from . import Line, Subject, error, ok, warning
 

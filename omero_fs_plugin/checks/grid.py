@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from omero_fs_plugin import installation
+from omero_fs_plugin.deployment import installation
+from omero_fs_plugin.deployment.sources import DEFAULT_XML, TEMPLATES, in_templates, variables
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.sources import DEFAULT_XML, TEMPLATES, in_templates, variables
 
 from . import Line, Subject, error, ok, warning
 
@@ -39,7 +39,7 @@ def installed(subject: Subject) -> Iterator[Line]:
 
 def nodes(subject: Subject) -> Iterator[Line]:
     """omero.server.nodedescriptors, which must list our servers when it is set."""
-    from omero_fs_plugin import node_descriptors
+    from omero_fs_plugin.deployment import node_descriptors
 
     value = subject.sources.properties.get(node_descriptors.PROPERTY, "")
     if not value.strip():

@@ -110,7 +110,7 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
     from omero_fs_plugin.checks import Subject
     from omero_fs_plugin.checks.running import Running, ask
     from omero_fs_plugin.checks.timely import Check, within
-    from omero_fs_plugin.sources import Sources, look
+    from omero_fs_plugin.deployment.sources import Sources, look
 
     found: list[Sources] = []
 

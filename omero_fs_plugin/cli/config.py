@@ -12,7 +12,7 @@ from typing import Any
 from omero_fs_plugin.config.lists import bare
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
-from omero_fs_plugin.sources import Cell, Row, Sources, look, rows_of
+from omero_fs_plugin.deployment.sources import Cell, Row, Sources, look, rows_of
 
 from .site import printable
 from .tables import new_table, text_of

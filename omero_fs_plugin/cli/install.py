@@ -44,7 +44,7 @@ def configure(sub: Any) -> None:
 
 def run(ctx: Any, args: Any) -> None:
     """Does it and says what to do next; ConfigurationError when refused."""
-    from omero_fs_plugin import installation
+    from omero_fs_plugin.deployment import installation
 
     omerodir = Path(ctx.dir).absolute()
     if not args.uninstall and args.check:

@@ -27,7 +27,7 @@ class Site:
 
         Raises ConfigurationError when the configuration cannot be read.
         """
-        from omero_fs_plugin.sources import look
+        from omero_fs_plugin.deployment.sources import look
 
         file = self.omerodir / "etc" / "grid" / "config.xml"
         if not file.exists():

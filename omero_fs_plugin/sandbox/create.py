@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.installation import install
 
 from . import accounts
 from .store import FILE, Store

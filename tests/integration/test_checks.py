@@ -15,12 +15,12 @@ import pytest
 from omero.cli import NonZeroReturnCode
 from omero.config import ConfigXml
 
-from omero_fs_plugin import installation
 from omero_fs_plugin.checks import Level, Line, Subject, inotify, java, journal, space
 from omero_fs_plugin.cli import check
+from omero_fs_plugin.deployment import installation
+from omero_fs_plugin.deployment.sources import Sources
 from omero_fs_plugin.dropbox.journal import Journal
 from omero_fs_plugin.monitor.limits import watches
-from omero_fs_plugin.sources import Sources
 
 OLD = Path(__file__).with_name("data") / "journal-version-1.sql"
 GRID = Path(__file__).parents[1] / "unit" / "data" / "grid"

@@ -166,7 +166,7 @@ def test_install_finds_the_fragment(
     site = CHECKOUT if layout == "editable" else layouts[layout][0]
     where = f"import sys; sys.path.insert(0, {str(site)!r}); " + textwrap.dedent(
         """
-        from omero_fs_plugin.installation import fragment_path
+        from omero_fs_plugin.deployment.installation import fragment_path
         print(fragment_path())
         """
     )

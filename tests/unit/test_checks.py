@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin import __version__, filesystems, installation
+from omero_fs_plugin import __version__, filesystems
 from omero_fs_plugin.checks import (
     Level,
     Line,
@@ -27,8 +27,9 @@ from omero_fs_plugin.checks import (
 from omero_fs_plugin.checks import ok as fine
 from omero_fs_plugin.checks.running import Running, changes, servers, users
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.deployment import installation
+from omero_fs_plugin.deployment.sources import Origin, Sources
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.sources import Origin, Sources
 
 DATA = Path(__file__).parent / "data" / "grid"
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR

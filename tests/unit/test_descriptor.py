@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from omero_fs_plugin.descriptor import (
+from omero_fs_plugin.deployment.descriptor import (
     STOCK_TEMPLATES,
     merge,
     properties,
@@ -20,8 +20,8 @@ from omero_fs_plugin.descriptor import (
     set_aside,
     unmerge,
 )
+from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.errors import DescriptorError
-from omero_fs_plugin.installation import fragment_path
 
 CHECKOUT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parent / "data" / "grid"

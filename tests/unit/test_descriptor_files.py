@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.deployment.installation import install, installed, uninstall
 from omero_fs_plugin.errors import ConfigurationError, DescriptorError
-from omero_fs_plugin.installation import install, installed, uninstall
 
 SAMPLES = Path(__file__).parent / "data" / "grid"
 

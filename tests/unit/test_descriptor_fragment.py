@@ -9,8 +9,8 @@ from lxml import etree
 
 from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.config.settings import read
+from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.icegrid import SERVERS
-from omero_fs_plugin.installation import fragment_path
 
 ROOT = etree.parse(fragment_path()).getroot()
 

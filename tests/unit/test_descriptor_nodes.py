@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from omero.util._process_defaultxml import _process_xml
 
-from omero_fs_plugin.node_descriptors import advice, advice_on_leaving, parse, render
+from omero_fs_plugin.deployment.node_descriptors import advice, advice_on_leaving, parse, render
 
 # The value omero-py's documentation gives for everything on one node.
 STOCK = (

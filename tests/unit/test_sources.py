@@ -21,9 +21,9 @@ from omero_fs_plugin.cli import config
 from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.config.settings import read, read_monitoring
+from omero_fs_plugin.deployment.installation import install
+from omero_fs_plugin.deployment.sources import Origin, Row, Sources, look, rows_of
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.installation import install
-from omero_fs_plugin.sources import Origin, Row, Sources, look, rows_of
 from tests.rules import as_properties
 
 DATA = Path(__file__).parent / "data" / "grid"

@@ -10,8 +10,9 @@ from being deployed.
 
 from __future__ import annotations
 
+from omero_fs_plugin.icegrid import SERVERS
+
 from .descriptor import STOCK_SERVERS
-from .icegrid import SERVERS
 
 PROPERTY = "omero.server.nodedescriptors"
 MASTER = "master"

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import lists
-from .config.properties import BY_NAME, PREFIX, Property
-from .config.settings import (
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PREFIX, Property
+from omero_fs_plugin.config.settings import (
     DATA_DIR,
     EVERYONE,
     MANAGED_DIR,
@@ -27,7 +27,7 @@ from .config.settings import (
     read,
     read_monitoring,
 )
-from .errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError
 
 # Written anew by every `omero admin start` from the one behind it.
 TEMPLATES = (Path("etc/grid/templates.xml"), Path("etc/templates/grid/templates.xml"))

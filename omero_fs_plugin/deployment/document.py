@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from .errors import DescriptorError
+from omero_fs_plugin.errors import DescriptorError
 
 MARK = "omero-fs"
 STOCK_TARGET = "omero.fs.stock"

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
+from omero_fs_plugin.errors import ConfigurationError
+
 from . import descriptor, node_descriptors
-from .errors import ConfigurationError
 
 FRAGMENT = "omero-fs.xml"
 TEMPLATES = Path("etc/templates/grid")
@@ -54,7 +55,7 @@ class Descriptors:
 
 def fragment_path() -> Path:
     """Where the grid fragment lies: in the package, or in the checkout it runs from."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "grid" / FRAGMENT
     return inside if inside.is_file() else package.parent / "grid" / FRAGMENT
 
