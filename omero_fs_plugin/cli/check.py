@@ -62,7 +62,7 @@ def run(ctx: Any, args: Any) -> None:
     if args.former:
         if args.json:
             raise ConfigurationError("--json and --from do not go together")
-        from omero_fs_plugin import migration
+        from omero_fs_plugin.migration import carried as migration
 
         ctx.rv = migration.run(ctx, Path(args.former))
         return

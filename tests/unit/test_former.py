@@ -10,7 +10,7 @@ import pytest
 from omero_fs_plugin.deployment.descriptor import merge
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.former import MOST_BYTES, read
+from omero_fs_plugin.migration.former import MOST_BYTES, read
 
 SAMPLES = Path(__file__).parent / "data" / "grid"
 

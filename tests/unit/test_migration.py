@@ -17,9 +17,9 @@ from omero.plugins.prefs import PrefsControl
 from omero_fs_plugin.config import lists
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
 from omero_fs_plugin.config.settings import read, read_monitoring
-from omero_fs_plugin.differences import SHIPPED
-from omero_fs_plugin.former import read as former_read
-from omero_fs_plugin.migration import Migration, as_shipped, migrate, run
+from omero_fs_plugin.migration.carried import Migration, as_shipped, migrate, run
+from omero_fs_plugin.migration.differences import SHIPPED
+from omero_fs_plugin.migration.former import read as former_read
 
 CHECKOUT = Path(__file__).parents[2]
 

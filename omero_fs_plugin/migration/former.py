@@ -23,8 +23,8 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from .deployment.document import STOCK_TARGET
-from .errors import ConfigurationError
+from omero_fs_plugin.deployment.document import STOCK_TARGET
+from omero_fs_plugin.errors import ConfigurationError
 
 # The largest released descriptor has 30 KB, and config.xml what was ever set.
 MOST_BYTES = 4 * 2**20

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 
-from .config import lists
-from .config.properties import BY_NAME, PROPERTIES, Property
-from .config.settings import EVERYONE, Settings
-from .dropbox.importers.arguments import parse as parse_arguments
-from .errors import ConfigurationError
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES, Property
+from omero_fs_plugin.config.settings import EVERYONE, Settings
+from omero_fs_plugin.dropbox.importers.arguments import parse as parse_arguments
+from omero_fs_plugin.errors import ConfigurationError
 
 # What every OMERO.server since 5.0 came with, where that is not our default:
 # nobody has chosen it, so it is not carried over.

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import lists
-from .config.properties import BY_NAME, PREFIX, PROPERTIES, Property
-from .config.settings import Problem, Settings, read, read_monitoring
+from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.properties import BY_NAME, PREFIX, PROPERTIES, Property
+from omero_fs_plugin.config.settings import Problem, Settings, read, read_monitoring
+
 from .differences import ALWAYS, RETIRED, SHIPPED, different, refused_arguments
 from .former import Former
 from .former import read as read_former
