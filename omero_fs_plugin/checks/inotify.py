@@ -16,7 +16,7 @@ from pathlib import Path
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.filesystems import Mounts
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.monitor import limits
+from omero_fs_plugin.monitor.kernel import limits
 
 from . import Line, Subject, ok, warning
 

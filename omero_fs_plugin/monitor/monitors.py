@@ -11,8 +11,8 @@ from contextlib import suppress
 from .absence import Absence
 from .arrivals import Timing
 from .files import Root
+from .kernel.observers import Observing
 from .notices import shown
-from .observers import Observing
 from .record import Record
 from .requests import MonitorError, MonitorType, Request
 from .telling import Client

@@ -14,8 +14,8 @@ from omero_fs_plugin.config import settings
 
 from .arrivals import Timing
 from .files import Files, Root
+from .kernel.observers import Observing
 from .monitors import Monitors
-from .observers import Observing
 from .record import open_record
 from .servants import FileServer, IceClient, MonitorServer
 

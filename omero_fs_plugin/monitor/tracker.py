@@ -15,10 +15,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from . import raw
 from .comparison import Comparison
+from .kernel import raw
+from .kernel.raw import Raw
 from .notices import Notice, shown
-from .raw import Raw
 from .tree import NEVER, Directory, Disk, PathMode
 from .watches import Why
 

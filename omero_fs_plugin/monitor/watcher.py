@@ -16,12 +16,12 @@ from collections.abc import Callable
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
-from . import raw
 from .absence import Absence
 from .arrivals import Timing
 from .keeper import Keeper
+from .kernel import raw
+from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
-from .observers import Observer, Observing, Wakener
 from .outbox import Outbox
 from .record_picture import Picture
 from .requests import MonitorType, Request

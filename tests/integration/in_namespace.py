@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.monitor import limits, watcher
+from omero_fs_plugin.monitor import watcher
+from omero_fs_plugin.monitor.kernel import limits
 
 from . import tinyfuse
 from .fsserver import until

@@ -18,8 +18,8 @@ from typing import Any
 from watchdog import events as dog
 from watchdog.events import FileSystemEvent
 
-from omero_fs_plugin.monitor.native import Native
-from omero_fs_plugin.monitor.observers import Observer, Observing
+from omero_fs_plugin.monitor.kernel.native import Native
+from omero_fs_plugin.monitor.kernel.observers import Observer, Observing
 
 Events = list[FileSystemEvent]
 

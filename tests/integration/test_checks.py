@@ -20,7 +20,7 @@ from omero_fs_plugin.cli import check
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Sources
 from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.monitor.limits import watches
+from omero_fs_plugin.monitor.kernel.limits import watches
 
 OLD = Path(__file__).with_name("data") / "journal-version-1.sql"
 GRID = Path(__file__).parents[1] / "unit" / "data" / "grid"

@@ -19,9 +19,9 @@ import pytest
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.arrivals import Timing
+from omero_fs_plugin.monitor.kernel.observers import INOTIFY, POLLING, Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.observers import INOTIFY, POLLING, Observing
 from omero_fs_plugin.monitor.requests import MonitorType, Request
 from omero_fs_plugin.monitor.tree import PathMode
 

@@ -22,7 +22,8 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.monitor import inotify, outbox, watcher
+from omero_fs_plugin.monitor import outbox, watcher
+from omero_fs_plugin.monitor.kernel import inotify
 from omero_fs_plugin.monitor.server import FSServer
 
 from .fsserver import Client, address_of, create, initialize, serve, start, state, until

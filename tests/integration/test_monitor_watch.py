@@ -21,7 +21,7 @@ import pytest
 from omero_fs_plugin.cli import site as site_module
 from omero_fs_plugin.cli import watch
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
-from omero_fs_plugin.monitor.inotify import Inotify
+from omero_fs_plugin.monitor.kernel.inotify import Inotify
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
 
 PATIENCE = 20.0  # s

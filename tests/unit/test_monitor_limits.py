@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.monitor import limits
+from omero_fs_plugin.monitor.kernel import limits
 
 
 @pytest.fixture

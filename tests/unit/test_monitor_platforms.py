@@ -12,8 +12,8 @@ import sys
 import pytest
 
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.monitor.observers import AUTO, INOTIFY, POLLING, Observing, Wakener
-from omero_fs_plugin.monitor.polling import Polling
+from omero_fs_plugin.monitor.kernel.observers import AUTO, INOTIFY, POLLING, Observing, Wakener
+from omero_fs_plugin.monitor.kernel.polling import Polling
 
 ELSEWHERE = """
 import importlib, importlib.abc, os, pkgutil, select, sys, time
@@ -84,7 +84,9 @@ def test_every_module_but_one_imports_elsewhere(platform: str) -> None:
         check=True,
     )
     failed = done.stdout.split("\n")
-    assert [one.partition(":")[0] for one in failed if one] == ["omero_fs_plugin.monitor.inotify"]
+    assert [one.partition(":")[0] for one in failed if one] == [
+        "omero_fs_plugin.monitor.kernel.inotify"
+    ]
 
 
 def test_inotify_is_linuxs_own() -> None:

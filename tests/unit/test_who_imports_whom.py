@@ -29,7 +29,7 @@ PURE = (
     "monitor.notices",
     "monitor.outbox",
     "monitor.picture",
-    "monitor.raw",
+    "monitor.kernel.raw",
     "monitor.record",
     "monitor.record_file",
     "monitor.record_picture",

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.monitor.tree import Disk
 
 from .polling import Polling
 from .raw import Raw
-from .tree import Disk
 
 AUTO, INOTIFY, POLLING = "auto", "inotify", "polling"
 
