@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from .notices import Tell
 from .outbox import Outbox
-from .picture import ENTERED, MOUNTED, Ledger, restore, snapshot
 from .record_picture import Picture
-from .tracker import Tracker
-from .tree import PathMode
+from .tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
+from .tracking.tracker import Tracker
+from .tracking.tree import PathMode
 
 
 class Keeper:

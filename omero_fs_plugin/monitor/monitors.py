@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from .absence import Absence
-from .arrivals import Timing
 from .files import Root
 from .kernel.observers import Observing
 from .notices import shown
 from .record import Record
 from .requests import MonitorError, MonitorType, Request
 from .telling import Client
-from .tree import PathMode
+from .tracking.arrivals import Timing
+from .tracking.tree import PathMode
 from .watcher import Watcher
 
 log = logging.getLogger(__name__)

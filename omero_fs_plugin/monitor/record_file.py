@@ -13,9 +13,9 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
 
 from .notices import shown
-from .picture import ENTERED, PASSED, State
 from .requests import MonitorType, Request
-from .tree import NEVER, Identity, PathMode
+from .tracking.picture import ENTERED, PASSED, State
+from .tracking.tree import NEVER, Identity, PathMode
 
 VERSION = 2
 _BUSY = 5.0  # s that a file locked by another process is waited for

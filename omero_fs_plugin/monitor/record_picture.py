@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .notices import Tell
-from .picture import Changes, State
 from .record_file import RecordError, state_of, word_of
 from .sent import Doubt, Sent
+from .tracking.picture import Changes, State
 
 if TYPE_CHECKING:
     from .record import Record

@@ -11,7 +11,7 @@ from types import ModuleType
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
 
-from .tree import PathMode
+from .tracking.tree import PathMode
 
 
 class MonitorError(FsError):

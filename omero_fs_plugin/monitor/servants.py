@@ -23,7 +23,7 @@ from .files import Files, Stats
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell
 from .requests import MonitorError, MonitorType, Request, directory_named
-from .tree import PathMode
+from .tracking.tree import PathMode
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from typing import Any
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.config import settings
 
-from .arrivals import Timing
 from .files import Files, Root
 from .kernel.observers import Observing
 from .monitors import Monitors
 from .record import open_record
 from .servants import FileServer, IceClient, MonitorServer
+from .tracking.arrivals import Timing
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
 from .absence import Absence
-from .arrivals import Timing
 from .keeper import Keeper
 from .kernel import raw
 from .kernel.observers import Observer, Observing, Wakener
@@ -26,7 +25,8 @@ from .outbox import Outbox
 from .record_picture import Picture
 from .requests import MonitorType, Request
 from .telling import Answer, Client, Telling
-from .tracker import Tracker
+from .tracking.arrivals import Timing
+from .tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 

@@ -22,13 +22,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import outbox
-from omero_fs_plugin.monitor.arrivals import Timing
 from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record import Record
 from omero_fs_plugin.monitor.requests import MonitorType, Request
-from omero_fs_plugin.monitor.tree import PathMode
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.tree import PathMode
 
 from .fsserver import until
 

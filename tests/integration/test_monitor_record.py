@@ -24,13 +24,13 @@ from omero_fs_plugin.monitor import record_file, record_picture
 from omero_fs_plugin.monitor import sent as sent_module
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.picture import State
 from omero_fs_plugin.monitor.record import Record, Saved, open_record
 from omero_fs_plugin.monitor.record_file import RecordError
 from omero_fs_plugin.monitor.record_picture import Picture
 from omero_fs_plugin.monitor.requests import MonitorType, Request
 from omero_fs_plugin.monitor.sent import Sent
-from omero_fs_plugin.monitor.tree import MAYBE, NEVER, PathMode
+from omero_fs_plugin.monitor.tracking.picture import State
+from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER, PathMode
 
 CLIENT = 'name/category -t:tcp -h 127.0.0.1 -p 4061 -t 60000 "odd"'
 

@@ -19,8 +19,15 @@ from omero_fs_plugin.monitor.absence import PROBE, Absence
 from omero_fs_plugin.monitor.keeper import Keeper
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.outbox import Outbox
-from omero_fs_plugin.monitor.picture import Changes, Ledger, State, restore, snapshot, state_of
-from omero_fs_plugin.monitor.tree import NEVER, Directory, Entry, Kind, Listing, PathMode
+from omero_fs_plugin.monitor.tracking.picture import (
+    Changes,
+    Ledger,
+    State,
+    restore,
+    snapshot,
+    state_of,
+)
+from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory, Entry, Kind, Listing, PathMode
 
 from . import test_monitor_tracker as tracking
 from .test_monitor_tracker import ROOT, FakeDisk, Watched, p

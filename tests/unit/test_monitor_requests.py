@@ -12,7 +12,7 @@ import pytest
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import requests
 from omero_fs_plugin.monitor.requests import MonitorError, MonitorType, Request, directory_named
-from omero_fs_plugin.monitor.tree import PathMode
+from omero_fs_plugin.monitor.tracking.tree import PathMode
 
 
 def request_of(**changed: Any) -> Request:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.monitor.tree import Disk
+from omero_fs_plugin.monitor.tracking.tree import Disk
 
 from .polling import Polling
 from .raw import Raw

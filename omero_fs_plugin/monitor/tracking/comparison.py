@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.monitor.notices import Tell
 
 from .arrivals import AT_ONCE, Arrivals, Timing
-from .notices import Tell
 from .tree import MAYBE, NEVER, Directory, Disk, Entry, Kind, PathMode
 from .watches import Watches
 

@@ -9,8 +9,9 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
+from omero_fs_plugin.monitor.notices import Notice, Tell, shown
+
 from .arrivals import Timing
-from .notices import Notice, Tell, shown
 from .tree import Directory, Disk, Listing
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
+from omero_fs_plugin.monitor.kernel import raw
+from omero_fs_plugin.monitor.kernel.raw import Raw
+from omero_fs_plugin.monitor.notices import Notice, shown
+
 from .comparison import Comparison
-from .kernel import raw
-from .kernel.raw import Raw
-from .notices import Notice, shown
 from .tree import NEVER, Directory, Disk, PathMode
 from .watches import Why
 

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.notices import Tell
 
-from .notices import Tell
 from .tree import MAYBE, NEVER, Directory, Identity, PathMode
 
 # Of one path.  A file: what it was when the client was told of it.  A

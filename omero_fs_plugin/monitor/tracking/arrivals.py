@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.notices import Tell
 
-from .notices import Tell
 from .tree import MAYBE, NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
 
 # Renames whose second half has not come yet.
