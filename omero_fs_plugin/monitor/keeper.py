@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .notices import Tell
 from .outbox import Outbox
-from .record_picture import Picture
+from .record.picture import Picture
 from .tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
 from .tracking.tracker import Tracker
 from .tracking.tree import PathMode

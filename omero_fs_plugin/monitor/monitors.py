@@ -12,7 +12,7 @@ from .absence import Absence
 from .files import Root
 from .kernel.observers import Observing
 from .notices import shown
-from .record import Record
+from .record.record import Record
 from .requests import MonitorError, MonitorType, Request
 from .telling import Client
 from .tracking.arrivals import Timing

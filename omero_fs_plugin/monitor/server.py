@@ -15,7 +15,7 @@ from omero_fs_plugin.config import settings
 from .files import Files, Root
 from .kernel.observers import Observing
 from .monitors import Monitors
-from .record import open_record
+from .record.record import open_record
 from .servants import FileServer, IceClient, MonitorServer
 from .tracking.arrivals import Timing
 

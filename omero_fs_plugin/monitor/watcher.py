@@ -22,7 +22,7 @@ from .kernel import raw
 from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
 from .outbox import Outbox
-from .record_picture import Picture
+from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling import Answer, Client, Telling
 from .tracking.arrivals import Timing

@@ -19,16 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.events import EventType
-from omero_fs_plugin.monitor import record as record_module
-from omero_fs_plugin.monitor import record_file, record_picture
-from omero_fs_plugin.monitor import sent as sent_module
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.record import Record, Saved, open_record
-from omero_fs_plugin.monitor.record_file import RecordError
-from omero_fs_plugin.monitor.record_picture import Picture
+from omero_fs_plugin.monitor.record import file as record_file
+from omero_fs_plugin.monitor.record import picture as record_picture
+from omero_fs_plugin.monitor.record import record as record_module
+from omero_fs_plugin.monitor.record import sent as sent_module
+from omero_fs_plugin.monitor.record.file import RecordError
+from omero_fs_plugin.monitor.record.picture import Picture
+from omero_fs_plugin.monitor.record.record import Record, Saved, open_record
+from omero_fs_plugin.monitor.record.sent import Sent
 from omero_fs_plugin.monitor.requests import MonitorType, Request
-from omero_fs_plugin.monitor.sent import Sent
 from omero_fs_plugin.monitor.tracking.picture import State
 from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER, PathMode
 
@@ -550,7 +551,7 @@ def test_another_fsserver_has_it(
     monkeypatch.setattr(record_file, "_BUSY", 0.1)
     caplog.set_level(logging.ERROR)
     code = (
-        "import sys, pathlib; from omero_fs_plugin.monitor.record import Record;"
+        "import sys, pathlib; from omero_fs_plugin.monitor.record.record import Record;"
         "r = Record(pathlib.Path(sys.argv[1])); print('open', flush=True); sys.stdin.read();"
         "r.close()"
     )

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omero_fs_plugin.events import EventType
-
-from .notices import Tell
+from omero_fs_plugin.monitor.notices import Tell
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .notices import Tell
-from .record_file import RecordError, state_of, word_of
+from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.tracking.picture import Changes, State
+
+from .file import RecordError, state_of, word_of
 from .sent import Doubt, Sent
-from .tracking.picture import Changes, State
 
 if TYPE_CHECKING:
     from .record import Record

@@ -23,16 +23,10 @@ from os.path import lexists
 from pathlib import Path
 from typing import NamedTuple
 
-from .record_file import (
-    RecordError,
-    connect,
-    locked,
-    request_of,
-    set_aside,
-    text_of,
-)
-from .record_picture import CHUNK, Act, Picture, nothing, stop_row
-from .requests import Request
+from omero_fs_plugin.monitor.requests import Request
+
+from .file import RecordError, connect, locked, request_of, set_aside, text_of
+from .picture import CHUNK, Act, Picture, nothing, stop_row
 from .sent import Sent
 
 log = logging.getLogger(__name__)
