@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from .absence import Absence
 from .files import Root
 from .kernel.observers import Observing
 from .notices import shown
 from .record.record import Record
 from .requests import MonitorError, MonitorType, Request
-from .telling import Client
+from .telling.absence import Absence
+from .telling.telling import Client
 from .tracking.arrivals import Timing
 from .tracking.tree import PathMode
 from .watcher import Watcher

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
-from .absence import Absence
-from .keeper import Keeper
 from .kernel import raw
 from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
-from .outbox import Outbox
 from .record.picture import Picture
 from .requests import MonitorType, Request
-from .telling import Answer, Client, Telling
+from .telling.absence import Absence
+from .telling.keeper import Keeper
+from .telling.outbox import Outbox
+from .telling.telling import Answer, Client, Telling
 from .tracking.arrivals import Timing
 from .tracking.tracker import Tracker
 

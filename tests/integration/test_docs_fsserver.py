@@ -15,9 +15,10 @@ import pytest
 from omero.grid import monitors as slice_
 
 from omero_fs_plugin.config.properties import PROPERTIES
-from omero_fs_plugin.monitor import outbox, servants
+from omero_fs_plugin.monitor import servants
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
+from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
 from .test_monitor_restart import Process

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from omero_fs_plugin.events import EventType
-from omero_fs_plugin.monitor import outbox
 from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.record import Record
 from omero_fs_plugin.monitor.requests import MonitorType, Request
+from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tree import PathMode
 

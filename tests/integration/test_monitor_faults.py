@@ -22,9 +22,10 @@ from omero.grid import monitors as slice_
 
 import omero
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.monitor import outbox, watcher
+from omero_fs_plugin.monitor import watcher
 from omero_fs_plugin.monitor.kernel import inotify
 from omero_fs_plugin.monitor.server import FSServer
+from omero_fs_plugin.monitor.telling import outbox
 
 from .fsserver import Client, address_of, create, initialize, serve, start, state, until
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.outbox import (
+from omero_fs_plugin.monitor.telling.outbox import (
     FIRST_RETRY,
     LONGEST_RETRY,
     NOTIFICATION_SIZE,

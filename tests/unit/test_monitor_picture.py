@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from omero_fs_plugin.events import EventType
-from omero_fs_plugin.monitor.absence import PROBE, Absence
-from omero_fs_plugin.monitor.keeper import Keeper
 from omero_fs_plugin.monitor.notices import Notice, Tell
-from omero_fs_plugin.monitor.outbox import Outbox
+from omero_fs_plugin.monitor.telling.absence import PROBE, Absence
+from omero_fs_plugin.monitor.telling.keeper import Keeper
+from omero_fs_plugin.monitor.telling.outbox import Outbox
 from omero_fs_plugin.monitor.tracking.picture import (
     Changes,
     Ledger,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from .notices import Tell
+from omero_fs_plugin.monitor.notices import Tell
 
 # Ice refuses messages over Ice.MessageSizeMax, 1 MiB unless configured; a
 # client may have the default.  Bytes of paths in one notification.

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from omero_fs_plugin.monitor.notices import Tell, shown
+
 from .absence import Absence
 from .keeper import Keeper
-from .notices import Tell, shown
 from .outbox import LONGEST_RETRY, Outbox
 
 log = logging.getLogger(__name__)

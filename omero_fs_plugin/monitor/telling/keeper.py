@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .notices import Tell
+from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.record.picture import Picture
+from omero_fs_plugin.monitor.tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
+from omero_fs_plugin.monitor.tracking.tracker import Tracker
+from omero_fs_plugin.monitor.tracking.tree import PathMode
+
 from .outbox import Outbox
-from .record.picture import Picture
-from .tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
-from .tracking.tracker import Tracker
-from .tracking.tree import PathMode
 
 
 class Keeper:
