@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.rescan import walk
 
 FILES_IN_DIRECTORY = 20

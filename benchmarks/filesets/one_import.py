@@ -26,8 +26,8 @@ from omero_fs_plugin.dropbox.importers.native import CHECKSUM, NativeImporter, N
 from omero_fs_plugin.dropbox.importers.protocol import Imported, Task
 from omero_fs_plugin.dropbox.importers.sources import BLOCK
 from omero_fs_plugin.dropbox.importers.transfer import Transfer
-from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sessions import Omero, UserSession
 

@@ -15,9 +15,9 @@ ABOUT = "journal"
 
 def opens(subject: Subject) -> Iterator[Line]:
     """Opened to read, as `omero fs status` does."""
-    from omero_fs_plugin.dropbox import schema
-    from omero_fs_plugin.dropbox.database import NotYet, sqlite_file
-    from omero_fs_plugin.dropbox.journal import Journal
+    from omero_fs_plugin.dropbox.journal import schema
+    from omero_fs_plugin.dropbox.journal.database import NotYet, sqlite_file
+    from omero_fs_plugin.dropbox.journal.journal import Journal
 
     url = subject.settings.journal_url
     file = sqlite_file(url)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.icegrid import Grid
 from omero_fs_plugin.icegrid import grid as open_grid

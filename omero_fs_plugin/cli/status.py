@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE
-from omero_fs_plugin.dropbox.database import sqlite_file
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.database import sqlite_file
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.dropbox.records import Fileset
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
 

@@ -17,13 +17,13 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
 
 from .filesets import DEADLY, Candidate, Grouping
-from .records import Fileset, Formed, Found
+from .journal.records import Fileset, Formed, Found
+from .journal.states import State
 from .signatures import is_image_name
-from .states import State
 from .strangers import Strangers
 
 if TYPE_CHECKING:
-    from .journal import Journal
+    from .journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from .importers.answers import delete_filesets
 from .importers.native import NativeImporter
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
-from .journal import Journal
-from .records import HANDED_OVER, Fileset, Found, chunks
-from .states import State
+from .journal.journal import Journal
+from .journal.records import HANDED_OVER, Fileset, Found, chunks
+from .journal.states import State
 
 log = logging.getLogger(__name__)
 

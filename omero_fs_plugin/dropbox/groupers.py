@@ -19,9 +19,9 @@ from .bioformats import BioFormats
 from .filesets import Grouper, Grouping
 from .grouping_native import NativeGrouper
 from .jars import find
+from .journal.records import Fileset
 from .neighbours import may_be_index
 from .pipeline import Pipeline
-from .records import Fileset
 
 log = logging.getLogger(__name__)
 

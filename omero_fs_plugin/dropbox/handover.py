@@ -12,7 +12,7 @@ from omero_fs_plugin.events import FileStat, regular_stat
 from .assembly import reason_to_wait
 from .filesets import Candidate, Grouper, Grouping
 from .groupers import group_whole
-from .records import Formed, Found
+from .journal.records import Formed, Found
 from .signatures import is_image_name
 
 

@@ -16,13 +16,13 @@ from .containers import Containers, Destination, ensure_linked
 from .importers import client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
-from .journal import Journal
+from .journal.journal import Journal
+from .journal.records import Fileset
+from .journal.states import State
 from .places import Places
 from .pool import SessionPool
-from .records import Fileset
 from .sidecar import Sidecar
 from .sidecar import read as read_sidecar
-from .states import State
 from .targets import Source
 from .ways import Way, Ways
 

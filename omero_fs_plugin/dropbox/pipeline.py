@@ -17,13 +17,13 @@ from omero_fs_plugin.events import FileStat
 
 from .assembly import Around, Assembly, Lot
 from .filesets import Grouping
+from .journal.records import GONE, Fileset, Found
+from .journal.states import State
 from .places import Places
-from .records import GONE, Fileset, Found
 from .settle import Settler
-from .states import State
 
 if TYPE_CHECKING:
-    from .journal import Journal
+    from .journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import FileStat, regular_stat
 
 from .confine import open_directory, parts_beneath
-from .journal import Journal
+from .journal.journal import Journal
+from .journal.records import Fileset, Found
+from .journal.states import State
 from .places import Places
-from .records import Fileset, Found
-from .states import State
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import threading
 from omero_fs_plugin.sessions import Omero
 
 from .importers import client_path
-from .journal import Journal
+from .journal.journal import Journal
 from .places import Places
 
 log = logging.getLogger(__name__)

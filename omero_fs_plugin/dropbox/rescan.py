@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from omero_fs_plugin.events import FileStat
 
-from .records import Found
+from .journal.records import Found
 
 
 def top(watch_dir: str) -> tuple[list[str], list[Found]]:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.errors import FsError
 
+from .journal.records import Found
 from .pipeline import Pipeline
-from .records import Found
 from .rescan import top, walk
 from .users import Users
 

@@ -25,8 +25,8 @@ from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.sessions import Omero
 
 from .groupers import Groupers, choose
-from .journal import Journal
-from .lease import EXPIRES, RENEW, Holder, Lease
+from .journal.journal import Journal
+from .journal.lease import EXPIRES, RENEW, Holder, Lease
 from .pipeline import Pipeline
 from .places import Places
 from .quarantine import Quarantine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omero_fs_plugin.events import FileStat
 
-from .records import Found
+from .journal.records import Found
 
 
 class Strangers:

@@ -13,7 +13,7 @@ from omero.grid import monitors
 import omero
 from omero_fs_plugin.config.settings import Rule
 
-from .journal import Journal
+from .journal.journal import Journal
 from .subscription import Subscription, monitored
 
 log = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ from omero_fs_plugin.sessions import Omero
 from .attempts import TRIES, TRY_AGAIN_S
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
-from .journal import Journal
+from .journal.journal import Journal
+from .journal.records import HANDED_OVER, Fileset
+from .journal.states import State
 from .places import Places
 from .quarantine import Quarantine
-from .records import HANDED_OVER, Fileset
 from .recovery import Recovery
-from .states import State
 from .ways import Ways
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.states import TRANSITIONS
+from omero_fs_plugin.dropbox.journal.states import TRANSITIONS
 
 from .conftest import EXTERNAL
 from .torture.campaign import Campaign

@@ -24,8 +24,8 @@ from omero_fs_plugin.dropbox.importers.java import JavaImporter, JavaOptions
 from omero_fs_plugin.dropbox.importers.native import NativeImporter, NativeOptions
 from omero_fs_plugin.dropbox.importers.protocol import Importer, Outcome, Task, Wishes
 from omero_fs_plugin.dropbox.importers.transfer import Transfer
-from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE

@@ -87,8 +87,8 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero_fs_plugin.dropbox.importers.native import NativeImport, NativeOptions
     from omero_fs_plugin.dropbox.importers.protocol import Wishes
     from omero_fs_plugin.dropbox.importers.transfer import Transfer
-    from omero_fs_plugin.dropbox.records import Fileset, Found
-    from omero_fs_plugin.dropbox.states import State
+    from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+    from omero_fs_plugin.dropbox.journal.states import State
     from omero_fs_plugin.errors import FsError
     from omero_fs_plugin.events import FileStat
     from omero_fs_plugin.sandbox.server import register_types

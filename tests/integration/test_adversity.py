@@ -18,7 +18,7 @@ import sqlalchemy
 import tifffile
 from sqlalchemy.engine import Engine
 
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox import rawfiles
 
 from .whole import Whole

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.dropbox import history, known
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.rescan import walk
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 
 

@@ -19,7 +19,7 @@ from omero_fs_plugin.checks import Level, Line, Subject, inotify, java, journal,
 from omero_fs_plugin.cli import check
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Sources
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.monitor.kernel.limits import watches
 
 OLD = Path(__file__).with_name("data") / "journal-version-1.sql"

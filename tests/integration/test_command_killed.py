@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 
 FAULTS = Path(__file__).parents[1] / "acceptance" / "torture"
@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from faults import Faults, put_into_the_journal
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 _, _, url, directory, act, path = sys.argv
 put_into_the_journal(Faults(Path(directory)).pass_by)

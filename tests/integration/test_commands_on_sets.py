@@ -15,8 +15,8 @@ from omero.cli import NonZeroReturnCode
 
 from omero_fs_plugin.cli import import_, status
 from omero_fs_plugin.config.settings import read
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.icegrid import SERVERS
 
 from .test_sets import NAMES, reason, write_part

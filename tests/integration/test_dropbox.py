@@ -12,7 +12,7 @@ import pytest
 
 from omero_fs_plugin.dropbox import workers
 from omero_fs_plugin.dropbox.importers.native import NativeImport
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 
 from .whole import Whole
 

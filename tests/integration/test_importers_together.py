@@ -14,9 +14,9 @@ from omero_fs_plugin.dropbox.importers.choice import choose
 from omero_fs_plugin.dropbox.importers.factory import make
 from omero_fs_plugin.dropbox.importers.protocol import Importer, Wishes
 from omero_fs_plugin.dropbox.importers.transfer import Transfer
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sessions import Omero
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset, Found
-from omero_fs_plugin.dropbox.schema import VERSION
-from omero_fs_plugin.dropbox.states import TRANSITIONS, State
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.schema import VERSION
+from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.events import FileStat
 

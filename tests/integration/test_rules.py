@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 
 from .whole import QUIET_S, Whole
 

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from omero_fs_plugin.dropbox import assembly
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 
 from .whole import Whole
 

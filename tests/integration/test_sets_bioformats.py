@@ -13,7 +13,7 @@ import pytest
 
 from omero_fs_plugin.dropbox import jars
 from omero_fs_plugin.dropbox.bioformats import BioFormats
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 
 from .test_sets import NAMES, write_part

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omero.rtypes import unwrap
 
-from omero_fs_plugin.dropbox.states import State
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sessions import ALL_GROUPS
 
 from .whole import Whole

@@ -31,10 +31,10 @@ from omero_fs_plugin.dropbox import (
     workers,
 )
 from omero_fs_plugin.dropbox.importers import native
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from omero.grid import monitors
 
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.pipeline import Pipeline
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.dropbox.subscription import Subscription
 from tests.rules import places_of, settings_of
 

@@ -9,7 +9,7 @@ import pytest
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.handover import Given, Left, Sorted, sort_out
-from omero_fs_plugin.dropbox.records import Found
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
 ROOT = "/data/amy"

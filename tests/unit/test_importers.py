@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox import workers
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.quarantine import Quarantine
-from omero_fs_plugin.dropbox.records import Fileset, Found
 from omero_fs_plugin.dropbox.ways import Ways
 from omero_fs_plugin.dropbox.workers import Importers
 from omero_fs_plugin.errors import ServerAwayError

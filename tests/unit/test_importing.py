@@ -12,10 +12,10 @@ import pytest
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.groupers import Groupers
 from omero_fs_plugin.dropbox.importing import Importing
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.sidecar import FILE
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.dropbox.ways import Ways, make_way
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of

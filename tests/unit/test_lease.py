@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.lease import EXPIRES, Holder, Lease
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_one_who_stands_still_loses_it(journal: Journal, waited: float, has_it: 
 
 
 def test_a_dead_process_of_this_machine_loses_it_at_once(journal: Journal) -> None:
-    script = "from omero_fs_plugin.dropbox.lease import Holder; print(Holder.me())"
+    script = "from omero_fs_plugin.dropbox.journal.lease import Holder; print(Holder.me())"
     told = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.strip()

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.pipeline import Pipeline
-from omero_fs_plugin.dropbox.records import Found
 from omero_fs_plugin.dropbox.settle import Settler
-from omero_fs_plugin.dropbox.states import State
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
-from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.sessions import UserSession, refusal, server_errors
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from omero.model import Screen
 from omero.rtypes import unwrap
 
-from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
 from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
 

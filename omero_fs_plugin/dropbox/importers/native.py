@@ -19,7 +19,7 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 
 import omero
 from omero_fs_plugin import __version__
-from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
 from omero_fs_plugin.sessions import AGENT, UserSession, server_errors
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import open_beneath, open_directory
-from omero_fs_plugin.dropbox.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import FileStat
 

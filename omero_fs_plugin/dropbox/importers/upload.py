@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from omero_fs_plugin.dropbox.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.sessions import server_errors
 
 from .in_place import patience_ms

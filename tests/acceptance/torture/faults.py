@@ -24,10 +24,10 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.dropbox import attempts, workers
-from omero_fs_plugin.dropbox.database import Database
-from omero_fs_plugin.dropbox.journal import Journal
-from omero_fs_plugin.dropbox.records import Fileset
-from omero_fs_plugin.dropbox.schema import event_log
+from omero_fs_plugin.dropbox.journal.database import Database
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.schema import event_log
 
 VERIFIED = "verified"
 SIDES = ("before", "after")

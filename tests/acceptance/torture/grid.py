@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox.journal import Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from tests.acceptance.api import Omero
 from tests.acceptance.server import Server, search_path
 

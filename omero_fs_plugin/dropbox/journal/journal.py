@@ -27,7 +27,7 @@ from .intake import (
     reopen_or_insert,
     wait_apart,
 )
-from .journal_reader import CHUNK, JournalReader
+from .reader import CHUNK, JournalReader
 from .records import (
     HANDED_OVER,
     MET,
