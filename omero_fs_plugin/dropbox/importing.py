@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
 from omero_fs_plugin.sessions import Omero, UserSession
 
-from .annotations import annotate
 from .attempts import Attempt, run_together
-from .containers import Containers, Destination, ensure_linked
 from .importers import client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
@@ -21,9 +19,11 @@ from .journal.records import Fileset
 from .journal.states import State
 from .places import Places
 from .pool import SessionPool
-from .sidecar import Sidecar
-from .sidecar import read as read_sidecar
-from .targets import Source
+from .targets.annotations import annotate
+from .targets.containers import Containers, Destination, ensure_linked
+from .targets.sidecar import Sidecar
+from .targets.sidecar import read as read_sidecar
+from .targets.targets import Source
 from .ways import Way, Ways
 
 log = logging.getLogger(__name__)

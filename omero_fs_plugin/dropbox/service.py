@@ -33,9 +33,9 @@ from .quarantine import Quarantine
 from .rescan import oddity_at
 from .rescanner import Rescanner
 from .settle import Settler
-from .sidecar import is_sidecar, wrong_in
 from .subscription import MonitorClient
 from .subscriptions import Subscriptions
+from .targets.sidecar import is_sidecar, wrong_in
 from .users import Users
 from .ways import Way, Ways
 from .workers import Importers

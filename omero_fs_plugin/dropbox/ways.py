@@ -17,8 +17,8 @@ from omero_fs_plugin.errors import ConfigurationError
 
 from .importers.choice import Choice, choose
 from .readers import read_readers
-from .targets import Template
-from .templates import parse, parse_option
+from .targets.targets import Template
+from .targets.templates import parse, parse_option
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ from omero.model import (
 from omero.rtypes import rstring, unwrap
 
 import omero
-from omero_fs_plugin.dropbox.annotations import annotate
-from omero_fs_plugin.dropbox.containers import Containers, Destination, ensure_linked
-from omero_fs_plugin.dropbox.sidecar import Sidecar
-from omero_fs_plugin.dropbox.targets import Source
-from omero_fs_plugin.dropbox.templates import parse
+from omero_fs_plugin.dropbox.targets.annotations import annotate
+from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
+from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
+from omero_fs_plugin.dropbox.targets.targets import Source
+from omero_fs_plugin.dropbox.targets.templates import parse
 from omero_fs_plugin.errors import ImportRefused, UserError
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store

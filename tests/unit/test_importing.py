@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.importing import Importing
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.sidecar import FILE
+from omero_fs_plugin.dropbox.targets.sidecar import FILE
 from omero_fs_plugin.dropbox.ways import Ways, make_way
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of

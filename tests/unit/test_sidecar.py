@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.sidecar import FILE, MAX_BYTES, Sidecar, is_sidecar, read, understand
+from omero_fs_plugin.dropbox.targets.sidecar import (
+    FILE,
+    MAX_BYTES,
+    Sidecar,
+    is_sidecar,
+    read,
+    understand,
+)
 from omero_fs_plugin.errors import ConfigurationError
 
 

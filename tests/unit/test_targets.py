@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.sidecar import understand
-from omero_fs_plugin.dropbox.targets import (
+from omero_fs_plugin.dropbox.targets.sidecar import understand
+from omero_fs_plugin.dropbox.targets.targets import (
     LONGEST_NAME,
     Container,
     Part,
@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.targets import (
     Template,
     clean,
 )
-from omero_fs_plugin.dropbox.templates import parse, parse_option
+from omero_fs_plugin.dropbox.targets.templates import parse, parse_option
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 
 DAY = date(2026, 3, 4)

@@ -55,9 +55,9 @@ PURE = (
     "dropbox.grouping_native",
     "dropbox.assembly",
     "dropbox.places",
-    "dropbox.targets",
-    "dropbox.templates",
-    "dropbox.sidecar",
+    "dropbox.targets.targets",
+    "dropbox.targets.templates",
+    "dropbox.targets.sidecar",
 )
 HEAVY = {"Ice", "omero", "watchdog", "sqlalchemy", "lxml"}
 

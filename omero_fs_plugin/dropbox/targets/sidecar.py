@@ -30,9 +30,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from omero_fs_plugin.dropbox.confine import open_beneath
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
 
-from .confine import open_beneath
 from .targets import Template
 from .templates import nearest, parse
 
