@@ -20,9 +20,10 @@ from typing import BinaryIO
 
 from omero_fs_plugin.errors import ImportRefused
 
-from . import omexml, promises, tiff, tiff_chain
+from . import promises
 from .confine import open_beneath, parts_beneath
-from .omexml import OmeXml, OmeXmlError
+from .grouping.formats import omexml, tiff, tiff_chain
+from .grouping.formats.omexml import OmeXml, OmeXmlError
 
 _COMPANION = ".companion.ome"
 _MOST_NAMED = 1000  # missing files that are told

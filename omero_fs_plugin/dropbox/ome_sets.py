@@ -12,9 +12,9 @@ from pathlib import PurePath
 
 from omero_fs_plugin.errors import ImportRefused
 
-from . import omexml, tiff
 from .filesets import Candidate
-from .omexml import OmeXml, OmeXmlError
+from .grouping.formats import omexml, tiff
+from .grouping.formats.omexml import OmeXml, OmeXmlError
 from .readers import PACKAGE
 from .signatures import UnknownFormat
 from .surroundings import Surroundings

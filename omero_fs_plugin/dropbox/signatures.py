@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from omero_fs_plugin.errors import FsError
 
-from . import tiff
+from .grouping.formats import tiff
 from .readers import PACKAGE
 from .tiff_kinds import TiffKind, kind_of
 

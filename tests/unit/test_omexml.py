@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox import omexml, tiff
-from omero_fs_plugin.dropbox.omexml import OmeXml, OmeXmlError
+from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
+from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError
 
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
