@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.filesets import Candidate, Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouper, Grouping
 
 from .samples import Expected
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
 
-from .filesets import DEADLY, Candidate, Grouping
+from .grouping.filesets import DEADLY, Candidate, Grouping
 from .journal.records import Fileset, Formed, Found
 from .journal.states import State
 from .signatures import is_image_name

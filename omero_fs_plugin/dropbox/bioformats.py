@@ -30,7 +30,7 @@ from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .bioformats_process import Process, WorkerDied
 from .bioformats_worker import Frame
-from .filesets import Grouping
+from .grouping.filesets import Grouping
 from .jars import Installation
 from .readers import KNOWN, PACKAGE
 from .walk import Content, Walk, in_order

@@ -16,7 +16,7 @@ from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .assembly import Lot
 from .bioformats import BioFormats
-from .filesets import Grouper, Grouping
+from .grouping.filesets import Grouper, Grouping
 from .grouping_native import NativeGrouper
 from .jars import find
 from .journal.records import Fileset

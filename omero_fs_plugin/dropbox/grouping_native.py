@@ -14,14 +14,14 @@ from pathlib import PurePath
 
 from omero_fs_plugin.errors import ImportRefused
 
-from . import completeness
-from .filesets import Candidate, Grouping
+from .grouping import completeness
+from .grouping.filesets import Candidate, Grouping
+from .grouping.surroundings import Surroundings, is_hidden
 from .headers import NEEDED, SUFFIXES, header_of, logs
 from .neighbours import Neighbours
 from .ome_sets import COMPANION, READER, OmeSets
 from .readers import takes
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
-from .surroundings import Surroundings, is_hidden
 
 # Files of one name but for a number belong together, where the format splits large images.
 _NUMBERED = {"czi": re.compile(r"(.*?)(\(\d+\))?\.czi"), "oir": re.compile(r"(.*?)(_\d{5}|\.oir)")}

@@ -10,8 +10,8 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat, regular_stat
 
 from .assembly import reason_to_wait
-from .filesets import Candidate, Grouper, Grouping
 from .groupers import group_whole
+from .grouping.filesets import Candidate, Grouper, Grouping
 from .journal.records import Formed, Found
 from .signatures import is_image_name
 

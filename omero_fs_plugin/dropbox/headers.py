@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import BinaryIO
 
+from .grouping.surroundings import Surroundings
 from .signatures import JAVA, UnknownFormat
-from .surroundings import Surroundings
 
 _LIMIT = 1 << 16  # bytes of a header of text
 # Of each, the path of the header and the paths of what it needs, whether there or not.

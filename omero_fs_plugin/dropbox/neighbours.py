@@ -13,11 +13,11 @@ from pathlib import PurePath
 
 from omero_fs_plugin.errors import ImportRefused
 
+from .grouping.surroundings import Surroundings, is_hidden
 from .headers import SUFFIXES
 from .ome_sets import COMPANION
 from .readers import PACKAGE, takes
 from .signatures import JAVA, suffix_of
-from .surroundings import Surroundings, is_hidden
 
 _TIFF = frozenset({"tif", "tiff"})
 _SNIFFED = 4096  # bytes

@@ -12,12 +12,12 @@ from pathlib import PurePath
 
 from omero_fs_plugin.errors import ImportRefused
 
-from .filesets import Candidate
+from .grouping.filesets import Candidate
 from .grouping.formats import omexml, tiff
 from .grouping.formats.omexml import OmeXml, OmeXmlError
+from .grouping.surroundings import Surroundings
 from .readers import PACKAGE
 from .signatures import UnknownFormat
-from .surroundings import Surroundings
 
 READER = PACKAGE + "OMETiffReader"
 COMPANION = ".companion.ome"

@@ -16,7 +16,7 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
 
 from .assembly import Around, Assembly, Lot
-from .filesets import Grouping
+from .grouping.filesets import Grouping
 from .journal.records import GONE, Fileset, Found
 from .journal.states import State
 from .places import Places

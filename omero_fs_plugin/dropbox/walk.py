@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from omero_fs_plugin.errors import ImportRefused
 
-from . import completeness
 from .bioformats_worker import Frame
 from .confine import open_beneath, parts_beneath
-from .filesets import DEADLY, Candidate, Grouping
+from .grouping import completeness
+from .grouping.filesets import DEADLY, Candidate, Grouping
 
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
 

@@ -24,7 +24,7 @@ from PIL import Image
 from omero_fs_plugin.dropbox import jars
 from omero_fs_plugin.dropbox.bioformats import BioFormats, BioFormatsError
 from omero_fs_plugin.dropbox.bioformats_process import Process
-from omero_fs_plugin.dropbox.filesets import Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.errors import ConfigurationError, FsError
 

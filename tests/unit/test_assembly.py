@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from omero_fs_plugin.dropbox.assembly import Lot
-from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State

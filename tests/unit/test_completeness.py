@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox import completeness
-from omero_fs_plugin.dropbox.completeness import Findings, check
+from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
 
 PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)

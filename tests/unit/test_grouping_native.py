@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
 from tests import samples
 from tests.groupings import as_table, expected_table, files_below, grouped
@@ -307,7 +307,7 @@ def test_parts_of_an_oif(root: Path) -> None:
 def test_a_share_that_does_not_answer_is_no_verdict(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from omero_fs_plugin.dropbox import surroundings
+    from omero_fs_plugin.dropbox.grouping import surroundings
 
     def away(*_: object) -> int:
         raise OSError(5, "Input/output error")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from omero_fs_plugin.config.settings import Rule
-from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.handover import Given, Left, Sorted, sort_out
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.groupers import Groupers
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing import Importing
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found

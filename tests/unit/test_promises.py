@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from omero_fs_plugin.dropbox.promises import is_promising, promised
+from omero_fs_plugin.dropbox.grouping.promises import is_promising, promised
 
 
 @pytest.mark.parametrize(

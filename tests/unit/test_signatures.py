@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox import surroundings
+from omero_fs_plugin.dropbox.grouping import surroundings
 from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
 from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.dropbox.signatures import Kind, UnknownFormat, identify

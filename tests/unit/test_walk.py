@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omero_fs_plugin.dropbox.filesets import Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.walk import Walk, in_order
 
 

@@ -46,7 +46,7 @@ PURE = (
     "dropbox.rescan",
     "dropbox.confine",
     "dropbox.writers",
-    "dropbox.filesets",
+    "dropbox.grouping.filesets",
     "dropbox.readers",
     "dropbox.signatures",
     "dropbox.neighbours",

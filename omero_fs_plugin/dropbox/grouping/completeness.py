@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 from . import promises
-from .confine import open_beneath, parts_beneath
-from .grouping.formats import omexml, tiff, tiff_chain
-from .grouping.formats.omexml import OmeXml, OmeXmlError
+from .formats import omexml, tiff, tiff_chain
+from .formats.omexml import OmeXml, OmeXmlError
 
 _COMPANION = ".companion.ome"
 _MOST_NAMED = 1000  # missing files that are told

@@ -7,9 +7,8 @@ import os
 from pathlib import PurePath
 from typing import BinaryIO
 
+from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
-
-from .confine import open_beneath, parts_beneath
 
 # A name that no file can have: it is not there, and will not come.
 _NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
