@@ -17,9 +17,9 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.events import FileStat
 
 from .grouping.filesets import DEADLY, Candidate, Grouping
+from .grouping.native.signatures import is_image_name
 from .journal.records import Fileset, Formed, Found
 from .journal.states import State
-from .signatures import is_image_name
 from .strangers import Strangers
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from omero_fs_plugin.errors import ConfigurationError, FsError
 from .assembly import Lot
 from .bioformats import BioFormats
 from .grouping.filesets import Grouper, Grouping
-from .grouping_native import NativeGrouper
+from .grouping.native.grouper import NativeGrouper
+from .grouping.native.neighbours import may_be_index
 from .jars import find
 from .journal.records import Fileset
-from .neighbours import may_be_index
 from .pipeline import Pipeline
 
 log = logging.getLogger(__name__)

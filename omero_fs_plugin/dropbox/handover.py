@@ -12,8 +12,8 @@ from omero_fs_plugin.events import FileStat, regular_stat
 from .assembly import reason_to_wait
 from .groupers import group_whole
 from .grouping.filesets import Candidate, Grouper, Grouping
+from .grouping.native.signatures import is_image_name
 from .journal.records import Formed, Found
-from .signatures import is_image_name
 
 
 @dataclass(frozen=True)

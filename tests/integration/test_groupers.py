@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper
-from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.errors import ConfigurationError
 from tests import samples
 from tests.groupings import as_table, expected_table, files_below, grouped

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from benchmarks.filesets import files, grouping, importing
-from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 
 
 def test_sets_and_singles_are_what_they_are_said_to_be(tmp_path: Path) -> None:

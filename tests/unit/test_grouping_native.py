@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from tests import samples
 from tests.groupings import as_table, expected_table, files_below, grouped
 from tests.samples import SAMPLES, Sample

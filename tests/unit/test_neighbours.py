@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.grouping import surroundings
-from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from tests import samples
 from tests.groupings import as_table, files_below, grouped
 

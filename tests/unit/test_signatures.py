@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.grouping import surroundings
-from omero_fs_plugin.dropbox.grouping_native import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.signatures import Kind, UnknownFormat, identify
 from omero_fs_plugin.dropbox.readers import KNOWN
-from omero_fs_plugin.dropbox.signatures import Kind, UnknownFormat, identify
 from tests import samples
 from tests.groupings import files_below, grouped
 
@@ -124,7 +124,7 @@ def test_what_is_not_known(data: bytes, name: str, said: str) -> None:
 
 def test_readers_that_are_told_are_readers() -> None:
     """Of everything that a table names."""
-    from omero_fs_plugin.dropbox import neighbours, signatures, tiff_kinds
+    from omero_fs_plugin.dropbox.grouping.native import neighbours, signatures, tiff_kinds
 
     names = {signature.kind.canonical for signature in signatures._SIGNATURES}
     names |= {marker.canonical for marker in neighbours.MARKERS}

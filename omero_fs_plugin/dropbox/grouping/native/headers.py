@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import BinaryIO
 
-from .grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+
 from .signatures import JAVA, UnknownFormat
 
 _LIMIT = 1 << 16  # bytes of a header of text

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate
+from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
+from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError
+from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.readers import PACKAGE
 from omero_fs_plugin.errors import ImportRefused
 
-from .grouping.filesets import Candidate
-from .grouping.formats import omexml, tiff
-from .grouping.formats.omexml import OmeXml, OmeXmlError
-from .grouping.surroundings import Surroundings
-from .readers import PACKAGE
 from .signatures import UnknownFormat
 
 READER = PACKAGE + "OMETiffReader"

@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
+from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
+from omero_fs_plugin.dropbox.readers import takes
 from omero_fs_plugin.errors import ImportRefused
 
-from .grouping import completeness
-from .grouping.filesets import Candidate, Grouping
-from .grouping.surroundings import Surroundings, is_hidden
 from .headers import NEEDED, SUFFIXES, header_of, logs
 from .neighbours import Neighbours
 from .ome_sets import COMPANION, READER, OmeSets
-from .readers import takes
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
 
 # Files of one name but for a number belong together, where the format splits large images.

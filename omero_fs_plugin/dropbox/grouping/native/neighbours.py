@@ -11,12 +11,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
+from omero_fs_plugin.dropbox.readers import PACKAGE, takes
 from omero_fs_plugin.errors import ImportRefused
 
-from .grouping.surroundings import Surroundings, is_hidden
 from .headers import SUFFIXES
 from .ome_sets import COMPANION
-from .readers import PACKAGE, takes
 from .signatures import JAVA, suffix_of
 
 _TIFF = frozenset({"tif", "tiff"})

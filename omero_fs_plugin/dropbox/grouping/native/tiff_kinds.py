@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .grouping.formats import omexml, tiff
+from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
 
 _PLAIN = "TiffDelegateReader"
 _TEXT = 4096  # bytes of a text that are looked at

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
+from omero_fs_plugin.dropbox.grouping.formats import tiff
+from omero_fs_plugin.dropbox.readers import PACKAGE
 from omero_fs_plugin.errors import FsError
 
-from .grouping.formats import tiff
-from .readers import PACKAGE
 from .tiff_kinds import TiffKind, kind_of
 
 JAVA = "install Java and Bio-Formats' jars (omero.fs.bioformatsJars)"
