@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from omero_fs_plugin.dropbox.bioformats_worker import Reading
+from omero_fs_plugin.dropbox.grouping.bioformats.worker import Reading
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ _WITHOUT = "files are grouped by signatures alone, and what these cannot group i
 
 def bioformats(subject: Subject) -> Iterator[Line]:
     """The jars, the Java and JPype that DropBox would use."""
-    from omero_fs_plugin.dropbox import jars
+    from omero_fs_plugin.dropbox.grouping.bioformats import jars
 
     given = subject.settings.bioformats_jars
     if given == ("none",):

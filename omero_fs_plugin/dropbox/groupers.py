@@ -15,11 +15,11 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .assembly import Lot
-from .bioformats import BioFormats
+from .grouping.bioformats.grouper import BioFormats
+from .grouping.bioformats.jars import find
 from .grouping.filesets import Grouper, Grouping
 from .grouping.native.grouper import NativeGrouper
 from .grouping.native.neighbours import may_be_index
-from .jars import find
 from .journal.records import Fileset
 from .pipeline import Pipeline
 

@@ -21,9 +21,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from omero_fs_plugin.dropbox import jars
-from omero_fs_plugin.dropbox.bioformats import BioFormats, BioFormatsError
-from omero_fs_plugin.dropbox.bioformats_process import Process
+from omero_fs_plugin.dropbox.grouping.bioformats import jars
+from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioFormatsError
+from omero_fs_plugin.dropbox.grouping.bioformats.process import Process
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.errors import ConfigurationError, FsError
@@ -406,7 +406,7 @@ def test_it_ends_with_who_started_it(installation: jars.Installation, tmp_path: 
     code = (
         "import sys, threading, time\n"
         "from omero_fs_plugin.dropbox import jars\n"
-        "from omero_fs_plugin.dropbox.bioformats import BioFormats\n"
+        "from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats\n"
         "grouper = BioFormats(jars.find())\n"
         "grouper.version()\n"
         "print(grouper.pid, flush=True)\n"

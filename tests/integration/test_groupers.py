@@ -25,8 +25,8 @@ ORDERS = 2
 
 def bio_formats() -> Grouper:
     """With whatever Java and jars there are; skips where there are none."""
-    jars = importlib.import_module("omero_fs_plugin.dropbox.jars")
-    module = importlib.import_module("omero_fs_plugin.dropbox.bioformats")
+    jars = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.jars")
+    module = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.grouper")
     try:
         made: Grouper = module.BioFormats(jars.find(), time_limit=60)
     except ConfigurationError as error:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox import jars
-from omero_fs_plugin.dropbox.bioformats import BioFormats
+from omero_fs_plugin.dropbox.grouping.bioformats import jars
+from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 

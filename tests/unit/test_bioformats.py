@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox import bioformats
-from omero_fs_plugin.dropbox.bioformats import BioFormats, BioFormatsError
-from omero_fs_plugin.dropbox.bioformats_process import WorkerDied, jvm_options
-from omero_fs_plugin.dropbox.bioformats_worker import Frame, decode, encode
-from omero_fs_plugin.dropbox.jars import Installation
+from omero_fs_plugin.dropbox.grouping.bioformats import grouper as bioformats
+from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioFormatsError
+from omero_fs_plugin.dropbox.grouping.bioformats.jars import Installation
+from omero_fs_plugin.dropbox.grouping.bioformats.process import WorkerDied, jvm_options
+from omero_fs_plugin.dropbox.grouping.bioformats.worker import Frame, decode, encode
 from omero_fs_plugin.errors import ConfigurationError
 
 Answers = Callable[[Frame], Frame]

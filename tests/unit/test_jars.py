@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox import jars
+from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.errors import ConfigurationError
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.dropbox.grouping.bioformats.walk import Walk, in_order
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
-from omero_fs_plugin.dropbox.walk import Walk, in_order
 
 
 def group(root: Path, sets: Mapping[str, Any], asked: Sequence[str] | None = None) -> Grouping:

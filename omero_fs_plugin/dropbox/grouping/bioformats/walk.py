@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
 from omero_fs_plugin.errors import ImportRefused
 
-from .bioformats_worker import Frame
-from .confine import open_beneath, parts_beneath
-from .grouping import completeness
-from .grouping.filesets import DEADLY, Candidate, Grouping
+from .worker import Frame
 
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
 

@@ -26,14 +26,14 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 
+from omero_fs_plugin.dropbox.grouping.filesets import Grouping
+from omero_fs_plugin.dropbox.readers import KNOWN, PACKAGE
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
-from .bioformats_process import Process, WorkerDied
-from .bioformats_worker import Frame
-from .grouping.filesets import Grouping
 from .jars import Installation
-from .readers import KNOWN, PACKAGE
+from .process import Process, WorkerDied
 from .walk import Content, Walk, in_order
+from .worker import Frame
 
 log = logging.getLogger(__name__)
 

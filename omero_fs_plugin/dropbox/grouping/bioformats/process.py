@@ -16,9 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import bioformats_worker
-from .bioformats_worker import Frame
+from . import worker as bioformats_worker
 from .jars import Installation
+from .worker import Frame
 
 START_S = 60.0  # it takes one second; a machine that swaps may need many
 _REAP_S = 5.0  # a killed process that a dead file system holds is not waited for longer
