@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.groupers import SIGNATURES, Choice, choose
 from omero_fs_plugin.dropbox.handover import Given, Left, sort_out
@@ -14,7 +15,6 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.dropbox.readers import read_readers
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.icegrid import Grid

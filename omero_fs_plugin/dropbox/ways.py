@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from omero_fs_plugin.config.properties import PREFIX
+from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Problem, Rule, Settings
 from omero_fs_plugin.errors import ConfigurationError
 
 from .importers.choice import Choice, choose
-from .readers import read_readers
 from .targets.targets import Template
 from .targets.templates import parse, parse_option
 

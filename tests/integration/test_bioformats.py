@@ -21,11 +21,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from omero_fs_plugin.config.readers import KNOWN
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioFormatsError
 from omero_fs_plugin.dropbox.grouping.bioformats.process import Process
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
-from omero_fs_plugin.dropbox.readers import KNOWN
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 PLANE = np.arange(256, dtype=np.uint8).reshape(16, 16)

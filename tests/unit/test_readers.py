@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.readers import KNOWN, read_readers, takes
+from omero_fs_plugin.config.readers import KNOWN, read_readers, takes
 from omero_fs_plugin.errors import ConfigurationError
 
 TIFF = "loci.formats.in.TiffDelegateReader"

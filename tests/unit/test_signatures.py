@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from omero_fs_plugin.config.readers import KNOWN
 from omero_fs_plugin.dropbox.grouping import surroundings
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.dropbox.grouping.native.signatures import Kind, UnknownFormat, identify
-from omero_fs_plugin.dropbox.readers import KNOWN
 from tests import samples
 from tests.groupings import files_below, grouped
 

@@ -47,7 +47,7 @@ PURE = (
     "dropbox.confine",
     "dropbox.writers",
     "dropbox.grouping.filesets",
-    "dropbox.readers",
+    "config.readers",
     "dropbox.grouping.native.signatures",
     "dropbox.grouping.native.neighbours",
     "dropbox.grouping.formats.omexml",

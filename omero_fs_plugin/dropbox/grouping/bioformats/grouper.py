@@ -26,8 +26,8 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 
+from omero_fs_plugin.config.readers import KNOWN, PACKAGE
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
-from omero_fs_plugin.dropbox.readers import KNOWN, PACKAGE
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .jars import Installation

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
+from omero_fs_plugin.config.readers import takes
 from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
-from omero_fs_plugin.dropbox.readers import takes
 from omero_fs_plugin.errors import ImportRefused
 
 from .headers import NEEDED, SUFFIXES, header_of, logs

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from omero_fs_plugin.config.readers import PACKAGE, takes
 from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
-from omero_fs_plugin.dropbox.readers import PACKAGE, takes
 from omero_fs_plugin.errors import ImportRefused
 
 from .headers import SUFFIXES

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from omero_fs_plugin.config.readers import PACKAGE
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
 from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError
 from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
-from omero_fs_plugin.dropbox.readers import PACKAGE
 from omero_fs_plugin.errors import ImportRefused
 
 from .signatures import UnknownFormat

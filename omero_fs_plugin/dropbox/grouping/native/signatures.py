@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
+from omero_fs_plugin.config.readers import PACKAGE
 from omero_fs_plugin.dropbox.grouping.formats import tiff
-from omero_fs_plugin.dropbox.readers import PACKAGE
 from omero_fs_plugin.errors import FsError
 
 from .tiff_kinds import TiffKind, kind_of
