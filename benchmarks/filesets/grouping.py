@@ -19,10 +19,10 @@ from pathlib import Path
 from benchmarks import measure
 from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox.scenarios import Figure, Outcome
-from omero_fs_plugin.dropbox.groupers import NUMBER
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.bioformats.process import jvm_options
+from omero_fs_plugin.dropbox.settling.groupers import NUMBER
 from omero_fs_plugin.errors import ConfigurationError
 
 from . import files

@@ -9,12 +9,12 @@ from typing import Any
 
 from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.groupers import SIGNATURES, Choice, choose
-from omero_fs_plugin.dropbox.handover import Given, Left, sort_out
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.settling.groupers import SIGNATURES, Choice, choose
+from omero_fs_plugin.dropbox.settling.handover import Given, Left, sort_out
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.icegrid import Grid

@@ -13,8 +13,8 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.errors import FsError
 
 from .journal.records import Found
-from .pipeline import Pipeline
 from .rescan import top, walk
+from .settling.pipeline import Pipeline
 from .users import Users
 
 log = logging.getLogger(__name__)

@@ -24,22 +24,22 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.sessions import Omero
 
-from .groupers import Groupers, choose
 from .journal.journal import Journal
 from .journal.lease import EXPIRES, RENEW, Holder, Lease
-from .pipeline import Pipeline
 from .places import Places
 from .quarantine import Quarantine
 from .rescan import oddity_at
 from .rescanner import Rescanner
-from .settle import Settler
+from .settling.groupers import Groupers, choose
+from .settling.pipeline import Pipeline
+from .settling.settle import Settler
+from .settling.writers import Writers
 from .subscription import MonitorClient
 from .subscriptions import Subscriptions
 from .targets.sidecar import is_sidecar, wrong_in
 from .users import Users
 from .ways import Way, Ways
 from .workers import Importers
-from .writers import Writers
 
 log = logging.getLogger(__name__)
 

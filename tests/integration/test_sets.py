@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from omero_fs_plugin.dropbox import assembly
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import assembly
 
 from .whole import Whole
 

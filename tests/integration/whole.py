@@ -21,20 +21,13 @@ import tifffile
 
 import omero
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox import (
-    attempts,
-    groupers,
-    pool,
-    rescanner,
-    service,
-    users,
-    workers,
-)
+from omero_fs_plugin.dropbox import attempts, pool, rescanner, service, users, workers
 from omero_fs_plugin.dropbox.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
+from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from omero_fs_plugin.dropbox.assembly import Lot
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.pipeline import Pipeline
-from omero_fs_plugin.dropbox.settle import Settler
+from omero_fs_plugin.dropbox.settling.assembly import Lot
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of

@@ -8,8 +8,8 @@ import pytest
 
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.handover import Given, Left, Sorted, sort_out
 from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.settling.handover import Given, Left, Sorted, sort_out
 from omero_fs_plugin.events import FileStat
 
 ROOT = "/data/amy"

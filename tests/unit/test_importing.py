@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.groupers import Groupers
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing import Importing
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling.groupers import Groupers
 from omero_fs_plugin.dropbox.targets.sidecar import FILE
 from omero_fs_plugin.dropbox.ways import Ways, make_way
 from omero_fs_plugin.events import FileStat

@@ -18,8 +18,8 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.pipeline import Pipeline
-from omero_fs_plugin.dropbox.settle import Settler
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 

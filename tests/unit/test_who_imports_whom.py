@@ -39,13 +39,13 @@ PURE = (
     "monitor.tracking.tracker",
     "monitor.tracking.tree",
     "monitor.tracking.watches",
-    "dropbox.settle",
+    "dropbox.settling.settle",
     "dropbox.journal.states",
     "dropbox.journal.records",
-    "dropbox.pipeline",
+    "dropbox.settling.pipeline",
     "dropbox.rescan",
     "dropbox.confine",
-    "dropbox.writers",
+    "dropbox.settling.writers",
     "dropbox.grouping.filesets",
     "config.readers",
     "dropbox.grouping.native.signatures",
@@ -53,7 +53,7 @@ PURE = (
     "dropbox.grouping.formats.omexml",
     "dropbox.grouping.formats.tiff",
     "dropbox.grouping.native.grouper",
-    "dropbox.assembly",
+    "dropbox.settling.assembly",
     "dropbox.places",
     "dropbox.targets.targets",
     "dropbox.targets.templates",
@@ -116,5 +116,5 @@ def test_only_its_command_knows_the_sandbox() -> None:
 
 
 def test_the_look_sees_imports_at_all() -> None:
-    assert _breaches("dropbox.service", "dropbox.pipeline")
+    assert _breaches("dropbox.service", "dropbox.settling.pipeline")
     assert _breaches("cli.sandbox", "sandbox")

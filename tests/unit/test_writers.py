@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.writers import Writers
+from omero_fs_plugin.dropbox.settling.writers import Writers
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
+from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
+from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .assembly import Lot
-from .grouping.bioformats.grouper import BioFormats
-from .grouping.bioformats.jars import find
-from .grouping.filesets import Grouper, Grouping
-from .grouping.native.grouper import NativeGrouper
-from .grouping.native.neighbours import may_be_index
-from .journal.records import Fileset
 from .pipeline import Pipeline
 
 log = logging.getLogger(__name__)

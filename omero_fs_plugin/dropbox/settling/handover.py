@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
+from omero_fs_plugin.dropbox.journal.records import Formed, Found
 from omero_fs_plugin.events import FileStat, regular_stat
 
 from .assembly import reason_to_wait
 from .groupers import group_whole
-from .grouping.filesets import Candidate, Grouper, Grouping
-from .grouping.native.signatures import is_image_name
-from .journal.records import Formed, Found
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
-
-from .journal.records import Found
 
 
 class Strangers:

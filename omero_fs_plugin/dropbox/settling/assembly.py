@@ -14,16 +14,16 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
+from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 
-from .grouping.filesets import DEADLY, Candidate, Grouping
-from .grouping.native.signatures import is_image_name
-from .journal.records import Fileset, Formed, Found
-from .journal.states import State
 from .strangers import Strangers
 
 if TYPE_CHECKING:
-    from .journal.journal import Journal
+    from omero_fs_plugin.dropbox.journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.grouping.filesets import Grouping
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
 
 from .assembly import Around, Assembly, Lot
-from .grouping.filesets import Grouping
-from .journal.records import GONE, Fileset, Found
-from .journal.states import State
-from .places import Places
 from .settle import Settler
 
 if TYPE_CHECKING:
-    from .journal.journal import Journal
+    from omero_fs_plugin.dropbox.journal.journal import Journal
 
 log = logging.getLogger(__name__)
 
