@@ -21,11 +21,15 @@ from omero.rtypes import rstring
 
 from benchmarks.measure import memory
 from omero_fs_plugin.cli.site import Site
-from omero_fs_plugin.dropbox.importers import client_path
-from omero_fs_plugin.dropbox.importers.native import CHECKSUM, NativeImporter, NativeOptions
-from omero_fs_plugin.dropbox.importers.protocol import Imported, Task
-from omero_fs_plugin.dropbox.importers.sources import BLOCK
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers import client_path
+from omero_fs_plugin.dropbox.importing.importers.native import (
+    CHECKSUM,
+    NativeImporter,
+    NativeOptions,
+)
+from omero_fs_plugin.dropbox.importing.importers.protocol import Imported, Task
+from omero_fs_plugin.dropbox.importing.importers.sources import BLOCK
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat

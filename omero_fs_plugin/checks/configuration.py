@@ -52,7 +52,7 @@ def edited(subject: Subject) -> Iterator[Line]:
 
 def way(subject: Subject, rule: Rule) -> Iterator[Line]:
     """What the values of a rule name: readers, importer, its arguments, target."""
-    from omero_fs_plugin.dropbox.ways import make_way
+    from omero_fs_plugin.dropbox.importing.ways import make_way
 
     about = f"imports for {rule.user}"
     problems, found = make_way(rule, str(subject.omerodir))

@@ -44,7 +44,7 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Does it; ConfigurationError when the configuration is refused."""
     where = site(ctx)
-    from omero_fs_plugin.dropbox.ways import Ways
+    from omero_fs_plugin.dropbox.importing.ways import Ways
 
     # Also what shows only where files are looked into: readers, targets, jars.
     settings, _ = Ways(str(where.omerodir)).examine(where.settings())

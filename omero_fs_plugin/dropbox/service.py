@@ -24,10 +24,12 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.sessions import Omero
 
+from .importing.quarantine import Quarantine
+from .importing.ways import Way, Ways
+from .importing.workers import Importers
 from .journal.journal import Journal
 from .journal.lease import EXPIRES, RENEW, Holder, Lease
 from .places import Places
-from .quarantine import Quarantine
 from .rescan import oddity_at
 from .rescanner import Rescanner
 from .settling.groupers import Groupers, choose
@@ -38,8 +40,6 @@ from .subscription import MonitorClient
 from .subscriptions import Subscriptions
 from .targets.sidecar import is_sidecar, wrong_in
 from .users import Users
-from .ways import Way, Ways
-from .workers import Importers
 
 log = logging.getLogger(__name__)
 

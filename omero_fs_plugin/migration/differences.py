@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from omero_fs_plugin.config import lists
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES, Property
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.importers.arguments import parse as parse_arguments
+from omero_fs_plugin.dropbox.importing.importers.arguments import parse as parse_arguments
 from omero_fs_plugin.errors import ConfigurationError
 
 # What every OMERO.server since 5.0 came with, where that is not our default:

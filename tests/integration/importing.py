@@ -19,11 +19,11 @@ import tifffile
 from omero.rtypes import unwrap
 
 import omero
-from omero_fs_plugin.dropbox.importers import client_path
-from omero_fs_plugin.dropbox.importers.java import JavaImporter, JavaOptions
-from omero_fs_plugin.dropbox.importers.native import NativeImporter, NativeOptions
-from omero_fs_plugin.dropbox.importers.protocol import Importer, Outcome, Task, Wishes
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers import client_path
+from omero_fs_plugin.dropbox.importing.importers.java import JavaImporter, JavaOptions
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter, NativeOptions
+from omero_fs_plugin.dropbox.importing.importers.protocol import Importer, Outcome, Task, Wishes
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat

@@ -84,9 +84,9 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero.model import DatasetI, ScreenI
 
     import omero
-    from omero_fs_plugin.dropbox.importers.native import NativeImport, NativeOptions
-    from omero_fs_plugin.dropbox.importers.protocol import Wishes
-    from omero_fs_plugin.dropbox.importers.transfer import Transfer
+    from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeOptions
+    from omero_fs_plugin.dropbox.importing.importers.protocol import Wishes
+    from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
     from omero_fs_plugin.dropbox.journal.records import Fileset, Found
     from omero_fs_plugin.dropbox.journal.states import State
     from omero_fs_plugin.errors import FsError

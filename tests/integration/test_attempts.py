@@ -20,13 +20,13 @@ import pytest
 import tifffile
 
 import omero
-from omero_fs_plugin.dropbox import attempts
-from omero_fs_plugin.dropbox.attempts import Attempt
-from omero_fs_plugin.dropbox.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing import attempts
+from omero_fs_plugin.dropbox.importing.attempts import Attempt
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.recovery import Recovery
 from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox import accounts

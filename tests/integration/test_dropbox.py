@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox import workers
-from omero_fs_plugin.dropbox.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.states import State
 
 from .whole import Whole

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from omero.model import DatasetI, ScreenI
 
-from omero_fs_plugin.dropbox.importers import Excluded, FileChanged, Stopped, java_child
-from omero_fs_plugin.dropbox.importers.arguments import parse
-from omero_fs_plugin.dropbox.importers.protocol import Imported, Task, Wishes
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers import Excluded, FileChanged, Stopped, java_child
+from omero_fs_plugin.dropbox.importing.importers.arguments import parse
+from omero_fs_plugin.dropbox.importing.importers.protocol import Imported, Task, Wishes
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused
 
 from .importing import Importing, Notes, run

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.importers import FileChanged, in_place, sources
-from omero_fs_plugin.dropbox.importers.native import NativeImport
-from omero_fs_plugin.dropbox.importers.protocol import Figures, Imported, Wishes
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers import FileChanged, in_place, sources
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.importers.protocol import Figures, Imported, Wishes
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused
 
 from .importing import Importing, Notes, run

@@ -10,9 +10,9 @@ import pytest
 from omero.model import DatasetI
 from omero.rtypes import rstring
 
-from omero_fs_plugin.dropbox.importers import FileChanged, Stopped, UnderWay
-from omero_fs_plugin.dropbox.importers.protocol import Figures, Imported, Task, Wishes
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers import FileChanged, Stopped, UnderWay
+from omero_fs_plugin.dropbox.importing.importers.protocol import Figures, Imported, Task, Wishes
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError
 
 from .importing import Importing, Notes, run

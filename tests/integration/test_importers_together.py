@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox import attempts
-from omero_fs_plugin.dropbox.attempts import Attempt, run_together
-from omero_fs_plugin.dropbox.importers.choice import choose
-from omero_fs_plugin.dropbox.importers.factory import make
-from omero_fs_plugin.dropbox.importers.protocol import Importer, Wishes
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing import attempts
+from omero_fs_plugin.dropbox.importing.attempts import Attempt, run_together
+from omero_fs_plugin.dropbox.importing.importers.choice import choose
+from omero_fs_plugin.dropbox.importing.importers.factory import make
+from omero_fs_plugin.dropbox.importing.importers.protocol import Importer, Wishes
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State

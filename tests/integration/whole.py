@@ -21,8 +21,9 @@ import tifffile
 
 import omero
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox import attempts, pool, rescanner, service, users, workers
-from omero_fs_plugin.dropbox.importers import native
+from omero_fs_plugin.dropbox import rescanner, service, users
+from omero_fs_plugin.dropbox.importing import attempts, pool, workers
+from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State

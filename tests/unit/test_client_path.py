@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omero_fs_plugin.dropbox.importers import client_path
+from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.errors import ImportRefused
 
 

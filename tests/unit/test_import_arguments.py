@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.importers.arguments import parse
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers.arguments import parse
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ConfigurationError
 
 UNDERSTOOD = [

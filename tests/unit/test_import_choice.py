@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importers.choice import choose
-from omero_fs_plugin.dropbox.importers.printed import Printed, ids, reason
-from omero_fs_plugin.dropbox.importers.protocol import Figures, Progress
-from omero_fs_plugin.dropbox.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.importers.choice import choose
+from omero_fs_plugin.dropbox.importing.importers.printed import Printed, ids, reason
+from omero_fs_plugin.dropbox.importing.importers.protocol import Figures, Progress
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ConfigurationError
 
 
@@ -122,7 +122,7 @@ def test_progress() -> None:
 
 
 def test_pure_modules_import_nothing_heavy() -> None:
-    package = "omero_fs_plugin.dropbox.importers"
+    package = "omero_fs_plugin.dropbox.importing.importers"
     names = [f"{package}.{name}" for name in ("arguments", "choice", "printed", "protocol")]
     code = f"import sys, {', '.join(names)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

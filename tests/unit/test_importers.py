@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox import workers
+from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
-from omero_fs_plugin.dropbox.quarantine import Quarantine
-from omero_fs_plugin.dropbox.ways import Ways
-from omero_fs_plugin.dropbox.workers import Importers
 from omero_fs_plugin.errors import ServerAwayError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of

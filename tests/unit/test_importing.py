@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
-from omero_fs_plugin.dropbox.importing import Importing
+from omero_fs_plugin.dropbox.importing.importing import Importing
+from omero_fs_plugin.dropbox.importing.ways import Ways, make_way
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.groupers import Groupers
 from omero_fs_plugin.dropbox.targets.sidecar import FILE
-from omero_fs_plugin.dropbox.ways import Ways, make_way
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of
 
@@ -89,7 +89,7 @@ def test_one_that_is_still_there_is_obeyed(
     (directory / FILE).write_text('tags = ["mitosis"]', encoding="utf-8")
     told: list[Sequence[int]] = []
     monkeypatch.setattr(
-        "omero_fs_plugin.dropbox.importing.annotate",
+        "omero_fs_plugin.dropbox.importing.importing.annotate",
         lambda session, images, said: told.append(images),
     )
     importing.finish(imported)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox import pool
-from omero_fs_plugin.dropbox.pool import SessionPool
+from omero_fs_plugin.dropbox.importing import pool
+from omero_fs_plugin.dropbox.importing.pool import SessionPool
 from omero_fs_plugin.errors import ServerAwayError, UserError
 
 

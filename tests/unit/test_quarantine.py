@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.quarantine import Quarantine
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy import func, inspect, select
 
-from omero_fs_plugin.dropbox import attempts, workers
+from omero_fs_plugin.dropbox.importing import attempts, workers
 from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset

@@ -10,14 +10,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import FileStat, regular_stat
-
-from .confine import open_directory, parts_beneath
-from .journal.journal import Journal
-from .journal.records import Fileset, Found
-from .journal.states import State
-from .places import Places
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Found, chunks
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
@@ -23,9 +26,6 @@ from .importers.answers import delete_filesets
 from .importers.native import NativeImporter
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
-from .journal.journal import Journal
-from .journal.records import HANDED_OVER, Fileset, Found, chunks
-from .journal.states import State
 
 log = logging.getLogger(__name__)
 

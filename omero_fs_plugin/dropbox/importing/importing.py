@@ -7,6 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.targets.annotations import annotate
+from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
+from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
+from omero_fs_plugin.dropbox.targets.sidecar import read as read_sidecar
+from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
 from omero_fs_plugin.sessions import Omero, UserSession
 
@@ -14,16 +23,7 @@ from .attempts import Attempt, run_together
 from .importers import client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
-from .journal.journal import Journal
-from .journal.records import Fileset
-from .journal.states import State
-from .places import Places
 from .pool import SessionPool
-from .targets.annotations import annotate
-from .targets.containers import Containers, Destination, ensure_linked
-from .targets.sidecar import Sidecar
-from .targets.sidecar import read as read_sidecar
-from .targets.targets import Source
 from .ways import Way, Ways
 
 log = logging.getLogger(__name__)

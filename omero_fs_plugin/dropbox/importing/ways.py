@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Problem, Rule, Settings
+from omero_fs_plugin.dropbox.targets.targets import Template
+from omero_fs_plugin.dropbox.targets.templates import parse, parse_option
 from omero_fs_plugin.errors import ConfigurationError
 
 from .importers.choice import Choice, choose
-from .targets.targets import Template
-from .targets.templates import parse, parse_option
 
 
 @dataclass(frozen=True)

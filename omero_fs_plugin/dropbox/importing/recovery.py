@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.sessions import Omero
 
 from .importers import client_path
-from .journal.journal import Journal
-from .places import Places
 
 log = logging.getLogger(__name__)
 

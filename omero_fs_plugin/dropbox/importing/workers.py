@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
 from omero_fs_plugin.sessions import Omero
 
 from .attempts import TRIES, TRY_AGAIN_S
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
-from .journal.journal import Journal
-from .journal.records import HANDED_OVER, Fileset
-from .journal.states import State
-from .places import Places
 from .quarantine import Quarantine
 from .recovery import Recovery
 from .ways import Ways
