@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.rescan import walk
+from omero_fs_plugin.dropbox.watching.rescan import walk
 
 FILES_IN_DIRECTORY = 20
 DIRECTORIES_IN_ONE = 100

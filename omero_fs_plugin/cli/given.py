@@ -9,9 +9,9 @@ from pathlib import Path
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.dropbox.rescan import oddity_at, walk
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
+from omero_fs_plugin.dropbox.watching.rescan import oddity_at, walk
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import regular_stat
 

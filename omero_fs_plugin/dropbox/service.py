@@ -30,16 +30,16 @@ from .importing.workers import Importers
 from .journal.journal import Journal
 from .journal.lease import EXPIRES, RENEW, Holder, Lease
 from .places import Places
-from .rescan import oddity_at
-from .rescanner import Rescanner
 from .settling.groupers import Groupers, choose
 from .settling.pipeline import Pipeline
 from .settling.settle import Settler
 from .settling.writers import Writers
-from .subscription import MonitorClient
-from .subscriptions import Subscriptions
 from .targets.sidecar import is_sidecar, wrong_in
 from .users import Users
+from .watching.rescan import oddity_at
+from .watching.rescanner import Rescanner
+from .watching.subscription import MonitorClient
+from .watching.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 

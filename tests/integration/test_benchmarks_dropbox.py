@@ -8,7 +8,7 @@ from benchmarks.dropbox import history, known
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.rescan import walk
+from omero_fs_plugin.dropbox.watching.rescan import walk
 from omero_fs_plugin.events import FileStat
 
 

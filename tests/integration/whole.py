@@ -21,7 +21,7 @@ import tifffile
 
 import omero
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox import rescanner, service, users
+from omero_fs_plugin.dropbox import service, users
 from omero_fs_plugin.dropbox.importing import attempts, pool, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -29,6 +29,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
 from omero_fs_plugin.dropbox.settling import groupers
+from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types

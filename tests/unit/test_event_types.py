@@ -11,7 +11,7 @@ from omero.grid import monitors
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
-from omero_fs_plugin.dropbox.subscription import Subscription
+from omero_fs_plugin.dropbox.watching.subscription import Subscription
 from tests.rules import places_of, settings_of
 
 from .test_pipeline import QUIET, ROOT, Disk, build

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.rescan import oddity_at, top, walk
+from omero_fs_plugin.dropbox.watching.rescan import oddity_at, top, walk
 
 
 @pytest.fixture

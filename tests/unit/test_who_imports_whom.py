@@ -43,7 +43,7 @@ PURE = (
     "dropbox.journal.states",
     "dropbox.journal.records",
     "dropbox.settling.pipeline",
-    "dropbox.rescan",
+    "dropbox.watching.rescan",
     "dropbox.confine",
     "dropbox.settling.writers",
     "dropbox.grouping.filesets",

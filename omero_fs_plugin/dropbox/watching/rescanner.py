@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
-from .journal.records import Found
 from .rescan import top, walk
-from .settling.pipeline import Pipeline
-from .users import Users
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,8 @@ import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
-
-from .journal.records import Found
 
 
 def top(watch_dir: str) -> tuple[list[str], list[Found]]:

@@ -12,8 +12,8 @@ from omero.grid import monitors
 
 import omero
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.journal.journal import Journal
 
-from .journal.journal import Journal
 from .subscription import Subscription, monitored
 
 log = logging.getLogger(__name__)
