@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
 from omero_fs_plugin.sessions import Omero
-from omero_fs_plugin.userdirs import Finding, State, compare, create
 
 from .site import Site, printable, site
 

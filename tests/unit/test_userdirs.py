@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin import userdirs
 from omero_fs_plugin.cli.users import render
 from omero_fs_plugin.config.settings import Rule, read
-from omero_fs_plugin.userdirs import Finding, State, compare, create
+from omero_fs_plugin.dropbox import userdirs
+from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 USERS = {"amy": True, "zak": True, "gone": False, "root": True, "guest": False}

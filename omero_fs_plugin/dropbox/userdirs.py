@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from .config.kinds import nearest
-from .config.settings import EVERYONE, Rule
-from .dropbox.places import Places
+from omero_fs_plugin.config.kinds import nearest
+from omero_fs_plugin.config.settings import EVERYONE, Rule
+
+from .places import Places
 
 if sys.platform != "win32":  # which has no accounts of this kind
     import grp
