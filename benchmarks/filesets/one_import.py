@@ -20,7 +20,6 @@ from omero.grid import ImportSettings
 from omero.rtypes import rstring
 
 from benchmarks.measure import memory
-from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.native import (
     CHECKSUM,
@@ -34,6 +33,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sessions import Omero, UserSession
+from omero_fs_plugin.site import Site
 
 USER = "amy"
 

@@ -41,7 +41,7 @@ class Running:
 
 def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
     """Fills `running`, from which `servers` and `users` tell."""
-    from omero_fs_plugin.cli.site import Site
+    from omero_fs_plugin.site import Site
 
     try:
         with Site(subject.omerodir).grid() as grid:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omero_fs_plugin.errors import ConfigurationError
-
-from .site import printable
+from omero_fs_plugin.site import printable
 
 if TYPE_CHECKING:
     from omero_fs_plugin.checks import Line, Subject

@@ -13,8 +13,8 @@ from omero_fs_plugin.config.lists import bare
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.deployment.sources import Cell, Row, Sources, look, rows_of
+from omero_fs_plugin.site import printable
 
-from .site import printable
 from .tables import new_table, text_of
 
 HELP = """Every omero.fs.* property as it holds, for whom, and where it comes from

@@ -14,8 +14,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at, walk
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import regular_stat
-
-from .site import printable
+from omero_fs_plugin.site import printable
 
 
 def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:

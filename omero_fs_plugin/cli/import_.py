@@ -18,9 +18,9 @@ from omero_fs_plugin.dropbox.settling.handover import Given, Left, sort_out
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.icegrid import Grid
+from omero_fs_plugin.site import printable, site
 
 from .given import files, rule_for
-from .site import printable, site
 
 HELP = """Hand files to DropBox now, without the quiet period
 

@@ -9,8 +9,7 @@ from typing import Any
 from omero_fs_plugin.config.settings import digest
 from omero_fs_plugin.errors import ConfigurationError, GridError
 from omero_fs_plugin.icegrid import SERVERS, Grid
-
-from .site import Site, site
+from omero_fs_plugin.site import Site, site
 
 HELP = """Bring what `omero config` says into the running servers
 

@@ -16,8 +16,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.site import Site, printable, site
 
-from .site import Site, printable, site
 from .status_text import render
 
 HELP = """Servers, monitors, and what became of every file

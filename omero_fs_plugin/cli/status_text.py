@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE
+from omero_fs_plugin.site import printable
 
-from .site import printable
 from .tables import new_table, text_of
 
 _LEFT = "left."  # DropBox's figures: what it will import nothing of, and why

@@ -8,8 +8,7 @@ from typing import Any
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
 from omero_fs_plugin.sessions import Omero
-
-from .site import Site, printable, site
+from omero_fs_plugin.site import Site, printable, site
 
 HELP = """Compare the users' directories with OMERO's users
 

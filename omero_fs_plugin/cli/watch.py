@@ -51,7 +51,7 @@ def configure(sub: Any) -> None:
 
 def run(ctx: Any, args: Any) -> None:
     """Prints events until it has been enough."""
-    from .site import printable, site
+    from omero_fs_plugin.site import printable, site
 
     path = os.path.abspath(args.directory)  # noqa: PTH100 - keeps symbolic links
     deadline = None if args.timeout is None else time.monotonic() + args.timeout

@@ -18,7 +18,7 @@ from typing import Any
 import Ice
 import pytest
 
-from omero_fs_plugin.cli import site as site_module
+from omero_fs_plugin import site as site_module
 from omero_fs_plugin.cli import watch
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 from omero_fs_plugin.monitor.kernel.inotify import Inotify

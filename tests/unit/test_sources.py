@@ -18,12 +18,12 @@ from omero.cli import NonZeroReturnCode
 from omero.config import ConfigXml
 
 from omero_fs_plugin.cli import config
-from omero_fs_plugin.cli.site import Site
 from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.deployment.sources import Origin, Row, Sources, look, rows_of
 from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.site import Site
 from tests.rules import as_properties
 
 DATA = Path(__file__).parent / "data" / "grid"
