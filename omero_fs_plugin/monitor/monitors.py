@@ -12,11 +12,10 @@ from .files import Root
 from .kernel.observers import Observing
 from .notices import shown
 from .record.record import Record
-from .requests import MonitorError, MonitorType, Request
+from .requests import MonitorError, MonitorType, PathMode, Request
 from .telling.absence import Absence
 from .telling.telling import Client
 from .tracking.arrivals import Timing
-from .tracking.tree import PathMode
 from .watcher import Watcher
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from omero_fs_plugin.events import EventType
 
-from .tracking.tree import Identity
+from .kernel.entries import Identity
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -11,11 +11,17 @@ from types import ModuleType
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
 
-from .tracking.tree import PathMode
-
 
 class MonitorError(FsError):
     """A monitor that cannot be had; the text is the reason a client reads."""
+
+
+class PathMode(enum.Enum):
+    """As omero.grid.monitors.PathMode."""
+
+    FLAT = "Flat"  # the directory itself
+    RECURSE = "Recurse"  # and the subdirectories there at the start
+    FOLLOW = "Follow"  # and those that come later
 
 
 class MonitorType(enum.Enum):

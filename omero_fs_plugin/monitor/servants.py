@@ -22,8 +22,7 @@ from omero_fs_plugin.events import EventType
 from .files import Files, Stats
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell
-from .requests import MonitorError, MonitorType, Request, directory_named
-from .tracking.tree import PathMode
+from .requests import MonitorError, MonitorType, PathMode, Request, directory_named
 
 log = logging.getLogger(__name__)
 

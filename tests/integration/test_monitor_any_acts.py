@@ -25,10 +25,9 @@ from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.record import Record
-from omero_fs_plugin.monitor.requests import MonitorType, Request
+from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
-from omero_fs_plugin.monitor.tracking.tree import PathMode
 
 from .fsserver import until
 

@@ -21,9 +21,8 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.observers import INOTIFY, POLLING, Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.requests import MonitorType, Request
+from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
-from omero_fs_plugin.monitor.tracking.tree import PathMode
 
 from .fsserver import until
 from .observed import Acts, FSEvents, PlayedObserving, ReadDirectoryChanges

@@ -29,9 +29,9 @@ from omero_fs_plugin.monitor.record.file import RecordError
 from omero_fs_plugin.monitor.record.picture import Picture
 from omero_fs_plugin.monitor.record.record import Record, Saved, open_record
 from omero_fs_plugin.monitor.record.sent import Sent
-from omero_fs_plugin.monitor.requests import MonitorType, Request
+from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.picture import State
-from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER, PathMode
+from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER
 
 CLIENT = 'name/category -t:tcp -h 127.0.0.1 -p 4061 -t 60000 "odd"'
 

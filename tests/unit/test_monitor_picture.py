@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing
 from omero_fs_plugin.monitor.notices import Notice, Tell
+from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.telling.absence import PROBE, Absence
 from omero_fs_plugin.monitor.telling.keeper import Keeper
 from omero_fs_plugin.monitor.telling.outbox import Outbox
@@ -27,7 +29,7 @@ from omero_fs_plugin.monitor.tracking.picture import (
     snapshot,
     state_of,
 )
-from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory, Entry, Kind, Listing, PathMode
+from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory
 
 from . import test_monitor_tracker as tracking
 from .test_monitor_tracker import ROOT, FakeDisk, Watched, p

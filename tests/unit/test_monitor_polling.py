@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.monitor.kernel.disk import UNSEEN
+from omero_fs_plugin.monitor.kernel.entries import Entry, Listing
 from omero_fs_plugin.monitor.kernel.polling import Polling
 from omero_fs_plugin.monitor.kernel.raw import LOOK, Raw
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
-from omero_fs_plugin.monitor.tracking.tree import Entry, Listing
 
 from .test_monitor_tracker import ROOT, FakeDisk, Watched, p
 

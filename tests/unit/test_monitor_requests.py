@@ -11,8 +11,13 @@ import pytest
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import requests
-from omero_fs_plugin.monitor.requests import MonitorError, MonitorType, Request, directory_named
-from omero_fs_plugin.monitor.tracking.tree import PathMode
+from omero_fs_plugin.monitor.requests import (
+    MonitorError,
+    MonitorType,
+    PathMode,
+    Request,
+    directory_named,
+)
 
 
 def request_of(**changed: Any) -> Request:

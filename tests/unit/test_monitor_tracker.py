@@ -20,11 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel import raw
+from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, Tell
+from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
-from omero_fs_plugin.monitor.tracking.tree import Entry, Kind, Listing, PathMode
 
 ROOT = b"/data/root"
 CREATE, MODIFY, DELETE, SYSTEM = (

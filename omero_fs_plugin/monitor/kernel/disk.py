@@ -7,7 +7,8 @@ import stat as stat_module
 import time
 
 from omero_fs_plugin.filesystems import Mounts
-from omero_fs_plugin.monitor.tracking.tree import Entry, Kind, Listing
+
+from .entries import Entry, Kind, Listing
 
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.monitor.tracking.tree import Disk
 
+from .entries import Disk
 from .polling import Polling
 from .raw import Raw
 

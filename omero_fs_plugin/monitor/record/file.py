@@ -11,10 +11,11 @@ from pathlib import Path
 
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.kernel.entries import Identity
 from omero_fs_plugin.monitor.notices import shown
-from omero_fs_plugin.monitor.requests import MonitorType, Request
+from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.picture import ENTERED, PASSED, State
-from omero_fs_plugin.monitor.tracking.tree import NEVER, Identity, PathMode
+from omero_fs_plugin.monitor.tracking.tree import NEVER
 
 VERSION = 2
 _BUSY = 5.0  # s that a file locked by another process is waited for

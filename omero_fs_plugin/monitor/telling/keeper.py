@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.picture import Picture
+from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.picture import ENTERED, MOUNTED, Ledger, restore, snapshot
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
-from omero_fs_plugin.monitor.tracking.tree import PathMode
 
 from .outbox import Outbox
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
-from .tree import MAYBE, NEVER, Arrival, Directory, Disk, Entry, Identity, Kind
+from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
 _MOVES_REMEMBERED = 64

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Kind
 from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.requests import PathMode
 
 from .arrivals import AT_ONCE, Arrivals, Timing
-from .tree import MAYBE, NEVER, Directory, Disk, Entry, Kind, PathMode
+from .tree import MAYBE, NEVER, Directory
 from .watches import Watches
 
 

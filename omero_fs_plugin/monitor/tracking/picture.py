@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.monitor.kernel.entries import Identity
 from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.requests import PathMode
 
-from .tree import MAYBE, NEVER, Directory, Identity, PathMode
+from .tree import MAYBE, NEVER, Directory
 
 # Of one path.  A file: what it was when the client was told of it.  A
 # directory: a word, which begins with ENTERED or PASSED.  None: the client

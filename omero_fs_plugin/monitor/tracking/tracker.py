@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from omero_fs_plugin.monitor.kernel import raw
+from omero_fs_plugin.monitor.kernel.entries import Disk
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, shown
+from omero_fs_plugin.monitor.requests import PathMode
 
 from .comparison import Comparison
-from .tree import NEVER, Directory, Disk, PathMode
+from .tree import NEVER, Directory
 from .watches import Why
 
 log = logging.getLogger(__name__)

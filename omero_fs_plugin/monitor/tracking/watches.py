@@ -9,10 +9,11 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
+from omero_fs_plugin.monitor.kernel.entries import Disk, Listing
 from omero_fs_plugin.monitor.notices import Notice, Tell, shown
 
 from .arrivals import Timing
-from .tree import Directory, Disk, Listing
+from .tree import Directory
 
 log = logging.getLogger(__name__)
 
