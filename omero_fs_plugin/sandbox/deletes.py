@@ -9,7 +9,9 @@ source of a file linked in place.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,10 +19,7 @@ import omero
 
 from .handles import CommandFailed
 from .sessions import Call
-from .store import MODEL, SUBTYPES, TABLES, base
-
-if TYPE_CHECKING:
-    from .repository import Repositories
+from .store import MODEL, SUBTYPES, TABLES, Store, base
 
 # What may be asked for; its parts go with it.
 TARGETS = (
@@ -42,18 +41,22 @@ CONTENTS = {
 SHARED = ("TagAnnotation", "FileAnnotation")  # stay when what they annotate goes
 
 Found = dict[str, set[int]]  # entity -> ids
+Place = Callable[[Mapping[str, Any]], Path | None]
 
 
-def respond(repositories: Repositories, call: Call, request: Any) -> Any:
-    """The answer to a Delete2 or a DoAll of them.  Raises CommandFailed."""
+def respond(store: Store, place: Place, call: Call, request: Any) -> Any:
+    """The answer to a Delete2 or a DoAll of them.  Raises CommandFailed.
+
+    `place` tells where the file behind a row of OriginalFile is.
+    """
     if isinstance(request, omero.cmd.DoAll):
-        responses = [respond(repositories, call, part) for part in request.requests]
+        responses = [respond(store, place, call, part) for part in request.requests]
         return omero.cmd.DoAllRsp(responses, [omero.cmd.Status() for _ in responses])
     if not isinstance(request, omero.cmd.Delete2):
         kind = request.ice_id()
         message = f"{kind.rpartition('::')[2]} is not part of the sandbox server"
         raise CommandFailed(omero.cmd.ERR(kind, "unsupported", {"message": message}))
-    store, found = repositories.sandbox.store, defaultdict[str, set[int]](set)
+    found = defaultdict[str, set[int]](set)
     with store.begin() as db:
         for target, ids in (request.targetObjects or {}).items():
             name = target.rpartition(".")[2]
@@ -73,7 +76,7 @@ def respond(repositories: Repositories, call: Call, request: Any) -> Any:
             for entity, ids in found.items():
                 store.delete(db, entity, *ids)
     if not request.dryRun:
-        for path in filter(None, (repositories.place(row) for row in rows if row)):
+        for path in filter(None, (place(row) for row in rows if row)):
             path.unlink(missing_ok=True)
     deleted = {entity: sorted(ids) for entity, ids in found.items() if ids}
     return omero.cmd.Delete2Response(deleted)

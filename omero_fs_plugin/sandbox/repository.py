@@ -86,7 +86,9 @@ class Repositories:
     def submit(self, session: Session, call: Call, request: Any) -> Any:
         """Has a request done; its handle.  What cannot be done ends as omero.cmd.ERR."""
         handle = Handle(self.sandbox, session, request)
-        handle.start(self.workers, lambda: deletes.respond(self, call, request))
+        handle.start(
+            self.workers, lambda: deletes.respond(self.sandbox.store, self.place, call, request)
+        )
         return omero.cmd.HandlePrx.uncheckedCast(handle.proxy)
 
     def place(self, row: Mapping[str, Any]) -> Path | None:

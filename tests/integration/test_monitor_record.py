@@ -23,8 +23,8 @@ from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record import file as record_file
 from omero_fs_plugin.monitor.record import picture as record_picture
-from omero_fs_plugin.monitor.record import record as record_module
 from omero_fs_plugin.monitor.record import sent as sent_module
+from omero_fs_plugin.monitor.record import writer as record_writer
 from omero_fs_plugin.monitor.record.file import RecordError
 from omero_fs_plugin.monitor.record.picture import Picture
 from omero_fs_plugin.monitor.record.record import Record, Saved, open_record
@@ -154,8 +154,7 @@ def test_changes_are_written_in_their_order(record: Record) -> None:
 
 
 def test_more_than_is_read_at_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (record_module, record_picture):  # it is read so, and written
-        monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(record_picture, "CHUNK", 3)  # it is read so, and written
     known: dict[bytes, State] = {b"/data/%03d" % number: (number, 0, 0) for number in range(100)}
     between: list[int] = []
     record.create("one", request(), CLIENT)
@@ -356,7 +355,7 @@ def test_of_a_monitor_that_is_no_more_nothing_is_left(file: Path) -> None:
 def test_who_waits_waits_for_no_more_to_come(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_module, "_GATHER", 3600.0)
+    monkeypatch.setattr(record_writer, "_GATHER", 3600.0)
     record.create("one", request(), CLIENT)
     picture = begun(record, "two", {})
     picture.write({b"/data/a": (1, 1, 1)})  # may wait

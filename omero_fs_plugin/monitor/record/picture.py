@@ -7,30 +7,22 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.tracking.picture import Changes, State
 
 from .file import RecordError, state_of, word_of
 from .sent import Doubt, Sent
-
-if TYPE_CHECKING:
-    from .record import Record
+from .writer import Act, Writer, nothing
 
 CHUNK = 5000  # rows read or written at once: others are let in between
-Act = Callable[[sqlite3.Connection], object]
-
-
-def nothing() -> None:
-    """Nobody waits for it."""
 
 
 class Picture:
     """What the client of one started monitor knows."""
 
-    def __init__(self, record: Record, key: int, sent: Sent) -> None:
-        self._record = record
+    def __init__(self, writer: Writer, key: int, sent: Sent) -> None:
+        self._writer = writer
         self._key = key
         self._sent = sent
         self._number = 0  # of the last entry in `sent`
@@ -42,7 +34,8 @@ class Picture:
     @property
     def mount(self) -> bytes:
         """The mount point of the directory when it was last seen."""
-        self._mount = self._record.mount(self._key)
+        ((mount,),) = self._writer.read("SELECT mount FROM monitor WHERE key = ?", (self._key,))
+        self._mount = bytes(mount)
         return self._mount
 
     def doubts(self) -> list[Doubt]:
@@ -50,7 +43,7 @@ class Picture:
 
         Raises RecordError.  For use before anything else but `load`.
         """
-        after = self._record.heard(self._key)
+        ((after,),) = self._writer.read("SELECT heard FROM monitor WHERE key = ?", (self._key,))
         try:
             last, doubts = self._sent.load(after)
         except OSError as error:
@@ -61,7 +54,11 @@ class Picture:
     def load(self) -> Iterator[tuple[bytes, State]]:
         """All of it, by path.  Raises RecordError."""
         after = b""
-        while rows := self._record.select(self._key, after):
+        query = (
+            "SELECT path, state FROM known WHERE monitor = ? AND path > ? ORDER BY path "
+            f"LIMIT {CHUNK}"
+        )
+        while rows := self._writer.read(query, (self._key, after)):
             for path, state in rows:
                 yield path, state_of(state)
             after = rows[-1][0]
@@ -147,7 +144,7 @@ class Picture:
         if self._closed:
             done()
         else:
-            self._record.post(act, done, urgent=urgent)
+            self._writer.post(act, done, urgent=urgent)
 
 
 def _insert(db: sqlite3.Connection, rows: list[tuple[int, bytes, str]]) -> None:

@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import queue
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from os.path import lexists
 from pathlib import Path
@@ -25,17 +22,12 @@ from typing import NamedTuple
 
 from omero_fs_plugin.monitor.requests import Request
 
-from .file import RecordError, connect, locked, request_of, set_aside, text_of
-from .picture import CHUNK, Act, Picture, nothing, stop_row
+from .file import RecordError, locked, request_of, set_aside, text_of
+from .picture import Picture, stop_row
 from .sent import Sent
+from .writer import Writer
 
 log = logging.getLogger(__name__)
-
-_QUEUE = 64  # posts that wait at most; then who posts waits
-_AT_ONCE = 16  # posts in one transaction, and those that wait for no more
-# s; between the first post and its transaction, unless someone waits for it.
-# Each transaction writes whole pages: few large ones cost a third.
-_GATHER = 0.1
 
 
 class Saved(NamedTuple):
@@ -48,45 +40,24 @@ class Saved(NamedTuple):
     away: float  # s
 
 
-class _Post(NamedTuple):
-    act: Act | None  # None: the end
-    done: Callable[[], None]
-
-
 class Record:
-    """Rule: what is posted is written in its order, each post whole or not at all.
-
-    A file that fails is set aside, with one line in the log, and FSServer goes
-    on without: what it holds must not be taken for the truth later.
-    """
+    """The persistent monitors, and for each where to keep what its client knows."""
 
     def __init__(self, file: Path) -> None:
-        """Raises RecordError when it cannot be used."""
-        self._file = file
+        """Raises OSError, sqlite3.Error or RecordError when it cannot be used."""
         self._beside = Path(f"{file}.sent")
-        self._connection: sqlite3.Connection | None = connect(file)
-        self._lock = threading.Lock()  # the connection
-        self._queue: queue.Queue[_Post] = queue.Queue(_QUEUE)
-        self._posting = threading.Lock()  # nothing is queued after the end
-        self._ended = False
-        self._hurry = threading.Event()  # someone waits, or much does
-        with self._lock:
-            rows = self._connection.execute("SELECT id, key FROM monitor").fetchall()
-        self._keys: dict[str, int] = dict(rows)
-        self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
+        self._writer = Writer(file)
         try:
+            self._keys: dict[str, int] = dict(self._writer.read("SELECT id, key FROM monitor"))
+            self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
             self._tidy()
         except BaseException:
-            self._connection.close()
+            self._writer.close()
             raise
-        self._thread = threading.Thread(target=self._write, name="record", daemon=True)
-        self._thread.start()
-
-    # Monitors ---------------------------------------------------------------
 
     def saved(self) -> list[Saved]:
         """Every monitor, in the order of their making."""
-        rows = self._read(
+        rows = self._writer.read(
             "SELECT id, path, request, client, started, away FROM monitor ORDER BY key"
         )
         return [
@@ -98,7 +69,7 @@ class Record:
         """Keeps a new monitor, stopped; returns when it is written."""
         key = self._keys[identifier] = next(self._new_keys)
         row = (key, identifier, request.path, text_of(request), client)
-        self._settled(
+        self._writer.settled(
             lambda db: db.execute(
                 "INSERT INTO monitor (key, id, path, request, client) VALUES (?, ?, ?, ?, ?)", row
             )
@@ -108,7 +79,7 @@ class Record:
         """It is not to be started again; returns when that is written."""
         key = self._keys.get(identifier)
         if key is not None:
-            self._settled(lambda db: stop_row(db, key))
+            self._writer.settled(lambda db: stop_row(db, key))
 
     def forget(self, identifier: str) -> None:
         """It is destroyed; returns when that is written."""
@@ -120,66 +91,18 @@ class Record:
             stop_row(db, key)
             db.execute("DELETE FROM monitor WHERE key = ?", (key,))
 
-        self._settled(forget)
+        self._writer.settled(forget)
         with suppress(OSError):  # the next FSServer tries again
             (self._beside / identifier).unlink(missing_ok=True)
 
     def picture(self, identifier: str) -> Picture | None:
         """Where to keep what its client knows; None for a monitor that is not kept."""
         key = self._keys.get(identifier)
-        return None if key is None else Picture(self, key, Sent(self._beside / identifier))
-
-    # The file ---------------------------------------------------------------
-
-    def post(self, act: Act, done: Callable[[], None] = nothing, *, urgent: bool = False) -> None:
-        """Has `act` done and committed, and then `done` called, on another thread.
-
-        `done` is called even when there is no record any more.  What is not
-        `urgent` may wait a moment for more.
-        """
-        with self._posting:
-            ended = self._ended
-            if not ended:
-                self._queue.put(_Post(act, done))
-                if urgent or self._queue.qsize() >= _AT_ONCE:
-                    self._hurry.set()
-        if ended:
-            done()
-
-    def select(self, key: int, after: bytes) -> list[tuple[bytes, str]]:
-        """Some of what the client of monitor `key` knows, from `after` on."""
-        return self._read(
-            "SELECT path, state FROM known WHERE monitor = ? AND path > ? ORDER BY path "
-            f"LIMIT {CHUNK}",
-            (key, after),
-        )
-
-    def mount(self, key: int) -> bytes:
-        """As Picture.mount."""
-        ((mount,),) = self._read("SELECT mount FROM monitor WHERE key = ?", (key,))
-        return bytes(mount)
-
-    def heard(self, key: int) -> int:
-        """The last entry of Sent that `known` shows."""
-        ((heard,),) = self._read("SELECT heard FROM monitor WHERE key = ?", (key,))
-        return int(heard)
+        return None if key is None else Picture(self._writer, key, Sent(self._beside / identifier))
 
     def close(self) -> None:
         """Writes what was posted and lets go of the file."""
-        with self._posting:
-            self._ended = True
-            self._queue.put(_Post(None, nothing))
-            self._hurry.set()
-        self._thread.join()
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _settled(self, act: Act) -> None:
-        written = threading.Event()
-        self.post(act, written.set, urgent=True)
-        written.wait()
+        self._writer.close()
 
     def _tidy(self) -> None:
         """What was sent by monitors that are no more is of no use."""
@@ -187,51 +110,6 @@ class Record:
         for file in self._beside.iterdir():
             if file.name not in self._keys:
                 file.unlink()
-
-    def _read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
-        with self._lock:
-            if self._connection is None:
-                raise RecordError(f"{self._file} was set aside")
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                self._fail(error)
-                raise RecordError(f"{self._file}: {error}") from error
-
-    def _write(self) -> None:
-        ended = False
-        while not ended:
-            posts = [self._queue.get()]
-            if self._queue.qsize() < _AT_ONCE:
-                self._hurry.wait(_GATHER)
-            self._hurry.clear()  # before the queue is emptied: what comes now is taken, too
-            with suppress(queue.Empty):
-                while len(posts) < _AT_ONCE:
-                    posts.append(self._queue.get_nowait())
-                self._hurry.set()  # who hurries may be among those that are left
-            ended = any(post.act is None for post in posts)
-            with self._lock:
-                if self._connection is not None:
-                    try:
-                        _commit(self._connection, posts)
-                    except Exception as error:
-                        self._fail(error)
-            for post in posts:
-                post.done()
-
-    def _fail(self, error: Exception) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
-        aside = set_aside(self._file)
-        log.error(
-            "%s failed (%s: %s) and is now %s: monitors go on, and end with this FSServer",
-            self._file,
-            type(error).__name__,
-            error,
-            aside,
-        )
 
 
 def open_record(file: Path) -> Record | None:
@@ -260,11 +138,3 @@ def open_record(file: Path) -> Record | None:
         reason = "another FSServer uses it" if locked(error) else str(error)
         log.error("monitors end with this FSServer, for %s cannot be used: %s", file, reason)
         return None
-
-
-def _commit(db: sqlite3.Connection, posts: Iterable[_Post]) -> None:
-    db.execute("BEGIN")
-    for post in posts:
-        if post.act is not None:
-            post.act(db)
-    db.execute("COMMIT")

@@ -1,0 +1,83 @@
+"""The floors of the package, from the top down: what each room may use.
+
+One table.  ``test_who_imports_whom.py`` holds the code against it, and
+``tools/pictures.py`` draws it.  A room is a package or, where a package has
+modules beside its rooms, one of those modules.  Whatever a room uses stands
+below it.
+"""
+
+from __future__ import annotations
+
+# What any room may use: the words both servers share.
+GROUND = ("errors", "events", "filters", "filesystems", "icegrid")
+
+FLOORS: dict[str, str] = {
+    # who asks: the command line
+    "cli": (
+        "sandbox checks migration site sessions deployment config dropbox.places "
+        "dropbox.userdirs dropbox.importing dropbox.journal dropbox.settling dropbox.targets "
+        "dropbox.watching"
+    ),
+    "checks": (
+        "site sessions deployment config dropbox.grouping dropbox.importing dropbox.journal "
+        "monitor.kernel"
+    ),
+    "site": "deployment config dropbox.journal",
+    "migration": "deployment config dropbox.importing",
+    "sandbox": "deployment config",
+    # DropBox, in the order of a file's way
+    "dropbox.server": "dropbox.service",
+    "dropbox.service": (
+        "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
+        "dropbox.places dropbox.users sessions config"
+    ),
+    "dropbox.watching": "dropbox.settling dropbox.journal dropbox.users config",
+    "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places config",
+    "dropbox.grouping": "dropbox.confine config",
+    "dropbox.importing": (
+        "dropbox.targets dropbox.journal dropbox.places dropbox.confine sessions config"
+    ),
+    "dropbox.targets": "dropbox.confine sessions",
+    "dropbox.journal": "sessions",
+    "dropbox.userdirs": "dropbox.places config",
+    "dropbox.places": "config",
+    "dropbox.users": "sessions",
+    "dropbox.confine": "",
+    # FSServer, from the client down to the kernel
+    "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
+    "monitor.files monitor.kernel config",
+    "monitor.servants": "monitor.monitors monitor.files monitor.notices monitor.requests",
+    "monitor.monitors": (
+        "monitor.watcher monitor.telling monitor.record monitor.tracking monitor.files "
+        "monitor.notices monitor.requests monitor.kernel"
+    ),
+    "monitor.watcher": (
+        "monitor.telling monitor.record monitor.tracking monitor.notices monitor.requests "
+        "monitor.kernel"
+    ),
+    "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
+    "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
+    "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
+    "monitor.files": "",
+    "monitor.notices": "monitor.kernel",
+    "monitor.requests": "",
+    "monitor.kernel": "",
+    # what all of them stand on
+    "sessions": "config",
+    "deployment": "config",
+    "config": "",
+}
+
+# Inside a room that has rooms of its own.
+INSIDE: dict[str, dict[str, str]] = {
+    "dropbox.grouping": {
+        "bioformats": "sets",
+        "native": "sets formats",
+        "sets": "formats",  # the modules of the room itself
+        "formats": "",
+    },
+    "dropbox.importing": {
+        "imports": "importers",  # the modules of the room itself
+        "importers": "",
+    },
+}
