@@ -373,7 +373,7 @@ def test_after_the_end_nothing_hangs(record: Record) -> None:
     record.stopped("one")
     record.forget("one")
     done = threading.Event()
-    record.post(lambda db: None, done.set)
+    record.writer.post(lambda db: None, done.set)
     assert done.is_set()
 
 
@@ -579,7 +579,7 @@ def failing(record: Record) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     done = threading.Event()
-    record.post(full, done.set)
+    record.writer.post(full, done.set)
     assert done.wait(10)
 
 

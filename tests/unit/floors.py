@@ -68,16 +68,25 @@ FLOORS: dict[str, str] = {
     "config": "",
 }
 
-# Inside a room that has rooms of its own.
+# Inside a room that has rooms, and modules, of its own: the same again.
 INSIDE: dict[str, dict[str, str]] = {
     "dropbox.grouping": {
-        "bioformats": "sets",
-        "native": "sets formats",
-        "sets": "formats",  # the modules of the room itself
+        "bioformats": "completeness filesets",
+        "native": "completeness surroundings filesets formats",
+        "completeness": "promises formats",
+        "surroundings": "",
+        "promises": "",
+        "filesets": "",
         "formats": "",
     },
     "dropbox.importing": {
-        "imports": "importers",  # the modules of the room itself
+        "workers": "importing ways attempts recovery quarantine importers",
+        "importing": "ways attempts pool importers",
+        "ways": "importers",
+        "attempts": "importers",
+        "recovery": "importers",
+        "quarantine": "",
+        "pool": "",
         "importers": "",
     },
 }

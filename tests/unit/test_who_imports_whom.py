@@ -1,4 +1,4 @@
-"""Who may import whom, over the whole package."""
+"""Who imports whom: the code, held against the table in floors.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import omero_fs_plugin
+
+from .floors import FLOORS, GROUND, INSIDE
 
 PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
@@ -69,52 +72,147 @@ def test_pure_modules_import_nothing_heavy(module: str) -> None:
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in done.stdout.split())
 
 
-def _imports() -> Iterator[tuple[str, str]]:
-    """(module, module of ours that it imports), wherever in it that is done."""
+def modules() -> dict[str, Path]:
+    """Every module, by its dotted name below the package; a package counts as one."""
+    found = {}
     for file in PACKAGE.rglob("*.py"):
-        parts = (NAME, *file.relative_to(PACKAGE).with_suffix("").parts)
-        importer = ".".join(parts)
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Import):
-                yield from ((importer, name.name) for name in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                above = parts[: len(parts) - node.level] if node.level else ()
-                base = ".".join((*above, *filter(None, [node.module])))
-                yield importer, base
-                yield from ((importer, f"{base}.{name.name}") for name in node.names)
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    found.pop("")
+    return found
 
 
-def _breaches(importer: str, imported: str) -> list[tuple[str, str]]:
-    return [
-        (a, b)
-        for a, b in _imports()
-        if a.startswith(f"{NAME}.{importer}") and b.startswith(f"{NAME}.{imported}")
-    ]
+def imports(file: Path) -> Iterator[str]:
+    """The modules of ours that a module imports, wherever in it that is done."""
+    known = modules()
+    package = (NAME, *file.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, *filter(None, [node.module])))
+            # `from room import module` is an import of the module, not of the room.
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            names = [n if n.removeprefix(f"{NAME}.") in known else base for n in names]
+        else:
+            continue
+        for name in names:
+            if name.startswith(f"{NAME}."):
+                yield name.removeprefix(f"{NAME}.")
 
 
-@pytest.mark.parametrize(
-    ("importer", "imported"),
-    [
-        pytest.param("monitor.", "dropbox", id="FSServer meets DropBox over Ice"),
-        pytest.param("dropbox.", "monitor", id="and DropBox FSServer"),
-        pytest.param("monitor.", "sandbox", id="FSServer does not know the sandbox"),
-        pytest.param("dropbox.", "sandbox", id="nor does DropBox"),
-        pytest.param("monitor.", "cli", id="servers do not know the commands"),
-        pytest.param("dropbox.", "cli", id="nor does DropBox know them"),
-        pytest.param("sandbox.", "dropbox", id="the sandbox knows OMERO and not us"),
-        pytest.param("sandbox.", "monitor", id="not even FSServer"),
-    ],
-)
-def test_who_does_not_know_whom(importer: str, imported: str) -> None:
-    assert _breaches(importer, imported) == []
+def room_of(module: str, rooms: dict[str, str] | tuple[str, ...]) -> str | None:
+    """The room that a module is in, or is."""
+    parts = module.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in rooms), None)
+
+
+def breaches(of: dict[str, list[str]], floors: dict[str, str], ground: tuple[str, ...]) -> set[str]:
+    """What the table does not allow, one line each; `of` has the imports of each module."""
+    found = set()
+    for module, imported in of.items():
+        room = room_of(module, floors)
+        allowed = {*floors[room].split(), *ground} if room else set(ground)
+        for other in imported:
+            its = room_of(other, floors) or room_of(other, ground)
+            if its is None:
+                found.add(f"{other} is in no room")
+            elif its not in {room, *allowed} and module not in ground:
+                found.add(f"{module} uses {other}: {room} does not stand on {its}")
+    return found
+
+
+def unused(of: dict[str, list[str]], floors: dict[str, str]) -> set[str]:
+    """What the table allows and the code does not do."""
+    done = {(room_of(m, floors), room_of(other, floors)) for m, us in of.items() for other in us}
+    return {
+        f"{room} does not use {below}"
+        for room, rooms in floors.items()
+        for below in rooms.split()
+        if (room, below) not in done
+    }
+
+
+def upwards(floors: dict[str, str]) -> set[str]:
+    """Rooms that use what stands above them in the table."""
+    order = list(floors)
+    return {
+        f"{room} stands below {other}, or {other} is no room"
+        for room, rooms in floors.items()
+        for other in rooms.split()
+        if other not in order or order.index(other) <= order.index(room)
+    }
+
+
+ALL = {module: list(imports(file)) for module, file in modules().items()}
+# Packages with rooms of their own have nothing but a docstring.
+HALLS = {"monitor", "dropbox"}
+
+
+def inside(hall: str) -> dict[str, list[str]]:
+    """The imports within one room, by names that begin in it."""
+    start = f"{hall}."
+    return {
+        module.removeprefix(start): [
+            other.removeprefix(start) for other in imported if other.startswith(start)
+        ]
+        for module, imported in ALL.items()
+        if module.startswith(start)
+    }
+
+
+def test_every_import_leads_downstairs() -> None:
+    assert breaches(ALL, FLOORS, GROUND) - {f"{hall} is in no room" for hall in HALLS} == set()
+    assert {m for m in ALL if not room_of(m, FLOORS) and m not in {*GROUND, *HALLS}} == set()
+
+
+@pytest.mark.parametrize("hall", INSIDE)
+def test_and_so_inside_a_room(hall: str) -> None:
+    assert breaches(inside(hall), INSIDE[hall], ()) == set()
+    assert unused(inside(hall), INSIDE[hall]) == set()
+
+
+@pytest.mark.parametrize("floors", [FLOORS, *INSIDE.values()], ids=["all", *INSIDE])
+def test_the_table_has_the_upper_floors_first(floors: dict[str, str]) -> None:
+    assert upwards(floors) == set()
+
+
+def test_the_table_allows_nothing_that_is_not_done() -> None:
+    assert unused(ALL, FLOORS) == set()
+
+
+def test_the_ground_stands_on_nothing_else() -> None:
+    assert {other for module in GROUND for other in ALL[module]} <= set(GROUND)
+
+
+def test_no_module_is_in_a_circle() -> None:
+    TopologicalSorter({m: set(us) - {m} for m, us in ALL.items()}).prepare()
+
+
+def test_who_meets_over_ice_never_imports_the_other() -> None:
+    """Nor does the sandbox, which stands in for OMERO, know either."""
+    for one, others in {
+        "monitor": ("dropbox", "sandbox", "cli"),
+        "dropbox": ("monitor", "sandbox", "cli"),
+        "sandbox": ("monitor", "dropbox", "cli"),
+    }.items():
+        used = {u.partition(".")[0] for m, us in ALL.items() if m.startswith(one) for u in us}
+        assert used.isdisjoint(others)
 
 
 def test_only_its_command_knows_the_sandbox() -> None:
-    assert {
-        a for a, b in _imports() if b.startswith(f"{NAME}.sandbox") and ".sandbox" not in a
-    } <= {f"{NAME}.cli.sandbox"}
+    users = {m for m, us in ALL.items() if any(u.startswith("sandbox") for u in us)}
+    assert {m for m in users if not m.startswith("sandbox")} == {"cli.sandbox"}
 
 
-def test_the_look_sees_imports_at_all() -> None:
-    assert _breaches("dropbox.service", "dropbox.settling.pipeline")
-    assert _breaches("cli.sandbox", "sandbox")
+def test_the_check_sees_a_breach() -> None:
+    wrong = {**ALL, "monitor.kernel.limits": ["monitor.record.file"], "config.lists": ["cli"]}
+    assert breaches(wrong, FLOORS, GROUND) >= {
+        "monitor.kernel.limits uses monitor.record.file: "
+        "monitor.kernel does not stand on monitor.record",
+        "config.lists uses cli: config does not stand on cli",
+    }
+    assert upwards({**FLOORS, "config": "cli"})
+    assert unused(ALL, {**FLOORS, "config": "deployment"})

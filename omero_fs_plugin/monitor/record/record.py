@@ -46,18 +46,18 @@ class Record:
     def __init__(self, file: Path) -> None:
         """Raises OSError, sqlite3.Error or RecordError when it cannot be used."""
         self._beside = Path(f"{file}.sent")
-        self._writer = Writer(file)
+        self.writer = Writer(file)  # for who adds to the file
         try:
-            self._keys: dict[str, int] = dict(self._writer.read("SELECT id, key FROM monitor"))
+            self._keys: dict[str, int] = dict(self.writer.read("SELECT id, key FROM monitor"))
             self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
             self._tidy()
         except BaseException:
-            self._writer.close()
+            self.writer.close()
             raise
 
     def saved(self) -> list[Saved]:
         """Every monitor, in the order of their making."""
-        rows = self._writer.read(
+        rows = self.writer.read(
             "SELECT id, path, request, client, started, away FROM monitor ORDER BY key"
         )
         return [
@@ -69,7 +69,7 @@ class Record:
         """Keeps a new monitor, stopped; returns when it is written."""
         key = self._keys[identifier] = next(self._new_keys)
         row = (key, identifier, request.path, text_of(request), client)
-        self._writer.settled(
+        self.writer.settled(
             lambda db: db.execute(
                 "INSERT INTO monitor (key, id, path, request, client) VALUES (?, ?, ?, ?, ?)", row
             )
@@ -79,7 +79,7 @@ class Record:
         """It is not to be started again; returns when that is written."""
         key = self._keys.get(identifier)
         if key is not None:
-            self._writer.settled(lambda db: stop_row(db, key))
+            self.writer.settled(lambda db: stop_row(db, key))
 
     def forget(self, identifier: str) -> None:
         """It is destroyed; returns when that is written."""
@@ -91,18 +91,18 @@ class Record:
             stop_row(db, key)
             db.execute("DELETE FROM monitor WHERE key = ?", (key,))
 
-        self._writer.settled(forget)
+        self.writer.settled(forget)
         with suppress(OSError):  # the next FSServer tries again
             (self._beside / identifier).unlink(missing_ok=True)
 
     def picture(self, identifier: str) -> Picture | None:
         """Where to keep what its client knows; None for a monitor that is not kept."""
         key = self._keys.get(identifier)
-        return None if key is None else Picture(self._writer, key, Sent(self._beside / identifier))
+        return None if key is None else Picture(self.writer, key, Sent(self._beside / identifier))
 
     def close(self) -> None:
         """Writes what was posted and lets go of the file."""
-        self._writer.close()
+        self.writer.close()
 
     def _tidy(self) -> None:
         """What was sent by monitors that are no more is of no use."""
