@@ -2,7 +2,7 @@
 
 Rule: an attempt that was interrupted is resolved by asking OMERO, never by guessing.
 
-``workers`` are the importers' threads, ``importing`` is one fileset, ``attempts`` one attempt at it,
-``ways`` how a rule says it is done, ``importers`` the ways to do it; ``pool`` shares sessions,
+``workers`` are the importers' threads, ``importing`` is one fileset, ``attempts`` one attempt at
+it, ``ways`` how a rule says it is done, ``importers`` the ways to do it; ``pool`` shares sessions,
 ``quarantine`` takes what failed, ``recovery`` mends a journal that was lost.
 """
