@@ -21,9 +21,10 @@ from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Sources
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.monitor.kernel.limits import watches
+from tests import DATA
 
-OLD = Path(__file__).with_name("data") / "journal-version-1.sql"
-GRID = Path(__file__).parents[1] / "unit" / "data" / "grid"
+OLD = DATA / "journal-version-1.sql"
+GRID = DATA / "grid"
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
 
 

@@ -14,8 +14,9 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
+from tests import CHECKOUT
 
-FAULTS = Path(__file__).parents[1] / "acceptance" / "torture"
+FAULTS = CHECKOUT / "tests" / "acceptance" / "torture"
 # As the command does it, with the fault points of the campaign in its journal.
 COMMAND = """
 import sys

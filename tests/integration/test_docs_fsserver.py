@@ -20,10 +20,11 @@ from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from tests import CHECKOUT
 
 from .test_monitor_restart import Process
 
-TEXT = (Path(__file__).parents[2] / "docs" / "fsserver.rst").read_text(encoding="utf-8")
+TEXT = (CHECKOUT / "docs" / "fsserver.rst").read_text(encoding="utf-8")
 
 
 def code(after: str) -> str:

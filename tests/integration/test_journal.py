@@ -21,11 +21,12 @@ from omero_fs_plugin.dropbox.journal.schema import VERSION
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.events import FileStat
+from tests import DATA
 
 from .postgres import Postgres, running
 
 _numbers = itertools.count()
-OLD = Path(__file__).with_name("data") / "journal-version-1.sql"
+OLD = DATA / "journal-version-1.sql"
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:

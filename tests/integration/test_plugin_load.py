@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 import omero
+from tests import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 SITE = Path(omero.__file__).parents[1]
 
 SEEDS = range(8)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests import CHECKOUT
+
 OURS = ("install", "uninstall", "status", "import", "watch", "sandbox")
 OMERO_PYS = ("images", "importtime", "logfile", "ls", "mkdir", "rename", "repos", "sets", "usage")
 ACTIVE_WITHIN = 30  # s from the end of `admin start`

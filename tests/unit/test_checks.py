@@ -30,8 +30,9 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Origin, Sources
 from omero_fs_plugin.errors import ConfigurationError
+from tests import DATA
 
-DATA = Path(__file__).parent / "data" / "grid"
+GRID = DATA / "grid"
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
 
 
@@ -41,7 +42,7 @@ def site(tmp_path: Path) -> Path:
     for name in ("templates.xml", "default.xml"):
         target = tmp_path / "etc/templates/grid" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(DATA / name, target)
+        shutil.copy(GRID / name, target)
     (tmp_path / "etc/grid").mkdir()
     (tmp_path / "data/DropBox").mkdir(parents=True)
     installation.install(tmp_path)
@@ -412,7 +413,7 @@ def test_free_space_is_asked_of_the_disk(tmp_path: Path) -> None:
 def test_installed(site: Path) -> None:
     assert levels(grid.installed(subject(site))) == [OK]
     generated = site / "etc/grid/templates.xml"
-    shutil.copy(DATA / "templates.xml", generated)
+    shutil.copy(GRID / "templates.xml", generated)
     line = only(grid.installed(subject(site)))
     assert (line.level, line.remedy) == (WARNING, "omero admin restart")
 

@@ -22,9 +22,9 @@ from omero_fs_plugin.deployment.descriptor import (
 )
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.errors import DescriptorError
+from tests import CHECKOUT, DATA
 
-CHECKOUT = Path(__file__).parents[2]
-SAMPLES = Path(__file__).parent / "data" / "grid"
+SAMPLES = DATA / "grid"
 FRAGMENT = fragment_path().read_bytes()
 TEMPLATES = (SAMPLES / "templates.xml").read_bytes()
 DEFAULT = (SAMPLES / "default.xml").read_bytes()

@@ -11,8 +11,9 @@ import pytest
 
 from omero_fs_plugin.deployment.installation import install, installed, uninstall
 from omero_fs_plugin.errors import ConfigurationError, DescriptorError
+from tests import DATA
 
-SAMPLES = Path(__file__).parent / "data" / "grid"
+SAMPLES = DATA / "grid"
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import ast
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
 from omero_fs_plugin.config.settings import EVERYONE, read
+from tests import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 TESTS = CHECKOUT / "tests"
 REFERENCE = CHECKOUT / "docs" / "configuration.rst"
 

@@ -11,8 +11,9 @@ from omero_fs_plugin.deployment.descriptor import merge
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.migration.former import MOST_BYTES, read
+from tests import DATA
 
-SAMPLES = Path(__file__).parent / "data" / "grid"
+SAMPLES = DATA / "grid"
 
 
 def of(name: str, value: str) -> str:

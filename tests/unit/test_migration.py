@@ -20,8 +20,7 @@ from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.migration.carried import Migration, as_shipped, migrate, run
 from omero_fs_plugin.migration.differences import SHIPPED
 from omero_fs_plugin.migration.former import read as former_read
-
-CHECKOUT = Path(__file__).parents[2]
+from tests import CHECKOUT
 
 
 def site(**properties: str) -> dict[str, str]:

@@ -24,9 +24,10 @@ from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.deployment.sources import Origin, Row, Sources, look, rows_of
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import Site
+from tests import DATA
 from tests.rules import as_properties
 
-DATA = Path(__file__).parent / "data" / "grid"
+GRID = DATA / "grid"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def omerodir(tmp_path: Path) -> Path:
     for name in ("templates.xml", "default.xml"):
         target = tmp_path / "etc/templates/grid" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(DATA / name, target)
+        shutil.copy(GRID / name, target)
     (tmp_path / "etc/grid").mkdir()
     install(tmp_path)
     return tmp_path
@@ -116,7 +117,7 @@ def test_an_empty_value_of_omero_config_is_the_default(omerodir: Path) -> None:
 
 def test_what_a_stock_server_has_is_not_ours(omerodir: Path) -> None:
     """Before `omero fs install`, <properties id="DropBox"> is for servers that are not ours."""
-    shutil.copy(DATA / "templates.xml", omerodir / "etc/templates/grid/templates.xml")
+    shutil.copy(GRID / "templates.xml", omerodir / "etc/templates/grid/templates.xml")
     assert column(look(omerodir).rows(), "throttleImport") == [("default", "0", Origin.DEFAULT)]
 
 

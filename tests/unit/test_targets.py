@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -24,6 +23,7 @@ from omero_fs_plugin.dropbox.targets.targets import (
 )
 from omero_fs_plugin.dropbox.targets.templates import parse, parse_option
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+from tests import CHECKOUT
 
 DAY = date(2026, 3, 4)
 
@@ -283,7 +283,7 @@ def test_a_directory_is_a_name_and_never_syntax(directory: str) -> None:
     assert filled("Dataset:name:{dir1}", directory) == expected
 
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "targets.rst"
+DOCUMENT = CHECKOUT / "docs" / "targets.rst"
 
 
 def test_the_documentation_reads() -> None:
