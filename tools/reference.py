@@ -16,7 +16,9 @@ sys.path.insert(0, str(HERE))
 from omero_fs_plugin.config.properties import PROPERTIES, Property  # noqa: E402
 
 FILE = HERE / "docs" / "configuration.rst"
-BEGIN = ".. The list below is written by `make reference`, from omero_fs_plugin/config/properties.py."
+BEGIN = (
+    ".. The list below is written by `make reference`, from omero_fs_plugin/config/properties.py."
+)
 END = ".. The end of what `make reference` writes."
 WIDTH = 100
 

@@ -31,8 +31,8 @@ from omero_fs_plugin.monitor.tracking.picture import (
 )
 from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory
 
-from . import test_monitor_tracker as tracking
-from .test_monitor_tracker import ROOT, FakeDisk, Watched, p
+from . import test_tracker as tracking
+from .test_tracker import ROOT, FakeDisk, Watched, p
 
 CREATE, MODIFY, DELETE = EventType.CREATE, EventType.MODIFY, EventType.DELETE
 FILE = (7, 8, 9)

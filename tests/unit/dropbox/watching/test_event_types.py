@@ -13,8 +13,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.watching.subscription import Subscription
 from tests.rules import places_of, settings_of
-
-from .test_pipeline import QUIET, ROOT, Disk, build
+from tests.unit.dropbox.settling.test_pipeline import QUIET, ROOT, Disk, build
 
 PATH = f"{ROOT}/amy/a"
 

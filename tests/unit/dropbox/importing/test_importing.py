@@ -19,8 +19,7 @@ from omero_fs_plugin.dropbox.settling.groupers import Groupers
 from omero_fs_plugin.dropbox.targets.sidecar import FILE
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of
-
-from .test_assembly import Stage, stage
+from tests.unit.dropbox.settling.test_assembly import Stage, stage
 
 __all__ = ["stage"]
 
