@@ -36,7 +36,7 @@ from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
 from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession, server_errors
 
-from .fsserver import address_of, initialize
+from .monitor.fsserver import address_of, initialize
 
 USERS = ("amy", "zak")
 PATIENCE_S = 30.0  # how long anything that must happen may take

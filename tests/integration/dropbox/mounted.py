@@ -13,8 +13,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox.repository import MANAGED
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 
 def _mount(*arguments: str | Path) -> None:

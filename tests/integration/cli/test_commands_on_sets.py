@@ -18,9 +18,8 @@ from omero_fs_plugin.config.settings import read
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.icegrid import SERVERS
-
-from .test_sets import NAMES, reason, write_part
-from .whole import Whole
+from tests.integration.dropbox.test_sets import NAMES, reason, write_part
+from tests.integration.whole import Whole
 
 
 class Context:

@@ -22,7 +22,7 @@ from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from tests import CHECKOUT
 
-from .test_monitor_restart import Process
+from .test_restart import Process
 
 TEXT = (CHECKOUT / "docs" / "fsserver.rst").read_text(encoding="utf-8")
 

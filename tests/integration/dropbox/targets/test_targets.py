@@ -41,8 +41,7 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store
 from omero_fs_plugin.sessions import Omero, User, UserSession
-
-from .test_sandbox_import import answer, fileset, settings
+from tests.integration.sandbox.test_import import answer, fileset, settings
 
 ALL = {"omero.group": "-1"}
 

@@ -18,8 +18,7 @@ from omero_fs_plugin.config.settings import Settings, read
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, ServerAwayError
 from omero_fs_plugin.sandbox import accounts
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 
 class Died(Exception):

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import State
-
-from .whole import QUIET_S, Whole
+from tests.integration.whole import QUIET_S, Whole
 
 
 def reconfigure(whole: Whole, **properties: str) -> dict[str, str]:

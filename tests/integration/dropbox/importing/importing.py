@@ -30,9 +30,9 @@ from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE
 from omero_fs_plugin.sessions import Omero, User, UserSession, server_errors
+from tests.integration.monitor.fsserver import initialize
 
 from . import standin_java
-from .fsserver import initialize
 
 _ICE = {
     "Ice.ThreadPool.Server.Size": "8",

@@ -15,9 +15,9 @@ from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
+from tests.integration.whole import Whole
 
 from .test_sets import NAMES, write_part
-from .whole import Whole
 
 
 @pytest.fixture

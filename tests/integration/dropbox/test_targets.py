@@ -10,8 +10,7 @@ from omero.rtypes import unwrap
 
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sessions import ALL_GROUPS
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 
 def rows(whole: Whole, hql: str) -> list[tuple[object, ...]]:

@@ -18,7 +18,7 @@ from omero_fs_plugin.monitor.kernel import limits
 
 from . import tinyfuse
 from .fsserver import until
-from .test_monitor_contract import Client, Watched, created
+from .test_contract import Client, Watched, created
 
 
 class Share:

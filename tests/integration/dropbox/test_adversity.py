@@ -20,8 +20,7 @@ from sqlalchemy.engine import Engine
 
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox import rawfiles
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 # -- OMERO is away ------------------------------------------------------------
 

@@ -13,8 +13,7 @@ import pytest
 from omero_fs_plugin.dropbox.importing import workers
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.states import State
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 
 class TestDuplicates:

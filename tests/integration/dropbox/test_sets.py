@@ -13,8 +13,7 @@ from PIL import Image
 
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling import assembly
-
-from .whole import Whole
+from tests.integration.whole import Whole
 
 OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
