@@ -57,7 +57,7 @@ torture: venv
 	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
 
 unit: venv
-	$(RUN) pytest $(PYTEST_ARGS) tests/unit
+	$(RUN) pytest -n 2 $(PYTEST_ARGS) tests/unit
 
 # BENCH_ARGS are those of the first part: with any, the second is left out.
 bench: venv

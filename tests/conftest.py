@@ -14,9 +14,9 @@ settings.load_profile("patient")
 # These start grids, which take ports that are free when a sandbox is made.
 _GRIDS = (
     "tests/acceptance/",
-    "tests/integration/test_benchmarks_dropbox.py",
-    "tests/integration/test_sandbox_grid.py",
-    "tests/integration/test_wheel_install.py",
+    "tests/integration/benchmarks/test_dropbox.py",
+    "tests/integration/sandbox/test_grid.py",
+    "tests/integration/deployment/test_wheel_install.py",
 )
 
 

@@ -4,7 +4,7 @@ The table at the end is the truth that both groupers are held against.  Its
 order of files, readers and plates are what Bio-Formats 7.3.1 answered when it
 was given the directory's files one by one in the order of their names
 (ImageReader without ZipReader, what was used already left out);
-tests/integration/test_groupers.py asks it again wherever there is Java.
+tests/integration/dropbox/grouping/test_groupers.py asks it again wherever there is Java.
 
 Files are made by tifffile, pydicom (which ships real scans) and pillow, or by
 hand from the public description of a format that no well-kept library writes.

@@ -21,7 +21,7 @@ KILLS = 7  # at random, beside two at each point
 
 # Transitions that are legal and that no code of DropBox makes.
 NOBODYS = {"waiting-failed", "queued-waiting", "queued-skipped", "queued-failed", "failed-skipped"}
-# Made by `omero fs import`, in its own process: tests/integration/test_command_killed.py.
+# Made by `omero fs import`, in its own process: tests/integration/cli/test_command_killed.py.
 OF_THE_COMMAND = {"skipped-queued", "failed-queued"}
 
 

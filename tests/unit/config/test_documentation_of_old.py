@@ -21,13 +21,13 @@ TESTS = CHECKOUT / "tests"
 REFERENCE = CHECKOUT / "docs" / "configuration.rst"
 
 SUPERSEDED = "superseded"
-_SETTINGS = "unit/test_settings.py"
-_DEFAULTS = "unit/test_documentation_of_old.py::test_the_documented_default"
+_SETTINGS = "unit/config/test_settings.py"
+_DEFAULTS = "unit/config/test_documentation_of_old.py::test_the_documented_default"
 
 # Sentence -> the tests that show it, and SUPERSEDED where that is not all of it.
 TABLE: dict[str, tuple[str, ...]] = {
     "The filesystem which OMERO.fs watches must be local to the given operating system.": (
-        "integration/test_monitor_mounts.py",
+        "integration/monitor/test_mounts.py",
     ),
     "Watching a network-attached share (NAS) is strictly not supported.": (SUPERSEDED,),
     "In its default configuration the monitored area of the file system is a DropBox "
@@ -35,24 +35,24 @@ TABLE: dict[str, tuple[str, ...]] = {
         f"{_SETTINGS}::test_the_defaults_are_the_documented_ones",
     ),
     "Experimenters can add subdirectories under their named directory for convenience.": (
-        "unit/test_places.py::test_everyone_has_a_subdirectory",
+        "unit/dropbox/test_places.py::test_everyone_has_a_subdirectory",
         "acceptance/test_import.py::test_directory_moved_in_with_its_files",
     ),
     "OMERO.dropbox can be configured in several ways through etc/grid/templates.xml.": (
-        "unit/test_sources.py::test_an_edited_templates_xml_counts",
+        "unit/deployment/test_sources.py::test_an_edited_templates_xml_counts",
     ),
     "In its default configuration, as detailed above, it monitors the subdirectory DropBox of the "
     "OMERO data directory for all users.": (
         f"{_SETTINGS}::test_the_defaults_are_the_documented_ones",
-        "unit/test_places.py::test_everyone_has_a_subdirectory",
+        "unit/dropbox/test_places.py::test_everyone_has_a_subdirectory",
     ),
     "A number of the properties in templates.xml accept a semi-colon separated list of values.": (
         f"{_SETTINGS}::test_the_entry_of_each_user",
     ),
     "This extended configuration allows a site to watch multiple directories, and configure each "
     "for a different user, a different type of file, etc.": (
-        "unit/test_places.py::test_the_most_specific_rule_holds",
-        "unit/test_places.py::test_lists_hold_for_files_that_a_rescan_finds",
+        "unit/dropbox/test_places.py::test_the_most_specific_rule_holds",
+        "unit/dropbox/test_places.py::test_lists_hold_for_files_that_a_rescan_finds",
         "acceptance/test_reload.py::test_watches_come_change_and_go",
     ),
     'Any value missing from the configuration (e.g. value="1;;2") will be replaced by the '
@@ -66,12 +66,14 @@ TABLE: dict[str, tuple[str, ...]] = {
         f"{_SETTINGS}::test_the_documented_example_of_two_directories",
     ),
     "To limit DropBox to import only files belonging to specific image types the following "
-    "property can be set,": ("integration/test_groupers.py::test_only_what_listed_readers_read",),
+    "property can be set,": (
+        "integration/dropbox/grouping/test_groupers.py::test_only_what_listed_readers_read",
+    ),
     "Here only the image types listed in my_readers.txt will be imported for the user amy while "
     "the system-wide readers.txt will be used for zak.": (
         f"{_SETTINGS}::test_the_documented_full_example",
-        "unit/test_readers.py::test_what_a_list_takes",
-        "integration/test_groupers.py::test_only_what_listed_readers_read",
+        "unit/config/test_readers.py::test_what_a_list_takes",
+        "integration/dropbox/grouping/test_groupers.py::test_only_what_listed_readers_read",
     ),
     "Each property takes the form of a single item or a semi-colon separated list of items.": (
         f"{_SETTINGS}::test_the_entry_of_each_user",
@@ -91,23 +93,23 @@ TABLE: dict[str, tuple[str, ...]] = {
         f"{_SETTINGS}::test_a_value_that_cannot_be_honoured_is_told",
     ),
     "For automatic import Creation and Modification events are monitored.": (
-        "unit/test_event_types.py::test_a_changed_file_is_imported_where_that_is_asked_for",
+        "unit/dropbox/watching/test_event_types.py::test_a_changed_file_is_imported_where_that_is_asked_for",
         "acceptance/test_once.py::test_other_content_under_the_same_name_is_a_second_fileset",
     ),
     "It is also possible to monitor Deletion events though these are not used by DropBox.": (
-        "unit/test_event_types.py::test_a_deletion_takes_nothing_out_of_omero",
-        "integration/test_monitor_server.py::test_only_the_events_that_were_asked_for",
+        "unit/dropbox/watching/test_event_types.py::test_a_deletion_takes_nothing_out_of_omero",
+        "integration/monitor/test_server.py::test_only_the_events_that_were_asked_for",
     ),
     "The default is Creation,Modification": (_DEFAULTS,),
     "By default existing and newly created subdirectories are monitored.": (
-        "integration/test_monitor_contract.py::test_new_directories_and_what_is_in_them",
-        "integration/test_monitor_contract.py::test_path_modes",
+        "integration/monitor/test_contract.py::test_new_directories_and_what_is_in_them",
+        "integration/monitor/test_contract.py::test_path_modes",
     ),
     'It is possible to restrict monitoring to a single directory ("Flat"), only existing '
     'subdirectories ("Recurse"), or all subdirectories ("Follow").': (
-        "integration/test_monitor_contract.py::test_path_modes",
-        "unit/test_places.py::test_flat_is_a_users_directory_itself",
-        "unit/test_places.py::test_recurse_is_the_subdirectories_there_at_the_start",
+        "integration/monitor/test_contract.py::test_path_modes",
+        "unit/dropbox/test_places.py::test_flat_is_a_users_directory_itself",
+        "unit/dropbox/test_places.py::test_recurse_is_the_subdirectories_there_at_the_start",
     ),
     "For DropBox to function correctly the mode should be Follow.": (SUPERSEDED,),
     "The default is Follow": (_DEFAULTS,),
@@ -119,19 +121,19 @@ TABLE: dict[str, tuple[str, ...]] = {
     "The default is an empty list.": (_DEFAULTS,),
     "A list of subdirectories to ignore. Not currently supported.": (
         "unit/test_filters.py::test_blacklist",
-        "unit/test_places.py::test_a_blacklisted_user_directory_is_passed_over",
+        "unit/dropbox/test_places.py::test_a_blacklisted_user_directory_is_passed_over",
         SUPERSEDED,
     ),
     "This timeout in seconds is used by one-shot monitors. This property is not used by DropBox.": (
-        "integration/test_monitor_server.py::test_a_one_shot_monitor_ends_after_its_time",
-        "unit/test_event_types.py::test_what_dropbox_asks_fsserver_for",
+        "integration/monitor/test_server.py::test_a_one_shot_monitor_ends_after_its_time",
+        "unit/dropbox/watching/test_event_types.py::test_what_dropbox_asks_fsserver_for",
         SUPERSEDED,
     ),
     "The number of events that should be propagated to DropBox in one go.": (
-        "integration/test_monitor_server.py::test_block_size",
-        "unit/test_event_types.py::test_what_dropbox_asks_fsserver_for",
+        "integration/monitor/test_server.py::test_block_size",
+        "unit/dropbox/watching/test_event_types.py::test_what_dropbox_asks_fsserver_for",
     ),
-    "Zero implies all events possible.": ("integration/test_monitor_server.py::test_block_size",),
+    "Zero implies all events possible.": ("integration/monitor/test_server.py::test_block_size",),
     "The default is zero.": (_DEFAULTS,),
     "If this is True events concerning system files, such as filenames beginning with a dot or "
     "default new folder names, are ignored.": (
@@ -143,42 +145,42 @@ TABLE: dict[str, tuple[str, ...]] = {
     "The default is True": (_DEFAULTS,),
     "If this is True then the creation and modification of subdirectories is not reported to "
     "DropBox.": (
-        "integration/test_monitor_contract.py::test_directories_only_when_asked_for",
-        "unit/test_event_types.py::test_what_dropbox_asks_fsserver_for",
+        "integration/monitor/test_contract.py::test_directories_only_when_asked_for",
+        "unit/dropbox/watching/test_event_types.py::test_what_dropbox_asks_fsserver_for",
     ),
     "The time in seconds that DropBox should wait after being notified of a file before starting "
     "an import on that file.": (
-        "unit/test_settle.py::test_the_quiet_period_ends_at_its_length",
-        "unit/test_pipeline.py::test_it_is_queued_when_quiet_and_not_before",
+        "unit/dropbox/settling/test_settle.py::test_the_quiet_period_ends_at_its_length",
+        "unit/dropbox/settling/test_pipeline.py::test_it_is_queued_when_quiet_and_not_before",
         "acceptance/test_grid.py::test_quiet_period_set_with_omero_config_is_the_running_servers",
     ),
     "This allows for companion files or filesets to be copied.": (
-        "integration/test_groupers.py::"
+        "integration/dropbox/grouping/test_groupers.py::"
         "test_nothing_of_a_set_is_imported_until_its_last_file_is_there",
     ),
     "If a new file is added to a fileset during this wait period DropBox begins waiting again.": (
-        "integration/test_groupers.py::"
+        "integration/dropbox/grouping/test_groupers.py::"
         "test_nothing_of_a_set_is_imported_until_its_last_file_is_there",
-        "unit/test_settle.py::test_a_change_seen_on_disk_starts_the_quiet_period_anew",
+        "unit/dropbox/settling/test_settle.py::test_a_change_seen_on_disk_starts_the_quiet_period_anew",
     ),
     "The default is 60 seconds.": (_DEFAULTS,),
-    "A file of readers.": ("unit/test_readers.py::test_a_list",),
+    "A file of readers.": ("unit/config/test_readers.py::test_a_list",),
     "If this is a valid file then it is used to filter those events that are of interest.": (
-        "unit/test_readers.py::test_what_is_wrong_is_told_in_one_line",
-        "unit/test_readers.py::test_a_file_that_is_not_there_or_no_file",
+        "unit/config/test_readers.py::test_what_is_wrong_is_told_in_one_line",
+        "unit/config/test_readers.py::test_a_file_that_is_not_there_or_no_file",
         SUPERSEDED,
     ),
     "Only files corresponding to a reader in the file will be imported.": (
-        "unit/test_grouping_native.py::test_what_no_listed_reader_reads",
-        "integration/test_groupers.py::test_only_what_listed_readers_read",
+        "unit/dropbox/grouping/native/test_grouper.py::test_what_no_listed_reader_reads",
+        "integration/dropbox/grouping/test_groupers.py::test_only_what_listed_readers_read",
     ),
     "A string of extra arguments supplied to the importer.": (
-        "unit/test_import_choice.py::test_where_there_is_java",
+        "unit/dropbox/importing/importers/test_choice.py::test_where_there_is_java",
         f"{_SETTINGS}::test_the_documented_full_example",
     ),
     "This could include, for example, an email address to report failed imports to: "
     "--report --send": (
-        "unit/test_import_arguments.py::"
+        "unit/dropbox/importing/importers/test_arguments.py::"
         "test_reports_of_old_and_new_spelling_are_told_by_status_instead",
         SUPERSEDED,
     ),
