@@ -28,7 +28,8 @@ from .importing.quarantine import Quarantine
 from .importing.ways import Way, Ways
 from .importing.workers import Importers
 from .journal.journal import Journal
-from .journal.lease import EXPIRES, RENEW, Holder, Lease
+from .journal.keeper import LeaseKeeper
+from .journal.lease import Holder, Lease
 from .places import Places
 from .settling.groupers import Groupers, choose
 from .settling.pipeline import Pipeline
@@ -44,6 +45,7 @@ from .watching.subscriptions import Subscriptions
 log = logging.getLogger(__name__)
 
 _GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
+_LEASE_S = 2.0  # that a stop waits for the lease to be released
 _STEP_S = 0.5  # the longest time between two steps of the pipeline
 _HEARD_AT_ONCE = 5_000  # files of notifications handed to the pipeline at once
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
@@ -123,10 +125,15 @@ class DropBox:
             connected=self.rescanner.ask,
         )
         self._lease = Lease(self.journal, me)
-        self._lease_keeper = threading.Thread(target=self._keep_lease, name="lease")
+        self._keeper = LeaseKeeper(
+            self._lease, gained=lambda: self._beginner.start(), lost=self._lost
+        )
         self._give_up = communicator.shutdown
         self.ended = True  # stopped, and no thread left behind
         self._begun = False  # the lease is ours, and the threads below run
+        self._beginning = threading.Lock()  # so that nothing begins after a stop
+        # A daemon: it may meet a share that hangs.
+        self._beginner = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._threads = [
             threading.Thread(target=self._pipeline, name="pipeline"),
             threading.Thread(target=self._configure, name="configuration"),
@@ -134,20 +141,36 @@ class DropBox:
 
     def start(self) -> None:
         """Begins to work as soon as no other DropBox does on this journal."""
-        self._lease_keeper.start()
+        self._keeper.start()
 
     def _begin(self) -> None:
-        """What the journal left open goes on."""
-        self._take(self.settings, self._of_rules)
-        self.quarantine.sweep()
-        self.pipeline.revisit(time.monotonic())
-        self.importers.start()
-        log.info("files are grouped by %s: %s", self.grouping.name, self.grouping.why)
-        self.groupers.start()
-        for thread in self._threads:
-            thread.start()
-        self.rescanner.start()
-        self._begun = True
+        """What the journal left open goes on, now that the lease is ours."""
+        try:
+            self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
+            self._take(self.settings, self._of_rules)
+            self.quarantine.sweep()
+            self.pipeline.revisit(time.monotonic())
+            # All of that may have taken long: nothing is imported on a guess.
+            self.journal.make_sure()
+            with self._beginning:
+                if self._stopping.is_set():
+                    return
+                self._begun = True
+                self.importers.start()
+                log.info("files are grouped by %s: %s", self.grouping.name, self.grouping.why)
+                self.groupers.start()
+                for thread in self._threads:
+                    thread.start()
+                self.rescanner.start()
+        except Exception:
+            log.exception("cannot begin; ending")
+            self._give_up()
+
+    def _lost(self, why: str) -> None:
+        if not self._stopping.is_set():
+            log.error("the lease is lost: %s; ending", why)
+        self._stopping.set()
+        self._give_up()
 
     def _take(self, settings: Settings, ways: dict[Rule, Way]) -> None:
         """From now on `settings` hold; what waits or is being imported goes on."""
@@ -226,53 +249,22 @@ class DropBox:
         concerned = {"", user} | ({EVERYONE} if self.places.rule_for(user) is None else set())
         return "; ".join(str(p) for p in settings.problems if p.user in concerned)
 
-    def _keep_lease(self) -> None:
-        asked, waited_for = time.monotonic(), ""
-        while True:
-            now = time.monotonic()
-            try:
-                mine = self._lease.hold(now)
-                asked = now
-            except FsError as error:
-                log.error("lease: %s", error)
-                mine = self._begun and now - asked < EXPIRES / 2
-            if mine and not self._begun:
-                try:
-                    self._begin()
-                except Exception:
-                    log.exception("cannot begin; ending")
-                    self._give_up()
-                    return
-            elif self._begun and not mine:
-                # Another took over while we stood still: it resolves what we
-                # leave, and we begin anew behind it.
-                log.error("the lease is lost to %s; ending", self._lease.held_by or "another")
-                self._give_up()
-                return
-            elif not mine and self._lease.held_by != waited_for:
-                waited_for = self._lease.held_by
-                log.info("waiting for the lease, held by %s", waited_for)
-            if self._stopping.wait(RENEW if mine else 1.0):
-                return
-
     def stop(self) -> None:
         """Ends every thread; what was being imported is finished or given back."""
         self._stopping.set()
         self.rescanner.ask_to_stop()
         self._changes.put(None)
-        self._lease_keeper.join()
-        if self._begun:
+        with self._beginning:
+            begun = self._begun
+        if begun:
             self.importers.ask_to_stop()
             for thread in self._threads:
                 thread.join()
             self.rescanner.stop()
             self.groupers.stop()
-            self.subscriptions.stop()
             self.ended = self.importers.stop()
-            try:
-                self._lease.release()
-            except FsError as error:
-                log.warning("releasing the lease: %s", error)
+        self.subscriptions.stop()
+        self._keeper.stop(_LEASE_S)
         self.omero.close()
         self.journal.close()
         log.info("DropBox has stopped")
@@ -281,8 +273,10 @@ class DropBox:
         """What `omero fs status` is told."""
         state, reason = "running", ""
         if not self._begun:
-            holder = self._lease.held_by
-            state, reason = "waiting for the lease", f"it is held by {holder}" if holder else ""
+            holder = self._keeper.held_by
+            state, reason = "starting", ""
+            if holder:
+                state, reason = "waiting for the lease", f"it is held by {holder}"
         elif self.settings.problems and not self.settings.rules:
             state, reason = "misconfigured", "; ".join(map(str, self.settings.problems))
         elif self.rescanner.unavailable:

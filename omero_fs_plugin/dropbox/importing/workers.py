@@ -139,9 +139,12 @@ class Importers:
             left = set(self._under_way)
         for identifier in left:
             log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
-            self._journal.move(
-                identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
-            )
+            try:
+                self._journal.move(
+                    identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
+                )
+            except JournalError as error:  # the next start finds it importing, and asks as well
+                log.warning("fileset %d: %s", identifier, error)
         if ended:
             self._importing.pool.tidy(everything=True)
         return ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class NotYet(JournalError):
     """There is no journal of this version yet: DropBox makes or upgrades it at its start."""
 
 
+class LeaseLost(JournalError):
+    """Another DropBox has taken over: the database refuses whatever we still write."""
+
+
 class Database:
     """The journal's database at `url`, made when missing unless `read_only`.
 
@@ -56,6 +60,10 @@ class Database:
     def __init__(self, url: str, *, read_only: bool, share: str | None = None) -> None:
         # As people may see it: a URL may hold a password.
         self.shown = _shown(url)
+        # The epoch of the lease under which this process writes; None: it holds none, as
+        # the command line.
+        self.epoch: int | None = None
+        self.lost: Callable[[], None] = lambda: None  # called when the database refuses it
         file = sqlite_file(url)
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
@@ -87,11 +95,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, fenced: bool = True) -> Iterator[Connection]:
         """A transaction: all of it, or on any exception nothing.
 
         One writer at a time on either database, so that what was looked up
-        first still holds when it is acted on.
+        first still holds when it is acted on.  A holder of the lease is refused
+        by the database, with LeaseLost, when the lease has passed to another
+        since; only the lease itself is written without being `fenced`.
         """
         with self._errors(), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
@@ -100,6 +110,8 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
+            if fenced and self.epoch is not None:
+                connection.execute(text("INSERT INTO fence VALUES (:mine)"), {"mine": self.epoch})
             yield connection
 
     @contextmanager
@@ -108,6 +120,9 @@ class Database:
             yield
         except DatabaseError as error:
             told = _first_line(error)
+            if schema.FENCE in told:
+                self.lost()
+                raise LeaseLost(f"the journal {self.shown}: {schema.FENCE}") from error
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
             raise JournalError(f"the journal {self.shown}: {told}") from error
@@ -123,8 +138,9 @@ class Database:
                 )
             version = self._version(connection)
             for before in range(version, schema.VERSION):
-                for statement in schema.MIGRATIONS[before]:
-                    connection.execute(text(statement))
+                of_this = schema.MIGRATIONS_OF.get((before, connection.dialect.name), ())
+                for statement in (*schema.MIGRATIONS[before], *of_this):
+                    connection.exec_driver_sql(statement)
             if version < schema.VERSION:
                 connection.execute(
                     update(schema.meta)

@@ -6,7 +6,7 @@ same one: DropBox, and the command line that hands files over or looks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -35,12 +35,16 @@ from .records import (
     Fileset,
     Formed,
     Found,
+    Held,
     chunks,
     columns,
     signed,
     stat_columns,
 )
 from .states import OPEN, State
+
+# A claim is renewed with the lease, and no older than that.
+CLAIMED_S = 60.0
 
 
 class Journal(JournalReader):
@@ -50,6 +54,8 @@ class Journal(JournalReader):
     had, so of two who try only one succeeds; what is illegal the database
     refuses.
     """
+
+    _held = Held()  # the lease that this process works under
 
     def moved(self, fileset: int, position: int, found: Found) -> None:
         """Records that an accounted file now has this path and stat."""
@@ -286,6 +292,14 @@ class Journal(JournalReader):
                     moved_by=self._who,
                 )
             )
+            connection.execute(
+                insert(schema.claim).values(
+                    fileset=identifier,
+                    holder=self._held.holder or self._who,
+                    epoch=self._held.epoch,
+                    until=self._clock() + CLAIMED_S,
+                )
+            )
             return self._load(connection, [identifier])[0]
 
     def duplicate(self, fileset: int, of: int | None, reason: str) -> None:
@@ -413,20 +427,46 @@ class Journal(JournalReader):
             connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
             connection.execute(insert(schema.meta).values(key=key, value=value))
 
-    def set_lease(self, before: tuple[str, int] | None, after: tuple[str, int] | None) -> bool:
-        """Changes the lease if it is still `before`; whether it was."""
-        table = schema.lease
-        with self._database.writing() as connection:
-            if before is None:
-                if connection.scalar(select(table.c.id)) is not None:
+    def set_lease(self, before: Held, after: Held) -> bool:
+        """Changes the lease if it is still `before`; whether it was.
+
+        The claims that the holder of `after` has are renewed with it.
+        """
+        table, claim = schema.lease, schema.claim
+        values = {"holder": after.holder, "count": after.count, "epoch": after.epoch}
+        with self._database.writing(fenced=False) as connection:
+            done = connection.execute(
+                update(table)
+                .where(
+                    table.c.holder == before.holder,
+                    table.c.count == before.count,
+                    table.c.epoch == before.epoch,
+                )
+                .values(values)
+            ).rowcount
+            if not done:
+                if before != Held() or connection.scalar(select(table.c.id)) is not None:
                     return False
-            elif not connection.execute(
-                delete(table).where(table.c.holder == before[0], table.c.count == before[1])
-            ).rowcount:
-                return False
-            if after is not None:
-                connection.execute(insert(table).values(id=1, holder=after[0], count=after[1]))
+                connection.execute(insert(table).values(id=1, **values))
+            connection.execute(
+                update(claim)
+                .where(claim.c.holder == after.holder, claim.c.epoch == after.epoch)
+                .values(until=self._clock() + CLAIMED_S)
+            )
         return True
+
+    def work_as(self, held: Held, lost: Callable[[], None] = lambda: None) -> None:
+        """From now on every write is made under this lease, and refused when it has passed on.
+
+        `lost` is called at each refusal, in the thread that was refused.
+        """
+        self._held = held
+        self._database.epoch, self._database.lost = held.epoch, lost
+
+    def make_sure(self) -> None:
+        """Raises LeaseLost when the lease has passed to another."""
+        with self._database.writing():
+            pass
 
     def _rested(self, connection: Connection, filesets: Mapping[int, FileStat]) -> None:
         fileset, file = schema.fileset.c, schema.file.c

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from . import schema
 from .database import Database
-from .records import GONE, Fileset, Found, chunks, signed
+from .records import GONE, Claim, Fileset, Found, Held, chunks, signed
 from .records import fileset as to_fileset
 from .states import OPEN, State
 
@@ -291,11 +291,19 @@ class JournalReader:
             found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
         return found or ""
 
-    def lease(self) -> tuple[str, int] | None:
-        """Who works on this journal, and how far it has counted."""
+    def lease(self) -> Held:
+        """Who has the lease."""
+        table = schema.lease.c
         with self._database.reading() as connection:
-            row = connection.execute(select(schema.lease.c.holder, schema.lease.c.count)).first()
-        return (row[0], row[1]) if row else None
+            row = connection.execute(select(table.holder, table.count, table.epoch)).first()
+        return Held(*row) if row is not None else Held()
+
+    def claims(self) -> dict[int, Claim]:
+        """Fileset -> who is importing it."""
+        table = schema.claim.c
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.fileset, table.holder, table.epoch, table.until))
+            return {row[0]: Claim(*row[1:]) for row in rows}
 
     def get(self, fileset: int) -> Fileset | None:
         """The fileset with this id."""

@@ -44,6 +44,24 @@ class Formed:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The lease as it stands."""
+
+    holder: str = ""  # empty: nobody has it
+    count: int = 0  # of the holder: whether it moves shows whether the holder lives
+    epoch: int = 0  # how often the lease has passed to another holder
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who is importing a fileset."""
+
+    holder: str
+    epoch: int  # of the lease it was made under
+    until: float  # s since the epoch, by the holder's clock
+
+
+@dataclass(frozen=True)
 class Fileset:
     """One row of the journal."""
 

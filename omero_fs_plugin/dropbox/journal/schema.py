@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 
@@ -45,8 +45,10 @@ lease = Table(
     metadata,
     # One row at most: who works on this journal.
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
-    Column("holder", Text, nullable=False),
+    Column("holder", Text, nullable=False),  # empty: nobody
     Column("count", BigInteger, nullable=False),
+    # How often the lease has passed to another holder.
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 fileset = Table(
@@ -104,6 +106,16 @@ file = Table(
 Index("file_by_inode", file.c.inode, file.c.device)
 Index("file_by_size", file.c.size)
 Index("file_by_sha1", file.c.sha1)
+
+# Who is importing a fileset; there is a claim as long as an attempt lasts.
+claim = Table(
+    "claim",
+    metadata,
+    Column("fileset", ForeignKey("fileset.id", ondelete="CASCADE"), primary_key=True),
+    Column("holder", Text, nullable=False),  # as in `lease`
+    Column("epoch", BigInteger, nullable=False),  # of the lease it was made under
+    Column("until", Float, nullable=False),  # s since the epoch: renewed with the lease
+)
 
 event_log = Table(
     "event",
@@ -177,8 +189,59 @@ for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_
             DDL(_statement).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
         )
 
-# What brings a journal of a version to the next one.  The first release had
-# journals in SQLite alone.
+# Who lost the lease may believe to have it still: its process was stopped, its
+# machine suspended, its network cut.  So each transaction of a holder begins by
+# naming its epoch to this view, and the database refuses one that is older.
+FENCE = "the lease has passed to another DropBox"
+_FENCE = {
+    "sqlite": (
+        "CREATE VIEW fence AS SELECT epoch FROM lease",
+        "CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence "
+        "WHEN NEW.epoch < (SELECT epoch FROM lease) "
+        f"BEGIN SELECT RAISE(ABORT, '{FENCE}'); END",
+        "CREATE TRIGGER lease_epoch_grows BEFORE UPDATE OF epoch ON lease "
+        "WHEN NEW.epoch < OLD.epoch "
+        "BEGIN SELECT RAISE(ABORT, 'the epoch of a lease never goes back'); END",
+    ),
+    "postgresql": (
+        "CREATE VIEW fence AS SELECT epoch FROM lease",
+        "CREATE FUNCTION fence_holds() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN IF NEW.epoch < (SELECT epoch FROM lease) THEN "
+        f"RAISE EXCEPTION '{FENCE}'; END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence "
+        "FOR EACH ROW EXECUTE FUNCTION fence_holds()",
+        "CREATE FUNCTION lease_epoch_grows() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE EXCEPTION 'the epoch of a lease never goes back'; END $$",
+        "CREATE TRIGGER lease_epoch_grows BEFORE UPDATE OF epoch ON lease FOR EACH ROW "
+        "WHEN (NEW.epoch < OLD.epoch) EXECUTE FUNCTION lease_epoch_grows()",
+    ),
+}
+# A claim ends with its attempt, whoever ends that.
+_END_OF_ATTEMPT = "OLD.state = 'importing' AND NEW.state <> 'importing'"
+_CLAIM = {
+    "sqlite": (
+        "CREATE TRIGGER claim_ends AFTER UPDATE OF state ON fileset "
+        f"WHEN {_END_OF_ATTEMPT} BEGIN DELETE FROM claim WHERE fileset = OLD.id; END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION claim_ends() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN DELETE FROM claim WHERE fileset = OLD.id; RETURN NULL; END $$",
+        "CREATE TRIGGER claim_ends AFTER UPDATE OF state ON fileset FOR EACH ROW "
+        f"WHEN ({_END_OF_ATTEMPT}) EXECUTE FUNCTION claim_ends()",
+    ),
+}
+for _table, _by_dialect in ((lease, _FENCE), (claim, _CLAIM)):
+    for _dialect, _statements in _by_dialect.items():
+        for _statement in _statements:
+            event.listen(
+                _table,
+                "after_create",
+                DDL(_statement).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
+            )
+
+
+# What brings a journal of a version to the next one, whatever the database; and
+# what else it takes in one of them.  The first release had journals in SQLite alone.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE fileset ADD COLUMN revision_of INTEGER REFERENCES fileset (id)",
@@ -194,4 +257,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE fileset ADD COLUMN plate INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE fileset ADD COLUMN to_annotate INTEGER NOT NULL DEFAULT 0",
     ),
+    3: (
+        "ALTER TABLE lease ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0",
+        "CREATE TABLE claim (fileset INTEGER NOT NULL PRIMARY KEY "
+        "REFERENCES fileset (id) ON DELETE CASCADE, holder TEXT NOT NULL, "
+        "epoch BIGINT NOT NULL, until FLOAT NOT NULL)",
+    ),
+}
+MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
+    (3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")
 }

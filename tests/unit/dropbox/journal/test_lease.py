@@ -78,8 +78,59 @@ def test_a_pid_given_to_another_process_is_no_sign_of_life(journal: Journal) -> 
 
 
 def test_a_holder_can_be_written_down() -> None:
-    for holder in (Holder.me(), replace(Holder.me(), boot="")):
+    for holder in (Holder.me(), replace(Holder.me(), boot=""), replace(Holder.me(), pids="")):
         assert Holder.parse(str(holder)) == holder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"pids": "pid:[1]"}, id="in another container of this host"),
+        pytest.param({"boot": "another"}, id="on a host of the same name"),
+        pytest.param({"host": "elsewhere"}, id="on another host"),
+        pytest.param({"pids": ""}, id="written by an earlier release"),
+        pytest.param({"boot": ""}, id="on a system without /proc"),
+    ],
+)
+def test_without_certainty_time_decides(journal: Journal, other: dict[str, str]) -> None:
+    """Its pid is not in use here, which says nothing of it."""
+    gone = replace(Holder.me(), pid=2**22 + 1, token="other", **other)  # above any pid_max
+    assert not gone.is_dead(Holder.me())
+    assert Lease(journal, gone).hold(0.0)
+    lease = Lease(journal)
+    assert not lease.hold(0.0)
+    assert not lease.hold(EXPIRES - 0.1)
+    assert lease.hold(EXPIRES)
+
+
+def test_a_lease_of_an_earlier_release_is_understood(journal: Journal) -> None:
+    me = Holder.me()
+    before = f"{me.host} {me.boot} {me.pid} {me.started} 1234"
+    assert Holder.parse(before) == replace(me, pids="", token="1234")
+
+
+def test_a_process_that_proc_hides_is_not_dead(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(self: Path, *arguments: object, **named: object) -> str:
+        raise PermissionError(13, "hidepid=2")
+
+    other = replace(Holder.me(), token="other")
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert not other.is_dead(other)
+
+
+def test_each_holder_has_an_epoch_of_its_own(journal: Journal) -> None:
+    first, second = Lease(journal, elsewhere("1")), Lease(journal, elsewhere("2"))
+    assert first.hold(0.0)
+    assert first.hold(5.0)
+    assert first.held.epoch == 1
+    first.release()
+    assert second.hold(6.0)
+    assert second.held.epoch == 2
+    second.release()
+    assert first.hold(7.0)
+    assert first.held.epoch == 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 40), st.booleans()), max_size=30))

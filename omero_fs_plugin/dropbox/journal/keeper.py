@@ -1,0 +1,110 @@
+"""The thread that takes the lease and renews it, and does nothing else.
+
+Nothing that the holder of the lease does may keep it from being renewed: not a
+sweep of the quarantine, and not a disk that hangs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from omero_fs_plugin.errors import FsError
+
+from .database import LeaseLost
+from .lease import EXPIRES, RENEW, Lease
+
+log = logging.getLogger(__name__)
+
+_TRY_AGAIN_S = 1.0  # between two looks at a lease that another has
+
+
+def since_boot() -> float:
+    """s; goes on while the machine is suspended, as other machines go on then."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.clock_gettime(clock) if clock is not None else time.monotonic()
+
+
+class LeaseKeeper:
+    """Rule: `gained` is called once, when the lease is ours, and `lost` once, when it is not
+    ours any more or nobody can say so.  Both return at once.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        gained: Callable[[], None],
+        lost: Callable[[str], None],
+        clock: Callable[[], float] = since_boot,
+    ) -> None:
+        self._lease = lease
+        self._gained = gained
+        self._lost = lost
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._held_at: float | None = None  # s: when it was last asked for and ours
+        # A daemon: a database that hangs must not keep us from ending.
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    @property
+    def held_by(self) -> str:
+        """Who has it while we do not, for people."""
+        return self._lease.held_by
+
+    def start(self) -> None:
+        """Begins to ask."""
+        self._thread.start()
+
+    def stop(self, patience: float) -> None:
+        """Lets the next one have it at once; `patience` in s, for a database that hangs."""
+        self._stopping.set()
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("the lease is not released: the journal does not answer")
+            return
+        if self._held_at is not None:
+            try:
+                self._lease.release()
+            except FsError as error:
+                log.warning("releasing the lease: %s", error)
+
+    def _keep(self) -> None:
+        waited_for = ""
+        while True:
+            mine = self.ask()
+            if mine is None:
+                return
+            if not mine and self._lease.held_by != waited_for:
+                waited_for = self._lease.held_by
+                log.info("waiting for the lease, held by %s", waited_for)
+            if self._stopping.wait(RENEW if mine else _TRY_AGAIN_S):
+                return
+
+    def ask(self) -> bool | None:
+        """Asks once: whether it is ours; None when it was, and is no more."""
+        asked = self._clock()  # before a call that may take long
+        try:
+            mine = self._lease.hold(asked)
+        except LeaseLost:
+            mine = False
+        except FsError as error:
+            log.error("lease: %s", error)
+            if self._held_at is None:
+                return False
+            if self._clock() - self._held_at < EXPIRES / 2:
+                return True
+            self._lost("the journal cannot be asked for it")
+            return None
+        if not mine:
+            if self._held_at is None:
+                return False
+            # Another took over while we stood still: it resolves what we leave.
+            self._lost(f"it is held by {self._lease.held_by or 'another'}")
+            return None
+        first, self._held_at = self._held_at is None, asked
+        if first:
+            self._gained()
+        return True

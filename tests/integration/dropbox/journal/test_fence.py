@@ -1,0 +1,179 @@
+"""Who has lost the lease writes nothing more, whatever it believes; on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from omero_fs_plugin.dropbox.journal import schema
+from omero_fs_plugin.dropbox.journal.database import LeaseLost
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
+from omero_fs_plugin.dropbox.journal.records import Claim, Formed, Held
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.sessions import ServerFileset
+
+from .test_journal import found, journal, postgres, url, waiting
+
+__all__ = ["journal", "postgres", "url"]  # fixtures
+
+SHA1 = "0" * 40
+
+
+class Side:
+    """One DropBox on the journal."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.told = 0  # that it has lost the lease
+        self.holder = replace(Holder.me(), host=name, boot="another", token=name)
+        self.journal = Journal(url, who=name)
+        self.lease = Lease(self.journal, self.holder)
+
+    def takes_over(self, now: float) -> None:
+        assert self.lease.hold(now)
+        self.journal.work_as(self.lease.held, lost=self._lost)
+
+    def _lost(self) -> None:
+        self.told += 1
+
+
+@pytest.fixture
+def sides(url: str) -> Iterator[tuple[Side, Side]]:
+    both = Side(url, "first"), Side(url, "second")
+    yield both
+    for side in both:
+        side.journal.close()
+
+
+# Whatever DropBox writes, by who was stopped in the middle of an import.
+WRITES: dict[str, Callable[[Journal, int], object]] = {
+    "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
+    "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
+    "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
+    "form": lambda j, i: j.form(Formed("amy", "/dropbox/amy", [found("s", 3), found("t", 4)])),
+    "dissolve": lambda j, i: j.dissolve(i),
+    "settle_anew": lambda j, i: j.settle_anew(i, "it changed"),
+    "give_to": lambda j, i: j.give_to(i, "zak", "/dropbox/zak"),
+    "skip": lambda j, i: j.skip("amy", "/dropbox/amy", found("new.tif", 8), "why"),
+    "settled": lambda j, i: j.settled({i: found().stat}),
+    "rested": lambda j, i: j.rested({i: found().stat}),
+    "move": lambda j, i: j.move(i, State.IMPORTING, State.QUEUED, "stopped"),
+    "take": lambda j, i: j.take("amy"),
+    "duplicate": lambda j, i: j.duplicate(i, None, "a copy"),
+    "refused": lambda j, i: j.refused(i, State.FAILED, "no"),
+    "retry": lambda j, i: j.retry(i),
+    "note_nothing_there": lambda j, i: j.note_nothing_there(i),
+    "imported": lambda j, i: j.imported(i, 70, [70], [SHA1]),
+    "finished": lambda j, i: j.finished(i),
+    "found_in_omero": lambda j, i: j.found_in_omero(
+        "amy", "/dropbox/amy", [ServerFileset(9, (9,), ("x",), (SHA1,), (1,))]
+    ),
+    "note": lambda j, i: j.note("key", "value"),
+    "make_sure": lambda j, i: j.make_sure(),
+}
+
+
+@pytest.mark.parametrize("write", [*WRITES, "note_verified"])
+def test_each_write_of_the_loser_is_refused(sides: tuple[Side, Side], write: str) -> None:
+    first, second = sides
+    first.takes_over(0.0)
+    fileset = waiting(first.journal)
+    first.journal.settled({fileset.id: fileset.files[0].stat})
+    taken = first.journal.take("amy")
+    assert taken is not None
+    # It stands still; the other watches it do so, and takes over.
+    assert not second.lease.hold(0.0)
+    second.takes_over(EXPIRES)
+    before = (first.journal.select(), first.journal.events(fileset.id), first.journal.claims())
+    with pytest.raises(LeaseLost, match="the lease has passed to another DropBox"):
+        if write == "note_verified":
+            first.journal.note_verified(taken, [SHA1])
+        else:
+            WRITES[write](first.journal, fileset.id)
+    after = (first.journal.select(), first.journal.events(fileset.id), first.journal.claims())
+    assert after == before
+    assert first.told == 1
+    # The winner resolves it, and the command line goes on.
+    assert second.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
+    again = second.journal.take("amy")
+    assert again is not None
+    assert second.journal.note_verified(again, [SHA1]) is None
+    second.journal.imported(fileset.id, 70, [70], [SHA1])
+    assert second.told == 0
+
+
+def test_no_write_of_a_journal_is_without_a_row_here() -> None:
+    """Whoever adds a method that writes adds it to the table above."""
+    not_fenced = {"hand_over", "set_lease", "work_as"}  # the command line's; the lease itself
+    methods = {name for name, of in vars(Journal).items() if callable(of) and name[0] != "_"}
+    assert methods - not_fenced == {*WRITES, "note_verified"}
+
+
+def test_a_claim_lasts_as_long_as_the_attempt(sides: tuple[Side, Side]) -> None:
+    first, second = sides
+    first.takes_over(0.0)
+    fileset = waiting(first.journal)
+    first.journal.settled({fileset.id: fileset.files[0].stat})
+    assert first.journal.claims() == {}
+    assert first.journal.take("amy")
+    claim = first.journal.claims()[fileset.id]
+    assert (claim.holder, claim.epoch) == (str(first.holder), 1)
+    assert first.lease.hold(5.0)
+    renewed = first.journal.claims()[fileset.id]
+    assert renewed == Claim(claim.holder, claim.epoch, renewed.until)
+    assert renewed.until >= claim.until
+    assert not second.lease.hold(5.0)
+    second.takes_over(5.0 + EXPIRES)
+    assert second.journal.claims() == {fileset.id: renewed}
+    assert second.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
+    assert second.journal.claims() == {}
+    assert second.journal.take("amy")
+    assert second.journal.claims()[fileset.id].epoch == 2
+
+
+def test_an_epoch_never_goes_back(sides: tuple[Side, Side], url: str) -> None:
+    first, _ = sides
+    first.takes_over(0.0)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with (
+        pytest.raises(Exception, match="the epoch of a lease never goes back"),
+        engine.begin() as connection,
+    ):
+        connection.execute(text("UPDATE lease SET epoch = 0"))
+    engine.dispose()
+
+
+def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: str) -> None:
+    fileset = waiting(journal)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        on = {"fence_holds": "fence", "lease_epoch_grows": "lease", "claim_ends": "fileset"}
+        for name, table in on.items():
+            of = f" ON {table}" if postgresql else ""
+            connection.execute(text(f"DROP TRIGGER {name}{of}"))
+            if postgresql:
+                connection.execute(text(f"DROP FUNCTION {name}"))
+        connection.execute(text("DROP VIEW fence"))
+        connection.execute(text("DROP TABLE claim"))
+        connection.execute(text("ALTER TABLE lease DROP COLUMN epoch"))
+        connection.execute(text("INSERT INTO lease (id, holder, count) VALUES (1, 'a b 1 2 c', 3)"))
+        connection.execute(text("UPDATE meta SET value = '3' WHERE key = 'version'"))
+    engine.dispose()
+    upgraded = Journal(url)
+    assert upgraded.lease() == Held("a b 1 2 c", 3, 0)
+    mine, late = Held("me", 1, 1), Held("late", 1, 0)
+    assert upgraded.set_lease(upgraded.lease(), mine)
+    upgraded.work_as(mine)
+    upgraded.settled({fileset.id: fileset.files[0].stat})
+    assert upgraded.take("amy")
+    assert upgraded.claims()[fileset.id].holder == "me"
+    upgraded.work_as(late)
+    with pytest.raises(LeaseLost):
+        upgraded.note("key", "value")
+    assert upgraded.noted("key") != "value"
+    upgraded.close()
+    assert schema.VERSION >= 4

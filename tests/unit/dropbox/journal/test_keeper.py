@@ -1,0 +1,90 @@
+"""The keeper of the lease: when it is gained and lost, whatever the journal does meanwhile."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
+from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Lease
+from omero_fs_plugin.errors import JournalError
+
+
+class FakeLease:
+    """Says what it is told to; a call takes as long as it is told to."""
+
+    held_by = "process 7 on elsewhere"
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.takes = 0.0  # s
+        self.answers: list[bool | JournalError] = []
+        self.asked_at: list[float] = []
+
+    def hold(self, now: float) -> bool:
+        self.asked_at.append(now)
+        self.now += self.takes
+        answer = self.answers.pop(0)
+        if isinstance(answer, JournalError):
+            raise answer
+        return answer
+
+
+def kept(lease: FakeLease) -> tuple[LeaseKeeper, list[str]]:
+    told: list[str] = []
+    keeper = LeaseKeeper(
+        cast(Lease, lease),
+        gained=lambda: told.append("gained"),
+        lost=told.append,
+        clock=lambda: lease.now,
+    )
+    return keeper, told
+
+
+def test_it_is_gained_once_and_lost_once() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [False, True, True, False]
+    assert [keeper.ask() for _ in range(4)] == [False, True, True, None]
+    assert told == ["gained", "it is held by process 7 on elsewhere"]
+
+
+def test_a_journal_that_is_away_for_a_moment_costs_nothing() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [True, JournalError("busy"), True]
+    assert keeper.ask()
+    lease.now += EXPIRES / 2 - 1
+    assert keeper.ask()
+    assert keeper.ask()
+    assert told == ["gained"]
+
+
+def test_who_cannot_ask_gives_up_long_before_another_may_take_over() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [True, JournalError("busy")]
+    assert keeper.ask()
+    lease.now += EXPIRES / 2
+    assert keeper.ask() is None
+    assert told == ["gained", "the journal cannot be asked for it"]
+
+
+def test_the_time_of_a_call_that_blocks_counts() -> None:
+    """From before it: the answer may be as old as the call."""
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.takes = EXPIRES / 2
+    lease.answers = [True, JournalError("busy")]
+    assert keeper.ask()
+    assert keeper.ask() is None
+    assert told[-1] == "the journal cannot be asked for it"
+    assert lease.asked_at == [0.0, EXPIRES / 2]
+
+
+def test_a_journal_that_was_never_ours_is_asked_again() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [JournalError("away"), JournalError("away"), True]
+    lease.takes = EXPIRES
+    assert [keeper.ask() for _ in range(3)] == [False, False, True]
+    assert told == ["gained"]
