@@ -5,7 +5,8 @@
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
-#   make torture                  the kill -9 campaign at full size; TORTURE_ARGS="--seed 7"
+#   make torture                  the campaigns at full size, kill -9 and takeovers;
+#                                 TORTURE_ARGS="--seed 7", or "--takeovers sqlite" for one of them
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
@@ -53,8 +54,11 @@ acceptance: venv
 	@test -n "$$OMERO_ROOT_PASSWORD" || { echo 'set OMERO_ROOT_PASSWORD to the password of its root' >&2; exit 2; }
 	$(RUN) env OMERO_FS_ACCEPTANCE_OMERODIR='$(abspath $(OMERODIR))' pytest $(PYTEST_ARGS) tests/acceptance
 
-torture: venv
+# TORTURE_ARGS are those of one campaign: with any, the others are left out.
+torture: test-packages
 	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
+	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers sqlite --filesets 100)
+	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
 
 unit: venv
 	$(RUN) pytest -n 2 $(PYTEST_ARGS) tests/unit

@@ -274,7 +274,7 @@ class DropBox:
         state, reason = "running", ""
         if not self._begun:
             holder = self._keeper.held_by
-            state, reason = "starting", ""
+            state, reason = "starting", "what was left open is taken up again"
             if holder:
                 state, reason = "waiting for the lease", f"it is held by {holder}"
         elif self.settings.problems and not self.settings.rules:

@@ -98,6 +98,11 @@ class LeaseKeeper:
                 return True
             self._lost("the journal cannot be asked for it")
             return None
+        except Exception:
+            # A defect of ours: better another begins anew than nobody keeps it.
+            log.exception("lease")
+            self._lost("it cannot be kept")
+            return None
         if not mine:
             if self._held_at is None:
                 return False

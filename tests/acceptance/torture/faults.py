@@ -8,7 +8,11 @@ file to say so.
 A point is ``before`` or ``after`` the commit of a transition of the journal,
 such as ``after.queued-importing``; whatever code makes the transition, it is
 seen in the event log that the database itself writes.  ``verified`` is the note
-that OMERO is about to be told to import.
+that OMERO is about to be told to import.  CALLS are the calls to OMERO that an
+import is made of.
+
+What is armed with `stop` is stopped (SIGSTOP) instead, so that another DropBox
+takes over, and may be woken later.
 """
 
 from __future__ import annotations
@@ -24,12 +28,28 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.dropbox.importing import attempts, workers
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.journal import keeper
+from omero_fs_plugin.dropbox.journal import lease as lease_module
 from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.schema import event_log
+from omero_fs_plugin.sessions import Omero
 
 VERIFIED = "verified"
+# Name of a point -> class and method that it is before and after.
+CALLS: dict[str, tuple[type, str]] = {
+    "login": (Omero, "session_for"),
+    "lookup": (Omero, "filesets"),
+    "import": (NativeImport, "_settings"),  # after: just before importFileset
+    "uploads": (NativeImport, "_import"),  # before: just after importFileset
+    "upload": (NativeImport, "_upload"),
+    "verify": (NativeImport, "_verify"),  # tells OMERO to import
+    "await": (NativeImport, "_await"),
+    "made": (Omero, "filesets_of_images"),
+}
+STOP, KILL = "stop", "kill"
 SIDES = ("before", "after")
 _DONE = ".done"
 
@@ -45,11 +65,13 @@ class Faults:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def arm(self, name: str) -> None:
-        """The next process to come to `name` dies there."""
+    def arm(self, name: str, way: str = KILL) -> None:
+        """The next process to come to `name` dies there, or with STOP is stopped."""
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / (name + _DONE)).unlink(missing_ok=True)
-        (self._directory / name).touch()
+        part = self._directory / f"{name}.part"
+        part.write_text(way, encoding="ascii")
+        part.rename(self._directory / name)
 
     def disarm(self, name: str) -> bool:
         """Whether nothing had died of it."""
@@ -63,14 +85,24 @@ class Faults:
         """Whether a process died of it."""
         return (self._directory / (name + _DONE)).exists()
 
-    def pass_by(self, name: str) -> None:
-        """Dies if `name` is armed."""
-        armed = self._directory / name
+    def stopped(self, name: str) -> int:
+        """The process that was stopped there; 0 as long as there is none."""
         try:
-            armed.rename(armed.with_name(name + _DONE))
+            return int((self._directory / f"{name}.pid").read_text(encoding="ascii") or 0)
+        except FileNotFoundError:
+            return 0
+
+    def pass_by(self, name: str) -> None:
+        """Dies, or stops, if `name` is armed."""
+        armed, mine = self._directory / name, self._directory / f"{name}.{os.getpid()}"
+        try:
+            armed.rename(mine)
         except FileNotFoundError:
             return
-        os.kill(os.getpid(), signal.SIGKILL)
+        way = mine.read_text(encoding="ascii")
+        (self._directory / f"{name}.pid").write_text(str(os.getpid()), encoding="ascii")
+        mine.rename(self._directory / (name + _DONE))
+        os.kill(os.getpid(), signal.SIGSTOP if way == STOP else signal.SIGKILL)
 
 
 def put_into_the_journal(pass_by: Callable[[str], None]) -> None:
@@ -78,8 +110,8 @@ def put_into_the_journal(pass_by: Callable[[str], None]) -> None:
     writing, note_verified = Database.writing, Journal.note_verified
 
     @contextmanager
-    def faulty_writing(self: Database) -> Iterator[Any]:
-        with writing(self) as connection:
+    def faulty_writing(self: Database, **options: Any) -> Iterator[Any]:
+        with writing(self, **options) as connection:
             last = 0
             if inspect(connection).has_table(event_log.name):
                 last = connection.scalar(select(func.max(event_log.c.id))) or 0
@@ -105,8 +137,30 @@ def put_into_the_journal(pass_by: Callable[[str], None]) -> None:
     Journal.note_verified = faulty_note_verified  # type: ignore[method-assign]
 
 
-def _hurry() -> None:
-    """What is waited for in minutes with people's files takes a moment with these."""
+def put_into_calls(pass_by: Callable[[str], None]) -> None:
+    """From here on every import of this process passes by the points of CALLS."""
+
+    def faulty(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            pass_by(point("before", name))
+            answer = real(*arguments, **named)
+            pass_by(point("after", name))
+            return answer
+
+        return call
+
+    for name, (of, method) in CALLS.items():
+        setattr(of, method, faulty(name, getattr(of, method)))
+
+
+def _hurry(lease: float) -> None:
+    """What is waited for in minutes with people's files takes a moment with these.
+
+    `lease`: s until a holder that stands still loses it; 0: as ever.
+    """
+    if lease:
+        for module in (keeper, lease_module):
+            module.EXPIRES, module.RENEW = lease, lease / 6  # type: ignore[attr-defined]
     attempts._GRACE_S = 5.0
     workers.TRY_AGAIN_S = (0.2, 0.5)  # type: ignore[attr-defined]
 
@@ -115,8 +169,10 @@ def main() -> int:
     """DropBox as IceGrid runs it; the exit code."""
     from omero_fs_plugin.dropbox.server import main as dropbox
 
-    _hurry()
-    put_into_the_journal(Faults(Path(sys.argv.pop(1))).pass_by)
+    pass_by = Faults(Path(sys.argv.pop(1))).pass_by
+    _hurry(float(sys.argv.pop(1)))
+    put_into_the_journal(pass_by)
+    put_into_calls(pass_by)
     return dropbox()
 
 

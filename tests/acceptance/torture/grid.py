@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from tests.acceptance.server import Server, search_path
 from . import faults
 
 _DROPBOX = "<option>-m</option>\n        <option>omero_fs_plugin.dropbox.server</option>"
+STANDBY = "Standby"  # a second DropBox, which waits for the lease of the first
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Stored:
 class Grid:
     """The sandbox, and what a campaign does to it and asks of it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, journal: str = "") -> None:
         self.server = server
+        self._journal = journal
         self.faults = faults.Faults(server.omerodir / "var" / "faults")
         self._data = server.omerodir / "data"
 
@@ -48,7 +51,8 @@ class Grid:
 
     def journal(self) -> Journal:
         """To look at, never to write."""
-        return Journal(f"sqlite:///{self._data / JOURNAL_FILE}", read_only=True)
+        url = self._journal or f"sqlite:///{self._data / JOURNAL_FILE}"
+        return Journal(url, read_only=True)
 
     def kill(self, name: str) -> int:
         """kill -9 of a server; the process it was."""
@@ -96,11 +100,19 @@ class Grid:
 
 @contextmanager
 def grid(
-    omerodir: Path, users: Sequence[str], *, quiet_period: float, keep: bool = False
+    omerodir: Path,
+    users: Sequence[str],
+    *,
+    quiet_period: float,
+    keep: bool = False,
+    journal: str = "",
+    lease: float = 0.0,
 ) -> Iterator[Grid]:
     """A sandbox in `omerodir`, running; removed at the end unless `keep`.
 
-    `quiet_period` is in seconds.
+    `quiet_period` is in seconds.  `journal` is omero.fs.journal.  With `lease`
+    there are two DropBoxes, of which one takes over from the other that has
+    stood still for so many seconds.
     """
     omero = shutil.which("omero", path=search_path())
     assert omero, "no `omero` on PATH"
@@ -114,9 +126,11 @@ def grid(
     )
     server = Server(omerodir, userdir=omerodir / "var", root_password="omero")
     try:
-        made = Grid(server)
-        _put_in_fault_points(omerodir)
+        made = Grid(server, journal)
+        _put_in_fault_points(omerodir, lease)
         server.configure("omero.fs.dirImportWait", str(quiet_period))
+        if journal:
+            server.configure("omero.fs.journal", journal)
         server.run("admin", "start")
         try:
             server.until_healthy()
@@ -128,10 +142,25 @@ def grid(
             shutil.rmtree(omerodir)
 
 
-def _put_in_fault_points(omerodir: Path) -> None:
-    templates = omerodir / "etc/templates/grid/templates.xml"
+def _put_in_fault_points(omerodir: Path, lease: float) -> None:
+    directory = omerodir / "etc/templates/grid"
+    templates = directory / "templates.xml"
     text = templates.read_text(encoding="utf-8")
-    options = (faults.__file__, omerodir / "var" / "faults")
+    options = (faults.__file__, omerodir / "var" / "faults", lease)
     ours = "\n".join(f"<option>{option}</option>" for option in options)
     assert text.count(_DROPBOX) == 1, "the template of DropBox is another one"
-    templates.write_text(text.replace(_DROPBOX, ours), encoding="utf-8")
+    text = text.replace(_DROPBOX, ours)
+    if lease:
+        (template,) = re.findall(
+            r'<server-template id="DropBoxTemplate">.*?</server-template>', text, re.S
+        )
+        second = template.replace("DropBoxTemplate", f"{STANDBY}Template")
+        second = second.replace('<server id="DropBox"', f'<server id="{STANDBY}"')
+        text = text.replace(template, template + second)
+        nodes = directory / "default.xml"
+        instance = '<server-instance template="DropBoxTemplate"/>'
+        both = f'{instance}<server-instance template="{STANDBY}Template"/>'
+        described = nodes.read_text(encoding="utf-8")
+        assert described.count(instance) == 1, "DropBox is not an instance of its template"
+        nodes.write_text(described.replace(instance, both), encoding="utf-8")
+    templates.write_text(text, encoding="utf-8")

@@ -17,14 +17,14 @@ class FakeLease:
     def __init__(self) -> None:
         self.now = 0.0
         self.takes = 0.0  # s
-        self.answers: list[bool | JournalError] = []
+        self.answers: list[bool | Exception] = []
         self.asked_at: list[float] = []
 
     def hold(self, now: float) -> bool:
         self.asked_at.append(now)
         self.now += self.takes
         answer = self.answers.pop(0)
-        if isinstance(answer, JournalError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -88,3 +88,11 @@ def test_a_journal_that_was_never_ours_is_asked_again() -> None:
     lease.takes = EXPIRES
     assert [keeper.ask() for _ in range(3)] == [False, False, True]
     assert told == ["gained"]
+
+
+def test_a_defect_is_not_the_end_of_the_thread_alone() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [TypeError("a defect")]
+    assert keeper.ask() is None
+    assert told == ["it cannot be kept"]

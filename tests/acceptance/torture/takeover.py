@@ -1,0 +1,120 @@
+"""Two DropBoxes on one journal: the holder of the lease is stopped, the other takes over, the
+first wakes.
+
+It is stopped (SIGSTOP) on each side of every transition of the journal and of
+every call to OMERO, for longer than the lease, and woken (SIGCONT) while the
+other is at work, or when it has done.  What is judged in the end is what the
+campaign of kills judges; and that whoever had lost the lease wrote nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sqlalchemy import func, select
+
+from omero_fs_plugin.dropbox.journal.lease import Holder
+from omero_fs_plugin.dropbox.journal.records import Held
+from omero_fs_plugin.dropbox.journal.schema import event_log
+
+from .campaign import _PATIENCE_S, Campaign, Result
+from .faults import CALLS, SIDES, STOP, point
+
+LEASE_S = 3.0  # that a holder may stand still
+# Stopped before a commit it holds the lock of a SQLite journal: nobody takes over.
+_NO_TAKEOVER_S = 2.5 * LEASE_S
+
+
+class Takeovers(Campaign):
+    """As a Campaign, in a grid with two DropBoxes; each point of `points` once."""
+
+    def run_points(self, points: Sequence[str]) -> Result:
+        """Stops the holder at each of `points`."""
+        begun = time.monotonic()
+        self.takeovers = 0
+        self.wrote_after: list[str] = []  # what a loser wrote after it had lost
+        self._until(lambda: self._journal.lease().holder, "one of them has the lease")
+        for name in points:
+            self._stop_at(name)
+        while len(self._plain()) < self._filesets:
+            self._drop_one()
+        self._wait_for_the_end()
+        return self._judge(time.monotonic() - begun)
+
+    def _stop_at(self, name: str) -> None:
+        faults, transition = self._grid.faults, name.partition(".")[2]
+        provoke = self.PROVOKED.get(transition, Campaign._drop_more)
+        faults.arm(name, STOP)
+        deadline = time.monotonic() + _PATIENCE_S
+        while not faults.has_fired(name):
+            assert time.monotonic() < deadline, (
+                f"nothing came to the point {name}\n{self._grid.server.evidence()}"
+            )
+            provoke(self)
+            self._until_fired(name, 12.0)
+        stopped = faults.stopped(name)
+        holder = self._seen_lease()
+        lost = self._other_took_over(stopped)
+        if lost and self._chance.random() < 0.5:
+            time.sleep(self._chance.uniform(0, 3))  # the other has begun, or has done
+        events = self._last_event()
+        with suppress(ProcessLookupError):
+            os.kill(stopped, signal.SIGCONT)
+        if lost:
+            self.takeovers += 1
+            self._until(lambda: not _runs(stopped), f"{stopped}, which lost the lease, ends")
+            self.wrote_after += self._written_by(stopped, events)
+        self._say(f"stopped {name}: {'taken over' if lost else 'went on'} (epoch {holder.epoch})")
+
+    def _other_took_over(self, stopped: int) -> bool:
+        """Whether the lease passed from `stopped` to another."""
+        deadline = time.monotonic() + _NO_TAKEOVER_S
+        while time.monotonic() < deadline:
+            held = self._seen_lease()
+            if held.holder and Holder.parse(held.holder).pid != stopped:
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _seen_lease(self) -> Held:
+        return self._journal.lease()
+
+    def _last_event(self) -> int:
+        with self._journal._database.reading() as connection:
+            return connection.scalar(select(func.max(event_log.c.id))) or 0
+
+    def _written_by(self, pid: int, after: int) -> list[str]:
+        """What that process has moved since event `after`."""
+        log = event_log.c
+        query = select(log.id, log.fileset, log.after, log.who).where(log.id > after)
+        with self._journal._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            f"event {number}: fileset {fileset} {state} by {who}"
+            for number, fileset, state, who in rows
+            if f"process {pid} on " in who
+        ]
+
+    def _until(self, look: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while not look():
+            assert time.monotonic() < deadline, f"{what}\n{self._grid.server.evidence()}"
+            time.sleep(0.1)
+
+
+def every_point() -> list[str]:
+    """Each side of each transition and each call."""
+    names = (*Campaign.PROVOKED, *CALLS)
+    return [point(side, name) for name in names for side in SIDES]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
