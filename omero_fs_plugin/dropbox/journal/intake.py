@@ -71,6 +71,7 @@ def reopen_or_insert(
         .values(
             state=state,
             reason="",
+            waited=0.0,
             changed=at.now,
             moved_by=at.who,
             origin=origin,

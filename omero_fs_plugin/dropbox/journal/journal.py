@@ -245,6 +245,17 @@ class Journal(JournalReader):
                 [{"of": i, "by": (readers or {}).get(i, "")} for i in filesets],
             )
 
+    def waited(self, filesets: Collection[int], seconds: float) -> None:
+        """Waiting filesets were seen to wait for what they wait for, so much longer."""
+        fileset = schema.fileset.c
+        with self._database.writing() as connection:
+            for some in chunks(sorted(filesets), CHUNK):
+                connection.execute(
+                    update(schema.fileset)
+                    .where(fileset.id.in_(some), fileset.state == State.WAITING)
+                    .values(waited=fileset.waited + seconds)
+                )
+
     def rested(self, filesets: Mapping[int, FileStat]) -> None:
         """What waiting filesets of one file each were when they came to rest."""
         if filesets:
@@ -498,7 +509,14 @@ class Journal(JournalReader):
         done = connection.execute(
             update(schema.fileset)
             .where(schema.fileset.c.id == fileset, schema.fileset.c.state.in_(before))
-            .values(state=after, reason=reason, changed=self._clock(), moved_by=self._who, **values)
+            .values(
+                state=after,
+                reason=reason,
+                waited=0.0,
+                changed=self._clock(),
+                moved_by=self._who,
+                **values,
+            )
         )
         return done.rowcount == 1
 

@@ -85,6 +85,7 @@ class Fileset:
     duplicate_of: int | None = None  # the imported fileset that has the same content
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
     plate: bool = False  # a plate of a screen rather than images
+    waited: float = 0.0  # s that it was seen to wait for what `reason` says
 
 
 def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:
@@ -139,6 +140,7 @@ def fileset(row: Any, files: Sequence[Any]) -> Fileset:
         duplicate_of=row.duplicate_of,
         reader=row.reader,
         plate=bool(row.plate),
+        waited=row.waited,
         created=row.created,
         changed=row.changed,
         files=tuple(met_of(f) for f in files),

@@ -74,6 +74,8 @@ fileset = Table(
     Column("revision_of", ForeignKey("fileset.id")),
     Column("duplicate_of", ForeignKey("fileset.id")),
     Column("moved_by", Text, nullable=False, server_default=""),  # who gave it its state
+    # s that a DropBox has seen it wait for what its reason says; by no clock that is set.
+    Column("waited", Float, nullable=False, server_default="0"),
     Column("created", Float, nullable=False),  # s since the epoch
     Column("changed", Float, nullable=False),  # s since the epoch
     sqlite_autoincrement=True,
@@ -262,6 +264,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE claim (fileset INTEGER NOT NULL PRIMARY KEY "
         "REFERENCES fileset (id) ON DELETE CASCADE, holder TEXT NOT NULL, "
         "epoch BIGINT NOT NULL, until FLOAT NOT NULL)",
+        "ALTER TABLE fileset ADD COLUMN waited FLOAT NOT NULL DEFAULT 0",
     ),
 }
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {

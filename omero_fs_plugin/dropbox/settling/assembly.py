@@ -253,24 +253,30 @@ class Assembly:
             self._again(untold, now + _UNTOLD_S)
         return formed
 
-    def expire(self, older_than: float) -> None:
-        """Fails what has waited incomplete since before `older_than` (s since the epoch).
+    def expire(self, passed: float, timeout: float) -> None:
+        """Fails what was seen to wait incomplete for `timeout` (s); `passed` s of it just now.
 
         The parts of a set, which wait for the same, together: when the last of them has.
+        A clock that is set, a suspended machine and a DropBox that is stopped make
+        nobody wait: the part that is missing could not be seen to come.
         """
         waiting = [path for path, rested in self._rested.items() if rested.incomplete]
         together: dict[tuple[str, str], list[Fileset]] = {}
         for fileset in self._journal.open_at(waiting).values():
             if fileset.state is State.WAITING and fileset.reason:
                 together.setdefault((fileset.user, fileset.reason), []).append(fileset)
+        longer = []
         for filesets in together.values():
-            if max(fileset.changed for fileset in filesets) >= older_than:
+            if min(fileset.waited for fileset in filesets) + passed < timeout:
+                longer += [fileset.id for fileset in filesets]
                 continue
             for fileset in filesets:
                 log.warning("fileset %d: given up: %s", fileset.id, fileset.reason)
                 if self._journal.move(fileset.id, State.WAITING, State.FAILED, fileset.reason):
                     self._failed.append(fileset.id)
                 self.remove(fileset.path)
+        if longer:
+            self._journal.waited(longer, passed)
 
     def take_failed(self) -> list[int]:
         """The filesets that have failed here since the last call."""

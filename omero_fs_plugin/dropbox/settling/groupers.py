@@ -179,9 +179,11 @@ class Groupers:
         self._tell_failed()
 
     def _expire(self, now: float) -> None:
-        if now - self._expired > _EXPIRE_S:
+        """A stretch that was longer than two looks, in which we stood still, counts as two."""
+        passed = min(now - self._expired, 2 * _EXPIRE_S)
+        if passed > _EXPIRE_S:
             self._expired = now
-            self._pipeline.expire(time.time() - self._complete_timeout())
+            self._pipeline.expire(passed, self._complete_timeout())
             self._tell_failed()
 
     def _tell_failed(self) -> None:

@@ -182,10 +182,10 @@ class Pipeline:
             failed = self.assembly.take_failed()
         return self.journal.load(failed) if failed else []
 
-    def expire(self, older_than: float) -> None:
-        """Gives up what has been incomplete since before that (s since the epoch)."""
+    def expire(self, passed: float, timeout: float) -> None:
+        """Gives up what was incomplete for `timeout` (s), of which `passed` s went by just now."""
         with self._lock:
-            self.assembly.expire(older_than)
+            self.assembly.expire(passed, timeout)
 
     def step(self, now: float) -> int:
         """Hands on what has come to rest; how many files."""

@@ -59,6 +59,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "give_to": lambda j, i: j.give_to(i, "zak", "/dropbox/zak"),
     "skip": lambda j, i: j.skip("amy", "/dropbox/amy", found("new.tif", 8), "why"),
     "settled": lambda j, i: j.settled({i: found().stat}),
+    "waited": lambda j, i: j.waited([i], 1.0),
     "rested": lambda j, i: j.rested({i: found().stat}),
     "move": lambda j, i: j.move(i, State.IMPORTING, State.QUEUED, "stopped"),
     "take": lambda j, i: j.take("amy"),
@@ -160,6 +161,7 @@ def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: st
         connection.execute(text("DROP VIEW fence"))
         connection.execute(text("DROP TABLE claim"))
         connection.execute(text("ALTER TABLE lease DROP COLUMN epoch"))
+        connection.execute(text("ALTER TABLE fileset DROP COLUMN waited"))
         connection.execute(text("INSERT INTO lease (id, holder, count) VALUES (1, 'a b 1 2 c', 3)"))
         connection.execute(text("UPDATE meta SET value = '3' WHERE key = 'version'"))
     engine.dispose()

@@ -194,7 +194,7 @@ class SetsExactlyOnce(RuleBasedStateMachine):
     @rule()
     def a_day_passes(self) -> None:
         self.wall += A_DAY
-        self.pipeline.expire(self.wall - A_DAY)
+        self.pipeline.expire(A_DAY, A_DAY)
         self.pipeline.take_failed()
 
     @rule()
@@ -553,13 +553,12 @@ def test_the_parts_of_a_set_are_given_up_together(stage: Stage) -> None:
     (a,) = stage.drop("a")
     missing = (f"{AMY}/c",)
     stage.answer(stage.lot(), Candidate((a,), missing=missing))
-    stage.wall += 20.0
+    stage.pipeline.expire(8.0, 10.0)
     _, lot = stage.drop("b"), stage.lot()
     stage.answer(lot, Candidate((a, f"{AMY}/b"), missing=missing))
-    stage.pipeline.expire(stage.wall - 10.0)
+    stage.pipeline.expire(8.0, 10.0)
     assert stage.rows(State.FAILED) == {}, "the last of them came a moment ago"
-    stage.wall += 20.0
-    stage.pipeline.expire(stage.wall - 10.0)
+    stage.pipeline.expire(2.0, 10.0)
     assert [fileset.path for fileset in stage.pipeline.take_failed()] == [a, f"{AMY}/b"]
 
 
@@ -567,19 +566,37 @@ def test_how_long_it_has_waited_outlives_a_restart(stage: Stage) -> None:
     (a,) = stage.drop("a")
     lacks = Candidate((a,), missing=(f"{AMY}/b",))
     stage.answer(stage.lot(), lacks)
-    stage.wall += 20.0
+    stage.pipeline.expire(8.0, 10.0)
     stage.pipeline = build(stage.journal, stage.disk)
     stage.pipeline.revisit(stage.now)
     stage.answer(stage.lot(), lacks)
-    stage.pipeline.expire(stage.wall - 10.0)
+    stage.pipeline.expire(2.0, 10.0)
     assert stage.rows(State.FAILED) == {("a",): f"waits for {AMY}/b"}
+
+
+def test_a_clock_that_is_set_makes_nobody_wait(stage: Stage) -> None:
+    """Nor does a weekend's suspend: what was not looked for could not be seen to come."""
+    (a,) = stage.drop("a")
+    stage.answer(stage.lot(), Candidate((a,), missing=(f"{AMY}/b",)))
+    stage.wall += 3 * A_DAY
+    stage.pipeline.expire(1.0, A_DAY)
+    assert stage.rows(State.WAITING) == {("a",): f"waits for {AMY}/b"}
+
+
+def test_what_comes_begins_the_wait_anew(stage: Stage) -> None:
+    (a,) = stage.drop("a")
+    stage.answer(stage.lot(), Candidate((a,), missing=(f"{AMY}/b", f"{AMY}/c")))
+    stage.pipeline.expire(8.0, 10.0)
+    _, lot = stage.drop("b"), stage.lot()
+    stage.answer(lot, Candidate((a, f"{AMY}/b"), missing=(f"{AMY}/c",)))
+    stage.pipeline.expire(8.0, 10.0)
+    assert stage.rows(State.FAILED) == {}
 
 
 def test_what_is_held_is_not_given_up(stage: Stage) -> None:
     (a,) = stage.drop("a")
     stage.answer(stage.lot(), Candidate((a,), held="only Bio-Formats can tell"))
-    stage.wall += 20.0
-    stage.pipeline.expire(stage.wall)
+    stage.pipeline.expire(20.0, 10.0)
     assert stage.rows(State.WAITING) == {("a",): "only Bio-Formats can tell"}
 
 
