@@ -162,6 +162,9 @@ class DropBox:
                 for thread in self._threads:
                     thread.start()
                 self.rescanner.start()
+        except FsError as error:
+            log.error("cannot begin; ending: %s", error)
+            self._give_up()
         except Exception:
             log.exception("cannot begin; ending")
             self._give_up()

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.errors import JournalError
 from tests.acceptance.api import Omero
 from tests.acceptance.server import Server, search_path
+from tests.acceptance.waiting import until
 
 from . import faults
 
@@ -53,6 +55,17 @@ class Grid:
         """To look at, never to write."""
         url = self._journal or f"sqlite:///{self._data / JOURNAL_FILE}"
         return Journal(url, read_only=True)
+
+    def is_held(self) -> bool:
+        """Whether a DropBox has the lease."""
+        try:
+            journal = self.journal()
+        except JournalError:  # not yet made
+            return False
+        try:
+            return bool(journal.lease().holder)
+        finally:
+            journal.close()
 
     def kill(self, name: str) -> int:
         """kill -9 of a server; the process it was."""
@@ -133,7 +146,10 @@ def grid(
             server.configure("omero.fs.journal", journal)
         server.run("admin", "start")
         try:
-            server.until_healthy()
+            if lease:  # either may have it, and for `omero fs status` the other is not well
+                until("a DropBox has the lease", made.is_held, evidence=server.evidence)
+            else:
+                server.until_healthy()
             yield made
         finally:
             server.stop()
