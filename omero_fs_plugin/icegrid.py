@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import Ice
@@ -182,9 +184,9 @@ class Grid:
 
 @contextmanager
 def grid(internal_cfg: str) -> Iterator[Grid]:
-    """A Grid over the registry that `internal_cfg` (etc/internal.cfg) names.
+    """A Grid over the registry that `internal_cfg` (etc/internal.cfg of an OMERODIR) names.
 
-    Raises GridError when there is none to reach.
+    Raises GridError when there is none to reach, or another OMERODIR's on its ports.
     """
     import IceGrid
 
@@ -215,10 +217,50 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
                 f"reached ({type(error).__name__}): start it with `omero admin start`"
             ) from error
         try:
-            yield Grid(communicator, session.getAdmin())
+            admin = session.getAdmin()
+            _check_ours(admin, Path(internal_cfg).absolute().parents[1])
+            yield Grid(communicator, admin)
         finally:
             # The registry ends a session that was silent for half a minute.
             with suppress(Ice.Exception):
                 session.destroy()
     finally:
         communicator.destroy()
+
+
+def _check_ours(admin: Any, omerodir: Path) -> None:
+    """Raises GridError when the nodes of this machine run in another OMERODIR.
+
+    Two servers may be configured with the same ports, of which one runs: what
+    is told of that one is not told of the other.
+    """
+    import IceGrid
+
+    elsewhere = ""
+    for name in admin.getAllNodeNames():
+        try:
+            node = admin.getNodeInfo(name)
+        except (IceGrid.NodeNotExistException, IceGrid.NodeUnreachableException):
+            continue
+        if node.hostname != socket.gethostname() or not Path(node.dataDir).is_absolute():
+            continue  # it cannot be told
+        data = Path(node.dataDir).resolve()
+        if any(data.is_relative_to(place.resolve()) for place in _node_places(omerodir)):
+            return
+        elsewhere = node.dataDir
+    if elsewhere:
+        raise GridError(
+            f"the OMERO server of {omerodir} is not running: on its ports answers the grid of "
+            f"{elsewhere}; stop that one, or give one of them another omero.ports.prefix"
+        )
+
+
+def _node_places(omerodir: Path) -> Iterator[Path]:
+    """Where nodes of an OMERODIR may keep their data: IceGrid.Node.Data in etc/*.cfg."""
+    yield omerodir
+    yield omerodir / "var"  # may be a link to a volume
+    for file in sorted((omerodir / "etc").glob("*.cfg")):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, found, value = line.partition("=")
+            if found and key.strip() == "IceGrid.Node.Data":
+                yield omerodir / value.strip()

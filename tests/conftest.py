@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -11,23 +12,39 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# These start grids, which take ports that are free when a sandbox is made.
-_GRIDS = (
-    "tests/acceptance/",
-    "tests/integration/benchmarks/test_dropbox.py",
-    "tests/integration/sandbox/test_grid.py",
-    "tests/integration/deployment/test_wheel_install.py",
-)
+EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a server that is given, to test against
+
+# They take longest, most of it waiting: begun first, they end beside the others.  Their grids have
+# ports of their own.  The restart of the whole grid comes after all that is dropped into it.
+_FIRST = ("acceptance/test_torture.py", "acceptance/test_takeover.py")
+_LATER = ("acceptance/test_restart.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which modules are handed out."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        if path.endswith(_FIRST):
+            return 0
+        if "/acceptance/" in path:
+            return 2 if path.endswith(_LATER) else 1
+        return 3
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One process has all that start grids; any other file is whole in one process."""
+    """A module is whole in one process, and so are the tests against a server that is given."""
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # our order, not by number of tests
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return "grids" if path.startswith(_GRIDS) else path
+            given = EXTERNAL in os.environ and path.startswith("tests/acceptance/")
+            return "given" if given else path
 
     return ByFile(config, log)

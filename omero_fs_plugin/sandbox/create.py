@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,14 +13,12 @@ from pathlib import Path
 from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.errors import ConfigurationError
 
-from . import accounts
+from . import accounts, ports
 from .store import FILE, Store
 
 TEMPLATES = Path(__file__).parent / "templates"
 USERS = ("amy", "zak")
 ROOT_PASSWORD = "omero"
-PREFIXES = range(1, 6)  # 54064 is a port; the range above belongs to clients
-_PORTS = (4061, 4063, 4064)  # registry, router, router with ssl
 
 
 def create(
@@ -35,18 +32,15 @@ def create(
     """Makes a sandbox in `directory`, absolute; returns it.
 
     `users` come beside amy and zak, each with its name as password, a group of its own and a
-    directory in the DropBox.  `prefix` goes before the ports; None takes the first free one.
+    directory in the DropBox.  `prefix` goes before the ports; None reserves the first free one.
     Raises ConfigurationError, and has then left nothing behind.
     """
     names = list(dict.fromkeys([*USERS, *users]))
     _check(directory, names, root_password)
-    number = _free_prefix() if prefix is None else prefix
-    if number not in PREFIXES:
-        raise ConfigurationError(f"--prefix {number}: must be 1 to {PREFIXES[-1]}")
     made = not directory.exists()
     try:
         directory.mkdir(exist_ok=True)
-        _fill(directory, number)
+        _fill(directory, ports.reserve(directory, prefix))
         _people(directory, names, root_password)
         _certificates(directory)
         if with_fs:
@@ -94,26 +88,6 @@ def _check(directory: Path, names: Sequence[str], root_password: str) -> None:
         ) from error
     if not os.access(directory if directory.exists() else parent, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{directory} cannot be written to as this user")
-
-
-def _free_prefix() -> int:
-    for number in PREFIXES:
-        if all(_is_free(int(f"{number}{port}")) for port in _PORTS):
-            return number
-    raise ConfigurationError(
-        f"no prefix from {PREFIXES[0]} to {PREFIXES[-1]} has its ports free: stop another "
-        "sandbox, or give one with --prefix"
-    )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _fill(directory: Path, prefix: int) -> None:

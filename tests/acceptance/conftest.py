@@ -22,14 +22,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import EXTERNAL
+
 from .api import Omero
 from .dropping import DropBox
 from .server import Server, search_path
 
 QUIET_PERIOD = 2  # s
 USERS = ("amy", "zak")
-HERE = Path(__file__).parent
-EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"
 _WAIT = "omero.fs.dirImportWait"
 _numbers = itertools.count(1)
 
@@ -165,8 +165,3 @@ def new_dropbox(
 def dropbox(new_dropbox: Callable[..., DropBox], request: pytest.FixtureRequest) -> DropBox:
     """A directory in amy's DropBox for one test."""
     return new_dropbox("amy", request.node.name)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The restart of the whole grid comes last, with all that was dropped before it."""
-    items.sort(key=lambda item: item.path.parent == HERE and item.path.name == "test_restart.py")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import EXTERNAL
+
 from . import images
-from .conftest import EXTERNAL
 from .dropping import DropBox, sha1
 
 NOTES = b"These are my notes, and no image.\n" * 100

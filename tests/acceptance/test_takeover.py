@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import EXTERNAL
 from tests.integration.dropbox.journal.postgres import running
 
-from .conftest import EXTERNAL
 from .torture.grid import grid
 from .torture.takeover import LEASE_S, Takeovers, every_point
 

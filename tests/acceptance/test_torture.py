@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS
+from tests.conftest import EXTERNAL
 
-from .conftest import EXTERNAL
 from .torture.campaign import Campaign
 from .torture.faults import VERIFIED
 from .torture.grid import grid

@@ -38,13 +38,7 @@ class Grid:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def omero(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(self.directory / "bin/omero"), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return _run(self.directory, *arguments)
 
     def client(self, name: str, password: str) -> Any:
         """A client over ssl, through the router, and its session."""
@@ -129,6 +123,32 @@ def test_callbacks_reach_the_client(client: Any) -> None:
     callback = amy.submit(omero.cmd.CurrentSessionsRequest())
     assert any(c.userName == "amy" for c in callback.getResponse().contexts)
     callback.close(True)
+
+
+def test_another_sandbox_with_the_same_ports_does_not_show_this_grid(
+    grid: Grid, tmp_path: Path
+) -> None:
+    prefix = int(str(grid.port).removesuffix("4064"))
+    other = create(tmp_path / "other", prefix=prefix)
+    rewritten = _run(other, "admin", "rewrite")
+    assert rewritten.returncode == 0, rewritten.stderr
+    for command, code in {"status": 1, "users": 3, "reload": 3}.items():
+        done = _run(other, "fs", command)
+        assert done.returncode == code, done.stdout + done.stderr
+        told = done.stdout + done.stderr
+        assert f"the OMERO server of {other} is not running" in told, command
+        assert f"the grid of {grid.directory}/var/master" in told, command
+        assert "active" not in done.stdout, command
+
+
+def _run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(directory / "bin/omero"), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from omero_fs_plugin.sandbox import create
 
 
 @pytest.fixture(autouse=True)
-def _not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def _not_root(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    # Where ports are reserved.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("reservations")))
 
 
 def test_root_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
