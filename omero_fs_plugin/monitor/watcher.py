@@ -165,18 +165,23 @@ class Watcher:
         try:
             self._begin()
             error: BaseException | None = None
+            again = False
             while not self._stop:
                 try:
                     if error is not None:
+                        if again:  # not even recovering went well
+                            time.sleep(RESTART)
                         self._recover(error)
                         error = None
-                    self._turn()
+                    # A loop of its own: Python may raise what is meant to end a thread
+                    # at the jump back, too, and that has to be inside of the `try`.
+                    while not self._stop:
+                        self._turn()
                 except BaseException as caught:
                     # Also what is meant to end a thread: nobody but `request_stop` may
-                    # end this one.  Whatever it was, the disk is the truth.
-                    if error is not None:
-                        time.sleep(RESTART)  # not even recovering went well
-                    error = caught
+                    # end this one.  Whatever it was, the disk is the truth.  No more is
+                    # done here than this, for nobody would catch the next.
+                    again, error = error is not None, caught
             if self._orderly:
                 self._hear_last()
         except BaseException as error:

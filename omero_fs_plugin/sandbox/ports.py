@@ -7,7 +7,6 @@ tidy.  The files lie where every user of the machine sees them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import tempfile
@@ -86,6 +85,8 @@ def _write(file: Path, directory: Path) -> None:
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """One creator at a time, of whatever user."""
+    import fcntl  # what else is here can be imported anywhere
+
     with suppress(FileExistsError):
         place.mkdir()
         place.chmod(0o1777)  # each its own files, as in the directory above

@@ -101,11 +101,13 @@ class Outbox:
     def delivered(self, now: float) -> None:
         """What was taken has arrived."""
         self._progress_at = now
-        for _ in range(self._taken):
+        # First of all: if an error cuts this short, and the answer is heard once more, what
+        # was not taken off is told twice.  The other way round it would be told never.
+        taken, self._taken = self._taken, 0
+        for _ in range(taken):
             self._waiting.popleft()
-        self.told += self._taken
-        self.tried -= self._taken
-        self._taken = 0
+        self.told += taken
+        self.tried = max(0, self.tried - taken)
         self._delay = 0.0
         self._not_before = -math.inf
 

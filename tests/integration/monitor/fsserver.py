@@ -68,6 +68,13 @@ class Client(slice_.MonitorClient):
     def notices(self) -> list[str]:
         return [text.split(":")[0] for kind, text in list(self.heard) if kind == "System"]
 
+    def known(self, root: Path) -> set[str]:
+        """The same without repetitions: what is told twice is told."""
+        there: set[str] = set()
+        for kind, path in self.changes():
+            (there.discard if kind == "Delete" else there.add)(os.path.relpath(path, root))
+        return there
+
     def files(self, root: Path) -> list[str]:
         """The client's picture: what was created and not deleted, sorted, with repetitions."""
         there: list[str] = []

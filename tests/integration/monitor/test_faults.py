@@ -1,7 +1,7 @@
 """Faults put into FSServer and its clients, and those that its forerunner had.
 
 Over real Ice and the real kernel, in this process; FSServer killed is in
-test_monitor_restart.py.
+test_restart.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import random
 import shutil
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +92,41 @@ def _kill(identifier: str) -> None:
     )
 
 
+def test_the_thread_is_killed_while_it_recovers(
+    running: Callable[..., Served],
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And while it waits to do so again."""
+    monkeypatch.setattr(watcher, "RESTART", 0.01)
+    left, slept = [3], [2]
+
+    def recover(
+        self: watcher.Watcher, error: BaseException, real: Any = watcher.Watcher._recover
+    ) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise SystemExit
+        real(self, error)
+
+    def sleep(seconds: float, real: Callable[[float], None] = time.sleep) -> None:
+        slept[0] -= 1
+        if slept[0] >= 0:
+            raise SystemExit
+        real(seconds)
+
+    monkeypatch.setattr(watcher.Watcher, "_recover", recover)
+    monkeypatch.setattr(watcher.time, "sleep", sleep)
+    served = running()
+    identifier = start(served.server, tmp_path, client)
+    _kill(identifier)
+    (tmp_path / "a").write_text("new")
+    until(lambda: client.known(tmp_path) == {"a"})
+    assert left[0] < 0
+    assert slept[0] <= 0
+
+
 @pytest.mark.parametrize("kills", [1, 5])
 def test_the_thread_is_killed_in_a_burst(
     running: Callable[..., Served],
@@ -125,6 +163,67 @@ def test_the_thread_is_killed_in_a_burst(
     assert state(served.server, identifier) == "Started"
     (tmp_path / "after").write_text("x")
     until(lambda: ("Create", f"{tmp_path}/after") in client.changes())
+
+
+class Line:
+    """Raises, in the thread of a monitor, at the so-manieth line of FSServer's that it comes to."""
+
+    def __init__(self, number: int, run: Callable[[watcher.Watcher], None]) -> None:
+        self._left = number
+        self.raised_at = ""
+        self._run = run
+
+    def run(self, one: watcher.Watcher) -> None:
+        """In the place of Watcher._run."""
+        sys.settrace(self._enter)
+        try:
+            self._run(one)
+        finally:
+            sys.settrace(None)
+
+    def _enter(self, frame: Any, event: str, argument: Any) -> Any:
+        return self._line if "/monitor/" in frame.f_code.co_filename else None
+
+    def _line(self, frame: Any, event: str, argument: Any) -> Any:
+        if event == "line" and not self.raised_at and begun.is_set():
+            self._left -= 1
+            if not self._left:
+                self.raised_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                raise SystemExit
+        return self._line
+
+
+begun = threading.Event()  # the burst
+
+
+def test_the_thread_is_ended_at_any_line(
+    running: Callable[..., Served],
+    clients: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a few lines of each run; none of the 1,500 is an end."""
+    monkeypatch.setattr(watcher, "RESTART", 0.01)
+    run = watcher.Watcher._run
+    for number in random.sample(range(1, 1500), 8):
+        line = Line(number, run)
+        monkeypatch.setattr(watcher.Watcher, "_run", lambda self, line=line: line.run(self))
+        begun.clear()
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "old").write_text("old")
+        client = serve(clients, f"client{number}", Client())
+        start(running().server, root, client)
+        begun.set()
+        for name in "abcdef":
+            (root / name).write_text("new")
+            time.sleep(0.01)
+            if name in "bdf":
+                (root / name).unlink()
+        (root / "old").unlink()
+        until(lambda: client.known(root) == {"a", "c", "e"}, line.raised_at)  # noqa: B023
+        (root / "after").write_text("x")
+        until(lambda: "after" in client.known(root), line.raised_at)  # noqa: B023
 
 
 def test_an_error_that_comes_again_and_again_is_told_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -135,3 +136,28 @@ def test_crowded_only_while_the_client_gets_on() -> None:
     outbox.take(2.0)
     outbox.delivered(2.0)
     assert outbox.crowded_until() == -math.inf
+
+
+class Failing(deque[Tell]):
+    """Gives up once, in the midst of what it is asked for."""
+
+    left = 2
+
+    def popleft(self) -> Tell:
+        self.left -= 1
+        if self.left == 0:
+            raise MemoryError
+        return super().popleft()
+
+
+def test_an_error_while_an_answer_is_taken_loses_nothing() -> None:
+    outbox = filled(5, block_size=3)
+    outbox._waiting = Failing(outbox._waiting)
+    batch = outbox.take(0.0)
+    with pytest.raises(MemoryError):
+        outbox.delivered(1.0)
+    outbox.delivered(1.0)  # the same answer, heard once more
+    told = [*batch, *outbox.take(1.0)]
+    outbox.delivered(2.0)
+    told += outbox.take(2.0)
+    assert set(told) == {tell(number) for number in range(5)}
