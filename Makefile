@@ -12,6 +12,7 @@
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
 #   make reference                the list of properties in docs/configuration.rst, from the code
+#   make pictures                 docs/rooms.svg and docs/states.svg, from the tables in the code
 #   make venv | lint | types | unit | format | clean
 #
 # PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
@@ -29,7 +30,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets lint types reference format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -84,6 +85,9 @@ types: venv
 # These write to the files of the checkout, so they run as whoever owns them.
 reference: venv
 	.venv/bin/python tools/reference.py
+
+pictures: venv
+	.venv/bin/python tools/pictures.py
 
 format: venv
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .

@@ -1,7 +1,7 @@
 """The floors of the package, from the top down: what each room may use.
 
 One table.  ``test_who_imports_whom.py`` holds the code against it, and
-``tools/pictures.py`` draws it.  A room is a package or, where a package has
+``tools/pictures.py`` draws docs/rooms.svg from it.  A room is a package or, where a package has
 modules beside its rooms, one of those modules.  Whatever a room uses stands
 below it.
 """
@@ -89,4 +89,15 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "importers": "",
     },
+}
+
+# The way of one file, from the disk to OMERO: each step, and the rooms that take it.
+WAY: dict[str, tuple[str, ...]] = {
+    "watch": ("monitor.kernel", "monitor.tracking", "monitor.telling", "dropbox.watching"),
+    "settle": ("dropbox.settling",),
+    "group": ("dropbox.grouping",),
+    "journal": ("dropbox.journal",),
+    "import": ("dropbox.importing",),
+    "target": ("dropbox.targets",),
+    "report": ("cli",),
 }
