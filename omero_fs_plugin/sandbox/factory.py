@@ -20,6 +20,7 @@ import omero
 from . import accounts
 from .admin import Admin, event_context
 from .handles import Handle
+from .moods import DENIED, NULL, REFUSED, refusal_of_login
 from .query import Container, Query
 from .servants import Servant
 from .services import Config, SessionService, Update
@@ -46,11 +47,14 @@ class Verifier(Glacier2.PermissionsVerifier):  # type: ignore[misc]
         self._sandbox = sandbox
 
     def checkPermissions(self, name: str, password: str, current: Any = None) -> tuple[bool, str]:
-        store = self._sandbox.store
-        if name == password and self._sandbox.sessions.find(name):
+        store, mood = self._sandbox.store, self._sandbox.mood
+        denied = mood.login() == DENIED
+        if name == password and not denied and self._sandbox.sessions.find(name):
             return True, ""
         with store.read() as db:
             user = accounts.user_by_name(store, db, name)
+        if denied or not mood.knows_passwords():
+            user = None
         if user and accounts.password_fits(user["_password"], password):
             return True, ""
         log.info("login refused: %s", "a session" if len(name) == 36 else name)
@@ -65,6 +69,11 @@ class Manager(Glacier2.SessionManager):  # type: ignore[misc]
 
     def create(self, name: str, control: Any, current: Any = None) -> Any:
         sessions, context = self._sandbox.sessions, current.ctx
+        login = self._sandbox.mood.login() if name != STATUS_CHECK else ""
+        if login == REFUSED:
+            raise refusal_of_login()
+        if login == NULL:
+            return None
         try:
             live = sessions.find(name)
             live_ms, idle_ms = self._sandbox.timeouts()

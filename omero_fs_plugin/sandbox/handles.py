@@ -31,9 +31,13 @@ class CommandFailed(Exception):
         self.error = error
 
 
-def error(request: Any, name: str, message: str) -> Any:
-    """The omero.cmd.ERR that OMERO answers with: the kind of request, what failed, and why."""
-    return omero.cmd.ERR(request.ice_id(), name, {"message": message})
+def error(request: Any, name: str, message: str, trace: str = "") -> Any:
+    """The omero.cmd.ERR that OMERO answers with: the kind of request, what failed, and why.
+
+    `trace` is the Java one, whose last "Caused by" is the reason at the bottom.
+    """
+    parameters = {"message": message, "stacktrace": trace} if trace else {"message": message}
+    return omero.cmd.ERR(request.ice_id(), name, parameters)
 
 
 class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
@@ -69,8 +73,11 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
         return self
 
     def _run(self, work: Work) -> None:
+        kind = str(self._status.name).rpartition("::")[2]
         try:
+            self._meet(f"{kind}.begin", "import-request-failure")
             response = work()
+            self._meet(f"{kind}.end", "update-log-file-size")
         except CommandFailed as failed:
             response = failed.error
         except Exception as failure:
@@ -78,6 +85,18 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
             text = getattr(failure, "message", "") or f"{type(failure).__name__}: {failure}"
             response = error(self.request, "sandbox-failure", text)
         self._finish(response)
+
+    def _meet(self, step: str, name: str) -> None:
+        """What a command's work meets of the server's moods.  Raises CommandFailed, as OMERO.
+
+        OMERO words the cause in the trace alone.
+        """
+        try:
+            self.sandbox.mood.meet(step)
+        except omero.ServerError as met:
+            trace = f"java.lang.RuntimeException: Failure in {step}\nCaused by: "
+            trace += f"{met.serverExceptionClass}: {met.message}"
+            raise CommandFailed(error(self.request, name, "Failure", trace)) from met
 
     def _finish(self, response: Any) -> None:
         try:

@@ -84,7 +84,9 @@ def _dispatcher(cls: type, name: str, amd: bool) -> Callable[..., Any]:
                 raise omero.ApiUsageException(
                     "", "", f"{_interface(self)}.{name} is not part of the sandbox"
                 )
-            return method(self, self.call(current), *arguments)
+            call = self.call(current)
+            self.sandbox.mood.meet(f"{_interface(self)}.{name}")
+            return method(self, call, *arguments)
         except (Ice.UserException, Ice.LocalException):
             raise
         except Exception as error:

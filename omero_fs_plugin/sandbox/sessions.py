@@ -21,6 +21,7 @@ import omero
 
 from . import accounts
 from .calls import Call, Session, removed, security
+from .moods import Mood
 from .store import TABLES, Store
 
 __all__ = ["Call", "Sandbox", "Session", "Sessions", "removed", "security"]
@@ -211,6 +212,7 @@ class Sandbox:
         self.data_dir = data_dir  # omero.data.dir
         self.properties = properties  # omero.* as the server was started with
         self.sessions = Sessions(store, self._forget, now)
+        self.mood = Mood(data_dir, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
         adapter.addServantLocator(_Ended(self.sessions), "")
 

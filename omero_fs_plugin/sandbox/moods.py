@@ -1,0 +1,225 @@
+"""How the sandbox feels: slow, busy, late, or without its database, as a real OMERO may be.
+
+The file `moods.json` in omero.data.dir is looked at for each call, so moods change while the
+server runs, and what is not in the file is well.  `write` writes it; by hand::
+
+    {"database": "away", "slow": 0.2,
+     "faults": [{"calls": "RawFileStore\\\\.save", "raises": "ResourceError", "times": 2}]}
+
+===========  =====================================================================================
+database     `away`: what needs it is refused with InternalException "Cannot open connection",
+             nobody logs in with a password, and Blitz itself answers all the while.
+             `busy`: refused with DatabaseBusyException.
+             `hung`: it answers when the mood has changed, or after HUNG_S with "busy"
+slow         s that every call takes longer which needs the database
+logins       `refused`: sessions are refused with WrappedCreateSessionException.
+             `null`: they are null, which clients word "Obtained null object prox".
+             `denied`: the router says that the password is wrong, even of a session
+late         s after the start in which logins are `refused`, as those of a real server are
+faults       exceptions for single calls: see Fault
+===========  =====================================================================================
+
+What a call needs is told by its name: `needs_database`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import Ice
+import omero.all  # every Slice type: faults name exceptions
+
+import omero
+
+log = logging.getLogger(__name__)
+
+FILE = "moods.json"  # in omero.data.dir
+HUNG_S = 95.0  # as long as a server was seen to hang whose pool of connections was used up
+WELL, AWAY, BUSY, HUNG = "", "away", "busy", "hung"
+REFUSED, NULL, DENIED = "refused", "null", "denied"
+_LOOK_S = 0.05  # how often a call that hangs looks at the moods
+
+NO_CONNECTION = (
+    " Wrapped Exception: (org.springframework.transaction.CannotCreateTransactionException):\n"
+    "Could not open Hibernate Session for transaction; nested exception is "
+    "org.hibernate.exception.GenericJDBCException: Cannot open connection"
+)
+NO_CONNECTION_FREE = "cannot get a connection, pool error Timeout waiting for idle object"
+
+# What Blitz answers from memory, or from disk.  An import and a deletion are commands: they are
+# taken, and their work needs the database.
+_FROM_MEMORY = re.compile(
+    r"ServiceFactory\.(?!getSecurityContexts|setSecurity).*|SharedResources\..*|Handle\..*"
+    r"|RawFileStore\.(?:write|read|exists|size|truncate|getFileId)"
+    r"|ImportProcess\.(?!verifyUpload).*|IConfig\.(?!getDatabase).*"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An exception for the calls of some name, instead of their answer.
+
+    A command's work is called after its kind: `ImportRequest.begin` and `ImportRequest.end`,
+    `Delete2.begin`.  What is raised there is the command's ERR, and at the end of an import its
+    images are there all the same.
+    """
+
+    calls: str  # a regular expression: the whole of Interface.operation
+    raises: str = "InternalException"  # a class of omero, or of Ice
+    says: str = ""
+    times: int = 0  # so often, counted since the moods changed; 0: always
+
+
+@dataclass(frozen=True)
+class Moods:
+    """What is in the file."""
+
+    database: str = WELL
+    slow: float = 0.0  # s
+    logins: str = WELL
+    late: float = 0.0  # s
+    faults: tuple[Fault, ...] = field(default=())
+
+
+def needs_database(call: str) -> bool:
+    """Whether this call, `Interface.operation`, is answered only with the database there."""
+    return not _FROM_MEMORY.fullmatch(call)
+
+
+def write(data_dir: Path, moods: Moods | None = None) -> None:
+    """From now on these hold for the sandbox with that omero.data.dir; None: all is well."""
+    fresh = data_dir / f".{FILE}.{os.getpid()}.{threading.get_ident()}"
+    fresh.write_text(json.dumps(asdict(moods or Moods())), encoding="utf-8")
+    fresh.replace(data_dir / FILE)
+
+
+def parse(text: str) -> Moods:
+    """Raises ValueError for what is no JSON, and for a mood that there is not."""
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError("an object is wanted")
+    unknown = told.keys() - {one.name for one in fields(Moods)}
+    if unknown:
+        raise ValueError(f"no such mood: {', '.join(sorted(unknown))}")
+    for name, known in (
+        ("database", (WELL, AWAY, BUSY, HUNG)),
+        ("logins", (WELL, REFUSED, NULL, DENIED)),
+    ):
+        if told.get(name, WELL) not in known:
+            raise ValueError(f"{name}: {told[name]}: one of {', '.join(known[1:])} is wanted")
+    try:
+        faults = tuple(Fault(**fault) for fault in told.pop("faults", ()))
+        moods = Moods(**told, faults=faults)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    for fault in faults:
+        re.compile(fault.calls)
+        exception(fault.raises, fault.says)
+    return moods
+
+
+def exception(name: str, says: str) -> Exception:
+    """An exception of omero or of Ice, with its text.  Raises ValueError for an unknown name."""
+    kind = getattr(omero, name, None) or getattr(Ice, name, None)
+    if isinstance(kind, type) and issubclass(kind, omero.ServerError):
+        trace = f"ome.conditions.{name}: {says}\n\tat ome.services.util.Executor.execute"
+        made: Exception = kind(trace, f"ome.conditions.{name}", says)
+    elif kind is Ice.UnknownException:
+        made = kind(says)
+    elif isinstance(kind, type) and issubclass(kind, Ice.LocalException):
+        made = kind()
+    else:
+        raise ValueError(f"{name}: not an exception of omero or Ice")
+    return made
+
+
+class Mood:
+    """The moods of one running server.  Thread-safe; `now` gives seconds, monotonic."""
+
+    def __init__(self, data_dir: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._file = data_dir / FILE
+        self._now, self._began = now, now()
+        self._lock = threading.Lock()
+        self._known: tuple[int, ...] | None = None  # the file as it was read
+        self._moods = Moods()
+        self._done: dict[Fault, int] = {}  # how often each fault was met
+
+    def current(self) -> Moods:
+        """As the file says now; what it cannot mean is logged, and changes nothing."""
+        try:
+            found = self._file.stat()
+            key: tuple[int, ...] | None = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            key = None
+        with self._lock:
+            if key != self._known:
+                self._known, self._done = key, {}
+                try:
+                    text = "{}" if key is None else self._file.read_text(encoding="utf-8")
+                    self._moods = parse(text)
+                except (OSError, ValueError, re.error) as error:
+                    log.warning("%s: passed over: %s", self._file, error)
+                else:
+                    log.info("moods: %s", self._moods)
+            return self._moods
+
+    def meet(self, call: str) -> None:
+        """What a call, `Interface.operation`, meets before it is answered: nothing, or worse."""
+        moods = self.current()
+        for fault in moods.faults:
+            if re.fullmatch(fault.calls, call) and self._once_more(fault):
+                raise exception(fault.raises, fault.says)
+        if not needs_database(call):
+            return
+        if moods.slow:
+            time.sleep(moods.slow)
+        if moods.database == HUNG:
+            self._hang()
+            moods = self.current()
+        if moods.database == AWAY:
+            raise exception("InternalException", NO_CONNECTION)
+        if moods.database in (BUSY, HUNG):
+            raise exception("DatabaseBusyException", NO_CONNECTION_FREE)
+
+    def login(self) -> str:
+        """How a login ends now: WELL, REFUSED, NULL or DENIED."""
+        moods = self.current()
+        if moods.database == HUNG:
+            self._hang()
+            moods = self.current()
+        if moods.logins:
+            return moods.logins
+        late = self._now() < self._began + moods.late
+        return REFUSED if late or moods.database != WELL else WELL
+
+    def knows_passwords(self) -> bool:
+        """Whether passwords can be looked up."""
+        return self.current().database == WELL
+
+    def _once_more(self, fault: Fault) -> bool:
+        if not fault.times:
+            return True
+        with self._lock:
+            self._done[fault] = self._done.get(fault, 0) + 1
+            return self._done[fault] <= fault.times
+
+    def _hang(self) -> None:
+        until = time.monotonic() + HUNG_S
+        while self.current().database == HUNG and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+
+
+def refusal_of_login() -> Any:
+    """What the manager raises for a login that is refused."""
+    return omero.WrappedCreateSessionException(
+        "Error creating session", True, 0, "ome.conditions.DatabaseBusyException"
+    )
