@@ -8,6 +8,9 @@
     ├── GridError               IceGrid, or a server that it should run, cannot be reached
     ├── JournalError            the journal cannot be opened, or refuses a transition
     ├── ServerAwayError         OMERO is down or unreachable: wait and try again
+    │   ├── ServerBusyError     OMERO has too much to do: wait, and ask for less at a time
+    │   ├── ServerMisconfiguredError   OMERO and we cannot work together until someone mends that
+    │   └── UnclearError        OMERO fails, in words that we do not know: wait as well
     ├── ImportRefused           OMERO or this package will not import this fileset
     └── UserError               nobody of that name may import, or not into that group
 
@@ -51,6 +54,25 @@ class ServerAwayError(FsError):
     """OMERO is down or unreachable; the same call may succeed later."""
 
     exit_code = 5
+
+
+class ServerBusyError(ServerAwayError):
+    """OMERO has too much to do; the same call may succeed later.
+
+    `back_off` is how long OMERO wants to be left alone, in s; 0: it does not say.
+    """
+
+    def __init__(self, text: str, *, back_off: float = 0.0) -> None:
+        super().__init__(text)
+        self.back_off = back_off
+
+
+class ServerMisconfiguredError(ServerAwayError):
+    """OMERO's configuration, or ours, lets nothing be imported; someone must change it."""
+
+
+class UnclearError(ServerAwayError):
+    """OMERO fails, and not in words that we know: it is waited for, as if it were away."""
 
 
 class ImportRefused(FsError):

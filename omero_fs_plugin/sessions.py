@@ -7,16 +7,12 @@ no argument vector, log, journal or error text.
 from __future__ import annotations
 
 import difflib
-import errno
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import Glacier2
 import Ice
 import omero.clients
 import omero.sys
@@ -25,7 +21,14 @@ from omero.rtypes import rlist, rlong, rstring, unwrap
 import omero
 
 from .config.settings import Settings
-from .errors import FsError, ImportRefused, ServerAwayError, UserError
+from .errors import (
+    FsError,
+    ServerAwayError,
+    ServerBusyError,
+    ServerMisconfiguredError,
+    UserError,
+)
+from .verdicts import Step, server_errors
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,6 @@ ALL_GROUPS = {"omero.group": "-1"}
 _CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
 _NO_DATA = ("user", "guest")  # groups that say who may log in
-_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
 _LONGEST_MS = 2**53  # "no end", within a Slice long and a double
 
 
@@ -60,47 +62,6 @@ class ServerFileset:
     sizes: tuple[int, ...]  # bytes
 
 
-@contextmanager
-def server_errors(what: str) -> Iterator[None]:
-    """Tells OMERO being away from OMERO saying no.
-
-    Raises ServerAwayError, UserError or ImportRefused for what Ice and OMERO
-    raise; `what` says what was tried.
-    """
-    try:
-        yield
-    except Ice.UnknownLocalException as error:
-        # How the router words a server that died behind it.
-        raise ServerAwayError(f"{what}: OMERO does not answer") from error
-    except Ice.UnknownException as error:
-        reason = _first_line(error.unknown)
-        # From repository calls this is how "is not a member of group" arrives.
-        if "cannot login" in error.unknown:
-            raise UserError(f"{what}: {reason}") from error
-        raise refusal(what, reason) from error
-    except (Ice.LocalException, Glacier2.CannotCreateSessionException) as error:
-        raise ServerAwayError(f"{what}: {type(error).__name__}") from error
-    except (omero.RemovedSessionException, omero.SessionTimeoutException) as error:
-        raise ServerAwayError(f"{what}: the session has ended") from error
-    except (omero.ConcurrencyException, omero.ClientError) as error:
-        raise ServerAwayError(f"{what}: {type(error).__name__}") from error
-    except omero.SecurityViolation as error:
-        raise UserError(f"{what}: {_first_line(error.message)}") from error
-    except omero.ServerError as error:
-        raise refusal(what, _first_line(error.message)) from error
-
-
-def refusal(what: str, reason: str) -> FsError:
-    """What to raise for OMERO's no: ImportRefused, with what was tried and why not.
-
-    ServerAwayError where OMERO has no room: that is no fault of the file's, and
-    is waited for.
-    """
-    if any(text in reason for text in _NO_ROOM):
-        return ServerAwayError(f"{what}: OMERO has no room: {reason}")
-    return ImportRefused(f"{what}: {reason}")
-
-
 def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> None:
     """Raises UserError unless data of `name`, a member of `groups`, may be put into `group`."""
     into = [g for g in groups if g not in _NO_DATA]
@@ -116,11 +77,6 @@ def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> No
         hint = f", did you mean {near[0]}?" if near else ""
         raise UserError(f"there is no OMERO group named {group}{hint}; {theirs}") from None
     raise UserError(f"{name} is not a member of the group {group}; {theirs}")
-
-
-def _first_line(text: str | None) -> str:
-    lines = (text or "no reason given").strip().splitlines()
-    return lines[0] if lines else "no reason given"
 
 
 def register_factories(communicator: Any) -> None:
@@ -213,8 +169,15 @@ class Omero:
         self._idle_ms = int(time_to_idle * 1000)
 
     def ping(self) -> None:
-        """Raises ServerAwayError unless OMERO answers."""
-        self._ask("asking OMERO for a sign of life", lambda sf: sf.keepAlive(None))
+        """Raises ServerAwayError unless OMERO answers, and its database as well.
+
+        Blitz keeps sessions alive from memory, long after its database went away.
+        """
+        one = "select e.id from Experimenter e where e.id = 0"
+        self._ask(
+            "asking OMERO for a sign of life",
+            lambda sf: sf.getQueryService().projection(one, None, ALL_GROUPS),
+        )
 
     def user(self, name: str, group: str = "") -> User:
         """The user called `name`, to import into `group` or else the user's default group.
@@ -278,11 +241,11 @@ class Omero:
                 self._ask(
                     "closing a session", lambda sf: sf.getSessionService().closeSession(session)
                 )
-            except (ServerAwayError, ImportRefused) as error:
+            except FsError as error:
                 log.debug("closing the session of %s: %s", user.name, error)
 
         try:
-            with server_errors(f"joining the session of {user.name}"):
+            with server_errors(f"joining the session of {user.name}", Step.LOGIN):
                 client = omero.client(
                     pmap={
                         "omero.host": self._host,
@@ -404,6 +367,8 @@ class Omero:
             try:
                 with server_errors(what):
                     return call(services)
+            except (ServerBusyError, ServerMisconfiguredError):
+                raise  # no fault of the session's, and to ask again makes it worse
             except ServerAwayError as error:
                 log.info("%s; connecting again", error)
                 with self._lock:

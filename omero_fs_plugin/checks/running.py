@@ -130,6 +130,9 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
     if state != "running":
         why = told.get("reason") or "see its log"
         yield warning("servers", f"{server} is {state}: {why}", f"see var/log/{server}.log")
+    if told.get("busy"):
+        what = "fewer omero.fs.importers, or a larger omero.db.poolsize; see docs/importers.rst"
+        yield warning("servers", f"{server}: {told['busy']}", what)
     if told.get("refused"):
         what = f"{server} refused a changed configuration: {told['refused']}"
         yield error("servers", what, "correct the value with omero config set; omero fs reload")

@@ -66,6 +66,8 @@ def _about_servers(status: dict[str, Any]) -> list[str]:
             lines.append(f"  changes nothing: {printable(rule['ignored'])}")
     if status["grouping"]:
         lines.append(f"grouped by {printable(status['grouping'])}")
+    if dropbox.get("busy"):
+        lines.append(printable(dropbox["busy"]))
     if dropbox.get("restart"):
         lines.append(f"changed, and taken at the next start only: {dropbox['restart']}")
     return lines

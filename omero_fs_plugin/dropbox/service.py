@@ -288,6 +288,8 @@ class DropBox:
             state, reason = "waiting for the journal", self.rescanner.trouble
         elif self.groupers.trouble:
             state, reason = "waiting for Bio-Formats", self.groupers.trouble
+        elif self.importers.wrong:
+            state, reason = "misconfigured", self.importers.wrong
         elif self.importers.away:
             state, reason = "waiting for OMERO", self.importers.away
         elif self.subscriptions.problem:
@@ -300,6 +302,7 @@ class DropBox:
             "journal": self.journal.shown,
             "pending": str(self.pipeline.pending()),
             "grouping": f"{self.grouping.name}: {self.grouping.why}",
+            "busy": self.importers.busy,
             **self._importers_told(),
             **{f"progress.{n}": far for n, far in self.importers.progress().items()},
             **{

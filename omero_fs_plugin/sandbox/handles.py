@@ -92,7 +92,7 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
         OMERO words the cause in the trace alone.
         """
         try:
-            self.sandbox.mood.meet(step)
+            self.sandbox.mood.meet(step, self.session.user_name)
         except omero.ServerError as met:
             trace = f"java.lang.RuntimeException: Failure in {step}\nCaused by: "
             trace += f"{met.serverExceptionClass}: {met.message}"

@@ -239,10 +239,13 @@ class Import:
     def _refusal(self, failure: Exception) -> Any:
         if isinstance(failure, UnreadableImage):
             return error(self._request, "error-on-init", str(failure))
-        if not isinstance(failure, omero.ServerError):
-            log.error("import failed", exc_info=failure)
         text = getattr(failure, "message", "") or str(failure)
-        return error(self._request, "import-request-failure", text)
+        if isinstance(failure, omero.ServerError):
+            trace = f"ome.conditions.{type(failure).__name__}: {text}"
+        else:
+            log.error("import failed", exc_info=failure)
+            trace = f"java.lang.RuntimeException: {text}"
+        return error(self._request, "import-request-failure", text, trace)
 
     def _import(self) -> Any:
         found = read_series(self._first)

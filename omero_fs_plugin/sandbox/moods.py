@@ -77,6 +77,7 @@ class Fault:
     raises: str = "InternalException"  # a class of omero, or of Ice
     says: str = ""
     times: int = 0  # so often, counted since the moods changed; 0: always
+    user: str = ""  # in the sessions of this one alone; empty: in all
 
 
 @dataclass(frozen=True)
@@ -172,11 +173,15 @@ class Mood:
                     log.info("moods: %s", self._moods)
             return self._moods
 
-    def meet(self, call: str) -> None:
-        """What a call, `Interface.operation`, meets before it is answered: nothing, or worse."""
+    def meet(self, call: str, user: str = "") -> None:
+        """What a call, `Interface.operation`, meets before it is answered: nothing, or worse.
+
+        `user` is whose session it is in.
+        """
         moods = self.current()
         for fault in moods.faults:
-            if re.fullmatch(fault.calls, call) and self._once_more(fault):
+            concerned = fault.user in ("", user) and re.fullmatch(fault.calls, call)
+            if concerned and self._once_more(fault):
                 raise exception(fault.raises, fault.says)
         if not needs_database(call):
             return
@@ -221,5 +226,5 @@ class Mood:
 def refusal_of_login() -> Any:
     """What the manager raises for a login that is refused."""
     return omero.WrappedCreateSessionException(
-        "Error creating session", True, 0, "ome.conditions.DatabaseBusyException"
+        "Error creating session", False, 0, "ome.conditions.InternalException"
     )

@@ -34,7 +34,8 @@ from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
-from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession, server_errors
+from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession
+from omero_fs_plugin.verdicts import Step, server_errors
 
 from .monitor.fsserver import address_of, initialize
 
@@ -134,8 +135,10 @@ class BehindTheRouter(Omero):
 
     def _login(self, name: str) -> Any:
         manager = self._communicator.stringToProxy(self.blitz.manager)
-        with server_errors(f"logging in {name}"):
+        with server_errors(f"logging in {name}", Step.LOGIN):
             session = Glacier2.SessionManagerPrx.uncheckedCast(manager).create(name, None, {})
+            if session is None:  # as omero.client says it
+                raise omero.ClientError("Obtained null object prox")
         return omero.api.ServiceFactoryPrx.uncheckedCast(session)
 
 

@@ -35,9 +35,9 @@ FLOORS: dict[str, str] = {
     "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places config",
     "dropbox.grouping": "dropbox.confine config",
     "dropbox.importing": (
-        "dropbox.targets dropbox.journal dropbox.places dropbox.confine sessions config"
+        "dropbox.targets dropbox.journal dropbox.places dropbox.confine sessions verdicts config"
     ),
-    "dropbox.targets": "dropbox.confine sessions",
+    "dropbox.targets": "dropbox.confine sessions verdicts",
     "dropbox.journal": "sessions",
     "dropbox.userdirs": "dropbox.places config",
     "dropbox.places": "config",
@@ -63,7 +63,8 @@ FLOORS: dict[str, str] = {
     "monitor.requests": "",
     "monitor.kernel": "",
     # what all of them stand on
-    "sessions": "config",
+    "sessions": "config verdicts",
+    "verdicts": "",
     "deployment": "config",
     "config": "",
 }
@@ -80,13 +81,14 @@ INSIDE: dict[str, dict[str, str]] = {
         "formats": "",
     },
     "dropbox.importing": {
-        "workers": "importing ways attempts recovery quarantine importers",
+        "workers": "importing ways attempts pace recovery quarantine importers",
         "importing": "ways attempts pool importers",
         "ways": "importers",
         "attempts": "importers",
         "recovery": "importers",
         "quarantine": "",
         "pool": "",
+        "pace": "",
         "importers": "",
     },
 }

@@ -4,5 +4,6 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 
 ``workers`` are the importers' threads, ``importing`` is one fileset, ``attempts`` one attempt at
 it, ``ways`` how a rule says it is done, ``importers`` the ways to do it; ``pool`` shares sessions,
+``pace`` says how many at a time,
 ``quarantine`` takes what failed, ``recovery`` mends a journal that was lost.
 """

@@ -122,7 +122,7 @@ class Attempt:
             return self._leave(State.QUEUED, str(error))
         except ImportRefused as error:
             self._clean_up()
-            return self._refused(error)
+            return refuse(self.journal, self.fileset, error, final=error.final)
 
     def _excluded(self) -> State | None:
         """Skips what was imported from this path before, whatever was in it, if so wanted."""
@@ -247,21 +247,26 @@ class Attempt:
         root = self.fileset.root
         return tuple(sha1_of(root, met, lambda: False) for met in self.fileset.files)
 
-    def _refused(self, error: ImportRefused) -> State:
-        tries = self.fileset.refusals + 1
-        reason = str(error)
-        if error.final or tries >= TRIES:
-            after = State.FAILED
-        else:
-            after, reason = State.QUEUED, f"refused {tries} of {TRIES} times: {reason}"
-        self.journal.refused(self.fileset.id, after, reason)
-        log.warning("fileset %d: %s: %s", self.fileset.id, after, reason)
-        return after
-
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         log.info("fileset %d: %s: %s", self.fileset.id, state, reason)
         return state
+
+
+def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = False) -> State:
+    """A fileset was refused: queued for another try, or FAILED after TRIES, or when it is `final`.
+
+    Raises JournalError.
+    """
+    tries = fileset.refusals + 1
+    reason = str(error)
+    if final or tries >= TRIES:
+        after = State.FAILED
+    else:
+        after, reason = State.QUEUED, f"refused {tries} of {TRIES} times: {reason}"
+    journal.refused(fileset.id, after, reason)
+    log.warning("fileset %d: %s: %s", fileset.id, after, reason)
+    return after
 
 
 def run_together(

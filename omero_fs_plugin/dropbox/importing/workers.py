@@ -5,19 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerAwayError, UserError
+from omero_fs_plugin.errors import (
+    FsError,
+    ImportRefused,
+    JournalError,
+    ServerAwayError,
+    ServerBusyError,
+    ServerMisconfiguredError,
+    UnclearError,
+    UserError,
+)
 from omero_fs_plugin.sessions import Omero
 
-from .attempts import TRIES, TRY_AGAIN_S
+from .attempts import TRIES, TRY_AGAIN_S, refuse
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
+from .pace import Pace
 from .quarantine import Quarantine
 from .recovery import Recovery
 from .ways import Ways
@@ -84,9 +95,15 @@ class Importers:
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
         self._in_vain = 0  # imports that failed for OMERO being away, since one did not
         self._under_way: set[int] = set()  # filesets
+        self._pace = Pace(number)
+        self._at_work = 0  # threads that import, or look for something to import
+        self._went_through = 0  # imports, since the start
+        # Fileset that met an UnclearError -> imports that had gone through then.
+        self._suspects: dict[int, int] = {}
         self._not_given_back: dict[int, str] = {}  # fileset that the journal has importing -> why
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
+        self.wrong = ""  # what must be changed before anything is imported; empty: nothing
         self._threads = [
             # Daemons: one held by a call to OMERO must not keep us from ending.
             threading.Thread(target=self._work, name=f"importer-{n + 1}", daemon=True)
@@ -152,14 +169,16 @@ class Importers:
     def _work(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._finish()
-                filesets = self._take()
-                if not filesets:
-                    with self._news:
-                        if not self._stopping.is_set():
-                            self._news.wait(_LOOK_S)
-                    continue
-                self._import(filesets)
+                with self._turn_of_one() as may:
+                    filesets = self._take() if may else []
+                    if filesets:
+                        self._import(filesets)
+                        continue
+                with self._news:
+                    if not self._stopping.is_set():
+                        self._news.wait(_LOOK_S)
+            except ServerBusyError as error:
+                self._ease(error)
             except ServerAwayError as error:
                 self._wait_for_omero(error)
             except JournalError as error:
@@ -169,6 +188,36 @@ class Importers:
                 # A defect of ours must not end the thread, nor be tried in a rush.
                 log.exception("an importer failed")
                 self._stopping.wait(_PING_S)
+
+    @contextmanager
+    def _turn_of_one(self) -> Iterator[bool]:
+        """Whether OMERO can take one more import; if so, it is counted until the end."""
+        with self._news:
+            may = self._pace.may_begin(self._at_work, time.monotonic())
+            self._at_work += may
+        try:
+            if may:
+                self._finish()
+            yield may
+        finally:
+            if may:
+                with self._news:
+                    self._at_work -= 1
+
+    def _ease(self, error: ServerBusyError) -> None:
+        """OMERO has too much to do: nothing begins for a while, and fewer go on at a time then."""
+        with self._news:
+            rest = self._pace.busy(str(error), time.monotonic(), back_off=error.back_off)
+            allowed = self._pace.allowed
+        log.warning(
+            "OMERO is busy, nothing is begun for %g s, then %d at a time: %s", rest, allowed, error
+        )
+
+    @property
+    def busy(self) -> str:
+        """How many imports OMERO can take now, and why no more; empty: as many as there may be."""
+        with self._news:
+            return self._pace.told()
 
     def _finish(self) -> None:
         """What an import that was interrupted after its end left to be done."""
@@ -213,9 +262,11 @@ class Importers:
 
     def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
         more: list[Fileset] = []
-        if self._ways.of(rule).choice.importer == JAVA:
+        # One of which it is not known what is wrong takes no others along.
+        if self._ways.of(rule).choice.importer == JAVA and first.id not in self._suspects:
             while len(more) + 1 < _TOGETHER:
-                fileset = self._journal.take(first.user, self._resting)
+                apart = self._resting.keys() | self._suspects.keys()
+                fileset = self._journal.take(first.user, apart)
                 if fileset is None:
                     break
                 more.append(fileset)
@@ -263,6 +314,9 @@ class Importers:
             for fileset in mine():
                 self._give_back(fileset, str(error))
             self._stop_queue(user, str(error))
+        except UnclearError as error:
+            if not self._against(mine(), error):
+                raise
         except BaseException as error:
             reason = (
                 str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
@@ -270,6 +324,27 @@ class Importers:
             for fileset in mine():
                 self._give_back(fileset, reason)
             raise
+
+    def _against(self, filesets: list[Fileset], error: UnclearError) -> bool:
+        """OMERO failed, it is not clear why, and these were under way: they rest longer each time.
+
+        One that meets it again after others went through is refused, as if OMERO had said
+        so: it is that fileset and not OMERO.  Whether it was one of those.
+        """
+        now, refused = time.monotonic(), False
+        for fileset in filesets:
+            with self._news:
+                then = self._suspects.get(fileset.id)
+                self._suspects[fileset.id] = self._went_through
+                rest = min(_IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
+                self._resting[fileset.id] = now + rest
+            if len(filesets) == 1 and then is not None and self._went_through > then:
+                state = refuse(self._journal, fileset, error)
+                self._ended(fileset, state)
+                refused = True
+            else:
+                self._give_back(fileset, str(error))
+        return refused
 
     def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
         """They wait for their sidecar to say something else, where somebody looks at it."""
@@ -282,9 +357,14 @@ class Importers:
                 self._changed(fileset)
 
     def _ended(self, fileset: Fileset, state: State) -> None:
-        self.away, self._in_vain = "", 0
+        self.away, self.wrong, self._in_vain = "", "", 0
         with self._news:
             self._stopped.pop(fileset.user, None)
+            if state is State.IMPORTED:
+                self._went_through += 1
+                self._pace.well(time.monotonic())
+            if state is not State.QUEUED:
+                self._suspects.pop(fileset.id, None)
         if state is State.SKIPPED:
             rule = self._places.rule_for(fileset.user)
             if rule is not None:
@@ -341,6 +421,8 @@ class Importers:
         if not self.away:
             log.warning("waiting for OMERO: %s", error)
         self.away = str(error)
+        if isinstance(error, ServerMisconfiguredError):
+            self.wrong = self.away
         self._in_vain += 1
         again = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(self._in_vain - 1, 30))
         tries, answered = 0, True
@@ -348,7 +430,7 @@ class Importers:
             tries += 1
             try:
                 self._omero.ping()
-            except ServerAwayError as still:
+            except FsError as still:
                 self.away, answered = str(still), False
                 continue
             if not answered or time.monotonic() >= again:

@@ -16,7 +16,8 @@ from omero.constants.metadata import NSCLIENTMAPANNOTATION, NSINSIGHTTAGSET
 from omero.rtypes import rlong, rstring, unwrap
 
 from omero_fs_plugin.errors import ImportRefused, UserError
-from omero_fs_plugin.sessions import UserSession, server_errors
+from omero_fs_plugin.sessions import UserSession
+from omero_fs_plugin.verdicts import Step, server_errors
 
 from .containers import BATCH, ids_of, parameters_of, plates_of
 from .sidecar import Sidecar
@@ -79,7 +80,7 @@ class _Annotating:
             return int((mine or usable)[0].id.val)
         tag = omero.model.TagAnnotationI()
         tag.textValue = rstring(text)
-        with server_errors(f"making the tag {text!r}"):
+        with server_errors(f"making the tag {text!r}", Step.DESCRIBE):
             return int(self._session.services.getUpdateService().saveAndReturnObject(tag).id.val)
 
     def describe(self, objects: Sequence[int], text: str) -> None:
@@ -154,7 +155,7 @@ class _Annotating:
 
     def _save(self, values: Sequence[Any], what: str) -> None:
         for start in range(0, len(values), BATCH):
-            with server_errors(f"{what} what was imported"):
+            with server_errors(f"{what} what was imported", Step.DESCRIBE):
                 self._session.services.getUpdateService().saveArray(values[start : start + BATCH])
 
     def _ask(self, query_text: str, /, **values: Any) -> list[Any]:

@@ -21,7 +21,8 @@ from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
 from omero_fs_plugin.errors import ImportRefused, UserError
-from omero_fs_plugin.sessions import ALL_GROUPS, UserSession, server_errors
+from omero_fs_plugin.sessions import ALL_GROUPS, UserSession
+from omero_fs_plugin.verdicts import Step, server_errors
 
 from .targets import DATASET, KINDS, NEW, OLDEST, ONLY, PROJECT, SCREEN, Container, Target
 
@@ -191,7 +192,7 @@ class _Search:
         """Saves a new container, or the link of one; the container's id."""
         user = self._session.user
         try:
-            with server_errors(f"making {wanted} for {user.name}"):
+            with server_errors(f"making {wanted} for {user.name}", Step.DESCRIBE):
                 saved = self._session.services.getUpdateService().saveAndReturnObject(value)
         except UserError as error:
             raise ImportRefused(str(error), final=True) from error
@@ -268,7 +269,7 @@ def _link(session: UserSession, place: Destination, children: Sequence[int]) -> 
         links.append(link)
     log.warning("%s: OMERO left %d outside %s; linking them", session.user.name, len(links), place)
     try:
-        with server_errors(f"linking to {place}"):
+        with server_errors(f"linking to {place}", Step.DESCRIBE):
             session.services.getUpdateService().saveArray(links)
     except UserError as error:
         raise ImportRefused(str(error), final=True) from error

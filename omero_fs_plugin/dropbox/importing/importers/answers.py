@@ -13,8 +13,9 @@ from omero.grid import ImportResponse
 from omero.rtypes import unwrap
 
 import omero
-from omero_fs_plugin.errors import ImportRefused, ServerAwayError
-from omero_fs_plugin.sessions import UserSession, refusal, server_errors
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
+from omero_fs_plugin.sessions import UserSession
+from omero_fs_plugin.verdicts import Step, server_errors, told
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,13 @@ _DELETE_S = 600.0  # how long a deletion may take; in a session that ended its a
 
 
 def images_of(response: Any) -> tuple[int, ...]:
-    """The ids of the images in an answer.  Raises ImportRefused where it is a no."""
+    """The ids of the images in an answer.
+
+    Raises ImportRefused where it is a no, and as `server_errors` where OMERO
+    could not do it for another reason.
+    """
     if isinstance(response, omero.cmd.ERR):
-        raise refusal(*_reason(response))
+        raise told(response, response.name or response.category, Step.IMPORT)
     if not isinstance(response, ImportResponse):
         raise ImportRefused(f"OMERO answered the import with a {type(response).__name__}")
     # For a plate `objects` holds the plate; its images stand behind the pixels.
@@ -43,7 +48,7 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
     """
     what = f"deleting unfinished filesets {list(ids)}"
     request = omero.cmd.Delete2(targetObjects={"Fileset": list(ids)})
-    with server_errors(what):
+    with server_errors(what, Step.DELETE):
         handle = session.services.submit(request)
         try:
             pause, until = _POLL_FIRST_S, time.monotonic() + _DELETE_S
@@ -55,8 +60,7 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
         finally:
             quietly(handle.close)
     if isinstance(response, omero.cmd.ERR):
-        name, why = _reason(response)
-        raise refusal(f"{what}: {name}", why)
+        raise told(response, f"{what}: {response.name}", Step.DELETE)
 
 
 def quietly(call: Callable[[], Any]) -> None:
@@ -64,13 +68,5 @@ def quietly(call: Callable[[], Any]) -> None:
     try:
         with server_errors("closing"):
             call()
-    except (ServerAwayError, ImportRefused) as error:
+    except FsError as error:
         log.debug("%s", error)
-
-
-def _reason(error: Any) -> tuple[str, str]:
-    """Name and first line of a cmd.ERR."""
-    told = error.parameters or {}
-    text = told.get("message") or told.get("reason") or ""
-    lines = text.strip().splitlines()
-    return (error.name, lines[0]) if lines else (error.category, error.name)

@@ -21,7 +21,8 @@ from omero.rtypes import rlong, unwrap
 
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.sessions import UserSession, refusal, server_errors
+from omero_fs_plugin.sessions import UserSession
+from omero_fs_plugin.verdicts import Step, server_errors, told
 
 from .sources import blocks, opened
 from .transfer import Transfer
@@ -85,7 +86,7 @@ class InPlace:
         met = fileset.files[position]
         what = f"importing {met.path} in place"
         with opened(fileset.root, met) as source:
-            with server_errors(what):
+            with server_errors(what, Step.UPLOAD):
                 store = process.getUploader(position)
                 try:
                     file_id = unwrap(store.getFileId())
@@ -111,7 +112,7 @@ class InPlace:
                     self._link(source, met, target)
             except OSError as error:
                 raise self._told(error, met) from error
-            with server_errors(what):
+            with server_errors(what, Step.IN_PLACE):
                 store = process.getUploader(position)
                 patient = store.ice_invocationTimeout(patience_ms(met.stat.size))
                 try:
@@ -184,4 +185,4 @@ class InPlace:
                 "write to (fs.protected_hardlinks): set omero.fs.transfer to ln_s, cp or upload",
                 final=True,
             )
-        return refusal(what, error.strerror or str(error))
+        return told(error, what, Step.IN_PLACE)

@@ -21,7 +21,8 @@ import omero
 from omero_fs_plugin import __version__
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
-from omero_fs_plugin.sessions import AGENT, UserSession, server_errors
+from omero_fs_plugin.sessions import AGENT, UserSession
+from omero_fs_plugin.verdicts import Step, server_errors
 
 from . import Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
@@ -88,7 +89,7 @@ class NativeImport:
         if self._options.transfer.in_place:
             self._in_place = InPlace.of(self._session, repository, self._options.transfer)
             self._in_place.check(self._fileset)
-        with server_errors("importing"):
+        with server_errors("importing", Step.BEGIN):
             process = repository.importFileset(self._description(), self._settings(repository))
         try:
             return self._import(process)
@@ -198,7 +199,7 @@ class NativeImport:
         size = sum(met.stat.size for met in self._fileset.files)
         patient = process.ice_invocationTimeout(patience_ms(size))
         try:
-            with server_errors("verifying the upload"):
+            with server_errors("verifying the upload", Step.VERIFY):
                 return patient.verifyUpload(self.sha1s)
         except ImportRefused as error:
             failing = getattr(error.__cause__, "failingChecksums", None)

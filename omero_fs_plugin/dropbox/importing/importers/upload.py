@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.sessions import server_errors
+from omero_fs_plugin.verdicts import Step, server_errors
 
 from .in_place import patience_ms
 from .sources import blocks, opened
@@ -28,7 +28,8 @@ def upload(
     """
     met = fileset.files[position]
     digest = hashlib.sha1(usedforsecurity=False)
-    with opened(fileset.root, met) as source, server_errors(f"uploading {met.path}"):
+    what = f"uploading {met.path}"
+    with opened(fileset.root, met) as source, server_errors(what, Step.UPLOAD):
         store = process.getUploader(position)
         try:
             offset, sending = 0, None

@@ -29,7 +29,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE
-from omero_fs_plugin.sessions import Omero, User, UserSession, server_errors
+from omero_fs_plugin.sessions import Omero, User, UserSession
+from omero_fs_plugin.verdicts import Step, server_errors
 from tests.integration.monitor.fsserver import initialize
 
 from . import standin_java
@@ -76,7 +77,7 @@ class _Direct(Omero):
         return UserSession(_Client(self._login(user.name)), user, lambda: None)
 
     def _login(self, name: str) -> Any:
-        with server_errors(f"logging in {name}"):
+        with server_errors(f"logging in {name}", Step.LOGIN):
             session = self._manager.create(name, None, {})
         return omero.api.ServiceFactoryPrx.uncheckedCast(session)
 

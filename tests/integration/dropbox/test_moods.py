@@ -1,0 +1,154 @@
+"""DropBox against an OMERO that is slow and moody: what waits, what backs off, what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing import pace, workers
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.sandbox.moods import NO_CONNECTION_FREE, Fault, Moods, write
+from tests.integration.whole import Whole
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rules, in a test's time."""
+    monkeypatch.setattr(workers, "_PING_S", 0.2)
+    monkeypatch.setattr(pace, "FIRST_REST_S", 0.1)
+    monkeypatch.setattr(pace, "TOGETHER_S", 0.1)
+
+
+def _moods(whole: Whole, moods: Moods | None = None) -> None:
+    write(whole.blitz.data, moods)
+
+
+def _hurry(whole: Whole, *paths: Path) -> None:
+    """As `until_known`, while time flies: what an interrupted import left is waited for."""
+    wanted = set(map(str, paths))
+
+    def look() -> bool:
+        whole.clock.pass_by(2.0)
+        return wanted <= {f.path for f in whole.journal.select(State.IMPORTED)}
+
+    whole.until(f"{len(wanted)} files are imported", look)
+
+
+def _refusals(whole: Whole) -> int:
+    return sum(fileset.refusals for fileset in whole.journal.select())
+
+
+def test_its_database_is_away_and_no_file_pays_for_it(make_whole: Callable[..., Whole]) -> None:
+    """Twelve files meet the outage; hundreds failed within seconds of one before."""
+    whole = make_whole(importers="4", retryInterval="0.1")
+    first = whole.drop("first.tif")
+    whole.until_known(first)
+    _moods(whole, Moods(database="away"))
+    paths = [whole.drop(f"{n}.tif", user) for n in range(6) for user in ("amy", "zak")]
+    whole.until_state("waiting for OMERO")
+    whole.until(
+        "all are queued",
+        lambda: {f.path for f in whole.journal.select(State.QUEUED)} == set(map(str, paths)),
+    )
+    assert not whole.journal.counts()[State.FAILED]
+    _moods(whole)
+    whole.until_known(*paths)
+    whole.assert_once(*paths)
+    assert _refusals(whole) == 0
+    whole.until_state("running")
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        r"ManagedRepository\.importFileset",
+        r"RawFileStore\.close",
+        r"ImportProcess\.verifyUpload",
+        r"ImportRequest\.begin",
+        r"ImportRequest\.end",
+        r"IQuery\.projection",
+        r"IAdmin\..*",
+    ],
+)
+def test_a_busy_database_wherever_it_is_met(make_whole: Callable[..., Whole], calls: str) -> None:
+    """Also within an import's ERR, where the message says nothing of it."""
+    whole = make_whole(importers="4", retryInterval="0.1")
+    fault = Fault(calls, "DatabaseBusyException", NO_CONNECTION_FREE, times=6)
+    _moods(whole, Moods(faults=(fault,)))
+    paths = [whole.drop(f"{n}.tif") for n in range(4)]
+    _hurry(whole, *paths)
+    whole.assert_once(*paths)
+    assert _refusals(whole) == 0
+
+
+def test_it_backs_off_and_says_so(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(importers="4")
+    fault = Fault(
+        r"ManagedRepository\.importFileset", "DatabaseBusyException", NO_CONNECTION_FREE, times=3
+    )
+    _moods(whole, Moods(faults=(fault,)))
+    paths = [whole.drop(f"{n}.tif") for n in range(4)]
+    whole.until("status says so", lambda: whole.dropbox.figures()["busy"])
+    whole.until_known(*paths)
+    assert " of 4 imports at a time: importing: cannot get" in whole.dropbox.figures()["busy"]
+    for n in range(8):  # time passes, and imports go through
+        whole.clock.pass_by(pace.RISE_S + pace.LONGEST_REST_S)
+        whole.until_known(whole.drop(f"later-{n}.tif"))
+    whole.until("it is at its pace again", lambda: not whole.dropbox.figures()["busy"])
+
+
+def test_what_nobody_knows_is_waited_for(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(importers="2", retryInterval="0.1")
+    fault = Fault(r"ManagedRepository\.importFileset", "InternalException", "null", times=5)
+    _moods(whole, Moods(faults=(fault,)))
+    paths = [whole.drop(f"{n}.tif") for n in range(3)]
+    whole.until_state("waiting for OMERO")
+    _hurry(whole, *paths)
+    assert not whole.journal.counts()[State.FAILED]
+
+
+def test_a_file_that_alone_meets_it_again_and_again_fails_in_the_end(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others go through meanwhile, so that it is the file and not OMERO."""
+    monkeypatch.setattr(workers, "_IN_VAIN_S", 0.3)
+    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
+    whole = make_whole(importers="2", retryInterval="0.1")
+    fault = Fault(r"ManagedRepository\.importFileset", "InternalException", "null", user="amy")
+    _moods(whole, Moods(faults=(fault,)))
+    bad, good = whole.drop("bad.tif", "amy"), []
+
+    def failed() -> bool:
+        good.append(whole.drop(f"{len(good)}.tif", "zak"))
+        whole.until_known(good[-1])
+        return bool(whole.journal.select(State.FAILED))
+
+    whole.until("it has failed", failed)
+    assert whole.row(bad).state is State.FAILED and whole.row(bad).refusals == 3
+    whole.assert_once(*good)
+
+
+def test_late_logins_are_waited_for(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(retryInterval="0.1")
+    whole.blitz.stop()
+    _moods(whole, Moods(late=1.0))
+    whole.blitz.start()
+    path = whole.drop("a.tif")
+    whole.until_known(path)
+    whole.assert_once(path)
+    assert _refusals(whole) == 0
+
+
+@pytest.mark.parametrize("logins", ["refused", "null"])
+def test_logins_that_are_refused_are_waited_for(
+    make_whole: Callable[..., Whole], logins: str
+) -> None:
+    whole = make_whole(retryInterval="0.1")
+    _moods(whole, Moods(logins=logins))
+    path = whole.drop("a.tif")
+    whole.until_state("waiting for OMERO")
+    _moods(whole)
+    whole.until_known(path)
+    assert _refusals(whole) == 0
