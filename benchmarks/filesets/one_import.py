@@ -20,6 +20,7 @@ from omero.grid import ImportSettings
 from omero.rtypes import rstring
 
 from benchmarks.measure import memory
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.native import (
     CHECKSUM,
@@ -32,7 +33,6 @@ from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.sessions import Omero, UserSession
 from omero_fs_plugin.site import Site
 
 USER = "amy"

@@ -57,7 +57,7 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
 
 
 def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
-    from omero_fs_plugin.sessions import Omero
+    from omero_fs_plugin.blitz.sessions import Omero
 
     settings = subject.settings
     omero = Omero.of(grid.communicator, settings)

@@ -220,7 +220,7 @@ def _check_server(grid: Grid) -> None:
 
 
 def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:
-    from omero_fs_plugin.sessions import Omero
+    from omero_fs_plugin.blitz.sessions import Omero
 
     omero = Omero.of(grid.communicator, settings)
     try:

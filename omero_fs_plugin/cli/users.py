@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
-from omero_fs_plugin.sessions import Omero
 from omero_fs_plugin.site import Site, printable, site
 
 HELP = """Compare the users' directories with OMERO's users

@@ -19,10 +19,10 @@ from typing import Any
 from omero.grid import monitors
 
 from omero_fs_plugin import __version__, icegrid
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings, digest, needs_restart, read
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import regular_stat
-from omero_fs_plugin.sessions import Omero
 
 from .importing.quarantine import Quarantine
 from .importing.ways import Way, Ways

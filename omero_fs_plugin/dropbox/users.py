@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Collection
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, UserError
-from omero_fs_plugin.sessions import Omero
 
 log = logging.getLogger(__name__)
 

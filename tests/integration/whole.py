@@ -20,6 +20,8 @@ import pytest
 import tifffile
 
 import omero
+from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, User, UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import service, users
 from omero_fs_plugin.dropbox.importing import attempts, pool, workers
@@ -34,8 +36,6 @@ from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
-from omero_fs_plugin.sessions import Omero, ServerFileset, User, UserSession
-from omero_fs_plugin.verdicts import Step, server_errors
 
 from .monitor.fsserver import address_of, initialize
 

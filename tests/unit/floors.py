@@ -14,12 +14,12 @@ GROUND = ("errors", "events", "filters", "filesystems", "icegrid")
 FLOORS: dict[str, str] = {
     # who asks: the command line
     "cli": (
-        "sandbox checks migration site sessions deployment config dropbox.places "
+        "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.importing dropbox.journal dropbox.settling dropbox.targets "
         "dropbox.watching"
     ),
     "checks": (
-        "site sessions deployment config dropbox.grouping dropbox.importing dropbox.journal "
+        "site blitz deployment config dropbox.grouping dropbox.importing dropbox.journal "
         "monitor.kernel"
     ),
     "site": "deployment config dropbox.journal",
@@ -29,19 +29,19 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.places dropbox.users sessions config"
+        "dropbox.places dropbox.users blitz config"
     ),
     "dropbox.watching": "dropbox.settling dropbox.journal dropbox.users config",
     "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places config",
     "dropbox.grouping": "dropbox.confine config",
     "dropbox.importing": (
-        "dropbox.targets dropbox.journal dropbox.places dropbox.confine sessions verdicts config"
+        "dropbox.targets dropbox.journal dropbox.places dropbox.confine blitz config"
     ),
-    "dropbox.targets": "dropbox.confine sessions verdicts",
-    "dropbox.journal": "sessions",
+    "dropbox.targets": "dropbox.confine blitz",
+    "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
     "dropbox.places": "config",
-    "dropbox.users": "sessions",
+    "dropbox.users": "blitz",
     "dropbox.confine": "",
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
@@ -63,8 +63,7 @@ FLOORS: dict[str, str] = {
     "monitor.requests": "",
     "monitor.kernel": "",
     # what all of them stand on
-    "sessions": "config verdicts",
-    "verdicts": "",
+    "blitz": "config",
     "deployment": "config",
     "config": "",
 }
@@ -79,6 +78,10 @@ INSIDE: dict[str, dict[str, str]] = {
         "promises": "",
         "filesets": "",
         "formats": "",
+    },
+    "blitz": {
+        "sessions": "verdicts",
+        "verdicts": "",
     },
     "dropbox.importing": {
         "workers": "importing ways attempts pace recovery quarantine importers",

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Found, chunks
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.events import regular_stat
-from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
 
 from .importers import Excluded, FileChanged, Stopped, UnderWay, client_path
 from .importers.answers import delete_filesets

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -17,7 +18,6 @@ from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
 from omero_fs_plugin.dropbox.targets.sidecar import read as read_sidecar
 from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
-from omero_fs_plugin.sessions import Omero, UserSession
 
 from .attempts import Attempt, run_together
 from .importers import client_path

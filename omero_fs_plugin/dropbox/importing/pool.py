@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError
-from omero_fs_plugin.sessions import Omero, UserSession
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.sessions import Omero
 
 from .importers import client_path
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
@@ -23,7 +24,6 @@ from omero_fs_plugin.errors import (
     UnclearError,
     UserError,
 )
-from omero_fs_plugin.sessions import Omero
 
 from .attempts import TRIES, TRY_AGAIN_S, refuse
 from .importers.choice import JAVA

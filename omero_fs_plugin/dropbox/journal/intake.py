@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from omero_fs_plugin.blitz.sessions import ServerFileset
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.sessions import ServerFileset
 
 from . import schema
 from .records import (

@@ -15,9 +15,9 @@ import omero.model
 from omero.constants.metadata import NSCLIENTMAPANNOTATION, NSINSIGHTTAGSET
 from omero.rtypes import rlong, rstring, unwrap
 
+from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError
-from omero_fs_plugin.sessions import UserSession
-from omero_fs_plugin.verdicts import Step, server_errors
 
 from .containers import BATCH, ids_of, parameters_of, plates_of
 from .sidecar import Sidecar

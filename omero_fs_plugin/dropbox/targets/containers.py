@@ -20,9 +20,9 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
+from omero_fs_plugin.blitz.sessions import ALL_GROUPS, UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError
-from omero_fs_plugin.sessions import ALL_GROUPS, UserSession
-from omero_fs_plugin.verdicts import Step, server_errors
 
 from .targets import DATASET, KINDS, NEW, OLDEST, ONLY, PROJECT, SCREEN, Container, Target
 

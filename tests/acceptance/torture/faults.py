@@ -27,6 +27,7 @@ from typing import Any
 
 from sqlalchemy import func, inspect, select
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.importing import attempts, workers
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import keeper
@@ -35,7 +36,6 @@ from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.schema import event_log
-from omero_fs_plugin.sessions import Omero
 
 VERIFIED = "verified"
 # Name of a point -> class and method that it is before and after.

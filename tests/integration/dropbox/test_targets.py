@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from omero.rtypes import unwrap
 
+from omero_fs_plugin.blitz.sessions import ALL_GROUPS
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.sessions import ALL_GROUPS
 from tests.integration.whole import Whole
 
 

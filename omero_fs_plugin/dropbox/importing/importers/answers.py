@@ -13,9 +13,9 @@ from omero.grid import ImportResponse
 from omero.rtypes import unwrap
 
 import omero
+from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
-from omero_fs_plugin.sessions import UserSession
-from omero_fs_plugin.verdicts import Step, server_errors, told
 
 log = logging.getLogger(__name__)
 

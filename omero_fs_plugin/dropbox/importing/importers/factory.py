@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omero_fs_plugin.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 
 from .choice import Choice
 from .java import JavaImporter, JavaOptions

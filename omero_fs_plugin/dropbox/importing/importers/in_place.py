@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
+from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.sessions import UserSession
-from omero_fs_plugin.verdicts import Step, server_errors, told
 
 from .sources import blocks, opened
 from .transfer import Transfer

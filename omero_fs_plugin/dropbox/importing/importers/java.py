@@ -15,9 +15,9 @@ from pathlib import Path
 from omero.model import Screen
 from omero.rtypes import unwrap
 
+from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, UserSession
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
-from omero_fs_plugin.sessions import Omero, ServerFileset, UserSession
 
 from . import Excluded, FileChanged, Stopped, client_path, printed, sources
 from .answers import delete_filesets

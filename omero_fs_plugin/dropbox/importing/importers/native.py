@@ -19,10 +19,10 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 
 import omero
 from omero_fs_plugin import __version__
+from omero_fs_plugin.blitz.sessions import AGENT, UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
-from omero_fs_plugin.sessions import AGENT, UserSession
-from omero_fs_plugin.verdicts import Step, server_errors
 
 from . import Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.verdicts import Step, server_errors
 
 from .in_place import patience_ms
 from .sources import blocks, opened

@@ -19,6 +19,8 @@ import tifffile
 from omero.rtypes import unwrap
 
 import omero
+from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.java import JavaImporter, JavaOptions
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter, NativeOptions
@@ -29,8 +31,6 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE
-from omero_fs_plugin.sessions import Omero, User, UserSession
-from omero_fs_plugin.verdicts import Step, server_errors
 from tests.integration.monitor.fsserver import initialize
 
 from . import standin_java

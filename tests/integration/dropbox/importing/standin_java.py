@@ -84,6 +84,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero.model import DatasetI, ScreenI
 
     import omero
+    from omero_fs_plugin.blitz.sessions import User, UserSession
     from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeOptions
     from omero_fs_plugin.dropbox.importing.importers.protocol import Wishes
     from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
@@ -92,7 +93,6 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero_fs_plugin.errors import FsError
     from omero_fs_plugin.events import FileStat
     from omero_fs_plugin.sandbox.server import register_types
-    from omero_fs_plugin.sessions import User, UserSession
 
     class Client:
         def getSession(self) -> Any:

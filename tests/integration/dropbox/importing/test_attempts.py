@@ -20,6 +20,7 @@ import pytest
 import tifffile
 
 import omero
+from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
 from omero_fs_plugin.dropbox.importing import attempts
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
@@ -35,7 +36,6 @@ from omero_fs_plugin.sandbox.repository import Repositories
 from omero_fs_plugin.sandbox.server import register_types
 from omero_fs_plugin.sandbox.sessions import Sandbox
 from omero_fs_plugin.sandbox.store import Store
-from omero_fs_plugin.sessions import Omero, User, UserSession
 from tests.rules import places_of
 
 

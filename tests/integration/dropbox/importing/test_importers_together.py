@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.importing import attempts
 from omero_fs_plugin.dropbox.importing.attempts import Attempt, run_together
 from omero_fs_plugin.dropbox.importing.importers.choice import choose
@@ -18,7 +19,6 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.sessions import Omero
 
 from .importing import Importing
 

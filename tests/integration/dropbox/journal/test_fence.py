@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine, text
 
+from omero_fs_plugin.blitz.sessions import ServerFileset
 from omero_fs_plugin.dropbox.journal import schema
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
 from omero_fs_plugin.dropbox.journal.records import Claim, Formed, Held
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.sessions import ServerFileset
 
 from .test_journal import found, journal, postgres, url, waiting
 

@@ -32,6 +32,7 @@ from omero.model import (
 from omero.rtypes import rstring, unwrap
 
 import omero
+from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
 from omero_fs_plugin.dropbox.targets.annotations import annotate
 from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
 from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
@@ -40,7 +41,6 @@ from omero_fs_plugin.dropbox.targets.templates import parse
 from omero_fs_plugin.errors import ImportRefused, UserError
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store
-from omero_fs_plugin.sessions import Omero, User, UserSession
 from tests.integration.sandbox.test_import import answer, fileset, settings
 
 ALL = {"omero.group": "-1"}

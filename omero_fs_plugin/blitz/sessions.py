@@ -19,15 +19,15 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
-
-from .config.settings import Settings
-from .errors import (
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.errors import (
     FsError,
     ServerAwayError,
     ServerBusyError,
     ServerMisconfiguredError,
     UserError,
 )
+
 from .verdicts import Step, server_errors
 
 log = logging.getLogger(__name__)

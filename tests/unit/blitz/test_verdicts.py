@@ -13,6 +13,15 @@ import omero.cmd
 import pytest
 
 import omero
+from omero_fs_plugin.blitz.verdicts import (
+    TABLE,
+    Fault,
+    Step,
+    printed,
+    reason,
+    row_of,
+    server_errors,
+)
 from omero_fs_plugin.errors import (
     FsError,
     ImportRefused,
@@ -23,7 +32,6 @@ from omero_fs_plugin.errors import (
     UserError,
 )
 from omero_fs_plugin.sandbox import moods
-from omero_fs_plugin.verdicts import TABLE, Fault, Step, printed, reason, row_of, server_errors
 
 _POOL = "cannot get a connection, pool error Timeout waiting for idle object"
 _POSTGRES = "FATAL: the database system is starting up"

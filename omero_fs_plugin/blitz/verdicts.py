@@ -26,8 +26,7 @@ import omero.all  # every Slice type: the table names them
 import omero.cmd
 
 import omero
-
-from .errors import (
+from omero_fs_plugin.errors import (
     FsError,
     ImportRefused,
     ServerAwayError,

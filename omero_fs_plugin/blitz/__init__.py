@@ -1,0 +1,7 @@
+"""OMERO.blitz, the server that has users, sessions and filesets, as we ask it.
+
+Rule: whatever it says, or does not, arrives as one of our errors.
+
+``sessions`` are the grid's own and those of users, ``verdicts`` says whose fault an error is.  It
+uses ``config``.
+"""
