@@ -6,17 +6,15 @@ no argument vector, log, journal or error text.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import Ice
 import omero.clients
 import omero.sys
-from omero.rtypes import rlist, rlong, rstring, unwrap
+from omero.rtypes import unwrap
 
 import omero
 from omero_fs_plugin.config.settings import Settings
@@ -25,9 +23,11 @@ from omero_fs_plugin.errors import (
     ServerAwayError,
     ServerBusyError,
     ServerMisconfiguredError,
-    UserError,
 )
 
+from . import filesets, users
+from .filesets import ServerFileset
+from .users import ALL_GROUPS, User
 from .verdicts import Step, server_errors
 
 log = logging.getLogger(__name__)
@@ -35,48 +35,9 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 AGENT = "OMERO.fs"
-ALL_GROUPS = {"omero.group": "-1"}
 _CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
-_NO_DATA = ("user", "guest")  # groups that say who may log in
 _LONGEST_MS = 2**53  # "no end", within a Slice long and a double
-
-
-@dataclass(frozen=True)
-class User:
-    """An OMERO user who may import."""
-
-    id: int
-    name: str
-    group: str  # where what this user imports goes; the default group unless another is set
-
-
-@dataclass(frozen=True)
-class ServerFileset:
-    """A fileset that OMERO has, and the files it was imported from, in their order."""
-
-    id: int
-    images: tuple[int, ...]  # ids; empty after a failed or unfinished import
-    paths: tuple[str, ...]  # client paths: no leading slash
-    hashes: tuple[str | None, ...]
-    sizes: tuple[int, ...]  # bytes
-
-
-def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> None:
-    """Raises UserError unless data of `name`, a member of `groups`, may be put into `group`."""
-    into = [g for g in groups if g not in _NO_DATA]
-    theirs = f"{name} is a member of {', '.join(into) or 'none that holds data'}"
-    if group in into:
-        return
-    if group in _NO_DATA:
-        raise UserError(f"the group {group} holds no data; {theirs}")
-    try:
-        admin.lookupGroup(group)
-    except omero.ApiUsageException:
-        near = difflib.get_close_matches(group, into, n=1)
-        hint = f", did you mean {near[0]}?" if near else ""
-        raise UserError(f"there is no OMERO group named {group}{hint}; {theirs}") from None
-    raise UserError(f"{name} is not a member of the group {group}; {theirs}")
 
 
 def register_factories(communicator: Any) -> None:
@@ -185,44 +146,16 @@ class Omero:
         Raises UserError when nobody of that name may import, there is no such
         group, or the user is no member of it.
         """
-
-        def look(services: Any) -> User:
-            admin = services.getAdminService()
-            try:
-                experimenter = admin.lookupExperimenter(name)
-            except omero.ApiUsageException:
-                raise UserError(f"there is no OMERO user named {name}") from None
-            identifier = experimenter.id.val
-            groups = [unwrap(g.name) for g in admin.containedGroups(identifier)]
-            if "user" not in groups:
-                # Such a user is given a session, and only the import fails.
-                raise UserError(f"the OMERO user {name} is not active")
-            if group:
-                _check_group(admin, name, group, groups)
-            default = group or unwrap(admin.getDefaultGroup(identifier).name)
-            return User(identifier, name, default)
-
-        return self._ask(f"looking up the user {name}", look)
+        return self._ask(
+            f"looking up the user {name}", lambda services: users.look_up(services, name, group)
+        )
 
     def experimenters(self) -> dict[str, bool]:
         """Every OMERO user's name, and whether the user is active, so that imports can be theirs.
 
         Being active is being a member of the group `user`.
         """
-
-        def ask(services: Any) -> dict[str, bool]:
-            rows = services.getQueryService().projection(
-                "select e.omeName, g.name from Experimenter e "
-                "left outer join e.groupExperimenterMap m left outer join m.parent g",
-                None,
-                ALL_GROUPS,
-            )
-            found: dict[str, bool] = {}
-            for name, group in rows:
-                found[unwrap(name)] = found.get(unwrap(name), False) or unwrap(group) == "user"
-            return found
-
-        return self._ask("asking for the users", ask)
+        return self._ask("asking for the users", users.active)
 
     def session_for(self, user: User) -> UserSession:
         """A new session of `user` in `user.group`."""
@@ -272,81 +205,25 @@ class Omero:
 
         Each with all of its files.
         """
-        return self._filesets(user, "k.clientPath = :path", {"path": rstring(client_path)})
+        return self._ask(
+            f"asking for filesets of {user.name}",
+            lambda services: filesets.with_file(services, user, client_path),
+        )
 
     def filesets_below(self, user: User, client_path: str, after: int) -> list[ServerFileset]:
         """The user's filesets from that directory with images, of a higher id than `after`."""
-        # A wildcard in the path, or a character that may be one, finds too much.
-        pattern = client_path.replace("\\", "_") + "/%"
-        found = self._filesets(
-            user,
-            "f.id > :after and k.clientPath like :below",
-            {"after": rlong(after), "below": rstring(pattern)},
+        return self._ask(
+            f"asking for filesets of {user.name}",
+            lambda services: filesets.below(services, user, client_path, after),
         )
-        return [
-            fileset
-            for fileset in found
-            if fileset.images and all(p.startswith(f"{client_path}/") for p in fileset.paths)
-        ]
-
-    def _filesets(
-        self, user: User, condition: str, values: Mapping[str, Any]
-    ) -> list[ServerFileset]:
-        parameters = omero.sys.ParametersI()
-        parameters.map = {"user": rlong(user.id), **values}
-        where = f"where f.details.owner.id = :user and {condition}"
-
-        def ask(services: Any) -> list[ServerFileset]:
-            query = services.getQueryService()
-            files = query.projection(
-                "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
-                "join f.usedFiles k join f.usedFiles e left outer join e.originalFile o "
-                f"{where} order by e.id",
-                parameters,
-                ALL_GROUPS,
-            )
-            images = query.projection(
-                "select distinct f.id, i.id from Fileset f join f.usedFiles k "
-                f"join f.images i {where}",
-                parameters,
-                ALL_GROUPS,
-            )
-            images_of: dict[int, list[int]] = {}
-            for fileset, image in images:
-                images_of.setdefault(unwrap(fileset), []).append(unwrap(image))
-            files_of: dict[int, list[tuple[str, str | None, int]]] = {}
-            for fileset, _, path, sha1, size in files:
-                files_of.setdefault(unwrap(fileset), []).append(
-                    (unwrap(path), unwrap(sha1), unwrap(size) or 0)
-                )
-            return [
-                ServerFileset(
-                    identifier,
-                    tuple(sorted(images_of.get(identifier, ()))),
-                    *map(tuple, zip(*of, strict=True)),
-                )
-                for identifier, of in files_of.items()
-            ]
-
-        return self._ask(f"asking for filesets of {user.name}", ask)
 
     def filesets_of_images(self, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
         """Fileset id -> image ids, for those of `images` that OMERO really has."""
-        parameters = omero.sys.ParametersI()
-        parameters.map = {"ids": rlist([rlong(i) for i in images])}
-
-        def ask(services: Any) -> dict[int, tuple[int, ...]]:
-            rows = services.getQueryService().projection(
-                "select distinct f.id, i.id from Fileset f join f.images i where i.id in (:ids)",
-                parameters,
-                ALL_GROUPS,
-            )
-            of: dict[int, tuple[int, ...]] = {}
-            for fileset, image in rows:
-                of[unwrap(fileset)] = (*of.get(unwrap(fileset), ()), unwrap(image))
-            return of
-
-        return self._ask("asking for the images of an import", ask)
+        images = list(images)
+        return self._ask(
+            "asking for the images of an import",
+            lambda services: filesets.of_images(services, images),
+        )
 
     def close(self) -> None:
         """Ends the session."""

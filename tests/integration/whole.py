@@ -20,7 +20,9 @@ import pytest
 import tifffile
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, User, UserSession
+from omero_fs_plugin.blitz.filesets import ServerFileset
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import service, users

@@ -80,7 +80,9 @@ INSIDE: dict[str, dict[str, str]] = {
         "formats": "",
     },
     "blitz": {
-        "sessions": "verdicts",
+        "sessions": "filesets users verdicts",
+        "filesets": "users",
+        "users": "",
         "verdicts": "",
     },
     "dropbox.importing": {

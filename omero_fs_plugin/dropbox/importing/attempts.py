@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, UserSession
+from omero_fs_plugin.blitz.filesets import ServerFileset
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Found, chunks
 from omero_fs_plugin.dropbox.journal.states import State

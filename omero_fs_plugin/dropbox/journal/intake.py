@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from omero_fs_plugin.blitz.sessions import ServerFileset
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.events import FileStat
 
 from . import schema

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from omero_fs_plugin.blitz.sessions import ServerFileset
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 

@@ -20,7 +20,8 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import ALL_GROUPS, UserSession
+from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.users import ALL_GROUPS
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError
 

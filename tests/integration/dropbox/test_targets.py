@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omero.rtypes import unwrap
 
-from omero_fs_plugin.blitz.sessions import ALL_GROUPS
+from omero_fs_plugin.blitz.users import ALL_GROUPS
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.integration.whole import Whole
 

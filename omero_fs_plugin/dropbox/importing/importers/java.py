@@ -15,7 +15,8 @@ from pathlib import Path
 from omero.model import Screen
 from omero.rtypes import unwrap
 
-from omero_fs_plugin.blitz.sessions import Omero, ServerFileset, UserSession
+from omero_fs_plugin.blitz.filesets import ServerFileset
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
 

@@ -19,7 +19,8 @@ import tifffile
 from omero.rtypes import unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.java import JavaImporter, JavaOptions

@@ -20,7 +20,8 @@ import pytest
 import tifffile
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.importing import attempts
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine, text
 
-from omero_fs_plugin.blitz.sessions import ServerFileset
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.dropbox.journal import schema
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal

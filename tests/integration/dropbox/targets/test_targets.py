@@ -32,7 +32,8 @@ from omero.model import (
 from omero.rtypes import rstring, unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, User, UserSession
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.targets.annotations import annotate
 from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
 from omero_fs_plugin.dropbox.targets.sidecar import Sidecar

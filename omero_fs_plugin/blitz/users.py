@@ -1,0 +1,79 @@
+"""Who may import: OMERO's users and their groups, as its services tell of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import omero.clients
+from omero.rtypes import unwrap
+
+import omero
+from omero_fs_plugin.errors import UserError
+
+ALL_GROUPS = {"omero.group": "-1"}  # the context of a call that looks into all of them
+_NO_DATA = ("user", "guest")  # groups that say who may log in
+
+
+@dataclass(frozen=True)
+class User:
+    """An OMERO user who may import."""
+
+    id: int
+    name: str
+    group: str  # where what this user imports goes; the default group unless another is set
+
+
+def look_up(services: Any, name: str, group: str) -> User:
+    """The user called `name`, to import into `group` or else the user's default group.
+
+    Raises UserError when nobody of that name may import, there is no such
+    group, or the user is no member of it.
+    """
+    admin = services.getAdminService()
+    try:
+        experimenter = admin.lookupExperimenter(name)
+    except omero.ApiUsageException:
+        raise UserError(f"there is no OMERO user named {name}") from None
+    identifier = experimenter.id.val
+    groups = [unwrap(g.name) for g in admin.containedGroups(identifier)]
+    if "user" not in groups:
+        # Such a user is given a session, and only the import fails.
+        raise UserError(f"the OMERO user {name} is not active")
+    if group:
+        _check_group(admin, name, group, groups)
+    default = group or unwrap(admin.getDefaultGroup(identifier).name)
+    return User(identifier, name, default)
+
+
+def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> None:
+    """Raises UserError unless data of `name`, a member of `groups`, may be put into `group`."""
+    into = [g for g in groups if g not in _NO_DATA]
+    theirs = f"{name} is a member of {', '.join(into) or 'none that holds data'}"
+    if group in into:
+        return
+    if group in _NO_DATA:
+        raise UserError(f"the group {group} holds no data; {theirs}")
+    try:
+        admin.lookupGroup(group)
+    except omero.ApiUsageException:
+        near = difflib.get_close_matches(group, into, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        raise UserError(f"there is no OMERO group named {group}{hint}; {theirs}") from None
+    raise UserError(f"{name} is not a member of the group {group}; {theirs}")
+
+
+def active(services: Any) -> dict[str, bool]:
+    """Every user's name, and whether the user is active: a member of the group `user`."""
+    rows = services.getQueryService().projection(
+        "select e.omeName, g.name from Experimenter e "
+        "left outer join e.groupExperimenterMap m left outer join m.parent g",
+        None,
+        ALL_GROUPS,
+    )
+    found: dict[str, bool] = {}
+    for name, group in rows:
+        found[unwrap(name)] = found.get(unwrap(name), False) or unwrap(group) == "user"
+    return found
