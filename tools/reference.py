@@ -36,7 +36,7 @@ def _entry(known: Property) -> str:
     else:
         facts.append("for each user" if known.each else "for everyone")
     if known.restart:
-        facts.append("a change wants a restart")
+        facts.append("a change needs a restart")
     meaning = known.meaning[0].upper() + known.meaning[1:] + "."
     body = _filled(f"*{', '.join(facts)}.*") + "\n\n" + _filled(meaning)
     return f"``{known.key}``\n{body}\n"

