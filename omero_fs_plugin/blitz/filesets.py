@@ -13,6 +13,8 @@ import omero
 
 from .users import ALL_GROUPS, User
 
+MOST_ROWS = 2000  # of one answer: some hundred bytes each, and a message has its limit
+
 
 @dataclass(frozen=True)
 class ServerFileset:
@@ -30,25 +32,51 @@ def with_file(services: Any, user: User, client_path: str) -> list[ServerFileset
     return _of(services, user, "k.clientPath = :path", {"path": rstring(client_path)})
 
 
-def below(services: Any, user: User, client_path: str, after: int) -> list[ServerFileset]:
-    """The user's filesets from that directory with images, of a higher id than `after`."""
-    # A wildcard in the path, or a character that may be one, finds too much.
-    pattern = client_path.replace("\\", "_") + "/%"
-    found = _of(
-        services,
-        user,
-        "f.id > :after and k.clientPath like :below",
-        {"after": rlong(after), "below": rstring(pattern)},
-    )
-    return [
-        fileset
-        for fileset in found
-        if fileset.images and all(p.startswith(f"{client_path}/") for p in fileset.paths)
-    ]
+def some_after(services: Any, user: User, after: int) -> list[ServerFileset]:
+    """The user's next filesets of higher ids than `after`, by id, with and without images.
+
+    So many as fit well into one message; none: there are no more.
+    """
+    last = _last_of_some(services, user, after)
+    if last is None:
+        return []
+    between = {"after": rlong(after), "last": rlong(last)}
+    found = _of(services, user, "f.id > :after and f.id <= :last", between, joined="")
+    return sorted(found, key=lambda fileset: fileset.id)
+
+
+def _last_of_some(services: Any, user: User, after: int) -> int | None:
+    """The highest id of the next filesets whose rows fit into one answer; None: there are none."""
+    query, last = services.getQueryService(), None
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"user": rlong(user.id), "after": rlong(after)}
+    parameters.page(0, MOST_ROWS)
+    counted: dict[str, dict[int, int]] = {}
+    for many in ("usedFiles", "images"):
+        rows = query.projection(
+            f"select f.id, count(m.id) from Fileset f join f.{many} m "
+            "where f.details.owner.id = :user and f.id > :after group by f.id order by f.id",
+            parameters,
+            ALL_GROUPS,
+        )
+        counted[many] = {unwrap(fileset): unwrap(number) for fileset, number in rows}
+    total = dict.fromkeys(counted, 0)
+    for identifier in sorted(counted["usedFiles"]):
+        for many, numbers in counted.items():
+            total[many] += numbers.get(identifier, 0)
+        if last is not None and max(total.values()) > MOST_ROWS:
+            break
+        last = identifier
+    return last
 
 
 def _of(
-    services: Any, user: User, condition: str, values: Mapping[str, Any]
+    services: Any,
+    user: User,
+    condition: str,
+    values: Mapping[str, Any],
+    *,
+    joined: str = "join f.usedFiles k ",
 ) -> list[ServerFileset]:
     """Those that the condition is true for, each with all of its files."""
     parameters = omero.sys.ParametersI()
@@ -57,13 +85,13 @@ def _of(
     query = services.getQueryService()
     files = query.projection(
         "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
-        "join f.usedFiles k join f.usedFiles e left outer join e.originalFile o "
+        f"{joined}join f.usedFiles e left outer join e.originalFile o "
         f"{where} order by e.id",
         parameters,
         ALL_GROUPS,
     )
     images = query.projection(
-        f"select distinct f.id, i.id from Fileset f join f.usedFiles k join f.images i {where}",
+        f"select distinct f.id, i.id from Fileset f {joined}join f.images i {where}",
         parameters,
         ALL_GROUPS,
     )

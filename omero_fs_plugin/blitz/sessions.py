@@ -210,11 +210,15 @@ class Omero:
             lambda services: filesets.with_file(services, user, client_path),
         )
 
-    def filesets_below(self, user: User, client_path: str, after: int) -> list[ServerFileset]:
-        """The user's filesets from that directory with images, of a higher id than `after`."""
+    def filesets_after(self, user: User, after: int) -> list[ServerFileset]:
+        """The user's next filesets of higher ids than `after`, by id, with and without images.
+
+        So many as fit well into one message: a user may have very many.  None:
+        there are no more.
+        """
         return self._ask(
             f"asking for filesets of {user.name}",
-            lambda services: filesets.below(services, user, client_path, after),
+            lambda services: filesets.some_after(services, user, after),
         )
 
     def filesets_of_images(self, images: Iterable[int]) -> dict[int, tuple[int, ...]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from omero_fs_plugin.dropbox.settling.handover import Given, Left, sort_out
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.icegrid import Grid
-from omero_fs_plugin.site import printable, site
+from omero_fs_plugin.site import Site, printable, site
 
 from .given import files, rule_for
 
@@ -29,7 +31,7 @@ are found out as DropBox does it, and imported together: of a set of which one
 file is named, the whole set.  The files must be complete, for nobody waits for
 them to come to rest.  They go through the same journal as what users drop, so
 `omero fs status` tells what became of them, and what was imported before is not
-imported again.
+imported again, unless it was deleted in OMERO since.
 
 What is not handed over is told with the reason: a set of which something is
 missing, one that leads out of its directory, a file that cannot be read.  What
@@ -99,13 +101,15 @@ def run(ctx: Any, args: Any) -> None:
         way = _grouping(grid, settings, where.omerodir)
     with where.journal(settings, read_only=False) as journal:
         if retrying:
-            filesets = _retry(journal, args, settings, way, left)
+            with _InOmero(where, settings) as there:
+                filesets = _retry(journal, args, settings, way, left, there.has)
         else:
             formed = _sorted(given, way, settings, left)
             for one in given:
                 if one.named:
                     _tell_of_set(ctx, one.found.path, formed)
-            filesets = _hand_over(journal, formed, left)
+            with _InOmero(where, settings) as there:
+                filesets = _hand_over(journal, formed, left, there.has)
         for fileset in filesets:
             ctx.out(_line(fileset))
         for kept in left:
@@ -156,22 +160,60 @@ def _sorted(
     return found.formed
 
 
-def _hand_over(journal: Journal, formed: Sequence[Formed], left: list[Left]) -> list[Fileset]:
+class _InOmero:
+    """Whether OMERO has what was imported; it is asked only when there is something to ask."""
+
+    def __init__(self, where: Site, settings: Settings) -> None:
+        self._where, self._settings = where, settings
+        self._stack = ExitStack()
+        self._omero: Any = None
+
+    def __enter__(self) -> _InOmero:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def has(self, fileset: Fileset) -> bool:
+        """Whether some of its images are there.  Raises ServerAwayError."""
+        from omero_fs_plugin.blitz.sessions import Omero
+
+        if self._omero is None:
+            grid = self._stack.enter_context(self._where.grid())
+            self._omero = Omero.of(grid.communicator, self._settings)
+            self._stack.callback(self._omero.close)
+        return bool(self._omero.filesets_of_images(fileset.images))
+
+
+def _hand_over(
+    journal: Journal,
+    formed: Sequence[Formed],
+    left: list[Left],
+    is_there: Callable[[Fileset], bool],
+) -> list[Fileset]:
+    """What was imported, and deleted in OMERO since, is imported again."""
     filesets = []
     for one in formed:
+        hand_over = partial(
+            journal.hand_over, one.user, one.root, *one.found, reader=one.reader, plate=one.plate
+        )
         try:
-            filesets.append(
-                journal.hand_over(
-                    one.user, one.root, *one.found, reader=one.reader, plate=one.plate
-                )
-            )
+            fileset = hand_over()
+            if fileset.state is State.IMPORTED and not is_there(fileset):
+                fileset = hand_over(again=True)
+            filesets.append(fileset)
         except ImportRefused as refusal:
             left.append(Left(tuple(met.path for met in one.found), str(refusal)))
     return filesets
 
 
 def _retry(
-    journal: Journal, args: Any, settings: Settings, way: Choice, left: list[Left]
+    journal: Journal,
+    args: Any,
+    settings: Settings,
+    way: Choice,
+    left: list[Left],
+    is_there: Callable[[Fileset], bool],
 ) -> list[Fileset]:
     """Queues failed filesets again: all of them, or those with these ids and no other.
 
@@ -207,7 +249,7 @@ def _retry(
         else:
             sets.append(formed)
     filesets = journal.load([identifier for identifier in again if journal.retry(identifier)])
-    return filesets + _hand_over(journal, sets, left)
+    return filesets + _hand_over(journal, sets, left, is_there)
 
 
 def _check_server(grid: Grid) -> None:

@@ -22,7 +22,9 @@ CLAUSES = {"where", "group", "order", "join", "left", "inner", "outer", "fetch",
 KEYWORDS = {"and", "or", "not", "as", "from", "by", "asc", "desc", "is", "in", "like", "select"}
 
 
-VIRTUAL = ("Event", "Nothing")  # nodes without a table of their own
+# Nodes without a table of their own: of two events, and of what is never there.
+EVENTS = {"details.creationEvent": "Event", "details.updateEvent": "Update"}
+VIRTUAL = (*EVENTS.values(), "Nothing")
 
 
 def refuse(text: str) -> omero.QueryException:

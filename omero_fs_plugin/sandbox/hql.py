@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import omero
 
 from .calls import Call
-from .expressions import CLAUSES, KEYWORDS, VIRTUAL, Expressions, Node, Value, refuse
+from .expressions import CLAUSES, EVENTS, KEYWORDS, VIRTUAL, Expressions, Node, Value, refuse
 from .store import MODEL, SUBTYPES, TABLES, base
 
 
@@ -127,9 +127,9 @@ class _Parser(Expressions):
         while attribute.count(".") > attribute.startswith("details."):
             step, _, attribute = attribute.partition(".")
             node = self.step(node, step)
-        if attribute in ("details.creationEvent", "details.updateEvent"):
+        if attribute in EVENTS:
             joined: Node | None = None  # comes with every object
-            scope[self.alias() or f"_{len(scope)}"] = Node("Event", node.table, node.top)
+            scope[self.alias() or f"_{len(scope)}"] = Node(EVENTS[attribute], node.table, node.top)
         elif outer and self.lacks(node, attribute):
             joined = None  # what is never there is never found
             scope[self.alias() or f"_{len(scope)}"] = Node("Nothing", node.table, node.top)
@@ -218,8 +218,8 @@ class _Parser(Expressions):
             step = parts.pop(0)
             if step == "details":
                 step += "." + parts.pop(0)
-            if step in ("details.creationEvent", "details.updateEvent"):
-                node = Node("Event", node.table, node.top)
+            if step in EVENTS:
+                node = Node(EVENTS[step], node.table, node.top)
                 parts = parts or ["id"]
             elif not parts or parts == ["id"]:
                 target, column = self.reference(node, step)
@@ -229,11 +229,13 @@ class _Parser(Expressions):
         return self.attribute(node, parts[0])
 
     def attribute(self, node: Node, name: str) -> Value:
-        if node.entity == "Event":
+        if node.entity in EVENTS.values():
             if name not in ("id", "time"):
                 raise refuse(f"Event has no {name!r} here")
             if name == "time":
-                return Value(node.table.c.creation, "time")
+                made, changed = node.table.c.creation, node.table.c.updated
+                then = made if node.entity == "Event" else sa.func.coalesce(changed, made)
+                return Value(then, "time")
             return Value(node.table.c.id, "int")
         if node.entity == "Nothing":
             raise refuse(f"{name!r} of what it never has")

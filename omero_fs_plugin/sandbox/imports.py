@@ -2,6 +2,11 @@
 
 Nothing is cleaned up after a failure, and nothing is resumed: the Fileset and
 its OriginalFiles stay, with the hashes they got, as in OMERO.server.
+
+What its rows tell of an import that lasts is little, as in OMERO.server: the
+UploadJob is Finished once the upload was found whole and the import begins;
+the row of the import's log is changed after each step; no other job changes,
+nor is the end told anywhere but in the answer and the log.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ import omero
 
 from .handles import Handle, error
 from .objects import Builder, save
+from .pace import FINISH, READ, SAVE, Pace
 from .paths import leads_elsewhere, new_directory, trimmed
 from .pixels import Series, UnreadableImage, read_series
 from .plates import insert_plates
@@ -107,14 +113,19 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
             entry.originalFile = original(prefix + path, "application/octet-stream")
         fileset.templatePrefix = rstring(prefix)
         fileset.unloadImages()
-        upload, importing = links[0].child, omero.model.MetadataImportJobI()
-        for job, status in ((upload, "Finished"), (importing, "Waiting")):
+        upload = links[0].child
+        following = [omero.model.MetadataImportJobI(), omero.model.PixelDataJobI()]
+        if unwrap(settings.doThumbnails):
+            following.append(omero.model.ThumbnailGenerationJobI())
+        following.append(omero.model.IndexingJobI())
+        for job in (upload, *following):
             job.username, job.type = rstring(session.user_name), rstring("Import")
             job.status = JobStatusI()
-            job.status.value = rstring(status)
+            job.status.value = rstring("Waiting")
         logged = original(prefix.rstrip("/") + ".log", LOG_MIMETYPE)
-        importing.linkOriginalFile(logged)
-        fileset.linkJob(importing)
+        upload.linkOriginalFile(logged)
+        for job in following:
+            fileset.linkJob(job)
         with sandbox.store.begin() as db:
             save(sandbox.store, db, call, fileset)
             for file in (*(entry.originalFile for entry in entries), logged):
@@ -190,11 +201,20 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
                     raise omero.ChecksumValidationException(
                         "", "", "A checksum mismatch has occurred.", failing
                     )
+                with self.sandbox.store.begin() as db:
+                    self._begun(db)
                 request = self._request()
                 self._handle = Handle(self.sandbox, self.session, request)
-                run = Import(call, request, self._files[0].path, self._log_file)
+                run = Import(call, request, self._files[0].path, self._log_file, self.sandbox.pace)
                 self._handle.start(self.sandbox.repositories.workers, run)
         return self.do_getHandle(call)
+
+    def _begun(self, db: sa.Connection) -> None:
+        store = self.sandbox.store
+        upload = unwrap(self._fileset.copyJobLinks()[0].child.id)
+        store.update(
+            db, "Job", upload, status=store.enum(db, "JobStatus", "Finished"), message="Finished"
+        )
 
     def _request(self) -> Any:
         return omero.grid.ImportRequest(
@@ -212,16 +232,22 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
 
 
 class Import:
-    """The work of a handle: reads the first file and makes the images, all or none."""
+    """The work of a handle: reads the first file and makes the images, all or none.
 
-    def __init__(self, call: Call, request: Any, first: Path, log_file: StoredFile) -> None:
+    It goes on whatever becomes of the client, until its end or that of the server.
+    """
+
+    def __init__(
+        self, call: Call, request: Any, first: Path, log_file: StoredFile, pace: Pace
+    ) -> None:
         self._store = call.store
         self._call = call
         self._request = request
         self._first = first
         self._log_file = log_file
         self._fileset = request.activity.parent
-        self._job = unwrap(request.activity.child.id)
+        self._pace = pace
+        self._logged = 0  # bytes in its log
 
     def __call__(self) -> Any:
         """An ImportResponse or an ERR."""
@@ -230,10 +256,10 @@ class Import:
             response = self._import()
         except Exception as failure:
             response = self._refusal(failure)
-            self._note("Error", f"fileset {number}: {response.parameters['message']}")
+            self._step(f"fileset {number}: {response.parameters['message']}")
         else:
             images = [unwrap(pixels.image.id) for pixels in response.pixels]
-            self._note("Finished", f"fileset {number}: imported as images {images}")
+            self._step(f"fileset {number}: imported as images {images}")
         return response
 
     def _refusal(self, failure: Exception) -> Any:
@@ -248,12 +274,23 @@ class Import:
         return error(self._request, "import-request-failure", text, trace)
 
     def _import(self) -> Any:
+        self._reach(READ)
         found = read_series(self._first)
+        self._step(f"read {self._first.name}: {len(found)} images")
+        self._reach(SAVE)
+        response = self._save(found)
+        self._step("saved")
+        self._reach(FINISH)
+        return response
+
+    def _save(self, found: Sequence[Series]) -> Any:
         target = self._request.settings.userSpecifiedTarget
         if target is not None and not (isinstance(target, (DatasetI, ScreenI)) and target.id):
             kind = target.ice_id().rpartition("::")[2]
             raise omero.ApiUsageException("", "", f"Unable to handle target: {kind}")
         with self._store.begin() as db:
+            if self._store.row(db, "Fileset", unwrap(self._fileset.id)) is None:
+                raise omero.ValidationException("", "", "the fileset was deleted meanwhile")
             pairs = [self._insert(db, n, one, len(found)) for n, one in enumerate(found)]
             ids = [image for image, _ in pairs]
             name = unwrap(self._request.settings.userSpecifiedName) or ""
@@ -312,12 +349,17 @@ class Import:
     def _owned(self) -> dict[str, Any]:
         return {"owner": self._call.user, "group": self._call.write_group}
 
-    def _note(self, status: str, text: str) -> None:
-        """Into the job's row, the import's own log file and the server's log."""
+    def _reach(self, point: str) -> None:
+        self._pace.reach(point, lambda: self._log(point))
+
+    def _step(self, text: str) -> None:
+        """The end of a step: only now is the log's row changed."""
         log.info("%s", text)
-        with self._store.begin() as db:
-            state = self._store.enum(db, "JobStatus", status)
-            finished = int(time.time() * 1000)
-            self._store.update(db, "Job", self._job, status=state, message=text, finished=finished)
-        self._log_file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n".encode(), 0)
+        self._log(text)
         self._log_file.save()
+
+    def _log(self, text: str) -> None:
+        """A line more in the import's own log."""
+        line = f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n".encode()
+        self._log_file.write(line, self._logged)
+        self._logged += len(line)

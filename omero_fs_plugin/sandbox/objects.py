@@ -109,7 +109,9 @@ class Builder:
             details.creationEvent = EventI(row["id"], True)
             details.creationEvent.time = rtime(row["creation"])
             details.creationEvent.unloadCollections()
-            details.updateEvent = details.creationEvent
+            details.updateEvent = EventI(row["id"], True)
+            details.updateEvent.time = rtime(row["updated"] or row["creation"])
+            details.updateEvent.unloadCollections()
         return details
 
 
@@ -147,7 +149,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     row_id = unwrap(value.id)
     if row_id is not None and not value.loaded:
         return int(row_id)
-    table, kind = TABLES[base(entity)], MODEL[base(entity)]
+    kind = MODEL[base(entity)]
     if not kind.owned:
         raise security(f"{entity} is not written through IUpdate")
     values = {
@@ -173,7 +175,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
             raise omero.ValidationException("", "", f"No row with the given identifier: {entity}")
         if not call.may_change(row):
             raise security(f"Updating {entity}:{row_id} not permitted")
-        db.execute(table.update().where(table.c.id == row_id).values(values))
+        store.update(db, entity, row_id, **values)
     value._id = rlong(row_id)
     for name, (_, reference) in kind.collections.items():
         for item in getattr(value, f"_{name}Seq", None) or ():

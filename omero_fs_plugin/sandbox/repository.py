@@ -37,7 +37,8 @@ WORKERS = 4  # commands under way at a time; further ones wait
 class Repositories:
     """What there is once in a server: the repositories' rows, the root, the workers.
 
-    Close it when the server stops: an import that runs is finished, one that waits is not.
+    Close it when the server stops: an import that runs is finished, one that waits in a queue
+    or at a point of its pace is not.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -66,6 +67,7 @@ class Repositories:
 
     def close(self) -> None:
         """Stops the workers."""
+        self.sandbox.pace.stop()
         self.workers.shutdown(cancel_futures=True)
 
     def map(self, session: Session) -> Any:

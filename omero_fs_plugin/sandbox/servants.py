@@ -85,6 +85,8 @@ def _dispatcher(cls: type, name: str, amd: bool) -> Callable[..., Any]:
                     "", "", f"{_interface(self)}.{name} is not part of the sandbox"
                 )
             call = self.call(current)
+            # The client may give up meanwhile; the call is carried out all the same.
+            self.sandbox.pace.reach(f"{_interface(self)}.{name}")
             self.sandbox.mood.meet(f"{_interface(self)}.{name}", self.session.user_name)
             return method(self, call, *arguments)
         except (Ice.UserException, Ice.LocalException):

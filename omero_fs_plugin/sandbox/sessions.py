@@ -22,6 +22,7 @@ import omero
 from . import accounts
 from .calls import Call, Session, removed, security
 from .moods import Mood
+from .pace import IMPORT_SECONDS, Pace
 from .store import TABLES, Store
 
 __all__ = ["Call", "Sandbox", "Session", "Sessions", "removed", "security"]
@@ -214,6 +215,8 @@ class Sandbox:
         self.sessions = Sessions(store, self._forget, now)
         self.mood = Mood(data_dir, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
+        self.pace = Pace(float(properties.get(IMPORT_SECONDS) or 0))
+        self._note_start()
         adapter.addServantLocator(_Ended(self.sessions), "")
 
     def serve(self, session: Session, servant: Any, name: str = "") -> Any:
@@ -246,6 +249,13 @@ class Sandbox:
         session.identities.discard(identity)
         with suppress(Ice.NotRegisteredException):  # the session ended meanwhile
             self.adapter.remove(identity)
+
+    def _note_start(self) -> None:
+        """A Node for each start, as OMERO has it: what a server before it began has ended."""
+        with self.store.begin() as db:
+            table, now = TABLES["Node"], _ms()
+            db.execute(table.update().where(table.c.down.is_(None)).values(down=now))
+            self.store.insert(db, "Node", uuid=str(uuid.uuid4()), conn="sandbox", up=now)
 
     def _forget(self, session: Session) -> None:
         for identity in list(session.identities):

@@ -30,6 +30,7 @@ PixelsType              value bitSize:int
 Format                  value
 JobStatus               value
 EventType               value
+Node                    uuid conn up:time down:time
 Experimenter            omeName firstName middleName lastName email institution ldap:bool _password
 ExperimenterGroup       name description ldap:bool _permissions
 GroupExperimenterMap    parent>ExperimenterGroup.groupExperimenterMap child>Experimenter.groupExperimenterMap owner:bool _position:int
@@ -73,7 +74,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 # Entities that belong to nobody: everyone sees them.
 UNOWNED = _words(
-    "ChecksumAlgorithm DimensionOrder PixelsType Format JobStatus EventType AdminPrivilege "
+    "ChecksumAlgorithm DimensionOrder PixelsType Format JobStatus EventType Node AdminPrivilege "
     "Experimenter ExperimenterGroup GroupExperimenterMap Session"
 )
 # Subclasses share the table of their base, which tells them apart by its column `_type`.
@@ -122,7 +123,8 @@ class Entity:
 
     @property
     def owned(self) -> bool:
-        """Has an owner and a group, the columns owner_id and group_id, and `creation` in ms."""
+        """Has an owner and a group, the columns owner_id and group_id, and in ms `creation` and,
+        once it was changed, `updated`."""
         return self.name not in UNOWNED
 
 
@@ -160,7 +162,7 @@ def _table(entity: Entity) -> sa.Table:
         columns.append(sa.Column(name, sa.Integer, index=True))
     if entity.owned:
         columns += [sa.Column(c, sa.Integer, index=True) for c in ("owner_id", "group_id")]
-        columns.append(sa.Column("creation", sa.BigInteger))
+        columns += [sa.Column(c, sa.BigInteger) for c in ("creation", "updated")]
     return sa.Table(entity.name.lower(), metadata, *columns)
 
 
@@ -274,6 +276,8 @@ class Store:
     def update(self, db: sa.Connection, entity: str, row_id: int, **values: Any) -> None:
         """Changes one row."""
         table = TABLES[base(entity)]
+        if MODEL[base(entity)].owned:
+            values = {"updated": int(time.time() * 1000), **values}
         db.execute(table.update().where(table.c.id == row_id).values(values))
 
     def delete(self, db: sa.Connection, entity: str, *row_ids: int) -> None:

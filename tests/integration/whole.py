@@ -26,7 +26,7 @@ from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import service, users
-from omero_fs_plugin.dropbox.importing import attempts, pool, workers
+from omero_fs_plugin.dropbox.importing import leftovers, pool, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -164,7 +164,7 @@ class Whole:
     ) -> None:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
-        for module in (attempts, groupers, native, pool, rescanner, service, users, workers):
+        for module in (groupers, leftovers, native, pool, rescanner, service, users, workers):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"

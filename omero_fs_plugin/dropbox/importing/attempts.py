@@ -9,7 +9,6 @@ OMERO really has.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +16,24 @@ from functools import partial
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Found, chunks
+from omero_fs_plugin.dropbox.journal.records import (
+    FOUND_IN_OMERO,
+    HANDED_OVER,
+    Fileset,
+    Found,
+    chunks,
+)
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
 from omero_fs_plugin.events import regular_stat
 
-from .importers import Excluded, FileChanged, Stopped, UnderWay, client_path
-from .importers.answers import delete_filesets
+from .activity import Watch
+from .earlier import Earlier
+from .importers import Excluded, FileChanged, StillRunning, Stopped, UnderWay, client_path
 from .importers.native import NativeImporter
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
+from .leftovers import note_leftover
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +42,17 @@ log = logging.getLogger(__name__)
 TRIES = 3
 TRY_AGAIN_S = (1.0, 5.0)
 
-_GRACE_S = 30.0  # an import we lost sight of may still be under way in OMERO
-
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt needs; `run` makes it and leaves its end in the journal.
-
-    `pause` waits some seconds and returns early when we are told to stop.
-    """
+    """What an attempt needs; `run` makes it and leaves its end in the journal."""
 
     journal: Journal
     omero: Omero
     session: UserSession
     fileset: Fileset
     stopping: Callable[[], bool]
-    pause: Callable[[float], object]
+    watch: Watch  # of what OMERO may still be at; the same one for every attempt
     import_duplicates: bool = False  # omero.fs.duplicates
     importer: Importer | None = None  # of the same session; None: the native one
     wishes: Callable[[], Wishes] = Wishes  # asked for when nothing speaks against the import
@@ -83,7 +85,7 @@ class Attempt:
             self.journal.note_nothing_there(self.fileset.id)
         ended = self._same_content() or self._excluded()
         if ended is None:
-            tasks.append(Task(self.fileset, self._verified, self.wishes()))
+            tasks.append(Task(self.fileset, self._verified, self.wishes(), self._answered))
         return ended
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
@@ -115,6 +117,8 @@ class Attempt:
             log.info("fileset %d: %s", self.fileset.id, error)
             return State.WAITING
         except Stopped as error:
+            return self._leave(State.QUEUED, str(error))
+        except StillRunning as error:
             return self._leave(State.QUEUED, str(error))
         except Excluded as error:
             return self._leave(State.SKIPPED, str(error))
@@ -158,7 +162,11 @@ class Attempt:
         return State.IMPORTED
 
     def _verified(self, sha1s: Sequence[str]) -> None:
+        self.watch.begin(self.fileset.id)
         _unless(self.journal.note_verified(self.fileset, sha1s))
+
+    def _answered(self) -> None:
+        self.watch.answered(self.fileset.id)
 
     def _same_content(self) -> State | None:
         """Skips files whose bytes are in OMERO for this user already; None when they are not.
@@ -175,71 +183,70 @@ class Attempt:
         twins = [
             twin for twin in self.journal.twins(self.fileset.user, sha1s[0]) if twin.sha1s == sha1s
         ]
+        there = [twin for twin in twins if self._is_there(twin)]
         for twin in twins:
             pairs = list(zip(twin.files, self.fileset.files, strict=True))
-            if all(_same_file(was, met) for was, met in pairs):
-                for position, met in enumerate(self.fileset.files):
-                    self.journal.moved(twin.id, position, met)
-                was = twin.files[0]
-                return self._leave(
-                    State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}"
+            same = all(_same_file(was, met) for was, met in pairs)
+            if same and twin in there:
+                return self._is_known(twin)
+            deleted = not there and self.fileset.origin != HANDED_OVER
+            if deleted and all(_untouched(was, met) for was, met in pairs):
+                # Nobody has dropped it again, so that the deletion in OMERO stands.
+                return self._is_known(
+                    twin, ", which was deleted there since; `omero fs import` imports it again"
                 )
-        if not twins or self.import_duplicates:
+        if not there or self.import_duplicates:
             return None
-        first = twins[-1]
+        first = there[-1]
         reason = f"the same content as {first.path}, imported as {_in_omero(first)}"
         self.journal.duplicate(self.fileset.id, first.id, reason)
         log.info("fileset %d: %s", self.fileset.id, reason)
         return State.SKIPPED
 
+    def _is_there(self, twin: Fileset) -> bool:
+        """Whether OMERO has its images still."""
+        return bool(self.omero.filesets_of_images(twin.images))
+
+    def _is_known(self, twin: Fileset, but: str = "") -> State:
+        """Skips what is a file that was imported; the journal knows it as it is now."""
+        if twin.origin == FOUND_IN_OMERO and self.fileset.origin != HANDED_OVER:
+            self.journal.met(self.fileset.id, twin.id, self.fileset.files)
+            log.info("fileset %d: it is fileset %d, %s", self.fileset.id, twin.id, _in_omero(twin))
+            return State.SKIPPED
+        for position, met in enumerate(self.fileset.files):
+            self.journal.moved(twin.id, position, met)
+        was = twin.files[0]
+        return self._leave(
+            State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}{but}"
+        )
+
     def _earlier(self) -> ServerFileset | None:
-        """What an attempt whose end we did not see has left in OMERO, with images.
+        """What an attempt whose end we did not see has made in OMERO, with images.
 
-        Anything it left without images is deleted.
+        Raises StillRunning while it may still be at it.
         """
-        path = client_path(self.fileset.path)
-        deadline = time.monotonic() + _GRACE_S
-        while True:
-            mine = self._unrecorded(path)
-            whole = [f for f in mine if f.images]
-            if whole:
-                # What OMERO was told to import then; the files may have changed or gone since.
-                told = self.fileset.sha1s if self.fileset.verified else ()
-                sha1s = told if told and all(told) else self._sha1s()
-                for found in whole:
-                    if sorted(map(str, found.hashes)) == sorted(map(str, sha1s)):
-                        return found
-            partial = [f.id for f in mine if not f.images]
-            if not partial or self.fileset.attempts <= 1:
-                # A first attempt has left nothing: this is another client's work.
-                return None
-            if not self.fileset.verified or time.monotonic() > deadline:
-                # Deleting takes images along that appear at this very moment,
-                # so the next attempt makes the only ones.
-                log.info("fileset %d: deleting unfinished %s", self.fileset.id, partial)
-                try:
-                    delete_filesets(self.session, partial)
-                except ImportRefused as error:  # without images they are in nobody's way
-                    log.warning("fileset %d: %s", self.fileset.id, error)
-                return None
-            if self.stopping():
-                raise Stopped("stopped while an earlier attempt was looked up")
-            self.pause(1.0)
+        mine = self._in_omero.unrecorded()
+        whole = [f for f in mine if f.images]
+        if whole:
+            # What OMERO was told to import then; the files may have changed or gone since.
+            told = self.fileset.sha1s if self.fileset.verified else ()
+            sha1s = told if told and all(told) else self._sha1s()
+            for found in whole:
+                if sorted(map(str, found.hashes)) == sorted(map(str, sha1s)):
+                    return found
+        if self._in_omero.settle([f for f in mine if not f.images]):
+            note_leftover(self.journal, self.fileset)
+        return None
 
-    def _unrecorded(self, path: str) -> list[ServerFileset]:
-        """What the journal does not know of filesets that begin with that client path."""
-        there = self.omero.filesets(self.session.user, path)
-        # One that has the file further on is of another set, and another's work.
-        found = [f for f in there if f.paths[0] == path]
-        recorded = self.journal.recorded(f.id for f in found)
-        return [f for f in found if f.id not in recorded]
+    @property
+    def _in_omero(self) -> Earlier:
+        return Earlier(self.journal, self.omero, self.session, self.fileset, self.watch)
 
     def _clean_up(self) -> None:
-        """Deletes what the refused attempt left in OMERO; failing at that changes nothing."""
+        """Deletes what earlier attempts left in OMERO; failing at that changes nothing."""
         try:
-            left = [f.id for f in self._unrecorded(client_path(self.fileset.path)) if not f.images]
-            if left:
-                delete_filesets(self.session, left)
+            if self._in_omero.clear():
+                note_leftover(self.journal, self.fileset)
         except FsError as error:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
@@ -282,7 +289,16 @@ def run_together(
     """
     # What is looked up before an import must know of the runs before it.
     for together in chunks(attempts, importer.most):
-        yield from _run(together, importer)
+        left = {attempt.fileset.id: attempt.fileset for attempt in together}
+        try:
+            for attempt, state in _run(together, importer):
+                left.pop(attempt.fileset.id, None)
+                yield attempt, state
+        except ServerAwayError:
+            # A call that we have given up may still be carried out.
+            for fileset in left.values():
+                note_leftover(attempts[0].journal, fileset)
+            raise
 
 
 def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Attempt, State]]:
@@ -306,6 +322,12 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
 def _same_file(was: Found, met: Found) -> bool:
     same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
     return was.path == met.path or same_inode or _is_gone(was.path)
+
+
+def _untouched(was: Found, met: Found) -> bool:
+    """Whether nobody has written it since, under whatever name: it was not dropped again."""
+    same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
+    return same_inode and was.stat.mtime_ns == met.stat.mtime_ns
 
 
 def _is_gone(path: str) -> bool:

@@ -19,10 +19,12 @@ from omero_fs_plugin.dropbox.targets.sidecar import read as read_sidecar
 from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
 
+from .activity import Watch
 from .attempts import Attempt, run_together
 from .importers import client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
+from .leftovers import Leftovers
 from .pool import SessionPool
 from .ways import Way, Ways
 
@@ -59,7 +61,6 @@ class Importing:
         address: tuple[str, int],
         import_duplicates: Callable[[], bool],
         stopping: Callable[[], bool],
-        pause: Callable[[float], object],
     ) -> None:
         """`address` is the router's host and port, for OMERO's own importer."""
         self._journal = journal
@@ -69,9 +70,10 @@ class Importing:
         self._host, self._port = address
         self._import_duplicates = import_duplicates
         self._stopping = stopping
-        self._pause = pause
         self._containers = Containers()
+        self._watch = Watch()
         self.pool = SessionPool(omero)
+        self.leftovers = Leftovers(journal, omero, self.pool, self._watch, self._group)
         self.unfinished: deque[int] = deque()  # filesets, imported and to be finished
         self._importers: dict[int, Importer] = {}  # fileset under way -> what imports it
 
@@ -129,6 +131,12 @@ class Importing:
                 told[identifier] = f"{figures.done} of {figures.total} bytes"
         return told
 
+    def _group(self, fileset: Fileset) -> str:
+        try:
+            return self.plan(fileset).group
+        except BadAdvice:
+            return ""
+
     def _attempt(
         self, plan: Plan, session: UserSession, importer: Importer, fileset: Fileset
     ) -> Attempt:
@@ -159,7 +167,7 @@ class Importing:
             session,
             fileset,
             stopping=self._stopping,
-            pause=self._pause,
+            watch=self._watch,
             import_duplicates=self._import_duplicates(),
             importer=importer,
             wishes=wishes,

@@ -28,6 +28,7 @@ class Recovery:
         self._omero = omero
         self._places = places
         self._done: set[str] = set()
+        self._at: dict[str, threading.Lock] = {}  # user: one who has very many holds up nobody else
         self._lock = threading.Lock()
 
     def of(self, user: str) -> None:
@@ -37,14 +38,23 @@ class Recovery:
         to be asked again then.
         """
         with self._lock:
+            at = self._at.setdefault(user, threading.Lock())
+        with at:
             if user in self._done:
                 return
+            whose, number = self._omero.user(user), 0
+            roots = [(root, f"{client_path(root)}/") for root in self._places.roots(user)]
             after = self._journal.newest_in_omero(user)
-            number = 0
-            for root in self._places.roots(user):
-                below = client_path(root)
-                found = self._omero.filesets_below(self._omero.user(user), below, after)
-                number += self._journal.found_in_omero(user, root, found)
+            # By their ids, over all directories: so what was interrupted goes on where it was.
+            while some := self._omero.filesets_after(whose, after):
+                for root, below in roots:
+                    found = [
+                        fileset
+                        for fileset in some
+                        if fileset.images and all(path.startswith(below) for path in fileset.paths)
+                    ]
+                    number += self._journal.found_in_omero(user, root, found)
+                after = some[-1].id
             if number:
                 log.warning(
                     "%d filesets of %s in OMERO were not in the journal, and are now", number, user

@@ -40,6 +40,7 @@ _PING_S = 5.0  # between signs of life asked of an OMERO that is away for longer
 _IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
 _STOP_S = 6.0  # how long an import under way may take to end when we are stopped
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
+SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
@@ -85,7 +86,6 @@ class Importers:
             address=address,
             import_duplicates=import_duplicates,
             stopping=lambda: self._stopping.is_set(),
-            pause=lambda seconds: self._stopping.wait(seconds),
         )
         self._news = threading.Condition()
         self._served: dict[str, int] = {}  # user -> number of the turn they last had
@@ -109,7 +109,8 @@ class Importers:
             threading.Thread(target=self._work, name=f"importer-{n + 1}", daemon=True)
             for n in range(number)
         ]
-        self._threads.append(threading.Thread(target=self._tidy, name="sessions", daemon=True))
+        for work, name in ((self._tidy, "sessions"), (self._sweep, "leftovers")):
+            self._threads.append(threading.Thread(target=work, name=name, daemon=True))
 
     def start(self) -> None:
         """Filesets found importing were interrupted: they are queued to be resolved."""
@@ -374,9 +375,10 @@ class Importers:
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
-            # Refused, or the same content is under way, which may take long.
+            # Refused, or it or the same content is under way, which may take long.
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
-            rest = max(rest, min(_LONGEST_REST_S, 2.0 ** (fileset.attempts - TRIES)))
+            doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
+            rest = max(rest, min(_LONGEST_REST_S, doubled))
             with self._news:
                 self._resting[fileset.id] = time.monotonic() + rest
 
@@ -446,3 +448,12 @@ class Importers:
                 self._importing.pool.tidy()
             except Exception:
                 log.exception("closing idle sessions failed")
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(SWEEP_S):
+            try:
+                self._importing.leftovers.sweep()
+            except (ServerAwayError, JournalError) as error:
+                log.debug("looking for what is left in OMERO: %s", error)
+            except Exception:
+                log.exception("looking for what is left in OMERO failed")

@@ -149,7 +149,7 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
     first = [row for row in rows if row.path == paths[0]]
     first.sort(key=lambda row: (State(row.state) not in OPEN, -row.id))
     others = [row.id for row in rows if not first or row.id != first[0].id]
-    _forget(connection, others)
+    forget(connection, others)
     values = {
         "state": State.QUEUED,
         "reason": "",
@@ -257,7 +257,8 @@ def _take_apart(
         wait_apart(connection, at, user, root, [met_of(row) for row in rows], reason)
 
 
-def _forget(connection: Connection, filesets: Sequence[int]) -> None:
+def forget(connection: Connection, filesets: Sequence[int]) -> None:
+    """Removes filesets with all that is known of them."""
     for some in chunks(filesets, 500):
         for table in (schema.file, schema.event_log):
             connection.execute(delete(table).where(table.c.fileset.in_(some)))

@@ -20,6 +20,7 @@ from .intake import (
     REOPENED,
     Stamp,
     dissolve,
+    forget,
     form,
     insert_found,
     insert_new,
@@ -71,6 +72,23 @@ class Journal(JournalReader):
                     .where(schema.fileset.c.id == fileset)
                     .values(path=found.path)
                 )
+
+    def met(self, fileset: int, of: int, found: Sequence[Found]) -> None:
+        """The files of `fileset` are those of `of`, learnt from OMERO: one row remains."""
+        file = schema.file.c
+        with self._database.writing() as connection:
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == of, file.position == position)
+                    .values(**columns(met))
+                )
+            connection.execute(
+                update(schema.fileset)
+                .where(schema.fileset.c.id == of)
+                .values(path=found[0].path, origin=MET)
+            )
+            forget(connection, [fileset])
 
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
         """Records that the files of a failed fileset lie below another `root` now."""
@@ -125,13 +143,15 @@ class Journal(JournalReader):
         *others: Found,
         reader: str = "",
         plate: bool = False,
+        again: bool = False,
     ) -> Fileset:
         """Queues a fileset at once, without a quiet period; the fileset it is now.
 
         `found` is the file that OMERO opens first.
 
         What is queued or importing stays so; what is imported as it is stays
-        imported, and the caller sees that from the state returned.  Raises
+        imported, and the caller sees that from the state returned; unless it is
+        wanted `again`, for OMERO has it no more.  Raises
         ImportRefused when some of the files are being imported otherwise.
         """
         together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
@@ -147,8 +167,12 @@ class Journal(JournalReader):
                     file.mtime_ns == found.stat.mtime_ns,
                     file.ctime_ns == found.stat.ctime_ns,
                     fileset.user == user,
-                    fileset.state.in_((State.IMPORTED, State.QUEUED, State.IMPORTING)),
+                    fileset.state.in_(
+                        (State.QUEUED, State.IMPORTING, *(() if again else (State.IMPORTED,)))
+                    ),
                 )
+                .order_by(fileset.id.desc())
+                .limit(1)
             )
             at = self._stamp()
             if done and others and not _has_just(self._load(connection, [done])[0], together):
@@ -385,7 +409,7 @@ class Journal(JournalReader):
                 "",
                 server_fileset=server_fileset,
                 images=",".join(map(str, images)),
-                revision_of=self._former(connection, fileset),
+                revision_of=self._former(connection, fileset, sha1s[0] if sha1s else None),
                 to_annotate=int(not finished),
             )
             if not moved:
@@ -406,7 +430,7 @@ class Journal(JournalReader):
     def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
         """Records imports that this journal does not know; how many.
 
-        Left out are those whose path has an attempt in doubt: that one asks
+        Left out are those whose path has an open fileset: its attempt asks
         OMERO itself.
         """
         fileset, at, number = schema.fileset.c, self._stamp(), 0
@@ -414,11 +438,9 @@ class Journal(JournalReader):
             for chunk in chunks(found, CHUNK):
                 paths = [f"/{f.paths[0]}" for f in chunk]
                 rows = connection.execute(
-                    select(fileset.path, fileset.state, fileset.attempts).where(
-                        fileset.path.in_(paths)
-                    )
+                    select(fileset.path, fileset.state).where(fileset.path.in_(paths))
                 )
-                doubtful = {path for path, state, tried in rows if state in OPEN and tried}
+                met = {path for path, state in rows if state in OPEN}
                 recorded = set(
                     connection.scalars(
                         select(fileset.server_fileset).where(
@@ -427,7 +449,7 @@ class Journal(JournalReader):
                     )
                 )
                 for there, path in zip(chunk, paths, strict=True):
-                    if there.id not in recorded and path not in doubtful:
+                    if there.id not in recorded and path not in met:
                         insert_found(connection, at, user, root, there)
                         number += 1
         return number
@@ -520,8 +542,8 @@ class Journal(JournalReader):
         )
         return done.rowcount == 1
 
-    def _former(self, connection: Connection, fileset: int) -> int | None:
-        """The last fileset of this user that was imported from the same path."""
+    def _former(self, connection: Connection, fileset: int, sha1: str | None) -> int | None:
+        """The last fileset of this user imported from the same path, with other bytes in front."""
         this, former = schema.fileset.alias("this").c, schema.fileset.alias("former").c
         found: int | None = connection.scalar(
             select(func.max(former.id)).where(
@@ -529,6 +551,11 @@ class Journal(JournalReader):
                 former.path == this.path,
                 former.user == this.user,
                 former.state == State.IMPORTED,
+                # With the same content it was deleted in OMERO, and is there once more.
+                select(schema.file.c.sha1)
+                .where(schema.file.c.fileset == former.id, schema.file.c.position == 0)
+                .scalar_subquery()
+                .is_distinct_from(sha1),
             )
         )
         return found

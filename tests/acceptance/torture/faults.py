@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.importing import attempts, workers
+from omero_fs_plugin.dropbox.importing import activity, workers
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import keeper
 from omero_fs_plugin.dropbox.journal import lease as lease_module
@@ -161,7 +161,8 @@ def _hurry(lease: float) -> None:
     if lease:
         for module in (keeper, lease_module):
             module.EXPIRES, module.RENEW = lease, lease / 6  # type: ignore[attr-defined]
-    attempts._GRACE_S = 5.0
+    for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
+        setattr(activity, name, 5.0)
     workers.TRY_AGAIN_S = (0.2, 0.5)  # type: ignore[attr-defined]
 
 

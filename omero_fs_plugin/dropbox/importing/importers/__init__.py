@@ -17,6 +17,10 @@ class UnderWay(FsError):
     """The same content is being imported at this moment; the fileset waits for the outcome."""
 
 
+class StillRunning(FsError):
+    """OMERO may still be at an import of it begun before; the fileset waits for its end."""
+
+
 class Excluded(FsError):
     """The importer was told to pass over such a fileset; it is skipped."""
 

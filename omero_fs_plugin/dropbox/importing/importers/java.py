@@ -20,7 +20,7 @@ from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
 
-from . import Excluded, FileChanged, Stopped, client_path, printed, sources
+from . import Excluded, FileChanged, StillRunning, Stopped, client_path, printed, sources
 from .answers import delete_filesets
 from .java_process import Ended, run_java
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
@@ -141,16 +141,17 @@ class JavaImporter:
         astray = claimed.images - {image for images in of_images.values() for image in images}
         for ready in runs:
             try:
-                yield ready, self._found(ready, ours) or self._nothing(ready, ended, astray)
+                yield ready, self._found(ready, ours, ended) or self._nothing(ready, ended, astray)
             except (ServerAwayError, UserError):
                 raise
             except FsError as error:
                 yield ready, error
 
-    def _found(self, ready: _Ready, ours: frozenset[int]) -> Imported | None:
+    def _found(self, ready: _Ready, ours: frozenset[int], ended: Ended) -> Imported | None:
         """What OMERO has of it since; None when there are no images.
 
-        Raises FileChanged and ImportRefused where that is not what was to be imported.
+        Raises FileChanged and ImportRefused where that is not what was to be
+        imported, and StillRunning when Java ended before OMERO did.
         """
         fileset = ready.task.fileset
         path = client_path(fileset.path)
@@ -173,8 +174,16 @@ class JavaImporter:
                         final=True,
                     )
                 raise FileChanged(f"{fileset.path}: changed while it was imported")
-        if new and not made:  # OMERO cleans nothing up after a failure
-            delete_filesets(self._session, [f.id for f in new])
+        if new and not made:
+            if ended.answered:
+                ready.task.answered()
+            else:
+                raise StillRunning(
+                    f"the Java importer {ended.how}, and OMERO may still be importing it "
+                    f"as Fileset:{new[-1].id}"
+                )
+            # OMERO cleans nothing up after a failure.
+            delete_filesets(self._session, [f.id for f in new if sorted(f.paths) == paths])
         return None
 
     def _undo(self, fileset: Fileset, made: ServerFileset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from . import Stopped, java_child
 
 _LOOK_S = 0.1  # how often a run is looked at
 _END_S = 1.0  # how long Java may take to end when asked to
+# What Java prints when OMERO did not answer it.
+_LOST = re.compile(r"\bIce\.(?:Connect|Connection|\w*Timeout|Socket|UnknownLocal)\w*Exception")
 _MOST_READ = 4 * 2**20  # bytes of what it printed; the last ones are read
 
 
@@ -27,6 +30,7 @@ class Ended:
     output: str
     errors: str
     how: str  # in words; empty: with exit code 0
+    answered: bool = True  # by itself, and not for a connection it lost: OMERO's work is done
 
 
 def run_java(
@@ -71,7 +75,9 @@ def run_java(
             how = f"was killed by {signal.Signals(-code).name}"
         else:
             how = f"ended with exit code {code}" if code else ""
-        return Ended(_last(output), "\n".join(_last(path) for path in (ours, errors)), how)
+        errs = "\n".join(_last(path) for path in (ours, errors))
+        answered = in_time and code >= 0 and not (code and _LOST.search(errs))
+        return Ended(_last(output), errs, how, answered)
 
 
 def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[], bool]) -> bool:

@@ -22,9 +22,9 @@ from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.sessions import AGENT, UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
+from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
 
-from . import Stopped, client_path, sources
+from . import StillRunning, Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
 from .in_place import NAMESPACE, InPlace, patience_ms
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 CHECKSUM = "SHA1-160"
 AT_ONCE = 3  # files of a fileset; each has some blocks of sources.BLOCK in memory
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
+ALIVE_S = 30.0  # how often it is made sure that the session is there to hear the answer
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class NativeImport:
     """One attempt to import one fileset in one session.
 
     `verified` is called with the SHA1s when everything was uploaded, just
-    before OMERO is told to import; `stopping` is asked while waiting.
+    before OMERO is told to import, `answered` when it has answered with a no;
+    `stopping` is asked while waiting.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class NativeImport:
         *,
         verified: Callable[[Sequence[str]], None],
         stopping: Callable[[], bool],
+        answered: Callable[[], None] = lambda: None,
         wishes: Wishes | None = None,
         options: NativeOptions | None = None,
         progress: Progress | None = None,
@@ -69,6 +72,7 @@ class NativeImport:
         self._fileset = fileset
         self._verified = verified
         self._stopping = stopping
+        self._answered = answered
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
         self._progress = progress or Progress()
@@ -82,7 +86,8 @@ class NativeImport:
         Raises FileChanged when a file is not, or is no longer, what was to be
         imported, ImportRefused with OMERO's reason, ServerAwayError, and
         Stopped when `stopping` before OMERO was told to import.  What it made
-        in OMERO without images is deleted then, unless OMERO is away.
+        in OMERO without images is deleted then, unless OMERO is away.  Raises
+        StillRunning when OMERO imports, and its answer cannot be had.
         """
         self._progress.begin(sum(met.stat.size for met in self._fileset.files))
         repository = self._session.managed_repository()
@@ -93,7 +98,7 @@ class NativeImport:
             process = repository.importFileset(self._description(), self._settings(repository))
         try:
             return self._import(process)
-        except (ServerAwayError, UserError):
+        except (ServerAwayError, UserError, StillRunning):
             raise
         except FsError:
             self._take_back(process)
@@ -212,14 +217,25 @@ class NativeImport:
         """The images, once OMERO has made them.
 
         Not bounded in time: large filesets take hours.  The session is kept
-        alive by its client, and a server that dies ends the wait.
+        alive by its client; a server that dies ends the wait, and so does the
+        end of the session, after which OMERO imports and never answers.
         """
-        pause = _POLL_FIRST_S
+        pause, ask = _POLL_FIRST_S, time.monotonic() + ALIVE_S
         while True:
-            with server_errors("waiting for the import"):
-                response = handle.getResponse()
+            try:
+                with server_errors("waiting for the import"):
+                    response = handle.getResponse()
+            except (ImportRefused, UnclearError, UserError) as error:
+                # Said of the question, and not of the import.
+                raise StillRunning(f"{error}; OMERO may still be importing it") from error
             if response is not None:
+                if isinstance(response, omero.cmd.ERR):
+                    self._answered()
                 return images_of(response)
+            if time.monotonic() > ask:
+                if not self._session.alive():
+                    raise ServerAwayError("waiting for the import: the session has ended")
+                ask = time.monotonic() + ALIVE_S
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL_LAST_S)
 
@@ -269,6 +285,7 @@ class NativeImporter:
                 task.fileset,
                 verified=task.verified,
                 stopping=stopping,
+                answered=task.answered,
                 wishes=task.wishes,
                 options=self._options,
                 progress=self._progress,

@@ -31,11 +31,14 @@ class Task:
     `verified` is called with the SHA1s (lower-case hex) of all files in their
     order, just before OMERO is told to import, or a program started that tells
     it: what it raises ends the task, and OMERO has been told nothing.
+    `answered` is called when OMERO has answered the import with a no: whatever
+    is left of it in OMERO, nobody is at it any more.
     """
 
     fileset: Fileset
     verified: Callable[[Sequence[str]], None]
     wishes: Wishes = field(default_factory=Wishes)
+    answered: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

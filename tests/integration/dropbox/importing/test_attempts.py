@@ -20,36 +20,46 @@ import pytest
 import tifffile
 
 import omero
+from omero_fs_plugin.blitz import filesets as server_filesets
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.blitz.users import User
-from omero_fs_plugin.dropbox.importing import attempts
+from omero_fs_plugin.dropbox.importing import activity
+from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import UserError
+from omero_fs_plugin.errors import ServerAwayError, UserError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.factory import Factory
 from omero_fs_plugin.sandbox.repository import Repositories
 from omero_fs_plugin.sandbox.server import register_types
 from omero_fs_plugin.sandbox.sessions import Sandbox
-from omero_fs_plugin.sandbox.store import Store
+from omero_fs_plugin.sandbox.store import TABLES, Store
 from tests.rules import places_of
+
+
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What OMERO was not seen to go on with counts as ended at once."""
+    for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
+        monkeypatch.setattr(activity, name, 0.0)
+    for name in ("BYTES_PER_S", "LATE_BYTES_PER_S"):
+        monkeypatch.setattr(activity, name, 10**12)
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours may handle it."""
 
 
-def communicator() -> Any:
+def communicator(*, message_kb: int = 65536) -> Any:
     data = Ice.InitializationData()
     data.properties = Ice.createProperties()
     for key, value in {
         "Ice.ImplicitContext": "Shared",
-        "Ice.MessageSizeMax": "65536",
+        "Ice.MessageSizeMax": str(message_kb),
         "Ice.ThreadPool.Server.Size": "8",
         "Ice.Override.Timeout": "20000",
     }.items():
@@ -116,6 +126,7 @@ class World:
         self.root.mkdir(parents=True)
         self.journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
         self.stopping = threading.Event()
+        self.watch = Watch()
 
     def close(self) -> None:
         self.journal.close()
@@ -143,7 +154,7 @@ class World:
             self.omero.session_for(self.omero.user("amy")),
             fileset,
             stopping=self.stopping.is_set,
-            pause=lambda seconds: None,
+            watch=self.watch,
             import_duplicates=import_duplicates,
         ).run()
 
@@ -155,6 +166,12 @@ class World:
     def recover(self) -> None:
         """What an importer does before the first import of a user."""
         Recovery(self.journal, self.omero, places_of(self.root.parent)).of("amy")
+
+    def meet(self, path: Path) -> None:
+        """The file has settled."""
+        self.journal.wait("amy", str(self.root), [Found(str(path), FileStat.of(path.lstat()))])
+        row = next(f for f in self.journal.select(State.WAITING) if f.path == str(path))
+        self.journal.settled({row.id: row.files[0].stat})
 
     def row(self, path: Path) -> Fileset:
         return next(f for f in self.journal.select() if f.path == str(path))
@@ -231,7 +248,7 @@ def _killing(
 def test_killed_at_any_step_it_is_imported_once(
     world: World, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
 ) -> None:
-    monkeypatch.setattr(attempts, "_GRACE_S", 0.5)
+    no_patience(monkeypatch)
     path = world.drop("a.tif")
     world.queue(path)
     _killing(monkeypatch, owner, name, after=after)
@@ -376,11 +393,40 @@ def test_what_is_under_way_and_came_to_nothing_blocks_nobody(
     with pytest.raises(Killed):
         world.attempt()
     monkeypatch.undo()
-    monkeypatch.setattr(attempts, "_GRACE_S", 0.0)
+    no_patience(monkeypatch)
     world.restart()
     first.unlink()
     assert world.attempt() is State.FAILED, "it is gone, and was handed over"
     assert world.attempt() is State.IMPORTED
+
+
+def _fill(world: World, number: int) -> None:
+    """amy has so many filesets of one image each."""
+    with world.store.begin() as db:
+        amy = accounts.user_by_name(world.store, db, "amy")
+        assert amy is not None
+        group = world.store.first(db, "ExperimenterGroup", name="amy_group")
+        assert group is not None
+        owned = {"owner_id": amy["id"], "group_id": group["id"], "creation": 0}
+        first, numbers = 1000, range(number)
+        db.execute(TABLES["Fileset"].insert(), [{"id": first + n, **owned} for n in numbers])
+        db.execute(
+            TABLES["OriginalFile"].insert(),
+            [{"id": first + n, "size": 9, "hash": f"{n:040x}", **owned} for n in numbers],
+        )
+        db.execute(
+            TABLES["FilesetEntry"].insert(),
+            [
+                {
+                    "fileset": first + n,
+                    "originalFile": first + n,
+                    "clientPath": f"{world.root}/{n}.tif"[1:],
+                    **owned,
+                }
+                for n in numbers
+            ],
+        )
+        db.execute(TABLES["Image"].insert(), [{"fileset": first + n, **owned} for n in numbers])
 
 
 class TestRecovery:
@@ -418,7 +464,8 @@ class TestRecovery:
         moved = third.rename(world.root / "moved.tif")
         world.recover()
         world.queue(moved)
-        assert [world.attempt(), world.attempt()] == [State.SKIPPED, State.SKIPPED]
+        # The one that was queued is itself what OMERO has; it gets no second row.
+        assert [world.attempt(), world.attempt()] == [State.IMPORTED, State.SKIPPED]
         everything = [world.in_omero(path) for path in (first, second, third, moved)]
         assert [len(found) for found in everything] == [1, 1, 1, 0]
         assert len(world.journal.select(State.IMPORTED)) == 3
@@ -436,6 +483,64 @@ class TestRecovery:
         world.recover()
         assert world.journal.select(State.IMPORTED) == []
         assert world.attempt() is State.IMPORTED
+
+    @pytest.mark.parametrize("met", ["before", "after"])
+    def test_a_file_that_it_has_learnt_has_one_row(
+        self, world: World, tmp_path: Path, met: str
+    ) -> None:
+        path = world.drop("a.tif", seed=1)
+        world.queue(path)
+        world.attempt()
+        images = world.row(path).images
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        if met == "before":
+            world.meet(path)
+        world.recover()
+        if met == "after":
+            world.meet(path)
+        world.attempt()
+        (row,) = world.journal.select()
+        assert (row.state, row.images) == (State.IMPORTED, images)
+        found = Found(str(path), FileStat.of(path.lstat()))
+        assert row.files == (found,)
+        assert world.journal.known([found]) == {str(path): State.IMPORTED}
+        assert world.in_omero(path) == [images]
+
+    def test_very_many_are_asked_for_in_answers_that_fit_into_a_message(self, world: World) -> None:
+        number = 4000
+        _fill(world, number)
+        ice = communicator(message_kb=512)
+        try:
+            cramped = Direct(ice, world.sandbox)
+            user = cramped.user("amy")
+            with pytest.raises(ServerAwayError, match="MemoryLimit"):
+                cramped._filesets(user, "f.id > 0", {}, joined="")
+            Recovery(world.journal, cramped, places_of(world.root.parent)).of("amy")
+        finally:
+            ice.destroy()
+        assert world.journal.counts("amy")["imported"] == number
+
+    def test_what_was_interrupted_goes_on_where_it_was(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _fill(world, 30)
+        monkeypatch.setattr(server_filesets, "MOST_ROWS", 7)
+        real, calls = Omero.filesets_after, []
+
+        def away(self: Omero, user: User, after: int) -> Any:
+            calls.append(after)
+            if len(calls) == 3:
+                raise ServerAwayError("away")
+            return real(self, user, after)
+
+        monkeypatch.setattr(Omero, "filesets_after", away)
+        with pytest.raises(ServerAwayError):
+            world.recover()
+        assert world.journal.counts("amy")["imported"] == 14
+        world.recover()
+        assert calls[3] == calls[2] > 0, "what is known is not asked for again"
+        assert world.journal.counts("amy")["imported"] == 30
 
     def test_a_sound_one_learns_nothing(self, world: World) -> None:
         path = world.drop("a.tif")
@@ -484,8 +589,8 @@ def test_a_failed_fileset_has_all_its_tries_again_when_it_is_retried(world: Worl
     assert not world.journal.retry(world.row(path).id), "it has not failed"
 
 
-def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:
-    path = world.drop("a.tif")
+def begin_by_another_client(world: World, path: Path) -> None:
+    """amy begins to import the file by herself, and never ends."""
     session = world.omero.session_for(world.omero.user("amy"))
     row = Fileset(
         0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, 0, False, None, (), 0, 0,
@@ -494,6 +599,11 @@ def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:
     importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)
     repository = session.managed_repository()
     repository.importFileset(importer._description(), importer._settings(repository))
+
+
+def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:
+    path = world.drop("a.tif")
+    begin_by_another_client(world, path)
     world.queue(path)
     assert world.attempt() is State.IMPORTED
     assert sorted(map(len, world.in_omero(path))) == [0, 1]
@@ -531,7 +641,7 @@ def test_a_file_written_to_during_the_upload_settles_again(
     assert fileset is not None
     session = world.omero.session_for(world.omero.user("amy"))
     state = Attempt(
-        world.journal, world.omero, session, fileset, stopping=meanwhile, pause=lambda s: None
+        world.journal, world.omero, session, fileset, stopping=meanwhile, watch=Watch()
     ).run()
     assert state is State.WAITING
     assert real is not NativeImport._verify

@@ -10,6 +10,7 @@ import pytest
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.importing import attempts
+from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt, run_together
 from omero_fs_plugin.dropbox.importing.importers.choice import choose
 from omero_fs_plugin.dropbox.importing.importers.factory import make
@@ -52,7 +53,7 @@ def taken(world: Importing, journal: Journal, *paths: Path, **more: Any) -> list
         made.append(
             Attempt(
                 journal, world.omero, world.session, fileset,
-                stopping=lambda: False, pause=lambda seconds: None, **more,
+                stopping=lambda: False, watch=Watch(), **more,
             )
         )  # fmt: skip
     return made

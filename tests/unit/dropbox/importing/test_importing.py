@@ -57,7 +57,6 @@ def importing(journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
         address=("localhost", 4064),
         import_duplicates=lambda: False,
         stopping=lambda: False,
-        pause=lambda seconds: None,
     )
 
     @contextmanager

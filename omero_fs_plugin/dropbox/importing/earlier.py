@@ -1,0 +1,141 @@
+"""What an attempt whose end we did not see has left in OMERO, or is still doing there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from omero_fs_plugin.blitz.filesets import ServerFileset
+from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.errors import ImportRefused
+
+from .activity import Look, Rest, Watch, late_s, limit_s, look
+from .importers import StillRunning, client_path
+from .importers.answers import delete_filesets
+
+log = logging.getLogger(__name__)
+
+_REFUSALS = 2  # of deleting what shows no sign of life: then it lies there, and bars nobody
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What OMERO has of one fileset of the journal, and the journal has not.
+
+    Rules: while OMERO may be importing it, nobody imports it again.  What is
+    deleted is of this user and these very paths, begun since the journal knows
+    the fileset, without images, and shows no sign of life for as long as an
+    import of its size may show none, or its server has ended.
+    """
+
+    journal: Journal
+    omero: Omero
+    session: UserSession
+    fileset: Fileset
+    watch: Watch
+
+    def unrecorded(self) -> list[ServerFileset]:
+        """What the journal does not know of filesets that begin with the same client path."""
+        path = client_path(self.fileset.path)
+        there = self.omero.filesets(self.session.user, path)
+        # One that has the file further on is of another set, and another's work.
+        found = [f for f in there if f.paths[0] == path]
+        recorded = self.journal.recorded(f.id for f in found)
+        return [f for f in found if f.id not in recorded]
+
+    def settle(self, unfinished: Sequence[ServerFileset]) -> bool:
+        """Returns when nothing is under way, and deletes what has come to nothing.
+
+        Whether something is left that has to be looked at later.  Raises
+        StillRunning, and what asking OMERO raises.
+        """
+        if not unfinished:
+            return False
+        found = look(self.session, unfinished)
+        rests = self._rests(unfinished, found)
+        for one, rest in rests:
+            limit = limit_s(*_extent(self.fileset, one))
+            if not rest.told:
+                limit = late_s(_extent(self.fileset, one)[1])
+            if self._may_import(rest) and not rest.over(limit):
+                raise StillRunning(_waiting(one, rest, limit))
+        return self._clear(rests, found, importing=True)
+
+    def clear(self) -> bool:
+        """Deletes what has come to nothing; whether something is left to be looked at later."""
+        unfinished = [one for one in self.unrecorded() if not one.images]
+        if not unfinished:
+            return False
+        found = look(self.session, unfinished)
+        return self._clear(self._rests(unfinished, found), found)
+
+    def _rests(
+        self, unfinished: Sequence[ServerFileset], found: Look
+    ) -> list[tuple[ServerFileset, Rest]]:
+        rests = ((one, self.watch.rest(one.id, found)) for one in unfinished)
+        heard = self.watch.heard(self.fileset.id)
+        return [
+            (one, replace(rest, ended=rest.ended or heard))
+            for one, rest in rests
+            if rest is not None
+        ]
+
+    def _may_import(self, rest: Rest) -> bool:
+        """Whether OMERO was told to import it, or may be by a call of ours that is late."""
+        return rest.told or self.fileset.verified
+
+    def _clear(
+        self,
+        rests: Sequence[tuple[ServerFileset, Rest]],
+        found: Look,
+        *,
+        importing: bool = False,
+    ) -> bool:
+        mine = [(one, rest) for one, rest in rests if self._ours(one, rest)]
+        left = False
+        for one, rest in mine:
+            if not rest.over(limit_s(*_extent(self.fileset, one))):
+                left = True
+                continue
+            if any(now.id == one.id and now.images for now in self.unrecorded()):
+                continue  # its images came at this very moment
+            log.info("fileset %d: deleting unfinished Fileset:%d", self.fileset.id, one.id)
+            try:
+                delete_filesets(self.session, [one.id])
+            except ImportRefused as error:
+                log.warning("fileset %d: %s", self.fileset.id, error)
+                if self.watch.refused(one.id, found) < _REFUSALS:
+                    left = True
+                    if importing and self._may_import(rest):
+                        raise StillRunning(
+                            f"OMERO may still be importing it: {error}; waiting"
+                        ) from error
+            else:
+                self.watch.forget([one.id])
+        return left
+
+    def _ours(self, one: ServerFileset, rest: Rest) -> bool:
+        """Whether an attempt at this fileset made it, as far as anybody can tell."""
+        paths = sorted(client_path(met.path) for met in self.fileset.files)
+        since = rest.begun >= self.fileset.created  # a first attempt has left nothing
+        return since and self.fileset.attempts > 1 and sorted(one.paths) == paths
+
+
+def _extent(fileset: Fileset, one: ServerFileset) -> tuple[int, int]:
+    """Files and bytes; OMERO knows the size of a file only once it has it."""
+    size = sum(met.stat.size for met in fileset.files)
+    return max(len(fileset.files), len(one.paths)), max(size, sum(one.sizes))
+
+
+def _waiting(one: ServerFileset, rest: Rest, limit: float) -> str:
+    return (
+        f"OMERO may still be importing it as Fileset:{one.id}, begun {_span(rest.age)} ago, "
+        f"last sign of life {_span(rest.quiet)} ago: waiting, up to {_span(limit)} without one"
+    )
+
+
+def _span(seconds: float) -> str:
+    return f"{max(0.0, seconds):.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,326 @@
+"""Imports that last in OMERO, and calls that are carried out late: one image set, no half fileset.
+
+The sandbox stands still where a test holds it, so that its minutes take no time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing import activity, earlier, leftovers
+from omero_fs_plugin.dropbox.importing.importers import native
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.leftovers import Leftovers
+from omero_fs_plugin.dropbox.importing.pool import SessionPool
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerBusyError
+from omero_fs_plugin.sandbox import moods
+from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE
+
+from .test_attempts import (
+    Client,
+    Killed,
+    World,
+    begin_by_another_client,
+    no_patience,
+    seeded,
+    world,
+)
+
+__all__ = ["seeded", "world"]
+
+PATIENCE_S = 20.0
+
+
+def until(look: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not look():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def killed_while_omero_imports(world: World, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """DropBox dies just after OMERO was told to import."""
+
+    def killed(self: NativeImport, handle: Any) -> tuple[int, ...]:
+        raise Killed("_await")
+
+    world.queue(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(NativeImport, "_await", killed)
+        with pytest.raises(Killed):
+            world.attempt()
+    world.restart()
+
+
+@contextmanager
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is called in here, to begin and to verify an import, is given up at once."""
+    real = Client.getManagedRepository
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Client, "getManagedRepository", lambda self: real(self).ice_invocationTimeout(300)
+        )
+        patch.setattr(native, "patience_ms", lambda size: 300)
+        yield
+
+
+@pytest.fixture
+def sweep(world: World) -> Iterator[Callable[[], None]]:
+    """Looks once for what was left in OMERO."""
+    pool = SessionPool(world.omero)
+    yield lambda: Leftovers(world.journal, world.omero, pool, world.watch, lambda _: "").sweep()
+    pool.tidy(everything=True)
+
+
+class TestAnImportThatLasts:
+    @pytest.mark.parametrize("point", [READ, SAVE])
+    def test_is_waited_for_and_found_when_it_ends(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, point: str
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(point)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        for _ in range(3):
+            assert world.attempt() is State.QUEUED
+            assert "OMERO may still be importing it as Fileset:" in world.row(path).reason
+            assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_has_images_before_its_end_and_is_not_waited_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(FINISH)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        assert world.attempt() is State.IMPORTED
+        gate.release()
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_goes_on_when_the_session_of_its_client_has_ended(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        for session in world.sandbox.sessions.live():
+            if session.user_name == "amy":
+                world.sandbox.sessions.end(session)
+        assert world.attempt() is State.QUEUED
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+
+    def test_lives_as_long_as_its_log_grows(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(READ)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        assert world.attempt() is State.QUEUED
+        no_patience(monkeypatch)
+        monkeypatch.setattr(activity, "START_S", 0.001)
+        time.sleep(0.2)  # the log is written to meanwhile: that is what the test is about
+        assert world.attempt() is State.QUEUED
+        assert world.in_omero(path) == [()]
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+
+    def test_without_a_sign_of_life_is_over_and_imported_anew(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(READ)
+        monkeypatch.setattr(type(world.sandbox.pace), "_beat", lambda self, alive: None)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        assert world.attempt() is State.QUEUED
+        no_patience(monkeypatch)
+        world.sandbox.pace._gates.pop(READ)
+        assert world.attempt() is State.IMPORTED
+        gate.release()
+        world.sandbox.repositories.workers.shutdown()
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_ends_with_its_server(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(READ)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace._gates.pop(READ)
+        world.sandbox._note_start()
+        assert world.attempt() is State.IMPORTED, "without any waiting"
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_is_met_by_a_fresh_journal(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.queue(path)
+        world.recover()
+        assert world.attempt() is State.QUEUED
+        assert world.attempt() is State.QUEUED
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_whose_deletion_omero_refuses_is_not_imported_beside(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(session: Any, ids: Any) -> None:
+            raise ImportRefused("deleting: it is in use")
+
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        assert world.attempt() is State.QUEUED
+        monkeypatch.setattr(type(world.sandbox.pace), "_beat", lambda self, alive: None)
+        with monkeypatch.context() as patch:
+            no_patience(patch)
+            patch.setattr(earlier, "delete_filesets", refuse)
+            assert [world.attempt(), world.attempt()] == [State.QUEUED, State.QUEUED]
+            assert "deleting: it is in use" in world.row(path).reason
+        assert world.in_omero(path) == [()], "the refusal is a sign of life"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+
+def test_a_limit_grows_with_files_and_bytes() -> None:
+    small, many, large = (activity.limit_s(*of) for of in ((1, 1), (1000, 1), (1, 10**10)))
+    assert small >= 600
+    assert many >= small + 9000
+    assert large >= small + 9000
+
+
+def test_one_whose_session_has_ended_never_answers_and_is_left_to_the_next_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "ALIVE_S", 0.1)
+    path = world.drop("plate.tif")
+    gate = world.sandbox.pace.hold(SAVE)
+    world.queue(path)
+    ended: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            world.attempt()
+        except ServerAwayError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    assert gate.reached.wait(PATIENCE_S)
+    for session in world.sandbox.sessions.live():
+        if session.user_name == "amy":
+            world.sandbox.sessions.end(session)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive() and ended
+    world.restart()
+    assert world.attempt() is State.QUEUED
+    gate.release()
+    until(lambda: world.in_omero(path) != [()])
+    assert world.attempt() is State.IMPORTED
+
+
+class TestACallThatIsCarriedOutLate:
+    """The client gives it up, and the server does it all the same."""
+
+    @pytest.mark.parametrize("beside", ["before", "after"])
+    def test_the_import_of_a_fileset(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        sweep: Callable[[], None],
+        beside: str,
+    ) -> None:
+        path = world.drop("a.tif")
+        world.queue(path)
+        gate = world.sandbox.pace.hold("ManagedRepository.importFileset")
+        with impatient(monkeypatch), pytest.raises(ServerAwayError):
+            world.attempt()
+        world.restart()
+        world.sandbox.pace._gates.clear()
+        if beside == "before":
+            gate.release()
+            until(lambda: world.in_omero(path))
+        assert world.attempt() is State.IMPORTED
+        gate.release()
+        until(lambda: len(world.in_omero(path)) == 2)
+        sweep()
+        assert len(world.in_omero(path)) == 2, "it is too young to be nobody's"
+        no_patience(monkeypatch)
+        sweep()
+        assert world.in_omero(path) == [world.row(path).images]
+        monkeypatch.setattr(leftovers, "LATE_S", -1.0)
+        sweep()
+        assert world.journal.notes("leftover:") == {}, "and is looked for no longer"
+
+    def test_the_verification_of_an_upload(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = world.drop("a.tif")
+        world.queue(path)
+        gate = world.sandbox.pace.hold("ImportProcess.verifyUpload")
+        with impatient(monkeypatch), pytest.raises(ServerAwayError):
+            world.attempt()
+        world.restart()
+        assert world.attempt() is State.QUEUED
+        assert world.in_omero(path) == [()]
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_what_is_another_clients_is_never_taken_away(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, sweep: Callable[[], None]
+    ) -> None:
+        path = world.drop("a.tif")
+        begin_by_another_client(world, path)
+        world.queue(path)
+        no_patience(monkeypatch)
+        assert world.attempt() is State.IMPORTED
+        leftovers.note_leftover(world.journal, world.row(path))
+        sweep()
+        assert sorted(map(len, world.in_omero(path))) == [0, 1]
+
+
+def test_one_that_omero_has_answered_with_a_no_is_not_waited_for(world: World) -> None:
+    path = world.drop("a.tif")
+    world.queue(path)
+    moods.write(
+        world.sandbox.data_dir,
+        moods.Moods(
+            faults=(moods.Fault("ImportRequest.begin", "DatabaseBusyException", "busy", 1),)
+        ),
+    )
+    with pytest.raises(ServerBusyError):
+        world.attempt()
+    world.restart()
+    assert world.in_omero(path) == [()]
+    assert world.attempt() is State.IMPORTED
+    assert world.in_omero(path) == [world.row(path).images]
