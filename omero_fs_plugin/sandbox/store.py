@@ -163,7 +163,8 @@ def _table(entity: Entity) -> sa.Table:
     if entity.owned:
         columns += [sa.Column(c, sa.Integer, index=True) for c in ("owner_id", "group_id")]
         columns += [sa.Column(c, sa.BigInteger) for c in ("creation", "updated")]
-    return sa.Table(entity.name.lower(), metadata, *columns)
+    # An id is never given twice, also when what had it was deleted.
+    return sa.Table(entity.name.lower(), metadata, *columns, sqlite_autoincrement=True)
 
 
 TABLES: Mapping[str, sa.Table] = {name: _table(entity) for name, entity in MODEL.items()}

@@ -514,7 +514,7 @@ class TestRecovery:
         try:
             cramped = Direct(ice, world.sandbox)
             user = cramped.user("amy")
-            with pytest.raises(ServerAwayError, match="MemoryLimit"):
+            with pytest.raises(ServerAwayError, match="MessageSizeMax"):
                 cramped._filesets(user, "f.id > 0", {}, joined="")
             Recovery(world.journal, cramped, places_of(world.root.parent)).of("amy")
         finally:
