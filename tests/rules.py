@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
-from omero_fs_plugin.config.settings import DATA_DIR, FIELDS, Settings, effective, read
+from omero_fs_plugin.config.settings import DATA_DIR, FIELDS, Settings, effective
 from omero_fs_plugin.dropbox.places import Places
 
 

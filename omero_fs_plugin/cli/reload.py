@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import Any
 
-from omero_fs_plugin.config.settings import digest
+from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.errors import ConfigurationError, GridError
 from omero_fs_plugin.icegrid import SERVERS, Grid
 from omero_fs_plugin.site import Site, site

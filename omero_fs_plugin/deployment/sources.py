@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX, Property
 from omero_fs_plugin.config.settings import (
     DATA_DIR,
@@ -24,8 +25,6 @@ from omero_fs_plugin.config.settings import (
     Problem,
     Settings,
     effective,
-    read,
-    read_monitoring,
 )
 from omero_fs_plugin.errors import ConfigurationError
 

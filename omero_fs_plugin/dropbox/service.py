@@ -20,7 +20,9 @@ from omero.grid import monitors
 
 from omero_fs_plugin import __version__, icegrid
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings, digest, needs_restart, read
+from omero_fs_plugin.config.changes import digest, needs_restart
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import regular_stat
 

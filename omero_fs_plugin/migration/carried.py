@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX, PROPERTIES, Property
-from omero_fs_plugin.config.settings import Problem, Settings, read, read_monitoring
+from omero_fs_plugin.config.settings import Problem, Settings
 
 from .differences import ALWAYS, RETIRED, SHIPPED, different, refused_arguments
 from .former import Former

@@ -139,7 +139,7 @@ def _each_arguments(text: str) -> list[str]:
         entries = lists.entries(text, _ARGUMENTS.kind.quotes)
         return [shlex.join(_ARGUMENTS.kind.read(entry)) for entry in entries]
     except ValueError:
-        return []  # said already, by settings.read
+        return []  # said already, by parsing.read
 
 
 def _arguments(text: str, settings: Settings, properties: Mapping[str, str]) -> str:

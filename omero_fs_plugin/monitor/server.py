@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from omero_fs_plugin import icegrid
-from omero_fs_plugin.config import settings
+from omero_fs_plugin.config.changes import changed_monitoring, digest
+from omero_fs_plugin.config.parsing import read_monitoring
 
 from .files import Files, Root
 from .kernel.observers import Observing
@@ -41,9 +42,9 @@ class FSServer:
         ):
             if not properties.getProperty(key):
                 properties.setProperty(key, value)
-        given = settings.read_monitoring(properties.getPropertiesForPrefix("omero."))
+        given = read_monitoring(properties.getPropertiesForPrefix("omero."))
         self._given = given
-        self._seen = settings.digest(properties.getPropertiesForPrefix("omero."))
+        self._seen = digest(properties.getPropertiesForPrefix("omero."))
         self._restart = ""  # what has changed since, and is taken at the next start only
         self.record = open_record(given.record)
         self.monitors = Monitors(
@@ -87,11 +88,11 @@ class FSServer:
 
     def _changed(self, communicator: Any) -> None:
         properties = communicator.getProperties().getPropertiesForPrefix("omero.")
-        changed = settings.changed_monitoring(self._given, settings.read_monitoring(properties))
+        changed = changed_monitoring(self._given, read_monitoring(properties))
         self._restart = ", ".join(changed)
         if changed:
             log.warning("changed, and taken at the next start of FSServer only: %s", self._restart)
-        self._seen = settings.digest(properties)
+        self._seen = digest(properties)
 
     def _check_pulses(self) -> None:
         while not self._stopped.wait(PULSE):

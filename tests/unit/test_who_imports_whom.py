@@ -19,6 +19,8 @@ PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
 PURE = (
     "config.settings",
+    "config.parsing",
+    "config.changes",
     "errors",
     "events",
     "filters",

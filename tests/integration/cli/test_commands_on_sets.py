@@ -14,7 +14,7 @@ import pytest
 from omero.cli import NonZeroReturnCode
 
 from omero_fs_plugin.cli import import_, status
-from omero_fs_plugin.config.settings import read
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.icegrid import SERVERS

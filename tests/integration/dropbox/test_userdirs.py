@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.cli import users
-from omero_fs_plugin.config.settings import Settings, read
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, ServerAwayError
 from omero_fs_plugin.sandbox import accounts

@@ -13,8 +13,9 @@ from functools import cache
 
 import pytest
 
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.config.settings import EVERYONE, read
+from omero_fs_plugin.config.settings import EVERYONE
 from tests import CHECKOUT
 
 TESTS = CHECKOUT / "tests"

@@ -9,15 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.changes import needs_restart
+from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.config.settings import (
-    Rule,
-    Settings,
-    effective,
-    needs_restart,
-    read,
-    read_monitoring,
-)
+from omero_fs_plugin.config.settings import Rule, Settings, effective
 from omero_fs_plugin.errors import ConfigurationError
 from tests.rules import as_properties, settings_of
 

@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 from lxml import etree
 
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import PROPERTIES
-from omero_fs_plugin.config.settings import read
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.icegrid import SERVERS
 

@@ -18,8 +18,8 @@ from omero.cli import NonZeroReturnCode
 from omero.config import ConfigXml
 
 from omero_fs_plugin.cli import config
+from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import PROPERTIES
-from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.deployment.sources import Origin, Row, Sources, look, rows_of
 from omero_fs_plugin.errors import ConfigurationError

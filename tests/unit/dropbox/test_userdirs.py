@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.cli.users import render
-from omero_fs_plugin.config.settings import Rule, read
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox import userdirs
 from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
 

@@ -15,8 +15,8 @@ from omero.cli import CLI
 from omero.plugins.prefs import PrefsControl
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
-from omero_fs_plugin.config.settings import read, read_monitoring
 from omero_fs_plugin.migration.carried import Migration, as_shipped, migrate, run
 from omero_fs_plugin.migration.differences import SHIPPED
 from omero_fs_plugin.migration.former import read as former_read

@@ -1,0 +1,41 @@
+"""Two configurations side by side: whether they differ, and what of it needs a restart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields
+
+from .properties import BY_NAME, PREFIX
+from .settings import DATA_DIR, FIELDS, MANAGED_DIR, MONITORING_FIELDS, Monitoring, Settings
+
+_OF_SETTINGS = {of: name for name, of in FIELDS.items()}
+
+
+def digest(properties: Mapping[str, str]) -> str:
+    """What tells two sets of properties apart, as far as they concern us."""
+    ours = sorted(
+        (key, value.strip())
+        for key, value in properties.items()
+        if value.strip() and (key.startswith(PREFIX) or key in (DATA_DIR, MANAGED_DIR))
+    )
+    return hashlib.sha256(repr(ours).encode()).hexdigest()[:16]
+
+
+def needs_restart(before: Settings, after: Settings) -> list[str]:
+    """The properties whose change no reload brings into a running server."""
+    changed = [
+        _OF_SETTINGS[one.name]
+        for one in fields(Settings)
+        if one.name in _OF_SETTINGS and getattr(before, one.name) != getattr(after, one.name)
+    ]
+    found = [PREFIX + name for name in changed if BY_NAME[name].restart]
+    return [*found, DATA_DIR] if before.data_dir != after.data_dir else found
+
+
+def changed_monitoring(before: Monitoring, after: Monitoring) -> list[str]:
+    """The properties of FSServer that differ; all are taken at its start."""
+    names = {"record": "monitors", **{of: name for name, of in MONITORING_FIELDS.items()}}
+    return [
+        PREFIX + name for of, name in names.items() if getattr(before, of) != getattr(after, of)
+    ]
