@@ -59,6 +59,7 @@ PURE = (
     "dropbox.grouping.formats.tiff",
     "dropbox.grouping.native.grouper",
     "dropbox.settling.assembly",
+    "dropbox.settling.lots",
     "dropbox.places",
     "dropbox.targets.targets",
     "dropbox.targets.templates",

@@ -20,7 +20,7 @@ from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
-from .assembly import Lot
+from .lots import Lot
 from .pipeline import Pipeline
 
 log = logging.getLogger(__name__)

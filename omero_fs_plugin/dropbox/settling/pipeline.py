@@ -19,7 +19,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
 
-from .assembly import Around, Assembly, Lot
+from .assembly import Around, Assembly
+from .lots import Lot, Lots
 from .settle import Settler
 
 if TYPE_CHECKING:
@@ -74,12 +75,8 @@ class Pipeline:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.assembly = Assembly(
-            self.journal,
-            pending=lambda path: path in self.settler,
-            rule_of=self._rule_of,
-            held=self.held,
-        )
+        self.lots = Lots(rule_of=self._rule_of, held=self.held)
+        self.assembly = Assembly(self.journal, self.lots, pending=lambda path: path in self.settler)
 
     def heard(self, paths: Iterable[str], now: float) -> None:
         """Events about `paths`: each is a sign of life."""
@@ -104,7 +101,7 @@ class Pipeline:
             with self._lock:
                 self._gone(gone)
                 for directory in {path.rpartition("/")[0] for path in gone}:
-                    self.assembly.ask_near(directory, now)
+                    self.lots.ask_near(directory, now)
         self._meet(met, now, alive=True)
 
     def scanned(self, found: Sequence[Found], now: float) -> None:
@@ -117,7 +114,7 @@ class Pipeline:
         `grouped` or `not_grouped` is to be called with it.
         """
         with self._lock:
-            lot = self.assembly.next_lot(now)
+            lot = self.lots.next(now)
             self._stir_released(now)
             return lot
 
@@ -134,7 +131,7 @@ class Pipeline:
                 return number
         except BaseException:
             with self._lock:
-                self.assembly.ask_again(lot, now + _AGAIN_S)
+                self.lots.ask_again(lot, now + _AGAIN_S)
             raise
 
     def _look_around(self, lot: Lot, grouping: Grouping, now: float) -> Around:
@@ -255,7 +252,7 @@ class Pipeline:
                     self.journal.give_to(fileset.id, *owner)
                 handed_on.setdefault(owner, []).append(Found(path, stat))
             for (user, root), files in handed_on.items():
-                self.assembly.add(files, user, root, now)
+                self.lots.add(files, user, root, now)
             return sum(map(len, handed_on.values()))
 
     def revisit(self, now: float) -> None:
@@ -266,7 +263,8 @@ class Pipeline:
         """
         self.unsure = False
         with self._lock:
-            self.assembly.ask_all(now)
+            self.lots.ask_all(now)
+            self.assembly.forget_unasked()
         for some in self.journal.waiting():
             for fileset in some:
                 if len(fileset.files) > 1:  # one of them has changed
@@ -281,10 +279,10 @@ class Pipeline:
             with self._lock:
                 self._gone([path for path, stat in looked.items() if stat is None])
                 for path, stat in looked.items():
-                    at_rest = self.assembly.stat_of(path)
+                    at_rest = self.lots.stat_of(path)
                     if stat is None or path in self.settler or stat == at_rest:
                         continue
-                    self.assembly.remove(path)
+                    self.lots.remove(path)
                     self._stir(Found(path, stat), now)
 
     def _advised(self, path: str, now: float) -> None:
@@ -292,7 +290,7 @@ class Pipeline:
         place = self.places.place(path)
         with self._lock:
             quiet = place.rule.quiet_period if place is not None else self.settler.quiet
-            self.assembly.ask_near(path.rpartition("/")[0], now + quiet)
+            self.lots.ask_near(path.rpartition("/")[0], now + quiet)
 
     def pending(self) -> int:
         """Number of files in their quiet period."""
@@ -306,10 +304,10 @@ class Pipeline:
                 fresh = []
                 for met in batch:
                     if met.path not in self.settler:
-                        if met.path in self.assembly:
-                            if not alive and self.assembly.stat_of(met.path) == met.stat:
+                        if met.path in self.lots:
+                            if not alive and self.lots.stat_of(met.path) == met.stat:
                                 continue
-                            self.assembly.remove(met.path)
+                            self.lots.remove(met.path)
                         fresh.append(met)
                     elif alive:
                         self._stir(met, now)
@@ -360,7 +358,7 @@ class Pipeline:
         self.settler.stir(met.path, met.stat, now, quiet)
 
     def _stir_released(self, now: float) -> None:
-        for met in self.assembly.take_released():
+        for met in self.lots.take_released():
             self._stir(met, now)
 
     def _rule_of(self, path: str) -> Rule | None:
@@ -394,7 +392,7 @@ class Pipeline:
     def _gone(self, paths: Sequence[str]) -> None:
         for path in paths:
             self.settler.forget(path)
-            self.assembly.remove(path)
+            self.lots.remove(path)
         for fileset in self.journal.open_at(paths).values():
             if not self.is_there(fileset.root):
                 # A share that is away, rather than everything deleted.

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.settling import assembly
+from omero_fs_plugin.dropbox.settling import assembly, lots
 from tests.integration.whole import Whole
 
 OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -228,7 +228,7 @@ def test_a_thousand_singles_are_asked_about_once_each(
     asked: list[str] = []
     answered = assembly.Assembly.answered
 
-    def counting(self: assembly.Assembly, lot: assembly.Lot, *rest: object) -> int:
+    def counting(self: assembly.Assembly, lot: lots.Lot, *rest: object) -> int:
         asked.extend(lot.files)
         return answered(self, lot, *rest)  # type: ignore[arg-type]
 

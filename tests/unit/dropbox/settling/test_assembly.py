@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.settling.assembly import Lot
+from omero_fs_plugin.dropbox.settling.lots import Lot
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError
@@ -343,8 +343,8 @@ class SetsExactlyOnce(RuleBasedStateMachine):
         for fileset in self.journal.select(State.WAITING):
             assert fileset.path in incomplete, f"{fileset.path} waits for nothing"
             assert fileset.reason.startswith("waits for "), fileset
-            assert fileset.path in self.pipeline.assembly
-        assert len(self.pipeline.assembly) == self.journal.counts()["waiting"]
+            assert fileset.path in self.pipeline.lots
+        assert len(self.pipeline.lots) == self.journal.counts()["waiting"]
 
 
 TestSetsExactlyOnce = SetsExactlyOnce.TestCase
@@ -422,7 +422,7 @@ def test_a_file_of_two_sets_is_in_both(stage: Stage) -> None:
     assert stage.answer(stage.lot(), Candidate((a, log)), Candidate((b, log))) == 2
     assert set(stage.rows(State.QUEUED)) == {("a", "log"), ("b", "log")}
     assert stage.rows(State.WAITING) == {}
-    assert len(stage.pipeline.assembly) == 0
+    assert len(stage.pipeline.lots) == 0
 
 
 def test_a_file_of_a_whole_set_and_one_that_lacks_something(stage: Stage) -> None:

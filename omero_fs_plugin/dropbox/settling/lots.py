@@ -1,0 +1,203 @@
+"""Files at rest, and which of them are asked about together, and when: the lots.
+
+Pure: the time is handed in.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.events import FileStat
+
+_MOST = 2_000  # files asked about in one lot; a directory is not divided
+AGAIN_S = 1.0  # between two questions about the same files that wait
+
+_Owner = tuple[str, str]  # user, root
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Files of one user that are asked about together."""
+
+    user: str
+    root: str
+    rule: Rule | None
+    files: tuple[str, ...]
+    stats: Mapping[str, FileStat] = field(repr=False, default_factory=dict)
+
+
+@dataclass
+class _Rested:
+    stat: FileStat
+    owner: _Owner
+    rule: Rule | None  # that held when it came to rest
+    incomplete: bool = False  # for a part of its fileset, which may never come
+    tries: int = 0  # by a reader that failed on it
+
+
+class Lots:
+    """Files at rest, on their way into filesets, and the questions about them that are due.
+
+    Rule: of each user no more than one lot is out at a time.
+
+    `rule_of` says what holds for a path (None: nothing does, any more: then
+    what did when it came to rest), and `held` why nothing is to be done for a
+    user until the configuration is mended (empty: it may).
+    """
+
+    def __init__(
+        self, *, rule_of: Callable[[str], Rule | None], held: Callable[[str], str]
+    ) -> None:
+        self._rule_of = rule_of
+        self._held = held
+        self._rested: dict[str, _Rested] = {}
+        # owner -> directories in which something is to be asked, the longest waiting first
+        self._due: OrderedDict[_Owner, dict[str, float]] = OrderedDict()
+        self._in: dict[str, set[str]] = {}  # directory -> files at rest in it
+        self._waiting: dict[str, set[str]] = {}  # directory -> files in it that were asked about
+        self._asking: set[str] = set()  # users of lots that are out
+        # Files that left without an end of their own: they are to settle anew.
+        self._released: list[Found] = []
+
+    def __len__(self) -> int:
+        return len(self._rested)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._rested
+
+    def stat_of(self, path: str) -> FileStat | None:
+        """What it was when it came to rest; None when it is not here."""
+        rested = self._rested.get(path)
+        return rested.stat if rested is not None else None
+
+    def add(self, found: Iterable[Found], user: str, root: str, now: float) -> None:
+        """Files of one user have come to rest."""
+        directories: dict[str, None] = {}
+        for met in found:
+            rule = self._rule_of(met.path)
+            self._rested[met.path] = _Rested(met.stat, (user, root), rule)
+            directory = met.path.rpartition("/")[0]
+            self._in.setdefault(directory, set()).add(met.path)
+            directories[directory] = None
+        for directory in directories:
+            self._due.setdefault((user, root), {})[directory] = now
+            self.ask_near(directory, now + AGAIN_S)
+
+    def ask_near(self, directory: str, at: float) -> None:
+        """What waits in or around `directory` is asked about again: it may have waited for this."""
+        for other in self._waiting:
+            if _near(directory, other):
+                self._ask(other, at)
+
+    def ask_all(self, now: float) -> None:
+        """Everything that waits is asked about again: who knows what has changed around it."""
+        for directory in self._waiting:
+            self._ask(directory, now)
+
+    def remove(self, path: str) -> None:
+        """It stirs again, is gone, or is in a fileset."""
+        if self._rested.pop(path, None) is None:
+            return
+        directory = path.rpartition("/")[0]
+        for index in (self._in, self._waiting):
+            files = index.get(directory)
+            if files is not None:
+                files.discard(path)
+                if not files:
+                    del index[directory]
+
+    def next(self, now: float) -> Lot | None:
+        """What is to be asked next; of each user no more than one lot at a time."""
+        for owner in list(self._due):
+            user, root = owner
+            if user in self._asking:
+                continue
+            chosen = self._choose(owner, now)
+            if not self._due[owner]:
+                del self._due[owner]
+            else:
+                self._due.move_to_end(owner)
+            if chosen:
+                self._asking.add(user)
+                stats = {path: self._rested[path].stat for path in sorted(chosen)}
+                rule = self._rule_of(chosen[0]) or self._rested[chosen[0]].rule
+                return Lot(user, root, rule, tuple(stats), stats)
+        return None
+
+    def _choose(self, owner: _Owner, now: float) -> list[str]:
+        directories = self._due[owner]
+        chosen: list[str] = []
+        for directory in sorted(directories):
+            if directories[directory] > now or len(chosen) >= _MOST:
+                continue
+            del directories[directory]
+            here = [p for p in self._in.get(directory, ()) if self._rested[p].owner == owner]
+            if here and self._rule_of(here[0]) is None and self._held(owner[0]):
+                self.release(here)
+            else:
+                chosen += here
+        return chosen
+
+    def back(self, lot: Lot) -> set[str]:
+        """A lot has had its answer; those of it that are as they were when it was made."""
+        self._asking.discard(lot.user)
+        return {path for path in lot.files if self.stat_of(path) == lot.stats[path]}
+
+    def ask_again(self, lot: Lot, at: float) -> None:
+        """What is left of a lot that had no answer is asked about at that time."""
+        self.again(self.back(lot), at)
+
+    def again(self, paths: Iterable[str], at: float) -> None:
+        """Those are asked about at that time."""
+        for path in paths:
+            self._set_due(self._rested[path].owner, path.rpartition("/")[0], at)
+
+    def wait(self, path: str, *, incomplete: bool) -> None:
+        """It was asked about, and waits for others; `incomplete`: they may never come."""
+        self._rested[path].incomplete = incomplete
+        self._waiting.setdefault(path.rpartition("/")[0], set()).add(path)
+
+    def incomplete(self) -> list[str]:
+        """The files that wait for a part of their fileset, which may never come."""
+        return [path for path, rested in self._rested.items() if rested.incomplete]
+
+    def tries(self, path: str) -> int:
+        """How often a reader has failed on it so far."""
+        return self._rested[path].tries
+
+    def tried(self, path: str, tries: int) -> None:
+        """A reader has failed on it `tries` times."""
+        self._rested[path].tries = tries
+
+    def release(self, paths: Iterable[str]) -> None:
+        """They leave without an end of their own."""
+        for path in paths:
+            self._released.append(Found(path, self._rested[path].stat))
+            self.remove(path)
+
+    def settle_anew(self, files: Iterable[Found]) -> None:
+        """Files that are not here any more, and had no end of their own either."""
+        self._released += files
+
+    def take_released(self) -> list[Found]:
+        """The files that are to settle anew, since the last call."""
+        released, self._released = self._released, []
+        return released
+
+    def _ask(self, directory: str, at: float) -> None:
+        for owner in {self._rested[path].owner for path in self._waiting[directory]}:
+            self._set_due(owner, directory, at)
+
+    def _set_due(self, owner: _Owner, directory: str, at: float) -> None:
+        """No later than what was asked for before, which may have been while a lot was out."""
+        due = self._due.setdefault(owner, {})
+        due[directory] = min(at, due.get(directory, at))
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether files of these directories may be of one set: one holds the other, or is it."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
