@@ -34,6 +34,7 @@ from .journal.keeper import LeaseKeeper
 from .journal.lease import Holder, Lease
 from .places import Places
 from .settling.groupers import Groupers, choose
+from .settling.outside import Outside
 from .settling.pipeline import Pipeline
 from .settling.settle import Settler
 from .settling.writers import Writers
@@ -76,17 +77,19 @@ class DropBox:
         self.users = Users(self.omero)
         self.places = Places(settings.rules)
         self.pipeline = Pipeline(
-            journal=self.journal,
-            places=self.places,
-            settler=Settler(60.0),
-            stat=regular_stat,
-            is_user=self.users.is_user,
-            oddity=oddity_at,
-            is_there=os.path.isdir,
-            written=Writers(self.places.watch_dir).of,
-            advice=wrong_in,
-            is_advice=is_sidecar,
-            held=self._held,
+            self.journal,
+            self.places,
+            Settler(60.0),
+            Outside(
+                stat=regular_stat,
+                is_user=self.users.is_user,
+                oddity=oddity_at,
+                is_there=os.path.isdir,
+                written=Writers(self.places.watch_dir).of,
+                advice=wrong_in,
+                is_advice=is_sidecar,
+                held=self._held,
+            ),
         )
         self.grouping = choose(
             settings.bioformats_jars,
@@ -316,7 +319,7 @@ class DropBox:
             "restart": self._restart,
             **{f"left.{name}": why for name, why in self.users.unknown().items()},
             **{f"left.{user}": why for user, why in self.importers.stopped().items()},
-            **{f"left.{path}": why for path, why in list(self.pipeline.left_alone.items())},
+            **{f"left.{path}": why for path, why in list(self.pipeline.files.left_alone.items())},
         }
 
     def _importers_told(self) -> dict[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 
+from .around import Around
 from .lots import AGAIN_S, Lot, Lots
 from .strangers import Strangers
 
@@ -35,15 +35,6 @@ _NAMED = 4  # files that a reason names
 # opens it once more.
 _READ_AGAIN_S = (2.0, 10.0)
 _UNTOLD_S = 60.0  # before files are asked about again of which nothing was said
-
-
-@dataclass(frozen=True)
-class Around:
-    """What was looked up for an answer before the lock was taken."""
-
-    stats: Mapping[str, FileStat | None] = field(default_factory=dict)  # None: not there
-    away: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be looked at
-    advice: Mapping[str, str] = field(default_factory=dict)  # directory -> what is wrong there
 
 
 class _Waits(Exception):

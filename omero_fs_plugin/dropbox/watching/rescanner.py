@@ -104,13 +104,13 @@ class Rescanner:
             if self._users.look_up(name):
                 log.info("%s is an OMERO user now", name)
                 self._asked.set()
-        if self._pipeline.unsure:
+        if self._pipeline.files.unsure:
             self._asked.set()
 
     def _rescan(self, *, hasty: bool) -> None:
         """Looks at everything; unless `hasty`, no more than half of the time."""
         begun, number = time.monotonic(), 0
-        self._pipeline.left_alone.clear()  # what is left still is met again below
+        self._pipeline.files.left_alone.clear()  # what is left still is met again below
         rules = self._pipeline.places.rules
         self._away = {rule: why for rule, why in self._away.items() if rule in rules}
         directories: list[tuple[str, str]] = []  # (whose, directory)
@@ -143,7 +143,7 @@ class Rescanner:
         batch: list[Found] = []
         number = 0
         begun = time.monotonic()
-        for met in walk(directory, pipeline.leave_alone, pipeline.places.enters):
+        for met in walk(directory, pipeline.files.leave_alone, pipeline.places.enters):
             batch.append(met)
             if len(batch) == _WALKED:
                 number += len(batch)

@@ -17,6 +17,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.lots import Lot
+from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError
@@ -41,8 +42,7 @@ def build(journal: Journal, disk: Disk) -> Pipeline:
         journal,
         places_of(ROOT, dirImportWait=str(QUIET)),
         Settler(QUIET),
-        disk.stat,
-        {"amy", "zak"}.__contains__,
+        Outside(disk.stat, {"amy", "zak"}.__contains__),
     )
 
 
@@ -452,7 +452,7 @@ def test_a_used_file_that_nobody_has_met_has_its_quiet_period_first(stage: Stage
 
 
 def test_a_used_file_that_no_rule_is_for_is_watched_all_the_same(stage: Stage) -> None:
-    stage.pipeline.places = places_of(ROOT, dirImportWait=str(QUIET), blacklist="*.log")
+    stage.pipeline.places.apply(places_of(ROOT, dirImportWait=str(QUIET), blacklist="*.log").rules)
     (a,) = stage.drop("a")
     lot = stage.lot()
     log = f"{AMY}/a.log"
@@ -537,8 +537,10 @@ def test_an_answer_that_cannot_be_written_is_asked_for_again(
 
 
 def test_of_a_user_with_two_directories_one_lot_is_out(stage: Stage) -> None:
-    stage.pipeline.places = places_of(
-        f'"{ROOT}";"/elsewhere"', importUsers="default;amy", dirImportWait=str(QUIET)
+    stage.pipeline.places.apply(
+        places_of(
+            f'"{ROOT}";"/elsewhere"', importUsers="default;amy", dirImportWait=str(QUIET)
+        ).rules
     )
     paths = [f"{AMY}/a", "/elsewhere/b", f"{ROOT}/zak/c"]
     for path in paths:
@@ -639,12 +641,12 @@ def test_a_path_that_is_open_for_somebody_else_stops_nothing(stage: Stage) -> No
 
 
 def test_a_user_whose_configuration_is_wrong_waits(stage: Stage) -> None:
-    stage.pipeline.held = lambda user: "readers: no such file"
+    stage.pipeline.outside.held = lambda user: "readers: no such file"
     (a,) = stage.drop("a")
     stage.pipeline.places.apply(())
     assert stage.next_lot() is None
     assert stage.rows(State.WAITING) == {("a",): "readers: no such file"}
-    stage.pipeline.places = places_of(ROOT, dirImportWait=str(QUIET))
+    stage.pipeline.places.apply(places_of(ROOT, dirImportWait=str(QUIET)).rules)
     stage.pipeline.revisit(stage.now)
     assert stage.lot().files == (a,)
 
@@ -653,14 +655,14 @@ def test_nothing_looks_at_the_disk_under_the_lock(stage: Stage) -> None:
     looked = []
 
     def stat(path: str) -> FileStat | None:
-        assert not stage.pipeline._lock.locked()
+        assert not stage.pipeline.files.lock.locked()
         looked.append(path)
         return stage.disk.stat(path)
 
     def advice(root: str, directory: str) -> str:
-        assert not stage.pipeline._lock.locked()
+        assert not stage.pipeline.files.lock.locked()
         return ""
 
-    stage.pipeline.stat, stage.pipeline.advice = stat, advice
+    stage.pipeline.outside.stat, stage.pipeline.outside.advice = stat, advice
     queued(stage, "a", "b")
     assert looked

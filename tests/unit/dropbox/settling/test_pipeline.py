@@ -18,6 +18,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.events import FileStat
@@ -67,8 +68,7 @@ def build(journal: Journal, disk: Disk, users: set[str]) -> Pipeline:
         journal,
         places_of(ROOT, dirImportWait=str(QUIET)),
         Settler(QUIET),
-        disk.stat,
-        users.__contains__,
+        Outside(disk.stat, users.__contains__),
     )
 
 
@@ -136,7 +136,7 @@ def test_what_is_nobodys_is_left_alone(
     pipeline.scanned(disk.scan(), 0.0)
     assert pipeline.step(20.0) == 0
     assert journal.select() == []
-    assert pipeline.left_alone == told
+    assert pipeline.files.left_alone == told
 
 
 def test_a_file_removed_while_it_settles_is_told(
@@ -199,7 +199,7 @@ def test_a_file_that_is_held_by_a_writer_is_not_at_rest(
     pipeline: Pipeline, disk: Disk, journal: Journal
 ) -> None:
     held = {"/dropbox/amy/a"}
-    pipeline.written = lambda paths: held & set(paths)
+    pipeline.outside.written = lambda paths: held & set(paths)
     for name in "ab":
         disk.write(f"/dropbox/amy/{name}", 1)
     pipeline.heard(["/dropbox/amy/a", "/dropbox/amy/b"], 0.0)
@@ -237,7 +237,7 @@ class TestAway:
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             return disk.stat(path)
 
-        pipeline.stat = stat
+        pipeline.outside.stat = stat
         return paths
 
     def test_in_its_quiet_period(
@@ -250,8 +250,8 @@ class TestAway:
         pipeline.heard([path], 5.0)
         assert pipeline.step(10.0) == 0
         assert journal.counts()["waiting"] == 1
-        assert pipeline.left_alone[path] == "cannot be looked at: Stale file handle"
-        assert pipeline.unsure
+        assert pipeline.files.left_alone[path] == "cannot be looked at: Stale file handle"
+        assert pipeline.files.unsure
         away.clear()
         assert pipeline.step(20.0) == 1
 
@@ -264,10 +264,10 @@ class TestAway:
         pipeline.settler.forget(path)
         away.add(path)
         pipeline.revisit(1.0)
-        assert (journal.counts()["waiting"], pipeline.unsure) == (1, True)
+        assert (journal.counts()["waiting"], pipeline.files.unsure) == (1, True)
         away.clear()
         pipeline.revisit(2.0)
-        assert not pipeline.unsure
+        assert not pipeline.files.unsure
         assert pipeline.step(12.0) == 1
 
     def test_with_the_users_whole_directory(
@@ -275,7 +275,7 @@ class TestAway:
     ) -> None:
         path = "/dropbox/amy/a"
         there = False
-        pipeline.is_there = lambda directory: there
+        pipeline.outside.is_there = lambda directory: there
         disk.write(path, 1)
         stat = disk.files.pop(path)
         journal.wait("amy", "/dropbox/amy", [Found(path, stat)])
@@ -291,9 +291,9 @@ class TestAway:
 
 
 def test_what_is_no_file_is_told(pipeline: Pipeline, disk: Disk) -> None:
-    pipeline.oddity = lambda path: "a symbolic link" if path.endswith("link") else ""
+    pipeline.outside.oddity = lambda path: "a symbolic link" if path.endswith("link") else ""
     pipeline.heard(["/dropbox/amy/link", "/dropbox/amy/gone"], 0.0)
-    assert pipeline.left_alone == {"/dropbox/amy/link": "a symbolic link"}
+    assert pipeline.files.left_alone == {"/dropbox/amy/link": "a symbolic link"}
 
 
 class ExactlyOnce(RuleBasedStateMachine):

@@ -31,7 +31,7 @@ def journal(tmp_path: Path) -> Journal:
 def imported(journal: Journal, disk: Disk, event_types: str) -> Pipeline:
     """A pipeline whose one file is in OMERO."""
     pipeline = build(journal, disk, {"amy"})
-    pipeline.places = places_of(ROOT, dirImportWait=str(QUIET), eventTypes=event_types)
+    pipeline.places.apply(places_of(ROOT, dirImportWait=str(QUIET), eventTypes=event_types).rules)
     disk.write(PATH, 1)
     pipeline.heard([PATH], 0.0)
     assert pipeline.step(QUIET) == 1

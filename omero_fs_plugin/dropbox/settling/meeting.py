@@ -1,0 +1,148 @@
+"""Which of the files that are met are news: they begin to settle, in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
+
+from .underway import BATCH, Underway
+
+
+class Meeting:
+    """Meets files by events, by rescans and by what the journal remembers."""
+
+    def __init__(self, files: Underway) -> None:
+        self._files = files
+        self._journal, self._places, self._outside = files.journal, files.places, files.outside
+        self._settler, self._lots = files.settler, files.lots
+
+    def heard(self, paths: Iterable[str], now: float) -> None:
+        """Events about `paths`: each is a sign of life."""
+        met: list[Found] = []
+        gone: list[str] = []
+        for path in dict.fromkeys(paths):
+            if self._outside.is_advice(path):
+                self._advised(path, now)
+            try:
+                stat = self._outside.stat(path)
+            except OSError as error:
+                self._files.cannot_tell(path, error)
+                continue
+            if stat is not None:
+                met.append(Found(path, stat))
+                continue
+            gone.append(path)
+            why = self._outside.oddity(path)
+            if why:
+                self._files.leave_alone(path, why)
+        if gone:
+            with self._files.lock:
+                self._files.gone(gone)
+                for directory in {path.rpartition("/")[0] for path in gone}:
+                    self._lots.ask_near(directory, now)
+        self.meet(met, now, alive=True)
+
+    def revisit(self, now: float) -> None:
+        """What waits in the journal and not here goes on waiting, a full quiet period."""
+        for some in self._journal.waiting():
+            for fileset in some:
+                if len(fileset.files) > 1:  # one of them has changed
+                    self._journal.dissolve(fileset.id)
+            looked: dict[str, FileStat | None] = {}
+            paths = [met.path for fileset in some for met in fileset.files]
+            for path in (path for path in paths if path not in self._settler):
+                try:
+                    looked[path] = self._outside.stat(path)
+                except OSError as error:
+                    self._files.cannot_tell(path, error)
+            with self._files.lock:
+                self._files.gone([path for path, stat in looked.items() if stat is None])
+                for path, stat in looked.items():
+                    at_rest = self._lots.stat_of(path)
+                    if stat is None or path in self._settler or stat == at_rest:
+                        continue
+                    self._lots.remove(path)
+                    self._files.stir(Found(path, stat), now)
+
+    def _advised(self, path: str, now: float) -> None:
+        """What is said of the files around has changed: once it is quiet, they are looked at."""
+        place = self._places.place(path)
+        with self._files.lock:
+            quiet = place.rule.quiet_period if place is not None else self._settler.quiet
+            self._lots.ask_near(path.rpartition("/")[0], now + quiet)
+
+    def meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
+        """They were seen; `alive`: that is a sign of life, else only what is new about them is."""
+        ours = self._ours(found)
+        for start in range(0, len(ours), BATCH):
+            batch = ours[start : start + BATCH]
+            with self._files.lock:
+                fresh = []
+                for met in batch:
+                    if met.path not in self._settler:
+                        if met.path in self._lots:
+                            if not alive and self._lots.stat_of(met.path) == met.stat:
+                                continue
+                            self._lots.remove(met.path)
+                        fresh.append(met)
+                    elif alive:
+                        self._files.stir(met, now)
+                    else:
+                        self._settler.check(met.path, met.stat, now)
+                known = self._journal.known(fresh)
+                news = [met for met in fresh if known.get(met.path) in (None, State.WAITING)]
+                news = self._without_changed([met for met in news if met.path not in known]) + [
+                    met for met in news if met.path in known
+                ]
+                self._files.record([met for met in news if met.path not in known])
+                for met in news:
+                    self._files.stir(met, now)
+
+    def _ours(self, found: Sequence[Found]) -> list[Found]:
+        """Those of users whose rules they pass, and whose names can be carried."""
+        users: dict[str, bool] = {}  # asked once for a lot: this is done for every known file
+        ours = []
+        for met in found:
+            if self._outside.is_advice(met.path):
+                continue
+            place = self._places.place(met.path)
+            if place is None:
+                self._files.leave_alone(met.path, "lies in no user's directory")
+            elif not self._places.passes(met.path):
+                continue
+            elif not met.path.isascii() and not _is_unicode(met.path):
+                # Neither Ice nor OMERO can carry such a name.
+                self._files.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
+            else:
+                known = users.get(place.user)
+                if known is None:
+                    known = users[place.user] = self._outside.is_user(place.user)
+                if known:
+                    ours.append(met)
+        return ours
+
+    def _without_changed(self, fresh: Sequence[Found]) -> list[Found]:
+        """Without what was imported from its path before, where nobody asked for Modification."""
+        asked_for = []
+        unasked = {}
+        for met in fresh:
+            place = self._places.place(met.path)
+            if place is None or {"Modification", "All"} & set(place.rule.event_types):
+                asked_for.append(met)
+            else:
+                unasked[met.path] = met
+        if unasked:
+            imported = self._journal.imported_at(unasked)
+            asked_for += [met for path, met in unasked.items() if path not in imported]
+        return asked_for
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

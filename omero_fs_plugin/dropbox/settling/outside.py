@@ -1,0 +1,32 @@
+"""What settling asks of the disk, of OMERO's users and of the configuration, as it is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from omero_fs_plugin.events import FileStat
+
+
+@dataclass
+class Outside:
+    """What is not settling's own to know.
+
+    `stat` gives what a path is now, None when it is no regular file (any
+    more), and raises OSError when that cannot be told; `oddity` says why what
+    is there is none.  `is_user` says whether a directory's name is an OMERO
+    user's (True while OMERO is away, for then nobody knows), `is_there`
+    whether a directory is there, and `written` which paths a process is known
+    to hold open to write.
+    """
+
+    stat: Callable[[str], FileStat | None]
+    is_user: Callable[[str], bool]
+    oddity: Callable[[str], str] = lambda path: ""
+    is_there: Callable[[str], bool] = lambda directory: True
+    written: Callable[[Collection[str]], Collection[str]] = lambda paths: ()
+    # What is wrong with what is said of the files of a directory: (root, directory) -> text
+    advice: Callable[[str, str], str] = lambda root, directory: ""
+    is_advice: Callable[[str], bool] = lambda path: False  # whether a path says such things
+    # Why nothing is to be done for a user until the configuration is mended
+    held: Callable[[str], str] = lambda user: ""

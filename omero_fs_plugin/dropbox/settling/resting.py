@@ -1,0 +1,120 @@
+"""Which of the files whose quiet period is over are at rest: they are handed on to the lots."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
+
+from .settle import Pending
+from .underway import BATCH, Underway
+
+log = logging.getLogger(__name__)
+
+
+class Resting:
+    """Lets files rest, or settle on."""
+
+    def __init__(self, files: Underway) -> None:
+        self._files = files
+        self._journal, self._places, self._outside = files.journal, files.places, files.outside
+        self._settler, self._lots = files.settler, files.lots
+
+    def step(self, now: float) -> int:
+        """Hands on what has come to rest; how many files."""
+        with self._files.lock:
+            due = self._settler.due(now, BATCH)
+        looked, away = self._look(due)
+        held = set(self._outside.written([path for path, at in looked.items() if at is not None]))
+        with self._files.lock:
+            at_rest: dict[str, FileStat] = {}
+            gone: list[str] = []
+            for pending in due:
+                path = pending.path
+                if not self._settler.has(pending):
+                    continue  # stirred or met anew while we looked
+                if path in away:
+                    self._files.cannot_tell(path, away[path])
+                    self._settler.stir(path, pending.stat, now)
+                    continue
+                stat = looked[path]
+                if stat is None:
+                    gone.append(path)
+                elif path in held:
+                    self._settler.stir(path, stat, now)
+                elif self._settler.check(path, stat, now):
+                    at_rest[path] = stat
+            self._files.gone(gone)
+            self._tell_overdue(now)
+            return self._hand_on(at_rest, now) if at_rest else 0
+
+    def _look(
+        self, due: Sequence[Pending]
+    ) -> tuple[dict[str, FileStat | None], dict[str, OSError]]:
+        """What they are now, and what cannot be told; with no lock held, for a share may hang."""
+        looked: dict[str, FileStat | None] = {}
+        away: dict[str, OSError] = {}
+        for pending in due:
+            try:
+                looked[pending.path] = self._outside.stat(pending.path)
+            except OSError as error:
+                away[pending.path] = error
+        return looked, away
+
+    def _hand_on(self, at_rest: Mapping[str, FileStat], now: float) -> int:
+        opened = self._opened(at_rest)
+        handed_on: dict[tuple[str, str], list[Found]] = {}
+        for path, stat in at_rest.items():
+            fileset = opened.get(path)
+            if fileset is not None and fileset.state is State.IMPORTING:
+                # The attempt under way will notice that its file changed,
+                # or end well with what it was; look again after it.
+                self._settler.stir(path, stat, now)
+                continue
+            self._settler.forget(path)
+            if fileset is None or fileset.state is not State.WAITING:
+                continue
+            owner = self._owner(path, fileset)
+            if owner is not None:
+                handed_on.setdefault(owner, []).append(Found(path, stat))
+        for (user, root), found in handed_on.items():
+            self._lots.add(found, user, root, now)
+        return sum(map(len, handed_on.values()))
+
+    def _opened(self, at_rest: Mapping[str, FileStat]) -> dict[str, Fileset]:
+        """The open filesets of files at rest: each has one, or is accounted for."""
+        opened = self._journal.open_at(at_rest)
+        # Its fileset was imported or refused while the file was settling
+        # anew: what it has become since is a fileset of its own.  If it
+        # has become nothing else, as when it was handed over in its quiet
+        # period, it is accounted for.
+        orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
+        known = self._journal.known(orphans)
+        changed = [met for met in orphans if met.path not in known]
+        if changed:
+            self._files.record(changed)
+            opened.update(self._journal.open_at([met.path for met in changed]))
+        return opened
+
+    def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | None:
+        """User and root that it is handed on for; None when the configuration keeps it back."""
+        place = self._places.place(path)
+        if place is None:  # since a reload, or a start
+            why = self._outside.held(fileset.user)
+            if why:  # looked at again at the rescan after the next one
+                self._files.tell(fileset, why)
+                return None
+        elif place.user != fileset.user:
+            self._journal.give_to(fileset.id, place.user, place.root)
+            return place.user, place.root
+        return fileset.user, fileset.root
+
+    def _tell_overdue(self, now: float) -> None:
+        late = self._settler.overdue(now)
+        reason = f"it has kept changing for {self._settler.longest:g} s, and waits until it rests"
+        for fileset in self._journal.open_at(late).values():
+            log.warning("fileset %d: %s: %s", fileset.id, fileset.path, reason)
+            self._journal.move(fileset.id, State.WAITING, State.WAITING, reason)
