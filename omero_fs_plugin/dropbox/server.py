@@ -10,7 +10,7 @@ from typing import Any
 
 from omero_fs_plugin import __version__, icegrid
 
-from .service import DropBox
+from .service.service import DropBox
 
 # Under IceGrid this module is __main__.
 log = logging.getLogger("omero_fs_plugin.dropbox.server")

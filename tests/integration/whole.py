@@ -25,13 +25,14 @@ from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox import service, users
+from omero_fs_plugin.dropbox import users
 from omero_fs_plugin.dropbox.importing import leftovers, pool, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
+from omero_fs_plugin.dropbox.service import parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.monitor.server import FSServer
@@ -175,7 +176,7 @@ class Whole:
         self.watch_dir = data / "DropBox"
         self.blitz = Blitz(data, self.clock)
         entrance = type("Entrance", (BehindTheRouter,), {"blitz": self.blitz})
-        monkeypatch.setattr(service, "Omero", entrance)
+        monkeypatch.setattr(parts, "Omero", entrance)
         self.properties = {
             "omero.data.dir": str(data),
             "omerofs.DropBox.Endpoints": "tcp -h 127.0.0.1",

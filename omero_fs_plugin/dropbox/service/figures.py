@@ -1,0 +1,78 @@
+"""What `omero fs status` is told of DropBox."""
+
+from __future__ import annotations
+
+from omero_fs_plugin import __version__
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
+
+from .configuration import Configuration
+from .parts import Parts
+
+
+def figures(
+    parts: Parts,
+    subscriptions: Subscriptions,
+    configuration: Configuration,
+    *,
+    begun: bool,
+    held_by: str,
+) -> dict[str, str]:
+    """Name -> value; `begun`: it is at work, else `held_by` has the lease, or nobody (empty)."""
+    if begun:
+        state, reason = _state(parts, subscriptions, configuration.settings)
+    elif held_by:
+        state, reason = "waiting for the lease", f"it is held by {held_by}"
+    else:
+        state, reason = "starting", "what was left open is taken up again"
+    settings = configuration.settings
+    return {
+        "state": state,
+        "reason": reason,
+        "version": __version__,
+        **subscriptions.figures(),
+        "journal": parts.journal.shown,
+        "pending": str(parts.pipeline.pending()),
+        "grouping": f"{parts.grouping.name}: {parts.grouping.why}",
+        "busy": parts.importers.busy,
+        **_importers(settings, parts.ways),
+        **{f"progress.{n}": far for n, far in parts.importers.progress().items()},
+        **{f"problem.{number}": str(one) for number, one in enumerate(settings.problems, 1)},
+        "seen": configuration.seen,
+        "refused": configuration.refused,
+        "restart": configuration.restart,
+        **{f"left.{name}": why for name, why in parts.users.unknown().items()},
+        **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
+        **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
+    }
+
+
+def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tuple[str, str]:
+    """What it does at the moment, and why it does no more; what people must mend comes first."""
+    state, reason = "running", ""
+    if settings.problems and not settings.rules:
+        state, reason = "misconfigured", "; ".join(map(str, settings.problems))
+    elif parts.rescanner.unavailable:
+        state, reason = "watch directory unavailable", parts.rescanner.unavailable
+    elif parts.rescanner.trouble:
+        state, reason = "waiting for the journal", parts.rescanner.trouble
+    elif parts.groupers.trouble:
+        state, reason = "waiting for Bio-Formats", parts.groupers.trouble
+    elif parts.importers.wrong:
+        state, reason = "misconfigured", parts.importers.wrong
+    elif parts.importers.away:
+        state, reason = "waiting for OMERO", parts.importers.away
+    elif subscriptions.problem:
+        state, reason = "waiting for FSServer", subscriptions.problem
+    return state, reason
+
+
+def _importers(settings: Settings, ways: Ways) -> dict[str, str]:
+    told = {}
+    for number, rule in enumerate(settings.rules, 1):
+        choice = ways.of(rule).choice
+        told[f"importer.{number}"] = f"{choice.importer}: {choice.why}"
+        if choice.ignored:
+            told[f"ignored.{number}"] = "; ".join(f"{one}: {why}" for one, why in choice.ignored)
+    return told

@@ -1,0 +1,150 @@
+"""What DropBox consists of, built and put together, and not at work yet."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.importing.ways import Way, Ways
+from omero_fs_plugin.dropbox.importing.workers import Importers
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.settling.groupers import Choice, Groupers, choose
+from omero_fs_plugin.dropbox.settling.outside import Outside
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.dropbox.settling.settle import Settler
+from omero_fs_plugin.dropbox.settling.writers import Writers
+from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar, wrong_in
+from omero_fs_plugin.dropbox.users import Users
+from omero_fs_plugin.dropbox.watching.rescan import oddity_at
+from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.events import regular_stat
+
+from .configuration import Configuration
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """In the order of a file's way, but for what all of them use."""
+
+    journal: Journal
+    omero: Omero
+    users: Users
+    places: Places
+    rescanner: Rescanner
+    pipeline: Pipeline
+    grouping: Choice
+    groupers: Groupers
+    ways: Ways
+    importers: Importers
+    quarantine: Quarantine
+
+    def apply(self, settings: Settings, ways: dict[Rule, Way]) -> None:
+        """From now on `settings` hold; what waits or is being imported goes on."""
+        self.ways.apply(ways)
+        self.places.apply(settings.rules)
+        self.pipeline.settler.longest = settings.longest_wait or math.inf
+        self.quarantine.directory = settings.quarantine
+        self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
+        self.importers.retry(settings.max_retries, settings.retry_interval)
+
+
+def put_together(
+    communicator: Any,
+    configuration: Configuration,
+    ways: Ways,
+    *,
+    who: str,
+    heard: Callable[[Sequence[str]], None],
+) -> Parts:
+    """The parts, by the settings that hold.
+
+    `who` writes into the journal; `heard` is called with paths that have changed.
+    """
+    settings = configuration.settings
+    journal = open_journal(settings.journal_url, who)
+    omero = Omero.of(communicator, settings)
+    users = Users(omero)
+    places = Places(settings.rules)
+
+    def held(user: str) -> str:
+        return configuration.held(user, places)
+
+    pipeline = Pipeline(
+        journal,
+        places,
+        Settler(60.0),
+        Outside(
+            stat=regular_stat,
+            is_user=users.is_user,
+            oddity=oddity_at,
+            is_there=os.path.isdir,
+            written=Writers(places.watch_dir).of,
+            advice=wrong_in,
+            is_advice=is_sidecar,
+            held=held,
+        ),
+    )
+    grouping = choose(
+        settings.bioformats_jars,
+        os.environ.get("OMERODIR"),
+        time_limit=settings.bioformats_timeout,
+        memory=settings.bioformats_memory,
+    )
+    quarantine = Quarantine(settings.quarantine, places, journal)
+    importers = Importers(
+        journal,
+        omero,
+        places=places,
+        number=settings.importers,
+        held=held,
+        import_duplicates=lambda: configuration.settings.duplicates == "import",
+        quarantine=quarantine,
+        changed=lambda fileset: heard([met.path for met in fileset.files]),
+        ways=ways,
+        address=(settings.host, settings.port),
+    )
+    groupers = Groupers(
+        pipeline,
+        grouping.make,
+        readers=ways.readers,
+        queued=importers.wake,
+        failed=quarantine.take,
+        complete_timeout=lambda: configuration.settings.complete_timeout,
+    )
+    rescanner = Rescanner(pipeline, users, lambda: configuration.settings.rescan_interval)
+    return Parts(
+        journal=journal,
+        omero=omero,
+        users=users,
+        places=places,
+        rescanner=rescanner,
+        pipeline=pipeline,
+        grouping=grouping,
+        groupers=groupers,
+        ways=ways,
+        importers=importers,
+        quarantine=quarantine,
+    )
+
+
+def open_journal(url: str, who: str) -> Journal:
+    """The journal; where it is slow, that is told."""
+    journal = Journal(url, who=who)
+    if journal.share:
+        log.warning(
+            "the journal %s lies on a network file system (%s): every write is slower there; "
+            "omero.fs.journal may name a place on a local disk, or a PostgreSQL",
+            journal.shown,
+            journal.share,
+        )
+    return journal
