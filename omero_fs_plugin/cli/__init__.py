@@ -33,14 +33,14 @@ from omero_fs_plugin.errors import FsError
 SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("install", "put FSServer and DropBox into the grid of this OMERO.server", "install"),
     ("uninstall", "take FSServer and DropBox out of the grid again", "install"),
-    ("check", "what keeps files from being imported, or will, with the remedy", "check"),
-    ("config", "every property as it holds, for whom, and where it comes from", "config"),
-    ("status", "servers, monitors, and what became of every file", "status"),
+    ("check", "find what keeps files from being imported, and say what to do", "check"),
+    ("config", "show every property, for which user it holds, and who set it", "config"),
+    ("status", "show servers, monitors, and what became of every file", "status"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
-    ("reload", "bring what `omero config` says into the running servers", "reload"),
+    ("reload", "tell the running servers what `omero config` says now", "reload"),
     ("users", "compare the users' directories with OMERO's users", "users"),
     ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
-    ("sandbox", "make a small stand-in OMERO server to try things on", "sandbox"),
+    ("sandbox", "make a small stand-in for an OMERO server, to try things on", "sandbox"),
 )
 
 EXIT_CODES = """\
@@ -61,7 +61,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def extend(cli: Any) -> None:
-    """Makes `cli`, once it has read every plugin file, offer our subcommands.
+    """Makes `cli` offer our subcommands when it has read every plugin file.
 
     Wraps `configure_plugins` of that one instance, which omero-py calls after
     the last file.  Harmless when called twice, as happens when the plugin file
@@ -80,7 +80,7 @@ def extend(cli: Any) -> None:
 
 
 class FsMixin:
-    """Adds our subcommands behind those of the Control it is put over."""
+    """Adds our subcommands after those of the Control that it is put over."""
 
     ctx: Any
 
@@ -107,7 +107,7 @@ class LateParser(Parser):  # type: ignore[misc]
     _func: Callable[[Any], None] | None = None
 
     def await_module(self, name: str, module: str, ctx: Any) -> None:
-        """Says where the options of subcommand `name` are to be had."""
+        """Says which module has the options of subcommand `name`."""
         self._awaited = (name, module, ctx)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -152,7 +152,7 @@ class _Sub:
 
 
 def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
-    """Runs one subcommand; whatever goes wrong ends as one line and an exit code."""
+    """Runs one subcommand.  Whatever goes wrong becomes one line and an exit code."""
     try:
         module.run(ctx, args)
     except NonZeroReturnCode:

@@ -1,4 +1,4 @@
-"""`omero fs check`: what keeps files from being imported, or will, with the remedy."""
+"""`omero fs check`: finds what keeps files from being imported, and says what to do."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from omero_fs_plugin.checks.running import Running
     from omero_fs_plugin.checks.timely import Check
 
-HELP = """What keeps files from being imported, or will, with the remedy
+HELP = """Find what keeps files from being imported, and say what to do
 
-Looks at the properties; the directories that are watched; inotify's limits,
-against the directories that there are; Java and Bio-Formats; free space; the
-journal; the grid's templates and ports; and, if OMERO runs, at what FSServer and
-DropBox say of themselves and at who is a user of OMERO.  Nothing is changed.
-Run it as the user that OMERO.server runs as, before it is started or while it
-runs.
+Looks at the properties; the watched directories; inotify's limits, and whether
+they are high enough for these directories; Java and Bio-Formats; free space;
+the journal; the grid's templates and ports.  If OMERO runs, it also looks at
+the state of FSServer and DropBox, and at the users of OMERO.  It changes
+nothing.  Run it as the user that OMERO.server runs as, before OMERO.server is
+started or while it runs.
 
-Each line begins with ok, warning or error.  Behind -> is what to do.
+Each line begins with ok, warning or error.  After -> it says what to do.
 
-With --from nothing of the above: what the properties of an existing site mean
-here, from its templates.xml or config.xml, and the `omero config set` lines to
-run.
+With --from, it does none of this.  It says what the properties of an existing
+site mean here, from the site's templates.xml or config.xml, and prints the
+`omero config set` lines to run.
 
 Exit codes: 0 all is well; 1 warnings; 2 errors, or wrong arguments
 """
@@ -46,18 +46,18 @@ def configure(sub: Any) -> None:
         type=_seconds,
         default=_LIMIT_S,
         metavar="S",
-        help="how long what does not answer is waited for, in seconds (default: %(default)g)",
+        help="longest wait for something that does not answer, in seconds (default: %(default)g)",
     )
     parser.add_argument(
         "--from",
         dest="former",
         metavar="FILE",
-        help="an existing site's etc/grid/templates.xml or config.xml, to be carried over",
+        help="the etc/grid/templates.xml or config.xml of an existing site",
     )
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints the lines; ends with the worst of them."""
+    """Prints the lines.  The exit code is that of the worst line."""
     if args.former:
         if args.json:
             raise ConfigurationError("--json and --from do not go together")
@@ -105,7 +105,7 @@ def _seconds(text: str) -> float:
 
 
 def collect(omerodir: Path, limit: float) -> list[Line]:
-    """All that there is to say, within three times `limit` (s)."""
+    """All lines, within three times `limit` (s)."""
     from omero_fs_plugin.checks import Subject
     from omero_fs_plugin.checks.running import Running, ask
     from omero_fs_plugin.checks.timely import Check, within
@@ -138,7 +138,7 @@ def _grid(subject: Subject) -> Check:
 
 
 def _checks(subject: Subject, running: Running) -> list[Check]:
-    """In the order in which an admin goes about it."""
+    """In the order in which an admin looks for a fault."""
     from omero_fs_plugin.checks import (
         account,
         configuration,

@@ -1,4 +1,4 @@
-"""`omero fs config`: what holds for whom, and who said so."""
+"""`omero fs config`: the value of each property, for which user it holds, and who set it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from omero_fs_plugin.site import printable
 
 from .tables import new_table, text_of
 
-HELP = """Every omero.fs.* property as it holds, for whom, and where it comes from
+HELP = """Show every omero.fs.* property, for which user it holds, and who set it
 
-From: `default`; `templates.xml`, what an admin wrote into etc/grid/templates.xml
-or etc/templates/grid/templates.xml; or `omero config`, which wins over both.
-Values are shown as `omero config set` takes them.  What the servers go by may be
-older: `omero fs reload` brings it to them, and `omero fs check` tells.
+A value comes from `default`; from `templates.xml`, if an admin wrote it into
+etc/grid/templates.xml or etc/templates/grid/templates.xml; or from
+`omero config`, which wins over both.  Values are shown as `omero config set`
+takes them.  The running servers may still use older values: `omero fs reload`
+tells them the new ones, and `omero fs check` compares.
 
-With --user: what holds for this OMERO user, whether named in
-omero.fs.importUsers or one of those that `default` stands for.
+With --user, it shows what holds for this OMERO user.  The user may be named in
+omero.fs.importUsers, or be one of those that `default` stands for.
 
-With --json, `properties` has every property; set like this, they mean the same.
-A password in omero.fs.journal is shown with --show-password only.
+With --json, `properties` has every property.  These values mean the same when
+you set them.  Only --show-password shows a password in omero.fs.journal.
 
-Exit codes: 0; 2 a value is wrong, and why stands beside it, or a file cannot be
-read
+Exit codes: 0; 2 a value is wrong, with the reason beside it, or a file cannot
+be read
 """
 
 _ALL = "all"
@@ -42,14 +43,14 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("config", description=HELP)
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--user", metavar="NAME", help="what holds for this OMERO user")
+    parser.add_argument("--user", metavar="NAME", help="show what holds for this OMERO user")
     parser.add_argument(
-        "--show-password", action="store_true", help="also the password in omero.fs.journal"
+        "--show-password", action="store_true", help="also show the password in omero.fs.journal"
     )
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it; ends with 2 when something in it is wrong."""
+    """Prints it.  The exit code is 2 when something in it is wrong."""
     sources = look(Path(ctx.dir).absolute())
     if not args.show_password:
         sources = discreet(sources)
@@ -114,7 +115,7 @@ def _told(cells: Any) -> dict[str, dict[str, str]]:
 
 
 def _directory(row: Row, user: str | None) -> str:
-    """Where files are dropped: for one of those whom `default` stands for, the subdirectory."""
+    """Where the user drops files.  For a user of `default` this is the subdirectory."""
     watched = bare(row.cells["watchDir"].value)
     if row.user == EVERYONE and user and user != EVERYONE and watched:
         return f"{watched.rstrip('/')}/{user}"
@@ -147,7 +148,7 @@ def render(sources: Sources, rows: list[Row], user: str | None) -> str:
 
 
 def _lines(sources: Sources, rows: list[Row]) -> Iterator[tuple[str, ...]]:
-    """Property, for whom, value, from, what is wrong: what differs between users is apart."""
+    """Property, user, value, source, what is wrong.  Different values have a row each."""
     cells = sources.for_everyone("DropBox")
     yield DATA_DIR, _ALL, str(sources.settings.data_dir), _data_dir_from(sources), ""
     for known in BY_NAME.values():

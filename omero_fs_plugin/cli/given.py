@@ -18,7 +18,7 @@ from omero_fs_plugin.site import printable
 
 
 def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:
-    """The files `path` stands for; what is wrong with it is said before anything is done."""
+    """The files that `path` stands for.  Raises for a wrong path, before anything is done."""
     named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
     if not named.exists() and not named.is_symlink():
         raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
@@ -85,7 +85,7 @@ def rule_for(places: Places, path: str, user: str) -> Rule | None:
 
 
 def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:
-    """`named` as DropBox names it, whatever links lead to the directory it is in."""
+    """`named` as DropBox names it, whatever links lead to its directory."""
     real = named.parent.resolve() / named.name
     for watch_dir in watch_dirs:
         with suppress(ValueError):

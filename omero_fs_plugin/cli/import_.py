@@ -1,4 +1,4 @@
-"""`omero fs import`: files handed to DropBox now, without the quiet period."""
+"""`omero fs import`: hands files to DropBox now, without the quiet period."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from .given import files, rule_for
 
 HELP = """Hand files to DropBox now, without the quiet period
 
-PATH is a file, or a directory with all below it.  Files that belong together
-are found out as DropBox does it, and imported together: of a set of which one
-file is named, the whole set.  The files must be complete, for nobody waits for
-them to come to rest.  They go through the same journal as what users drop, so
-`omero fs status` tells what became of them, and what was imported before is not
-imported again, unless it was deleted in OMERO since.
+PATH is a file, or a directory with all that is below it.  The command finds out
+which files belong together in the same way as DropBox.  If PATH is one file of
+a set, the whole set is imported.  The files must be complete, because nobody
+waits for them to come to rest.  They go through the same journal as dropped
+files: `omero fs status` shows what became of them, and a file that was imported
+before is not imported again, unless it was deleted in OMERO since.
 
-What is not handed over is told with the reason: a set of which something is
-missing, one that leads out of its directory, a file that cannot be read.  What
-lies in a directory and is no image is passed over, and told; omero-fs.toml is
-not a file to import.  When one of the PATHs is wrong, nothing is handed over.
+The command names each file that it does not hand over, with the reason: a set
+that lacks a file or leads out of its directory, or a file that cannot be read.
+In a directory, files that are no images are named and passed over.  It does not
+import omero-fs.toml.  When one of the PATHs is wrong, it hands over nothing.
 
 Without --user, PATH must lie in a user's DropBox directory.  Run this as the
-user OMERO.server runs as.
+user that OMERO.server runs as.
 
-With --retry or --all-failed no PATH is given: filesets that `omero fs status`
-shows as failed are tried again, the files of a set together.
+With --retry or --all-failed, give no PATH: filesets that `omero fs status` shows
+as failed are tried again, the files of a set together.
 
 Exit codes: 0 handed over, or with --wait: imported; 1 something was not handed
 over, or with --wait: not imported in time; 2 wrong arguments or configuration;
@@ -68,13 +68,15 @@ def configure(sub: Any) -> None:
     )
     parser.add_argument("--all-failed", action="store_true", help="try every failed fileset again")
     parser.add_argument("--user", metavar="NAME", help="import for this OMERO user")
-    parser.add_argument("--wait", action="store_true", help="until each is imported or refused")
+    parser.add_argument(
+        "--wait", action="store_true", help="wait until each is imported or refused"
+    )
     parser.add_argument(
         "--timeout",
         type=float,
         default=3600.0,
         metavar="S",
-        help="the longest wait of --wait, in seconds (default: %(default)s)",
+        help="the longest time of --wait, in seconds (default: %(default)s)",
     )
 
 
@@ -123,7 +125,7 @@ def run(ctx: Any, args: Any) -> None:
 
 
 def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
-    """The way in which DropBox itself finds out what belongs together."""
+    """The way in which DropBox itself finds out which files belong together."""
     told = grid.figures("DropBox").get("grouping", "")
     by_signatures = told.startswith(SIGNATURES)
     way = choose(
@@ -142,7 +144,7 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
 def _sorted(
     given: list[Given], way: Choice, settings: Settings, left: list[Left]
 ) -> Sequence[Formed]:
-    """The filesets that `given` are; what cannot be handed over is added to `left`."""
+    """The filesets of `given`.  Adds what cannot be handed over to `left`."""
     if not given:
         return ()
     readers = {
@@ -294,7 +296,7 @@ def _wait(ctx: Any, journal: Journal, filesets: list[Fileset], timeout: float) -
 
 
 def _tell_of_set(ctx: Any, path: str, formed: Sequence[Formed]) -> None:
-    """When a file that was named is one of several, and they are imported with it."""
+    """Says that a named file is one of a set, and that the whole set is imported."""
     for one in formed:
         if len(one.found) > 1 and any(met.path == path for met in one.found):
             ctx.out(f"{printable(path)} is one of {len(one.found)} files, imported together")

@@ -1,4 +1,4 @@
-"""`omero fs install` and `omero fs uninstall`: our servers into the grid, and out."""
+"""`omero fs install` and `uninstall`: put our servers into the grid, and take them out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 INSTALL = """Put FSServer and DropBox into the grid of this OMERO.server
 
 Changes etc/templates/grid/templates.xml and default.xml below OMERODIR, and
-nothing else.  The MonitorServer, FileServer, DropBox and TestDropBox that an
-OMERO.server comes with are set aside.  Run it as the user OMERO.server runs as,
-and again after every upgrade of OMERO.server or of this package; a second run
+nothing else.  Sets aside the MonitorServer, FileServer, DropBox and TestDropBox
+that come with an OMERO.server.  Run it as the user that OMERO.server runs as,
+and again after every upgrade of OMERO.server or of this package.  A second run
 changes nothing.  `omero fs uninstall` undoes it.
 
 Afterwards: `omero admin restart`
@@ -21,9 +21,9 @@ with --check: 0 in the grid as this release wants it, 1 not.
 
 UNINSTALL = """Take FSServer and DropBox out of the grid again
 
-The descriptors become what they were before `omero fs install`, byte for byte;
-what was edited in them since stays.  The journal, the log files and what
-was imported are left alone.
+The descriptors become what they were before `omero fs install`, byte for byte.
+Later edits in them stay.  The journal, the log files and imported images are not
+changed.
 
 Afterwards: `omero admin restart`
 
@@ -35,7 +35,7 @@ def configure(sub: Any) -> None:
     """The options of both."""
     install = sub.add_parser("install", description=INSTALL)
     install.add_argument(
-        "--check", action="store_true", help="change nothing, only tell whether it is installed"
+        "--check", action="store_true", help="change nothing, only say whether it is installed"
     )
     install.set_defaults(uninstall=False)
     uninstall = sub.add_parser("uninstall", description=UNINSTALL)
@@ -43,7 +43,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Does it and says what to do next; ConfigurationError when refused."""
+    """Does it and says what to do next.  Raises ConfigurationError when it refuses."""
     from omero_fs_plugin.deployment import installation
 
     omerodir = Path(ctx.dir).absolute()

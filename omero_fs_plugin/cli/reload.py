@@ -1,4 +1,4 @@
-"""`omero fs reload`: what `omero config` says now, into the servers that run."""
+"""`omero fs reload`: tells the running servers what `omero config` says now."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from omero_fs_plugin.errors import ConfigurationError, GridError
 from omero_fs_plugin.icegrid import SERVERS, Grid
 from omero_fs_plugin.site import Site, site
 
-HELP = """Bring what `omero config` says into the running servers
+HELP = """Tell the running servers what `omero config` says now
 
-After `omero config set omero.fs...`: FSServer and DropBox go on running, and
-take the changes.  Directories are watched, and no longer watched, as the
-configuration now says; what waits or is being imported is not disturbed.
+Run this after `omero config set omero.fs...`.  FSServer and DropBox go on
+running with the new values.  DropBox watches the directories that the
+configuration now names, and no others.  Files that wait or are being imported
+are not disturbed.
 
-A configuration with something wrong in it is refused whole, and nothing
-changes.  What can only be taken at a start is named; `omero admin restart`
-does that.
+If something in the configuration is wrong, all of it is refused, and nothing
+changes.  Some properties are read only when a server starts.  The command names
+them; run `omero admin restart` for these.
 
-It does what `omero admin ice "application update -n etc/grid/default.xml"`
-does, so name the TARGETS that the server was started with, if there were any.
+The command does what
+`omero admin ice "application update -n etc/grid/default.xml"` does.  So if the
+server was started with TARGETS, name them.
 
 Exit codes: 0 taken; 1 not taken in time, or the grid itself has changed and
-wants `omero admin restart`; 2 refused, for what is wrong is said; 3 the servers
-are not running
+needs `omero admin restart`; 2 refused, with what is wrong; 3 the servers are not
+running
 """
 
 _TAKEN_S = 20.0  # how long a server may take to hear of it
@@ -41,7 +43,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Does it; ConfigurationError when the configuration is refused."""
+    """Does it.  Raises ConfigurationError when the configuration is refused."""
     where = site(ctx)
     from omero_fs_plugin.dropbox.importing.ways import Ways
 

@@ -1,21 +1,22 @@
-"""`omero fs sandbox create DIR`: a small stand-in OMERO server to try things on."""
+"""`omero fs sandbox create DIR`: makes a small stand-in for an OMERO server."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = """Make a sandbox: a small stand-in OMERO server to try things on
+DESCRIPTION = """Make a sandbox: a small stand-in for an OMERO server, to try things on
 
-DIR becomes an OMERODIR that the ordinary `omero admin start`, stop, status and
-so on run: IceGrid, a Glacier2 router, FSServer, DropBox, and in the place of
-OMERO.server a small Python server with users, groups, filesets and images.
-It is no OMERO.server, and no place for data.  It listens on this machine only.
+DIR becomes an OMERODIR.  The ordinary `omero admin start`, stop, status and so
+on run it: IceGrid, a Glacier2 router, FSServer, DropBox, and instead of
+OMERO.server a small Python server with users, groups, filesets and images.  It
+is no OMERO.server: keep no data in it.  It listens on this machine only.
 
-DIR/bin/omero is an `omero` with everything set: DIR/bin/omero admin start
+DIR/bin/omero is an `omero` command with everything set:
+DIR/bin/omero admin start
 
-It has root, and amy and zak, whose passwords are their names, each with a
-directory in DIR/data/DropBox.
+It has the users root, amy and zak.  The passwords of amy and zak are their
+names, and each has a directory in DIR/data/DropBox.
 
 Exit codes: 0 done; 2 refused, and nothing was made
 """
@@ -25,26 +26,28 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("sandbox", description=DESCRIPTION)
     parser.add_argument("action", choices=("create",), help="create: make one")
-    parser.add_argument("dir", metavar="DIR", help="where; must be empty, or not there yet")
+    parser.add_argument(
+        "dir", metavar="DIR", help="the directory to make; it may be there if it is empty"
+    )
     parser.add_argument(
         "--user",
         dest="names",  # `user` is that of omero's own login options
         action="append",
         metavar="NAME",
-        help="one more user; repeatable",
+        help="one more user; may be repeated",
     )
     parser.add_argument("--root-password", metavar="PW", help="default: omero")
     parser.add_argument(
-        "--prefix", type=int, metavar="N", help="goes before the ports: 1 makes 14064; default: "
+        "--prefix", type=int, metavar="N", help="first digit of the ports: 1 makes 14064; default: "
         "the first from 1 to 5 whose ports are free"
     )  # fmt: skip
     parser.add_argument(
-        "--no-install", action="store_true", help="without FSServer and DropBox in the grid"
+        "--no-install", action="store_true", help="do not put FSServer and DropBox into the grid"
     )
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Makes it and says how to go on; ConfigurationError when refused."""
+    """Makes it and says how to go on.  Raises ConfigurationError when it refuses."""
     from omero_fs_plugin.sandbox.create import ROOT_PASSWORD, create
 
     password = ROOT_PASSWORD if args.root_password is None else args.root_password

@@ -1,4 +1,4 @@
-"""`omero fs status`: are the servers well, and what became of every file."""
+"""`omero fs status`: shows whether the servers are well, and what became of every file."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from omero_fs_plugin.site import Site, printable, site
 
 from .status_text import render
 
-HELP = """Servers, monitors, and what became of every file
+HELP = """Show servers, monitors, and what became of every file
 
-Shows whether IceGrid runs FSServer and DropBox, what is being watched, how
-many filesets are in each state, and the latest of them; how files are grouped,
-what imports them, and why it is that:
+Shows whether IceGrid runs FSServer and DropBox, which directories are watched,
+how many filesets are in each state, and the latest of them.  It also shows how
+files are grouped and what imports them, and why.  The states are:
 
   waiting    in the quiet period (omero.fs.dirImportWait), or for the reason shown
   queued     will be imported as soon as an importer is free
-  importing  being imported, with the bytes that are there of all
+  importing  being imported; shows how many of its bytes are in OMERO
   imported   its images are in OMERO, with the ids shown
   skipped    will not be imported, for the reason shown
   failed     was refused by OMERO, or cannot be imported, for the reason shown;
              the files are still there
 
-With --user, only what concerns that user: where are my images?
+With --user, it shows only what concerns that user: where are my images?
 
-Exit codes: 0 healthy; 1 not healthy; 2 not healthy, for the configuration is wrong;
-4 the journal cannot be opened
+Exit codes: 0 healthy; 1 not healthy; 2 not healthy, because the configuration is
+wrong; 4 the journal cannot be opened
 """
 
 # A live server's monitor figures: monitor.<id>.<figure>
@@ -66,7 +66,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it; ends with 0 when healthy and 1 when not."""
+    """Prints it.  The exit code is 0 when all is healthy, and 1 when not."""
     status = collect(site(ctx), limit=args.limit, state=args.state, user=args.user)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
@@ -82,7 +82,7 @@ def run(ctx: Any, args: Any) -> None:
 def collect(
     where: Site, *, limit: int, state: str | None = None, user: str | None = None
 ) -> dict[str, Any]:
-    """The whole status as what `--json` prints; with `user`, what concerns that one."""
+    """The whole status as `--json` prints it; with `user`, only what concerns that user."""
     settings = where.settings()
     status: dict[str, Any] = {
         "user": user,
@@ -130,7 +130,7 @@ def _monitors(figures: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, str]]:
-    """What DropBox says of each rule; with `user`, of those that are for that one."""
+    """What DropBox says of each rule; with `user`, only of that user's rules."""
     for number in itertools.count(1):
         name = figures.get(f"watch.{number}.user")
         if name is None:
@@ -146,7 +146,7 @@ def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, st
 
 
 def _problems(status: dict[str, Any]) -> list[str]:
-    """What keeps files from being imported, in the order to look at it."""
+    """What keeps files from being imported, in the order in which to look."""
     if status["unreachable"]:
         return []  # said already
     problems = [
@@ -210,13 +210,13 @@ def _journal(
 
 
 def _bytes(told: str) -> dict[str, int] | None:
-    """`3 of 5 bytes` as numbers; None where nothing is told."""
+    """`3 of 5 bytes` as numbers; None when there is no such text."""
     words = told.split()
     return {"done": int(words[0]), "total": int(words[2])} if len(words) > 2 else None
 
 
 def _usual_reason(fileset: Fileset, places: Places) -> str:
-    """What is waited for when nothing is out of the ordinary."""
+    """What a fileset waits for when it has no other reason."""
     if fileset.state is State.WAITING:
         place = places.place(fileset.path)
         if place is None:

@@ -1,4 +1,4 @@
-"""What `omero fs status` knows, for people at a terminal."""
+"""Shows people at a terminal what `omero fs status` knows."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _about_servers(status: dict[str, Any]) -> list[str]:
 
 
 def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
-    """Whether what is left alone, a path or a user's name, is this user's."""
+    """Whether something left alone, a path or a user's name, belongs to this user."""
     tops = [
         rule["directory"].rstrip("/") + (f"/{user}" if rule["user"] == EVERYONE else "")
         for rule in watched
@@ -83,7 +83,7 @@ def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
 
 
 def _files(files: list[str]) -> str:
-    """Their paths; of many, the first few."""
+    """Their paths; if there are many, the first few."""
     shown = files if len(files) <= _FILES_SHOWN + 1 else files[:_FILES_SHOWN]
     lines = [printable(path) for path in shown]
     if len(files) > len(shown):

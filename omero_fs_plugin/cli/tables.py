@@ -18,7 +18,7 @@ def new_table(headings: Sequence[str], *, whole: Collection[str]) -> Any:
 
 
 def text_of(table: Any) -> str:
-    """What is to be printed; not for a terminal no line is cut, so that it can be searched."""
+    """The text to print.  Without a terminal no line is cut, so that one can search it."""
     from rich.console import Console
 
     terminal = Console()

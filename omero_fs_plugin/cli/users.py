@@ -1,4 +1,4 @@
-"""`omero fs users`: the users' directories beside OMERO's users."""
+"""`omero fs users`: compares the users' directories with OMERO's users."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ HELP = """Compare the users' directories with OMERO's users
 
 Every active OMERO user needs a directory of the same name below the watched
 one (omero.fs.watchDir, else DropBox in omero.data.dir), unless
-omero.fs.importUsers names one elsewhere.  OMERO's own root and guest need
-none.  Told are directories that are
+omero.fs.importUsers names a directory elsewhere.  OMERO's own root and guest
+need none.  The command shows directories that are
 
-  missing        an active user has none
+  missing        an active user has no directory
   unknown        no OMERO user has that name
   inactive       the OMERO user of that name may not log in
-  unsafe name    the user's name can be no directory's
-  no directory   a link, which is not followed, or a file
-  unreadable     for the user who runs this
-  wrong owner    another OMERO user's, or one that its user cannot write into
+  unsafe name    no directory can have the user's name
+  no directory   a file, or a link, which is not followed
+  unreadable     the user who runs this cannot read it
+  wrong owner    it belongs to another OMERO user, or its user cannot write there
   wrong mode     everybody may write there, or its user may not
 
-Run this as the user OMERO.server runs as.  Nothing that is there is changed.
+Run this as the user that OMERO.server runs as.  It changes nothing that is
+there.
 
---create makes the missing ones, with mode 2770: the owner and the group may do
-everything, others nothing, and what is put there belongs to the same group.
-The owner is the system account of the user's name, where there is one and the
-right to give directories away (CAP_CHOWN); else the user who runs this.  The
-group is that of the directory above where that has the setgid bit, else that of
-the user who runs this: users who drop files have to be in it, or to come in over
-a file server that writes as the owner.
+--create makes the missing directories, with mode 2770: the owner and the group
+may do everything, others nothing, and new files there belong to the same group.
+The owner is the system account of the user's name, if there is one and if the
+command may give directories away (CAP_CHOWN); else it is the user who runs this.
+The group is that of the directory above if that has the setgid bit, else that of
+the user who runs this.  Users who drop files must be in this group, or must use a
+file server that writes as the owner.
 
-Exit codes: 0 all well; 1 something is to be done; 2 wrong configuration;
+Exit codes: 0 all well; 1 there is something to do; 2 wrong configuration;
 3 the grid cannot be reached; 5 OMERO is down
 """
 
@@ -49,7 +50,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it; ends with 1 when something is to be done."""
+    """Prints it.  The exit code is 1 when there is something to do."""
     where = site(ctx)
     settings = where.settings()
     settings.check()
@@ -78,7 +79,7 @@ def _experimenters(where: Site, settings: Settings) -> dict[str, bool]:
 
 
 def render(findings: list[Finding]) -> str:
-    """For people: what was made and what is to be done, then how many are well."""
+    """For people: what was made, what there is to do, then how many are well."""
     lines = []
     for finding in findings:
         if finding.state is not State.WELL:

@@ -1,4 +1,4 @@
-"""`omero fs watch`: what happens below a directory, as FSServer sees it."""
+"""`omero fs watch`: shows what happens below a directory, as FSServer sees it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from typing import Any
 
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 
-HELP = """What happens below a directory, live, as FSServer sees it
+HELP = """Show what happens below a directory, live, as FSServer sees it
 
-One line for each event: the time it arrived, Create, Modify, Delete or System,
-and the path, or what FSServer has to say.  With --json one JSON object a line
-with the keys time, type and path; a System event has text, and path null.
+Prints one line for each event: the time when it arrived; Create, Modify, Delete
+or System; and the path, or FSServer's message.  With --json each line is a JSON
+object with the keys time, type and path.  A System event has text, and its path
+is null.
+
+FSServer polls some directories every omero.fs.pollInterval seconds: those on a
+network share, and those for which no inotify watch is left.  The command says
+when there are any.
 
 Exit codes: 0 the N events came, or the time passed and no N was given;
 1 the time passed before N events came; 2 OMERODIR or DIR is wrong; 3 FSServer
 cannot be reached; 130 interrupted
-
-Directories on a network share, and those that no inotify watch is left for,
-are looked at every omero.fs.pollInterval seconds: it is said when there are any.
 """
 
 # How often FSServer is asked whether the monitor is still there, and, when it
@@ -41,8 +43,10 @@ START_TIMEOUT_MS = 600_000
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("watch", description=HELP)
-    parser.add_argument("directory", metavar="DIR", help="on the machine that FSServer runs on")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "directory", metavar="DIR", help="a directory on the machine that FSServer runs on"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
     parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
     parser.add_argument(
         "--timeout", type=_seconds, metavar="S", help="end after S seconds at the latest"
@@ -50,7 +54,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints events until it has been enough."""
+    """Prints events until the count or the time is reached."""
     from omero_fs_plugin.site import printable, site
 
     path = os.path.abspath(args.directory)  # noqa: PTH100 - keeps symbolic links
@@ -143,7 +147,7 @@ class _Watch:
                 yield self._queue.get(timeout=max(wait, 0.001))
 
     def warnings(self) -> Iterator[str]:
-        """What is not watched as it should be."""
+        """Says which directories are polled, or cannot be watched."""
         figures = self._grid.figures("FSServer")
         own = f"monitor.{self._identifier}."
         polled = int(figures.get(own + "polled") or 0)
@@ -193,7 +197,7 @@ class _Watch:
             ) from error
 
     def _check(self) -> Iterator[tuple[str, str]]:
-        """Whether the monitor is still there; makes it again when it is not."""
+        """Whether the monitor is still there.  If not, makes it again."""
         import Ice
 
         import omero
@@ -229,7 +233,7 @@ class _Watch:
 
 
 def _servant(slice_: Any, heard: Any) -> Any:
-    """Made here, for the base class is imported late."""
+    """Made here, because the base class is imported late."""
 
     class Client(slice_.MonitorClient):  # type: ignore[misc]
         def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
@@ -239,7 +243,7 @@ def _servant(slice_: Any, heard: Any) -> Any:
 
 
 def _finish(call: Any, end: Any) -> Any:
-    """Waits for an asynchronous call so that Ctrl-C is heard meanwhile."""
+    """Waits for an asynchronous call, and lets Ctrl-C interrupt that."""
     while not call.isCompleted():
         time.sleep(0.02)
     return end(call)
