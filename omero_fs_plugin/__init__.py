@@ -3,7 +3,7 @@
 Two servers, one pipeline::
 
     FSServer (monitor/)             DropBox (dropbox/)
-    watch -> filter -> notify  ==>  settle -> journal -> import -> report
+    watch -> filter -> notify  ==>  settle -> group -> journal -> import -> report
 
 Events are hints; the disk and the journal are the truth.
 """

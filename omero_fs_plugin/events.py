@@ -24,10 +24,10 @@ class FileStat:
 
     Rule: two equal FileStats are the same bytes, as long as the file was not
     deleted between them.  A rename, a chmod or a restart changes none of the
-    fields compared.  A deleted file's inode may be given to a new one of the
-    same size and, copied from a camera's FAT card, of the same mtime: where
-    that matters, `ctime_ns`, which nobody can set, tells whether the inode was
-    touched at all since.
+    fields compared.  A new file may get the inode of a deleted one, with the
+    same size and, if it was copied from a camera's FAT card, the same mtime.
+    Where that matters, compare `ctime_ns`, which nobody can set: it shows
+    whether the inode was touched since.
     """
 
     device: int

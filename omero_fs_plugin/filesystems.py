@@ -1,7 +1,7 @@
-"""Linux: what is mounted where, and which of it is a network share.
+"""Linux: what is mounted where, and which mounts are network shares.
 
-From ``/proc/self/mountinfo``, see proc(5).  A share is polled, for the kernel
-tells only of what is done to it from this machine.
+From ``/proc/self/mountinfo``, see proc(5).  A share is polled, because the
+kernel reports only what this machine does on it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _unescaped(field: bytes) -> bytes:
 class Mounts:
     """The mount table, read again when the kernel says that it changed.
 
-    Elsewhere than on Linux, and where /proc is not mounted, it is empty.
+    On other platforms than Linux, and without a mounted /proc, it is empty.
     """
 
     def __init__(self, table: str = TABLE) -> None:

@@ -1,7 +1,7 @@
-"""Pure: which names a monitor has to do with.
+"""Pure: which names pass the filter of a monitor or a rescan.
 
-Names are bytes, as the kernel gives them; rules are text, as clients give
-them, and compare without regard to case.
+Names are bytes, as the kernel gives them.  Rules are text, as clients give
+them, and ignore case.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def text_of(name: bytes) -> str:
 class _Rules:
     """One list of names, extensions and paths, made ready for comparing.
 
-    `tif`, `.tif` and `*.tif` are the extension, the first also the whole name;
-    `scratch/` is a directory; an item with a `/` elsewhere is a path, absolute
-    or from the watched directory on.
+    `tif`, `.tif` and `*.tif` mean the extension; `tif` also means a whole name.
+    `scratch/` is a directory.  An item with a `/` elsewhere is a path, absolute
+    or below the watched directory.
     """
 
     def __init__(self, root: str, items: Iterable[str]) -> None:
@@ -86,11 +86,11 @@ def _path(directory: bytes, name: str) -> str:
 
 
 class Filter:
-    """Rule: a name passes when it is on the whitelist, or that is empty, and
-    neither on the blacklist nor, with `ignore_sys_files`, a system file.
+    """Rule: a name passes if it is on the whitelist or the whitelist is empty, if
+    it is not on the blacklist, and, with `ignore_sys_files`, if it is no system file.
 
-    The whitelist speaks of files only: a directory is entered unless the
-    blacklist names it or it is a system directory.
+    The whitelist is for files only: a directory is entered unless the blacklist
+    names it or it is a system directory.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Fitting into OMERO's grid: how our servers run under IceGrid, and how the
-command line sees them there.
+"""OMERO's grid: how our servers run under IceGrid, and how the command line sees
+them there.
 
-A server calls `run`; what it wants to tell of itself it puts on a
-`StatusFacet`, an admin facet that IceGrid hands out like its own.  The command
-line opens a `Grid` and asks for states and facets.
+A server calls `run`.  It puts its figures on a `StatusFacet`, an admin facet
+that IceGrid hands out like its own.  The command line opens a `Grid` and asks
+for states and facets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CALL_TIMEOUT_MS = 30_000
 
 
 class Service(Protocol):
-    """What `run` runs: started by being made, and stopped once."""
+    """What `run` runs.  To make it is to start it; it is stopped once."""
 
     def stop(self) -> None:
         """Ends every thread; returns when they have ended."""
@@ -41,7 +41,7 @@ class Service(Protocol):
 class StatusFacet(Ice.PropertiesAdmin):  # type: ignore[misc]
     """Live figures of a server, as an admin facet of type Ice::PropertiesAdmin.
 
-    `source` is asked at each call, so nothing is kept up to date in vain.
+    Each call asks `source`, so no figure is computed that nobody reads.
     """
 
     def __init__(self, source: Callable[[], Mapping[str, str]]) -> None:

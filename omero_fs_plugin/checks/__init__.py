@@ -1,7 +1,7 @@
-"""What `omero fs check` looks at: one module a kind, each of small functions that give Lines.
+"""What `omero fs check` looks at: one module for each kind, with small functions that give Lines.
 
-None of them changes anything.  Any of them may meet a share that does not
-answer, so all are called through `timely.within`.
+No check changes anything.  Each check may meet a share that does not answer, so
+all are called through `timely.within`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from omero_fs_plugin.deployment.sources import Sources
 
 
 class Level(enum.IntEnum):
-    """How bad; the number is what the command ends with."""
+    """How bad it is.  The number is the exit code of the command."""
 
     OK = 0
     WARNING = 1
@@ -25,7 +25,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     level: Level
     about: str  # what was looked at, a word or two
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Subject:
-    """The OMERO.server that is looked at."""
+    """The OMERO.server to check."""
 
     omerodir: Path
     sources: Sources

@@ -1,4 +1,4 @@
-"""Who we are, and whom OMERO.server runs as: what may be read is another's for another."""
+"""Who we are, and which user OMERO.server runs as: each user may read other files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if sys.platform != "win32":  # which has no accounts of this kind
 
 
 def who(subject: Subject) -> Iterator[Line]:
-    """Whether we are the user that OMERO.server runs as: the one its files belong to."""
+    """Whether we are the user that OMERO.server runs as: the owner of its files."""
     there = subject.omerodir / "var"
     there = there if there.exists() else subject.omerodir / "etc"
     owner, me = there.stat().st_uid, os.geteuid()

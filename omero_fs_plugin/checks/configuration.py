@@ -1,4 +1,4 @@
-"""The properties: values that cannot be, names that are none, what the values name."""
+"""The properties: wrong values, unknown names, and the files that values name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABOUT = "properties"
 
 
 def values(subject: Subject) -> Iterator[Line]:
-    """Each value that cannot be honoured, and each name that is no property."""
+    """Each wrong value, and each name that is no property."""
     problems = [*subject.settings.problems, *subject.monitoring.problems]
     for text, problem in {str(problem): problem for problem in problems}.items():
         yield error(ABOUT, text, _correct(subject, problem))
@@ -36,7 +36,7 @@ def _correct(subject: Subject, problem: Problem) -> str:
 
 
 def edited(subject: Subject) -> Iterator[Line]:
-    """What an admin wrote into the templates.xml that the next start writes anew."""
+    """Finds what an admin wrote into the templates.xml that the next start writes anew."""
     behind = in_templates(subject.omerodir, TEMPLATES[1:])
     if not behind:
         return
@@ -51,7 +51,7 @@ def edited(subject: Subject) -> Iterator[Line]:
 
 
 def way(subject: Subject, rule: Rule) -> Iterator[Line]:
-    """What the values of a rule name: readers, importer, its arguments, target."""
+    """Looks at what a rule's values name: readers, importer, its arguments, target."""
     from omero_fs_plugin.dropbox.importing.ways import make_way
 
     about = f"imports for {rule.user}"

@@ -1,4 +1,4 @@
-"""The directories that are watched, and those that are written to."""
+"""The directories that DropBox watches, and those that it writes to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""inotify's limits against the trees as they are: see inotify(7).
+"""Whether inotify's limits are high enough for the watched trees: see inotify(7).
 
-A directory that is watched takes a watch, a monitor an instance.  What the
-limits leave out is polled, so that nothing is lost: hence warnings.
+Each watched directory takes a watch, and each monitor takes an instance.
+FSServer polls the directories above the limits and loses nothing: so these
+checks give warnings, not errors.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class Count:
 
 @dataclass(frozen=True)
 class Taken:
-    """What FSServer has already, which is no further need."""
+    """The watches and instances that FSServer has already: it does not need them again."""
 
     watches: int = 0
     instances: int = 0
 
 
 def limits_of(subject: Subject, taken: Taken) -> Iterator[Line]:
-    """The limits, against the trees of all rules."""
+    """Compares the limits with the trees of all rules."""
     end = time.monotonic() + _SECONDS
     counts = []
     for rule in subject.settings.rules:
@@ -105,7 +106,7 @@ def _below(top: str, rule: Rule, polled: Callable[[str], bool], end: float) -> C
 
 
 def enough(counts: Iterable[Count], taken: Taken, *, proc: Path = limits.PROC) -> Iterator[Line]:
-    """Whether what this user may have suffices for all these trees."""
+    """Whether the limits of this user are high enough for all these trees."""
     counts = list(counts)
     watches, instances = limits.watches(proc), limits.instances(proc)
     if watches is None or instances is None:

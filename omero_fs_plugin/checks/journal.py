@@ -1,4 +1,4 @@
-"""The journal: whether it opens, and is of a version that this release knows."""
+"""The journal: whether it can be opened, and whether this release knows its version."""
 
 from __future__ import annotations
 

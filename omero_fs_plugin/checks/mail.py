@@ -1,4 +1,4 @@
-"""Mail."""
+"""E-mail: OMERO.fs sends none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PREFIX = "omero.mail."
 
 
 def mail(subject: Subject) -> Iterator[Line]:
-    """OMERO.fs sends none, whatever OMERO.server is set to do."""
+    """Says that OMERO.fs sends no e-mail, whatever the settings of OMERO.server are."""
     is_set = any(key.startswith(_PREFIX) for key in subject.sources.properties)
     yield ok(
         "mail",

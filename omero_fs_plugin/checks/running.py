@@ -1,4 +1,4 @@
-"""The running grid: what its servers say of themselves, and who is a user of OMERO."""
+"""The running grid: the state of its servers, and the users of OMERO."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MANY = 5  # users named in one line
 
 @dataclass
 class Running:
-    """What was learned; filled step by step, for any of them may not be answered."""
+    """What the checks learned.  It is filled step by step, because any call may not be answered."""
 
     away: str = "the grid has not answered yet"  # why nothing was asked; empty: it was
     states: dict[str, str] = field(default_factory=dict)
@@ -33,14 +33,14 @@ class Running:
 
     @property
     def taken(self) -> Taken:
-        """inotify watches and instances that FSServer has."""
+        """The inotify watches and instances that FSServer has."""
         told = self.figures.get("FSServer", {})
         watches = [value for key, value in told.items() if key.endswith(".watches")]
         return Taken(sum(int(value) for value in watches if value.isdigit()), len(watches))
 
 
 def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
-    """Fills `running`, from which `servers` and `users` tell."""
+    """Fills `running`; `servers` and `users` read it."""
     from omero_fs_plugin.site import Site
 
     try:
@@ -97,7 +97,7 @@ def _subdirectories(subject: Subject) -> list[str]:
 
 
 def servers(subject: Subject, running: Running) -> Iterator[Line]:
-    """Whether they run, and their own word."""
+    """Whether the servers run, and what they report."""
     if running.away:
         yield ok("servers", f"not asked, nor OMERO for its users: {running.away}")
         return
@@ -152,7 +152,7 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
 
 
 def changes(configured: Any, used: Any) -> list[str]:
-    """The properties of ours that a server was started with otherwise, or not told of since."""
+    """Our properties whose value now is not the one that a server uses."""
     if not used:
         return []
     keys = {key for key in (*configured, *used) if key.startswith(PREFIX) or key == DATA_DIR}
@@ -162,7 +162,7 @@ def changes(configured: Any, used: Any) -> list[str]:
 
 
 def users(running: Running) -> Iterator[Line]:
-    """Whether those for whom files are imported exist in OMERO and are active."""
+    """Whether the users for whom files are imported exist in OMERO and are active."""
     if running.away:
         return
     if running.omero:

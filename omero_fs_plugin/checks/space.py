@@ -20,7 +20,7 @@ _FEW = 0.02  # of a file system's inodes
 
 @dataclass(frozen=True)
 class Free:
-    """What an ordinary user may still take of a file system."""
+    """The space of a file system that an ordinary user may still use."""
 
     bytes: int
     inodes: float  # a share of all; 1 where the file system does not count them
@@ -46,7 +46,7 @@ def journal(subject: Subject, look: Callable[[Path], Free] = free) -> Iterator[L
 
 
 def managed(subject: Subject) -> Path:
-    """Where OMERO keeps what is imported."""
+    """Where OMERO keeps imported files."""
     data_dir = subject.settings.data_dir
     given = subject.sources.properties.get(MANAGED_DIR, "").strip()
     given = given.replace(f"${{{DATA_DIR}}}", str(data_dir))

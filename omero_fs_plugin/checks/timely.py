@@ -1,8 +1,8 @@
-"""Looking at what may not answer, without waiting for it for ever.
+"""Looks at things that may not answer, and does not wait for ever.
 
 A system call on a share that is away hangs, and nothing in the process can end
-it.  So each check has a daemon thread, which is left to itself when its time
-is over: the process ends without it.
+it.  So each check has a daemon thread.  When its time is over, nobody waits for
+the thread any more, and the process ends without it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Check:
     done: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Whatever goes wrong is a line as well."""
+        """Runs the check.  If it raises, that becomes a line as well."""
         try:
             for line in self.look():
                 self.lines.append(line)
@@ -44,7 +44,7 @@ class Check:
 
 
 def within(limit: float, checks: Sequence[Check]) -> list[Line]:
-    """What the checks say, in their order; no longer than `limit` (s) is waited for all."""
+    """What the checks say, in their order, after at most `limit` (s) for all of them."""
     for check in checks:
         threading.Thread(target=check.run, name=check.about, daemon=True).start()
     end = time.monotonic() + limit

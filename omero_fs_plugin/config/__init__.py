@@ -2,7 +2,7 @@
 
 Rule: a property's name, default, kind and error text stand here and nowhere else.
 
-``properties`` is the table, ``kinds`` and ``lists`` are its syntax, ``settings`` what the servers
-go by, ``parsing`` makes them, ``changes`` compares them, ``readers`` is the file of
-omero.fs.readers.  Everybody may use it; it uses only the words that both servers share.
+``properties`` is the table; ``kinds`` and ``lists`` are its syntax.  ``settings`` has the values
+that the servers use, ``parsing`` makes them, ``changes`` compares them.  ``readers`` reads the file
+of omero.fs.readers.  Every room may use this one.  It uses only the words that both servers share.
 """

@@ -1,4 +1,4 @@
-"""Two configurations side by side: whether they differ, and what of it needs a restart."""
+"""Compares two configurations: whether they differ, and which changes need a restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_SETTINGS = {of: name for name, of in FIELDS.items()}
 
 
 def digest(properties: Mapping[str, str]) -> str:
-    """What tells two sets of properties apart, as far as they concern us."""
+    """A text that differs when two sets of our properties differ."""
     ours = sorted(
         (key, value.strip())
         for key, value in properties.items()
@@ -23,7 +23,7 @@ def digest(properties: Mapping[str, str]) -> str:
 
 
 def needs_restart(before: Settings, after: Settings) -> list[str]:
-    """The properties whose change no reload brings into a running server."""
+    """The changed properties that a server reads only when it starts."""
     changed = [
         _OF_SETTINGS[one.name]
         for one in fields(Settings)
@@ -34,7 +34,7 @@ def needs_restart(before: Settings, after: Settings) -> list[str]:
 
 
 def changed_monitoring(before: Monitoring, after: Monitoring) -> list[str]:
-    """The properties of FSServer that differ; all are taken at its start."""
+    """The changed properties of FSServer, which reads all of them when it starts."""
     names = {"record": "monitors", **{of: name for name, of in MONITORING_FIELDS.items()}}
     return [
         PREFIX + name for of, name in names.items() if getattr(before, of) != getattr(after, of)

@@ -1,7 +1,7 @@
 """What a property's value may be: text to value, and back to text.
 
-A kind reads the entry of one user, without the spaces around it, and raises
-ValueError, whose text completes "must be ...", for what it cannot be.  What
+A kind reads the entry of one user, without the spaces around it.  For a wrong
+entry it raises ValueError, whose text completes "must be ...".  The text that
 `write` gives is read as the same value.
 """
 
@@ -30,7 +30,7 @@ class Kind:
 
 
 def nearest(text: str, allowed: Iterable[str]) -> str:
-    """The one of `allowed` that was probably meant; empty when none looks like it."""
+    """The word of `allowed` that the user probably meant; empty when none looks like it."""
     by_lower = {one.lower(): one for one in allowed}
     found = difflib.get_close_matches(text.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else ""
@@ -83,7 +83,7 @@ def count(lowest: int, highest: int = 10**9) -> Kind:
 
 
 def _plain(value: float) -> str:
-    """As short as it can be said and read back."""
+    """The shortest text that is read as the same number."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
@@ -100,7 +100,7 @@ def choice(*allowed: str) -> Kind:
 
 
 def some_of(*allowed: str) -> Kind:
-    """One or more of these words, with commas between."""
+    """One or more of these words, separated by commas."""
 
     def read(entry: str) -> tuple[str, ...]:
         found = items(entry)

@@ -2,9 +2,9 @@
 
 OMERO's documentation of OMERO.fs: "Each property takes the form of a single
 item or a semi-colon separated list of items.  Where the item is a list values
-within that list should be comma separated."  Spaces around an entry are
-nothing, and double quotes protect what stands between them; a quote itself is
-written twice there.
+within that list should be comma separated."  Spaces around an entry do not
+count.  Double quotes protect the text between them; there, a quote is written
+twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def split(text: str, separator: str, quotes: str = QUOTE) -> list[str]:
 
 
 def entries(text: str, quotes: str = QUOTE) -> list[str]:
-    """The entry of each user; what is empty at the end is none."""
+    """The entry of each user; an empty entry at the end does not count."""
     found = split(text, USERS, quotes)
     while len(found) > 1 and not found[-1]:
         found.pop()
@@ -65,12 +65,12 @@ def bare(entry: str) -> str:
 
 
 def items(entry: str) -> tuple[str, ...]:
-    """The items of one user's entry, without quotes; an empty one is none."""
+    """The items of one user's entry, without quotes; an empty item does not count."""
     return tuple(bare(item) for item in split(entry, ITEMS) if item)
 
 
 def quoted(text: str, *, empty: bool = True) -> str:
-    """`text` as an entry or item that is read as `text`.
+    """`text`, quoted so that it is read as `text`.
 
     An entry that is empty takes the default, and an item that is empty is
     none, unless quotes say that it is meant: `empty`.
@@ -82,5 +82,5 @@ def quoted(text: str, *, empty: bool = True) -> str:
 
 
 def joined(values: Iterable[str], separator: str) -> str:
-    """Entries or items as one text, each quoted already."""
+    """One text of entries or items, which are quoted already."""
     return separator.join(values)

@@ -1,7 +1,7 @@
 """Properties parsed into settings, from Ice or from `omero config`.
 
-`read` never gives up at a mistake: whatever is wrong is a `Problem`, all of
-them are told at once, and only the entry that is wrong is left out.
+`read` does not stop at a mistake.  Each mistake is a `Problem`, all problems
+are told at once, and only the wrong entry is left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .settings import (
 
 @dataclass
 class _Reader:
-    """Looks properties up, and collects what is wrong with them."""
+    """Looks properties up, and collects their problems."""
 
     properties: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
@@ -41,7 +41,7 @@ class _Reader:
         return self.properties.get(known.key, "").strip()
 
     def entries(self, known: Property, users: int) -> list[str]:
-        """The entry of each user; the default where there is none.
+        """The entry of each user; the default for a user without one.
 
         One alone applies to all; one with a `;` behind it to the first.
         """
@@ -65,7 +65,7 @@ class _Reader:
         return [entry or known.default for entry in given]
 
     def convert(self, known: Property, entry: str, user: str = "") -> Any:
-        """The value of an entry; that of the default where it is wrong."""
+        """The value of an entry; the default for a wrong entry."""
         try:
             return known.kind.read(entry)
         except ValueError as error:
@@ -142,7 +142,7 @@ def _data_dir(properties: Mapping[str, str]) -> Path:
 
 
 def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
-    """A rule for each entry of omero.fs.importUsers, wrong ones with defaults in them."""
+    """A rule for each entry of omero.fs.importUsers.  Wrong values are the defaults."""
     known = BY_NAME["importUsers"]
     text = get.text(known)
     try:
@@ -174,7 +174,7 @@ def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
 
 
 def _apart(get: _Reader, rules: list[Rule], managed: Path) -> list[Rule]:
-    """Those that have a directory of their own, which OMERO's own files are no part of."""
+    """The rules with a directory of their own, apart from OMERO's own files."""
     key = BY_NAME["watchDir"].key
     taken: dict[Path, Rule] = {}
     for rule in rules:

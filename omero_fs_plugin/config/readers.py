@@ -1,10 +1,10 @@
-"""omero.fs.readers: a file that says which of Bio-Formats' readers are used, in which order.
+"""omero.fs.readers: a file that says which readers of Bio-Formats are used, in which order.
 
-One class a line, simple (TiffReader) or canonical (loci.formats.in.TiffReader),
-as in Bio-Formats' own readers.txt: what follows a `#` is a comment, and options
-in brackets behind a class are Bio-Formats' own.  Bio-Formats passes over a
-class that it does not know and takes an empty file for "no reader at all": here
-both are errors.
+Each line has one class, simple (TiffReader) or canonical
+(loci.formats.in.TiffReader), as in Bio-Formats' own readers.txt.  A comment
+begins with `#`.  Options in brackets after a class are for Bio-Formats.
+Bio-Formats ignores a class that it does not know, and uses no reader at all for
+an empty file.  Here both are errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the servers go by: frozen values, and the omero.fs.* property that each comes from."""
+"""The settings that the servers use: frozen values, each with its omero.fs.* property."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERYONE = "default"  # in omero.fs.importUsers
 
 @dataclass(frozen=True)
 class Problem:
-    """A value that cannot be honoured; its text is for admins, in one line."""
+    """A wrong value.  Its text is one line for admins."""
 
     key: str
     value: str
@@ -63,7 +63,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Settings:
-    """What DropBox goes by; made by `parsing.read`, never changed.
+    """DropBox's settings, made by `parsing.read`; they never change.
 
     `problems` without a user concern everyone: then there are no `rules`, and
     nothing is imported.  The entries of users in `held` are left out of
@@ -116,7 +116,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """What FSServer goes by; made by `parsing.read_monitoring`."""
+    """FSServer's settings, made by `parsing.read_monitoring`."""
 
     record: Path  # its monitors are kept here
     client_timeout: float  # s; a client away so long is given up; 0: never

@@ -1,8 +1,8 @@
 """One OMERODIR on disk: its grid descriptors, and who set which property there.
 
-Rule: what an admin wrote survives; what is not understood is refused and stays untouched.
+Rule: an admin's own text survives.  A file that is not understood is refused and not changed.
 
-``descriptor`` merges our fragment and takes it out again, ``document`` is one descriptor,
-``installation`` the files of one OMERODIR, ``node_descriptors`` says which servers run where,
-``sources`` who set a property.  For commands and checks; it uses ``config``.
+``descriptor`` merges our fragment and takes it out again.  ``document`` is one descriptor,
+``installation`` has the files of one OMERODIR, ``node_descriptors`` says which servers run where,
+``sources`` says who set a property.  Commands and checks use this room; it uses ``config``.
 """

@@ -1,20 +1,20 @@
-"""The grid's descriptors: our fragment put in, and taken out again.
+"""The grid's descriptors: puts our fragment in, and takes it out again.
 
-Bytes in, bytes out, no file is touched here.  lxml tells what a descriptor
-says, expat tells where in its bytes, and nothing is changed but what is ours::
+Bytes in, bytes out: this module touches no file.  lxml finds what a descriptor
+says, expat finds where in its bytes it says so.  Only our own part changes::
 
     unmerge(*merge(templates, default, fragment)) == (templates, default)
 
 holds for every byte, and still holds for what an admin edits in between, as
 long as the marks stay.  The marks are
 
-- two processing instructions around what was put in, and
+- two processing instructions around our part, and
 - an element ``<target name="omero.fs.stock">`` around each server of
-  OMERO.server whose place ours take.  IceGrid reads a target and deploys it
-  only when asked to by name, which nobody does.
+  OMERO.server that ours replace.  IceGrid deploys a target only when somebody
+  asks for it by name, which nobody does.
 
-Everything a descriptor might have that this module does not understand raises
-DescriptorError, which says in which file and why.
+If this module does not understand something in a descriptor, it raises
+DescriptorError, which names the file and the reason.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def properties(data: bytes, id_: str, *, aside: bool = False) -> dict[str, str]:
 
 
 def same_xml(one: bytes, other: bytes) -> bool:
-    """Whether two descriptors differ at most in how they are written (C14N)."""
+    """Whether two descriptors mean the same, however they are written (C14N)."""
 
     def canonical(data: bytes) -> bytes:
         return bytes(etree.tostring(Document(data, "").root, method="c14n"))
@@ -176,7 +176,7 @@ def _stock_templates(document: Document) -> list[Any]:
 
 
 def _stock_instances(document: Document) -> list[Any]:
-    """On every node, as two servers of one id cannot be deployed."""
+    """On every node, because two servers with one id cannot be deployed."""
     return [
         element
         for element in document.root.iter("server-instance")
@@ -196,7 +196,7 @@ def _master(document: Document) -> Any:
 
 
 def _check(templates: Document, default: Document, ours: Fragment) -> None:
-    """That what the fragment refers to is there, and what it brings is not."""
+    """Raises if something that the fragment refers to is missing, or something it adds is there."""
     _master(default)
     roots = (templates.root, default.root)
     sets = {p.get("id") for root in roots for p in root.iter("properties")}

@@ -1,4 +1,4 @@
-"""One grid descriptor, read-only: its bytes, its tree, and where in the bytes each node is."""
+"""One grid descriptor, read-only: its bytes, its tree, and the place of each node in the bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Span:
 
 
 class Document:
-    """One descriptor: its bytes, its tree, and where in the bytes each node is."""
+    """One descriptor: its bytes, its tree, and the place of each node in the bytes."""
 
     def __init__(self, data: bytes, name: str) -> None:
         self.data = data

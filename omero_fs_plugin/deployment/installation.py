@@ -1,9 +1,9 @@
 """`omero fs install` and `uninstall` on the files of one OMERODIR.
 
 `omero admin start` writes etc/grid anew from etc/templates/grid each time, so
-the grid is changed there.  Both descriptors are worked out before either is
-written; each is replaced by a rename, with its mode and owner; and a copy of
-what was there before lies beside it, as NAME.omero-fs-orig.
+the changes are made there.  Both new descriptors are ready before one of them
+is written.  A rename replaces each file, with the same mode and owner.  A copy
+of the earlier file stays beside it, as NAME.omero-fs-orig.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Descriptors:
         return str(self.paths[0]), str(self.paths[1])
 
     def stock(self) -> tuple[bytes, bytes]:
-        """What they were before we came; DescriptorError when that cannot be told."""
+        """The files without our servers.  Raises DescriptorError when that is not clear."""
         return descriptor.unmerge(*self.found, names=self.names)
 
     def merged(self, fragment: bytes) -> tuple[bytes, bytes]:
-        """What they should be; DescriptorError when that cannot be."""
+        """The files with our servers.  Raises DescriptorError when that is impossible."""
         return descriptor.merge(*self.found, fragment, names=self.names)
 
 
@@ -91,7 +91,7 @@ def _content(path: Path) -> bytes:
 
 
 def installed(omerodir: Path) -> bool:
-    """Whether the grid has our servers, as this release wants them."""
+    """Whether the grid has our servers in the form of this release."""
     found = find(omerodir)
     return found.found == found.merged(fragment_path().read_bytes())
 
@@ -166,7 +166,7 @@ def _has(path: Path, data: bytes) -> bool:
 
 
 def _hand_set(merged_templates: bytes, fragment: bytes) -> list[str]:
-    """What an admin had written into the properties that ours replace."""
+    """Says what an admin had written into the properties that ours replace."""
     ours = descriptor.properties(fragment, "DropBox")
     before = descriptor.properties(merged_templates, "DropBox", aside=True)
     return [
@@ -178,7 +178,7 @@ def _hand_set(merged_templates: bytes, fragment: bytes) -> list[str]:
 
 
 def _nodes(omerodir: Path, *, stock: bool, leaving: bool = False) -> list[str]:
-    """What must become of omero.server.nodedescriptors, if it is set."""
+    """Says how to change omero.server.nodedescriptors, if it is set."""
     value = configured(omerodir).get(node_descriptors.PROPERTY, "")
     if not value.strip():
         return []

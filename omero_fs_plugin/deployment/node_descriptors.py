@@ -1,11 +1,11 @@
 """omero.server.nodedescriptors: which servers run on which node.
 
-When it is set, `omero admin rewrite` drops every server of default.xml but the
-first and starts what it lists instead, ``NODE:SERVER,SERVER NODE:SERVER``, each
-from the template ``<SERVER>Template`` (omero-py,
-omero/util/_process_defaultxml.py).  So a server of ours that is not listed does
-not run, and a stock server that is listed and set aside stops the whole grid
-from being deployed.
+When it is set, `omero admin rewrite` drops all servers of default.xml except the
+first.  Instead it starts the servers of the list, ``NODE:SERVER,SERVER
+NODE:SERVER``, each from the template ``<SERVER>Template`` (omero-py,
+omero/util/_process_defaultxml.py).  So our servers run only if they are listed.
+If a stock server is listed that we have set aside, the whole grid cannot be
+deployed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def exchanged(
 
 
 def advice(value: str) -> list[str]:
-    """What to tell an admin whose OMERO.server has FSServer and DropBox now."""
+    """What an admin should list after `omero fs install`."""
     nodes = parse(value)
     if nodes is None:
         return [_unreadable(value)]

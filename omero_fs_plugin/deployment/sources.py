@@ -1,9 +1,9 @@
 """Where the value of a property comes from, before any server is asked.
 
-The servers are started with the table's defaults, then what
-``<properties id="DropBox">`` of templates.xml says, then what `omero config`
-has set: of a property that has several values, the last holds.  In a list of
-users each entry has a source of its own, for an empty one takes the default.
+The servers start with the defaults of the table, then the values of
+``<properties id="DropBox">`` in templates.xml, then those of `omero config`.  If
+a property has several values, the last one holds.  In a list of users each
+entry has its own source, because an empty entry has the default.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
 
 class Origin(enum.Enum):
-    """What said so; its text is for people."""
+    """Who set a value.  Its text is for people."""
 
     DEFAULT = "default"
     TEMPLATES = "templates.xml"
@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """What holds for one entry of omero.fs.importUsers."""
+    """The values for one entry of omero.fs.importUsers."""
 
     user: str
     origin: Origin
@@ -115,7 +115,7 @@ class Sources:
         return cells
 
     def printed(self) -> dict[str, str]:
-        """Properties that mean what these do, every one of ours among them, defaults too.
+        """Properties with the same meaning as these: all of ours, with their defaults.
 
         Read again they are the same settings, with the same problems.
         """
@@ -149,7 +149,7 @@ class Sources:
             return [text]
 
     def _entry(self, known: Property, number: int, users: int) -> tuple[str, Origin]:
-        """What stands there for that user, and who wrote it."""
+        """The value for that user, and who set it."""
         text = self._text(known)
         try:
             every = lists.split(text, lists.USERS, known.kind.quotes)
@@ -165,7 +165,7 @@ class Sources:
 
 
 def _shown(known: Property, text: str) -> str:
-    """A right value of everyone's, as it is written best."""
+    """A correct value for everyone, in its best form."""
     if known.kind.name == "text":  # which may have a `;` in it
         return text or known.default
     text = next((entry for entry in lists.entries(text) if entry), "")
@@ -173,14 +173,14 @@ def _shown(known: Property, text: str) -> str:
 
 
 def _wrong(problems: Iterable[Problem], known: Property, user: str = "", entry: str = "") -> str:
-    """What is wrong with a value; of a user with several entries, with this one."""
+    """What is wrong with a value.  If a user has several entries, only with this entry."""
     found = [p for p in problems if p.key == known.key and p.user in ("", user)]
     of_it = [p for p in found if not p.user or not entry or _same(known, p.value, entry)]
     return "; ".join(dict.fromkeys(problem.wrong for problem in of_it))
 
 
 def _same(known: Property, told: str, entry: str) -> bool:
-    """Whether a problem speaks of this entry; of a directory it may as it is watched."""
+    """Whether a problem is about this entry; it may name the directory as it is watched."""
     if known.name == "watchDir":
         return told == entry or Path(told) == Path(lists.bare(entry))
     return told == entry
@@ -212,7 +212,7 @@ def look(omerodir: Path) -> Sources:
 
 
 def _differs(key: str, value: str, ours: str | None) -> bool:
-    """Whether an admin has written that, who may have written what is the default."""
+    """Whether an admin has written that; an admin may also write the default."""
     if ours is not None:
         return value != ours
     known = BY_NAME.get(key.removeprefix(PREFIX))
@@ -235,7 +235,7 @@ def in_templates(omerodir: Path, names: Iterable[Path] = TEMPLATES) -> dict[str,
 
 
 def variables(omerodir: Path) -> dict[str, str]:
-    """What ``${NAME}`` stands for in the descriptors, as far as default.xml says."""
+    """The values of ``${NAME}`` in the descriptors, as far as default.xml has them."""
     from .document import Document
 
     path = omerodir / DEFAULT_XML
@@ -266,7 +266,7 @@ def _fragment() -> dict[str, str]:
 
 
 def rows_of(rows: list[Row], name: str) -> list[Row]:
-    """The rows that hold for the OMERO user `name`: its own, or else those for everyone.
+    """The rows for the OMERO user `name`: the user's own, or else those for everyone.
 
     Raises ConfigurationError when nobody imports for `name`.
     """

@@ -1,7 +1,7 @@
-"""What an existing site's descriptors say of OMERO.fs, and what becomes of it here.
+"""Carries the OMERO.fs properties of an existing site over to this release.
 
-Rule: it only reads; each line it prints is one that an admin can run.
+Rule: it only reads.  An admin can run each line that it prints.
 
-``former`` reads the descriptors, ``differences`` knows what a property did and does,
-``carried`` is the answer.  For `omero fs check --from`.
+``former`` reads the site's descriptors, ``differences`` knows what a property did there and does
+here, ``carried`` gives the answer.  `omero fs check --from` uses it.
 """

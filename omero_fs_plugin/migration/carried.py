@@ -1,7 +1,8 @@
 """`omero fs check --from FILE`: what an existing site's properties mean here.
 
-Each property of the site is put under one of five headings; those that are not
-at their defaults come with the `omero config set` that carries them over.
+Each property of the site stands under one of five headings.  A property with
+another value than its default comes with the `omero config set` that carries it
+over.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Migration:
-    """What becomes of a site's properties."""
+    """What the properties of a site mean here."""
 
     defaults: tuple[str, ...]  # at the default, which is the same here
     same: tuple[Told, ...]  # set, and means what it meant
@@ -68,14 +69,14 @@ class Migration:
 
     @property
     def exit_code(self) -> int:
-        """2: something cannot be honoured; 1: something was ignored there; else 0."""
+        """2: a value is not allowed here; 1: something had no effect there; else 0."""
         if self.impossible:
             return ERRORS
         return WARNINGS if self.ignored else OK
 
 
 def run(ctx: Any, file: Path) -> int:
-    """Prints what becomes of the properties in `file`; the exit code.
+    """Prints what the properties in `file` mean here.  Returns the exit code.
 
     Raises ConfigurationError for what is no descriptor or configuration of an
     OMERO.server.
@@ -87,7 +88,7 @@ def run(ctx: Any, file: Path) -> int:
 
 
 def migrate(properties: Mapping[str, str]) -> Migration:
-    """What becomes of `properties`, full name -> value."""
+    """What `properties`, full name -> value, mean here."""
     known = {prop.key: prop for prop in PROPERTIES}
     given = {key: properties[key].strip() for key in known if key in properties}
     wrong = {
@@ -143,7 +144,7 @@ def migrate(properties: Mapping[str, str]) -> Migration:
 
 
 def _unreadable(prop: Property, text: str) -> str:
-    """What is wrong with an entry: nobody looks at them while importUsers is wrong itself."""
+    """What is wrong with an entry.  `read` does not look at entries while importUsers is wrong."""
     if not prop.each:
         return ""
     try:
@@ -172,7 +173,7 @@ def is_default(prop: Property, text: str) -> bool:
 
 
 def as_shipped(prop: Property, text: str) -> bool:
-    """Whether `text` is what every OMERO.server came with, so that nobody has chosen it."""
+    """Whether every OMERO.server came with `text`, so that nobody has chosen it."""
     shipped = SHIPPED.get(prop.name)
     return shipped is not None and bool(text) and _all_entries(prop, text, shipped)
 
@@ -195,7 +196,7 @@ def _all_entries(prop: Property, text: str, wanted: str) -> bool:
 
 
 def _ignored(properties: Mapping[str, str], settings: Settings) -> list[Told]:
-    """Names that no release of DropBox looked at."""
+    """Names that no release of DropBox reads."""
     found = [
         Told(problem.key, problem.value, problem.wrong)
         for problem in settings.warnings
@@ -266,5 +267,5 @@ def _to_run(lines: tuple[Line, ...]) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """Without anything a terminal would act on."""
+    """The text without control characters, on which a terminal would act."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

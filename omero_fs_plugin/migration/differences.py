@@ -1,7 +1,7 @@
 """What a property does here and did not do in the DropBox of earlier releases.
 
-What is said of these is measured (omero-dropbox 5.7.0), or stands in OMERO's
-documentation of OMERO.fs.
+The statements about earlier releases are measured (omero-dropbox 5.7.0), or come
+from OMERO's documentation of OMERO.fs.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _max_retries(text: str, settings: Settings, properties: Mapping[str, str]) -
 
 
 def refused_arguments(text: str) -> list[str]:
-    """What of omero.fs.importArgs no importer of ours would take, and why."""
+    """The parts of omero.fs.importArgs that no importer of ours takes, and why."""
     found: dict[str, None] = {}
     for arguments in _each_arguments(text):
         try:
@@ -134,7 +134,7 @@ def refused_arguments(text: str) -> list[str]:
 
 
 def _each_arguments(text: str) -> list[str]:
-    """Of each user, where they can be told apart."""
+    """The value of each user, if the values can be told apart."""
     try:
         entries = lists.entries(text, _ARGUMENTS.kind.quotes)
         return [shlex.join(_ARGUMENTS.kind.read(entry)) for entry in entries]

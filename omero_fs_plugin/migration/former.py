@@ -1,14 +1,14 @@
-"""What an existing site's grid says of OMERO.fs: its templates.xml or config.xml, of any release.
+"""Reads the OMERO.fs properties of an existing site: templates.xml or config.xml, any release.
 
 A site has set its properties in one of three ways, often in all of them:
 
 - directly in ``<server id="DropBox">`` of etc/grid/templates.xml (4.2),
 - in ``<properties id="DropBox">``, to which that server refers (later releases),
 - with ``omero config set``, which writes etc/grid/config.xml: its ``__ACTIVE__``
-  names a profile, whose properties a server gets where it refers to ``Profile``.
+  names a profile.  A server that refers to ``Profile`` gets the properties of it.
 
-Of a descriptor, those beside it are read too, and the values are put together in
-the order in which IceGrid does it: the later one counts.
+With a descriptor, the others beside it are read too.  The values are put
+together in the order of IceGrid: the last one counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ACTIVE, PROFILE, PROFILE_NAME = "__ACTIVE__", "Profile", "omero.config.profile"
 
 @dataclass(frozen=True)
 class Former:
-    """What was found."""
+    """The properties that were found."""
 
     file: Path
     read: tuple[str, ...]  # the names of the files it comes from
@@ -121,7 +121,7 @@ def _content(file: Path) -> bytes:
 
 
 def _plain(element: Any) -> dict[str, str]:
-    """The properties that stand in an element itself; of two of one name the later."""
+    """The properties in an element itself; if two have one name, the later one."""
     return {
         one.get("name"): one.get("value", "")
         for one in element.findall("property")
@@ -130,7 +130,7 @@ def _plain(element: Any) -> dict[str, str]:
 
 
 def _profile_name(root: Any) -> str | None:
-    """Which profile is active; None where this is no config.xml."""
+    """The name of the active profile; None if this is no config.xml."""
     for element in root.findall("properties"):
         if element.get("id") == ACTIVE:
             return _plain(element).get(PROFILE_NAME, "default")
@@ -146,7 +146,7 @@ def _profile(root: Any) -> dict[str, str]:
 
 
 def _deployed(root: Any, tag: str) -> Iterator[Any]:
-    """The elements of that tag, but for those that wait in a <target>."""
+    """The elements of that tag, without those in a <target>."""
     for element in root.iter(tag):
         if not any(parent.tag == "target" for parent in element.iterancestors()):
             yield element
@@ -198,7 +198,7 @@ def _assembled(file: Path, roots: Mapping[str, Any]) -> Former:
 def _of(
     element: Any, sets: Mapping[str, Any], profile: Mapping[str, str], seen: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """What a server, or a set of properties, gets: in its order, with what it refers to."""
+    """The properties of a server or a set, in their order, with those that it refers to."""
     values: dict[str, str] = {}
     for child in element:
         if child.tag == "property" and child.get("name"):
