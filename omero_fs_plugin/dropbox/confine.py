@@ -1,8 +1,8 @@
-"""Opening a file that a user dropped without being led elsewhere.
+"""Opens a file that a user dropped, and lets no link lead it elsewhere.
 
-A user may put symbolic links, FIFOs and devices into a directory of theirs.
-What is imported is only a regular file, below the user's own directory, reached
-without following any link on the way.
+A user may put symbolic links, FIFOs and devices into the user's directory.
+DropBox imports only regular files below that directory, and follows no link on
+the way to them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whose a file is, and what holds for it: the rules of omero.fs.importUsers applied to paths."""
+"""Which user a file belongs to, and its settings: omero.fs.importUsers applied to paths."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class _Watched:
 
 
 class Places:
-    """The rules in force.  Rule: a file under two of them goes to the most specific.
+    """The rules in force.  Rule: a file below two directories belongs to the nearer one.
 
-    Thread-safe: `apply` exchanges the rules at once.
+    Thread-safe: `apply` exchanges all rules at once.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:

@@ -1,7 +1,7 @@
-"""Users' directories beside OMERO's users: which are missing, whose are not theirs, which fail.
+"""Compares users' directories with OMERO's users: missing, with a wrong owner, or not usable.
 
-What is said of permissions is said for the user who runs this, who has to be the one that
-OMERO.server runs as.  No link is followed but one that a property names itself.
+Permissions are those of the user who runs this; it must be the user that OMERO.server runs
+as.  It follows no link, except one that a property names itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ACL = "system.posix_acl_access"
 
 
 class State(str, Enum):
-    """What is to be said of a directory."""
+    """What can be wrong with a directory."""
 
     WELL = "ok"
     MADE = "made"
@@ -51,7 +51,7 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is so."""
+    """One directory, and what is wrong with it."""
 
     user: str  # an OMERO user, or the name that a directory has; empty: all of them
     directory: Path

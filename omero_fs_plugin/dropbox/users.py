@@ -1,4 +1,4 @@
-"""Whose a directory is: which names are OMERO users', remembered for a while."""
+"""Which directories have the name of an OMERO user; it remembers that for a while."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AWAY_S, _AWAY_MOST_S = 5.0, 300.0  # how long an OMERO that is away is not aske
 
 
 class Users:
-    """Which directories are OMERO users', remembered for a while.  Thread-safe."""
+    """Which names are OMERO users; it remembers that for a while.  Thread-safe."""
 
     def __init__(self, omero: Omero) -> None:
         self._omero = omero

@@ -1,8 +1,8 @@
-"""Looking at files for clients, never outside the directories being watched.
+"""Looks at files for clients, never outside the watched directories.
 
-Every path is walked from its watched directory down, one descriptor after the
-other, without following a symbolic link: what is checked is what is used,
-whatever is renamed meanwhile.
+It walks every path from its watched directory down, one descriptor after the
+other, and follows no symbolic link.  So it uses exactly what it has checked,
+even if something is renamed meanwhile.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Stats:
-    """What FileStats of the Slice interface has."""
+    """The fields of FileStats of the Slice interface."""
 
     base_name: str
     owner: str  # the user's name, or number when it has none
@@ -56,7 +56,7 @@ class Stats:
 
 
 class Files:
-    """Rule: nothing outside `roots()` is read, listed or known to exist.
+    """Rule: nothing outside `roots()` is read or listed, and nobody learns whether it exists.
 
     Every method raises FileError with the path and what is wrong with it.
     """

@@ -1,4 +1,4 @@
-"""One monitor's life: created, started, stopped, destroyed; and all of them."""
+"""The life of one monitor (created, started, stopped, destroyed), and all monitors."""
 
 from __future__ import annotations
 
@@ -179,8 +179,8 @@ class Monitor:
 class Monitors:
     """Every monitor of this server, by id.
 
-    Rule: a persistent monitor is in `record` from the return of `create` to
-    that of `destroy`; the others end with this server.
+    Rule: a persistent monitor is in `record` from the return of `create` to the
+    return of `destroy`.  Other monitors end with this server.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a client is told, as values; and what cannot be said in UTF-8.
+"""What a client is told, as values, also for names that are not UTF-8.
 
 ::
 
@@ -33,7 +33,7 @@ class Tell(NamedTuple):
 
 
 class Notice(str, enum.Enum):
-    """The first word of a System event's text.  Clients go by it: none is renamed."""
+    """The first word of a System event's text.  Clients use it, so no word is ever renamed."""
 
     OVERFLOW = "overflow"  # events were lost; a rescan follows
     RESCANNED = "rescanned"  # client and disk agree again

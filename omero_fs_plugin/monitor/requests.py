@@ -1,4 +1,4 @@
-"""What a client asks for, checked: the arguments of createMonitor."""
+"""What a client asks for: the arguments of createMonitor, and their checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omero_fs_plugin.events import EventType
 
 
 class MonitorError(FsError):
-    """A monitor that cannot be had; the text is the reason a client reads."""
+    """A monitor that cannot be made.  The text is the reason that a client reads."""
 
 
 class PathMode(enum.Enum):

@@ -1,7 +1,7 @@
 """FSServer over Ice: omero.grid.monitors.MonitorServer, its notifications, and FileServer.
 
-Servants translate: Slice types to ours and back, our errors to OmeroFSError.
-All operations of both interfaces are plain ones; none is AMD.
+Servants translate Slice types to ours and back, and our errors to OmeroFSError.
+No operation of the two interfaces is AMD.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
 class FileServer(slice_.FileServer):  # type: ignore[misc]
     """omero.grid.monitors.FileServer over `Files`.
 
-    Times are Slice floats, of 32 bits: seconds since the epoch rounded to
-    about two minutes.  The interface has it so.
+    Times are Slice floats of 32 bits: seconds since the epoch, rounded to about
+    two minutes.  The interface requires this.
     """
 
     def __init__(self, files: Files) -> None:

@@ -1,8 +1,8 @@
 """The thread of a started monitor.
 
-It alone owns its kernel queue, its tracker and its outbox.  It calls the
-client asynchronously and is woken by the answer: it holds no lock while it
-talks, and no slow client keeps another waiting.
+Only this thread owns its kernel queue, its tracker and its outbox.  It calls the
+client asynchronously, and the answer wakes it.  It holds no lock while it talks,
+and no client waits for another one that is slow.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HANGS = 30.0  # s
 
 
 class Watcher:
-    """The thread of a started monitor, and all that only it may touch."""
+    """The thread of a started monitor, and everything that only this thread may touch."""
 
     def __init__(
         self,

@@ -1,12 +1,12 @@
-"""Whether the files of a fileset are whole, and all there.
+"""Whether the files of a fileset are whole, and whether all of them are there.
 
-A reader that opens a fileset proves neither: Bio-Formats takes a TIFF that was cut short,
-and an OME-TIFF whose companion has not come yet.  So for each file that is TIFF the chain of
-its directories is followed, and what they say of pixels compared with the file's length;
-and what OME-XML promises is looked for (OME-TIFF specification, multi-file OME-TIFF).
+A reader that opens a fileset proves neither: Bio-Formats accepts a TIFF that was cut short,
+and an OME-TIFF whose companion has not come yet.  So for each TIFF this module follows the
+chain of directories and compares what they say of pixels with the file's length.  It also
+looks for the files that OME-XML promises (OME-TIFF specification, multi-file OME-TIFF).
 
-Pixels are not read, nothing is opened that `confine` would not open, and XML is taken
-without entities and up to a bound.
+It reads no pixels, opens only files that `confine` opens, and reads XML without entities and
+up to a limit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_NAMED = 1000  # missing files that are told
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known to be wrong with a fileset; nothing where all is empty."""
+    """What is wrong with a fileset.  If all fields are empty, nothing is known to be wrong."""
 
     missing: tuple[str, ...] = ()  # absolute paths
     incomplete: str = ""  # which file is not whole, and how that is known
@@ -54,7 +54,7 @@ def check(root: str, files: Sequence[str]) -> Findings:
 
 
 class _Check:
-    """Of one fileset, file by file."""
+    """The check of one fileset, file by file."""
 
     def __init__(self, root: str) -> None:
         self._root = root

@@ -1,8 +1,8 @@
-"""What makes up a fileset: the words that every way of grouping files shares.
+"""What a fileset is made of: the words that every way of grouping files shares.
 
-A grouper is given files that have come to rest and says which of them belong
-together, in the order in which OMERO opens them.  Two there are: Bio-Formats
-itself in a process of its own, and file signatures where there is no Java.
+A grouper gets files that have come to rest.  It says which of them belong
+together, in the order in which OMERO opens them.  There are two groupers:
+Bio-Formats in a process of its own, and file signatures if there is no Java.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Grouping:
-    """What was made of some files.
+    """The answer of a grouper about some files.
 
-    Rule: every file asked about is in the `files` of a candidate, or a key of
-    `unreadable`, and no two candidates have the same first file.  A file that
-    is not the first of any may be in several: two sets that share a log file
-    both need it, and OMERO's importer gives it to both.  A candidate may use
-    further files, which lay there and were not asked about.
+    Rule: every file of the question is in the `files` of a candidate, or a key of
+    `unreadable`.  No two candidates have the same first file.  Other files may be
+    in several candidates: two sets that share a log file both need it, and
+    OMERO's importer gives it to both.  A candidate may use further files that lie
+    there and were not in the question.
     """
 
     candidates: tuple[Candidate, ...]

@@ -1,11 +1,11 @@
-"""Which files the metadata file of a set names, for formats whose readers do not miss them.
+"""Which files the metadata file of a set names, for formats whose readers do not check that.
 
-Bio-Formats opens a MetaMorph series without one of its planes and an Operetta plate without
-one of its images, and fails on a file pattern without saying what else belongs to it.  Known
-from: the documentation of Bio-Formats' pattern files; MetaMorph's `.nd`, Micro-Manager's
-`metadata.txt` and Harmony's index files, which are all text.
+Bio-Formats opens a MetaMorph series that lacks a plane, and an Operetta plate that lacks an
+image.  It fails on a file pattern and does not say which file is missing.  Sources: the
+documentation of Bio-Formats' pattern files; MetaMorph's `.nd`, Micro-Manager's `metadata.txt`
+and Harmony's index files, which are all text.
 
-A name that cannot be derived with certainty is not promised.
+It does not promise a name that it cannot derive with certainty.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _harmony(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
 
 
 class _Harmony:
-    """Takes an index in; neither document types nor entities are taken."""
+    """Reads an index; it refuses document types and entities."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

@@ -22,8 +22,8 @@ def is_hidden(path: str) -> bool:
 class Surroundings:
     """The files below one user's directory, for the length of one call.
 
-    Rule: a directory is listed once, so that the files of one call are all
-    judged by the same picture of it.
+    Rule: it lists a directory once, so that all files of one call are judged by
+    the same list.
     """
 
     def __init__(self, root: str) -> None:

@@ -1,4 +1,4 @@
-"""How what a rule is for is imported: readers, importer, target and group, made ready.
+"""How the files of a rule are imported: readers, importer, target and group, made ready.
 
 What a property names outside of itself (a file of readers, jars) is looked at
 here, so that what is wrong with it is told when the configuration is taken and

@@ -1,4 +1,4 @@
-"""From files at rest to filesets: what becomes of the answer of a grouper.
+"""From files at rest to filesets: what happens with the answer of a grouper.
 
 Pure but for the journal, as the pipeline whose part it is: the pipeline's lock
 is held around every call, so nothing here looks at the disk.

@@ -1,4 +1,4 @@
-"""What `omero fs import` is given, made into filesets as DropBox makes them of what is dropped."""
+"""Makes filesets of the files given to `omero fs import`, as DropBox does with dropped files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a set uses and that nobody has settled: those that no rule is for.  Pure."""
+"""Files that a set uses and no rule is for, so that nobody has settled them.  Pure."""
 
 from __future__ import annotations
 

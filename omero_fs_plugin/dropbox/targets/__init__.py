@@ -1,8 +1,7 @@
-"""Where images go, and what is said of them.
+"""Where images go, and which tags, pairs and descriptions they get.
 
-Rule: what people wrote is checked before anything is uploaded.
+Rule: targets and sidecars are checked before anything is uploaded.
 
-``targets`` and ``templates`` are omero.fs.target, ``sidecar`` the file omero-fs.toml,
-``containers`` finds or makes datasets and screens, ``annotations`` puts tags and comments on
-images.
+``targets`` and ``templates`` are for omero.fs.target, ``sidecar`` is for the file omero-fs.toml.
+``containers`` finds or makes datasets and screens, ``annotations`` puts tags and pairs on images.
 """

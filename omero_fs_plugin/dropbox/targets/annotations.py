@@ -1,8 +1,8 @@
-"""What a sidecar says about images, put on them in OMERO once they are there.
+"""Puts the tags, pairs and texts of a sidecar on images in OMERO, after the import.
 
-Each part is looked for before it is added, so that all of it may be done again
-after a crash at any moment, and adds nothing twice.  A plate is annotated as a
-whole, rather than each of its thousands of images.
+It looks for each part before it adds it.  So after a crash at any moment it may
+do all of it again, and adds nothing twice.  It annotates a plate as a whole, and
+not each of its thousands of images.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The containers of a target in OMERO: found or made as the user, before anything is uploaded.
+"""Finds or makes the containers of a target in OMERO, as the user, before the upload.
 
-All that OMERO would refuse, or pass over in silence, only after the upload is
-looked for here: a container that is not there, of another group, or that the
-user may not put anything into.  What there is none of is made in one
-transaction with its link, so that a crash leaves nothing half made, and is
-found by its name the next time.
+OMERO would refuse some targets, or silently ignore them, only after the upload.
+This module finds them earlier: a container that does not exist, is in another
+group, or does not let the user put anything into it.  It makes a missing
+container in one transaction with its link.  So a crash leaves nothing half made,
+and the container is found by its name the next time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Destination:
 class Containers:
     """Finds the containers of targets, or makes them.  Thread-safe; one for all imports.
 
-    Imports in one group take turns: of several that want the same container one
+    Imports in one group take turns.  If several want the same container, the first
     makes it, and the others find it.
     """
 

@@ -1,4 +1,4 @@
-"""The sidecar `omero-fs.toml`: what people say about the images of a directory, beside them.
+"""The sidecar `omero-fs.toml`: the target, texts and tags for the images beside it.
 
 ::
 
@@ -13,12 +13,12 @@
     Passage = 12
     Antibody = ["anti-tubulin", "anti-actin"]
 
-Each key may be left out.  It holds for its directory and those below.  Of
-several, from the user's own directory down to the file's, the nearest one that
-has a key decides; pairs of [key_value] are keys of their own.
+Each key is optional.  A sidecar holds for its directory and those below.  There
+may be several, from the user's own directory down to the file's.  For each key
+the nearest sidecar that has it decides.  Each pair of [key_value] is a key.
 
-Users write it, and DropBox reads it as the server's user: it is opened as any
-dropped file is, up to `MAX_BYTES`.
+Users write it, and DropBox reads it as the server's user.  So it is opened like
+any dropped file, and read up to `MAX_BYTES`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LONGEST = 255  # characters of a name or a group; OMERO's columns
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the sidecars above a file say together; None and empty: nothing."""
+    """All values of the sidecars above a file.  None or empty: no sidecar has this key."""
 
     target: Template | None = None
     group: str | None = None

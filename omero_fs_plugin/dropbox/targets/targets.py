@@ -1,18 +1,18 @@
 """Where images go: templates of projects, datasets and screens, and filling them in.
 
-A template is what `omero.fs.target`, or a sidecar's `target`, says::
+A template is the value of `omero.fs.target`, or of a sidecar's `target`::
 
     Project:name:{dir1}/Dataset:name:{dir2}
     Dataset:id:5        Dataset:5        Screen:name:{dir}
     Dataset:%name:one   regex:^.*/(?<Container1>.*?)
 
-The forms without braces, and what `+ - % @` mean before `name`, are those of
-the option -T of OMERO's importer, as its documentation of import targets has
-them.  A template is parsed before anything is filled in: whatever a directory
-is called, it is part of a name and never of the template.
+The forms without braces, and the meaning of `+ - % @` before `name`, are those of
+the option -T of OMERO's importer, from its documentation of import targets.  A
+template is parsed before anything is filled in.  So a directory's name is always
+part of a name, and never of the template.
 
-Rule: a container whose name cannot be filled in is left out, and without a
-dataset or a screen the images are orphaned; no name ever has a placeholder in it.
+Rule: a container whose name cannot be filled in is left out.  Without a dataset
+or a screen the images are orphaned.  No name ever has a placeholder in it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Source:
-    """What a template is filled in from."""
+    """The facts about a file that fill in a template."""
 
     user: str  # the OMERO name
     root: str  # absolute; the user's directory
@@ -166,7 +166,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed template; `str` gives it back in its plainest form."""
+    """A parsed template; `str` gives its simplest form."""
 
     steps: tuple[Step, ...] = ()  # none, and no pattern: the images are orphaned
     pattern: str = ""  # of a regex, as it was written

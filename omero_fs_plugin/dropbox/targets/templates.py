@@ -1,4 +1,4 @@
-"""Reading a template of targets; targets.py has what it is made of, and fills it in."""
+"""Parses a template of targets; targets.py has its parts, and fills it in."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def parse_option(text: str) -> Template:
 
 
 class _Parser:
-    """One template, from left to right; a `plain` one is OMERO's own."""
+    """Parses one template from left to right.  A `plain` template has only OMERO's own forms."""
 
     def __init__(self, text: str, *, plain: bool = False) -> None:
         self.text = text

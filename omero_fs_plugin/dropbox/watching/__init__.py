@@ -1,7 +1,7 @@
-"""How DropBox meets files: FSServer tells of some, a rescan finds them all.
+"""How DropBox meets files: FSServer tells it some, and a rescan finds all of them.
 
-Rule: nothing is decided here; what is met goes to ``settling``.
+Rule: this room decides nothing.  It gives the files that it meets to ``settling``.
 
-``subscriptions`` has a monitor on FSServer for each rule, ``subscription`` is one; ``rescanner``
-knows when the whole tree is looked at, ``rescan`` looks.
+``subscriptions`` has a monitor on FSServer for each rule, ``subscription`` is one of them.
+``rescanner`` knows when to look at the whole tree, ``rescan`` looks.
 """

@@ -1,4 +1,4 @@
-"""Looking at the whole tree: events are hints, the disk is the truth."""
+"""Looks at the whole tree: events are hints, the disk is the truth."""
 
 from __future__ import annotations
 

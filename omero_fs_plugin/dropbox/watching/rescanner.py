@@ -1,4 +1,4 @@
-"""When the whole of what is watched is looked at: events are hints, the disk is the truth."""
+"""When to look at the whole tree: events are hints, the disk is the truth."""
 
 from __future__ import annotations
 

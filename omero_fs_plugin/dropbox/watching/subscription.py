@@ -37,10 +37,10 @@ _CONCERNS_FILES = (
 
 
 class MonitorClient(monitors.MonitorClient):  # type: ignore[misc]
-    """The servant FSServer notifies.
+    """The servant that FSServer notifies.
 
-    Rule: it hands on and returns.  `heard` gets the paths of files, `missed`
-    is called when FSServer says that events may have been lost.
+    Rule: it hands events on and returns.  `heard` gets the paths of files.
+    `missed` is called when FSServer says that events may have been lost.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class MonitorClient(monitors.MonitorClient):  # type: ignore[misc]
 class Subscription:
     """Keeps one persistent monitor on the directory of one rule.
 
-    Rule: whenever a monitor is started, `connected` is called after it, for
-    what happened before the start was told to nobody.
+    Rule: `connected` is called after each start of a monitor, because nobody was
+    told what happened before the start.
 
-    `note` keeps the monitor's id beyond our life, and `noted` gives it back:
-    the monitor of a DropBox that was killed goes on watching until it is
-    destroyed.
+    `note` keeps the monitor's id beyond our life, and `noted` gives it back.  The
+    monitor of a DropBox that was killed watches until somebody destroys it.
     """
 
     def __init__(

@@ -25,8 +25,8 @@ _AGAIN_S = 2.0  # between two tries to destroy what is left
 class Subscriptions:
     """A Subscription for each rule.  `apply` and `stop` are for one thread at a time.
 
-    Monitors of rules that are no more, which a DropBox that was killed has
-    left behind, are destroyed.
+    It destroys monitors that a killed DropBox left behind for rules that no longer
+    exist.
     """
 
     def __init__(

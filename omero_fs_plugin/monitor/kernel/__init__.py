@@ -2,6 +2,7 @@
 
 Rule: nothing here knows what a client was told.
 
-``observers`` chooses between ``inotify``, ``polling`` and ``native``; ``disk`` looks, ``entries``
-is what a look shows, ``raw`` has the kernel's words, ``limits`` what inotify allows.
+``observers`` chooses between ``inotify``, ``polling`` and ``native``.  ``disk`` looks at
+directories, ``entries`` holds what a look shows, ``raw`` has the kernel's events, ``limits`` says
+what inotify allows.
 """

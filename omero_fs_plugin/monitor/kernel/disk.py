@@ -19,7 +19,7 @@ _BY_DESCRIPTOR = os.scandir in os.supports_fd
 
 
 class LocalDisk:
-    """tracker.Disk, but for watching.
+    """The part of entries.Disk that looks; it does not watch.
 
     The root may be a symbolic link; nothing below it is followed.
     """

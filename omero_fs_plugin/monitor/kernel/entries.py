@@ -1,4 +1,4 @@
-"""What a look at the disk shows, and the disk as who looks needs it.  Pure."""
+"""What a look at the disk shows, and the disk as a protocol for those who look.  Pure."""
 
 from __future__ import annotations
 

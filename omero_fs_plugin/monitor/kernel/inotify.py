@@ -1,13 +1,13 @@
-"""Linux: what the kernel says of directories.
+"""Linux: reads the kernel's events of directories.
 
-Why not watchdog's observers: version 6 drops the kernel's word that its queue
-overflowed, and with it files; version 7 reacts to it, but tells nobody.  All
-versions turn each kernel event into objects on two queues, hold back half of
-every move for 0.5 s and report opens and reads as well, which alone costs
-three times what reading the kernel's events costs.  So watchdog lends its
-bindings to the three system calls, and the events are read here.
+Why not watchdog's observers: version 6 ignores the kernel's message that its
+queue overflowed, and so loses files.  Version 7 reacts to it, but tells nobody.
+All versions turn each kernel event into objects on two queues, hold back half
+of every move for 0.5 s, and report opens and reads as well.  This alone costs
+three times as much as reading the kernel's events.  So we use only watchdog's
+bindings to the three system calls, and read the events here.
 
-To be imported on Linux only.
+Import it on Linux only.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _BACKLOG = 64 * 1024 * 1024  # bytes
 class Inotify(LocalDisk):
     """One inotify instance, and the tracker's `Disk` over the real one.
 
-    One instance for a monitor: monitors on the same tree do not share
-    descriptors, queues or overflows.  When there is none to be had each
-    `watch` says so, and asks again.
+    Each monitor has its own instance: monitors on the same tree do not share
+    descriptors, queues or overflows.  When no instance is left, each `watch`
+    says so and tries again.
     """
 
     def __init__(self, root: bytes, *, shares: bool = False) -> None:

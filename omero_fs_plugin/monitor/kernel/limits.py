@@ -1,7 +1,7 @@
-"""Linux: inotify's limits, what is left of them, and what an admin can do.
+"""Linux: inotify's limits, how much is left, and what an admin can do.
 
-See inotify(7).  Both count for a user, over all processes; a user namespace
-may have limits of its own, below the machine's.
+See inotify(7).  Both limits are for one user, over all processes.  A user
+namespace may have limits of its own, below those of the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Use:
-    """What the processes of this user have that can be seen."""
+    """What the processes of this user take, as far as we can see."""
 
     watches: int
     instances: int

@@ -1,13 +1,12 @@
 """macOS and Windows: watchdog's own observers, FSEvents and ReadDirectoryChangesW.
 
-What they say is taken for a hint where to look, and no more: they merge and
-reorder events, give a moved directory as removed and made, or as moved with
-all that is in it, and ReadDirectoryChangesW drops what does not fit its buffer
-without a word.  So every directory is polled as well; a hint is what makes
-that quick.
+Their events are only hints where to look.  They merge and reorder events.  They
+report a moved directory as removed and made, or as moved with all its content.
+ReadDirectoryChangesW silently drops what does not fit its buffer.  So every
+directory is polled as well, and a hint makes the look come sooner.
 
-Not run on either platform by us: the tests play back, on Linux, the sequences
-that watchdog gives there.
+We have not run it on either platform.  The tests play back, on Linux, the
+sequences that watchdog gives there.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NO_CHANGE = frozenset({"opened", "closed_no_write"})
 
 
 class Source(Protocol):
-    """watchdog.observers.api.BaseObserver, as far as it is used."""
+    """The part of watchdog.observers.api.BaseObserver that we use."""
 
     def schedule(self, handler: Any, path: str, *, recursive: bool) -> Any: ...
     def unschedule_all(self) -> None: ...
@@ -45,7 +44,7 @@ def _platforms_own() -> Source:
 
 
 class Native(Polling, FileSystemEventHandler):
-    """Rule: each event becomes a look at the names it bears, once for many."""
+    """Rule: each event becomes a look at its names; many events become one look."""
 
     def __init__(
         self, root: bytes, wake: Callable[[], None], source: Callable[[], Source] = _platforms_own

@@ -1,7 +1,7 @@
-"""How a monitor hears of changes: by inotify, by polling, or as the platform has it.
+"""How a monitor learns of changes: by inotify, by polling, or by the platform's own means.
 
-This module and what it imports run on every platform; what is one platform's
-own is imported when it is chosen.
+This module and its imports run on every platform.  A module for one platform is
+imported when it is chosen.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AUTO, INOTIFY, POLLING = "auto", "inotify", "polling"
 
 
 class Observer(Disk, Protocol):
-    """The disk, and what is heard of it."""
+    """The disk, and the events that come from it."""
 
     def fileno(self) -> int | None:
         """Readable when there are events; None: not to be waited for."""

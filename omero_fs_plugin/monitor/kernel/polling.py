@@ -1,14 +1,15 @@
-"""A disk that nothing is heard of: every directory is looked at from time to time.
+"""A disk that sends no events: FSServer looks at every directory from time to time.
 
-It is the tracker that looks, as it does after an overflow: for network shares
-on every platform, and for everything with ``omero.fs.observer = polling``.
+The tracker does this look, in the same way as after an overflow.  It is for
+network shares on every platform, and for everything with
+``omero.fs.observer = polling``.
 
 Why not watchdog's PollingObserver: it keeps a stat of every path in Python
-objects, and a second set of them while it compares; it takes a directory that
-cannot be listed for an empty one, so that a share that is away has "all its
-files deleted"; it ends when the root is gone; and a large tree is one piece of
-work in which nobody can stop it.  The tracker compares one directory at a time
-with what it knows anyway, and has one meaning of Create for every observer.
+objects, and a second set of them while it compares.  It takes a directory that
+cannot be listed for an empty one, so a share that is away has "all its files
+deleted".  It ends when the root is gone.  Nobody can stop it while it looks at a
+large tree.  The tracker compares one directory at a time with what it knows
+anyway, and Create means the same for every observer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kernel's words: inotify(7)'s masks and events, the same on every Linux."""
+"""The kernel's events: masks and structures of inotify(7), the same on every Linux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record's file: its shape, how it is opened or set aside, and how values stand in it."""
+"""The record's file: its shape, how it is opened or set aside, and how values are written."""
 
 from __future__ import annotations
 

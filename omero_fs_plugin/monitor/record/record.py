@@ -1,13 +1,13 @@
 """What outlives FSServer: its persistent monitors, and what each client knows.
 
-A SQLite file, written by one thread.  Python's own sqlite3, and not SQLAlchemy
-as for the journal: one file of fixed shape that no other database could take
-the place of, a row for every event on the way, and FSServer need not load
-more to be back in a second.
+It is a SQLite file, written by one thread.  It uses Python's own sqlite3 and not
+SQLAlchemy as the journal does: the file has a fixed shape and never lies in
+another database, there is a row for every event on the way, and without
+SQLAlchemy FSServer is back in a second.
 
-The file is locked while it is open, and WAL needs no shared memory then: it
-may lie on a network share.  What is committed outlives the process; a power
-cut takes the last moments (synchronous=NORMAL), which are told again.
+The file is locked while it is open.  So WAL needs no shared memory, and the file
+may lie on a network share.  Committed rows outlive the process.  A power cut
+loses the last moments (synchronous=NORMAL), which are told again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Saved(NamedTuple):
-    """A monitor as it was left."""
+    """A monitor as the record has it."""
 
     identifier: str
     request: Request
@@ -41,7 +41,7 @@ class Saved(NamedTuple):
 
 
 class Record:
-    """The persistent monitors, and for each where to keep what its client knows."""
+    """The persistent monitors, and for each the place for what its client knows."""
 
     def __init__(self, file: Path) -> None:
         """Raises OSError, sqlite3.Error or RecordError when it cannot be used."""

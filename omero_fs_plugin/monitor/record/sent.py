@@ -1,9 +1,9 @@
 """What was about to be told when FSServer was killed: the client may have heard it.
 
-Beside the record, a plain file for each started monitor: written before each
-notification, with one system call and without waiting for the disk, for what
-was written outlives the process.  The record follows after the answer; what
-stands there is passed over here.
+Beside the record there is a plain file for each started monitor.  It is written
+before each notification, with one system call and without waiting for the disk,
+because written bytes outlive the process.  The record follows after the answer.
+What the record has is ignored here.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Doubt(NamedTuple):
 
 
 class Sent:
-    """Rule: what the client may have heard of coming or going, and the record does
-    not show yet, stands here, or this process has not sent it.
+    """Rule: if the client may have heard that a file came or went, and the record does
+    not show it yet, it stands here; else this process has not sent it.
     """
 
     def __init__(self, file: Path) -> None:

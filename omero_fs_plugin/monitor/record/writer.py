@@ -1,4 +1,4 @@
-"""The thread that writes the record: acts in their order, several in one transaction."""
+"""The thread that writes the record: in the order of the posts, several in one transaction."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Post(NamedTuple):
 
 
 class Writer:
-    """Rule: what is posted is written in its order, each post whole or not at all.
+    """Rule: posts are written in their order, each post whole or not at all.
 
     A file that fails is set aside, with one line in the log, and FSServer goes
-    on without: what it holds must not be taken for the truth later.
+    on without it: nobody may take its content for the truth later.
     """
 
     def __init__(self, file: Path) -> None:

@@ -1,7 +1,7 @@
 """What the client hears: in order, one notification at a time, until it answers.
 
-Rule: no client waits for another, and none is given up before its time.
+Rule: no client waits for another, and no client is given up before its time.
 
-``telling`` is the conversation, ``outbox`` what waits, ``absence`` how long a client has been away,
-``keeper`` writes into ``record`` what the client has heard.
+``telling`` is the conversation, ``outbox`` has the events that wait, ``absence`` knows how long a
+client has been away, ``keeper`` writes into ``record`` what the client has heard.
 """

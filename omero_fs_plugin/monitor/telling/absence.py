@@ -9,10 +9,10 @@ _STEP = 300.0  # s
 
 
 class Absence:
-    """Rule: a client is given up that was away for `limit` s on end while we ran.
+    """Rule: a client is given up when it was away for `limit` s without a break while we ran.
 
-    Time in which FSServer itself was down does not count, nor what a clock
-    that is set makes of it: the client can do nothing for either.
+    The time in which FSServer itself was down does not count.  Nor does the time
+    by which somebody sets the clock.  Both are no fault of the client.
     """
 
     def __init__(self, limit: float, so_far: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""One started monitor's hand on the record: what its client has heard, and no more."""
+"""Writes into the record, for one started monitor, exactly what its client has heard."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .outbox import Outbox
 
 
 class Keeper:
-    """Rule: what the record shows is what the client has heard of.
+    """Rule: the record shows exactly what the client has heard.
 
-    Between the client's answer and the record of it lies a moment, about a
-    tenth of a second: who is killed in it tells the same again, and takes back
-    what is gone since, for what was sent stands beside the record.
+    Between the client's answer and its record there is a moment of about a tenth
+    of a second.  If FSServer is killed in it, it tells the same again, and tells
+    the Delete of what is gone since: what was sent stands beside the record.
 
     Without a `picture` it does nothing.
     """

@@ -1,4 +1,4 @@
-"""Pure: what waits to be told to one client, and when it is tried.
+"""Pure: the events that wait for one client, and when to try to send them.
 
 No clock, no thread, no Ice: `now` is an argument.
 """
@@ -28,11 +28,11 @@ LONGEST_RETRY = 30.0  # s
 
 
 class Outbox:
-    """Rule: told in order, each at least once, one notification at a time.
+    """Rule: events are told in order, each at least once, one notification at a time.
 
-    What was taken stays until `delivered`; after `failed` the same is taken
-    again, later each time.  When `overfull`, the owner empties it with `clear`
-    and sees to a rescan.
+    Events that were taken stay until `delivered`.  After `failed` the same events
+    are taken again, later each time.  When it is `overfull`, the owner empties it
+    with `clear` and starts a rescan.
     """
 
     def __init__(self, *, block_size: int = 0, capacity: int = CAPACITY) -> None:

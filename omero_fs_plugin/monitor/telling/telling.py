@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Client(Protocol):
-    """How a notification leaves: at once, its answer later, on any thread."""
+    """Sends a notification at once.  The answer comes later, on any thread."""
 
     address: str  # how to reach it after a restart
 
@@ -39,10 +39,10 @@ class Answer(enum.Enum):
 
 
 class Telling:
-    """Rule: what is in the outbox reaches the client in its order, and what the
-    client has heard, its keeper hears of.
+    """Rule: the events of the outbox reach the client in their order, and the keeper
+    learns what the client has heard.
 
-    Owned by the monitor's thread, which `wake` wakes when there is an answer.
+    The monitor's thread owns it; `wake` wakes that thread when there is an answer.
     """
 
     def __init__(

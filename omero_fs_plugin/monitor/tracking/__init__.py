@@ -1,7 +1,7 @@
-"""What the system's words mean: which file is new, changed or gone.
+"""What the system's events mean: which file is new, changed or gone.
 
-Rule: pure.  Time, events and the disk are handed in, so each decision can be tested without any.
+Rule: pure.  Time, events and the disk are arguments, so tests need no real ones.
 
-``tracker`` decides, with ``arrivals`` (when a file is told of), ``watches`` (what is watched or
-polled), ``comparison`` (disk against ``tree``); ``picture`` is what a client knows, as values.
+``tracker`` decides, with ``arrivals`` (when to tell a file), ``watches`` (what is watched or
+polled) and ``comparison`` (the disk compared with ``tree``).  ``picture`` has what a client knows.
 """

@@ -1,6 +1,6 @@
-"""When a file is told of: from the kernel's words to Create, Modify and Delete.
+"""When to tell a file: from the kernel's events to Create, Modify and Delete.
 
-Pure but for the disk it is given: `now` is an argument.
+Pure, except for the disk that it is given: `now` is an argument.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Timing:
 
 
 class Arrivals:
-    """Rule: a file is known from the moment it was told of, until its Delete.
+    """Rule: a file is known from the moment when it was told, until its Delete.
 
-    A name that comes and goes within `Timing.hold` is not told: so a temporary
-    name renamed into place is one Create of the final name.
+    A name that comes and goes within `Timing.hold` is not told.  So a temporary
+    name renamed into place is one Create, of the final name.
 
-    A changed time or owner alone is not told.  Nor is it taken as known: what
-    a look would show may be a write whose event was lost.
+    A change of time or owner alone is not told.  It does not count as known
+    either: a look may show a write whose event was lost.
     """
 
     def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:

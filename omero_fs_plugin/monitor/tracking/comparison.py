@@ -1,8 +1,8 @@
 """What the client knows of a tree, and the comparison of that with the disk.
 
-Every file that the client has been told of, or that was there at the start, is
-known; a scan of a directory tells where the disk differs.  Without a clock, a
-thread or a system call of its own, as `tracker`.
+A file is known if the client was told of it, or if it was there at the start.  A
+scan of a directory finds the differences between this and the disk.  As
+`tracker`, this module has no clock, thread or system call of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pure: what a client knows of its tree, as values that can be kept.
 
-The tracker knows what was told; the client knows what it has heard.  Between
-the two lies what waits in the outbox, and what the client did not ask for.
+The tracker knows what was told.  The client knows what it has heard.  The
+difference is what waits in the outbox, and what the client did not ask for.
 """
 
 from __future__ import annotations

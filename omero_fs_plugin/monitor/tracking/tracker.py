@@ -1,10 +1,10 @@
-"""What to tell of, given what the kernel says, what the disk shows and the time.
+"""Decides what to tell, from the kernel's events, the disk and the time.
 
-`Tracker` is the monitor's mind, without a clock, a thread or a system call of
-its own: `now` is an argument, the disk a protocol.  It takes the kernel's word
-where that suffices, and asks for a comparison of what is known with the disk
-where it does not: after an overflow, in a directory that was filled before it
-was watched, in a tree that was moved in, after any interruption.
+`Tracker` decides for one monitor.  It has no clock, thread or system call of its
+own: `now` is an argument, the disk is a protocol.  It uses the kernel's events
+where they are enough.  Where they are not, it compares what is known with the
+disk: after an overflow, in a directory that was filled before it was watched, in
+a tree that was moved in, and after any interruption.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Tracker(Comparison):
-    """Rule: once nothing is on its way, the files known are those the disk shows.
+    """Rule: when nothing is on its way, the known files are those that the disk shows.
 
-    Every method does a bounded piece of work; `step` scans at most one
-    directory.  Not thread-safe: one thread owns it.
+    Every method does a limited piece of work; `step` scans at most one directory.
+    Not thread-safe: one thread owns it.
     """
 
     _rescan_at = math.inf

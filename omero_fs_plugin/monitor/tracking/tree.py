@@ -14,7 +14,7 @@ MAYBE: Identity = (-2, -2, -2)
 
 
 class Arrival:
-    """A file that will be told of.
+    """A file that will be told.
 
     Rule: not before `due`, and not before it has been silent for `bound`.
     """
@@ -35,7 +35,7 @@ class Arrival:
 
 
 class Directory:
-    """One directory, and what is known in it."""
+    """One directory, and the known files in it."""
 
     __slots__ = (
         "alive",

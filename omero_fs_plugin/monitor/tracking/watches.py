@@ -62,7 +62,7 @@ class Why(enum.Enum):
 
 
 class Watches:
-    """Rule: every directory that is entered is watched by the kernel, or polled."""
+    """Rule: the kernel watches every directory that is entered, or the tracker polls it."""
 
     def __init__(self, root: bytes, tell: Callable[[Tell], None], timing: Timing) -> None:
         self.disk: Disk  # set while the tracker is open

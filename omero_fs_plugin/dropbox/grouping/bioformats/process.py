@@ -1,7 +1,7 @@
-"""One process of `bioformats_worker`: started, asked, and ended whatever it does.
+"""One process of `worker`: starts it, asks it, and ends it in every case.
 
-Nothing a reader does holds up or hurts who asks: each answer has a time limit, memory
-is limited, and the process is killed rather than waited for.
+A reader cannot hold up or hurt the caller: each answer has a time limit, memory has a
+limit, and the process is killed when it does not answer.
 """
 
 from __future__ import annotations

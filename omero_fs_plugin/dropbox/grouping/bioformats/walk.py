@@ -1,7 +1,7 @@
-"""The walk over files that have come to rest, as OMERO's importer takes it.
+"""The walk over files at rest, with the rules of OMERO's importer.
 
-It opens one file after the other and keeps account of which files each fileset uses.  What it
-says of a file's way and of completeness is ours: see `confine` and `completeness`.
+It opens one file after the other and notes which files each fileset uses.  The checks of
+paths and of completeness are ours: see `confine` and `completeness`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in
 
 @dataclass(frozen=True)
 class _Found:
-    """What was made of one file that was opened."""
+    """The result of opening one file."""
 
     files: tuple[str, ...]  # the one that OMERO opens first
     reader: str = ""

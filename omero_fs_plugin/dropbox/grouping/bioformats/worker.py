@@ -1,19 +1,19 @@
-"""The process that Bio-Formats runs in: asked about one file, says what belongs to it.
+"""The process that runs Bio-Formats: it is asked about one file, and says what belongs to it.
 
-Started by `bioformats_process` as a process of its own, because readers crash, hang
-and fill memory.  It imports nothing of this package, and ends when its parent does.
+`process` starts it as a process of its own, because readers crash, hang and fill
+memory.  It imports nothing of this package, and ends when its parent does.
 
-Both sides speak frames over a socket pair: four bytes of length, big-endian, and so
-many bytes of JSON.  The JVM, and who knows which reader, prints on stdout and stderr;
-nothing is read from there but the last words of one that died.
+Both sides send frames over a socket pair: four bytes of length, big-endian, and so
+many bytes of JSON.  The JVM and some readers print on stdout and stderr.  Nobody reads
+that, except the last lines of a process that died.
 
 1. first frame in: `{"jvm": path, "jars": [path], "options": [JVM option]}`; out:
    `{"ready": version of Bio-Formats}` or `{"failed": why}`, and then the process ends
 2. `{"path": path, "readers": [class name] or null, "anew": bool}`: the fileset that opens with
    this file; what directories hold is remembered until `anew` is asked for.  Out:
-   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` when nothing
-   reads it, or `{"error": why}` when what reads it failed
-3. `{"check": [class name]}`: which of these readers there are not.  Out: `{"absent": [name]}`
+   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` when no reader
+   takes it, or `{"error": why}` when its reader failed
+3. `{"check": [class name]}`: which of these readers do not exist.  Out: `{"absent": [name]}`
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def decode(received: bytearray) -> Frame | None:
 class Reading:
     """Bio-Formats in this process.
 
-    Rules are those of OMERO's importer: a fresh reader for each file, for a used one keeps
-    state; files that are needed to initialise come first, for the server opens the first one;
-    archives are not looked into; a plate is what its reader says is high-content screening.
+    The rules are those of OMERO's importer.  Each file has a fresh reader, because a used one
+    keeps state.  Files that are needed to initialise come first, because the server opens the
+    first one.  Archives are not opened.  A fileset is a plate if its reader says that it is
+    high-content screening.
     """
 
     def __init__(self, jvm: str, jars: list[str], options: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is read of a file's own structure: the directories of a TIFF, and OME-XML.
+"""Reads a file's own structure: the directories of a TIFF, and OME-XML.
 
 Rule: it reads bytes and knows nothing of filesets.
 """

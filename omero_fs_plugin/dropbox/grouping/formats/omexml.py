@@ -1,9 +1,9 @@
-"""OME-XML, as far as it says which files belong together.
+"""OME-XML: the part that says which files belong together.
 
 It stands in the description of an OME-TIFF's first directory, or in a file of
-its own, `*.companion.ome`.  The OME-TIFF specification: each TiffData block
-may have a UUID element, whose FileName says in which file its planes are; a
-file with BinaryOnly instead names the MetadataFile that has it all.
+its own, `*.companion.ome`.  From the OME-TIFF specification: each TiffData block
+may have a UUID element, whose FileName names the file with its planes.  A file
+with BinaryOnly has no such blocks, and names the MetadataFile that has them.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def is_omexml(start: bytes) -> bool:
 
 
 class _Parser:
-    """Takes OME-XML piece by piece, and keeps of it what OmeXml has.
+    """Reads OME-XML piece by piece, and keeps only what OmeXml has.
 
-    Neither a document type nor an entity is taken, so nothing is fetched or
-    blown up; memory is bounded by the names it keeps.
+    It refuses document types and entities, so nothing is fetched and nothing
+    grows.  It needs memory only for the names that it keeps.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The directories of a TIFF file: what is needed to know its kind and whether it is whole.
 
-Pixels are never read.  TIFF revision 6.0 and BigTIFF, whose header says 43
-instead of 42 and whose numbers are of 64 bits.
+It never reads pixels.  It knows TIFF revision 6.0, and BigTIFF, whose header says
+43 instead of 42 and whose numbers have 64 bits.
 """
 
 from __future__ import annotations

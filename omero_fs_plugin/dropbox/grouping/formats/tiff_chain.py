@@ -1,8 +1,8 @@
 """Whether a TIFF file was cut short, from the chain of its directories.
 
-Each directory has the offset of the next, and of the strips or tiles of its pixels: all of
-that has to lie within the file.  TIFF revision 6.0, BigTIFF, and what ImageJ makes of it.
-Pixels are not read, and a file that has been made to keep one busy does not for long.
+Each directory has the offset of the next one, and the offsets of the strips or tiles of its
+pixels.  All of them must lie within the file.  It knows TIFF revision 6.0, BigTIFF, and
+ImageJ's variant.  It reads no pixels, and has a limit for a file that was made to waste time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Entries = Mapping[int, tiff.Entry]
 
 
 class _EnoughError(Exception):
-    """More than anything real has: the rest is left to the reader."""
+    """More directories than any real file has: the reader decides on the rest."""
 
 
 def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
@@ -50,7 +50,7 @@ def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
 
 
 class _Chain:
-    """Of one file.  Its methods raise TiffError for what is cut short."""
+    """The chain of one file.  Its methods raise TiffError if the file is cut short."""
 
     def __init__(self, file: BinaryIO, layout: tiff.Layout, size: int) -> None:
         self._file = file

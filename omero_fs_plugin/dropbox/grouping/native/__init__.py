@@ -1,7 +1,7 @@
 """Grouping without Java: by signatures, OME-XML and a few headers.
 
-Rule: what it cannot know it holds; it never guesses.
+Rule: it never guesses.  It holds the files that it is not sure of.
 
-``grouper`` answers; ``signatures`` and ``tiff_kinds`` know a file's format, ``ome_sets`` and
-``headers`` what it names, ``neighbours`` what only Bio-Formats could group.
+``grouper`` answers.  ``signatures`` and ``tiff_kinds`` know a file's format, ``ome_sets`` and
+``headers`` know which files it names, ``neighbours`` knows sets that only Bio-Formats can group.
 """

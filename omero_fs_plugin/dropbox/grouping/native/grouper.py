@@ -1,7 +1,8 @@
 """Grouping without Java: by signatures, OME-XML and a few headers.
 
-What is sure is grouped as Bio-Formats would.  What only Bio-Formats can tell
-the files of is held with that reason, never imported in pieces.
+If it is sure, it groups files as Bio-Formats would.  If only Bio-Formats can tell
+the files of a set, it holds them with that reason.  They are never imported in
+pieces.
 """
 
 from __future__ import annotations

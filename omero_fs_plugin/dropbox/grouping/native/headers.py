@@ -1,7 +1,7 @@
 """Headers that have their pixels in another file: ICS, NRRD, NIfTI, and DeltaVision's logs.
 
-Each function is given the open header and its path, and tells the files of the
-fileset behind it, in the order in which Bio-Formats lists them.
+Each function gets the open header and its path.  It returns the files of the
+fileset, in the order in which Bio-Formats lists them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Files whose presence says that others around them belong to a set only Bio-Formats can make.
+"""Files that show: the files around belong to a set that only Bio-Formats can group.
 
-An index file of a plate, say, beside a thousand TIFF files: each of these would
-be readable alone, and importing it so would take the set to pieces.
+For example, an index file of a plate beside a thousand TIFF files.  Each TIFF
+could be imported alone, and that would break the set into pieces.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Filesets of OME-TIFF: which files OME-XML puts together, and in which order.
 
-After the OME-TIFF specification, and in the order of Bio-Formats' OMETiffReader:
-the file with the metadata first where it is another one than that with the
-planes; else the file that was opened, then the others as their planes come.
+It follows the OME-TIFF specification, and the order of Bio-Formats'
+OMETiffReader.  If a file of its own has the metadata, this file comes first.  If
+not, the opened file comes first.  Then come the others in the order of their
+planes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ COMPANION = ".companion.ome"
 
 @dataclass(frozen=True)
 class _Parts:
-    """What OME-XML names, looked up on the disk."""
+    """The files that OME-XML names, looked up on the disk."""
 
     there: tuple[str, ...]
     missing: tuple[str, ...]

@@ -1,9 +1,9 @@
 """Which format a file has: by its first bytes, and only then by its name.
 
-A table of what is safe to say without Bio-Formats.  Signatures are those of
-the formats' public descriptions; the reader is the one that Bio-Formats 7.3
-takes for such a file.  At most 64 KiB of a file are read, of TIFF its first
-directory besides (see tiff.py).
+A table of what is certain without Bio-Formats.  The signatures come from public
+descriptions of the formats.  The reader is the one that Bio-Formats 7.3 takes for
+such a file.  It reads at most 64 KiB of a file, and the first directory of a TIFF
+(see tiff.py).
 """
 
 from __future__ import annotations

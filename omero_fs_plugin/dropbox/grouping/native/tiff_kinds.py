@@ -1,7 +1,8 @@
-"""The kinds of TIFF: which program wrote it, as far as that decides who reads it.
+"""The kinds of TIFF: which program wrote a file, if that decides which reader takes it.
 
-By private tags and texts of the first directory, which the programs' makers or
-their readers made known.  A kind whose planes may be in further files is held.
+It looks at private tags and texts of the first directory.  The makers of the
+programs, or of their readers, have published these.  It holds a kind whose
+planes may be in further files.
 """
 
 from __future__ import annotations

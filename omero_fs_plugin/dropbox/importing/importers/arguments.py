@@ -1,4 +1,4 @@
-"""omero.fs.importArgs: the arguments of OMERO's importer, and which of them mean what here.
+"""omero.fs.importArgs: the arguments of OMERO's importer, and what each means here.
 
 The options are those that `omero import -h` and `--advanced-help` document,
 with the spellings of OMERO 4.2 (`-report -send`).  Pure.
