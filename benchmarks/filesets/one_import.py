@@ -22,8 +22,8 @@ from omero.rtypes import rstring
 from benchmarks.measure import memory
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.importing.importers import client_path
+from omero_fs_plugin.dropbox.importing.importers.checksums import CHECKSUM
 from omero_fs_plugin.dropbox.importing.importers.native import (
-    CHECKSUM,
     NativeImporter,
     NativeOptions,
 )

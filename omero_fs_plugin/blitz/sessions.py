@@ -111,6 +111,7 @@ class Omero:
         self._host, self._port = host, port
         self.sessions_last(time_to_live, time_to_idle)
         self._services: Any = None
+        self._configured: tuple[Any, dict[str, str]] = (None, {})  # by which connection, and what
         self._lock = threading.Lock()
 
     @classmethod
@@ -139,6 +140,30 @@ class Omero:
             "asking OMERO for a sign of life",
             lambda sf: sf.getQueryService().projection(one, None, ALL_GROUPS),
         )
+
+    @property
+    def path_rules(self) -> str:
+        """Which names its repository takes, its omero.fs.repo.path_rules; empty: not said."""
+        return self.configured("omero.fs.repo.path_rules")
+
+    def configured(self, key: str) -> str:
+        """The value of a property as OMERO has it, its default included; empty: it does not say.
+
+        Asked once for each connection, for a server reads it when it starts.
+        """
+        with self._lock:
+            services, told = self._configured
+            if services is not None and services is self._services and key in told:
+                return told[key]
+
+        def ask(services: Any) -> tuple[Any, str]:
+            return services, services.getConfigService().getConfigValue(key) or ""
+
+        services, value = self._ask(f"asking for {key}", ask)
+        with self._lock:
+            known = self._configured[1] if self._configured[0] is services else {}
+            self._configured = services, {**known, key: value}
+        return value
 
     def user(self, name: str, group: str = "") -> User:
         """The user called `name`, to import into `group` or else the user's default group.

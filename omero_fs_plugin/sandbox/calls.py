@@ -59,6 +59,16 @@ class Call:
     session: Session
     group: int
     store: Store
+    client: str = ""  # omero.client.uuid of the call's context
+
+    def require_client(self) -> None:
+        """Raises InternalException where the context does not say which client calls.
+
+        omero.client puts it into the implicit context, and an explicit one is instead of that:
+        OMERO then does not find what the client's objects are held by.
+        """
+        if not self.client:
+            raise omero.InternalException("", "", "No ServantHolder for proxy")
 
     @property
     def user(self) -> int:

@@ -37,7 +37,14 @@ import omero
 from .handles import Handle, error
 from .objects import Builder, save
 from .pace import FINISH, READ, SAVE, Pace
-from .paths import leads_elsewhere, new_directory, trimmed
+from .paths import (
+    PATH_RULES,
+    PATH_RULES_DEFAULT,
+    check_names,
+    leads_elsewhere,
+    new_directory,
+    trimmed,
+)
 from .pixels import Series, UnreadableImage, read_series
 from .plates import insert_plates
 from .rawfiles import CHECKSUMS, RawFile, StoredFile, same_group
@@ -96,6 +103,8 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         links, entries = fileset.copyJobLinks(), fileset.copyUsedFiles()
         versions = {v.name: v.value for v in links[0].child.versionInfo or [] if v is not None}
         client_paths = [str(unwrap(entry.clientPath)) for entry in entries]
+        for path in client_paths:
+            check_names(path, sandbox.properties.get(PATH_RULES) or PATH_RULES_DEFAULT)
         paths = trimmed(client_paths, reader=versions.get("bioformats.reader", ""))
         if len(set(paths)) < len(paths):
             raise omero.ApiUsageException("", "", "two entries of the fileset have the same path")
@@ -168,6 +177,7 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         return self._files[index]
 
     def do_getUploader(self, call: Call, index: int) -> Any:
+        call.require_client()
         file = self._at(call, index)
         servant = RawFile(self.sandbox, self.session, file, writable=True, group=self._group)
         self._uploaders.append(servant)

@@ -1,17 +1,25 @@
 """Where imported files go: client paths made safe, trimmed, and given a home.
 
-The rules are those of OMERO.server's managed repository: every component is
-sanitised, parents that all files share are trimmed, and each fileset gets a
-directory of its own from the template `%user%_%userId%/%year%-%month%/%day%/%time%`.
+The rules are those of OMERO.server's managed repository: a name that
+omero.fs.repo.path_rules does not allow is refused, parents that all files share
+are trimmed, and each fileset gets a directory of its own from the template
+`%user%_%userId%/%year%-%month%/%day%/%time%`, whose names are made safe.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+
+import omero.all  # every Slice type
+
+import omero
 
 # Parents kept above the files when no reader says how many its format needs.
 PARENTS_KEPT = 3
@@ -33,8 +41,53 @@ def safe_component(text: str) -> str:
 
 
 def components(client_path: str) -> list[str]:
-    """The components of a client path, safe; empty ones are dropped."""
-    return [safe_component(part) for part in client_path.split("/") if part]
+    """The components of a client path; empty ones are dropped.
+
+    Dots alone would lead elsewhere on disk, and NUL ends a name: they become underscores.
+    """
+    parts = [part for part in client_path.split("/") if part]
+    return [re.sub(r"^\.{1,2}$", lambda m: "_" * len(m[0]), p).replace("\0", "_") for p in parts]
+
+
+# The rules by their names in omero.fs.repo.path_rules: what a component may not have.
+PATH_RULES = "omero.fs.repo.path_rules"
+PATH_RULES_DEFAULT = "Windows required, UNIX required"
+_DEVICES = ["AUX", "CLOCK$", "CON", "NUL", "PRN"]
+_DEVICES += [f"{port}{number}" for number in range(1, 10) for port in ("COM", "LPT")]
+_RULES: dict[str, dict[str, list[str]]] = {
+    "Windows required": {
+        "characters": list('"*/:<>?\\|'),
+        "prefixes": ["$", *(f"{device}." for device in _DEVICES)],
+        "names": _DEVICES,
+    },
+    "Windows optional": {"suffixes": [".", " "]},
+    "UNIX required": {"characters": ["/"]},
+    "UNIX optional": {"prefixes": [".", "-"]},
+}
+
+
+def check_names(path: str, rules: str) -> None:
+    """Raises FilePathNamingException, in OMERO's words, for a path with a name against `rules`."""
+    found: dict[str, set[str]] = defaultdict(set)
+    told = [rule.strip().replace("local", "UNIX") for rule in rules.split(",")]
+    for name in path.split("/"):
+        upper = name.upper()
+        found["characters"] |= {c for c in name if unicodedata.category(c) == "Cc"}
+        for rule in told:
+            of = _RULES.get(rule, {})
+            found["characters"] |= set(of.get("characters", ())) & set(name)
+            found["prefixes"] |= {p for p in of.get("prefixes", ()) if upper.startswith(p)}
+            found["suffixes"] |= {s for s in of.get("suffixes", ()) if upper.endswith(s)}
+            found["names"] |= {n for n in of.get("names", ()) if upper == n}
+    if any(found.values()):
+        raise omero.FilePathNamingException(
+            "",
+            "",
+            "illegal file path",
+            path,
+            sorted(map(ord, found["characters"])),
+            *(sorted(found[kind]) for kind in ("prefixes", "suffixes", "names")),
+        )
 
 
 def leads_elsewhere(client_path: str) -> bool:

@@ -17,7 +17,8 @@ from .servants import Servant
 from .sessions import Call, Sandbox, Session, security
 from .store import Store
 
-# OMERO's name -> hashlib's, those that give plain hex; the first is preferred.
+CHECKSUMS_SUPPORTED = "omero.checksum.supported"  # in descending order of preference
+# OMERO's name -> hashlib's, those that give plain hex; the first is preferred unless it is said.
 CHECKSUMS = {"SHA1-160": "sha1", "MD5-128": "md5"}
 
 
@@ -175,6 +176,7 @@ class RawFile(Servant, omero.api.RawFileStore):  # type: ignore[misc]
         return self._file
 
     def do_setFileId(self, call: Call, file_id: int) -> None:
+        call.require_client()
         self._file = self.sandbox.repositories.stored_file(call, file_id)
 
     def do_getFileId(self, call: Call) -> Any:

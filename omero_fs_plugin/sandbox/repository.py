@@ -24,7 +24,7 @@ from .handles import Handle
 from .imports import ImportProcess
 from .objects import Builder
 from .paths import below, components
-from .rawfiles import CHECKSUMS, RawFile, StoredFile
+from .rawfiles import CHECKSUMS, CHECKSUMS_SUPPORTED, RawFile, StoredFile
 from .servants import Servant
 from .sessions import Call, Sandbox, Session, security
 
@@ -179,13 +179,16 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
         return self.do_fileById(call, row["id"])
 
     def do_fileById(self, call: Call, file_id: int) -> Any:
+        call.require_client()
         file = self.sandbox.repositories.stored_file(call, file_id)
         return _store_proxy(RawFile(self.sandbox, self.session, file))
 
     def do_listChecksumAlgorithms(self, call: Call) -> Any:
+        told = self.sandbox.properties.get(CHECKSUMS_SUPPORTED, "").split(",")
+        names = [name.strip() for name in told if name.strip()] or CHECKSUMS
         with self.sandbox.store.begin() as db:
             build = Builder(self.sandbox.store, db)
-            ids = [self.sandbox.store.enum(db, "ChecksumAlgorithm", name) for name in CHECKSUMS]
+            ids = [self.sandbox.store.enum(db, "ChecksumAlgorithm", name) for name in names]
             return [build.load("ChecksumAlgorithm", row_id) for row_id in ids]
 
     def do_suggestChecksumAlgorithm(self, call: Call, supported: Any) -> Any:
@@ -194,5 +197,6 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
         return next((found for found in offered if unwrap(found.value) in known), None)
 
     def do_importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
+        call.require_client()
         process = ImportProcess.begin(self.sandbox, self.session, call, fileset, settings)
         return omero.grid.ImportProcessPrx.uncheckedCast(process.proxy)

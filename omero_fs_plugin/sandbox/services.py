@@ -11,6 +11,8 @@ from omero.rtypes import rtime, unwrap
 import omero
 
 from .objects import Builder, entity_of, save
+from .paths import PATH_RULES, PATH_RULES_DEFAULT
+from .rawfiles import CHECKSUMS, CHECKSUMS_SUPPORTED
 from .servants import Servant
 from .sessions import Call, Session, security
 from .store import MODEL, base
@@ -96,6 +98,12 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
         return dict(self._mine(call, key).inputs)
 
 
+# Of etc/omero.properties, where a client may ask for them.
+DEFAULTS = {
+    PATH_RULES: PATH_RULES_DEFAULT,
+    CHECKSUMS_SUPPORTED: ", ".join(CHECKSUMS),
+}
+
 # What any client may read; everything else is for administrators.
 _CLIENT = re.compile(r"omero\.(client\.|version$|upgrades\.url$|data\.dir$|search\.)")
 
@@ -109,7 +117,7 @@ class Config(Servant, omero.api.IConfig):  # type: ignore[misc]
     def do_getConfigValue(self, call: Call, key: str) -> str:
         if not _CLIENT.match(key):
             call.require("ReadSession")
-        return self.sandbox.properties.get(key, "")
+        return self.sandbox.properties.get(key) or DEFAULTS.get(key, "")
 
     def do_getConfigValues(self, call: Call, pattern: str) -> Any:
         call.require("ReadSession")

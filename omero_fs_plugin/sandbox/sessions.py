@@ -159,7 +159,7 @@ class Sessions:
         group = int(given) if numeric else session.group
         for needed in {session.group, group} - {-1}:
             self._check_member(session, needed)
-        return Call(session, group, self._store)
+        return Call(session, group, self._store, context.get(omero.constants.CLIENTUUID, ""))
 
     def _check_member(self, session: Session, group: int) -> None:
         if not session.is_admin and all(m.group != group for m in session.members):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,10 +57,20 @@ class Fileset:
 
 
 def client_path(path: Path | str) -> str:
-    """How OMERO names a file on the client's side, as its Java importer writes it."""
-    text = str(path).lstrip("/")
-    text = "".join("_" if ord(c) < 32 or ord(c) == 127 else c for c in text)
-    return text.translate(str.maketrans('"*:<>?|', "'x;[]%!"))
+    """How OMERO names a file on the client's side, as its Java importer writes it.
+
+    That of a server with the default omero.fs.repo.path_rules.
+    """
+    return "/".join(map(_safe, str(path).lstrip("/").split("/")))
+
+
+def _safe(name: str) -> str:
+    if re.match(r"(AUX|CLOCK\$|CON|NUL|PRN|COM[1-9]|LPT[1-9])$", name, re.IGNORECASE):
+        name += "_"
+    if re.match(r"(\$|(AUX|CLOCK\$|CON|NUL|PRN|COM[1-9]|LPT[1-9])\.)", name, re.IGNORECASE):
+        name = f"_{name}"
+    name = "".join("_" if unicodedata.category(c) == "Cc" else c for c in name)
+    return name.translate(str.maketrans('"*:<>?|\\', "'x;[]%!!"))
 
 
 class Omero:
@@ -151,17 +163,22 @@ class Omero:
 
         def read(services: Any) -> str:
             store = services.createRawFileStore()
+            # Instead of the implicit context, in which omero.client says which client it is.
+            context = {**self._implicit(), **ALL_GROUPS}
             try:
-                store.setFileId(file.id, ALL_GROUPS)
-                size, digest = store.size(ALL_GROUPS), hashlib.sha1()
+                store.setFileId(file.id, context)
+                size, digest = store.size(context), hashlib.sha1()
                 for offset in range(0, size, _BLOCK):
-                    block = store.read(offset, min(_BLOCK, size - offset), ALL_GROUPS)
+                    block = store.read(offset, min(_BLOCK, size - offset), context)
                     digest.update(block)
                 return digest.hexdigest()
             finally:
                 store.close()
 
         return str(self.ask(read))
+
+    def _implicit(self) -> dict[str, str]:
+        return dict(self._client.getImplicitContext().getContext())
 
     def managed_repository(self) -> Path:
         """Where the server says that the managed repository lies, on its machine."""

@@ -29,7 +29,9 @@ def _communicator() -> Any:
         "Ice.Warn.Dispatch": "0",
     }.items():
         data.properties.setProperty(key, value)
-    return Ice.initialize(data)
+    made = Ice.initialize(data)
+    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")  # as omero.client does
+    return made
 
 
 class Blitz:

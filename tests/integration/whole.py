@@ -40,7 +40,8 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
 
-from .monitor.fsserver import address_of, initialize
+from .monitor.fsserver import address_of
+from .monitor.fsserver import initialize as initialize_ice
 
 USERS = ("amy", "zak")
 PATIENCE_S = 30.0  # how long anything that must happen may take
@@ -51,6 +52,13 @@ _ICE = {
     "Ice.Override.Timeout": "10000",
     "Ice.ImplicitContext": "Shared",
 }
+
+
+def initialize(properties: dict[str, str]) -> Any:
+    """A communicator whose calls say which client they are of, as those of omero.client do."""
+    made = initialize_ice(properties)
+    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")
+    return made
 
 
 class Clock:

@@ -30,7 +30,7 @@ from omero_fs_plugin.events import regular_stat
 from .activity import Watch
 from .earlier import Earlier
 from .importers import Excluded, FileChanged, StillRunning, Stopped, UnderWay, client_path
-from .importers.native import NativeImporter
+from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
@@ -67,7 +67,8 @@ class Attempt:
         the caller to give back when it is done with the session: given back any
         earlier, another importer takes it, and has it taken away again.
         """
-        importer = self.importer or NativeImporter(self.session)
+        options = NativeOptions(path_rules=self.omero.path_rules)
+        importer = self.importer or NativeImporter(self.session, options)
         ((_, state),) = run_together([self], importer)
         return state
 
@@ -77,7 +78,7 @@ class Attempt:
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
             hashes = dict(zip(earlier.paths, earlier.hashes, strict=True))
-            sha1s = [hashes.get(client_path(met.path)) or "" for met in self.fileset.files]
+            sha1s = [hashes.get(self._client_path(met.path)) or "" for met in self.fileset.files]
             state = self._imported(earlier.id, earlier.images, sha1s)
             importer.done(self.fileset, sha1s)
             return state
@@ -133,7 +134,7 @@ class Attempt:
         """Skips what was imported from this path before, whatever was in it, if so wanted."""
         if not self.exclude_imported_paths:
             return None
-        path = client_path(self.fileset.path)
+        path = self._client_path(self.fileset.path)
         for there in self.omero.filesets(self.session.user, path):
             if there.images:
                 return self._leave(
@@ -241,6 +242,9 @@ class Attempt:
     @property
     def _in_omero(self) -> Earlier:
         return Earlier(self.journal, self.omero, self.session, self.fileset, self.watch)
+
+    def _client_path(self, path: str) -> str:
+        return client_path(path, self.omero.path_rules)
 
     def _clean_up(self) -> None:
         """Deletes what earlier attempts left in OMERO; failing at that changes nothing."""

@@ -39,7 +39,7 @@ class Earlier:
 
     def unrecorded(self) -> list[ServerFileset]:
         """What the journal does not know of filesets that begin with the same client path."""
-        path = client_path(self.fileset.path)
+        path = self._client_path(self.fileset.path)
         there = self.omero.filesets(self.session.user, path)
         # One that has the file further on is of another set, and another's work.
         found = [f for f in there if f.paths[0] == path]
@@ -71,6 +71,9 @@ class Earlier:
             return False
         found = look(self.session, unfinished)
         return self._clear(self._rests(unfinished, found), found)
+
+    def _client_path(self, path: str) -> str:
+        return client_path(path, self.omero.path_rules)
 
     def _rests(
         self, unfinished: Sequence[ServerFileset], found: Look
@@ -119,7 +122,7 @@ class Earlier:
 
     def _ours(self, one: ServerFileset, rest: Rest) -> bool:
         """Whether an attempt at this fileset made it, as far as anybody can tell."""
-        paths = sorted(client_path(met.path) for met in self.fileset.files)
+        paths = sorted(self._client_path(met.path) for met in self.fileset.files)
         since = rest.begun >= self.fileset.created  # a first attempt has left nothing
         return since and self.fileset.attempts > 1 and sorted(one.paths) == paths
 

@@ -186,7 +186,7 @@ class Importing:
         target = template.fill(source, plate=fileset.plate)
         if target.left_out:
             log.info("fileset %d: %s", fileset.id, target.left_out)
-        made_for = client_path(first.path)
+        made_for = client_path(first.path, self._omero.path_rules)
         return self._containers.find(session, target, plate=fileset.plate, made_for=made_for)
 
     def _afterwards(

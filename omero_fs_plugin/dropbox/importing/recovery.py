@@ -43,7 +43,8 @@ class Recovery:
             if user in self._done:
                 return
             whose, number = self._omero.user(user), 0
-            roots = [(root, f"{client_path(root)}/") for root in self._places.roots(user)]
+            rules = self._omero.path_rules
+            roots = [(root, f"{client_path(root, rules)}/") for root in self._places.roots(user)]
             after = self._journal.newest_in_omero(user)
             # By their ids, over all directories: so what was interrupted goes on where it was.
             while some := self._omero.filesets_after(whose, after):

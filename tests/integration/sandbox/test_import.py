@@ -58,6 +58,7 @@ def communicator() -> Any:
     data.properties.setProperty("Ice.ThreadPool.Server.Size", "8")
     data.properties.setProperty("Ice.Override.Timeout", "20000")
     made = Ice.initialize(data)
+    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")  # as omero.client does
     register_types(made)
     return made
 
@@ -285,11 +286,41 @@ def test_looking_into_the_repository(server: Server, amy: Client, tiff: bytes) -
 # Client paths (point 3)
 
 
-def test_client_paths_are_sanitised_in_the_repository_only(amy: Client, tiff: bytes) -> None:
-    response = amy.run(('home/a:b/c*"<d>\n?|.tif', tiff))
+@pytest.mark.parametrize("path", ["home/a:b/c.tif", "home/con.tif", "$x/a.tif", "a\\b.tif", "a\nb"])
+def test_a_name_against_the_rules_is_refused_before_anything_is_made(
+    server: Server, amy: Client, path: str
+) -> None:
+    with pytest.raises(omero.FilePathNamingException) as refused:
+        amy.begin(["home/good.tif", path])
+    assert refused.value.illegalFilePath == path
+    assert amy.query("select f.id from Fileset f") == []
+    assert list(server.root.iterdir()) == []
+
+
+def test_with_other_rules_other_names_are_taken(server: Server, amy: Client, tiff: bytes) -> None:
+    server.sandbox.properties = {"omero.fs.repo.path_rules": "UNIX required, UNIX optional"}
+    response = amy.run(("home/a:b/con.tif", tiff))
     _, place = amy.file_of(unwrap(response.objects[0].id))
-    assert place.endswith("/home/a;b/cx'[d]_%!.tif")
-    assert amy.query("select e.clientPath from FilesetEntry e") == [['home/a:b/c*"<d>\n?|.tif']]
+    assert place.endswith("/home/a:b/con.tif")
+    with pytest.raises(omero.FilePathNamingException):
+        amy.begin(["home/.hidden"])
+
+
+def test_a_context_that_does_not_say_which_client_it_is_of(server: Server, tiff: bytes) -> None:
+    """As an explicit one, which is instead of the implicit one that omero.client fills."""
+    amy = Client(server, "amy")
+    file_id, _ = amy.file_of(unwrap(amy.run(("a.tif", tiff)).objects[0].id))
+    whole = dict(amy.ice.getImplicitContext().getContext())
+    store = amy.sf.createRawFileStore()
+    for call in (
+        lambda: store.setFileId(file_id, {"omero.group": "-1"}),
+        lambda: amy.repository.fileById(file_id, {"omero.group": "-1"}),
+        lambda: amy.repository.importFileset(fileset("b.tif"), settings(), {"omero.group": "-1"}),
+    ):
+        with pytest.raises(omero.InternalException, match="No ServantHolder"):
+            call()
+    store.setFileId(file_id, {**whole, "omero.group": "-1"})
+    assert store.size() == len(tiff)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +332,7 @@ def test_client_paths_are_sanitised_in_the_repository_only(amy: Client, tiff: by
         "-rf $(id) `x`;&' .tif",
         "...",
         "%s%n{0}.tif",
-        "\\..\\x",
+        ".. x",
         " ",
     ],
 )
@@ -468,9 +499,8 @@ def test_another_group_by_session_or_implicit_context_only(server: Server, tiff:
     implicit.run(("a.tif", tiff))
     assert inside.query(owner) == [[group], [group]]
     plain = Client(server, "amy")
-    process = plain.repository.importFileset(
-        fileset("a.tif"), settings(), {"omero.group": str(group)}
-    )
+    context = dict(plain.ice.getImplicitContext().getContext(), **{"omero.group": str(group)})
+    process = plain.repository.importFileset(fileset("a.tif"), settings(), context)
     with pytest.raises(omero.SecurityViolation):
         plain.upload(process, [tiff])
 

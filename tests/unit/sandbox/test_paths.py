@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import omero
 from omero_fs_plugin.sandbox.paths import (
+    PATH_RULES_DEFAULT,
     below,
+    check_names,
     components,
     leads_elsewhere,
     new_directory,
@@ -19,12 +23,40 @@ from omero_fs_plugin.sandbox.paths import (
 )
 
 
-def test_components_are_sanitised_one_by_one() -> None:
-    assert components("a/b\n\x7f\x85c//<d>:*?|\"'.tif") == ["a", "b___c", "[d];x%!''.tif"]
-    assert components("Zellen \u00e4\u65e5\u672c\u8a9e/\\ -rf $(x)`.tif") == [
-        "Zellen \u00e4\u65e5\u672c\u8a9e",
-        "\\ -rf $(x)`.tif",
-    ]
+def test_components_are_those_that_are_there() -> None:
+    assert components("a//b:c/d\\e.tif/") == ["a", "b:c", "d\\e.tif"]
+    assert components("a/../b/./c\0d") == ["a", "__", "b", "_", "c_d"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rules", "illegal"),
+    [
+        ("a/con.tif", PATH_RULES_DEFAULT, ([], ["CON."], [], [])),
+        ("aux/b.tif", PATH_RULES_DEFAULT, ([], [], [], ["AUX"])),
+        ("$a/b?.tif", PATH_RULES_DEFAULT, ([63], ["$"], [], [])),
+        ("a\n.tif", "UNIX required", ([10], [], [], [])),
+        (".a/b.", "UNIX optional,Windows optional", ([], ["."], ["."], [])),
+        ("-a", "local optional", ([], ["-"], [], [])),
+    ],
+)
+def test_a_name_against_the_rules_is_refused(
+    path: str, rules: str, illegal: tuple[list[Any], ...]
+) -> None:
+    with pytest.raises(omero.FilePathNamingException, match="illegal file path") as refused:
+        check_names(path, rules)
+    told = refused.value
+    assert told.illegalFilePath == path
+    assert illegal == (
+        told.illegalCodePoints,
+        told.illegalPrefixes,
+        told.illegalSuffixes,
+        told.illegalNames,
+    )
+
+
+def test_what_the_rules_do_not_name_is_taken() -> None:
+    check_names("con.tif/$a?b", "UNIX required")
+    check_names(".a/-b/c.", PATH_RULES_DEFAULT)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",))))

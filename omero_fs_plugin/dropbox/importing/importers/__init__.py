@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from omero_fs_plugin.errors import FsError, ImportRefused
 
+from .names import Rules, safe
+
 
 class FileChanged(FsError):
     """A file is no longer what had come to rest; it settles anew."""
@@ -25,25 +27,10 @@ class Excluded(FsError):
     """The importer was told to pass over such a fileset; it is skipped."""
 
 
-# What OMERO's importer does to a name: the characters that some file system,
-# somewhere, does not take.
-_REPLACED = str.maketrans(
-    {
-        **{chr(code): "_" for code in range(32)},
-        "\x7f": "_",
-        '"': "'",
-        "*": "x",
-        ":": ";",
-        "<": "[",
-        ">": "]",
-        "?": "%",
-        "|": "!",
-    }
-)
-
-
-def client_path(path: str) -> str:
+def client_path(path: str, rules: str = "") -> str:
     """The client path OMERO records for the absolute `path`: no leading slash, names made safe.
+
+    `rules` are the server's omero.fs.repo.path_rules, as `Omero.path_rules` has them.
 
     Raises ImportRefused for a path that is not absolute, or leads upwards:
     OMERO would notice only after the whole upload.
@@ -51,4 +38,4 @@ def client_path(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if not path.startswith("/") or not parts or ".." in parts or "." in parts:
         raise ImportRefused(f"{path!r}: not an absolute path of a file")
-    return "/".join(part.translate(_REPLACED) for part in parts)
+    return "/".join(safe(part, Rules.of(rules)) for part in parts)

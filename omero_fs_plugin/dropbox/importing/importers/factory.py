@@ -28,7 +28,7 @@ def make(
     """
     said = choice.arguments
     if choice.client_dir is None:
-        options = NativeOptions(choice.transfer, said.thumbnails, said.stats)
+        options = NativeOptions(choice.transfer, said.thumbnails, said.stats, omero.path_rules)
         return NativeImporter(session, options)
     return JavaImporter(
         session,

@@ -15,13 +15,21 @@ from pathlib import Path
 from omero.model import Screen
 from omero.rtypes import unwrap
 
+from omero_fs_plugin.blitz import verdicts
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UserError
+from omero_fs_plugin.errors import (
+    FsError,
+    ImportRefused,
+    ServerAwayError,
+    ServerBusyError,
+    UserError,
+)
 
 from . import Excluded, FileChanged, StillRunning, Stopped, client_path, printed, sources
 from .answers import delete_filesets
+from .checksums import CHECKSUM, agreed
 from .java_process import Ended, run_java
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
@@ -79,6 +87,8 @@ class JavaImporter:
     ) -> Iterator[tuple[Task, Outcome]]:
         """As the protocol says."""
         self._progress.begin(sum(_size(task.fileset) for task in tasks))
+        # Else it would import by whatever algorithm the server has, and we would find nothing.
+        agreed(self._session.managed_repository())
         alike: list[list[_Ready]] = []
         for task in tasks:
             try:
@@ -111,7 +121,7 @@ class JavaImporter:
     def _ready(self, task: Task, stopping: Callable[[], bool]) -> _Ready:
         fileset = task.fileset
         sha1s = tuple(sources.sha1_of(fileset.root, met, stopping) for met in fileset.files)
-        before = self._omero.filesets(self._session.user, client_path(fileset.path))
+        before = self._omero.filesets(self._session.user, self._client_path(fileset.path))
         if stopping():
             raise Stopped("stopped before the import began")
         task.verified(sha1s)
@@ -154,12 +164,13 @@ class JavaImporter:
         imported, and StillRunning when Java ended before OMERO did.
         """
         fileset = ready.task.fileset
-        path = client_path(fileset.path)
+        path = self._client_path(fileset.path)
         there = self._omero.filesets(self._session.user, path)
         new = [f for f in there if f.paths[0] == path and f.id not in ready.before]
         made = [f for f in new if f.images]
-        paths = sorted(client_path(met.path) for met in fileset.files)
-        wanted = sorted(zip(paths, _by_path(fileset, ready.sha1s), strict=True))
+        paths = sorted(self._client_path(met.path) for met in fileset.files)
+        names = (self._client_path(met.path) for met in fileset.files)
+        wanted = sorted(zip(names, ready.sha1s, strict=True))
         for one in made:
             if sorted(zip(one.paths, one.hashes, strict=True)) == wanted:
                 return Imported(one.images, ready.sha1s)
@@ -186,6 +197,9 @@ class JavaImporter:
             delete_filesets(self._session, [f.id for f in new if sorted(f.paths) == paths])
         return None
 
+    def _client_path(self, path: str) -> str:
+        return client_path(path, self._omero.path_rules)
+
     def _undo(self, fileset: Fileset, made: ServerFileset) -> None:
         log.warning(
             "fileset %d: Fileset:%d is not of what was to be imported, and is deleted",
@@ -197,6 +211,11 @@ class JavaImporter:
     def _nothing(self, ready: _Ready, ended: Ended, astray: frozenset[int]) -> FsError:
         """Why there are no images."""
         told = printed.reason(ended.errors, ready.task.fileset.path, self._key())
+        fault = verdicts.printed(ended.errors.replace(self._key(), "***"))
+        if fault is verdicts.Fault.BUSY:
+            raise ServerBusyError(f"the Java importer: {told}")
+        if fault is verdicts.Fault.AWAY:
+            raise ServerAwayError(f"the Java importer: {told}")
         if ended.how:
             return ImportRefused(f"the Java importer {ended.how}{f': {told}' if told else ''}")
         if astray:
@@ -217,6 +236,7 @@ class JavaImporter:
         options, wishes = self._options, runs[0].task.wishes
         arguments = [
             *("--clientdir", str(options.client_dir), "--output", "yaml"),
+            f"--checksum-algorithm={CHECKSUM}",  # else it takes what the server likes best
             *("-c", "--skip", "upgrade"),  # to go on after one that fails; not to call home
         ]
         if not options.thumbnails:
@@ -244,12 +264,6 @@ class JavaImporter:
 
 def _size(fileset: Fileset) -> int:
     return sum(met.stat.size for met in fileset.files)
-
-
-def _by_path(fileset: Fileset, sha1s: Sequence[str]) -> list[str]:
-    """The SHA1s in the order of the files' client paths."""
-    pairs = zip((client_path(met.path) for met in fileset.files), sha1s, strict=True)
-    return [sha1 for _, sha1 in sorted(pairs)]
 
 
 def _wanted_alike(one: Task, other: Task) -> bool:

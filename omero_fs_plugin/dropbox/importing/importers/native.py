@@ -26,6 +26,7 @@ from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, Uncl
 
 from . import StillRunning, Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
+from .checksums import agreed
 from .in_place import NAMESPACE, InPlace, patience_ms
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
@@ -33,7 +34,6 @@ from .upload import upload
 
 log = logging.getLogger(__name__)
 
-CHECKSUM = "SHA1-160"
 AT_ONCE = 3  # files of a fileset; each has some blocks of sources.BLOCK in memory
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
 ALIVE_S = 30.0  # how often it is made sure that the session is there to hear the answer
@@ -46,6 +46,7 @@ class NativeOptions:
     transfer: Transfer = Transfer.UPLOAD
     thumbnails: bool = True
     stats: bool = True  # minima and maxima of the pixels
+    path_rules: str = ""  # the server's omero.fs.repo.path_rules; empty: the usual ones
 
 
 class NativeImport:
@@ -121,7 +122,7 @@ class NativeImport:
         fileset = omero.model.FilesetI()
         for met in self._fileset.files:
             entry = omero.model.FilesetEntryI()
-            entry.clientPath = rstring(client_path(met.path))
+            entry.clientPath = rstring(client_path(met.path, self._options.path_rules))
             fileset.addFilesetEntry(entry)
         upload_job = omero.model.UploadJobI()
         upload_job.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
@@ -138,14 +139,8 @@ class NativeImport:
         return fileset
 
     def _settings(self, repository: Any) -> Any:
-        with server_errors("choosing a checksum algorithm"):
-            wanted = omero.model.ChecksumAlgorithmI()
-            wanted.value = rstring(CHECKSUM)
-            algorithm = repository.suggestChecksumAlgorithm([wanted])
-        if algorithm is None:
-            raise ImportRefused(f"OMERO does not offer the checksum algorithm {CHECKSUM}")
         settings = ImportSettings()
-        settings.checksumAlgorithm = algorithm
+        settings.checksumAlgorithm = agreed(repository)
         settings.doThumbnails = rbool(self._options.thumbnails)
         settings.noStatsInfo = rbool(not self._options.stats)
         if self._wishes.name:

@@ -86,16 +86,21 @@ class _Direct(Omero):
 class Importing:
     """amy and her directory; `importer` makes either kind."""
 
-    def __init__(self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch, **server: str
+    ) -> None:
+        """`server`: properties of OMERO's, with `__` for dots, after `omero.`."""
         data = place / "OMERO"
         data.mkdir()
         shutil.copy(seeded, data / FILE)
         self._server = initialize(_ICE)
         adapter = self._server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
-        self.sandbox = build(adapter, data, {}, time.monotonic)
+        self.properties = {f"omero.{n.replace('__', '.')}": value for n, value in server.items()}
+        self.sandbox = build(adapter, data, self.properties, time.monotonic)
         adapter.activate()
         manager = str(adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager")))
         self._client = initialize(_ICE)
+        self._client.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")
         register_types(self._client)
         self.omero = _Direct(self._client, manager)
         self.session = self.omero.session_for(self.omero.user("amy"))
@@ -144,10 +149,12 @@ class Importing:
 
     def importer(self, kind: str, transfer: Transfer = Transfer.UPLOAD, **more: Any) -> Importer:
         if kind == "native":
-            return NativeImporter(self.session, NativeOptions(transfer, **more))
+            rules = self.omero.path_rules
+            options = NativeOptions(transfer, path_rules=rules, **more)
+            return NativeImporter(self.session, options)
         client_dir = self._place / "lib" / "client"
-        options = JavaOptions(client_dir, "omero.example.org", 4064, transfer, **more)
-        return JavaImporter(self.session, self.omero, options)
+        java = JavaOptions(client_dir, "omero.example.org", 4064, transfer, **more)
+        return JavaImporter(self.session, self.omero, java)
 
     # -- files --------------------------------------------------------------
 
@@ -173,7 +180,9 @@ class Importing:
 
     def in_omero(self, path: Path) -> list[tuple[int, ...]]:
         """The images of each fileset OMERO has for amy's `path`."""
-        there = self.omero.filesets(self.session.user, client_path(str(path)))
+        there = self.omero.filesets(
+            self.session.user, client_path(str(path), self.omero.path_rules)
+        )
         return [fileset.images for fileset in there]
 
     def ask(self, text: str) -> list[list[Any]]:

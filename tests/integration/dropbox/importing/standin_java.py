@@ -7,6 +7,7 @@ session whose key it is given.
 from __future__ import annotations
 
 import getopt
+import hashlib
 import json
 import os
 import signal
@@ -20,7 +21,8 @@ TOLD = "STANDIN_JAVA"
 _MAIN = "ome.formats.importer.cli.CommandLineImporter"
 _LONG = (
     "debug== report upload logs email= name= description= transfer= exclude= target= output= "
-    "no-thumbnails no-stats-info no-upgrade-check annotation-ns= annotation-text="
+    "no-thumbnails no-stats-info no-upgrade-check annotation-ns= annotation-text= "
+    "checksum-algorithm="
 )
 
 
@@ -95,6 +97,27 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero_fs_plugin.events import FileStat
     from omero_fs_plugin.sandbox.server import register_types
 
+    class JavasImport(NativeImport):
+        """By the algorithm that it is told, or else by the one that the server likes best."""
+
+        def _settings(self, repository: Any) -> Any:
+            offered = repository.listChecksumAlgorithms()
+            wanted = options.get("checksum-algorithm", offered[0].value.val)
+            made = super()._settings(repository)
+            made.checksumAlgorithm = next(a for a in offered if a.value.val == wanted)
+            return made
+
+        def _verify(self, process: Any) -> Any:
+            if options.get("checksum-algorithm") is None:
+                name = {"SHA1-160": "sha1", "MD5-128": "md5"}[
+                    process.getImportSettings().checksumAlgorithm.value.val
+                ]
+                self.sha1s = [
+                    hashlib.new(name, Path(met.path).read_bytes()).hexdigest()
+                    for met in self._fileset.files
+                ]
+            return super()._verify(process)
+
     class Client:
         def getSession(self) -> Any:
             return services
@@ -109,6 +132,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     data.properties.setProperty("Ice.MessageSizeMax", "65536")
     data.properties.setProperty("Ice.ImplicitContext", "Shared")
     ice = Ice.initialize(data)
+    ice.getImplicitContext().put(omero.constants.CLIENTUUID, "standin")
     register_types(ice)
     manager = Glacier2.SessionManagerPrx.uncheckedCast(ice.stringToProxy(told["manager"]))
     services = omero.api.ServiceFactoryPrx.uncheckedCast(manager.create(options["k"], None, {}))
@@ -129,7 +153,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
             0, "", "/", path, State.IMPORTING, "", "", 1, 0, False, None, (), 0, 0, found, ()
         )
         try:
-            images = NativeImport(
+            images = JavasImport(
                 session,
                 fileset,
                 verified=lambda sha1s: None,

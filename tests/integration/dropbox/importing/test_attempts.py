@@ -64,7 +64,9 @@ def communicator(*, message_kb: int = 65536) -> Any:
         "Ice.Override.Timeout": "20000",
     }.items():
         data.properties.setProperty(key, value)
-    return Ice.initialize(data)
+    made = Ice.initialize(data)
+    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")  # as omero.client does
+    return made
 
 
 class Client:

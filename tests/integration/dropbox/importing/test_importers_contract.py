@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from omero.rtypes import rstring
 from omero_fs_plugin.dropbox.importing.importers import FileChanged, Stopped, UnderWay
 from omero_fs_plugin.dropbox.importing.importers.protocol import Figures, Imported, Task, Wishes
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
-from omero_fs_plugin.errors import ImportRefused, ServerAwayError
+from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerMisconfiguredError
 
 from .importing import Importing, Notes, run
 
@@ -202,3 +203,63 @@ def test_only_what_was_imported_is_removed(
     # A hard link's other name is in the repository: nothing is lost whatever became of it.
     kept = change != "chmod" and (change != "same length and time" or not transfer.links)
     assert path.exists() == kept
+
+
+@pytest.mark.parametrize(
+    "name", ["con.tif", "COM1.tif", "$a.tif", "a\\b.tif", "aux/x.tif", "d./e.tif"]
+)
+def test_names_that_omero_does_not_take_as_they_are(world: Importing, kind: str, name: str) -> None:
+    """Each is imported once, under the name that both importers give it."""
+    path = world.drop(name)
+    (outcome,) = run(world.importer(kind), Notes(world).task(world.fileset(path)))
+    assert isinstance(outcome, Imported), outcome
+    assert world.in_omero(path) == [outcome.images]
+
+
+@pytest.fixture
+def make_world(
+    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Importing]]:
+    """Makes a world whose OMERO has properties of its own."""
+    made: list[Importing] = []
+
+    def make(**server: str) -> Importing:
+        made.append(Importing(tmp_path, seeded_once, monkeypatch, **server))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+def test_a_server_with_more_rules_gets_its_names_from_the_native_importer(
+    make_world: Callable[..., Importing],
+) -> None:
+    rules = "Windows required,Windows optional,UNIX required,UNIX optional"
+    world = make_world(fs__repo__path_rules=rules)
+    path = world.drop(".a/b .tif")
+    (outcome,) = run(world.importer("native"), Notes(world).task(world.fileset(path)))
+    assert isinstance(outcome, Imported), outcome
+    assert world.in_omero(path) == [outcome.images]
+
+
+def test_a_server_that_likes_another_checksum_best_is_told_ours(
+    make_world: Callable[..., Importing], kind: str
+) -> None:
+    """The Java importer took what the server likes best, and DropBox knew none of the hashes."""
+    world = make_world(checksum__supported="MD5-128, SHA1-160")
+    path = world.drop("a.tif")
+    (outcome,) = run(world.importer(kind), Notes(world).task(world.fileset(path)))
+    assert isinstance(outcome, Imported), outcome
+    ((found,),) = world.ask("select o.hash from Fileset f join f.usedFiles e join e.originalFile o")
+    assert found == hashlib.sha1(path.read_bytes()).hexdigest() == outcome.sha1s[0]
+
+
+def test_a_server_without_ours_is_misconfigured_and_nothing_is_begun(
+    make_world: Callable[..., Importing], kind: str
+) -> None:
+    world = make_world(checksum__supported="CRC-32")
+    path = world.drop("a.tif")
+    with pytest.raises(ServerMisconfiguredError, match=r"SHA1-160.*omero\.checksum\.supported"):
+        run(world.importer(kind), Notes(world).task(world.fileset(path)))
+    assert world.in_omero(path) == [] and world.stored() == []
