@@ -12,6 +12,7 @@ from omero_fs_plugin.deployment.sources import TEMPLATES, Origin, in_templates
 from . import Line, Subject, error, ok, warning
 
 ABOUT = "properties"
+POOL, POOL_DEFAULT = "omero.db.poolsize", 10  # OMERO's own
 
 
 def values(subject: Subject) -> Iterator[Line]:
@@ -33,6 +34,24 @@ def _correct(subject: Subject, problem: Problem) -> str:
     if subject.sources.origins.get(problem.key) is Origin.TEMPLATES:
         return f"it stands in templates.xml; what wins over that: {again}"
     return f"{again}; then omero fs reload, if the servers run"
+
+
+def connections(subject: Subject) -> Iterator[Line]:
+    """Whether OMERO's pool of connections to its database has room for our importers and others."""
+    importers = subject.settings.importers
+    written = subject.sources.properties.get(POOL, "").strip()
+    pool = int(written) if written.isdigit() else POOL_DEFAULT
+    what = f"omero.fs.importers is {importers}, and {POOL} {pool}"
+    if importers > pool // 2:
+        yield warning(
+            ABOUT,
+            f"{what}: each import takes one of those connections, and a server that has none left "
+            "hangs",
+            f"omero config set {POOL} {2 * importers}, and as many more in the database; "
+            f"or omero config set omero.fs.importers {max(1, pool // 2)}; then omero admin restart",
+        )
+    else:
+        yield ok(ABOUT, what)
 
 
 def edited(subject: Subject) -> Iterator[Line]:

@@ -29,6 +29,7 @@ class Running:
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)  # name -> why nobody; empty: a user
     omero: str = ""  # why OMERO was not asked for them
+    lacking: str = ""  # what OMERO's configuration lacks for us; empty: nothing
     listed: set[str] = field(default_factory=set)  # those of importUsers
 
     @property
@@ -58,11 +59,15 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
 
 def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
     from omero_fs_plugin.blitz.sessions import Omero
+    from omero_fs_plugin.dropbox.importing.importers.checksums import CHECKSUM, SUPPORTED, lacking
 
     settings = subject.settings
     omero = Omero.of(grid.communicator, settings)
     try:
         omero.ping()
+        supported = omero.configured(SUPPORTED)
+        if supported and CHECKSUM not in supported.replace(" ", "").split(","):
+            running.lacking = lacking(supported)
         groups = {rule.user: rule.group for rule in settings.rules}
         running.listed = groups.keys() - {EVERYONE}
         for name in [*sorted(running.listed), *_subdirectories(subject)]:
@@ -168,6 +173,9 @@ def users(running: Running) -> Iterator[Line]:
     if running.omero:
         yield error("users", f"not asked for: {running.omero}", "omero admin diagnostics")
         return
+    if running.lacking:
+        remedy = "omero config set omero.checksum.supported; omero admin restart"  # its default
+        yield error("OMERO", running.lacking, remedy)
     for name, why in running.users.items():
         if not why:
             continue

@@ -159,6 +159,7 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         _grid(subject),
         Check("grid", partial(grid.nodes, subject)),
         Check("properties", partial(configuration.values, subject)),
+        Check("properties", partial(configuration.connections, subject)),
         Check("properties", partial(configuration.edited, subject)),
         *(
             Check(f"imports for {rule.user}", partial(configuration.way, subject, rule))

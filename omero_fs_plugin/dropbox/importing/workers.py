@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import (
@@ -24,6 +25,7 @@ from omero_fs_plugin.errors import (
     UnclearError,
     UserError,
 )
+from omero_fs_plugin.events import regular_stat
 
 from .attempts import TRIES, TRY_AGAIN_S, refuse
 from .importers.choice import JAVA
@@ -42,6 +44,7 @@ _STOP_S = 6.0  # how long an import under way may take to end when we are stoppe
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
+_LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
 
@@ -315,6 +318,8 @@ class Importers:
             for fileset in mine():
                 self._give_back(fileset, str(error))
             self._stop_queue(user, str(error))
+            if isinstance(error, UserError):
+                self._skip_gone(user)
         except UnclearError as error:
             if not self._against(mine(), error):
                 raise
@@ -404,6 +409,22 @@ class Importers:
         with self._news:
             self._stopped[user] = (time.monotonic() + _STOPPED_S, why)
 
+    def _skip_gone(self, user: str) -> None:
+        """What was removed leaves the queue of a user for whom nothing is imported.
+
+        An import would find that out by itself, and there is none.  What OMERO may have been told
+        to import stays; what comes back is met anew.
+        """
+        for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
+            watched = self._places.watch_dir(fileset.path)
+            # Without the directory that is watched a share is away, and nothing was removed.
+            if watched and not fileset.verified and Path(watched).is_dir() and _is_gone(fileset):
+                self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
+                log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
+        if user not in self._journal.queued_users():
+            with self._news:
+                self._stopped.pop(user, None)
+
     def _may_go(self, user: str, now: float) -> bool:
         """Whether the queue of `user` does not rest; one import then shows whether it may go."""
         until, _ = self._stopped.get(user, (0.0, ""))
@@ -457,3 +478,11 @@ class Importers:
                 log.debug("looking for what is left in OMERO: %s", error)
             except Exception:
                 log.exception("looking for what is left in OMERO failed")
+
+
+def _is_gone(fileset: Fileset) -> bool:
+    """Whether nothing is left of it: not one of its files."""
+    try:
+        return all(regular_stat(met.path) is None for met in fileset.files)
+    except OSError:
+        return False  # it cannot be told

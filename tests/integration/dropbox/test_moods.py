@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.dropbox.importing import pace, workers
+from omero_fs_plugin.dropbox.journal.records import GONE
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox.moods import NO_CONNECTION_FREE, Fault, Moods, write
 from tests.integration.whole import Whole
@@ -152,3 +154,20 @@ def test_logins_that_are_refused_are_waited_for(
     _moods(whole)
     whole.until_known(path)
     assert _refusals(whole) == 0
+
+
+def test_files_of_nobody_that_were_removed_leave_the_queue(whole: Whole) -> None:
+    """The name was taken for a user's while OMERO was away; then the whole directory went."""
+    _moods(whole, Moods(database="away"))
+    gone, there = whole.drop("gone.tif", "eve"), whole.drop("there.tif", "mallory")
+    wanted = {str(gone), str(there)}
+    whole.until(
+        "both are queued", lambda: {f.path for f in whole.journal.select(State.QUEUED)} == wanted
+    )
+    shutil.rmtree(gone.parent)
+    _moods(whole)
+    whole.until_known(gone, states=(State.SKIPPED,))
+    assert whole.row(gone).reason == GONE
+    whole.until("status tells of mallory", lambda: "left.mallory" in whole.dropbox.figures())
+    assert whole.row(there).state is State.QUEUED
+    assert "left.eve" not in whole.dropbox.figures()

@@ -572,6 +572,37 @@ def test_omero_is_away() -> None:
     assert levels(users(Running(away="", omero="OMERO does not answer"))) == [ERROR]
 
 
+def test_omero_has_no_checksum_of_ours() -> None:
+    running = Running(away="", lacking="OMERO does not offer the checksum algorithm SHA1-160")
+    lines = list(users(running))
+    assert levels(lines) == [ERROR, OK]
+    assert "omero.checksum.supported" in lines[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("importers", "pool", "level"),
+    [
+        ("2", "", OK),
+        ("5", "10", OK),
+        ("6", "10", WARNING),
+        ("8", "", WARNING),
+        ("8", "20", OK),
+        ("2", "x", OK),
+    ],
+)
+def test_importers_beside_the_pool(site: Path, importers: str, pool: str, level: Level) -> None:
+    given = {"omero.db.poolsize": pool} if pool else {}
+    line = only(configuration.connections(subject(site, given, importers=importers)))
+    assert line.level is level
+    assert "omero.db.poolsize" in line.what
+
+
+def test_a_busy_omero_is_told_of(site: Path) -> None:
+    busy = "OMERO is busy, 1 of 2 imports at a time: no connection"
+    lines = list(servers(subject(site), told(busy=busy)))
+    assert [line.what for line in lines if line.level is WARNING] == [f"DropBox: {busy}"]
+
+
 def test_what_fsserver_has(site: Path) -> None:
     running = told()
     running.figures["FSServer"] = {"monitor.a.watches": "5", "monitor.b.watches": "7"}
