@@ -17,7 +17,7 @@ from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.picture import ENTERED, PASSED, State
 from omero_fs_plugin.monitor.tracking.tree import NEVER
 
-VERSION = 2
+VERSION = 3
 _BUSY = 5.0  # s that a file locked by another process is waited for
 _SCHEMA = """
 CREATE TABLE monitor (
@@ -33,7 +33,7 @@ CREATE TABLE monitor (
 );
 CREATE TABLE known (
     monitor INTEGER NOT NULL,
-    path BLOB NOT NULL,
+    path BLOB NOT NULL,  -- of a directory with "/" at its end, as picture.key_of
     state TEXT NOT NULL,  -- inode,size,mtime in ns of a file, or as picture.State
     PRIMARY KEY (monitor, path)
 ) WITHOUT ROWID;

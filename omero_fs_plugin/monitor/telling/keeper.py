@@ -52,7 +52,7 @@ class Keeper:
             doubts = self._picture.doubts()
             for path, is_directory in doubts:
                 self._tracker.doubt(path, is_directory)
-            self._ledger.known((path for path, _ in doubts), self._tracker.root)
+            self._ledger.known(doubts, self._tracker.root)
 
     def silent(self, tell: Tell) -> None:
         """Something that the client did not ask for."""
@@ -87,11 +87,11 @@ class Keeper:
             return
         changes = self._ledger.take()
         if changes:
-            for path, state in changes.items():
+            for key, state in changes.items():
                 if state == ENTERED:
-                    child = self._tracker.root.known(path)
+                    child = self._tracker.root.known(key)
                     if child is not None and child.mounted:
-                        changes[path] = ENTERED + MOUNTED
+                        changes[key] = ENTERED + MOUNTED
             self._picture.write(changes)
         if self._tracker.reachable:
             self._picture.keep_mount(self._tracker.mount)

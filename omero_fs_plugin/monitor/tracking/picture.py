@@ -24,7 +24,14 @@ ENTERED = "D"
 PASSED = "d"  # there, but not entered
 MOUNTED = "m"  # and something is mounted on it
 DOUBTED = "?"  # and as tree.MAYBE
+# By `key_of`.  One name may stand for a file and for a directory at once: the
+# client has not heard yet, or not for certain, that one took the other's place.
 Changes = dict[bytes, State]
+
+
+def key_of(path: bytes, directory: bool) -> bytes:
+    """What the state of a path is kept under; sorted, a directory is before what is in it."""
+    return path + b"/" if directory else path
 
 
 class Ledger:
@@ -56,25 +63,26 @@ class Ledger:
             while silent and silent[0][0] <= self._arrived:
                 self._apply(silent.popleft()[1])
 
-    def known(self, paths: Iterable[bytes], root: Directory) -> None:
+    def known(self, paths: Iterable[tuple[bytes, bool]], root: Directory) -> None:
         """What `root` knows of these is due, and of the directories they are in.
 
         Those may be in `root` for no other reason than that: a directory that
         nobody is told of is then not met as new by any scan.
         """
         due: set[bytes] = set()
-        for path in paths:
-            while path not in due and len(path) > len(root.path):
-                due.add(path)
-                path = path.rpartition(b"/")[0]
-        for path in due:
-            self._due[path] = state_of(root, path)
+        for path, directory in paths:
+            while (key := key_of(path, directory)) not in due and len(path) > len(root.path):
+                due.add(key)
+                path, directory = path.rpartition(b"/")[0], True
+        for key in due:
+            self._due[key] = state_of(root, key)
 
     def dropped(self, waiting: Iterable[Tell], root: Directory) -> None:
         """All that was waiting will not be told, and `root` has taken it back."""
         affected = [*waiting, *(tell for _, tell in self._silent)]
         self._silent.clear()
-        self.known((tell.path for tell in affected if tell.type is not EventType.SYSTEM), root)
+        told = (one for one in affected if one.type is not EventType.SYSTEM)
+        self.known(((one.path, one.directory) for one in told), root)
 
     def take(self) -> Changes:
         """What is due since the last call; the latest of each path."""
@@ -84,26 +92,27 @@ class Ledger:
     def _apply(self, tell: Tell) -> None:
         if tell.type is EventType.SYSTEM:
             return
+        key = key_of(tell.path, tell.directory)
         if tell.type is EventType.DELETE:
-            self._due[tell.path] = None
+            self._due[key] = None
         elif tell.directory:
-            self._due[tell.path] = _new_directory(self._mode)
+            self._due[key] = _new_directory(self._mode)
         else:
-            self._due[tell.path] = tell.identity or NEVER
+            self._due[key] = tell.identity or NEVER
 
 
-def state_of(root: Directory, path: bytes) -> State:
-    """What `root` knows of a path below it."""
-    above, _, name = path.rpartition(b"/")
+def state_of(root: Directory, key: bytes) -> State:
+    """What `root` knows of a path below it, by `key_of`."""
+    above, _, name = key.removesuffix(b"/").rpartition(b"/")
     directory: Directory | None = root
     for part in above[len(root.path) :].strip(b"/").split(b"/"):
         if part and directory is not None:
             directory = directory.subdirs.get(part)
     if directory is None:
         return None
-    if name in directory.subdirs:
-        return word_of(directory, name)
-    return directory.files.get(name)
+    if not key.endswith(b"/"):
+        return directory.files.get(name)
+    return word_of(directory, name) if name in directory.subdirs else None
 
 
 def snapshot(
@@ -113,7 +122,7 @@ def snapshot(
     unheard: dict[bytes, Tell] = {}
     for tell in waiting:
         if tell.type is not EventType.SYSTEM:
-            unheard.setdefault(tell.path, tell)
+            unheard.setdefault(key_of(tell.path, tell.directory), tell)
     for directory in root.tree():
         for name, identity in directory.files.items():
             path = directory.join(name)
@@ -122,18 +131,19 @@ def snapshot(
                 written = name in directory.arrivals and identity != MAYBE
                 yield path, NEVER if written else identity
         for name in directory.subdirs:
-            path = directory.join(name)
-            if path not in unheard:
-                yield path, word_of(directory, name)
-    for path, tell in unheard.items():
+            key = key_of(directory.join(name), True)
+            if key not in unheard:
+                yield key, word_of(directory, name)
+    for key, tell in unheard.items():
         if tell.type is not EventType.CREATE:
-            yield path, (_new_directory(mode) if tell.directory else NEVER)
+            yield key, (_new_directory(mode) if tell.directory else NEVER)
 
 
 def restore(root: Directory, known: Iterable[tuple[bytes, State]]) -> None:
     """Puts what was kept into an empty tree; directories before what is in them."""
     directory, inside = root, root.path
-    for path, state in known:
+    for key, state in known:
+        path = key.removesuffix(b"/")
         above, _, name = path.rpartition(b"/")
         above = above or b"/"
         if above != inside:

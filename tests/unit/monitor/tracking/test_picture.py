@@ -25,6 +25,7 @@ from omero_fs_plugin.monitor.tracking.picture import (
     Changes,
     Ledger,
     State,
+    key_of,
     restore,
     snapshot,
     state_of,
@@ -67,7 +68,7 @@ def test_what_was_heard_is_due_once() -> None:
             Tell(MODIFY, p("c")),
         ]
     )
-    assert named(ledger.take()) == {"a": LATER, "b": None, "d": "D", "c": NEVER}
+    assert named(ledger.take()) == {"a": LATER, "b": None, "d/": "D", "c": NEVER}
     assert ledger.take() == {}
 
 
@@ -78,22 +79,22 @@ def test_what_was_heard_is_due_once() -> None:
 def test_a_new_directory_is_entered_in_one_mode_only(mode: PathMode, entered: str) -> None:
     ledger = Ledger(mode)
     ledger.arrived([create("d", directory=True)])
-    assert named(ledger.take()) == {"d": entered}
+    assert named(ledger.take()) == {"d/": entered}
 
 
 def test_what_was_not_asked_for_waits_for_what_was_told_before_it() -> None:
     ledger = Ledger(PathMode.FOLLOW)
     ledger.silent(create("first", directory=True), 0)
-    assert named(ledger.take()) == {"first": "D"}
+    assert named(ledger.take()) == {"first/": "D"}
     ledger.silent(create("second", directory=True), 2)  # two events wait to be told
     ledger.silent(create("third", directory=True), 3)
     assert ledger.take() == {}
     ledger.arrived([create("a")])
     assert named(ledger.take()) == {"a": FILE}
     ledger.arrived([create("b")])
-    assert named(ledger.take()) == {"b": FILE, "second": "D"}
+    assert named(ledger.take()) == {"b": FILE, "second/": "D"}
     ledger.arrived([delete("b")])
-    assert named(ledger.take()) == {"b": None, "third": "D"}
+    assert named(ledger.take()) == {"b": None, "third/": "D"}
 
 
 def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
@@ -109,8 +110,8 @@ def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
         "modified": NEVER,
         "deleted": NEVER,
         "none/x": None,
-        "none": None,
-        "d": "D",
+        "none/": None,
+        "d/": "D",
     }
     ledger.arrived([create("a"), create("b")])  # nothing silent is left over
     assert named(ledger.take()) == {"a": FILE, "b": FILE}
@@ -142,8 +143,8 @@ def test_a_picture_leaves_out_what_the_client_has_not_heard() -> None:
         "heard": identity["heard"].identity,  # type: ignore[union-attr]
         "gone": NEVER,
         "written": NEVER,
-        "d": "D",
-        "d/deep": "D",
+        "d/": "D",
+        "d/deep/": "D",
     }
 
 
@@ -165,8 +166,9 @@ def test_a_tree_comes_back(path: bytes) -> None:
     assert again.files == root.files
     assert again.subdirs[b"not entered"] is None
     assert state_of(again, deep.join(b"x")) == LATER
-    assert state_of(again, deep.path) == "Dm"
-    assert state_of(again, root.join(b"not entered")) == "d?"
+    assert state_of(again, key_of(deep.path, True)) == "Dm"
+    assert state_of(again, deep.path) is None
+    assert state_of(again, root.join(b"not entered/")) == "d?"
     assert state_of(again, deep.join(b"none")) is None
     assert state_of(again, root.join(b"none") + b"/at/all") is None
 
@@ -398,8 +400,10 @@ class KilledAtAnyTime(tracking.AnySequence):
         # The record holds the disk, too: a restart has nothing to tell but of
         # times that were set, which tell of a write as well.
         store = self.kept.store
-        assert {path for path, state in store.items() if state == "D"} == below
-        assert {path for path, state in store.items() if state != "D"} == set(there)
+        assert {key for key, state in store.items() if state == "D"} == {
+            key_of(one, True) for one in below
+        }
+        assert {key for key, state in store.items() if state != "D"} == set(there)
         for path, inode in there.items():
             kept = store[path]
             assert kept == NEVER or (isinstance(kept, tuple) and kept[0] == inode.number)
@@ -426,7 +430,41 @@ def test_a_directory_that_nobody_is_told_of_is_kept_by_the_next_server() -> None
     assert machine.files.keys() >= {p("d/e/f")}
     machine.kill(most=0)
     machine.quiet_at_last()
-    assert machine.kept.store[p("d")] == machine.kept.store[p("d/e")] == "D"
+    assert machine.kept.store[p("d/")] == machine.kept.store[p("d/e/")] == "D"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_directory_that_nobody_is_told_of_takes_a_files_place_before_a_gap(killed: bool) -> None:
+    """The next server knows of both: the file is to be deleted, the directory is not new."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=1, most=1, share=False, directories=False, asked=False)
+    machine.gap()
+    machine.disk.unlink(p("a/c.tif"))
+    machine.disk.rename(p("a/b"), p("a/c.tif"))
+    machine.some_work(most=1, seconds=0.001)
+    machine.some_work(most=1, seconds=0.001)
+    machine.gap()
+    if killed:
+        machine.kill(most=1)
+    machine.quiet_at_last()
+
+
+def test_a_directory_takes_a_files_place_and_the_client_may_not_have_heard() -> None:
+    """Each next server knows that the client may know of the file still."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=10**9, most=10**9, share=False, directories=False)
+    machine.disk.unlink(p("a/c.tif"))
+    machine.disk.mkdirs(p("a/c.tif/d"))
+    machine.watched.wait(5)
+    assert machine.take() == [Tell(DELETE, p("a/c.tif"))]
+    machine.outbox.failed(machine.disk.now)  # it did not arrive, which nobody here can know
+    machine.unsure = True
+    machine.gap()
+    for _ in range(2):
+        machine.kill(most=3)
+        machine.keeper.write()
+    machine.quiet_at_last()
+    assert machine.files == {}
 
 
 # What is mounted below the root
@@ -472,7 +510,7 @@ def test_a_share_below_the_root_that_is_away_at_a_restart(late: bool) -> None:
         keeper.arrived(first.told)
         keeper.write()
         kept.commit(len(kept.posts))
-    assert kept.store[p("share")] == "Dm"
+    assert kept.store[p("share/")] == "Dm"
     disk.forget_watches()
     disk.is_mounted = False
     disk.unlink(p("share/a"))  # what is seen of an empty mount point
