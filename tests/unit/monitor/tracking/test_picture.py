@@ -272,6 +272,7 @@ class KilledAtAnyTime(tracking.AnySequence):
         self.told_of_directories = directories
         self.asked = frozenset(EventType) if asked else frozenset(EventType) - {MODIFY}
         self.unsure = False  # something was heard that the record does not show
+        self.shown: dict[bytes, int] = {}  # the content when it was told of, and not yet heard
         if not directories:
             self.directories = set()
         self.serve(resumed=False)
@@ -300,6 +301,8 @@ class KilledAtAnyTime(tracking.AnySequence):
 
     def tell(self, tell: Tell) -> None:
         """As Watcher._tell."""
+        if found := self.disk.find(tell.path):
+            self.shown[tell.path] = found.version
         if tell.type in self.asked:
             self.outbox.put(tell, self.disk.now)
         else:
@@ -331,8 +334,10 @@ class KilledAtAnyTime(tracking.AnySequence):
             elif tell.directory:
                 self.directories.add(tell.path)
             elif tell.type is not EventType.SYSTEM:
+                # Who comes too late and finds nothing waits for a Delete.  There is
+                # none when the same file is back, unchanged, before it was missed.
                 found = self.disk.find(tell.path)
-                self.files[tell.path] = found.version if found else -1
+                self.files[tell.path] = found.version if found else self.shown[tell.path]
 
     @rule(most=st.integers(1, 8), seconds=st.sampled_from([0.001, 0.03, 0.2, 0.6]))
     def some_work(self, most: int, seconds: float) -> None:
@@ -465,6 +470,35 @@ def test_a_directory_takes_a_files_place_and_the_client_may_not_have_heard() -> 
         machine.keeper.write()
     machine.quiet_at_last()
     assert machine.files == {}
+
+
+def test_a_file_that_was_away_unseen_when_the_client_looked_for_it() -> None:
+    """It is back as it was: nothing is told of it, and nothing is to be told."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=1, most=1, share=False, directories=False)
+    machine.disk.rmtree(p("a"))
+    machine.writers.append(machine.disk.open(p("a")))
+    machine.kill(most=0)
+    machine.some_work(most=1, seconds=0.001)
+    machine.disk.rename(p("a"), b"/data/outside/a")
+    machine.the_client_answers()
+    machine.gap()
+    machine.disk.rename(b"/data/outside/a", p("a"))
+    machine.quiet_at_last()
+    assert machine.files.keys() == {p("a")}
+
+
+def test_another_file_in_the_place_of_one_that_was_away_unseen() -> None:
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=10**9, most=10**9, share=True)
+    machine.disk.put(p("new"))
+    machine.watched.wait(60)
+    machine.disk.unlink(p("new"))
+    machine.the_client_answers()
+    for _ in range(3):
+        machine.disk.put(p("new"))
+    machine.quiet_at_last()
+    assert machine.files[p("new")] == 3
 
 
 # What is mounted below the root
