@@ -39,6 +39,15 @@ CREATE TABLE known (
 ) WITHOUT ROWID;
 """
 
+# Until then a directory had no "/" at its end.
+_FROM_2 = f"""
+BEGIN;
+UPDATE known SET path = CAST(path || x'2f' AS BLOB)
+WHERE substr(state, 1, 1) IN ('{ENTERED}', '{PASSED}');
+PRAGMA user_version = 3;
+COMMIT;
+"""
+
 
 class RecordError(FsError):
     """The record cannot be used."""
@@ -86,6 +95,8 @@ def connect(file: Path) -> sqlite3.Connection:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 2:
+            db.executescript(_FROM_2)
         elif version != VERSION:
             raise RecordError(f"it has version {version}, and this release knows {VERSION}")
         (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()

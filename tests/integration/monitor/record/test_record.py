@@ -726,3 +726,18 @@ def test_start_stop_and_destroy_from_many_threads(file: Path, tmp_path: Path) ->
         (identifiers[2], True),
     ]
     after.close()
+
+
+def test_a_record_of_the_version_before_is_brought_up(file: Path) -> None:
+    record = Record(file)
+    begun(record, "one", {b"/data/d/": "D", b"/data/d/e/": "d?", b"/data/d/f": (1, 2, 3)})
+    record.close()
+    _execute(file, "UPDATE known SET path = CAST(rtrim(CAST(path AS TEXT), '/') AS BLOB)")
+    _execute(file, "PRAGMA user_version = 2")
+    record = Record(file)
+    assert loaded(record, "one") == {
+        b"/data/d/": "D",
+        b"/data/d/e/": "d?",
+        b"/data/d/f": (1, 2, 3),
+    }
+    record.close()
