@@ -59,6 +59,10 @@ class Pace:
         gate = self._gates[point] = Gate()
         return gate
 
+    def let_pass(self) -> None:
+        """Whoever comes from now on stops nowhere; what stands at a gate still waits for it."""
+        self._gates.clear()
+
     def reach(self, point: str, alive: Callable[[], None] = lambda: None) -> None:
         """Returns when what has come to `point` may go on; calls `alive` now and then meanwhile.
 

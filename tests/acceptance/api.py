@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Any
 
 import Ice
 import omero.clients
+import omero.cmd
 import omero.sys
 import pytest
 from omero.model import ExperimenterGroupI, ExperimenterI, PermissionsI
@@ -157,6 +159,21 @@ class Omero:
             tuple(StoredFile(i, path + name, size, sha1) for i, path, name, size, sha1 in files),
             tuple(Image(i, o, g, tuple(sizes), kind) for i, o, g, *sizes, kind in images),
         )
+
+    def delete(self, number: int) -> None:
+        """Deletes a fileset with all that belongs to it; returns when it is gone."""
+
+        def delete(services: Any) -> None:
+            request = omero.cmd.Delete2(targetObjects={"Fileset": [number]})
+            handle = services.submit(request, ALL_GROUPS)
+            try:
+                while (answer := handle.getResponse()) is None:
+                    time.sleep(0.05)
+            finally:
+                handle.close()
+            assert not isinstance(answer, omero.cmd.ERR), answer
+
+        self.ask(delete)
 
     def sha1_read_back(self, file: StoredFile) -> str:
         """Of what the server hands out when the file is downloaded; lower-case hex."""

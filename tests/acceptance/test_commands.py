@@ -54,6 +54,20 @@ def test_import_of_a_file_elsewhere_and_again(dropbox: DropBox, outside: Path) -
     dropbox.assert_once(outside)
 
 
+def test_import_of_what_was_deleted_in_omero_imports_it_again(
+    dropbox: DropBox, outside: Path
+) -> None:
+    server = dropbox.server
+    server.run("fs", "import", outside, "--user", "zak", "--wait")
+    ((first,),) = dropbox.omero.imported_ids(outside).values()
+    dropbox.omero.delete(first)
+    again = server.run("fs", "import", outside, "--user", "zak", "--wait")
+    ((second,),) = dropbox.omero.imported_ids(outside).values()
+    assert second != first
+    assert f"Image:{dropbox.omero.fileset(second).images[0].id}" in again.stdout
+    dropbox.assert_once(outside)
+
+
 def test_import_of_a_file_in_a_users_dropbox_needs_no_user(dropbox: DropBox) -> None:
     path = dropbox.drop("image.tif")
     done = dropbox.server.run("fs", "import", path, "--wait")

@@ -106,6 +106,7 @@ class Blitz:
         self.manager = str(manager)
 
     def stop(self) -> None:
+        self.sandbox.pace.stop()
         self._ice.destroy()
         self.sandbox.repositories.close()
         self.sandbox.store.close()

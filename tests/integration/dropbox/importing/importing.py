@@ -121,6 +121,7 @@ class Importing:
     def stop_server(self) -> None:
         if self.serving:
             self.serving = False
+            self.sandbox.pace.stop()
             self._server.destroy()
             self.sandbox.repositories.close()
             self.sandbox.store.close()

@@ -132,6 +132,7 @@ class World:
 
     def close(self) -> None:
         self.journal.close()
+        self.sandbox.pace.stop()
         for ice in (self.ice, self.server):
             ice.destroy()
         self.sandbox.repositories.close()

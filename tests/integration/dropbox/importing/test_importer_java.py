@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,19 @@ from typing import Any
 import pytest
 from omero.model import DatasetI, ScreenI
 
-from omero_fs_plugin.dropbox.importing.importers import Excluded, FileChanged, Stopped, java_child
+from omero_fs_plugin.dropbox.importing.importers import (
+    Excluded,
+    FileChanged,
+    StillRunning,
+    Stopped,
+    java_child,
+    java_process,
+)
 from omero_fs_plugin.dropbox.importing.importers.arguments import parse
 from omero_fs_plugin.dropbox.importing.importers.protocol import Imported, Task, Wishes
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.sandbox.pace import SAVE
 
 from .importing import Importing, Notes, run
 
@@ -169,6 +178,37 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(world: Importing, why:
     else:
         assert "took longer than 2 s" in str(outcome)
     assert importer.progress().done == importer.progress().total
+
+
+class Late:
+    """Time, in which much has passed once something is reached."""
+
+    sleep = staticmethod(time.sleep)
+
+    def __init__(self, reached: threading.Event) -> None:
+        self._reached = reached
+
+    def monotonic(self) -> float:
+        return time.monotonic() + (4000 if self._reached.is_set() else 0)
+
+
+def test_one_that_takes_too_long_is_ended_and_what_omero_imports_is_not_touched(
+    world: Importing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = task(world)
+    gate = world.sandbox.pace.hold(SAVE)
+    real = java_process.time
+    monkeypatch.setattr(java_process, "time", Late(gate.reached))
+    (outcome,) = run(world.importer("java", time_limit=3600), one)
+    monkeypatch.setattr(java_process, "time", real)
+    assert isinstance(outcome, StillRunning) and "took longer than 3600 s" in str(outcome)
+    assert world.in_omero(Path(one.fileset.path)) == [()]
+    gate.release()
+    for _ in range(400):
+        if world.in_omero(Path(one.fileset.path)) != [()]:
+            return
+        time.sleep(0.05)
+    pytest.fail("OMERO has not imported it")
 
 
 def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path) -> None:

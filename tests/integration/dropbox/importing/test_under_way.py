@@ -152,7 +152,7 @@ class TestAnImportThatLasts:
         assert gate.reached.wait(PATIENCE_S)
         assert world.attempt() is State.QUEUED
         no_patience(monkeypatch)
-        world.sandbox.pace._gates.pop(READ)
+        world.sandbox.pace.let_pass()
         assert world.attempt() is State.IMPORTED
         gate.release()
         world.sandbox.repositories.workers.shutdown()
@@ -163,7 +163,7 @@ class TestAnImportThatLasts:
         gate = world.sandbox.pace.hold(READ)
         killed_while_omero_imports(world, monkeypatch, path)
         assert gate.reached.wait(PATIENCE_S)
-        world.sandbox.pace._gates.pop(READ)
+        world.sandbox.pace.let_pass()
         world.sandbox._note_start()
         assert world.attempt() is State.IMPORTED, "without any waiting"
         assert world.in_omero(path) == [world.row(path).images]
@@ -264,7 +264,7 @@ class TestACallThatIsCarriedOutLate:
         with impatient(monkeypatch), pytest.raises(ServerAwayError):
             world.attempt()
         world.restart()
-        world.sandbox.pace._gates.clear()
+        world.sandbox.pace.let_pass()
         if beside == "before":
             gate.release()
             until(lambda: world.in_omero(path))
