@@ -185,7 +185,9 @@ class Watches:
 
     def begin_round(self, now: float) -> list[Directory]:
         """Those to look at now, when `poll_at` has come, above before below."""
-        self._round_began = now
+        # With nothing left to look at there is no round: none would end it, and
+        # the rest that follows one is as long as it took, many times over.
+        self._round_began = now if self._polled else None
         self.poll_at = math.inf
         return list(self._polled)
 

@@ -848,6 +848,22 @@ def test_what_is_over_the_limit_of_watches_is_polled() -> None:
     assert sorted(watched.take()) == [("Create", "d/a"), ("Create", "e/a"), ("System", "limit")]
 
 
+def test_polling_begins_anew_when_nothing_was_left_to_poll() -> None:
+    """However long that was: a round without directories would have lasted until then."""
+    disk = FakeDisk()
+    disk.most = 1
+    disk.mkdirs(p("d"))
+    watched = Watched(disk)
+    watched.wait(100)
+    disk.rmtree(p("d"))
+    watched.wait(100_000)
+    disk.mkdirs(p("e"))
+    watched.wait(1)
+    disk.put(p("e/a"))
+    watched.wait(Timing().poll + Timing().silence)
+    assert [one for one in watched.take() if one[0] != "System"] == [("Create", "e/a")]
+
+
 # Interruptions
 
 
