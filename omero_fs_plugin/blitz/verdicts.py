@@ -100,6 +100,8 @@ TABLE: tuple[Row, ...] = (
     # The importer's reader: the bytes.  `error-on-init` is said before anything is stored.
     Row(Fault.FILESET, (_ERR,), name="error-on-init"),
     Row(Fault.FILESET, (_ERR,), java=r"loci\.[\w.$]+|\w*FormatException|EnumerationException"),
+    # One file's name, which becomes longer where it is made safe.
+    Row(Fault.FILESET, text=re.escape(os.strerror(errno.ENAMETOOLONG)), final=True),
     # What is said in words.
     Row(Fault.BUSY, text=r"pool error|[Tt]imeout waiting for idle object|too many clients"),
     Row(Fault.AWAY, text=r"Cannot open connection|Could not open (Hibernate|JDBC)"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import Glacier2
 import Ice
 import omero.clients
 import omero.cmd
@@ -22,8 +23,11 @@ from omero.rtypes import rlist, rstring, unwrap, wrap
 
 import omero
 
+from .waiting import PATIENCE
+
 ALL_GROUPS = {"omero.group": "-1"}
 _BLOCK = 2**20  # bytes in one read
+_LATE = (Glacier2.CannotCreateSessionException, Ice.LocalException, omero.ClientError)
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,26 @@ class Omero:
     def ask(self, question: Callable[[Any], Any]) -> Any:
         """What `question` returns, given root's ServiceFactoryPrx."""
         if self._client is None:
+            self._client = self._login()
+        return question(self._client.getSession())
+
+    def _login(self) -> Any:
+        """A client; logins are refused for a while after a server's start."""
+        until = time.monotonic() + PATIENCE
+        while True:
             client = omero.client(self._host, self.port)
             try:
                 client.createSession("root", self._password)
                 client.enableKeepAlive(60)
+                return client
+            except _LATE:
+                client.__del__()
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1.0)
             except BaseException:
                 client.__del__()
                 raise
-            self._client = client
-        return question(self._client.getSession())
 
     def rows(self, hql: str, **parameters: Any) -> list[list[Any]]:
         """The rows of an HQL projection over all groups; lists are given as lists."""

@@ -5,17 +5,22 @@ tested: it must be set aside for tests, and they must run as the user it runs
 as.  FSServer and DropBox must be in its grid (`omero fs install`).  Without,
 a sandbox is made for this run and removed after it.
 
-OMERO_FS_ACCEPTANCE_HOST (localhost) is where its router listens, and
-OMERO_FS_ACCEPTANCE_PATIENCE (90) the seconds that anything may take.
+OMERO_FS_ACCEPTANCE_OMERO is the `omero` that the server runs with; else the first
+on PATH that is not the tests' own.  OMERO_FS_ACCEPTANCE_HOST (localhost) is where
+its router listens, and OMERO_FS_ACCEPTANCE_PATIENCE (90) the seconds that anything
+may take.  What takes longer the more files there are may take as much more as a few
+imports at the start took each.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,11 +31,14 @@ from tests.conftest import EXTERNAL
 
 from .api import Omero
 from .dropping import DropBox
-from .server import Server, search_path
+from .server import Server, installed, search_path
 
 QUIET_PERIOD = 2  # s
 USERS = ("amy", "zak")
+MOODS = "moods.json"  # of a sandbox, in omero.data.dir
+_MOODS = {"late": 3}  # s: as late as a real server is with its first logins
 _WAIT = "omero.fs.dirImportWait"
+_MEASURED = 5  # imports whose pace is that of the server
 _numbers = itertools.count(1)
 
 
@@ -54,7 +62,10 @@ def _given(omerodir: Path, userdir: Path) -> Iterator[Server]:
     password = os.environ.get("OMERO_ROOT_PASSWORD")
     if not password:
         pytest.fail("OMERO_ROOT_PASSWORD is not set", pytrace=False)
-    server = Server(omerodir.resolve(), userdir=userdir, root_password=password)
+    omero, path = installed()
+    server = Server(
+        omerodir.resolve(), omero=omero, path=path, userdir=userdir, root_password=password
+    )
     before, was_running = server.config(_WAIT), server.is_running()
     if was_running:
         server.stop()
@@ -82,7 +93,14 @@ def _sandbox(omerodir: Path, userdir: Path) -> Iterator[Server]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     try:
-        server = Server(omerodir, userdir=userdir, root_password="omero")
+        (omerodir / "data" / MOODS).write_text(json.dumps(_MOODS))
+        server = Server(
+            omerodir,
+            omero=str(omerodir / "bin" / "omero"),
+            path=search_path(),
+            userdir=userdir,
+            root_password="omero",
+        )
         server.configure(_WAIT, str(QUIET_PERIOD))
         try:
             yield server
@@ -126,6 +144,22 @@ def watch_dir(config: dict[str, str]) -> Path:
     return Path(given) if given else Path(config.get("omero.data.dir", "/OMERO")) / below
 
 
+@pytest.fixture
+def moods(config: dict[str, str]) -> Iterator[Callable[..., None]]:
+    """Sets the moods of a sandbox while it runs; a real server has its own."""
+    if os.environ.get(EXTERNAL):
+        pytest.skip("the server under test has moods of its own")
+    file = Path(config["omero.data.dir"]) / MOODS
+
+    def write(**moods: object) -> None:
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps({**_MOODS, **moods}))
+        fresh.replace(file)
+
+    yield write
+    write()
+
+
 @pytest.fixture(scope="session")
 def run_name() -> str:
     """Part of the names of what this run makes, and of nothing else."""
@@ -156,6 +190,11 @@ def new_dropbox(
         directory.mkdir(parents=True)
         return DropBox(grid, omero_api, user, directory, ledger)
 
+    measured = make(label="pace")
+    paths = [measured.drop(f"{number}.tif") for number in range(_MEASURED)]
+    begun = time.monotonic()
+    measured.until_imported(*paths)
+    grid.seconds_per_import = (time.monotonic() - begun) / _MEASURED
     yield make
     for directory in made:
         shutil.rmtree(directory, ignore_errors=True)  # a test may have moved it

@@ -12,8 +12,9 @@ import pytest
 from . import images
 from .api import Fileset, Omero
 from .server import Server
-from .waiting import until
+from .waiting import PATIENCE, until
 
+_SLOWER = 3  # than at the start of the run imports may become
 _numbers = itertools.count(1)
 
 
@@ -54,7 +55,12 @@ class DropBox:
             return f"missing: {missing}\n{self.server.evidence()}"
 
         names = ", ".join(repr(path.name) for path in paths[:3])
-        until(f"{len(paths)} files imported {times} times ({names})", look, evidence=evidence)
+        until(
+            f"{len(paths)} files imported {times} times ({names})",
+            look,
+            evidence=evidence,
+            patience=PATIENCE + _SLOWER * len(paths) * self.server.seconds_per_import,
+        )
         found = self.omero.imported_ids(*paths)
         return [self.omero.fileset(ids[-1]) for ids in found.values()]
 
@@ -64,7 +70,7 @@ class DropBox:
         A file dropped last is imported, and then nothing is left to be.
         """
         self.until_imported(self.drop(f"sentinel-{next(_numbers)}.tif"))
-        self.server.until_idle()
+        self.server.until_idle(self.directory)
 
     def assert_once(self, *paths: Path) -> None:
         """OMERO has one fileset, with images, of each file, and no other."""

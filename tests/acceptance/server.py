@@ -23,6 +23,7 @@ from .waiting import until
 
 COMMAND_LIMIT = 180.0  # s for any one command; `omero admin start` of a real server is slow
 LOG_LINES = 20
+COMMAND = "OMERO_FS_ACCEPTANCE_OMERO"  # the environment variable
 OPEN_STATES = ("waiting", "queued", "importing")
 # Nothing of another OMERO that happens to be set where the tests run comes along.
 _FOREIGN = ("OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "OMERO_CONFIG", "ICE_CONFIG")
@@ -31,17 +32,17 @@ _FOREIGN = ("OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "OMERO_CONFIG", "I
 class Server:
     """One OMERODIR and what runs in it."""
 
-    def __init__(self, omerodir: Path, *, userdir: Path, root_password: str) -> None:
+    def __init__(
+        self, omerodir: Path, *, omero: str, path: str, userdir: Path, root_password: str
+    ) -> None:
+        """`omero` is the command, and `path` the PATH that the servers run with."""
         self.omerodir = omerodir
         self.root_password = root_password
-        own = omerodir / "bin" / "omero"
-        found = str(own) if os.access(own, os.X_OK) else shutil.which("omero", path=search_path())
-        if found is None:
-            pytest.fail(f"neither {own} nor an `omero` on PATH")
-        self.omero = found
+        self.omero = omero
+        self.seconds_per_import = 0.0  # as measured at the start of the run; for limits
         self.environment = {
             **{k: v for k, v in os.environ.items() if k not in _FOREIGN},
-            "PATH": search_path(),
+            "PATH": path,
             "OMERODIR": str(omerodir),
             "OMERO_USERDIR": str(userdir),  # logins of the tests are nobody else's
         }
@@ -119,9 +120,11 @@ class Server:
         self.run("config", "set", key, *([value] if value else []))
 
     def configure_all(self, properties: Mapping[str, str]) -> None:
-        """Several at once, with `omero config load`; an empty value is the default."""
+        """Several at once, with `omero config load`; an empty value removes the key."""
+        for key in [key for key, value in properties.items() if not value]:
+            self.configure(key, "")  # loaded, it would stay there as an empty entry
         with tempfile.NamedTemporaryFile("w", suffix=".properties", encoding="utf-8") as file:
-            file.writelines(f"{key}={value}\n" for key, value in properties.items())
+            file.writelines(f"{key}={value}\n" for key, value in properties.items() if value)
             file.flush()
             self.run("config", "load", "-q", file.name)
 
@@ -182,14 +185,24 @@ class Server:
             f"omero fs status tells of {names} {' or '.join(states)}", look, evidence=self.evidence
         )
 
-    def until_idle(self) -> None:
-        """Returns when `omero fs status` knows of nothing that is still to be imported."""
+    def until_idle(self, below: Path) -> None:
+        """Returns when `omero fs status` knows of nothing below there that is to be imported.
+
+        What others drop meanwhile is theirs.
+        """
 
         def look() -> bool:
-            counts = self.status(limit=1)["counts"]
-            return not any(counts[state] for state in OPEN_STATES)
+            return not any(
+                fileset["state"] in OPEN_STATES
+                and any(Path(file).is_relative_to(below) for file in fileset["files"])
+                for fileset in self.status()["filesets"]
+            )
 
-        until("no fileset is waiting, queued or importing", look, evidence=self.evidence)
+        until(
+            f"no fileset below {below} is waiting, queued or importing",
+            look,
+            evidence=self.evidence,
+        )
 
     # -- processes ----------------------------------------------------------
 
@@ -265,6 +278,26 @@ class Server:
 def search_path() -> str:
     """PATH with the virtual environment of the tests first."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def installed() -> tuple[str, str]:
+    """The `omero` that is installed beside the server under test, and the PATH it runs with.
+
+    That of OMERO_FS_ACCEPTANCE_OMERO, or the first on PATH outside of the tests' own virtual
+    environment, which has another of each: the servers are to run on what was installed.  The
+    `bin/omero` of an OMERODIR is not asked, for up to OMERO 5.5 that is of Python 2.
+    """
+    own = Path(sys.executable).parent
+    rest = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part]
+    path = os.pathsep.join(part for part in rest if Path(part).resolve() != own.resolve())
+    found = os.environ.get(COMMAND) or shutil.which("omero", path=path)
+    if not found or not os.access(found, os.X_OK):
+        pytest.fail(
+            f"no `omero` on PATH but that of the tests: set {COMMAND} to the one that the server "
+            "under test runs with",
+            pytrace=False,
+        )
+    return found, os.pathsep.join([str(Path(found).absolute().parent), path])
 
 
 def command_lines() -> dict[int, Sequence[str]]:

@@ -134,6 +134,10 @@ NAMES = {
     "brackets": "[bold red]x[/] {0} %s %n.tif",
     "255 bytes": "n" * 251 + ".tif",
     "255 bytes of umlauts": "ü" * 125 + "n.tif",
+    "device": "con.tif",
+    "dollar first": "$a.tif",
+    "backslash": "a\\b.tif",
+    "dots last": "dots../a.tif",
     "deep": "a/b/c/d/e/f/deep.tif",
     "directory with spaces and newline": "day 1\n/-x/a b.tif",
 }

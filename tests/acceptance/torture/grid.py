@@ -137,7 +137,13 @@ def grid(
         check=True,
         env={**os.environ, "PATH": search_path()},
     )
-    server = Server(omerodir, userdir=omerodir / "var", root_password="omero")
+    server = Server(
+        omerodir,
+        omero=str(omerodir / "bin" / "omero"),
+        path=search_path(),
+        userdir=omerodir / "var",
+        root_password="omero",
+    )
     try:
         made = Grid(server, journal)
         _put_in_fault_points(omerodir, lease)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, EDQUOT, EIO, ENOSPC, EROFS
+from errno import EACCES, EDQUOT, EIO, ENAMETOOLONG, ENOSPC, EROFS
 from typing import Any
 
 import Glacier2
@@ -132,6 +132,7 @@ CASES: list[tuple[Any, Step, Fault]] = [
     (omero.ValidationException("", "", "no\nsecond line"), Step.BEGIN, Fault.FILESET),
     (omero.ApiUsageException("", "", "Unable to handle target"), Step.DESCRIBE, Fault.FILESET),
     (resource(f"/data/a.tif ({os.strerror(EACCES)})"), Step.IN_PLACE, Fault.FILESET),
+    (resource(f"/OMERO/x ({os.strerror(ENAMETOOLONG)})"), Step.UPLOAD, Fault.FILESET),
     (OSError(EACCES, os.strerror(EACCES)), Step.IN_PLACE, Fault.FILESET),
     (
         omero.cmd.GraphException("Delete2", "graph-fail", {"message": "split"}, "split"),
