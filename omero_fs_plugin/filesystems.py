@@ -86,9 +86,9 @@ class Mounts:
 
     def close(self) -> None:
         """Gives the descriptor back."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     @property
     def known(self) -> bool:

@@ -113,6 +113,8 @@ class Watcher:
         self._open_at = math.inf  # when to watch again after an interruption
         self._restart = 0.0  # s; the last wait after an error
         self._failed_at = -math.inf
+        self._error: BaseException | None = None  # not yet recovered from
+        self._recovering = False
         self._gap = False  # nothing is watched until the client answers
         self._gather = GATHER
         self._now = time.monotonic()
@@ -164,24 +166,11 @@ class Watcher:
     def _run(self) -> None:
         try:
             self._begin()
-            error: BaseException | None = None
-            again = False
             while not self._stop:
                 try:
-                    if error is not None:
-                        if again:  # not even recovering went well
-                            time.sleep(RESTART)
-                        self._recover(error)
-                        error = None
-                    # A loop of its own: Python may raise what is meant to end a thread
-                    # at the jump back, too, and that has to be inside of the `try`.
-                    while not self._stop:
-                        self._turn()
+                    self._go_on()
                 except BaseException as caught:
-                    # Also what is meant to end a thread: nobody but `request_stop` may
-                    # end this one.  Whatever it was, the disk is the truth.  No more is
-                    # done here than this, for nobody would catch the next.
-                    again, error = error is not None, caught
+                    self._error = caught  # met between two turns, or while one was caught
             if self._orderly:
                 self._hear_last()
         except BaseException as error:
@@ -196,6 +185,21 @@ class Watcher:
             self.ready.set()
             if self._telling.given_up:
                 self._forget()
+
+    def _go_on(self) -> None:
+        while not self._stop:
+            try:
+                if self._error is not None:
+                    if self._recovering:
+                        time.sleep(RESTART)  # not even recovering went well
+                    self._recovering = True
+                    self._recover(self._error)
+                    self._recovering, self._error = False, None
+                self._turn()
+            except BaseException as caught:
+                # Also what is meant to end a thread: nobody but `request_stop` may
+                # end this one.  Whatever it was, the disk is the truth.
+                self._error = caught
 
     def _begin(self) -> None:
         path = self._request.path
@@ -237,6 +241,8 @@ class Watcher:
             exc_info=error,
         )
         self._telling.recover()
+        if self._gap and not len(self.outbox):
+            self._gap = False  # the answer that ends it was heard, and not acted upon
         self._interrupt(math.inf if self._gap else now + self._restart)
 
     def _hear_last(self) -> None:
@@ -359,7 +365,7 @@ class Watcher:
 
     def _begin_gap(self, now: float) -> None:
         """The client does not keep up: what it has not heard is left to a rescan."""
-        waiting, tried = self._telling.drop()
+        waiting, tried = self.outbox.waiting(), self.outbox.tried
         log.warning(
             "monitor %s: %d events could not be told, a rescan follows when the client is back",
             self._identifier,
@@ -368,6 +374,7 @@ class Watcher:
         self._interrupt(math.inf)
         self.tracker.untell(waiting, tried)
         self._keeper.dropped(waiting)
+        self._telling.drop()  # last: what an error in between leaves is told twice, not never
         self._gap = True
         self._notice(Notice.GAP, "events could not be told, a rescan follows")
 
@@ -376,10 +383,12 @@ class Watcher:
         self._open_at = until
 
     def _unwatch(self) -> None:
-        observer, self._observer = self._observer, None
-        if observer is not None:
+        # Forgotten last: an error in between comes here again, and what was
+        # closed is closed once more, which harms nothing.
+        if self._observer is not None:
             self.tracker.close()
-            observer.close()
+            self._observer.close()
+            self._observer = None
 
     def _reopen(self, now: float) -> None:
         self._observer = self._observing.open(self._request.path, self._wake)

@@ -70,9 +70,10 @@ class Inotify(LocalDisk):
     def close(self) -> None:
         """Gives the instance and all its watches back."""
         super().close()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        # Never closed twice, for it may be somebody else's by then.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     # tracker.Disk -----------------------------------------------------------
 

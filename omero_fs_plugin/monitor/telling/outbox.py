@@ -101,13 +101,13 @@ class Outbox:
     def delivered(self, now: float) -> None:
         """What was taken has arrived."""
         self._progress_at = now
-        # First of all: if an error cuts this short, and the answer is heard once more, what
-        # was not taken off is told twice.  The other way round it would be told never.
-        taken, self._taken = self._taken, 0
-        for _ in range(taken):
+        # One by one, and counted before it is dropped: who comes here again
+        # after an error drops what is left, and nothing that was not taken.
+        while self._taken:
+            self._taken -= 1
             self._waiting.popleft()
-        self.told += taken
-        self.tried = max(0, self.tried - taken)
+            self.tried -= 1
+            self.told += 1
         self._delay = 0.0
         self._not_before = -math.inf
 

@@ -77,7 +77,9 @@ class Telling:
         self._probe_at = now + self._absence.probe
 
     def due(self) -> float:
-        """When `send` has something to do; inf: not before the next answer or event."""
+        """When there is something to do; inf: not before the next answer or event."""
+        if self._answers:
+            return -math.inf  # whoever was woken for it may have met an error since
         if self.in_flight:
             return math.inf
         return self._outbox.due() if len(self._outbox) else self._probe_at
@@ -119,17 +121,18 @@ class Telling:
 
     def recover(self) -> None:
         """After an error, wherever it came from."""
-        if self._begun != self._calls or not (self.in_flight or self._answers):
+        last = self._calls
+        answered = last > self._stale and any(call == last for call, _ in list(self._answers))
+        if self._begun != last or not (self.in_flight or answered):
             # What was taken may be on its way, or never have left.
             self._outbox.retake()
             self._stale = self._calls
             self.in_flight = False
 
-    def drop(self) -> tuple[list[Tell], int]:
-        """Gives up telling what waits: all of it, and of how much the client may have heard."""
-        tried = self._outbox.tried
+    def drop(self) -> None:
+        """Gives up telling what waits."""
         self._stale = self._calls
-        return self._outbox.clear(), tried
+        self._outbox.clear()
 
     def _hear_one(self, call: int, arrived: bool, now: float) -> Answer:
         if call == self._calls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.notices import Tell
+from omero_fs_plugin.monitor.requests import PathMode
+from omero_fs_plugin.monitor.telling.absence import Absence
+from omero_fs_plugin.monitor.telling.keeper import Keeper
 from omero_fs_plugin.monitor.telling.outbox import (
     FIRST_RETRY,
     LONGEST_RETRY,
@@ -18,6 +22,7 @@ from omero_fs_plugin.monitor.telling.outbox import (
     PATIENCE,
     Outbox,
 )
+from omero_fs_plugin.monitor.telling.telling import Answer, Telling
 
 
 def tell(number: int, size: int = 1) -> Tell:
@@ -138,26 +143,94 @@ def test_crowded_only_while_the_client_gets_on() -> None:
     assert outbox.crowded_until() == -math.inf
 
 
+# A thread that an error meets anywhere, and that begins anew
+
+
+class Killed(Exception):
+    pass
+
+
 class Failing(deque[Tell]):
-    """Gives up once, in the midst of what it is asked for."""
+    """Is killed as it drops its second event."""
 
     left = 2
 
     def popleft(self) -> Tell:
         self.left -= 1
-        if self.left == 0:
-            raise MemoryError
+        if not self.left:
+            raise Killed
         return super().popleft()
 
 
-def test_an_error_while_an_answer_is_taken_loses_nothing() -> None:
-    outbox = filled(5, block_size=3)
+def test_an_error_while_what_has_arrived_is_dropped_takes_nothing_else_with_it() -> None:
+    outbox = filled(7, block_size=4)
     outbox._waiting = Failing(outbox._waiting)
-    batch = outbox.take(0.0)
-    with pytest.raises(MemoryError):
-        outbox.delivered(1.0)
-    outbox.delivered(1.0)  # the same answer, heard once more
-    told = [*batch, *outbox.take(1.0)]
-    outbox.delivered(2.0)
-    told += outbox.take(2.0)
-    assert set(told) == {tell(number) for number in range(5)}
+    heard = outbox.take(0.0)
+    with pytest.raises(Killed):
+        outbox.delivered(0.0)
+    outbox.delivered(0.0)  # its answer is heard again
+    while batch := outbox.take(0.0):
+        heard += batch
+        outbox.delivered(0.0)
+    assert set(heard) == {tell(number) for number in range(7)}
+    assert heard == sorted(heard, key=lambda one: one.path)  # none before one that came earlier
+
+
+class Called:
+    """A client that answers when the test says so."""
+
+    address = ""
+
+    def __init__(self) -> None:
+        self.told: list[list[Tell]] = []
+        self.answer: list[Callable[[bool], None]] = []
+        self.fails = False
+
+    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+        self.told.append(tells)
+        self.answer.append(done)
+        if self.fails:
+            raise Killed
+
+    def probe(self, done: Callable[[bool], None]) -> None:
+        raise NotImplementedError
+
+
+def telling(outbox: Outbox, client: Called) -> Telling:
+    keeper = Keeper(None, None, outbox, PathMode.FOLLOW)  # type: ignore[arg-type]
+    absence = Absence(0.0)
+    return Telling(
+        "id", b"/", client, outbox=outbox, keeper=keeper, absence=absence, wake=lambda: None
+    )
+
+
+def test_an_answer_is_heard_also_by_who_was_killed_as_it_woke_him() -> None:
+    client = Called()
+    one = telling(filled(1), client)
+    one.send(0.0)
+    assert one.due() == math.inf
+    client.answer[0](True)
+    assert one.due() == -math.inf
+    assert one.hear(0.0) is Answer.ARRIVED
+
+
+def test_killed_in_a_call_and_again_before_a_later_one() -> None:
+    """A late answer to the first is no sign that what was taken since has been sent."""
+    client = Called()
+    outbox = filled(1)
+    one = telling(outbox, client)
+    client.fails = True
+    with pytest.raises(Killed):
+        one.send(0.0)
+    one.recover()
+    client.fails = False
+    one.send(0.0)
+    client.answer[1](True)
+    assert one.hear(0.0) is Answer.ARRIVED
+    outbox.put(tell(1), 0.0)
+    outbox.take(0.0)  # and is killed
+    client.answer[0](True)
+    one.recover()
+    one.hear(0.0)
+    one.send(0.0)
+    assert client.told == [[tell(0)], [tell(0)], [tell(1)]]
