@@ -90,6 +90,11 @@ def someone_elses_dicom() -> Path:
     return Path(str(found))
 
 
+def router_port(omerodir: Path) -> str:
+    """Where clients log in; `omero admin start` writes it."""
+    return (omerodir / "etc" / "ice.config").read_text().partition("omero.port=")[2].split()[0]
+
+
 def stop_grid(omero: Path, omerodir: Path) -> None:
     """`omero admin stop`, or the node's end, which takes every server along."""
     say("stopping the grid: omero admin stop")
@@ -197,8 +202,7 @@ def demonstrate(scratch: Path) -> None:
             amys = next(fileset for fileset in status["filesets"] if fileset["user"] == "amy")
             image = f"Image:{amys['images'][0]}"
             say(f"the image as amy sees it: omero obj get {image}")
-            prefix = run(omero, "config", "get", "omero.ports.prefix").strip()
-            login = ["-s", f"localhost:{prefix}4064", "-u", "amy", "-w", "amy"]
+            login = ["-s", f"localhost:{router_port(omerodir)}", "-u", "amy", "-w", "amy"]
             run(omero, *login, "obj", "get", image, show=True)
     except Exception:
         show_logs(omerodir)

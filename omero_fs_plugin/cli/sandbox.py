@@ -38,8 +38,9 @@ def configure(sub: Any) -> None:
     )
     parser.add_argument("--root-password", metavar="PW", help="default: omero")
     parser.add_argument(
-        "--prefix", type=int, metavar="N", help="first digit of the ports: 1 makes 14064; default: "
-        "the first from 1 to 5 whose ports are free"
+        "--prefix", type=int, metavar="N", help="first digit of the ports, 1 to 6: 1 makes 14064, "
+        "whoever else has it; default: the first ports that are free and not reserved by another "
+        "sandbox"
     )  # fmt: skip
     parser.add_argument(
         "--no-install", action="store_true", help="do not put FSServer and DropBox into the grid"
@@ -51,12 +52,15 @@ def run(ctx: Any, args: Any) -> None:
     from omero_fs_plugin.sandbox.create import ROOT_PASSWORD, create
 
     password = ROOT_PASSWORD if args.root_password is None else args.root_password
-    directory = create(
+    made = create(
         Path(args.dir).absolute(),
         users=args.names or (),
         root_password=password,
         prefix=args.prefix,
         with_fs=not args.no_install,
     )
-    ctx.out(f"{directory}: a sandbox, no OMERO.server; start it with")
-    ctx.out(f"  {directory}/bin/omero admin start")
+    omero = f"{made.directory}/bin/omero"
+    ctx.out(f"{made.directory}: a sandbox, no OMERO.server; start it with")
+    ctx.out(f"  {omero} admin start")
+    ctx.out("and use it as amy, for example, with")
+    ctx.out(f"  {omero} -s localhost:{made.ports.router} -u amy -w amy ...")

@@ -8,17 +8,27 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.errors import ConfigurationError
 
 from . import accounts, ports
+from .ports import Ports
 from .store import FILE, Store
 
 TEMPLATES = Path(__file__).parent / "templates"
 USERS = ("amy", "zak")
 ROOT_PASSWORD = "omero"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sandbox that is there, not started."""
+
+    directory: Path
+    ports: Ports
 
 
 def create(
@@ -28,11 +38,11 @@ def create(
     root_password: str = ROOT_PASSWORD,
     prefix: int | None = None,
     with_fs: bool = True,
-) -> Path:
-    """Makes a sandbox in `directory`, absolute; returns it.
+) -> Made:
+    """Makes a sandbox in `directory`, absolute.
 
     `users` come beside amy and zak, each with its name as password, a group of its own and a
-    directory in the DropBox.  `prefix` goes before the ports; None reserves the first free one.
+    directory in the DropBox.  `prefix` goes before the ports; None reserves the first free ones.
     Raises ConfigurationError, and has then left nothing behind.
     """
     names = list(dict.fromkeys([*USERS, *users]))
@@ -40,7 +50,8 @@ def create(
     made = not directory.exists()
     try:
         directory.mkdir(exist_ok=True)
-        _fill(directory, ports.reserve(directory, prefix))
+        reserved = ports.reserve(directory, prefix)
+        _fill(directory, reserved)
         _people(directory, names, root_password)
         _certificates(directory)
         if with_fs:
@@ -48,6 +59,8 @@ def create(
     except BaseException as error:
         for path in directory.iterdir() if directory.is_dir() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with suppress(ConfigurationError, OSError):  # the first error is the one to tell
+            ports.release(directory)
         if made:
             with suppress(OSError):
                 directory.rmdir()
@@ -56,7 +69,7 @@ def create(
                 f"cannot make a sandbox in {directory}: {error.strerror}"
             ) from error
         raise
-    return directory
+    return Made(directory, reserved)
 
 
 def _check(directory: Path, names: Sequence[str], root_password: str) -> None:
@@ -90,7 +103,7 @@ def _check(directory: Path, names: Sequence[str], root_password: str) -> None:
         raise ConfigurationError(f"{directory} cannot be written to as this user")
 
 
-def _fill(directory: Path, prefix: int) -> None:
+def _fill(directory: Path, reserved: Ports) -> None:
     from omero.config import ConfigXml
 
     shutil.copytree(TEMPLATES, directory, dirs_exist_ok=True)
@@ -107,7 +120,7 @@ def _fill(directory: Path, prefix: int) -> None:
         "omero.data.dir": str(directory / "data"),
         "omero.db.poolsize": "10",
         "omero.jvmcfg.strategy": "manual",
-        "omero.ports.prefix": str(prefix),
+        **reserved.properties(),
         "omero.upgrades.url": "",
     }.items():
         config[key] = value

@@ -9,99 +9,208 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
 
-# 64064 is a port.  First those that the kernel does not give to clients of itself
-# (net.ipv4.ip_local_port_range: 32768 to 60999 unless an admin says otherwise).
-PREFIXES = (1, 2, 6, 3, 4, 5)
-_PORTS = (4061, 4063, 4064)  # registry, router, router with ssl
-_RESERVATIONS = "omero-fs-sandboxes"
+# Outlives a restart of the machine, as sandboxes do; /tmp may not.
+PLACE = Path("/var/tmp/omero-fs-sandboxes")
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOCK_LIMIT = 30.0  # s; a reservation takes milliseconds
+_MOST = 65536  # bytes of a reservation that are read
 
 
-def reserve(directory: Path, prefix: int | None = None, *, place: Path | None = None) -> int:
-    """The prefix of the ports of the sandbox that will be in `directory`, absolute.
+@dataclass(frozen=True)
+class Ports:
+    """Where one grid listens: the prefix stands before each of the other three."""
+
+    prefix: int  # omero.ports.prefix
+    registry: int = 4061  # omero.ports.registry, IceGrid's
+    tcp: int = 4063  # omero.ports.tcp, the router's
+    ssl: int = 4064  # omero.ports.ssl, the router's for clients
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The ports as the system knows them."""
+        return tuple(int(f"{self.prefix}{port}") for port in (self.registry, self.tcp, self.ssl))
+
+    @property
+    def router(self) -> int:
+        """The port that a client is given."""
+        return self.numbers[-1]
+
+    def properties(self) -> dict[str, str]:
+        """As OMERO's configuration says it; what is OMERO's default is left out."""
+        plain = Ports(self.prefix)
+        names = [n for n in ("registry", "tcp", "ssl") if getattr(self, n) != getattr(plain, n)]
+        return {f"omero.ports.{name}": str(getattr(self, name)) for name in ("prefix", *names)}
+
+
+PREFIXES = tuple(range(1, 7))  # 64064 is a port, 74064 is none
+# 14064, 24064 ... 64064, 14074, 24074 ... 64154
+ALL = tuple(
+    Ports(prefix, 4061 + more, 4063 + more, 4064 + more)
+    for more in range(0, 100, 10)
+    for prefix in PREFIXES
+)
+
+
+def reserve(directory: Path, prefix: int | None = None, *, place: Path | None = None) -> Ports:
+    """The ports of the sandbox that will be in `directory`, absolute.
 
     `prefix` is what somebody wants, whether others have it or not; None is the
-    first one whose ports are free and nobody's.  `place` is where reservations
-    lie: for all users of the machine, unless given.
+    first ports that are free and nobody's.  `place` is where reservations lie:
+    PLACE, for all users of the machine, unless given.
 
-    Raises ConfigurationError when there is none, or none of that number.
+    Raises ConfigurationError when there are none, or none of that prefix.
     """
     if prefix is not None and prefix not in PREFIXES:
         raise ConfigurationError(f"--prefix {prefix}: must be 1 to {max(PREFIXES)}")
-    place = place or Path(tempfile.gettempdir()) / _RESERVATIONS
-    with _locked(place):
-        if prefix is None:
-            prefix = _first_free(place)
-        _write(place / f"{prefix}.{os.getuid()}", directory)
-    return prefix
+    with _locked(place or PLACE) as place:
+        _forget(place, directory)
+        found = _first_free(place) if prefix is None else Ports(prefix)
+        file = _file(place, found)
+        _write(file, [*_living(file), str(directory)])
+    return found
 
 
-def _first_free(place: Path) -> int:
-    taken = {number: _holder(place, number) for number in PREFIXES}
-    for number in PREFIXES:
-        if not taken[number] and all(_is_free(int(f"{number}{port}")) for port in _PORTS):
-            return number
-    held = ", ".join(f"{n}: {taken[n] or 'another program'}" for n in sorted(PREFIXES))
+def release(directory: Path, *, place: Path | None = None) -> None:
+    """Ends the reservation of a sandbox that was not made after all.
+
+    Raises ConfigurationError when the place of reservations cannot be used.
+    """
+    with _locked(place or PLACE) as place:
+        _forget(place, directory)
+
+
+def _first_free(place: Path) -> Ports:
+    holders = _holders(place)
+    for ports in sorted(ALL, key=_given_to_clients):  # keeps the order of the others
+        if ports.router not in holders and all(_is_free(number) for number in ports.numbers):
+            return ports
+    held = ", ".join(f"{p.router}: {holders.get(p.router, 'another program')}" for p in ALL)
     raise ConfigurationError(
-        f"no prefix of ports is free ({held}): remove a sandbox that is not used any more, or "
-        "give one with --prefix and run no other that has it at the same time"
+        "no ports are free for a sandbox: remove one that is not used any more, or give a prefix "
+        f"with --prefix and run no other sandbox that has it at the same time; taken are {held}"
     )
 
 
-def _holder(place: Path, prefix: int) -> str:
-    """The sandbox that has reserved it; empty: none, or one that is gone."""
-    for file in sorted(place.glob(f"{prefix}.*")):
-        with suppress(OSError):
-            directory = file.read_text(encoding="utf-8").strip()
-            if directory and _may_be_there(directory):
-                return directory
-    return ""
+def _given_to_clients(ports: Ports) -> bool:
+    """Whether the kernel may give one of them to any program that connects to another."""
+    try:
+        first, last = map(int, _EPHEMERAL.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        first, last = 32768, 60999  # Linux's own
+    return any(first <= number <= last for number in ports.numbers)
+
+
+def _file(place: Path, ports: Ports) -> Path:
+    """Of this user: in `place` each may change only what is their own."""
+    return place / f"{ports.router}.{os.getuid()}"
+
+
+def _holders(place: Path) -> dict[int, str]:
+    """The router's port of what is reserved, by whatever user -> a sandbox that has it."""
+    holders = {}
+    for file in sorted(place.iterdir()):
+        router = file.name.partition(".")[0]
+        living = _living(file) if router.isdecimal() else []
+        if living:
+            holders[int(router)] = living[0]
+    return holders
+
+
+def _living(file: Path) -> list[str]:
+    """The sandboxes that a reservation names and that are still there."""
+    try:
+        # Anybody may put anything there: no link is followed, no pipe waited for.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return []
+        text = os.fsdecode(os.read(descriptor, _MOST))
+    finally:
+        os.close(descriptor)
+    return [line for line in text.splitlines() if _may_be_there(line)]
 
 
 def _may_be_there(directory: str) -> bool:
+    if not directory.startswith("/"):
+        return False
     try:
         os.stat(directory)  # noqa: PTH116 - Path.exists hides what it may not see
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # of a name that cannot be
         return False
     except OSError:
         return True  # another user's
     return True
 
 
-def _write(file: Path, directory: Path) -> None:
+def _forget(place: Path, directory: Path) -> None:
+    """A sandbox has one reservation: that of one which was there before it ends."""
+    for file in place.glob(f"*.{os.getuid()}"):
+        named = _living(file)
+        if str(directory) in named:
+            _write(file, [name for name in named if name != str(directory)])
+
+
+def _write(file: Path, directories: list[str]) -> None:
     part = file.with_name(f".{file.name}.part")
     part.unlink(missing_ok=True)
-    part.write_text(f"{directory}\n", encoding="utf-8")
+    with part.open("xb") as out:  # "x" follows no link
+        out.writelines(os.fsencode(f"{directory}\n") for directory in directories)
     part.chmod(0o644)
     part.replace(file)
 
 
 @contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """One creator at a time, of whatever user."""
+def _locked(place: Path) -> Iterator[Path]:
+    """One creator at a time, of whatever user, in `place`."""
     import fcntl  # what else is here can be imported anywhere
 
-    with suppress(FileExistsError):
-        place.mkdir()
-        place.chmod(0o1777)  # each its own files, as in the directory above
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
+        _make(place)
         descriptor = os.open(place, flags)
     except OSError as error:
-        raise ConfigurationError(
-            f"{place}, where sandboxes reserve their ports, cannot be used: {error.strerror}"
-        ) from error
+        raise _unusable(place, str(error.strerror)) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        end = time.monotonic() + _LOCK_LIMIT
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    raise _unusable(place, f"locked for {_LOCK_LIMIT:g} s") from error
+                time.sleep(0.02)
+        yield place
+    except PermissionError as error:
+        raise _unusable(place, str(error.strerror)) from error
     finally:
         os.close(descriptor)
+
+
+def _make(place: Path) -> None:
+    """For every user at once, each for their own files; a kill leaves it whole or not there."""
+    before = os.umask(0)
+    try:
+        place.mkdir(mode=0o1777, exist_ok=True)
+    finally:
+        os.umask(before)
+
+
+def _unusable(place: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{place}, where sandboxes reserve their ports, cannot be used: {why}"
+    )
 
 
 def _is_free(port: int) -> bool:

@@ -88,6 +88,7 @@ def sandbox(installed: Installed) -> Iterator[Path]:
     installed.run("omero", "fs", "sandbox", "create", omerodir)
     yield omerodir
     installed.run(omerodir / "bin" / "omero", "admin", "stop", "--wait", "60", check=False)
+    shutil.rmtree(omerodir)  # as it stays, so do the ports that it reserved
 
 
 def server_state(installed: Installed, omerodir: Path, server: str) -> str:

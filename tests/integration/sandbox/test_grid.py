@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import Glacier2
 import omero.clients
 import pytest
+from omero.config import ConfigXml
 
 import omero
 from omero_fs_plugin.sandbox.create import create
@@ -29,11 +31,12 @@ class Grid:
     """One sandbox, running."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = create(directory, users=["eve"], with_fs=False)
+        made = create(directory, users=["eve"], with_fs=False)
+        self.directory, self.port = made.directory, made.ports.router
         done = self.omero("admin", "start", "--wait", "60")
         assert done.returncode == 0, done.stdout + done.stderr
-        config = (directory / "etc/ice.config").read_text()
-        self.port = int(config.partition("omero.port=")[2].split()[0])
+        self.ports = made.ports
+        assert f"omero.port={self.port}\n" in (directory / "etc/ice.config").read_text()
         done = self.omero("login", "-s", f"localhost:{self.port}", "-u", "root", "-w", "omero")
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -125,17 +128,38 @@ def test_callbacks_reach_the_client(client: Any) -> None:
     callback.close(True)
 
 
-def test_another_sandbox_with_the_same_ports_does_not_show_this_grid(
-    grid: Grid, tmp_path: Path
-) -> None:
-    prefix = int(str(grid.port).removesuffix("4064"))
-    other = create(tmp_path / "other", prefix=prefix)
-    rewritten = _run(other, "admin", "rewrite")
+@pytest.fixture
+def other(grid: Grid, tmp_path: Path) -> Iterator[Path]:
+    """Another sandbox, not running, which somebody gave the ports of the one that runs."""
+    directory = create(tmp_path / "other").directory
+    config = ConfigXml(str(directory / "etc/grid/config.xml"))
+    for name, value in dataclasses.asdict(grid.ports).items():
+        config[f"omero.ports.{name}"] = str(value)
+    config.close()
+    rewritten = _run(directory, "admin", "rewrite")
     assert rewritten.returncode == 0, rewritten.stderr
-    for command, code in {"status": 1, "users": 3, "reload": 3}.items():
-        done = _run(other, "fs", command)
-        assert done.returncode == code, done.stdout + done.stderr
+    yield directory
+    shutil.rmtree(directory)  # pytest keeps its own, and with it the ports would stay reserved
+
+
+def test_another_sandbox_with_the_same_ports_does_not_show_this_grid(
+    grid: Grid, other: Path, tmp_path: Path
+) -> None:
+    dropped = other / "data/DropBox/amy/a.txt"
+    dropped.write_text("a")
+    codes = {
+        ("status",): 1,
+        ("status", "--json"): 1,
+        ("users",): 3,
+        ("reload",): 3,
+        ("watch", str(tmp_path)): 3,
+        ("import", str(dropped)): 3,
+        ("check",): 1,
+    }
+    for command, code in codes.items():
+        done = _run(other, "fs", *command)
         told = done.stdout + done.stderr
+        assert done.returncode == code, told
         assert f"the OMERO server of {other} is not running" in told, command
         assert f"the grid of {grid.directory}/var/master" in told, command
         assert "active" not in done.stdout, command

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omero.config import ConfigXml
 
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.sandbox import create
+from omero_fs_plugin.sandbox import create, ports
 
 
 @pytest.fixture(autouse=True)
 def _not_root(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    # Where ports are reserved.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("reservations")))
+    monkeypatch.setattr(ports, "PLACE", tmp_path_factory.mktemp("ports") / "reservations")
 
 
 def test_root_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,13 +73,14 @@ def test_a_failure_leaves_nothing(
 
     monkeypatch.setattr(create, "_certificates", fail)
     with pytest.raises(ConfigurationError, match="no openssl"):
-        create.create(target, prefix=5)
+        create.create(target)
     assert list(tmp_path.rglob("*")) == ([target] if there else [])
+    assert str(target) not in "".join(file.read_text() for file in ports.PLACE.iterdir())
 
 
 def test_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(create, "_certificates", lambda directory: None)
-    made = create.create(tmp_path / "s", users=["eve", "amy"], prefix=5)
+    made = create.create(tmp_path / "s", users=["eve", "amy"], prefix=5).directory
     dropboxes = sorted(p.name for p in (made / "data/DropBox").iterdir())
     assert dropboxes == ["amy", "eve", "zak"]
     config = (made / "etc/grid/config.xml").read_text()
@@ -92,3 +92,23 @@ def test_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sandbox" in (made / "etc/omero.properties").read_text()
     with pytest.raises(ConfigurationError, match="not empty"):
         create.create(made)
+
+
+def test_its_configuration_has_the_ports_that_it_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 7th has another last but one digit."""
+    monkeypatch.setattr(create, "_certificates", lambda directory: None)
+    monkeypatch.setattr(ports, "_is_free", lambda port: True)
+    routers = set()
+    for number in range(7):
+        made = create.create(tmp_path / f"s{number}", with_fs=False)
+        config = ConfigXml(str(made.directory / "etc/grid/config.xml"), read_only=True).as_map()
+        prefix = config["omero.ports.prefix"]
+        assert int(prefix + config.get("omero.ports.ssl", "4064")) == made.ports.router
+        assert made.ports.numbers == tuple(
+            int(prefix + config.get(f"omero.ports.{name}", usual))
+            for name, usual in {"registry": "4061", "tcp": "4063", "ssl": "4064"}.items()
+        )
+        routers.add(made.ports.router)
+    assert len(routers) == 7
