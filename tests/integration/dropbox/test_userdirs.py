@@ -34,7 +34,7 @@ class Command:
         self.whole = whole
         self.printed: list[str] = []
         monkeypatch.setattr(users, "site", lambda ctx: self)
-        monkeypatch.setattr(users, "Omero", lambda *_, **__: self)
+        monkeypatch.setattr(users, "Omero", SimpleNamespace(of=lambda *_: self))
 
     def settings(self) -> Settings:
         return read(self.properties)

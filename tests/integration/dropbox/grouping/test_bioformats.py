@@ -405,7 +405,7 @@ def test_it_ends_with_who_started_it(installation: jars.Installation, tmp_path: 
     hanging = sleeper(tmp_path, HANGS)
     code = (
         "import sys, threading, time\n"
-        "from omero_fs_plugin.dropbox import jars\n"
+        "from omero_fs_plugin.dropbox.grouping.bioformats import jars\n"
         "from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats\n"
         "grouper = BioFormats(jars.find())\n"
         "grouper.version()\n"
