@@ -286,7 +286,7 @@ class Import:
     def _import(self) -> Any:
         self._reach(READ)
         found = read_series(self._first)
-        self._step(f"read {self._first.name}: {len(found)} images")
+        self._log(f"read {self._first.name}: {len(found)} images")
         self._reach(SAVE)
         response = self._save(found)
         self._step("saved")

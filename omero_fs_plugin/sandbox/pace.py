@@ -32,7 +32,9 @@ class Interrupted(BaseException):
 class Gate:
     """One point at which everything stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
+        """`silent`: what waits here shows no sign of life."""
+        self.silent = silent
         self.reached = threading.Event()  # something has come to the point
         self._open = threading.Event()
 
@@ -54,9 +56,9 @@ class Pace:
         self._gates: dict[str, Gate] = {}
         self._stopping = threading.Event()
 
-    def hold(self, point: str) -> Gate:
+    def hold(self, point: str, *, silent: bool = False) -> Gate:
         """From now on everything stops at `point`, until the gate is released."""
-        gate = self._gates[point] = Gate()
+        gate = self._gates[point] = Gate(silent=silent)
         return gate
 
     def let_pass(self) -> None:
@@ -72,7 +74,7 @@ class Pace:
         if gate is not None:
             gate.reached.set()
             while not gate.wait(_BEAT_S):
-                self._beat(alive)
+                self._beat((lambda: None) if gate.silent else alive)
         if point in (READ, SAVE, FINISH):
             until = time.monotonic() + self.seconds / 3
             while (left := until - time.monotonic()) > 0:

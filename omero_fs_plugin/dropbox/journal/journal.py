@@ -409,7 +409,7 @@ class Journal(JournalReader):
                 "",
                 server_fileset=server_fileset,
                 images=",".join(map(str, images)),
-                revision_of=self._former(connection, fileset, sha1s[0] if sha1s else None),
+                revision_of=self._former(connection, fileset, sha1s),
                 to_annotate=int(not finished),
             )
             if not moved:
@@ -542,8 +542,11 @@ class Journal(JournalReader):
         )
         return done.rowcount == 1
 
-    def _former(self, connection: Connection, fileset: int, sha1: str | None) -> int | None:
-        """The last fileset of this user imported from the same path, with other bytes in front."""
+    def _former(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> int | None:
+        """The last fileset of this user imported from the same path, if it has other bytes.
+
+        With the same ones it was deleted in OMERO, and is there once more.
+        """
         this, former = schema.fileset.alias("this").c, schema.fileset.alias("former").c
         found: int | None = connection.scalar(
             select(func.max(former.id)).where(
@@ -551,14 +554,13 @@ class Journal(JournalReader):
                 former.path == this.path,
                 former.user == this.user,
                 former.state == State.IMPORTED,
-                # With the same content it was deleted in OMERO, and is there once more.
-                select(schema.file.c.sha1)
-                .where(schema.file.c.fileset == former.id, schema.file.c.position == 0)
-                .scalar_subquery()
-                .is_distinct_from(sha1),
             )
         )
-        return found
+        file = schema.file.c
+        before = connection.scalars(
+            select(file.sha1).where(file.fileset == found).order_by(file.position)
+        ).all()
+        return None if list(before) == list(sha1s) else found
 
     def _note_sha1s(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> None:
         for position, sha1 in enumerate(sha1s):

@@ -518,7 +518,10 @@ class TestRecovery:
             cramped = Direct(ice, world.sandbox)
             user = cramped.user("amy")
             with pytest.raises(ServerAwayError, match="MessageSizeMax"):
-                cramped._filesets(user, "f.id > 0", {}, joined="")
+                cramped._ask(
+                    "asking for all of them",
+                    lambda sf: server_filesets._of(sf, user, "f.id > 0", {}, joined=""),
+                )
             Recovery(world.journal, cramped, places_of(world.root.parent)).of("amy")
         finally:
             ice.destroy()
