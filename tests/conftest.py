@@ -6,10 +6,18 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # A busy machine is no defect, nor is the first look at Unicode on a new one.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("shrink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The first failure is told as it was found.  To look for a shorter one takes minutes,
+# of a state machine: --hypothesis-profile=shrink does so, from what was found before.
+settings.register_profile(
+    "patient",
+    settings.get_profile("shrink"),
+    report_multiple_bugs=False,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 settings.load_profile("patient")
 
 EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a server that is given, to test against

@@ -51,6 +51,7 @@ def sides(url: str) -> Iterator[tuple[Side, Side]]:
 # Whatever DropBox writes, by who was stopped in the middle of an import.
 WRITES: dict[str, Callable[[Journal, int], object]] = {
     "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
+    "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
     "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
     "form": lambda j, i: j.form(Formed("amy", "/dropbox/amy", [found("s", 3), found("t", 4)])),
