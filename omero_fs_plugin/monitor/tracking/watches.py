@@ -105,8 +105,10 @@ class Watches:
             other.descriptor = None
             self.poll(other, Why.TWICE, now)
         self.release(directory)
-        directory.descriptor = descriptor
+        # In this order, and in `lost` the other way round: `clear` finds it here
+        # whatever an error cuts short, and no number outlives what it was given for.
         self.by_descriptor[descriptor] = directory
+        directory.descriptor = descriptor
         return True
 
     def bind_root(self, root: Directory, now: float) -> None:
@@ -133,9 +135,9 @@ class Watches:
 
     def lost(self, directory: Directory) -> None:
         """The kernel itself ended its watch."""
-        if directory.descriptor is not None:
-            self.by_descriptor.pop(directory.descriptor, None)
-            directory.descriptor = None
+        descriptor, directory.descriptor = directory.descriptor, None
+        if descriptor is not None:
+            self.by_descriptor.pop(descriptor, None)
 
     def release(self, directory: Directory) -> None:
         """Ends its watch, if it has one."""

@@ -26,6 +26,7 @@ from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
+from omero_fs_plugin.monitor.tracking.tree import Directory
 
 ROOT = b"/data/root"
 CREATE, MODIFY, DELETE, SYSTEM = (
@@ -865,6 +866,49 @@ def test_polling_begins_anew_when_nothing_was_left_to_poll() -> None:
 
 
 # Interruptions
+
+
+class Cut(dict[int, Directory]):
+    """The directories by descriptor; an error meets whoever adds or takes out `at`."""
+
+    at = -1
+
+    def __setitem__(self, descriptor: int, directory: Directory) -> None:
+        if descriptor == self.at:
+            raise SystemExit
+        super().__setitem__(descriptor, directory)
+
+    def pop(self, descriptor: int, *default: object) -> Directory:  # type: ignore[override]
+        found = super().pop(descriptor, *default)  # type: ignore[arg-type]
+        if descriptor == self.at:
+            raise SystemExit
+        return found  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("act", ["made", "removed"])
+def test_an_error_while_a_directory_is_bound_or_lost(act: str) -> None:
+    """No number of the watches before is taken for one of those that come after."""
+    disk = FakeDisk()
+    disk.mkdirs(p("d"))
+    watched = Watched(disk)
+    watches = watched.tracker._watches
+    directory = watched.tracker.root.subdirs[b"d"]
+    assert directory is not None
+    cut = watches.by_descriptor = Cut(watches.by_descriptor)
+    assert directory.descriptor is not None
+    cut.at = directory.descriptor
+    if act == "made":
+        watches.release(watched.tracker.root)
+        cut.at = 3
+    with pytest.raises(SystemExit):
+        if act == "made":
+            watches.bind(watched.tracker.root, disk.now)
+        else:
+            watches.lost(directory)
+    cut.at = -1
+    watched.tracker.close()
+    assert watched.tracker.root.descriptor is None
+    assert directory.descriptor is None
 
 
 def test_what_happened_while_it_was_closed_is_told() -> None:
