@@ -6,32 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import Glacier2
-import Ice
 import omero.all
 import pytest
 
 import omero
 from omero_fs_plugin.sandbox import accounts
-from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE, Store
 
-from .whole import Whole, seed
+from .blitz import Serving, client_communicator, manager_at, seed
+from .whole import Whole
 
-
-def _communicator() -> Any:
-    data = Ice.InitializationData()
-    data.properties = Ice.createProperties()
-    for key, value in {
-        "Ice.ImplicitContext": "Shared",
-        "Ice.ThreadPool.Server.Size": "4",
-        "Ice.Override.Timeout": "10000",
-        "Ice.Warn.Dispatch": "0",
-    }.items():
-        data.properties.setProperty(key, value)
-    made = Ice.initialize(data)
-    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")  # as omero.client does
-    return made
+_ICE = {"Ice.ThreadPool.Server.Size": "4", "Ice.Override.Timeout": "10000"}
 
 
 class Blitz:
@@ -64,17 +49,14 @@ class Blitz:
                 for name in ("amy", "zak")
             }
         store.close()
-        self._server, self.client = _communicator(), _communicator()
-        register_types(self.client)
-        adapter = self._server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
-        self.sandbox = build(adapter, data_dir, {}, lambda: self.clock)
-        adapter.activate()
-        manager = adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager"))
-        self.manager = Glacier2.SessionManagerPrx.uncheckedCast(self.here(manager))
+        self._serving = Serving(data_dir, now=lambda: self.clock, ice=_ICE)
+        self.sandbox, self.address = self._serving.sandbox, self._serving.address
+        self.client = client_communicator(_ICE)
+        self.manager = manager_at(self.address, self.client)
 
     def here(self, proxy: Any) -> Any:
         """A proxy of the server's as the client has it."""
-        return self.client.stringToProxy(self._server.proxyToString(proxy))
+        return self.client.stringToProxy(str(proxy))
 
     def login(self, name: str, group: str = "") -> Any:
         """A ServiceFactory; `name` may be a session's uuid."""
@@ -89,9 +71,7 @@ class Blitz:
         return service.createSessionWithTimeouts(principal, live, idle)
 
     def stop(self) -> None:
-        self._server.destroy()
-        self.sandbox.repositories.close()
-        self.sandbox.store.close()
+        self._serving.stop()
         self.client.destroy()
 
 

@@ -10,20 +10,12 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import Glacier2
-import Ice
 import numpy
-import omero.all
 import pytest
 import tifffile
 
-import omero
 from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
-from omero_fs_plugin.blitz.users import User
-from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import users
 from omero_fs_plugin.dropbox.importing import leftovers, pool, workers
@@ -36,29 +28,14 @@ from omero_fs_plugin.dropbox.service import parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.monitor.server import FSServer
-from omero_fs_plugin.sandbox import accounts
-from omero_fs_plugin.sandbox.server import build, register_types
-from omero_fs_plugin.sandbox.store import FILE, Store
+from omero_fs_plugin.sandbox.store import FILE
 
+from .blitz import USERS, Serving, behind_the_router, client_communicator, communicator, enter
 from .monitor.fsserver import address_of
-from .monitor.fsserver import initialize as initialize_ice
 
-USERS = ("amy", "zak")
 PATIENCE_S = 30.0  # how long anything that must happen may take
 QUIET_S = 0.3
-_ICE = {
-    "Ice.ThreadPool.Server.Size": "8",
-    "Ice.MessageSizeMax": "65536",
-    "Ice.Override.Timeout": "10000",
-    "Ice.ImplicitContext": "Shared",
-}
-
-
-def initialize(properties: dict[str, str]) -> Any:
-    """A communicator whose calls say which client they are of, as those of omero.client do."""
-    made = initialize_ice(properties)
-    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")
-    return made
+_ICE = {"Ice.Override.Timeout": "10000"}
 
 
 class Clock:
@@ -95,75 +72,12 @@ class Blitz:
         self.start()
 
     def start(self) -> None:
-        self._ice = initialize(_ICE)
-        adapter = self._ice.createObjectAdapterWithEndpoints(
-            "Blitz", f"tcp -h 127.0.0.1 -p {self._port}" if self._port else "tcp -h 127.0.0.1"
-        )
-        self.sandbox = build(adapter, self.data, {}, self._clock.monotonic)
-        adapter.activate()
-        manager = adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager"))
-        self._port = manager.ice_getEndpoints()[0].getInfo().port
-        self.manager = str(manager)
+        self._serving = Serving(self.data, now=self._clock.monotonic, port=self._port, ice=_ICE)
+        self.sandbox, self.address = self._serving.sandbox, self._serving.address
+        self._port = self._serving.port
 
     def stop(self) -> None:
-        self.sandbox.pace.stop()
-        self._ice.destroy()
-        self.sandbox.repositories.close()
-        self.sandbox.store.close()
-
-
-class _Client:
-    """What UserSession needs of an omero.client."""
-
-    def __init__(self, services: Any) -> None:
-        self._services = services
-
-    def getSession(self) -> Any:
-        return self._services
-
-    def getManagedRepository(self) -> Any:
-        proxies = self._services.sharedResources().repositories().proxies
-        casts = (omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p)
-        return next(cast for cast in casts if cast)
-
-    def closeSession(self) -> None:
-        self._services.closeOnDestroy()
-        self._services.destroy()
-
-
-class BehindTheRouter(Omero):
-    """Omero whose every session comes from Blitz itself."""
-
-    blitz: Blitz
-
-    def _connect(self) -> Any:
-        with self._lock:
-            if self._services is None:
-                self._services = self._login("root")
-            return self._services
-
-    def session_for(self, user: User) -> UserSession:
-        return UserSession(_Client(self._login(user.name)), user, lambda: None)
-
-    def _login(self, name: str) -> Any:
-        manager = self._communicator.stringToProxy(self.blitz.manager)
-        with server_errors(f"logging in {name}", Step.LOGIN):
-            session = Glacier2.SessionManagerPrx.uncheckedCast(manager).create(name, None, {})
-            if session is None:  # as omero.client says it
-                raise omero.ClientError("Obtained null object prox")
-        return omero.api.ServiceFactoryPrx.uncheckedCast(session)
-
-
-def seed(directory: Path) -> Path:
-    """A sandbox's database with USERS; hashing passwords takes its time, so do it once."""
-    store = Store(directory / FILE)
-    accounts.seed(store, "omero")
-    with store.begin() as db:
-        for user in USERS:
-            group = accounts.create_group(store, db, f"{user}_group")
-            accounts.create_user(store, db, user, user, [accounts.USER_GROUP, group])
-    store.close()
-    return store.file
+        self._serving.stop()
 
 
 class Whole:
@@ -184,7 +98,7 @@ class Whole:
             shutil.copy(seeded, data / FILE)
         self.watch_dir = data / "DropBox"
         self.blitz = Blitz(data, self.clock)
-        entrance = type("Entrance", (BehindTheRouter,), {"blitz": self.blitz})
+        entrance = behind_the_router(self.blitz)
         monkeypatch.setattr(parts, "Omero", entrance)
         self.properties = {
             "omero.data.dir": str(data),
@@ -193,19 +107,18 @@ class Whole:
             "omero.fs.bioformatsJars": "none",  # a Java takes a second to start
             **{f"omero.fs.{name}": value for name, value in properties.items()},
         }
-        self._fs_ice = initialize({**_ICE, "omero.data.dir": str(data)})
+        self._fs_ice = communicator({**_ICE, "omero.data.dir": str(data)})
         self._fsserver = FSServer(self._fs_ice)
         self.start_dropbox()
         self.journal = Journal(properties.get("journal") or f"sqlite:///{data / JOURNAL_FILE}")
-        self._ice = initialize(_ICE)
-        register_types(self._ice)
-        self._omero = entrance(self._ice, host="", port=0, time_to_live=0, time_to_idle=0)
+        self._ice = client_communicator(_ICE)
+        self._omero = enter(self.blitz, self._ice)
 
     def start_dropbox(self, **properties: str) -> None:
         """`properties`: of omero.fs.*, from now on."""
         self.properties |= {f"omero.fs.{name}": value for name, value in properties.items()}
         monitors = {"omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer")}
-        self._dropbox_ice = initialize({**_ICE, **self.properties, **monitors})
+        self._dropbox_ice = communicator({**_ICE, **self.properties, **monitors})
         self.dropbox = start_dropbox(self._dropbox_ice)
         self.properties |= monitors
 

@@ -5,23 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import Glacier2
-import Ice
 import numpy
-import omero.all
 import pytest
 import tifffile
 from omero.rtypes import unwrap
 
-import omero
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
-from omero_fs_plugin.blitz.users import User
-from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.java import JavaImporter, JavaOptions
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter, NativeOptions
@@ -30,57 +22,10 @@ from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.sandbox.server import build, register_types
 from omero_fs_plugin.sandbox.store import FILE
-from tests.integration.monitor.fsserver import initialize
+from tests.integration.blitz import Serving, client_communicator, enter
 
 from . import standin_java
-
-_ICE = {
-    "Ice.ThreadPool.Server.Size": "8",
-    "Ice.MessageSizeMax": "65536",
-    "Ice.Override.Timeout": "20000",
-    "Ice.ImplicitContext": "Shared",
-}
-
-
-class _Client:
-    """What UserSession needs of an omero.client, without the router in between."""
-
-    def __init__(self, services: Any) -> None:
-        self._services = services
-
-    def getSession(self) -> Any:
-        return self._services
-
-    def getManagedRepository(self) -> Any:
-        proxies = self._services.sharedResources().repositories().proxies
-        casts = (omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p)
-        return next(cast for cast in casts if cast)
-
-    def closeSession(self) -> None:
-        self._services.destroy()
-
-
-class _Direct(Omero):
-    """Omero whose every session comes from the sandbox server itself."""
-
-    def __init__(self, ice: Any, manager: str) -> None:
-        super().__init__(ice, host="", port=0, time_to_live=0, time_to_idle=0)
-        self._manager = Glacier2.SessionManagerPrx.uncheckedCast(ice.stringToProxy(manager))
-
-    def _connect(self) -> Any:
-        if self._services is None:
-            self._services = self._login("root")
-        return self._services
-
-    def session_for(self, user: User) -> UserSession:
-        return UserSession(_Client(self._login(user.name)), user, lambda: None)
-
-    def _login(self, name: str) -> Any:
-        with server_errors(f"logging in {name}", Step.LOGIN):
-            session = self._manager.create(name, None, {})
-        return omero.api.ServiceFactoryPrx.uncheckedCast(session)
 
 
 class Importing:
@@ -93,21 +38,16 @@ class Importing:
         data = place / "OMERO"
         data.mkdir()
         shutil.copy(seeded, data / FILE)
-        self._server = initialize(_ICE)
-        adapter = self._server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
         self.properties = {f"omero.{n.replace('__', '.')}": value for n, value in server.items()}
-        self.sandbox = build(adapter, data, self.properties, time.monotonic)
-        adapter.activate()
-        manager = str(adapter.createDirectProxy(Ice.stringToIdentity("BlitzManager")))
-        self._client = initialize(_ICE)
-        self._client.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")
-        register_types(self._client)
-        self.omero = _Direct(self._client, manager)
+        self._serving = Serving(data, properties=self.properties)
+        self.sandbox = self._serving.sandbox
+        self._client = client_communicator()
+        self.omero = enter(self._serving, self._client)
         self.session = self.omero.session_for(self.omero.user("amy"))
         self.repository = data / "ManagedRepository"
         self.root = place / "DropBox" / "amy"
         self.root.mkdir(parents=True)
-        self._place, self._monkeypatch, self._manager = place, monkeypatch, manager
+        self._place, self._monkeypatch = place, monkeypatch
         self._number = 0
         self.serving = True
         self.sets: dict[str, list[str]] = {}  # key -> files that Java would find to belong to it
@@ -121,10 +61,7 @@ class Importing:
     def stop_server(self) -> None:
         if self.serving:
             self.serving = False
-            self.sandbox.pace.stop()
-            self._server.destroy()
-            self.sandbox.repositories.close()
-            self.sandbox.store.close()
+            self._serving.stop()
 
     def close(self) -> None:
         self._client.destroy()
@@ -143,7 +80,7 @@ class Importing:
         jars = self._place / "lib" / "client"
         jars.mkdir(parents=True, exist_ok=True)
         (jars / "omero-blitz.jar").touch()
-        told = {"manager": self._manager, "mode": mode, "sets": self.sets, **more}
+        told = {"manager": self._serving.address, "mode": mode, "sets": self.sets, **more}
         told["record"] = str(self.record)
         self._monkeypatch.setenv(standin_java.TOLD, json.dumps(told))
         self._monkeypatch.setenv("PATH", str(bin_dir), prepend=":")

@@ -7,202 +7,32 @@ exception that no handler of ours catches, at a step of the attempt.
 from __future__ import annotations
 
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import Ice
-import numpy
-import omero.all
 import pytest
-import tifffile
 
-import omero
 from omero_fs_plugin.blitz import filesets as server_filesets
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.blitz.users import User
-from omero_fs_plugin.dropbox.importing import activity
 from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ServerAwayError, UserError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox import accounts
-from omero_fs_plugin.sandbox.factory import Factory
-from omero_fs_plugin.sandbox.repository import Repositories
-from omero_fs_plugin.sandbox.server import register_types
-from omero_fs_plugin.sandbox.sessions import Sandbox
-from omero_fs_plugin.sandbox.store import TABLES, Store
+from omero_fs_plugin.sandbox.store import TABLES
+from tests.integration.blitz import client_communicator, enter
 from tests.rules import places_of
 
+from .attempts import Killed, World, begin_by_another_client, no_patience, world
 
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What OMERO was not seen to go on with counts as ended at once."""
-    for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
-        monkeypatch.setattr(activity, name, 0.0)
-    for name in ("BYTES_PER_S", "LATE_BYTES_PER_S"):
-        monkeypatch.setattr(activity, name, 10**12)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours may handle it."""
-
-
-def communicator(*, message_kb: int = 65536) -> Any:
-    data = Ice.InitializationData()
-    data.properties = Ice.createProperties()
-    for key, value in {
-        "Ice.ImplicitContext": "Shared",
-        "Ice.MessageSizeMax": str(message_kb),
-        "Ice.ThreadPool.Server.Size": "8",
-        "Ice.Override.Timeout": "20000",
-    }.items():
-        data.properties.setProperty(key, value)
-    made = Ice.initialize(data)
-    made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")  # as omero.client does
-    return made
-
-
-class Client:
-    """What UserSession needs of an omero.client, without the router in between."""
-
-    def __init__(self, services: Any) -> None:
-        self._services = services
-
-    def getSession(self) -> Any:
-        return self._services
-
-    def getManagedRepository(self) -> Any:
-        proxies = self._services.sharedResources().repositories().proxies
-        casts = (omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p)
-        return next(cast for cast in casts if cast)
-
-    def closeSession(self) -> None:
-        self._services.keepAlive(None)
-
-
-class Direct(Omero):
-    """Omero over the sandbox in this process: the way in differs, nothing else."""
-
-    def __init__(self, ice: Any, sandbox: Sandbox) -> None:
-        super().__init__(ice, host="", port=0, time_to_live=0, time_to_idle=600)
-        self._ice, self._sandbox = ice, sandbox
-
-    def _connect(self) -> Any:
-        if self._services is None:
-            self._services = self._factory("root")
-        return self._services
-
-    def session_for(self, user: User) -> UserSession:
-        return UserSession(Client(self._factory(user.name)), user, lambda: None)
-
-    def _factory(self, name: str) -> Any:
-        session = self._sandbox.sessions.create(name, "")
-        proxy = self._sandbox.serve_factory(session, Factory(self._sandbox, session))
-        return omero.api.ServiceFactoryPrx.uncheckedCast(self._ice.stringToProxy(str(proxy)))
-
-
-class World:
-    """A sandbox, a journal, and amy's directory."""
-
-    def __init__(self, tmp_path: Path, seeded: Path) -> None:
-        self.server = communicator()
-        register_types(self.server)
-        data = tmp_path / "OMERO"
-        data.mkdir()
-        shutil.copy(seeded, data)
-        self.store = Store(data / seeded.name)
-        adapter = self.server.createObjectAdapterWithEndpoints("Blitz", "tcp -h 127.0.0.1")
-        self.sandbox = Sandbox(adapter, self.store, data, {}, time.monotonic)
-        self.sandbox.repositories = Repositories(self.sandbox)
-        adapter.activate()
-        self.ice = communicator()
-        self.omero = Direct(self.ice, self.sandbox)
-        self.root = tmp_path / "DropBox" / "amy"
-        self.root.mkdir(parents=True)
-        self.journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
-        self.stopping = threading.Event()
-        self.watch = Watch()
-
-    def close(self) -> None:
-        self.journal.close()
-        self.sandbox.pace.stop()
-        for ice in (self.ice, self.server):
-            ice.destroy()
-        self.sandbox.repositories.close()
-        self.store.close()
-
-    def drop(self, name: str, seed: int = 0) -> Path:
-        path = self.root / name
-        pixels = numpy.random.default_rng(seed).integers(0, 255, (2, 16, 16), dtype="uint8")
-        tifffile.imwrite(path, pixels)
-        return path
-
-    def queue(self, path: Path) -> None:
-        self.journal.hand_over("amy", str(self.root), Found(str(path), FileStat.of(path.lstat())))
-
-    def attempt(self, *, import_duplicates: bool = False) -> State:
-        """Takes what is queued and tries to import it, as an importer does."""
-        fileset = self.journal.take("amy")
-        assert fileset is not None
-        return Attempt(
-            self.journal,
-            self.omero,
-            self.omero.session_for(self.omero.user("amy")),
-            fileset,
-            stopping=self.stopping.is_set,
-            watch=self.watch,
-            import_duplicates=import_duplicates,
-        ).run()
-
-    def restart(self) -> None:
-        """What DropBox does at start with attempts that were interrupted."""
-        for fileset in self.journal.importing():
-            self.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
-
-    def recover(self) -> None:
-        """What an importer does before the first import of a user."""
-        Recovery(self.journal, self.omero, places_of(self.root.parent)).of("amy")
-
-    def meet(self, path: Path) -> None:
-        """The file has settled."""
-        self.journal.wait("amy", str(self.root), [Found(str(path), FileStat.of(path.lstat()))])
-        row = next(f for f in self.journal.select(State.WAITING) if f.path == str(path))
-        self.journal.settled({row.id: row.files[0].stat})
-
-    def row(self, path: Path) -> Fileset:
-        return next(f for f in self.journal.select() if f.path == str(path))
-
-    def in_omero(self, path: Path) -> list[tuple[int, ...]]:
-        """The images of each fileset OMERO has for amy's `path`."""
-        found = self.omero.filesets(self.omero.user("amy"), str(path)[1:])
-        return [fileset.images for fileset in found]
-
-
-@pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with users and groups; hashing passwords takes its time."""
-    store = Store(tmp_path_factory.mktemp("seeded") / "sandbox.sqlite")
-    accounts.seed(store, "omero")
-    with store.begin() as db:
-        for user in ("amy", "zak"):
-            group = accounts.create_group(store, db, f"{user}_group")
-            accounts.create_user(store, db, user, user, [accounts.USER_GROUP, group])
-    store.close()
-    return store.file
-
-
-@pytest.fixture
-def world(tmp_path: Path, seeded: Path) -> Iterator[World]:
-    world = World(tmp_path, seeded)
-    yield world
-    world.close()
+__all__ = ["world"]
 
 
 def test_a_file_becomes_an_image(world: World) -> None:
@@ -405,10 +235,10 @@ def test_what_is_under_way_and_came_to_nothing_blocks_nobody(
 
 def _fill(world: World, number: int) -> None:
     """amy has so many filesets of one image each."""
-    with world.store.begin() as db:
-        amy = accounts.user_by_name(world.store, db, "amy")
+    with world.sandbox.store.begin() as db:
+        amy = accounts.user_by_name(world.sandbox.store, db, "amy")
         assert amy is not None
-        group = world.store.first(db, "ExperimenterGroup", name="amy_group")
+        group = world.sandbox.store.first(db, "ExperimenterGroup", name="amy_group")
         assert group is not None
         owned = {"owner_id": amy["id"], "group_id": group["id"], "creation": 0}
         first, numbers = 1000, range(number)
@@ -513,9 +343,9 @@ class TestRecovery:
     def test_very_many_are_asked_for_in_answers_that_fit_into_a_message(self, world: World) -> None:
         number = 4000
         _fill(world, number)
-        ice = communicator(message_kb=512)
+        ice = client_communicator({"Ice.MessageSizeMax": "512"})
         try:
-            cramped = Direct(ice, world.sandbox)
+            cramped = enter(world.serving, ice)
             user = cramped.user("amy")
             with pytest.raises(ServerAwayError, match="MessageSizeMax"):
                 cramped._ask(
@@ -593,18 +423,6 @@ def test_a_failed_fileset_has_all_its_tries_again_when_it_is_retried(world: Worl
     assert world.row(path).refusals == 0
     assert world.attempt() is State.QUEUED
     assert not world.journal.retry(world.row(path).id), "it has not failed"
-
-
-def begin_by_another_client(world: World, path: Path) -> None:
-    """amy begins to import the file by herself, and never ends."""
-    session = world.omero.session_for(world.omero.user("amy"))
-    row = Fileset(
-        0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, 0, False, None, (), 0, 0,
-        (Found(str(path), FileStat.of(path.lstat())),), (None,),
-    )  # fmt: skip
-    importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)
-    repository = session.managed_repository()
-    repository.importFileset(importer._description(), importer._settings(repository))
 
 
 def test_another_clients_unfinished_fileset_is_left_alone(world: World) -> None:

@@ -11,9 +11,9 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 
-from .test_attempts import World, seeded, world
+from .attempts import World, world
 
-__all__ = ["seeded", "world"]
+__all__ = ["world"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,6 @@ from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.sandbox.pace import SAVE
 
 from .importing import Importing, Notes, run
-
-
-@pytest.fixture
-def world(
-    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Importing]:
-    world = Importing(tmp_path, seeded_once, monkeypatch)
-    yield world
-    world.close()
 
 
 def recorded(world: Importing) -> list[dict[str, Any]]:

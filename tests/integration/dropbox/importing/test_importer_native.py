@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused
 
 from .importing import Importing, Notes, run
-
-
-@pytest.fixture
-def world(
-    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Importing]:
-    world = Importing(tmp_path, seeded_once, monkeypatch)
-    yield world
-    world.close()
 
 
 def test_a_set_in_its_order_and_no_more_directories_than_its_reader_needs(

@@ -21,15 +21,6 @@ from .importing import Importing, Notes, run
 KINDS = ("native", "java")
 
 
-@pytest.fixture
-def world(
-    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Importing]:
-    world = Importing(tmp_path, seeded_once, monkeypatch)
-    yield world
-    world.close()
-
-
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -29,15 +29,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def world(
-    tmp_path: Path, seeded_once: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Importing]:
-    world = Importing(tmp_path, seeded_once, monkeypatch)
-    yield world
-    world.close()
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
     yield journal

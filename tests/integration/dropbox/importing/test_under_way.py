@@ -24,18 +24,11 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerBusyError
 from omero_fs_plugin.sandbox import moods
 from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE
+from tests.integration.blitz import Client
 
-from .test_attempts import (
-    Client,
-    Killed,
-    World,
-    begin_by_another_client,
-    no_patience,
-    seeded,
-    world,
-)
+from .attempts import Killed, World, begin_by_another_client, no_patience, world
 
-__all__ = ["seeded", "world"]
+__all__ = ["world"]
 
 PATIENCE_S = 20.0
 

@@ -32,7 +32,7 @@ from omero.model import (
 from omero.rtypes import rstring, unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import UserSession
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.targets.annotations import annotate
 from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
@@ -42,19 +42,10 @@ from omero_fs_plugin.dropbox.targets.templates import parse
 from omero_fs_plugin.errors import ImportRefused, UserError
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store
+from tests.integration.blitz import Client, enter, repository_of
 from tests.integration.sandbox.test_import import answer, fileset, settings
 
 ALL = {"omero.group": "-1"}
-
-
-class Client:
-    """What UserSession needs of an omero.client."""
-
-    def __init__(self, services: Any) -> None:
-        self._services = services
-
-    def getSession(self) -> Any:
-        return self._services
 
 
 class Someone:
@@ -88,11 +79,9 @@ class Someone:
 
     def imported(self, content: bytes, target: Any = None) -> list[int]:
         """Ids of the images that OMERO makes of one file."""
-        proxies = self.services.sharedResources().repositories().proxies
-        casts = [omero.grid.ManagedRepositoryPrx.checkedCast(p) for p in proxies if p]
         wanted = settings()
         wanted.userSpecifiedTarget = target
-        process = next(c for c in casts if c).importFileset(fileset("a.ome.tiff"), wanted)
+        process = repository_of(self.services).importFileset(fileset("a.ome.tiff"), wanted)
         store = process.getUploader(0)
         store.write(content, 0, len(content))
         store.close()
@@ -301,19 +290,8 @@ def test_a_private_groups_owner_sees_and_may_not_link(blitz: Any, amy: Someone) 
 # The group of an import
 
 
-class Direct(Omero):
-    """Omero whose way in is the sandbox of this process."""
-
-    def __init__(self, blitz: Any) -> None:
-        super().__init__(blitz.client, host="", port=0, time_to_live=0, time_to_idle=600)
-        self._root = blitz.login("root")
-
-    def _connect(self) -> Any:
-        return self._root
-
-
 def test_the_group_of_an_import(blitz: Any) -> None:
-    direct = Direct(blitz)
+    direct = enter(blitz, blitz.client)
     assert direct.user("amy").group == "amy_group"
     assert direct.user("amy", "shared").group == "shared"
     for group, says in (
