@@ -34,7 +34,10 @@ START_S, FILE_S, BYTES_PER_S = 600.0, 10.0, 1_000_000
 LATE_S, LATE_BYTES_PER_S = 180.0, 20_000_000
 WATCH_S = 60.0  # nothing counts as without a sign of life that was not watched for so long
 
-_MADE = "select f.id, f.details.creationEvent.time from Fileset f where f.id in (:ids)"
+_MADE = (
+    "select f.id, f.details.creationEvent.time, o.id from Fileset f "
+    "join f.usedFiles e join e.originalFile o where f.id in (:ids) order by o.id"
+)
 _LOGS = (
     "select fs.id, s.value, o.id, o.details.updateEvent.time from FilesetJobLink l "
     "join l.parent fs join l.child j join j.status s "
@@ -53,6 +56,7 @@ class Signs:
     changed: float = 0.0  # when the row of its log was last changed
     logged: int = 0  # bytes in its log, on disk
     hashes: tuple[str | None, ...] = ()  # of its files; one that is uploaded has one
+    files: tuple[int, ...] = ()  # their OriginalFile ids
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,11 @@ def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
         services = session.services
         query = services.getQueryService()
         now = unwrap(services.getConfigService().getServerTime()) / 1000
-        made = dict(map(unwrap, query.projection(_MADE, parameters, ALL_GROUPS)))
+        made: dict[int, float] = {}
+        files: dict[int, list[int]] = {}
+        for fileset, at, file in map(unwrap, query.projection(_MADE, parameters, ALL_GROUPS)):
+            made[fileset] = at / 1000
+            files.setdefault(fileset, []).append(file)
         logs = {
             row[0]: row[1:] for row in map(unwrap, query.projection(_LOGS, parameters, ALL_GROUPS))
         }
@@ -108,8 +116,14 @@ def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
             continue
         status, file, changed = logs.get(one.id, ("", None, 0))
         logged = _size(services, file) if file is not None else 0
-        begun = made[one.id] / 1000
-        signs[one.id] = Signs(begun, status == "Finished", changed / 1000, logged, one.hashes)
+        signs[one.id] = Signs(
+            begun=made[one.id],
+            told=status == "Finished",
+            changed=changed / 1000,
+            logged=logged,
+            hashes=one.hashes,
+            files=tuple(files[one.id]),
+        )
     return Look(now, _started(query), signs)
 
 
@@ -121,22 +135,12 @@ class Watch:
         # Fileset id -> how it was seen last; since when it is so, and since when we know (s)
         self._seen: dict[int, tuple[Signs, float, float]] = {}
         self._refused: dict[int, int] = {}
-        self._answered: set[int] = set()  # filesets of the journal
+        self._over: set[int] = set()  # OriginalFile ids: nobody is at their fileset any more
 
-    def begin(self, fileset: int) -> None:
-        """OMERO is told to import this fileset of the journal."""
+    def over(self, file: int) -> None:
+        """The upload that made this OriginalFile is over, for certain and without images."""
         with self._lock:
-            self._answered.discard(fileset)
-
-    def answered(self, fileset: int) -> None:
-        """OMERO has answered the import of it with a no, and is at it no more."""
-        with self._lock:
-            self._answered.add(fileset)
-
-    def heard(self, fileset: int) -> bool:
-        """Whether OMERO's answer to the last import of it was heard."""
-        with self._lock:
-            return fileset in self._answered
+            self._over.add(file)
 
     def rest(self, identifier: int, found: Look) -> Rest | None:
         """How long nothing has moved in that fileset's import; None: OMERO has it no more."""
@@ -153,6 +157,7 @@ class Watch:
             else:
                 seen = before
             self._seen[identifier] = seen
+            over = not self._over.isdisjoint(signs.files)
         _, since, known = seen
         return Rest(
             begun=signs.begun,
@@ -160,7 +165,7 @@ class Watch:
             told=signs.told,
             quiet=found.now - since,
             watched=found.now - known,
-            ended=signs.begun < found.started,
+            ended=over or signs.begun < found.started,
         )
 
     def refused(self, identifier: int, found: Look) -> int:

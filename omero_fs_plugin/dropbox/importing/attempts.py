@@ -86,7 +86,7 @@ class Attempt:
             self.journal.note_nothing_there(self.fileset.id)
         ended = self._same_content() or self._excluded()
         if ended is None:
-            tasks.append(Task(self.fileset, self._verified, self.wishes(), self._answered))
+            tasks.append(Task(self.fileset, self._verified, self.wishes(), self.watch.over))
         return ended
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
@@ -163,11 +163,7 @@ class Attempt:
         return State.IMPORTED
 
     def _verified(self, sha1s: Sequence[str]) -> None:
-        self.watch.begin(self.fileset.id)
         _unless(self.journal.note_verified(self.fileset, sha1s))
-
-    def _answered(self) -> None:
-        self.watch.answered(self.fileset.id)
 
     def _same_content(self) -> State | None:
         """Skips files whose bytes are in OMERO for this user already; None when they are not.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
@@ -79,12 +79,7 @@ class Earlier:
         self, unfinished: Sequence[ServerFileset], found: Look
     ) -> list[tuple[ServerFileset, Rest]]:
         rests = ((one, self.watch.rest(one.id, found)) for one in unfinished)
-        heard = self.watch.heard(self.fileset.id)
-        return [
-            (one, replace(rest, ended=rest.ended or heard))
-            for one, rest in rests
-            if rest is not None
-        ]
+        return [(one, rest) for one, rest in rests if rest is not None]
 
     def _may_import(self, rest: Rest) -> bool:
         """Whether OMERO was told to import it, or may be by a call of ours that is late."""

@@ -186,9 +186,7 @@ class JavaImporter:
                     )
                 raise FileChanged(f"{fileset.path}: changed while it was imported")
         if new and not made:
-            if ended.answered:
-                ready.task.answered()
-            else:
+            if not ended.answered:
                 raise StillRunning(
                     f"the Java importer {ended.how}, and OMERO may still be importing it "
                     f"as Fileset:{new[-1].id}"

@@ -53,8 +53,8 @@ class NativeImport:
     """One attempt to import one fileset in one session.
 
     `verified` is called with the SHA1s when everything was uploaded, just
-    before OMERO is told to import, `answered` when it has answered with a no;
-    `stopping` is asked while waiting.
+    before OMERO is told to import; `over` as Task has it; `stopping` is asked
+    while waiting.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class NativeImport:
         *,
         verified: Callable[[Sequence[str]], None],
         stopping: Callable[[], bool],
-        answered: Callable[[], None] = lambda: None,
+        over: Callable[[int], None] = lambda file: None,
         wishes: Wishes | None = None,
         options: NativeOptions | None = None,
         progress: Progress | None = None,
@@ -73,7 +73,9 @@ class NativeImport:
         self._fileset = fileset
         self._verified = verified
         self._stopping = stopping
-        self._answered = answered
+        self._over = over
+        self._first: int | None = None  # OriginalFile id of the first file
+        self._told = False  # OMERO was told to import, and may be at it
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
         self._progress = progress or Progress()
@@ -100,6 +102,8 @@ class NativeImport:
         try:
             return self._import(process)
         except (ServerAwayError, UserError, StillRunning):
+            if not self._told and self._first is not None:
+                self._over(self._first)
             raise
         except FsError:
             self._take_back(process)
@@ -190,7 +194,12 @@ class NativeImport:
     def _upload(self, process: Any, position: int) -> str:
         """Brings one file to OMERO; its SHA1."""
         put = self._in_place.put if self._in_place is not None else upload
+        if position == 0:
+            process = _Process(process, self._note_first)
         return put(process, position, self._fileset, self._halting, self._progress.more)
+
+    def _note_first(self, file: int) -> None:
+        self._first = file
 
     def _halting(self) -> bool:
         return self._failed or self._stopping()
@@ -198,9 +207,14 @@ class NativeImport:
     def _verify(self, process: Any) -> Any:
         size = sum(met.stat.size for met in self._fileset.files)
         patient = process.ice_invocationTimeout(patience_ms(size))
+        self._told = True
         try:
             with server_errors("verifying the upload", Step.VERIFY):
-                return patient.verifyUpload(self.sha1s)
+                try:
+                    return patient.verifyUpload(self.sha1s)
+                except omero.ServerError:  # OMERO's own word: it does not import
+                    self._told = False
+                    raise
         except ImportRefused as error:
             failing = getattr(error.__cause__, "failingChecksums", None)
             if failing:
@@ -225,7 +239,7 @@ class NativeImport:
                 raise StillRunning(f"{error}; OMERO may still be importing it") from error
             if response is not None:
                 if isinstance(response, omero.cmd.ERR):
-                    self._answered()
+                    self._told = False
                 return images_of(response)
             if time.monotonic() > ask:
                 if not self._session.alive():
@@ -257,6 +271,19 @@ class NativeImport:
             log.warning("fileset %d: %s", self._fileset.id, error)
 
 
+class _Process:
+    """An import's process, as far as an upload needs it; `made` hears of the OriginalFile's id."""
+
+    def __init__(self, process: Any, made: Callable[[int], None]) -> None:
+        self._process = process
+        self._made = made
+
+    def getUploader(self, position: int) -> Any:
+        store = self._process.getUploader(position)
+        self._made(unwrap(store.getFileId()))
+        return store
+
+
 class NativeImporter:
     """The protocol's Importer over NativeImport: one fileset after the other."""
 
@@ -280,7 +307,7 @@ class NativeImporter:
                 task.fileset,
                 verified=task.verified,
                 stopping=stopping,
-                answered=task.answered,
+                over=task.over,
                 wishes=task.wishes,
                 options=self._options,
                 progress=self._progress,

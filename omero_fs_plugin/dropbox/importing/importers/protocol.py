@@ -31,14 +31,15 @@ class Task:
     `verified` is called with the SHA1s (lower-case hex) of all files in their
     order, just before OMERO is told to import, or a program started that tells
     it: what it raises ends the task, and OMERO has been told nothing.
-    `answered` is called when OMERO has answered the import with a no: whatever
-    is left of it in OMERO, nobody is at it any more.
+    `over` is called with the OriginalFile id of its first file when that upload
+    is over for certain, without images: OMERO has answered the import with a
+    no, or was never told to import it.
     """
 
     fileset: Fileset
     verified: Callable[[Sequence[str]], None]
     wishes: Wishes = field(default_factory=Wishes)
-    answered: Callable[[], None] = lambda: None
+    over: Callable[[int], None] = lambda file: None
 
 
 @dataclass(frozen=True)
