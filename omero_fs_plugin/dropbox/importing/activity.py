@@ -77,7 +77,8 @@ class Rest:
     told: bool  # the import itself has begun
     quiet: float  # s since the last sign of life
     watched: float  # s that we have seen it as it is
-    ended: bool = False  # for certain: the server that was at it has ended
+    ended: bool = False  # for certain: the server that was at it has ended, or the upload is over
+    ours: bool = False  # for certain: the upload was one of this process
 
     def over(self, limit: float) -> bool:
         """Whether it has ended, as far as a `limit` (s) without a sign of life tells."""
@@ -166,6 +167,7 @@ class Watch:
             quiet=found.now - since,
             watched=found.now - known,
             ended=over or signs.begun < found.started,
+            ours=over,
         )
 
     def refused(self, identifier: int, found: Look) -> int:

@@ -116,10 +116,16 @@ class Earlier:
         return left
 
     def _ours(self, one: ServerFileset, rest: Rest) -> bool:
-        """Whether an attempt at this fileset made it, as far as anybody can tell."""
+        """Whether an attempt at this fileset made it.
+
+        By two clocks, if we do not know it: where ours is ahead of OMERO's, it stays.
+        """
         paths = sorted(self._client_path(met.path) for met in self.fileset.files)
-        since = rest.begun >= self.fileset.created  # a first attempt has left nothing
-        return since and self.fileset.attempts > 1 and sorted(one.paths) == paths
+        if sorted(one.paths) != paths:
+            return False
+        # A first attempt has left nothing.
+        since = rest.begun >= self.fileset.created and self.fileset.attempts > 1
+        return rest.ours or since
 
 
 def _extent(fileset: Fileset, one: ServerFileset) -> tuple[int, int]:
