@@ -50,7 +50,6 @@ def sides(url: str) -> Iterator[tuple[Side, Side]]:
 
 # Whatever DropBox writes, by who was stopped in the middle of an import.
 WRITES: dict[str, Callable[[Journal, int], object]] = {
-    "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
