@@ -7,6 +7,7 @@
     │   └── DescriptorError     a grid descriptor cannot be understood; it was not touched
     ├── GridError               IceGrid, or a server that it should run, cannot be reached
     ├── JournalError            the journal cannot be opened, or refuses a transition
+    │   └── RecordRefused       the journal is well, and refuses what one write says
     ├── ServerAwayError         OMERO is down or unreachable: wait and try again
     │   ├── ServerBusyError     OMERO has too much to do: wait, and ask for less at a time
     │   ├── ServerMisconfiguredError   OMERO and we cannot work together until someone mends that
@@ -48,6 +49,10 @@ class JournalError(FsError):
     """The journal cannot be opened, or refuses a transition."""
 
     exit_code = 4
+
+
+class RecordRefused(JournalError):
+    """The journal is well and refuses what one write says: that write is at fault, no other."""
 
 
 class ServerAwayError(FsError):

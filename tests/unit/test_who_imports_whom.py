@@ -60,6 +60,7 @@ PURE = (
     "dropbox.grouping.native.grouper",
     "dropbox.settling.assembly",
     "dropbox.settling.lots",
+    "dropbox.settling.neighbourhood",
     "dropbox.settling.around",
     "dropbox.settling.meeting",
     "dropbox.settling.resting",

@@ -21,11 +21,17 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import NullPool
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.errors import ConfigurationError, JournalError
+from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefused
 
 from . import schema
 
@@ -125,7 +131,9 @@ class Database:
                 raise LeaseLost(f"the journal {self.shown}: {schema.FENCE}") from error
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
-            raise JournalError(f"the journal {self.shown}: {told}") from error
+            at_fault = isinstance(error, IntegrityError) or schema.ILLEGAL in told
+            kind = RecordRefused if at_fault else JournalError
+            raise kind(f"the journal {self.shown}: {told}") from error
         except SQLAlchemyError as error:
             raise JournalError(f"the journal {self.shown}: {error}") from error
 

@@ -5,7 +5,7 @@ Within a transaction of the journal's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -17,7 +17,6 @@ from . import schema
 from .records import (
     FOUND_IN_OMERO,
     MET,
-    Formed,
     Found,
     chunks,
     columns,
@@ -34,8 +33,48 @@ class Stamp(NamedTuple):
     who: str
 
 
-# A path has one of these at most; what is imported stays as it is.
-REOPENED = (*OPEN, State.SKIPPED, State.FAILED)
+_ENDED = (State.SKIPPED, State.FAILED)  # and may begin again
+# What is imported stays as it is.
+REOPENED = (*OPEN, *_ENDED)
+_CHUNK = 500  # rows looked up in one statement
+
+
+def wait_each(
+    connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found]
+) -> None:
+    """Each file waits by itself, unless its path is open already, whoever's.
+
+    A skipped or failed fileset of the path is opened again.
+    """
+    table = schema.fileset.c
+    for chunk in chunks(found, _CHUNK):
+        met = {one.path: one for one in chunk}
+        # Of the paths alone: with so many, a state would tempt the database to walk
+        # through all that are in it.
+        rows = connection.execute(
+            select(table.id, table.path, table.user, table.state)
+            .where(table.path.in_(list(met)))
+            .order_by(table.id)
+        ).all()
+        there = {row.path for row in rows if row.state in OPEN}
+        ended = {row.path: row for row in rows if row.user == user and row.state in _ENDED}
+        apart: list[Found] = []
+        for path, row in ended.items():
+            if path not in there:
+                apart += _open_again(connection, at, row, root, met, State.WAITING, MET)
+        # Only when all of these are open again: they may have each other's files.
+        wait_apart(connection, at, user, root, apart, "")
+        wait_apart(connection, at, user, root, list(met.values()), "")
+
+
+def open_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` that an open fileset begins with, whoever's."""
+    table = schema.fileset.c
+    there: set[str] = set()
+    for some in chunks(paths, _CHUNK):
+        rows = connection.execute(select(table.path, table.state).where(table.path.in_(some)))
+        there.update(path for path, state in rows if state in OPEN)
+    return there
 
 
 def reopen_or_insert(
@@ -47,27 +86,48 @@ def reopen_or_insert(
     state: State,
     origin: str,
 ) -> int:
-    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id."""
+    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id.
+
+    No other user's may be open under that path.
+    """
     table = schema.fileset.c
     row = connection.execute(
-        select(table.id, table.state)
+        select(table.id, table.path, table.state)
         .where(
             table.path == found.path,
             table.user == user,
             table.state.in_(REOPENED),
         )
-        .order_by(table.id.desc())
+        # An open one before those that have ended, the newest of these.
+        .order_by(table.state.in_(OPEN).desc(), table.id.desc())
         .limit(1)
     ).first()
     if row is None:
         return insert_new(connection, at, user, root, [found], state, origin)[0]
-    identifier, before = int(row[0]), State(row[1])
-    if before is state or before is State.IMPORTING or before is State.QUEUED:
-        return identifier
-    _take_apart(connection, at, identifier, user, root, "")
+    if State(row.state) not in (state, State.IMPORTING, State.QUEUED):
+        apart = _open_again(connection, at, row, root, {found.path: found}, state, origin)
+        wait_apart(connection, at, user, root, apart, "")
+    return int(row.id)
+
+
+def _open_again(
+    connection: Connection,
+    at: Stamp,
+    row: Any,
+    root: str,
+    met: Mapping[str, Found],
+    state: State,
+    origin: str,
+) -> list[Found]:
+    """A fileset goes on with its first file; the others of a set, which are to wait apart.
+
+    `met`: files as they are now, by their paths.
+    """
+    table = schema.fileset.c
+    apart = _take_others(connection, row.id)
     connection.execute(
         update(schema.fileset)
-        .where(schema.fileset.c.id == identifier, schema.fileset.c.state == before)
+        .where(table.id == row.id, table.state == row.state)
         .values(
             state=state,
             reason="",
@@ -82,10 +142,10 @@ def reopen_or_insert(
     )
     connection.execute(
         update(schema.file)
-        .where(schema.file.c.fileset == identifier, schema.file.c.position == 0)
-        .values(**columns(found), sha1=None)
+        .where(schema.file.c.fileset == row.id, schema.file.c.position == 0)
+        .values(**columns(met[row.path]), sha1=None)
     )
-    return identifier
+    return [met.get(one.path, one) for one in apart]
 
 
 def insert_new(
@@ -125,108 +185,12 @@ def insert_new(
     return list(ids)
 
 
-def form(connection: Connection, at: Stamp, formed: Formed) -> int | None:
-    """Queues one fileset of these files in the place of what was open, failed or skipped of each.
-
-    None when one of them is being imported, or OMERO was told to import it and
-    nobody knows yet what came of that, or it waits for somebody else: then it
-    has to be tried later.
-    """
-    table = schema.fileset.c
-    paths = [met.path for met in formed.found]
-    rows: list[Any] = []
-    for some in chunks(paths, 500):
-        rows += connection.execute(
-            select(table.id, table.path, table.state, table.verified, table.user).where(
-                table.path.in_(some),
-                table.state.in_((*REOPENED,)),
-                table.duplicate_of.is_(None),
-            )
-        ).all()
-    if any(_is_busy(row, formed.user) for row in rows):
-        return None
-    rows = [row for row in rows if row.user == formed.user]
-    first = [row for row in rows if row.path == paths[0]]
-    first.sort(key=lambda row: (State(row.state) not in OPEN, -row.id))
-    others = [row.id for row in rows if not first or row.id != first[0].id]
-    forget(connection, others)
-    values = {
-        "state": State.QUEUED,
-        "reason": "",
-        "changed": at.now,
-        "moved_by": at.who,
-        "root": formed.root,
-        "reader": formed.reader,
-        "plate": int(formed.plate),
-        "origin": formed.origin or MET,
-    }
-    if first:
-        identifier = first[0].id
-        if State(first[0].state) not in OPEN:
-            values["refusals"] = 0
-        connection.execute(
-            update(schema.fileset).where(schema.fileset.c.id == identifier).values(values)
-        )
-        connection.execute(delete(schema.file).where(schema.file.c.fileset == identifier))
-    else:
-        values |= {"user": formed.user, "path": paths[0], "created": at.now}
-        identifier = connection.scalar(
-            insert(schema.fileset).values(values).returning(schema.fileset.c.id)
-        )
-    connection.execute(
-        insert(schema.file),
-        [
-            {"fileset": identifier, "position": position, **columns(met)}
-            for position, met in enumerate(formed.found)
-        ],
-    )
-    return int(identifier)
-
-
-def _is_busy(row: Any, user: str) -> bool:
-    """Whether nothing may be made of this row now; whoever is at it comes to an end."""
-    state = State(row.state)
-    if row.user != user:
-        return state in OPEN
-    # A failed or waiting one that OMERO was once told to import goes on as itself: the
-    # next attempt asks OMERO first.
-    return state is State.IMPORTING or (state is State.QUEUED and bool(row.verified))
-
-
-def left_over(connection: Connection, formed: Formed) -> list[Found]:
-    """Files of sets in whose place `formed` will be, and which it has not."""
-    table, file = schema.fileset.c, schema.file.c
-    paths = {met.path for met in formed.found}
-    found: dict[str, Found] = {}
-    for some in chunks(sorted(paths), 500):
-        rows = connection.execute(
-            select(schema.file)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                table.path.in_(some),
-                table.user == formed.user,
-                table.state.in_((*REOPENED,)),
-                table.duplicate_of.is_(None),
-                file.position > 0,
-            )
-        )
-        found.update((row.path, met_of(row)) for row in rows if row.path not in paths)
-    return list(found.values())
-
-
 def wait_apart(
     connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found], reason: str
 ) -> None:
-    """Files that were in a set wait each by itself, unless they do already."""
-    table = schema.fileset.c
-    there: set[str] = set()
-    for some in chunks(found, 500):
-        paths = [met.path for met in some]
-        there.update(
-            connection.scalars(
-                select(table.path).where(table.path.in_(paths), table.state.in_(OPEN))
-            )
-        )
+    """Files wait each by itself, unless their paths are open already."""
+    found = list({met.path: met for met in found}.values())
+    there = open_paths(connection, [met.path for met in found])
     apart = [met for met in found if met.path not in there]
     insert_new(connection, at, user, root, apart, State.WAITING, MET, reason)
 
@@ -243,26 +207,17 @@ def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
         )
     ).first()
     if row is not None:
-        _take_apart(connection, at, identifier, row.user, row.root, row.reason)
+        apart = _take_others(connection, identifier)
+        wait_apart(connection, at, row.user, row.root, apart, row.reason)
 
 
-def _take_apart(
-    connection: Connection, at: Stamp, identifier: int, user: str, root: str, reason: str
-) -> None:
-    """Leaves a fileset its first file; the others wait each by itself."""
+def _take_others(connection: Connection, identifier: int) -> list[Found]:
+    """Leaves a fileset its first file; the others."""
     others = (schema.file.c.fileset == identifier, schema.file.c.position > 0)
     rows = connection.execute(select(schema.file).where(*others)).all()
     if rows:
         connection.execute(delete(schema.file).where(*others))
-        wait_apart(connection, at, user, root, [met_of(row) for row in rows], reason)
-
-
-def forget(connection: Connection, filesets: Sequence[int]) -> None:
-    """Removes filesets with all that is known of them."""
-    for some in chunks(filesets, 500):
-        for table in (schema.file, schema.event_log):
-            connection.execute(delete(table).where(table.c.fileset.in_(some)))
-        connection.execute(delete(schema.fileset).where(schema.fileset.c.id.in_(some)))
+    return [met_of(row) for row in rows]
 
 
 def insert_found(

@@ -16,17 +16,14 @@ from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
+from .forming import forget, form
 from .intake import (
-    REOPENED,
     Stamp,
     dissolve,
-    forget,
-    form,
     insert_found,
     insert_new,
-    left_over,
     reopen_or_insert,
-    wait_apart,
+    wait_each,
 )
 from .reader import CHUNK, JournalReader
 from .records import (
@@ -112,28 +109,8 @@ class Journal(JournalReader):
         One that is open under the same path already, whoever's, is left as it
         is; a skipped or failed one of the same path is opened again.
         """
-        table, at = schema.fileset.c, self._stamp()
         with self._database.writing() as connection:
-            for chunk in chunks(found, CHUNK):
-                # Of the paths alone: with so many, a state would tempt the
-                # database to walk through all that are in it.
-                rows = connection.execute(
-                    select(table.path, table.user, table.state).where(
-                        table.path.in_([met.path for met in chunk])
-                    )
-                )
-                there: set[str] = set()
-                others: set[str] = set()
-                for path, owner, state in rows:
-                    if owner == user and state in REOPENED:
-                        there.add(path)
-                    elif state in OPEN:
-                        others.add(path)
-                for met in chunk:
-                    if met.path in there - others:
-                        reopen_or_insert(connection, at, user, root, met, State.WAITING, MET)
-                new = [met for met in chunk if met.path not in there | others]
-                insert_new(connection, at, user, root, new, State.WAITING, MET)
+            wait_each(connection, self._stamp(), user, root, found)
 
     def hand_over(
         self,
@@ -177,8 +154,10 @@ class Journal(JournalReader):
             at = self._stamp()
             if done and others and not _has_just(self._load(connection, [done])[0], together):
                 done = None  # a file was added to it, or has changed
+            if not done:
+                self._refuse_others(connection, together)
             if not done and (others or plate):
-                done = form(connection, at, together)
+                done, _ = form(connection, at, together)
                 if done is None:
                     raise ImportRefused(
                         f"{found.path}: one of its files is being imported; try again after that"
@@ -199,16 +178,10 @@ class Journal(JournalReader):
         """Queues a fileset of several files; its id, None when that has to be tried later.
 
         And the files of what was there before that are not in it: each waits by
-        itself again.
+        itself again.  The id is that of another set when that has all of its files.
         """
         with self._database.writing() as connection:
-            at = self._stamp()
-            left = left_over(connection, formed)
-            identifier = form(connection, at, formed)
-            if identifier is None:
-                return None, []
-            wait_apart(connection, at, formed.user, formed.root, left, "")
-            return identifier, left
+            return form(connection, self._stamp(), formed)
 
     def dissolve(self, fileset: int) -> None:
         """If it is a set that waits, its files wait each by itself again."""
@@ -297,6 +270,58 @@ class Journal(JournalReader):
         with self._database.writing() as connection:
             return self._move(connection, fileset, befores, after, reason)
 
+    def tell(self, reasons: Mapping[int, str]) -> None:
+        """What each of these filesets waits for, if it waits, and for something else till now."""
+        table = schema.fileset.c
+        by_reason: dict[str, list[int]] = {}
+        for fileset, reason in reasons.items():
+            by_reason.setdefault(reason, []).append(fileset)
+        if not by_reason:
+            return
+        with self._database.writing() as connection:
+            for reason, filesets in by_reason.items():
+                for some in chunks(filesets, CHUNK):
+                    connection.execute(
+                        update(schema.fileset)
+                        .where(
+                            table.id.in_(some),
+                            table.state == State.WAITING,
+                            table.reason != reason,
+                        )
+                        .values(
+                            reason=reason,
+                            waited=0.0,
+                            changed=self._clock(),
+                            moved_by=self._who,
+                        )
+                    )
+
+    def end_waiting(self, reasons: Mapping[int, str], after: State) -> list[int]:
+        """waiting -> skipped or failed, each for its reason; those that waited."""
+        table = schema.fileset.c
+        by_reason: dict[str, list[int]] = {}
+        for fileset, reason in reasons.items():
+            by_reason.setdefault(reason, []).append(fileset)
+        ended: list[int] = []
+        if not by_reason:
+            return ended
+        with self._database.writing() as connection:
+            for reason, filesets in by_reason.items():
+                for some in chunks(filesets, CHUNK):
+                    ended += connection.scalars(
+                        update(schema.fileset)
+                        .where(table.id.in_(some), table.state == State.WAITING)
+                        .values(
+                            state=after,
+                            reason=reason,
+                            waited=0.0,
+                            changed=self._clock(),
+                            moved_by=self._who,
+                        )
+                        .returning(table.id)
+                    )
+        return sorted(ended)
+
     def take(self, user: str, not_now: Collection[int] = ()) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
 
@@ -356,10 +381,35 @@ class Journal(JournalReader):
                 refusals=schema.fileset.c.refusals + 1,
             )
 
-    def retry(self, fileset: int) -> bool:
-        """failed -> queued, with all tries before it again; whether it was failed."""
+    def retry(self, fileset: int, found: Sequence[Found] = ()) -> bool:
+        """failed -> queued, with all tries before it again; whether it was failed.
+
+        `found`: its files as they are now, where they are to be imported as that.
+        Raises ImportRefused when its first file is of another that is open.
+        """
+        table, file = schema.fileset.c, schema.file.c
         with self._database.writing() as connection:
-            return self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0)
+            path = connection.scalar(select(table.path).where(table.id == fileset))
+            others = connection.execute(
+                select(table.id, table.user, table.state).where(
+                    table.path == path, table.id != fileset
+                )
+            )
+            for other in others:
+                if other.state in OPEN:
+                    raise ImportRefused(
+                        f"{path}: is {other.state} for {other.user}, as fileset {other.id}; "
+                        "see `omero fs status`"
+                    )
+            if not self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0):
+                return False
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == fileset, file.position == position)
+                    .values(**columns(met), sha1=None)
+                )
+            return True
 
     def note_verified(self, fileset: Fileset, sha1s: Sequence[str]) -> int | None:
         """Written before OMERO is told to import: from here on it may have images.
@@ -515,6 +565,20 @@ class Journal(JournalReader):
             .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
             [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()],
         )
+
+    def _refuse_others(self, connection: Connection, formed: Formed) -> None:
+        """Raises ImportRefused when one of the files is somebody else's for now."""
+        table = schema.fileset.c
+        for some in chunks([met.path for met in formed.found], CHUNK):
+            rows = connection.execute(
+                select(table.id, table.path, table.user, table.state).where(table.path.in_(some))
+            )
+            for row in rows:
+                if row.user != formed.user and row.state in OPEN:
+                    raise ImportRefused(
+                        f"{row.path}: is {row.state} for {row.user}, as fileset {row.id}; "
+                        "see `omero fs status`, and try again after that"
+                    )
 
     def _stamp(self) -> Stamp:
         return Stamp(self._clock(), self._who)

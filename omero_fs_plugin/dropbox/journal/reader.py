@@ -261,6 +261,27 @@ class JournalReader:
                 )
         return sorted(found & paths)
 
+    def in_sets(self, user: str, found: Sequence[Found]) -> set[str]:
+        """Paths of those of `found` that a set in the queue has, behind its first file."""
+        file, fileset = schema.file.c, schema.fileset.c
+        paths = {met.path for met in found}
+        used: set[str] = set()
+        with self._database.reading() as connection:
+            for some in chunks(found, CHUNK):
+                used.update(
+                    connection.scalars(
+                        select(file.path)
+                        .join_from(schema.file, schema.fileset)
+                        .where(
+                            file.inode.in_([signed(met.stat.inode) for met in some]),
+                            file.position > 0,
+                            fileset.user == user,
+                            fileset.state.in_(_IN_DOUBT),
+                        )
+                    )
+                )
+        return used & paths
+
     def imported_at(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths` that a fileset was imported from."""
         found: set[str] = set()

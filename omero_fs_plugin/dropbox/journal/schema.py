@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 
@@ -132,6 +132,7 @@ event_log = Table(
     sqlite_autoincrement=True,
 )
 
+ILLEGAL = "illegal transition of a fileset"
 _ALLOWED = " OR ".join(
     f"(OLD.state = '{old}' AND NEW.state IN ({', '.join(repr(str(n)) for n in new)}))"
     for old, new in TRANSITIONS.items()
@@ -143,12 +144,12 @@ event.listen(
     DDL(  # type: ignore[no-untyped-call]
         "CREATE TRIGGER fileset_transition BEFORE UPDATE OF state ON fileset "
         f"WHEN NEW.state <> OLD.state AND NOT ({_ALLOWED}) "
-        "BEGIN SELECT RAISE(ABORT, 'illegal transition of a fileset'); END"
+        f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL}'); END"
     ).execute_if(dialect="sqlite"),
 )
 for _statement in (
     "CREATE FUNCTION fileset_transition() RETURNS trigger LANGUAGE plpgsql AS $$ "
-    "BEGIN RAISE EXCEPTION 'illegal transition of a fileset'; END $$",
+    f"BEGIN RAISE EXCEPTION '{ILLEGAL}'; END $$",
     "CREATE TRIGGER fileset_transition BEFORE UPDATE OF state ON fileset FOR EACH ROW "
     f"WHEN (NEW.state <> OLD.state AND NOT ({_ALLOWED})) "
     "EXECUTE FUNCTION fileset_transition()",
@@ -158,8 +159,18 @@ for _statement in (
         "after_create",
         DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
     )
-# The event log is written by the database, so that no transition goes untold.
-_TOLD = (("insert", "INSERT", "''"), ("update", "UPDATE OF state, reason", "OLD.state"))
+# The event log is written by the database, so that no transition goes untold.  What a
+# set lacks changes with each part that comes, for all parts: that it waits for other
+# files now is no event, or the log of a set grew with the square of its parts.
+WAITS_FOR = "waits for "
+_ONLY_WAITS = " AND ".join(
+    f"substr({row}.reason, 1, {len(WAITS_FOR)}) = '{WAITS_FOR}'" for row in ("OLD", "NEW")
+)
+_UPDATE_TOLD = f"NEW.state <> OLD.state OR NOT ({_ONLY_WAITS})"
+_TOLD = (
+    ("insert", "INSERT", "''", ""),
+    ("update", "UPDATE OF state, reason", "OLD.state", _UPDATE_TOLD),
+)
 
 
 def _tell(before: str) -> str:
@@ -169,18 +180,30 @@ def _tell(before: str) -> str:
     )
 
 
-_TOLD_IN_SQLITE = tuple(
-    f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset BEGIN {_tell(before)} END"
-    for name, when, before in _TOLD
-)
+def _told_in_sqlite(name: str, when: str, before: str, only: str) -> str:
+    only = f"WHEN {only} " if only else ""
+    return (
+        f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset "
+        f"{only}BEGIN {_tell(before)} END"
+    )
+
+
+def _told_in_postgresql(name: str, when: str, only: str) -> str:
+    only = f"WHEN ({only}) " if only else ""
+    return (
+        f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset "
+        f"FOR EACH ROW {only}EXECUTE FUNCTION fileset_{name}_told()"
+    )
+
+
+_TOLD_IN_SQLITE = tuple(_told_in_sqlite(*one) for one in _TOLD)
 _TOLD_IN_POSTGRESQL = tuple(
     statement
-    for name, when, before in _TOLD
+    for name, when, before, only in _TOLD
     for statement in (
         f"CREATE FUNCTION fileset_{name}_told() RETURNS trigger LANGUAGE plpgsql AS $$ "
         f"BEGIN {_tell(before)} RETURN NULL; END $$",
-        f"CREATE TRIGGER fileset_{name}_told AFTER {when} ON fileset "
-        f"FOR EACH ROW EXECUTE FUNCTION fileset_{name}_told()",
+        _told_in_postgresql(name, when, only),
     )
 )
 for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_IN_POSTGRESQL)):
@@ -266,7 +289,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "epoch BIGINT NOT NULL, until FLOAT NOT NULL)",
         "ALTER TABLE fileset ADD COLUMN waited FLOAT NOT NULL DEFAULT 0",
     ),
+    4: (),
 }
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
-    (3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")
+    **{(3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")},
+    (4, "sqlite"): ("DROP TRIGGER fileset_update_told", _TOLD_IN_SQLITE[1]),
+    (4, "postgresql"): ("DROP TRIGGER fileset_update_told ON fileset", _TOLD_IN_POSTGRESQL[3]),
 }

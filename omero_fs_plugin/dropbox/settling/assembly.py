@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Groupin
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
 
 from .around import Around
@@ -35,6 +37,19 @@ _NAMED = 4  # files that a reason names
 # opens it once more.
 _READ_AGAIN_S = (2.0, 10.0)
 _UNTOLD_S = 60.0  # before files are asked about again of which nothing was said
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What becomes of a file."""
+
+    state: State
+    why: str
+    lacks: Candidate | None = None  # the incomplete set that it is of
+
+    @property
+    def waits(self) -> bool:
+        return self.state is State.WAITING
 
 
 class _Waits(Exception):
@@ -69,57 +84,86 @@ class Assembly:
         """No answer was to be had; the lot is asked about again after `again` s."""
         still = self._lots.back(lot)
         self._lots.again(still, now + again)
-        self._waits(still, why)
+        self._conclude(dict.fromkeys(still, _Verdict(State.WAITING, why)))
 
     def answered(
         self, lot: Lot, grouping: Grouping, around: Around, now: float, took: float
     ) -> int:
         """Forms what can be formed; the number of filesets."""
         still = self._lots.back(lot)
-        waits: list[tuple[Candidate, _Waits]] = []
-        singles: dict[str, str] = {}
-        formed = 0
-        # First what can be formed: a file that another set uses as well waits no more with that.
+        formed, waits = self._form_all(lot, grouping, around, still, now)
+        verdicts: dict[str, _Verdict] = {}
+
+        def mine(candidate: Candidate) -> list[str]:
+            files = (path for path in candidate.files if path in still and path in self._lots)
+            return [path for path in files if path not in verdicts or verdicts[path].waits]
+
         for candidate in grouping.candidates:
-            if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
-                continue
-            try:
-                found = self._found(lot, candidate, around, still, now)
-                if len(found) == 1 and not candidate.plate:
-                    singles[found[0].path] = candidate.reader
-                else:
-                    self._form(lot, candidate, found)
-                    formed += 1
-            except _Waits as waiting:
-                waits.append((candidate, waiting))
-        formed += self._queue_singles(singles)
-        for candidate in grouping.candidates:
-            mine = [path for path in candidate.files if path in still and path in self._lots]
+            files = mine(candidate)
             if candidate.refused:
-                self._close(mine, State.FAILED, candidate.refused)
+                refused = _Verdict(State.FAILED, candidate.refused)
+                verdicts.update(dict.fromkeys(files, refused))
             elif candidate.broken:
-                self._read_again(mine, candidate.broken, now)
+                verdicts.update(self._read_again(files, candidate.broken, now))
             elif not candidate.complete:
-                lacks = bool(candidate.missing or candidate.incomplete)
-                self._waits(mine, reason_to_wait(candidate), incomplete=lacks)
+                lacks = candidate if candidate.missing or candidate.incomplete else None
+                waiting = _Verdict(State.WAITING, reason_to_wait(candidate), lacks)
+                verdicts.update(dict.fromkeys(files, waiting))
         for candidate, waited in waits:
-            mine = [path for path in candidate.files if path in still and path in self._lots]
-            self._waits(mine, str(waited))
-            self._lots.again(mine, now + max(waited.again, _PATIENT * took))
+            files = mine(candidate)
+            verdicts.update(dict.fromkeys(files, _Verdict(State.WAITING, str(waited))))
+            self._lots.again(files, now + max(waited.again, _PATIENT * took))
         for path, why in grouping.unreadable.items():
             if path in still and path in self._lots:
                 # What readers were left out for is no failure, nor are notes beside images.
                 all_readers = lot.rule is None or lot.rule.readers is None
                 failed = all_readers and is_image_name(PurePath(path).name)
                 failed = failed or why.startswith(DEADLY)
-                self._close([path], State.FAILED if failed else State.SKIPPED, why)
+                verdicts[path] = _Verdict(State.FAILED if failed else State.SKIPPED, why)
         told = {path for candidate in grouping.candidates for path in candidate.files}
+        told.update(verdicts)
         untold = [path for path in still if path in self._lots and path not in told]
         if untold:
             log.error("of %s nothing was found out", untold[0])
-            self._waits(untold, "waits: nothing was found out about it; see the log")
+            why = "waits: nothing was found out about it; see the log"
+            verdicts.update(dict.fromkeys(untold, _Verdict(State.WAITING, why)))
             self._lots.again(untold, now + _UNTOLD_S)
+        self._conclude(verdicts)
         return formed
+
+    def _form_all(
+        self, lot: Lot, grouping: Grouping, around: Around, still: set[str], now: float
+    ) -> tuple[int, list[tuple[Candidate, _Waits]]]:
+        """Forms what can be formed: the number of filesets, and what has to wait.
+
+        First of all, for a file that another set uses as well waits no more with that;
+        and the largest first, for a set that lies in another is none of its own.
+        """
+        waits: list[tuple[Candidate, _Waits]] = []
+        singles: dict[str, tuple[Candidate, Found]] = {}
+        formed = 0
+        for candidate in sorted(grouping.candidates, key=lambda one: -len(one.files)):
+            if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
+                continue
+            try:
+                found = self._found(lot, candidate, around, still, now)
+                if len(found) == 1 and not candidate.plate:
+                    singles[found[0].path] = candidate, found[0]
+                else:
+                    self._form(lot, candidate, found)
+                    formed += 1
+            except _Waits as waiting:
+                waits.append((candidate, waiting))
+        left = [met for path, (_, met) in singles.items() if path in self._lots]
+        for path in self._journal.in_sets(lot.user, left):
+            candidate, met = singles.pop(path)
+            try:
+                self._form(lot, candidate, [met])
+                formed += 1
+            except _Waits as waiting:
+                waits.append((candidate, waiting))
+        queued = {path: candidate.reader for path, (candidate, _) in singles.items()}
+        return formed + self._queue_singles(queued), waits
 
     def expire(self, passed: float, timeout: float) -> None:
         """Fails what was seen to wait incomplete for `timeout` (s); `passed` s of it just now.
@@ -190,7 +234,11 @@ class Assembly:
     def _form(self, lot: Lot, candidate: Candidate, found: list[Found]) -> None:
         """Raises _Waits."""
         together = Formed(lot.user, lot.root, found, candidate.reader, candidate.plate)
-        identifier, left = self._journal.form(together)
+        try:
+            identifier, left = self._journal.form(together)
+        except RecordRefused as error:  # a defect of ours hurts this set alone
+            log.error("%s: %s", found[0].path, error)
+            raise _Waits(f"waits, for it cannot be recorded: {error}", _UNTOLD_S) from error
         if identifier is None:
             raise _Waits("waits for the end of an import of one of its files", _BUSY_S)
         self._lots.settle_anew(left)
@@ -219,24 +267,36 @@ class Assembly:
             self._lots.remove(path)
         return len(settled)
 
-    def _read_again(self, paths: list[str], why: str, now: float) -> None:
+    def _read_again(self, paths: list[str], why: str, now: float) -> dict[str, _Verdict]:
         """After the last try it has failed."""
         tries = max(map(self._lots.tries, paths), default=0)
         if tries == len(_READ_AGAIN_S):
-            self._close(paths, State.FAILED, why)
-            return
+            return dict.fromkeys(paths, _Verdict(State.FAILED, why))
         for path in paths:
             self._lots.tried(path, tries + 1)
-        self._waits(paths, why)
         self._lots.again(paths, now + _READ_AGAIN_S[tries])
+        return dict.fromkeys(paths, _Verdict(State.WAITING, why))
 
-    def _waits(self, paths: Iterable[str], why: str, *, incomplete: bool = False) -> None:
-        paths = list(paths)
-        for path in paths:
-            self._lots.wait(path, incomplete=incomplete)
-        for fileset in self._open(paths):
-            if fileset.reason != why:
-                self._journal.move(fileset.id, State.WAITING, State.WAITING, why)
+    def _conclude(self, verdicts: Mapping[str, _Verdict]) -> None:
+        """Records what becomes of files; the journal first, and with few statements for many."""
+        opened = self._open(verdicts)
+        reasons: dict[State, dict[int, str]] = {}
+        for fileset in opened:
+            verdict = verdicts[fileset.path]
+            if not verdict.waits or fileset.reason != verdict.why:
+                reasons.setdefault(verdict.state, {})[fileset.id] = verdict.why
+        self._journal.tell(reasons.pop(State.WAITING, {}))
+        for state, of in reasons.items():
+            ended = self._journal.end_waiting(of, state)
+            for identifier in ended:
+                log.info("fileset %d: %s: %s", identifier, state, of[identifier])
+            if state is State.FAILED:
+                self._failed += ended
+        for path, verdict in verdicts.items():
+            if verdict.waits:
+                self._lots.wait(path, verdict.lacks)
+            else:
+                self._lots.remove(path)
 
     def _open(self, paths: Iterable[str]) -> list[Fileset]:
         """The waiting filesets of `paths`, which are recorded as they came to rest.
@@ -251,16 +311,6 @@ class Assembly:
                 now[fileset.id] = stat
         self._journal.rested(now)
         return opened
-
-    def _close(self, paths: Iterable[str], state: State, why: str) -> None:
-        paths = list(paths)
-        for fileset in self._open(paths):
-            if self._journal.move(fileset.id, State.WAITING, state, why):
-                log.info("fileset %d: %s: %s", fileset.id, state, why)
-                if state is State.FAILED:
-                    self._failed.append(fileset.id)
-        for path in paths:
-            self._lots.remove(path)
 
 
 def reason_to_wait(candidate: Candidate) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
+from .neighbourhood import Neighbourhood, Owner
+
 _MOST = 2_000  # files asked about in one lot; a directory is not divided
 AGAIN_S = 1.0  # between two questions about the same files that wait
-
-_Owner = tuple[str, str]  # user, root
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Lot:
 @dataclass
 class _Rested:
     stat: FileStat
-    owner: _Owner
+    owner: Owner
     rule: Rule | None  # that held when it came to rest
-    incomplete: bool = False  # for a part of its fileset, which may never come
+    lacks: Candidate | None = None  # what waits for a part of it, which may never come
     tries: int = 0  # by a reader that failed on it
 
 
@@ -56,9 +57,9 @@ class Lots:
         self._held = held
         self._rested: dict[str, _Rested] = {}
         # owner -> directories in which something is to be asked, the longest waiting first
-        self._due: OrderedDict[_Owner, dict[str, float]] = OrderedDict()
+        self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
         self._in: dict[str, set[str]] = {}  # directory -> files at rest in it
-        self._waiting: dict[str, set[str]] = {}  # directory -> files in it that were asked about
+        self._waiting = Neighbourhood()  # files that were asked about
         self._asking: set[str] = set()  # users of lots that are out
         # Files that left without an end of their own: they are to settle anew.
         self._released: list[Found] = []
@@ -89,26 +90,24 @@ class Lots:
 
     def ask_near(self, directory: str, at: float) -> None:
         """What waits in or around `directory` is asked about again: it may have waited for this."""
-        for other in self._waiting:
-            if _near(directory, other):
-                self._ask(other, at)
+        for owner, other in self._waiting.near(directory):
+            self._set_due(owner, other, at)
 
     def ask_all(self, now: float) -> None:
         """Everything that waits is asked about again: who knows what has changed around it."""
-        for directory in self._waiting:
-            self._ask(directory, now)
+        for owner, directory in self._waiting.all():
+            self._set_due(owner, directory, now)
 
     def remove(self, path: str) -> None:
         """It stirs again, is gone, or is in a fileset."""
         if self._rested.pop(path, None) is None:
             return
+        self._waiting.remove(path)
         directory = path.rpartition("/")[0]
-        for index in (self._in, self._waiting):
-            files = index.get(directory)
-            if files is not None:
-                files.discard(path)
-                if not files:
-                    del index[directory]
+        files = self._in[directory]
+        files.discard(path)
+        if not files:
+            del self._in[directory]
 
     def next(self, now: float) -> Lot | None:
         """What is to be asked next; of each user no more than one lot at a time."""
@@ -128,7 +127,7 @@ class Lots:
                 return Lot(user, root, rule, tuple(stats), stats)
         return None
 
-    def _choose(self, owner: _Owner, now: float) -> list[str]:
+    def _choose(self, owner: Owner, now: float) -> list[str]:
         directories = self._due[owner]
         chosen: list[str] = []
         for directory in sorted(directories):
@@ -156,14 +155,15 @@ class Lots:
         for path in paths:
             self._set_due(self._rested[path].owner, path.rpartition("/")[0], at)
 
-    def wait(self, path: str, *, incomplete: bool) -> None:
-        """It was asked about, and waits for others; `incomplete`: they may never come."""
-        self._rested[path].incomplete = incomplete
-        self._waiting.setdefault(path.rpartition("/")[0], set()).add(path)
+    def wait(self, path: str, lacks: Candidate | None) -> None:
+        """It was asked about, and waits for others; `lacks`: for parts that may never come."""
+        rested = self._rested[path]
+        rested.lacks = lacks
+        self._waiting.add(path, rested.owner)
 
-    def incomplete(self) -> list[str]:
-        """The files that wait for a part of their fileset, which may never come."""
-        return [path for path, rested in self._rested.items() if rested.incomplete]
+    def incomplete(self) -> dict[str, Candidate]:
+        """The files that wait for a part of their fileset, which may never come; and the set."""
+        return {path: rested.lacks for path, rested in self._rested.items() if rested.lacks}
 
     def tries(self, path: str) -> int:
         """How often a reader has failed on it so far."""
@@ -188,16 +188,7 @@ class Lots:
         released, self._released = self._released, []
         return released
 
-    def _ask(self, directory: str, at: float) -> None:
-        for owner in {self._rested[path].owner for path in self._waiting[directory]}:
-            self._set_due(owner, directory, at)
-
-    def _set_due(self, owner: _Owner, directory: str, at: float) -> None:
+    def _set_due(self, owner: Owner, directory: str, at: float) -> None:
         """No later than what was asked for before, which may have been while a lot was out."""
         due = self._due.setdefault(owner, {})
         due[directory] = min(at, due.get(directory, at))
-
-
-def _near(one: str, other: str) -> bool:
-    """Whether files of these directories may be of one set: one holds the other, or is it."""
-    return one == other or one.startswith(other + "/") or other.startswith(one + "/")

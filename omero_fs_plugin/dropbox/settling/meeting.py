@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
 
 from .underway import BATCH, Underway
@@ -39,8 +40,9 @@ class Meeting:
             if why:
                 self._files.leave_alone(path, why)
         if gone:
+            away = self._files.roots_away(gone)
             with self._files.lock:
-                self._files.gone(gone)
+                self._files.gone(gone, away)
                 for directory in {path.rpartition("/")[0] for path in gone}:
                     self._lots.ask_near(directory, now)
         self.meet(met, now, alive=True)
@@ -50,7 +52,10 @@ class Meeting:
         for some in self._journal.waiting():
             for fileset in some:
                 if len(fileset.files) > 1:  # one of them has changed
-                    self._journal.dissolve(fileset.id)
+                    try:
+                        self._journal.dissolve(fileset.id)
+                    except RecordRefused as error:
+                        self._files.cannot_record(fileset.path, error)
             looked: dict[str, FileStat | None] = {}
             paths = [met.path for fileset in some for met in fileset.files]
             for path in (path for path in paths if path not in self._settler):
@@ -58,8 +63,10 @@ class Meeting:
                     looked[path] = self._outside.stat(path)
                 except OSError as error:
                     self._files.cannot_tell(path, error)
+            gone = [path for path, stat in looked.items() if stat is None]
+            away = self._files.roots_away(gone)
             with self._files.lock:
-                self._files.gone([path for path, stat in looked.items() if stat is None])
+                self._files.gone(gone, away)
                 for path, stat in looked.items():
                     at_rest = self._lots.stat_of(path)
                     if stat is None or path in self._settler or stat == at_rest:
@@ -97,9 +104,10 @@ class Meeting:
                 news = self._without_changed([met for met in news if met.path not in known]) + [
                     met for met in news if met.path in known
                 ]
-                self._files.record([met for met in news if met.path not in known])
+                refused = self._files.record([met for met in news if met.path not in known])
                 for met in news:
-                    self._files.stir(met, now)
+                    if met not in refused:
+                        self._files.stir(met, now)
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
         """Those of users whose rules they pass, and whose names can be carried."""

@@ -92,8 +92,9 @@ class Pipeline:
             # Those that nobody has met yet have their quiet period before them.
             self._meeting.meet(around.met, now, alive=False)
             self._meeting.meet(around.changed, now, alive=False)
+            away = self.files.roots_away(around.gone)
             with self.files.lock:
-                self.files.gone(around.gone)
+                self.files.gone(around.gone, away)
                 number = self._assembly.answered(lot, grouping, around, now, took)
                 self.files.stir_released(now)
                 return number

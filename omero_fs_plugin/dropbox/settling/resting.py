@@ -29,6 +29,7 @@ class Resting:
             due = self._settler.due(now, BATCH)
         looked, away = self._look(due)
         held = set(self._outside.written([path for path, at in looked.items() if at is not None]))
+        roots_away = self._files.roots_away([path for path, at in looked.items() if at is None])
         with self._files.lock:
             at_rest: dict[str, FileStat] = {}
             gone: list[str] = []
@@ -47,7 +48,7 @@ class Resting:
                     self._settler.stir(path, stat, now)
                 elif self._settler.check(path, stat, now):
                     at_rest[path] = stat
-            self._files.gone(gone)
+            self._files.gone(gone, roots_away)
             self._tell_overdue(now)
             return self._hand_on(at_rest, now) if at_rest else 0
 
@@ -67,6 +68,7 @@ class Resting:
     def _hand_on(self, at_rest: Mapping[str, FileStat], now: float) -> int:
         opened = self._opened(at_rest)
         handed_on: dict[tuple[str, str], list[Found]] = {}
+        kept_back: dict[int, str] = {}
         for path, stat in at_rest.items():
             fileset = opened.get(path)
             if fileset is not None and fileset.state is State.IMPORTING:
@@ -78,8 +80,11 @@ class Resting:
             if fileset is None or fileset.state is not State.WAITING:
                 continue
             owner = self._owner(path, fileset)
-            if owner is not None:
+            if isinstance(owner, str):
+                kept_back[fileset.id] = owner
+            else:
                 handed_on.setdefault(owner, []).append(Found(path, stat))
+        self._journal.tell(kept_back)
         for (user, root), found in handed_on.items():
             self._lots.add(found, user, root, now)
         return sum(map(len, handed_on.values()))
@@ -95,18 +100,18 @@ class Resting:
         known = self._journal.known(orphans)
         changed = [met for met in orphans if met.path not in known]
         if changed:
-            self._files.record(changed)
+            refused = self._files.record(changed)
+            changed = [met for met in changed if met not in refused]
             opened.update(self._journal.open_at([met.path for met in changed]))
         return opened
 
-    def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | None:
-        """User and root that it is handed on for; None when the configuration keeps it back."""
+    def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | str:
+        """User and root that it is handed on for; or why the configuration keeps it back."""
         place = self._places.place(path)
         if place is None:  # since a reload, or a start
             why = self._outside.held(fileset.user)
             if why:  # looked at again at the rescan after the next one
-                self._files.tell(fileset, why)
-                return None
+                return why
         elif place.user != fileset.user:
             self._journal.give_to(fileset.id, place.user, place.root)
             return place.user, place.root
@@ -115,6 +120,7 @@ class Resting:
     def _tell_overdue(self, now: float) -> None:
         late = self._settler.overdue(now)
         reason = f"it has kept changing for {self._settler.longest:g} s, and waits until it rests"
-        for fileset in self._journal.open_at(late).values():
+        overdue = {fileset.id: fileset for fileset in self._journal.open_at(late).values()}
+        for fileset in overdue.values():
             log.warning("fileset %d: %s: %s", fileset.id, fileset.path, reason)
-            self._journal.move(fileset.id, State.WAITING, State.WAITING, reason)
+        self._journal.tell(dict.fromkeys(overdue, reason))

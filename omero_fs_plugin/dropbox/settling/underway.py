@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.config.settings import Rule
-from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import GONE, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.errors import RecordRefused
 
 from .lots import Lots
 from .outside import Outside
@@ -32,7 +33,7 @@ class Underway:
 
     Rule: a file is in the journal from the moment it is met, and leaves the
     settler only for the journal.  `lock` is held around every call but
-    `leave_alone` and `cannot_tell`.
+    `leave_alone`, `roots_away` and those that tell of an error.
     """
 
     journal: Journal
@@ -42,6 +43,7 @@ class Underway:
     # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
     left_alone: dict[str, str] = field(default_factory=dict)
     unsure: bool = False  # something could not be looked at: revisit before long
+    unrecorded: bool = False  # something could not be recorded: rescan before long
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -62,33 +64,63 @@ class Underway:
         for met in self.lots.take_released():
             self.stir(met, now)
 
-    def record(self, found: Sequence[Found]) -> None:
-        """They are in the journal from now on, each as a fileset that waits."""
+    def record(self, found: Sequence[Found]) -> list[Found]:
+        """They are in the journal from now on, each as a fileset that waits.
+
+        Those that the journal refuses are left alone for now: they hurt no other.
+        """
         by_place: dict[tuple[str, str], list[Found]] = {}
         for met in found:
             place = self.places.place(met.path)
             if place is not None:
                 by_place.setdefault((place.user, place.root), []).append(met)
+        refused: list[Found] = []
         for (user, root), theirs in by_place.items():
-            self.journal.wait(user, root, theirs)
+            refused += self._record_some(user, root, theirs)
+        return refused
 
-    def gone(self, paths: Sequence[str]) -> None:
+    def _record_some(self, user: str, root: str, found: Sequence[Found]) -> list[Found]:
+        """The file that is refused is found by halves."""
+        try:
+            self.journal.wait(user, root, found)
+        except RecordRefused as error:
+            if len(found) == 1:
+                self.cannot_record(found[0].path, error)
+                return list(found)
+            half = len(found) // 2
+            return self._record_some(user, root, found[:half]) + self._record_some(
+                user, root, found[half:]
+            )
+        return []
+
+    def roots_away(self, paths: Sequence[str]) -> set[str]:
+        """Users' directories that are not there, of what is open of `paths`.
+
+        To be called with no lock held, for a share may hang.
+        """
+        if not paths:
+            return set()
+        roots = {fileset.root for fileset in self.journal.open_at(paths).values()}
+        return {root for root in roots if not self.outside.is_there(root)}
+
+    def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> None:
         """They are there no more, or their share is away."""
+        if not paths:
+            return
         for path in paths:
             self.settler.forget(path)
             self.lots.remove(path)
+        told: dict[int, str] = {}
+        gone: dict[int, str] = {}
         for fileset in self.journal.open_at(paths).values():
-            if not self.outside.is_there(fileset.root):
+            if fileset.root in roots_away:
                 # A share that is away, rather than everything deleted.
-                self.tell(fileset, f"{fileset.root} is not there")
-                continue
-            # What is queued or importing finds out by itself.
-            self.journal.move(fileset.id, State.WAITING, State.SKIPPED, GONE)
-
-    def tell(self, fileset: Fileset, reason: str) -> None:
-        """What it waits for, once."""
-        if fileset.reason != reason:
-            self.journal.move(fileset.id, State.WAITING, State.WAITING, reason)
+                told[fileset.id] = f"{fileset.root} is not there"
+            else:
+                gone[fileset.id] = GONE
+        self.journal.tell(told)
+        # What is queued or importing finds out by itself.
+        self.journal.end_waiting(gone, State.SKIPPED)
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Tells of what no import can be made of, once."""
@@ -101,3 +133,8 @@ class Underway:
         """Nobody knows whether it is there."""
         self.unsure = True
         self.leave_alone(path, f"cannot be looked at: {error.strerror}")
+
+    def cannot_record(self, path: str, error: RecordRefused) -> None:
+        """The journal will not have it: a defect of ours, and no fault of the file."""
+        self.unrecorded = True
+        self.leave_alone(path, f"cannot be recorded, and is met again before long: {error}")

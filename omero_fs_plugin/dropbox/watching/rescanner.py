@@ -40,6 +40,8 @@ class Rescanner:
         self._thread = threading.Thread(target=self._run, name="rescan")
         self._away: dict[Rule, str] = {}
         self.trouble = ""  # why the last one failed; one that succeeds ends it
+        # Directories that the last one did not get through, and why.
+        self.left: dict[str, str] = {}
 
     @property
     def unavailable(self) -> str:
@@ -104,13 +106,14 @@ class Rescanner:
             if self._users.look_up(name):
                 log.info("%s is an OMERO user now", name)
                 self._asked.set()
-        if self._pipeline.files.unsure:
+        if self._pipeline.files.unsure or self._pipeline.files.unrecorded or self.left:
             self._asked.set()
 
     def _rescan(self, *, hasty: bool) -> None:
         """Looks at everything; unless `hasty`, no more than half of the time."""
         begun, number = time.monotonic(), 0
         self._pipeline.files.left_alone.clear()  # what is left still is met again below
+        self._pipeline.files.unrecorded = False
         rules = self._pipeline.places.rules
         self._away = {rule: why for rule, why in self._away.items() if rule in rules}
         directories: list[tuple[str, str]] = []  # (whose, directory)
@@ -129,11 +132,20 @@ class Rescanner:
             below = [(name, f"{rule.watch_dir}/{name}") for name in names]
             directories += [one for one in below if self._pipeline.places.enters(one[1])]
         self._users.keep([user for user, _ in directories])
+        left: dict[str, str] = {}
         for user, directory in directories:
             if self._stopping.is_set():
                 return
             if self._users.look_up(user):
-                number += self._walk(directory, hasty=hasty)
+                try:
+                    number += self._walk(directory, hasty=hasty)
+                except FsError:
+                    raise  # the journal, or what else concerns everybody
+                except Exception as error:  # a defect of ours hurts one directory, and no other
+                    log.exception("the rescan of %s failed", directory)
+                    why = f"the rescan of it failed with {type(error).__name__}; see the log"
+                    left[directory] = why
+        self.left = left
         self._pipeline.revisit(time.monotonic())
         log.info("rescan: %d files in %.1f s", number, time.monotonic() - begun)
 

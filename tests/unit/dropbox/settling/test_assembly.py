@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,24 +14,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.lots import Lot
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
-from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.errors import JournalError, RecordRefused
 from omero_fs_plugin.events import FileStat
+from tests.integration.dropbox.journal.counting import counting
 from tests.rules import places_of
 
 from .test_pipeline import QUIET, ROOT, Disk
 
 AMY = f"{ROOT}/amy"
-# Sets by the names of their files, the first first; two of them share a file.
+# Sets by the names of their files, the first first; two of them share a file, and
+# one has all files of another.
 SETS = [
     tuple(f"{AMY}/{name}" for name in names)
-    for names in (("s0", "s1", "d/s2"), ("u0", "log"), ("v0", "log"), ("x",))
-]
+    for names in (
+        ("s0", "s1", "d/s2"), ("u0", "log"), ("v0", "log"), ("x",), ("m0", "p0", "p1"), ("p0", "p1")
+    )
+]  # fmt: skip
 SETS.append((f"{ROOT}/zak/x",))
 NAMES = sorted({path for names in SETS for path in names})
 A_DAY = 86_400.0
@@ -106,6 +110,7 @@ class SetsExactlyOnce(RuleBasedStateMachine):
         self.written: dict[str, float] = {}  # path -> when
         self.imports: Counter[tuple[str, ...]] = Counter()
         self.refused: set[tuple[str, ...]] = set()
+        self.queued: set[int] = set()  # filesets that were seen in another state than waiting
         # What OMERO has and the journal does not know: first path -> contents, Fileset id
         self.unseen: dict[str, list[tuple[tuple[str, ...], int]]] = {}
         self.lots: list[tuple[Lot, Grouping]] = []
@@ -125,6 +130,14 @@ class SetsExactlyOnce(RuleBasedStateMachine):
     def write_a_set(self, names: tuple[str, ...], heard: bool) -> None:
         for path in names:
             self.write(path, 1, heard)
+
+    @rule(names=st.sampled_from(SETS), heard=st.booleans())
+    def touch_the_inodes_of_a_set(self, names: tuple[str, ...], heard: bool) -> None:
+        """chmod, chown, or another link: the bytes are what they were."""
+        for path in names:
+            self.disk.chmod(path)
+        if heard:
+            self.pipeline.heard(names, self.now)
 
     @rule(path=st.sampled_from(NAMES), heard=st.booleans())
     def hear(self, path: str, heard: bool) -> None:
@@ -292,6 +305,18 @@ class SetsExactlyOnce(RuleBasedStateMachine):
             assert times == 1, contents
 
     @invariant()
+    def nothing_that_was_queued_disappears(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        there = {fileset.id for fileset in self.journal.select()}
+        assert self.queued <= there, "a fileset ends with a reason"
+        self.queued |= {
+            fileset.id for fileset in self.journal.select() if fileset.state is not State.WAITING
+        }
+        for fileset in self.journal.select(State.SKIPPED, State.FAILED):
+            assert fileset.reason, fileset
+
+    @invariant()
     def a_file_has_one_open_row(self) -> None:
         if not hasattr(self, "journal"):
             return
@@ -328,6 +353,9 @@ class SetsExactlyOnce(RuleBasedStateMachine):
         for path in self.disk.files:
             assert path in known, f"{path} is lost"
         for names in SETS:
+            around = [other for other in SETS if set(names) < set(other)]
+            if any(path in self.disk.files for other in around for path in other[:1]):
+                continue  # it is imported with that one
             if all(path in self.disk.files for path in names):
                 contents = self._contents(Found(p, self.disk.files[p]) for p in names)
                 states = {known[path] for path in names}
@@ -415,6 +443,104 @@ def queued(stage: Stage, *names: str) -> Fileset:
     paths = stage.drop(*names)
     assert stage.answer(stage.lot(), Candidate(tuple(paths))) == 1
     return stage.journal.open_at([paths[0]])[paths[0]]
+
+
+@pytest.mark.parametrize("largest_first", [True, False])
+def test_planes_that_two_sets_claim_are_imported_once(stage: Stage, largest_first: bool) -> None:
+    meta, p0, p1 = stage.drop("meta", "p0", "p1")
+    candidates = [Candidate((meta, p0, p1)), Candidate((p0, p1))]
+    stage.answer(stage.lot(), *(candidates if largest_first else reversed(candidates)))
+    assert set(stage.rows(State.QUEUED)) == {("meta", "p0", "p1")}
+    assert stage.rows(State.WAITING) == {}
+
+
+def test_a_queued_set_ends_with_a_reason_when_a_later_one_has_its_files(stage: Stage) -> None:
+    first = queued(stage, "p0", "p1")
+    (meta,) = stage.drop("meta")
+    stage.answer(stage.lot(), Candidate((meta, *(f"{AMY}/{name}" for name in ("p0", "p1")))))
+    assert set(stage.rows(State.QUEUED)) == {("meta", "p0", "p1")}
+    ended = stage.journal.get(first.id)
+    assert ended is not None
+    assert ended.state is State.SKIPPED
+    assert f"are imported with {meta}" in ended.reason
+
+
+def test_a_single_file_that_a_queued_set_has_is_none_of_its_own(stage: Stage) -> None:
+    queued(stage, "meta", "p0")
+    path = f"{AMY}/p0"
+    stage.disk.chmod(path)
+    stage.pipeline.heard([path], stage.now)
+    assert stage.answer(stage.lot(), Candidate((path,))) == 1
+    assert set(stage.rows(State.QUEUED)) == {("meta", "p0")}
+    assert set(stage.rows(State.SKIPPED)) == {("p0",)}
+
+
+def test_parts_that_come_one_by_one_cost_a_transaction_each_and_no_more(stage: Stage) -> None:
+    names = [f"p{n:02}" for n in range(40)]
+    costs = []
+    for number, name in enumerate(names[:-1], 1):
+        stage.drop(name)
+        lot = stage.lot()
+        there = tuple(f"{AMY}/{other}" for other in names[:number])
+        missing = tuple(f"{AMY}/{other}" for other in names[number:])
+        with counting(stage.journal) as cost:
+            stage.answer(lot, Candidate(there, missing=missing))
+        costs.append(cost.transactions)
+    assert max(costs) <= 2
+    assert len(set(stage.rows(State.WAITING).values())) == 1, "each tells what lacks now"
+    assert len(stage.journal.events(1)) == 2, "a new reason to wait is no new event"
+
+
+def test_many_that_are_deleted_cost_a_transaction(stage: Stage) -> None:
+    paths = stage.drop(*(f"{n}" for n in range(300)))
+    for path in paths:
+        del stage.disk.files[path]
+    with counting(stage.journal) as cost:
+        stage.pipeline.heard(paths, stage.now)
+    assert cost.transactions <= 2
+    assert len(stage.rows(State.SKIPPED)) == 300
+
+
+def test_a_file_that_the_journal_refuses_hurts_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = f"{AMY}/bad"
+    wait = stage.journal.wait
+
+    def refusing(user: str, root: str, found: Sequence[Found]) -> None:
+        if any(met.path == bad for met in found):
+            raise RecordRefused("the journal: UNIQUE constraint failed")
+        wait(user, root, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.journal, "wait", refusing)
+        stage.drop("a", "bad", "c")
+        stage.disk.write(f"{ROOT}/zak/x", 1)
+        stage.pipeline.scanned(stage.disk.scan(), stage.now)
+        stage.pipeline.revisit(stage.now)
+        waiting = {fileset.path for fileset in stage.journal.select(State.WAITING)}
+        assert waiting == {f"{AMY}/a", f"{AMY}/c", f"{ROOT}/zak/x"}
+        assert stage.pipeline.files.unrecorded, "so that it is met again before long"
+        assert "UNIQUE" in stage.pipeline.files.left_alone[bad]
+    stage.pipeline.scanned(stage.disk.scan(), stage.now)
+    assert bad in {fileset.path for fileset in stage.journal.select(State.WAITING)}
+
+
+def test_a_set_that_the_journal_refuses_hurts_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c, d = stage.drop("a", "b", "c", "d")
+    form = stage.journal.form
+
+    def refusing(formed: Formed) -> tuple[int | None, list[Found]]:
+        if formed.found[0].path == a:
+            raise RecordRefused("the journal: UNIQUE constraint failed")
+        return form(formed)
+
+    monkeypatch.setattr(stage.journal, "form", refusing)
+    assert stage.answer(stage.lot(), Candidate((a, b)), Candidate((c, d))) == 1
+    assert set(stage.rows(State.QUEUED)) == {("c", "d")}
+    assert set(stage.rows(State.WAITING)) == {("a",), ("b",)}
 
 
 def test_a_file_of_two_sets_is_in_both(stage: Stage) -> None:

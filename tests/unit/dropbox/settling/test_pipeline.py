@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,10 @@ class Disk:
     def rename(self, old: str, new: str) -> None:
         was = self.files.pop(old)
         self.files[new] = FileStat(was.device, was.inode, was.size, was.mtime_ns, next(self._ticks))
+
+    def chmod(self, path: str) -> None:
+        if path in self.files:
+            self.files[path] = replace(self.files[path], ctime_ns=next(self._ticks))
 
     def stat(self, path: str) -> FileStat | None:
         return self.files.get(path)
