@@ -65,7 +65,6 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "move": lambda j, i: j.move(i, State.IMPORTING, State.QUEUED, "stopped"),
     "tell": lambda j, i: j.tell({i: "waits for b.tif"}),
     "end_waiting": lambda j, i: j.end_waiting({i: "it is gone"}, State.SKIPPED),
-    "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "take": lambda j, i: j.take("amy"),
     "duplicate": lambda j, i: j.duplicate(i, None, "a copy"),
     "refused": lambda j, i: j.refused(i, State.FAILED, "no"),
