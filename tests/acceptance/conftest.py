@@ -7,7 +7,7 @@ a sandbox is made for this run and removed after it.
 
 OMERO_FS_ACCEPTANCE_OMERO is the `omero` that the server runs with; else the first
 on PATH that is not the tests' own.  OMERO_FS_ACCEPTANCE_HOST (localhost) is where
-its router listens, and OMERO_FS_ACCEPTANCE_PATIENCE (90) the seconds that anything
+its router listens, and OMERO_FS_ACCEPTANCE_PATIENCE (240) the seconds that anything
 may take.  What takes longer the more files there are may take as much more as a few
 imports at the start took each.
 """

@@ -11,9 +11,10 @@ import pytest
 
 _Result = TypeVar("_Result")
 
-# s; how long anything may take that is to happen.  It is never waited for in
+# s; how long anything may take that is to happen: DropBox waits two minutes for a call that
+# OMERO may still carry out, after a kill.  It is never waited for in
 # full but where a test fails, so slow servers want more and fast ones lose nothing.
-PATIENCE = float(os.environ.get("OMERO_FS_ACCEPTANCE_PATIENCE", "90"))
+PATIENCE = float(os.environ.get("OMERO_FS_ACCEPTANCE_PATIENCE", "240"))
 
 
 def until(

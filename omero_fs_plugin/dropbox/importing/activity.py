@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 # An import without a sign of life for so long has ended: so much, and more for each file and byte.
 START_S, FILE_S, BYTES_PER_S = 600.0, 10.0, 1_000_000
 # A call that we gave up is carried out up to 90 s later, as was seen; so much, and more for bytes.
-LATE_S, LATE_BYTES_PER_S = 180.0, 20_000_000
+LATE_S, LATE_BYTES_PER_S = 120.0, 20_000_000
 WATCH_S = 60.0  # nothing counts as without a sign of life that was not watched for so long
 
 _MADE = (
