@@ -255,10 +255,10 @@ class AnyActs(RuleBasedStateMachine):
     def restart(self, killed: bool) -> None:
         if killed:
             self.client.sure = False
-            with self.record._lock:  # what is not committed now never is
-                assert self.record._connection is not None
-                self.record._connection.close()
-                self.record._connection = None
+            with self.record.writer._lock:  # what is not committed now never is
+                assert self.record.writer._connection is not None
+                self.record.writer._connection.close()
+                self.record.writer._connection = None
         self.monitors.close()
         self.record.close()
         self.serve()
