@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
@@ -59,6 +59,8 @@ class Attempt:
     # Called with the images when the journal has them, and again by somebody if we do not return.
     afterwards: Callable[[Sequence[int]], None] | None = None
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
+    # Imported filesets of the same content that did not speak against the import.
+    known: set[int] = field(default_factory=set)
 
     def run(self) -> State:
         """The state the fileset was left in.
@@ -163,7 +165,8 @@ class Attempt:
         return State.IMPORTED
 
     def _verified(self, sha1s: Sequence[str]) -> None:
-        _unless(self.journal.note_verified(self.fileset, sha1s))
+        known = None if self.import_duplicates else self.known
+        _unless(self.journal.note_verified(self.fileset, sha1s, known))
 
     def _same_content(self) -> State | None:
         """Skips files whose bytes are in OMERO for this user already; None when they are not.
@@ -177,9 +180,8 @@ class Attempt:
         sha1s = self._sha1s()
         _unless(self.journal.under_way(self.fileset, sha1s[0]))
         # A file that many sets share, such as an empty one, makes none a copy of another.
-        twins = [
-            twin for twin in self.journal.twins(self.fileset.user, sha1s[0]) if twin.sha1s == sha1s
-        ]
+        twins = self.journal.same_content(self.fileset.user, sha1s)
+        self.known.update(twin.id for twin in twins)
         there = [twin for twin in twins if self._is_there(twin)]
         for twin in twins:
             pairs = list(zip(twin.files, self.fileset.files, strict=True))
@@ -339,7 +341,7 @@ def _is_gone(path: str) -> bool:
 
 def _unless(other: int | None) -> None:
     if other is not None:
-        raise UnderWay(f"the same content is being imported as fileset {other}")
+        raise UnderWay(f"the same content is being imported, or just was, as fileset {other}")
 
 
 def _in_omero(fileset: Fileset) -> str:

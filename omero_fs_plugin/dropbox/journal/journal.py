@@ -411,15 +411,23 @@ class Journal(JournalReader):
                 )
             return True
 
-    def note_verified(self, fileset: Fileset, sha1s: Sequence[str]) -> int | None:
+    def note_verified(
+        self, fileset: Fileset, sha1s: Sequence[str], known: Collection[int] | None = None
+    ) -> int | None:
         """Written before OMERO is told to import: from here on it may have images.
 
         `sha1s`: of the files' bytes, lower-case hex, in their order.  If the
         same content is under way for the same user, nothing is written: the id
-        of that other fileset.
+        of that other fileset.  The same when it has been imported, unless that
+        was `known` when the content was compared (None: copies are wanted): two
+        importers may have had equal files at the same time, and one was faster.
         """
         with self._database.writing() as connection:
             other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
+            if other is None and known is not None:
+                there = self._same_content(connection, fileset.user, sha1s)
+                since = [one for one in there if one not in known]
+                other = since[0] if since else None
             if other is None:
                 self._note_sha1s(connection, fileset.id, sha1s)
                 connection.execute(

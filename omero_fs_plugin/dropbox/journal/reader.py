@@ -143,9 +143,53 @@ class JournalReader:
                 .join_from(schema.file, schema.fileset)
                 .where(file.sha1 == sha1, fileset.user == user, fileset.state == State.IMPORTED)
                 .order_by(fileset.id.desc())
-                .limit(100)
             ).all()
-            return self._load(connection, ids)
+            return self._load(connection, list(dict.fromkeys(ids)))
+
+    def same_content(self, user: str, sha1s: Sequence[str]) -> list[Fileset]:
+        """Imported filesets of `user` of just these bytes, file for file, the newest first.
+
+        However many others have one of these files as well, such as an empty one.
+        """
+        with self._database.reading() as connection:
+            return self._load(connection, self._same_content(connection, user, sha1s))
+
+    def _same_content(self, connection: Connection, user: str, sha1s: Sequence[str]) -> list[int]:
+        file, fileset = schema.file.c, schema.fileset.c
+        last, more = schema.file.alias("last").c, schema.file.alias("more").c
+        number = len(sha1s)
+        ids = connection.scalars(
+            select(fileset.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.sha1 == sha1s[0],
+                file.position == 0,
+                fileset.user == user,
+                fileset.state == State.IMPORTED,
+                select(last.fileset)
+                .where(
+                    last.fileset == fileset.id,
+                    last.position == number - 1,
+                    last.sha1 == sha1s[-1],
+                )
+                .exists(),
+                ~select(more.fileset)
+                .where(more.fileset == fileset.id, more.position == number)
+                .exists(),
+            )
+            .order_by(fileset.id.desc())
+        ).all()
+        found: list[int] = []
+        for some in chunks(ids, CHUNK):
+            theirs: dict[int, list[str | None]] = {}
+            for row in connection.execute(
+                select(file.fileset, file.sha1)
+                .where(file.fileset.in_(some))
+                .order_by(file.position)
+            ):
+                theirs.setdefault(row.fileset, []).append(row.sha1)
+            found += [one for one in some if theirs[one] == list(sha1s)]
+        return found
 
     def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
         """The open filesets whose first file has one of `paths`."""
