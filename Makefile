@@ -11,6 +11,7 @@
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
+#   make bench-journal            what many files at once cost the journal, at three sizes
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make pictures                 docs/rooms.svg and docs/states.svg, from the tables in the code
 #   make venv | lint | types | unit | format | clean
@@ -30,7 +31,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets lint types reference pictures format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -74,6 +75,9 @@ bench-dropbox: venv
 
 bench-filesets: venv
 	@tools/bench.sh benchmarks.filesets $(BENCH_ARGS)
+
+bench-journal: venv
+	@tools/bench.sh benchmarks.journal $(BENCH_ARGS)
 
 lint: venv
 	$(RUN) ruff check .

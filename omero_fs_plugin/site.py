@@ -46,9 +46,9 @@ class Site:
 
     @contextmanager
     def journal(self, settings: Settings, *, read_only: bool) -> Iterator[Journal]:
-        """The journal; JournalError when it cannot be opened."""
+        """The journal; JournalError when it cannot be opened, or DropBox has not made it yet."""
         who = f"omero fs, run by {getpass.getuser()}"
-        journal = Journal(settings.journal_url, read_only=read_only, who=who)
+        journal = Journal(settings.journal_url, read_only=read_only, make=False, who=who)
         try:
             yield journal
         finally:

@@ -11,8 +11,9 @@ from typing import Any
 
 from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import SIGNATURES, Choice, choose
@@ -230,16 +231,21 @@ def _retry(
         )
     chosen = [failed[i] for i in sorted(failed if args.all_failed else set(args.retry))]
     places = Places(settings.rules)
-    again: list[int] = []
+    again: dict[int, Sequence[Found]] = {}  # fileset -> its files, where they are taken as now
     given: dict[tuple[str, str], tuple[Given, int]] = {}
+    quarantine = Quarantine(settings.quarantine, places, journal)
+    back: list[int] = []
     for fileset in chosen:
+        if quarantine.bring_back(fileset):  # DropBox lets it settle where it was dropped
+            back.append(fileset.id)
+            continue
         try:
             stat = regular_stat(fileset.path) if len(fileset.files) == 1 else None
         except OSError as error:
             left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
             continue
         if stat is None:  # a set as it was; or gone, as the import will tell
-            again.append(fileset.id)
+            again[fileset.id] = _as_now(fileset)
         else:
             rule = rule_for(places, fileset.path, fileset.user)
             one = Given(Found(fileset.path, stat), fileset.user, fileset.root, rule, named=True)
@@ -247,11 +253,36 @@ def _retry(
     sets = []
     for formed in _sorted([one for one, _ in given.values()], way, settings, left):
         if len(formed.found) == 1:
-            again.append(given[formed.user, formed.found[0].path][1])
+            identifier = given[formed.user, formed.found[0].path][1]
+            handed_over = failed[identifier].origin == HANDED_OVER
+            again[identifier] = formed.found if handed_over else ()
         else:
             sets.append(formed)
-    filesets = journal.load([identifier for identifier in again if journal.retry(identifier)])
-    return filesets + _hand_over(journal, sets, left, is_there)
+    queued = []
+    for identifier, found in again.items():
+        try:
+            if journal.retry(identifier, found):
+                queued.append(identifier)
+        except ImportRefused as refusal:
+            left.append(Left((failed[identifier].path,), str(refusal)))
+    return journal.load([*back, *queued]) + _hand_over(journal, sets, left, is_there)
+
+
+def _as_now(fileset: Fileset) -> Sequence[Found]:
+    """The files of one that was handed over, as they are: nobody watches them settle.
+
+    Empty when they are to be what they were, or one of them cannot be looked at.
+    """
+    found: list[Found] = []
+    for met in fileset.files if fileset.origin == HANDED_OVER else ():
+        try:
+            stat = regular_stat(met.path)
+        except OSError:
+            return ()
+        if stat is None:
+            return ()
+        found.append(Found(met.path, stat))
+    return found
 
 
 def _check_server(grid: Grid) -> None:

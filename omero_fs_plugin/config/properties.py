@@ -196,7 +196,9 @@ PROPERTIES: tuple[Property, ...] = (
         "quarantine",
         kinds.PATH,
         "",
-        "the directory that failed files are moved to. Empty: they stay",
+        "the directory that failed files are moved to, as USER/ID/PATH: ID is the number of the "
+        "fileset in ``omero fs status``, PATH is where the file lay. USER/ID.txt says why, and "
+        "which command brings the files back. Empty: they stay",
     ),
     # Which files belong together
     Property(

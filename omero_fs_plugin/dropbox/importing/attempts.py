@@ -58,6 +58,7 @@ class Attempt:
     wishes: Callable[[], Wishes] = Wishes  # asked for when nothing speaks against the import
     # Called with the images when the journal has them, and again by somebody if we do not return.
     afterwards: Callable[[Sequence[int]], None] | None = None
+    removes: bool = False  # the importer removes the sources when the journal has the images
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     # Imported filesets of the same content that did not speak against the import.
     known: set[int] = field(default_factory=set)
@@ -81,9 +82,7 @@ class Attempt:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
             hashes = dict(zip(earlier.paths, earlier.hashes, strict=True))
             sha1s = [hashes.get(self._client_path(met.path)) or "" for met in self.fileset.files]
-            state = self._imported(earlier.id, earlier.images, sha1s)
-            importer.done(self.fileset, sha1s)
-            return state
+            return self._imported(importer, earlier.id, earlier.images, sha1s)
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)
         ended = self._same_content() or self._excluded()
@@ -102,9 +101,8 @@ class Attempt:
                 f"and has them in {len(made)} filesets"
             )
         ((server_fileset, there),) = made.items()
-        state = self._imported(server_fileset, tuple(sorted(there)), list(outcome.sha1s))
-        importer.done(self.fileset, outcome.sha1s)
-        return state
+        images = tuple(sorted(there))
+        return self._imported(importer, server_fileset, images, list(outcome.sha1s))
 
     def _step(self, step: Callable[[], State | None]) -> State | None:
         """Takes a step, and leaves the fileset where it belongs if that fails.
@@ -145,10 +143,11 @@ class Attempt:
                 )
         return None
 
-    def _imported(self, server_fileset: int, images: tuple[int, ...], sha1s: list[str]) -> State:
-        self.journal.imported(
-            self.fileset.id, server_fileset, images, sha1s, finished=self.afterwards is None
-        )
+    def _imported(
+        self, importer: Importer, server_fileset: int, images: tuple[int, ...], sha1s: list[str]
+    ) -> State:
+        finished = self.afterwards is None and not self.removes
+        self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
         log.info(
             "fileset %d: %s imported for %s as Fileset:%d, Image:%s",
             self.fileset.id,
@@ -157,11 +156,14 @@ class Attempt:
             server_fileset,
             ",".join(map(str, images)),
         )
+        importer.done(self.fileset, sha1s)
         if self.afterwards is not None:
             try:
                 self.afterwards(images)
             except FsError as error:
                 log.warning("fileset %d: to be finished later: %s", self.fileset.id, error)
+        elif not finished:
+            self.journal.finished(self.fileset.id)
         return State.IMPORTED
 
     def _verified(self, sha1s: Sequence[str]) -> None:
@@ -208,7 +210,9 @@ class Attempt:
 
     def _is_known(self, twin: Fileset, but: str = "") -> State:
         """Skips what is a file that was imported; the journal knows it as it is now."""
-        if twin.origin == FOUND_IN_OMERO and self.fileset.origin != HANDED_OVER:
+        paths = [[met.path for met in one.files] for one in (twin, self.fileset)]
+        itself = twin.origin == FOUND_IN_OMERO or paths[0] == paths[1]
+        if itself and not but and self.fileset.origin != HANDED_OVER:
             self.journal.met(self.fileset.id, twin.id, self.fileset.files)
             log.info("fileset %d: it is fileset %d, %s", self.fileset.id, twin.id, _in_omero(twin))
             return State.SKIPPED
@@ -341,7 +345,7 @@ def _is_gone(path: str) -> bool:
 
 def _unless(other: int | None) -> None:
     if other is not None:
-        raise UnderWay(f"the same content is being imported, or just was, as fileset {other}")
+        raise UnderWay(f"the same content is being imported as fileset {other}")
 
 
 def _in_omero(fileset: Fileset) -> str:

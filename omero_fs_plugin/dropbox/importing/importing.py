@@ -24,6 +24,7 @@ from .attempts import Attempt, run_together
 from .importers import client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
+from .importers.sources import remove
 from .leftovers import Leftovers
 from .pool import SessionPool
 from .ways import Way, Ways
@@ -115,9 +116,13 @@ class Importing:
     def finish(self, fileset: Fileset) -> None:
         """What was left to do after its import.  Raises as `run`."""
         plan = self.plan(fileset)
+        transfer = plan.way.choice.transfer
+        if transfer.removes:
+            sha1s = [sha1 or "" for sha1 in fileset.sha1s]
+            remove(fileset, sha1s, linked=transfer.links)
         if not (plan.said.annotates or _aims(plan)):
-            gone = "what was to be said of its images is not: the sidecar or the rule is gone"
-            self._journal.finished(fileset.id, f"imported, but {gone}")
+            gone = "what was to be done after it is not: the sidecar or the rule is gone"
+            self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
             return
         with self.pool.session(fileset.user, plan.group) as session:
             self._afterwards(plan, session, fileset, None, fileset.images)
@@ -171,6 +176,7 @@ class Importing:
             import_duplicates=self._import_duplicates(),
             importer=importer,
             wishes=wishes,
+            removes=plan.way.choice.transfer.removes,
             exclude_imported_paths=plan.way.choice.arguments.exclude_imported_paths,
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
         )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import errno
+import json
 import logging
-import os
-import shutil
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
-from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.confine import parts_beneath
+from omero_fs_plugin.dropbox.journal.journal import LACKS, Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
-from omero_fs_plugin.events import FileStat, regular_stat
+from omero_fs_plugin.events import regular_stat
+
+from .moving import move_back, move_out
 
 log = logging.getLogger(__name__)
+
+_HOME = "quarantined "  # a note of the journal by the fileset's id: the root that it had
 
 
 class Quarantine:
     """Moves the files of failed filesets to DIRECTORY/user/fileset id/path below the user's own.
+
+    Beside them lies DIRECTORY/user/fileset id.txt, which says why, and how they
+    come back.  They come back by themselves when what they lack comes.
 
     A file's place follows from its fileset, so that a move that was cut short
     is completed, and no two files ever meet.  Only files below the watch
@@ -50,23 +55,87 @@ class Quarantine:
         try:
             if not self._is_to_go(fileset, root):
                 return
+            self._journal.note(f"{_HOME}{fileset.id}", fileset.root)
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
                 if not _moved_before(met, to):
                     to.parent.mkdir(parents=True, exist_ok=True)
-                    if not _move(fileset.root, met, to):
+                    if not move_out(fileset.root, met, to):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         return
                 stat = regular_stat(str(to))
                 if stat is None:
                     return
                 now.append(Found(str(to), stat))
+            _tell(root, fileset)
             self._journal.put_elsewhere(fileset.id, str(root), now)
             for met, moved in zip(fileset.files, now, strict=True):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
+
+    def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
+        """Brings back the sets of `user` that lack, or have, one of `paths`; paths that are back.
+
+        `paths`: files that came, or that a set which came lacks.
+        """
+        back: list[str] = []
+        homes = self._journal.notes(_HOME)
+        if not homes:
+            return back
+        wanted = set(paths)
+        lacks = self._journal.notes(LACKS)
+        for fileset in self._journal.load([int(key.removeprefix(_HOME)) for key in homes]):
+            if fileset.state is not State.FAILED or fileset.user != user:
+                continue
+            lacking = json.loads(lacks.get(f"{LACKS}{fileset.id}", "[]"))
+            mine = [home for _, home in self._ways_home(fileset, homes[f"{_HOME}{fileset.id}"])]
+            if not wanted.isdisjoint(lacking) or (lacking and not wanted.isdisjoint(mine)):
+                back += self.bring_back(fileset)
+        return back
+
+    def bring_back(self, fileset: Fileset) -> list[str]:
+        """The files of a failed fileset lie where the user put them again, and settle there.
+
+        Their paths; none when it is not in quarantine, or something else lies
+        where they were: that is told.
+        """
+        root = self._journal.noted(f"{_HOME}{fileset.id}")
+        if not root or fileset.root == root:
+            return []
+        path = fileset.path
+        try:
+            ways = self._ways_home(fileset, root)
+            taken = [home for at, home in ways if at.exists() and regular_stat(home) is not None]
+            if taken:
+                log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, taken[0])
+                return []
+            found: list[Found] = []
+            for at, path in ways:
+                if at.exists():  # else a move that was cut short has brought it back
+                    move_back(at, root, path)
+                stat = regular_stat(path)
+                if stat is None:
+                    return []
+                found.append(Found(path, stat))
+            self._journal.put_elsewhere(fileset.id, root, found)
+            self._journal.wait(fileset.user, root, found)
+            self._journal.note(f"{_HOME}{fileset.id}", "")
+            with suppress(FileNotFoundError):
+                _told_at(Path(fileset.root)).unlink()
+        except (OSError, FsError) as error:
+            log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
+            return []
+        log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
+        return [met.path for met in found]
+
+    def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:
+        """(where it lies, where it was) of each file."""
+        return [
+            (Path(met.path), str(Path(root, *parts_beneath(fileset.root, met.path))))
+            for met in fileset.files
+        ]
 
     def _is_to_go(self, fileset: Fileset, root: Path) -> bool:
         """Whether all files may be moved.  Raises OSError and ImportRefused."""
@@ -89,45 +158,18 @@ def _moved_before(met: Found, to: Path) -> bool:
     return to.is_file() and regular_stat(met.path) is None
 
 
-def _move(root: str, met: Found, to: Path) -> bool:
-    """Whether the file was still what had failed, and was moved.
-
-    Raises OSError and ImportRefused.
-    """
-    *_, name = parts_beneath(root, met.path)
-    directory = open_directory(root, met.path)
-    try:
-        with suppress(FileNotFoundError):
-            if FileStat.of(os.lstat(name, dir_fd=directory)) != met.stat:
-                return False  # it has changed, and is imported anew
-            try:
-                os.rename(name, to, src_dir_fd=directory)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                _copy(name, directory, met.stat, to)
-            return True
-        return False
-    finally:
-        os.close(directory)
+def _told_at(root: Path) -> Path:
+    return root.with_name(f"{root.name}.txt")
 
 
-def _copy(name: str, directory: int, stat: FileStat, to: Path) -> None:
-    """To another file system: whole and on disk before the original goes."""
-    part = to.with_name(f".{to.name[:200]}.part")
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        with os.fdopen(descriptor, "rb") as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 2**20)
-            found = os.fstat(source.fileno())
-            target.flush()
-            os.fsync(target.fileno())
-            if replace(FileStat.of(found), ctime_ns=0) != replace(stat, ctime_ns=0):
-                raise OSError(errno.EBUSY, "it changed while it was copied")
-        os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
-        part.rename(to)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    os.unlink(name, dir_fd=directory)
+def _tell(root: Path, fileset: Fileset) -> None:
+    """Beside the files: why they are there, and how they come back."""
+    names = "".join(f"    {met.path}\n" for met in fileset.files)
+    _told_at(root).write_text(
+        f"These files of {fileset.user} could not be imported:\n\n{names}\n"
+        f"The reason: {fileset.reason}\n\n"
+        f"They lie in {root} now. This command brings them back, and tries again:\n\n"
+        f"    omero fs import --retry {fileset.id}\n",
+        encoding="utf-8",
+        errors="surrogateescape",
+    )

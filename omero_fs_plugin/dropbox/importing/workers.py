@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -246,9 +246,7 @@ class Importers:
         For OMERO's own importer more of that user's, which it imports in one run.
         """
         with self._news:
-            for identifier, reason in list(self._not_given_back.items()):
-                self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
-                del self._not_given_back[identifier]
+            self._give_back_the_rest()
             now = time.monotonic()
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             users = [u for u in self._journal.queued_users() if self._may_go(u, now)]
@@ -297,8 +295,8 @@ class Importers:
         finally:
             with self._news:
                 self._under_way.difference_update(fileset.id for fileset in filesets)
-            for fileset in left.values():  # after another of them failed as a whole
-                self._give_back(fileset, "not begun")
+            # After another of them failed as a whole.
+            self._give_back(list(left.values()), "not begun")
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
         """Imports filesets, and takes those off `left` that are where they belong."""
@@ -315,8 +313,7 @@ class Importers:
         except BadAdvice as error:
             self._advised_badly(mine(), str(error))
         except (UserError, ImportRefused) as error:  # the account's fault, not the files'
-            for fileset in mine():
-                self._give_back(fileset, str(error))
+            self._give_back(mine(), str(error))
             self._stop_queue(user, str(error))
             if isinstance(error, UserError):
                 self._skip_gone(user)
@@ -327,8 +324,7 @@ class Importers:
             reason = (
                 str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
             )
-            for fileset in mine():
-                self._give_back(fileset, reason)
+            self._give_back(mine(), reason)
             raise
 
     def _against(self, filesets: list[Fileset], error: UnclearError) -> bool:
@@ -338,6 +334,7 @@ class Importers:
         so: it is that fileset and not OMERO.  Whether it was one of those.
         """
         now, refused = time.monotonic(), False
+        given_back = list(filesets)
         for fileset in filesets:
             with self._news:
                 then = self._suspects.get(fileset.id)
@@ -347,9 +344,9 @@ class Importers:
             if len(filesets) == 1 and then is not None and self._went_through > then:
                 state = refuse(self._journal, fileset, error)
                 self._ended(fileset, state)
+                given_back.remove(fileset)
                 refused = True
-            else:
-                self._give_back(fileset, str(error))
+        self._give_back(given_back, str(error))
         return refused
 
     def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
@@ -387,17 +384,20 @@ class Importers:
             with self._news:
                 self._resting[fileset.id] = time.monotonic() + rest
 
-    def _give_back(self, fileset: Fileset, reason: str) -> None:
-        """Whatever it was, the fileset is not left between two states.
+    def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
+        """Whatever it was, no fileset is left between two states.
 
         If the journal cannot be written now, it is before anything else is taken.
         """
-        try:
-            self._journal.move(fileset.id, State.IMPORTING, State.QUEUED, reason)
-        except JournalError:
-            with self._news:
-                self._not_given_back[fileset.id] = reason
-            raise
+        with self._news:  # all of them first: the journal may fail at any
+            self._not_given_back.update((fileset.id, reason) for fileset in filesets)
+            self._give_back_the_rest()
+
+    def _give_back_the_rest(self) -> None:
+        """Raises JournalError, having kept what is not given back yet."""
+        for identifier, reason in list(self._not_given_back.items()):
+            self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
+            del self._not_given_back[identifier]
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""

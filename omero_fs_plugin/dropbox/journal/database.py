@@ -37,6 +37,22 @@ from . import schema
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long another process's write is waited for
+# s: what PostgreSQL waits for.  A peer that was lost within a transaction, as one that
+# was stopped or lost its network, holds up the others so long and no longer.
+LIMITS = {
+    "lock_timeout": 20.0,  # for another's transaction, then this one is given up
+    "statement_timeout": 40.0,
+    "idle_in_transaction_session_timeout": 15.0,  # then the transaction of who is silent ends
+}
+# How libpq finds out that the server is not there any more, in s and, the last, ms.
+_ALIVE = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # Any number that nobody else locks in the database: the bytes of "omero fs".
 _WRITING = int.from_bytes(b"omero fs", "big")
 
@@ -50,7 +66,7 @@ class LeaseLost(JournalError):
 
 
 class Database:
-    """The journal's database at `url`, made when missing unless `read_only`.
+    """The journal's database at `url`; to `make` is to check it, and to make what is missing.
 
     On a network file system SQLite's WAL is not safe, for it needs memory that
     all its users share (https://sqlite.org/wal.html): the slower rollback
@@ -63,7 +79,7 @@ class Database:
     the schema forbids.
     """
 
-    def __init__(self, url: str, *, read_only: bool, share: str | None = None) -> None:
+    def __init__(self, url: str, *, make: bool, share: str | None = None) -> None:
         # As people may see it: a URL may hold a password.
         self.shown = _shown(url)
         # The epoch of the lease under which this process writes; None: it holds none, as
@@ -81,11 +97,11 @@ class Database:
         )
         try:
             with self._errors():
-                if read_only:
-                    self._check_version()
-                else:
+                if make:
                     self._check_pages()
                     self._create()
+                else:
+                    self._check_version()
         except BaseException:
             self.close()
             raise
@@ -139,6 +155,9 @@ class Database:
 
     def _create(self) -> None:
         with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Bringing a large journal to another version may take its time.
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             if not inspect(connection).has_table("meta"):
                 schema.metadata.create_all(connection)
                 connection.execute(
@@ -215,9 +234,16 @@ def _engine(url: str, shown: str) -> Engine:
         )
     if "+" not in parsed.drivername:
         parsed = parsed.set(drivername="postgresql+psycopg")
+    # What the URL says of these comes last, and wins.
+    ours = [f"-c {name}={round(seconds * 1000)}" for name, seconds in LIMITS.items()]
+    theirs = parsed.query.get("options", ())
+    options = " ".join([*ours, *([theirs] if isinstance(theirs, str) else theirs)])
+    parsed = parsed.difference_update_query(["options"])
     try:
         # A server that was restarted is connected to again, unnoticed.
-        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return create_engine(
+            parsed, pool_pre_ping=True, connect_args={**_ALIVE, "options": options}
+        )
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             f"omero.fs.journal = {shown}: {error}; pip install 'omero-fs-plugin[postgresql]'"

@@ -73,6 +73,51 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None,
     return identifier, left
 
 
+def give_up(connection: Connection, at: Stamp, filesets: Sequence[int], reason: str) -> int | None:
+    """The parts of a set, of which each waits by itself, have failed as one; its id.
+
+    In the order of `filesets`.  None, and nothing is done, when one waits no more.
+    """
+    table, file = schema.fileset.c, schema.file.c
+    rows: dict[int, Any] = {}
+    for some in chunks(filesets, _CHUNK):
+        found = connection.execute(
+            select(schema.file)
+            .join_from(schema.file, schema.fileset)
+            .where(table.id.in_(some), table.state == State.WAITING, file.position == 0)
+        )
+        rows.update((row.fileset, row) for row in found)
+    if len(rows) < len(filesets):
+        return None
+    first, others = filesets[0], filesets[1:]
+    told = _told_of(connection, others)
+    connection.execute(
+        update(schema.fileset)
+        .where(table.id == first)
+        .values(state=State.FAILED, reason=reason, changed=at.now, moved_by=at.who)
+    )
+    if others:
+        connection.execute(
+            insert(schema.file),
+            [
+                {"fileset": first, "position": position, **columns(met_of(rows[other]))}
+                for position, other in enumerate(others, 1)
+            ],
+        )
+    forget(connection, [one for one in others if one not in told])
+    connection.execute(
+        update(schema.fileset)
+        .where(table.id.in_(sorted(told)))
+        .values(
+            state=State.SKIPPED,
+            reason=f"it has failed with {rows[first].path}, as fileset {first}",
+            changed=at.now,
+            moved_by=at.who,
+        )
+    )
+    return first
+
+
 def _rows(connection: Connection, formed: Formed) -> list[Any]:
     """What begins with one of the files, and is neither imported nor a copy."""
     table = schema.fileset.c

@@ -6,17 +6,18 @@ same one: DropBox, and the command line that hands files over or looks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
-from .forming import forget, form
+from .forming import forget, form, give_up
 from .intake import (
     Stamp,
     dissolve,
@@ -41,6 +42,8 @@ from .records import (
 )
 from .states import OPEN, State
 
+# Notes of a failed fileset, by its id: the paths that it lacks.
+LACKS = "lacks "
 # A claim is renewed with the lease, and no older than that.
 CLAIMED_S = 60.0
 
@@ -71,7 +74,7 @@ class Journal(JournalReader):
                 )
 
     def met(self, fileset: int, of: int, found: Sequence[Found]) -> None:
-        """The files of `fileset` are those of `of`, learnt from OMERO: one row remains."""
+        """The files of `fileset` are those of `of`, which was imported: one row remains."""
         file = schema.file.c
         with self._database.writing() as connection:
             for position, met in enumerate(found):
@@ -138,7 +141,7 @@ class Journal(JournalReader):
                 select(fileset.id)
                 .join_from(schema.file, schema.fileset)
                 .where(
-                    file.device == found.stat.device,
+                    or_(file.device == signed(found.stat.device), file.path == found.path),
                     file.inode == signed(found.stat.inode),
                     file.size == found.stat.size,
                     file.mtime_ns == found.stat.mtime_ns,
@@ -321,6 +324,18 @@ class Journal(JournalReader):
                         .returning(table.id)
                     )
         return sorted(ended)
+
+    def give_up(self, filesets: Sequence[int], reason: str, lacks: Sequence[str]) -> int | None:
+        """Parts of a set have waited long enough: they have failed as one fileset; its id.
+
+        `filesets`: the waiting ones of its files, in their order; None when one of
+        them waits no more.  `lacks`: paths of what is missing, as far as they are known.
+        """
+        with self._database.writing() as connection:
+            failed = give_up(connection, self._stamp(), filesets, reason)
+            if failed is not None:
+                _note(connection, f"{LACKS}{failed}", json.dumps(list(lacks)))
+            return failed
 
     def take(self, user: str, not_now: Collection[int] = ()) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
@@ -513,10 +528,9 @@ class Journal(JournalReader):
         return number
 
     def note(self, key: str, value: str) -> None:
-        """Keeps a value beyond the life of this process."""
+        """Keeps a value beyond the life of this process; an empty one is as none."""
         with self._database.writing() as connection:
-            connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
-            connection.execute(insert(schema.meta).values(key=key, value=value))
+            _note(connection, key, value)
 
     def set_lease(self, before: Held, after: Held) -> bool:
         """Changes the lease if it is still `before`; whether it was.
@@ -641,6 +655,12 @@ class Journal(JournalReader):
                 .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
                 .values(sha1=sha1)
             )
+
+
+def _note(connection: Connection, key: str, value: str) -> None:
+    connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
+    if value:
+        connection.execute(insert(schema.meta).values(key=key, value=value))
 
 
 def _has_just(fileset: Fileset, formed: Formed) -> bool:

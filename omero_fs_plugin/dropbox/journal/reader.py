@@ -24,7 +24,9 @@ class JournalReader:
     """The journal at `url`, to look into.  Thread-safe.
 
     Raises JournalError when it cannot be opened, is corrupt, or was written by
-    a newer version; with `read_only` also when there is none.
+    a newer version; with `read_only`, and unless it is to `make` it, also when
+    there is none, or one of an older version: only DropBox makes a journal, checks
+    all of it, and brings it to this version.
 
     `clock` gives seconds since the epoch, for what people read; no decision
     hangs on it.  `share` as Database's.
@@ -37,12 +39,13 @@ class JournalReader:
         *,
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
+        make: bool = True,
         share: str | None = None,
         who: str = "",
     ) -> None:
         self._clock = clock
         self._who = who
-        self._database = Database(url, read_only=read_only, share=share)
+        self._database = Database(url, make=make and not read_only, share=share)
 
     @property
     def shown(self) -> str:
@@ -61,23 +64,25 @@ class JournalReader:
     def known(self, found: Sequence[Found]) -> dict[str, State]:
         """Those of `found` that are accounted for as they are: path -> state.
 
-        Accounted for means: a file with this device, inode, size, mtime and
-        ctime is recorded, so that neither its bytes nor its inode were touched
-        since.  A file that was only renamed or chmod-ed has another ctime; see
-        `twins`.  One that was skipped because it had gone is there again, and is not.
+        Accounted for means: a file with this inode, size, mtime and ctime is
+        recorded, on this device or under this path, so that neither its bytes nor
+        its inode were touched since.  A share has another device number after it
+        was mounted anew, and the files on it are what they were.  A file that was
+        only renamed or chmod-ed has another ctime; see `same_content`.  One that was
+        skipped because it had gone is there again, and is not.
         """
         known: dict[str, State] = {}
         newest: dict[str, int] = {}
         file, fileset = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
             for chunk in chunks(found, CHUNK):
-                by_inode: dict[tuple[int, int], list[Found]] = {}
+                by_inode: dict[int, list[Found]] = {}
                 for met in chunk:  # several, when one file has several names
-                    identity = (signed(met.stat.device), signed(met.stat.inode))
-                    by_inode.setdefault(identity, []).append(met)
+                    by_inode.setdefault(signed(met.stat.inode), []).append(met)
                 rows = connection.execute(
                     select(
                         fileset.id,
+                        file.path,
                         file.device,
                         file.inode,
                         file.size,
@@ -87,14 +92,15 @@ class JournalReader:
                     )
                     .join_from(schema.file, schema.fileset)
                     # Of the inode alone: no database looks a pair up in its index.
-                    .where(file.inode.in_([inode for _, inode in by_inode]))
+                    .where(file.inode.in_(list(by_inode)))
                     .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
                 ).all()
-                for identifier, device, inode, size, mtime_ns, ctime_ns, state in rows:
-                    for met in by_inode.get((device, inode), ()):
+                for identifier, was, device, inode, size, mtime_ns, ctime_ns, state in rows:
+                    for met in by_inode.get(inode, ()):
                         stat, path = met.stat, met.path
                         if (
-                            stat.size == size
+                            (signed(stat.device) == device or path == was)
+                            and stat.size == size
                             and stat.mtime_ns == mtime_ns
                             and stat.ctime_ns == ctime_ns
                             and newest.get(path, 0) < identifier

@@ -119,6 +119,7 @@ def put_together(
         readers=ways.readers,
         queued=importers.wake,
         failed=quarantine.take,
+        lacking=quarantine.bring_what_lacks,
         complete_timeout=lambda: configuration.settings.complete_timeout,
     )
     rescanner = Rescanner(pipeline, users, lambda: configuration.settings.rescan_interval)

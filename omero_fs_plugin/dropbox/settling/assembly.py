@@ -173,22 +173,32 @@ class Assembly:
         nobody wait: the part that is missing could not be seen to come.
         """
         waiting = self._lots.incomplete()
-        together: dict[tuple[str, str], list[Fileset]] = {}
-        for fileset in self._journal.open_at(waiting).values():
+        together: dict[tuple[str, str, str], list[Fileset]] = {}
+        for path, fileset in self._journal.open_at(waiting).items():
             if fileset.state is State.WAITING and fileset.reason:
-                together.setdefault((fileset.user, fileset.reason), []).append(fileset)
+                key = fileset.user, fileset.reason, waiting[path].files[0]
+                together.setdefault(key, []).append(fileset)
         longer = []
         for filesets in together.values():
             if min(fileset.waited for fileset in filesets) + passed < timeout:
                 longer += [fileset.id for fileset in filesets]
-                continue
-            for fileset in filesets:
-                log.warning("fileset %d: given up: %s", fileset.id, fileset.reason)
-                if self._journal.move(fileset.id, State.WAITING, State.FAILED, fileset.reason):
-                    self._failed.append(fileset.id)
-                self._lots.remove(fileset.path)
+            else:
+                self._give_up(filesets, waiting[filesets[0].path])
         if longer:
             self._journal.waited(longer, passed)
+
+    def _give_up(self, filesets: list[Fileset], lacks: Candidate) -> None:
+        """They are parts of one set, and fail as that."""
+        order = {path: position for position, path in enumerate(lacks.files)}
+        filesets.sort(key=lambda one: order.get(one.path, len(order)))
+        reason = filesets[0].reason
+        ids = [fileset.id for fileset in filesets]
+        failed = self._journal.give_up(ids, reason, lacks.missing)
+        if failed is not None:
+            log.warning("fileset %d: given up, %d files: %s", failed, len(filesets), reason)
+            self._failed.append(failed)
+        for fileset in filesets:
+            self._lots.remove(fileset.path)
 
     def take_failed(self) -> list[int]:
         """The filesets that have failed here since the last call."""

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -71,6 +71,8 @@ class Groupers:
     `readers` gives the reader classes of a rule, None for all; `queued` is
     called when filesets were formed, `failed` with one of which nothing can be;
     `complete_timeout` gives how long (s) one that is incomplete is waited for.
+    `lacking` is called with a user and files that came, or that a set lacks; it
+    brings back what was given up for want of them, and gives the paths.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Groupers:
         queued: Callable[[], None],
         failed: Callable[[Fileset], None],
         complete_timeout: Callable[[], float],
+        lacking: Callable[[str, Collection[str]], Collection[str]] = lambda user, paths: (),
         number: int = NUMBER,
     ) -> None:
         self._pipeline = pipeline
@@ -89,6 +92,7 @@ class Groupers:
         self._queued = queued
         self._failed = failed
         self._complete_timeout = complete_timeout
+        self._lacking = lacking
         self._stopping = threading.Event()
         self._news = threading.Condition()
         self._groupers = [make() for _ in range(number)]
@@ -156,6 +160,7 @@ class Groupers:
                 log.exception("Bio-Formats cannot be made ready")
 
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
+        self._bring(lot, lot.files)
         begun = time.monotonic()
         try:
             grouping = group_whole(grouper, lot.root, lot.files, self._readers(lot.rule))
@@ -176,7 +181,14 @@ class Groupers:
         now = time.monotonic()
         if self._pipeline.grouped(lot, grouping, now, now - begun):
             self._queued()
+        self._bring(lot, [path for one in grouping.candidates for path in one.missing])
         self._tell_failed()
+
+    def _bring(self, lot: Lot, paths: Sequence[str]) -> None:
+        """What was given up for want of these settles again."""
+        back = self._lacking(lot.user, paths) if paths else ()
+        if back:
+            self._pipeline.heard(back, time.monotonic())
 
     def _expire(self, now: float) -> None:
         """A stretch that was longer than two looks, in which we stood still, counts as two."""

@@ -154,6 +154,19 @@ def test_a_file_that_only_moved_is_not_imported_again(world: World, change: str)
     assert moved.files[0] == Found(str(now), FileStat.of(now.lstat())), "it is known as it is now"
 
 
+def test_a_file_whose_inode_was_touched_is_no_copy_of_itself(world: World) -> None:
+    """As after a chown of the whole tree and a restart: one row, which knows it as it is."""
+    path = world.drop("a.tif")
+    world.meet(path)
+    assert world.attempt() is State.IMPORTED
+    path.chmod(0o600)
+    world.meet(path)
+    assert world.attempt() is State.SKIPPED
+    (row,) = world.journal.select()
+    assert row.state is State.IMPORTED
+    assert row.files[0].stat.ctime_ns == path.lstat().st_ctime_ns
+
+
 def test_another_content_under_the_same_name_is_a_fileset_of_its_own(world: World) -> None:
     path = world.drop("a.tif", seed=1)
     world.queue(path)

@@ -14,9 +14,9 @@ from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 
-from .test_attempts import World, no_patience, seeded, world
+from .attempts import World, no_patience, world
 
-__all__ = ["seeded", "world"]  # fixtures
+__all__ = ["world"]  # a fixture
 
 _LONG_S = 60.0  # nothing here takes so long; a test that hangs ends
 

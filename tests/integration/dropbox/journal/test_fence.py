@@ -58,6 +58,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "dissolve": lambda j, i: j.dissolve(i),
     "settle_anew": lambda j, i: j.settle_anew(i, "it changed"),
     "give_to": lambda j, i: j.give_to(i, "zak", "/dropbox/zak"),
+    "give_up": lambda j, i: j.give_up([i], "waits for b.tif", []),
     "skip": lambda j, i: j.skip("amy", "/dropbox/amy", found("new.tif", 8), "why"),
     "settled": lambda j, i: j.settled({i: found().stat}),
     "waited": lambda j, i: j.waited([i], 1.0),

@@ -7,25 +7,42 @@ one or the other at the end.
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
+from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.schema import VERSION
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
-from omero_fs_plugin.errors import ConfigurationError, JournalError
+from omero_fs_plugin.errors import ConfigurationError, ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 from tests import DATA
 
 from .postgres import Postgres, running
 
 _numbers = itertools.count()
+# A process that begins to write, and is stopped by its parent then.
+_STANDS_STILL = """
+import time
+from omero_fs_plugin.dropbox.journal import database
+from omero_fs_plugin.dropbox.journal.journal import Journal
+database.LIMITS["idle_in_transaction_session_timeout"] = 2.0
+with Journal({url!r}, make=False)._database.writing():
+    print("in a transaction", flush=True)
+    time.sleep(600)
+"""
 OLD = DATA / "journal-version-1.sql"
 
 
@@ -206,6 +223,15 @@ class TestKnown:
         assert fileset.files[0].stat.inode == 2**64 - 3
         assert huge.path in journal.known([huge])
 
+    def test_a_share_that_was_mounted_anew_has_the_same_files(self, journal: Journal) -> None:
+        """Its device has another number, and the rest of what identifies a file is what it was."""
+        was = found()
+        waiting(journal, was)
+        elsewhere = replace(was, stat=replace(was.stat, device=99))
+        assert journal.known([elsewhere]) == {was.path: State.WAITING}
+        other = Found("/dropbox/amy/b.tif", elsewhere.stat)
+        assert journal.known([other]) == {}, "an inode of another file system"
+
     def test_in_lots(self, journal: Journal) -> None:
         many = [found(f"{n}.tif", inode=n) for n in range(1500)]
         journal.wait("amy", "/dropbox/amy", many[:1200])
@@ -264,6 +290,54 @@ def test_one_fileset_of_omero_stands_in_one_row(journal: Journal) -> None:
     journal.imported(first.id, 41, [5], ["ab"])
     with pytest.raises(JournalError):
         journal.imported(second.id, 41, [5], ["cd"])
+
+
+def test_a_copy_is_found_however_many_share_a_file_with_it(journal: Journal) -> None:
+    """Such as an empty log: 150 sets have it, and one of them is the same set."""
+    for number in range(151):
+        files = [found(f"{number}/{n}", inode=1000 + 2 * number + n) for n in range(2)]
+        identifier, _ = journal.form(Formed("amy", "/dropbox/amy", files))
+        assert identifier is not None
+        journal.take("amy")
+        sha1s = ["empty", f"{number}"]
+        journal.imported(identifier, number + 1, [number + 1], sha1s)
+    (same,) = journal.same_content("amy", ["empty", "0"])
+    assert same.server_fileset == 1
+    for other in (["empty"], ["empty", "0", "0"], ["0", "empty"], ["empty", "x"]):
+        assert journal.same_content("amy", other) == []
+    assert journal.same_content("zak", ["empty", "0"]) == []
+
+
+def test_equal_content_that_was_imported_meanwhile_is_seen(journal: Journal) -> None:
+    first, second = waiting(journal), waiting(journal, found("b.tif", 8))
+    for fileset in (first, second):
+        bring_to(journal, fileset.id, State.IMPORTING)
+    journal.note_verified(first, ["ab"], ())
+    assert journal.note_verified(second, ["ab"], ()) == first.id, "it is under way"
+    journal.imported(first.id, 41, [5], ["ab"])
+    assert journal.note_verified(second, ["ab"], ()) == first.id, "it was faster"
+    assert journal.note_verified(second, ["ab"], {first.id}) is None, "that was known"
+    assert journal.note_verified(second, ["ab"]) is None, "copies are wanted"
+
+
+class TestRetry:
+    """failed -> queued."""
+
+    def test_with_the_files_as_they_are_now(self, journal: Journal) -> None:
+        fileset = waiting(journal)
+        bring_to(journal, fileset.id, State.FAILED)
+        now = found(size=99, ctime=2)
+        assert journal.retry(fileset.id, [now])
+        (queued,) = journal.select(State.QUEUED)
+        assert queued.files == (now,)
+
+    def test_where_its_path_is_open_again(self, journal: Journal) -> None:
+        fileset = waiting(journal)
+        bring_to(journal, fileset.id, State.FAILED)
+        journal.wait("zak", "/dropbox", [found()])
+        with pytest.raises(ImportRefused, match=r"a\.tif: is waiting for zak, as fileset"):
+            journal.retry(fileset.id)
+        assert journal.counts()["failed"] == 1
 
 
 def test_users_wait_in_the_order_they_came(journal: Journal) -> None:
@@ -355,6 +429,30 @@ def test_a_newer_journal_is_refused(journal: Journal, url: str) -> None:
         Journal(url)
 
 
+def test_who_hands_over_makes_no_journal_and_checks_none(url: str, journal: Journal) -> None:
+    """A running DropBox has done both; a large journal takes long to check."""
+    statements: list[str] = []
+
+    def executed(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", executed)
+    try:
+        with closing(Journal(url, make=False)) as other:
+            other.hand_over("amy", "/x", found())
+    finally:
+        event.remove(Engine, "before_cursor_execute", executed)
+    assert not [one for one in statements if "quick_check" in one or "CREATE" in one]
+    assert journal.counts()["queued"] == 1
+
+
+def test_who_hands_over_leaves_an_older_journal_as_it_is(url: str, journal: Journal) -> None:
+    with journal._database.writing() as connection:
+        connection.execute(text("UPDATE meta SET value = '3' WHERE key = 'version'"))
+    with pytest.raises(JournalError, match="when it is started"):
+        Journal(url, make=False)
+
+
 def test_a_journal_that_is_not_there(url: str) -> None:
     with pytest.raises(JournalError, match="DropBox makes it"):
         Journal(url, read_only=True)
@@ -425,6 +523,42 @@ class TestPostgreSQL:
             journal.counts()
         postgres.start()
         assert journal.get(fileset.id) == fileset
+        journal.close()
+
+    def test_a_peer_that_stands_still_in_a_transaction_stops_nobody_for_long(
+        self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As one that was lost with its network: its connection is open, and it says nothing."""
+        url = postgres.url("lost_peer")
+        journal = Journal(url)
+        fileset = waiting(journal)
+        script = _STANDS_STILL.format(url=url)
+        command = [sys.executable, "-c", script]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:
+            try:
+                assert peer.stdout is not None
+                assert peer.stdout.readline() == "in a transaction\n"
+                os.kill(peer.pid, signal.SIGSTOP)
+                monkeypatch.setitem(LIMITS, "lock_timeout", 0.2)
+                hasty = Journal(url, make=False)
+                with pytest.raises(JournalError, match="lock timeout"):
+                    hasty.move(fileset.id, State.WAITING, State.QUEUED)
+                hasty.close()
+                # The server ends the transaction of who is silent, and all go on.
+                assert journal.move(fileset.id, State.WAITING, State.QUEUED)
+            finally:
+                peer.kill()
+        journal.close()
+
+    def test_what_the_url_says_of_limits_wins(self, postgres: Postgres) -> None:
+        journal = Journal(postgres.url("limits") + "%20-c%20lock_timeout%3D7s")
+        with journal._database.reading() as connection:
+            limits = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in LIMITS}
+        assert limits == {
+            "lock_timeout": "7s",
+            "statement_timeout": "40s",
+            "idle_in_transaction_session_timeout": "15s",
+        }
         journal.close()
 
     def test_a_password_is_not_shown(self) -> None:

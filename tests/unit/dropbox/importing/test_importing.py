@@ -95,6 +95,21 @@ def test_one_that_is_still_there_is_obeyed(
     assert journal.load([imported.id])[0].reason == ""
 
 
+def test_sources_that_were_to_be_removed_are_so_after_a_crash(
+    importing: Importing, journal: Journal, imported: Fileset, directory: Path
+) -> None:
+    rules = places_of(directory.parent, transfer="upload_rm").rules
+    importing._places.apply(rules)
+    for rule in rules:
+        _, way = make_way(rule, None)
+        assert way is not None
+        importing._ways.apply({rule: way})
+    importing.finish(imported)
+    assert not (directory / "a.tif").exists()
+    assert journal.unfinished() == []
+    assert journal.load([imported.id])[0].reason == ""
+
+
 def test_a_rule_that_has_just_gone_still_says_how_its_files_are_read(tmp_path: Path) -> None:
     readers = tmp_path / "readers.txt"
     readers.write_text("loci.formats.in.APNGReader\n", encoding="ascii")

@@ -218,3 +218,117 @@ class TestSets:
         journal.retry(other.id)
         quarantine.take(pair)
         assert all(Path(met.path).exists() for met in pair.files)
+
+
+class TestBack:
+    """What lacked a file comes back when that comes, or somebody says so; as one set."""
+
+    @pytest.fixture
+    def given_up(self, journal: Journal, watch_dir: Path, quarantine: Quarantine) -> Fileset:
+        """Two parts of a set of which the third never came."""
+        home = watch_dir / "amy"
+        met = []
+        for name in ("day 1/a.tif", "day 1/b.tif"):
+            (home / name).write_bytes(name.encode())
+            met.append(Found(str(home / name), FileStat.of((home / name).lstat())))
+        journal.wait("amy", str(home), met)
+        ids = [journal.open_at([one.path])[one.path].id for one in met]
+        missing = str(home / "day 1" / "c.tif")
+        failed = journal.give_up(ids, f"waits for {missing}", [missing])
+        assert failed is not None
+        quarantine.take(journal.load([failed])[0])
+        return journal.load([failed])[0]
+
+    @pytest.fixture
+    def home(self, watch_dir: Path) -> Path:
+        return watch_dir / "amy" / "day 1"
+
+    def test_the_parts_lie_together_and_it_says_why(
+        self, given_up: Fileset, tmp_path: Path, home: Path
+    ) -> None:
+        to = place(tmp_path, given_up).parent
+        assert sorted(path.name for path in to.iterdir()) == ["a.tif", "b.tif"]
+        text = (tmp_path / "failed" / "amy" / f"{given_up.id}.txt").read_text(encoding="utf-8")
+        assert f"The reason: waits for {home / 'c.tif'}" in text
+        assert f"omero fs import --retry {given_up.id}" in text
+        assert str(home / "a.tif") in text
+
+    def assert_back(self, journal: Journal, home: Path, tmp_path: Path) -> None:
+        assert sorted(path.name for path in home.iterdir()) == ["a.tif", "b.tif"]
+        waiting = journal.select(State.WAITING)
+        assert sorted(one.path for one in waiting) == [str(home / "a.tif"), str(home / "b.tif")]
+        assert {one.root for one in waiting} == {str(home.parent)}
+        assert journal.select(State.FAILED) == []
+        assert not list((tmp_path / "failed" / "amy").glob("*.txt"))
+
+    @pytest.mark.parametrize("came", ["c.tif", "a.tif"], ids=["what lacks", "what names it"])
+    def test_when_the_missing_file_comes(
+        self,
+        given_up: Fileset,
+        quarantine: Quarantine,
+        journal: Journal,
+        home: Path,
+        tmp_path: Path,
+        came: str,
+    ) -> None:
+        back = quarantine.bring_what_lacks("amy", [str(home / came)])
+        assert sorted(back) == [str(home / "a.tif"), str(home / "b.tif")]
+        self.assert_back(journal, home, tmp_path)
+
+    def test_nobody_elses_file_brings_it(
+        self, given_up: Fileset, quarantine: Quarantine, home: Path
+    ) -> None:
+        assert quarantine.bring_what_lacks("zak", [str(home / "c.tif")]) == []
+        assert quarantine.bring_what_lacks("amy", [str(home / "d.tif")]) == []
+
+    def test_when_it_is_asked_for(
+        self,
+        given_up: Fileset,
+        quarantine: Quarantine,
+        journal: Journal,
+        home: Path,
+        tmp_path: Path,
+    ) -> None:
+        home.rmdir()
+        assert quarantine.bring_back(given_up)
+        self.assert_back(journal, home, tmp_path)
+
+    def test_never_over_what_lies_there_now(
+        self, given_up: Fileset, quarantine: Quarantine, journal: Journal, home: Path
+    ) -> None:
+        (home / "b.tif").write_bytes(b"another")
+        assert quarantine.bring_back(given_up) == []
+        assert (home / "b.tif").read_bytes() == b"another"
+        assert not (home / "a.tif").exists()
+        assert [one.id for one in journal.select(State.FAILED)] == [given_up.id]
+
+    def test_a_link_put_in_the_way_leads_nowhere(
+        self, given_up: Fileset, quarantine: Quarantine, home: Path, tmp_path: Path
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.mkdir()
+        home.rmdir()
+        home.symlink_to(secret)
+        assert quarantine.bring_back(given_up) == []
+        assert list(secret.iterdir()) == []
+
+    def test_from_another_file_system(
+        self,
+        given_up: Fileset,
+        quarantine: Quarantine,
+        journal: Journal,
+        home: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        link = os.link
+
+        def across(source: str | Path, target: str, **options: int | bool) -> None:
+            if "src_dir_fd" not in options:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            link(source, target, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "link", across)
+        assert quarantine.bring_back(given_up)
+        self.assert_back(journal, home, tmp_path)
+        assert (home / "b.tif").read_bytes() == b"day 1/b.tif"

@@ -687,7 +687,9 @@ def test_the_parts_of_a_set_are_given_up_together(stage: Stage) -> None:
     stage.pipeline.expire(8.0, 10.0)
     assert stage.rows(State.FAILED) == {}, "the last of them came a moment ago"
     stage.pipeline.expire(2.0, 10.0)
-    assert [fileset.path for fileset in stage.pipeline.take_failed()] == [a, f"{AMY}/b"]
+    (failed,) = stage.pipeline.take_failed()
+    assert [met.path for met in failed.files] == [a, f"{AMY}/b"], "as the one set that they are"
+    assert stage.journal.notes("lacks ") == {f"lacks {failed.id}": f'["{AMY}/c"]'}
 
 
 def test_how_long_it_has_waited_outlives_a_restart(stage: Stage) -> None:

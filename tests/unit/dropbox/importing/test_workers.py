@@ -1,0 +1,62 @@
+"""Importers and a journal that cannot be written: no fileset is left between two states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.importing.workers import Importers
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.events import FileStat
+from tests.rules import places_of
+
+RUN = 30  # filesets
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+
+
+@pytest.fixture
+def importers(journal: Journal, tmp_path: Path) -> Importers:
+    places = places_of(tmp_path)
+    return Importers(
+        journal,
+        None,  # type: ignore[arg-type]
+        places=places,
+        number=1,
+        held=lambda user: "",
+        import_duplicates=lambda: False,
+        quarantine=Quarantine(None, places, journal),
+        changed=lambda fileset: None,
+        ways=Ways(None),
+    )
+
+
+def test_a_whole_run_is_given_back_when_the_journal_is_there_again(
+    journal: Journal, importers: Importers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(RUN):
+        path = f"/dropbox/amy/{number}"
+        journal.hand_over("amy", "/dropbox/amy", Found(path, FileStat(1, number, 1, 1, 1)))
+    run = [journal.take("amy") for _ in range(RUN)]
+    with monkeypatch.context() as patch:
+
+        def down(*_: Any, **__: Any) -> bool:
+            raise JournalError("the disk is full")
+
+        patch.setattr(journal, "move", down)
+        with pytest.raises(JournalError):
+            importers._give_back([one for one in run if one is not None], "OMERO is away")
+    assert journal.counts()[State.IMPORTING] == RUN
+    importers._take()  # before anything else
+    assert journal.counts()[State.IMPORTING] <= 1
+    assert journal.counts()[State.QUEUED] >= RUN - 1
