@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
@@ -47,7 +48,7 @@ def main(given: Sequence[str]) -> int:
     less = 10 if options.quick else 1
     return execute(
         {
-            name: lambda scratch, part=part: scenarios.measure(scratch, part, less)
+            name: partial(scenarios.measure, part=part, less=less)
             for name, part in scenarios.PARTS.items()
         },
         quick=options.quick,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.dropbox.scenarios import Figure, Outcome
-from omero_fs_plugin.config.settings import Settings, read
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
@@ -107,7 +108,7 @@ class Part:
     text: str
     run: Callable[[Stage, int], float]  # gives s
     sizes: tuple[int, int, int]
-    target: float  # s, of the middle size
+    target: float  # s, of the largest size
     left: State  # in which all files are at the end
 
 
@@ -115,21 +116,21 @@ PARTS = {
     "parts": Part(
         "parts of a set, arriving one by one",
         parts_one_by_one,
-        (100, 200, 400),
+        (50, 100, 200),
         30.0,
         State.WAITING,
     ),
     "directories": Part(
         "directories with a file that waits",
         waiting_directories,
-        (4_000, 8_000, 16_000),
+        (2_000, 4_000, 8_000),
         120.0,
         State.WAITING,
     ),
     "deletion": Part(
         "waiting files deleted at once",
         deleted_at_once,
-        (1_000, 2_000, 4_000),
+        (250, 500, 1_000),
         5.0,
         State.SKIPPED,
     ),
@@ -150,7 +151,7 @@ def measure(scratch: Path, part: Part, less: int) -> Outcome:
             counts = stage.journal.counts()
         finally:
             stage.journal.close()
-        target = part.target if size == part.sizes[1] and less == 1 else None
+        target = part.target if size == part.sizes[-1] and less == 1 else None
         outcome.figures.append(Figure(f"{number:,} {part.text}", taken[-1], "s", target))
         if counts[part.left] != number:
             outcome.faults.append(f"{counts[part.left]} of {number} files are {part.left}")
