@@ -400,7 +400,8 @@ class Journal(JournalReader):
         """failed -> queued, with all tries before it again; whether it was failed.
 
         `found`: its files as they are now, where they are to be imported as that.
-        Raises ImportRefused when its first file is of another that is open.
+        Raises ImportRefused when its first file is of another that is open, or the
+        files of a set are of another by now.
         """
         table, file = schema.fileset.c, schema.file.c
         with self._database.writing() as connection:
@@ -416,6 +417,27 @@ class Journal(JournalReader):
                         f"{path}: is {other.state} for {other.user}, as fileset {other.id}; "
                         "see `omero fs status`"
                     )
+            (before,) = self._load(connection, [fileset]) or (None,)
+            if before is None or before.state is not State.FAILED:
+                return False
+            if len(before.files) > 1:
+                # As if it were formed now: another set may have its files by now, or lie in it.
+                again = Formed(
+                    before.user,
+                    before.root,
+                    found or before.files,
+                    before.reader,
+                    before.plate,
+                    before.origin,
+                )
+                identifier, _ = form(connection, self._stamp(), again)
+                if identifier == fileset:
+                    return True
+                raise ImportRefused(
+                    f"{path}: its files are of fileset {identifier} by now; see `omero fs status`"
+                    if identifier is not None
+                    else f"{path}: one of its files is being imported; try again after that"
+                )
             if not self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0):
                 return False
             for position, met in enumerate(found):
