@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from sqlalchemy import func, select
 
@@ -33,7 +33,11 @@ class Takeovers(Campaign):
     """As a Campaign, in a grid with two DropBoxes; each point of `points` once."""
 
     def run_points(self, points: Sequence[str]) -> Result:
-        """Stops the holder at each of `points`."""
+        """Stops the holder at each of `points`; closes the journal."""
+        with closing(self._journal):
+            return self._stop_at_all(points)
+
+    def _stop_at_all(self, points: Sequence[str]) -> Result:
         begun = time.monotonic()
         self.takeovers = 0
         self.wrote_after: list[str] = []  # what a loser wrote after it had lost
