@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,12 +83,19 @@ class DropBox:
         Said once, it must hold to the end of the run, whatever happens to the servers.
         """
         self._ledger.update(dict.fromkeys(paths, times))
-        whole = self.omero.imported_ids(*paths)
-        wrong = {
-            path.name: ids
-            for path, ids in self.omero.fileset_ids(*paths).items()
-            if len(ids) != times or ids != whole[path]
-        }
+        # What a killed import left without images is taken away once no call can be late.
+        end = time.monotonic() + PATIENCE
+        while True:
+            whole = self.omero.imported_ids(*paths)
+            wrong = {
+                path.name: ids
+                for path, ids in self.omero.fileset_ids(*paths).items()
+                if len(ids) != times or ids != whole[path]
+            }
+            only_halves = all(len(whole[path]) == times for path in paths)
+            if not wrong or not only_halves or time.monotonic() > end:
+                break
+            time.sleep(1.0)
         missing = [name for name, ids in wrong.items() if len(ids) < times]
         more = [name for name, ids in wrong.items() if len(ids) > times]
         if wrong:

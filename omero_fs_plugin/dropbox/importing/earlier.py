@@ -57,9 +57,7 @@ class Earlier:
         found = look(self.session, unfinished)
         rests = self._rests(unfinished, found)
         for one, rest in rests:
-            limit = limit_s(*_extent(self.fileset, one))
-            if not rest.told:
-                limit = late_s(_extent(self.fileset, one)[1])
+            limit = self._limit(one, rest)
             if self._may_import(rest) and not rest.over(limit):
                 raise StillRunning(_waiting(one, rest, limit))
         return self._clear(rests, found, importing=True)
@@ -81,6 +79,12 @@ class Earlier:
         rests = ((one, self.watch.rest(one.id, found)) for one in unfinished)
         return [(one, rest) for one, rest in rests if rest is not None]
 
+    def _limit(self, one: ServerFileset, rest: Rest) -> float:
+        """How long (s) it may show no sign of life: of what was never begun, as long as late
+        calls are waited for; taken away, it can be begun no more."""
+        files, size = _extent(self.fileset, one)
+        return limit_s(files, size) if rest.told else late_s(size)
+
     def _may_import(self, rest: Rest) -> bool:
         """Whether OMERO was told to import it, or may be by a call of ours that is late."""
         return rest.told or self.fileset.verified
@@ -95,7 +99,7 @@ class Earlier:
         mine = [(one, rest) for one, rest in rests if self._ours(one, rest)]
         left = False
         for one, rest in mine:
-            if not rest.over(limit_s(*_extent(self.fileset, one))):
+            if not rest.over(self._limit(one, rest)):
                 left = True
                 continue
             if any(now.id == one.id and now.images for now in self.unrecorded()):
