@@ -49,7 +49,7 @@ def test_a_call_that_is_carried_out_late_leaves_no_half_fileset(
     monkeypatch.setitem(whole_module._ICE, "Ice.Default.InvocationTimeout", "3000")
     monkeypatch.setattr(workers, "SWEEP_S", 0.2)
     monkeypatch.setattr(leftovers, "LATE_S", 60.0)
-    for name in ("START_S", "FILE_S", "WATCH_S"):
+    for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         monkeypatch.setattr(activity, name, 1.0)
     whole = make_whole()
     gate = whole.blitz.sandbox.pace.hold("ManagedRepository.importFileset")
