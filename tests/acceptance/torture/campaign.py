@@ -173,16 +173,17 @@ class Campaign:
         if gone:
             self._write(Path(self._chance.choice(gone).path), images.tiff())
 
-    def _rewrite_an_imported_one(self) -> None:
+    def _copy_an_imported_one(self) -> None:
         imported = self._in(State.IMPORTED)
         if not imported:
             self._drop_more()
             imported = self._until_in(State.IMPORTED)
-        there = [path for f in imported if (path := Path(f.path)).exists()]
+        there = [f for f in imported if Path(f.path).exists()]
         if there:
-            # The same bytes, and no touch: that is no event, and seen by a rescan alone.
-            path = self._chance.choice(there)
-            path.write_bytes(path.read_bytes())
+            # The same bytes under another name: skipped, and nothing of it is in OMERO.
+            one = self._chance.choice(there)
+            copy = self._new_path("copy", self._dropped[Path(one.path)].user)
+            self._write(copy, Path(one.path).read_bytes(), image=False)
 
     def _change_a_queued_one(self) -> None:
         """With OMERO standing still there is a queue, and something in it to change."""
@@ -318,7 +319,16 @@ class Campaign:
             evidence=self._grid.server.evidence,
         )
 
+    def _until_swept(self) -> None:
+        """What was left without images is taken away; what stays is judged."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            if all(one.whole for one in self._grid.stored()):
+                return
+            time.sleep(1.0)
+
     def _judge(self, seconds: float) -> Result:
+        self._until_swept()
         stored = self._grid.stored()
         latest = self._latest()
         of: dict[str, list[Stored]] = {}
@@ -371,6 +381,6 @@ class Campaign:
         "failed-waiting": _mend_a_failed_one,
         "waiting-skipped": _remove_a_waiting_one,
         "skipped-waiting": _bring_back_a_skipped_one,
-        "importing-skipped": _rewrite_an_imported_one,
+        "importing-skipped": _copy_an_imported_one,
         "importing-waiting": _change_a_queued_one,
     }

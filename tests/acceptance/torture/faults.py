@@ -163,6 +163,7 @@ def _hurry(lease: float) -> None:
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         setattr(activity, name, 5.0)
     workers.TRY_AGAIN_S = (0.2, 0.5)  # type: ignore[attr-defined]
+    workers.SWEEP_S = 2.0
 
 
 def main() -> int:
