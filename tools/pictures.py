@@ -54,7 +54,8 @@ PLACES: dict[str, Box] = {
     "dropbox.places": Box(7, 5),
     "dropbox.users": Box(8, 2),
     "dropbox.confine": Box(8, 4),
-    "blitz": Box(9, 2, 2),
+    "dropbox.disks": Box(9, 3),
+    "blitz": Box(9, 2),
     "deployment": Box(9, 4, 2),
     "config": Box(10, 0, 6),
 }

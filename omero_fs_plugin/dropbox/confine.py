@@ -14,6 +14,8 @@ from pathlib import PurePath
 
 from omero_fs_plugin.errors import ImportRefused
 
+from .disks.calls import CALLS
+
 # Windows lacks these, and openat: there every file is refused.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _HAS_OPENAT = os.open in os.supports_dir_fd
@@ -29,10 +31,15 @@ def open_beneath(root: str, path: str) -> int:
     `root` itself is the admin's and may be reached through links.  Raises
     ImportRefused when `path` is not below it, leads through a link, is no
     regular file, may not be read, or is a hard link to a file of somebody
-    other than whose `root` is; FileNotFoundError when it is gone; another
-    OSError when that cannot be told now, as on a share that does not answer.
+    other than whose `root` is; FileNotFoundError when it is gone; RootAway when
+    its disk does not answer; another OSError when that cannot be told now.
     """
-    directory = open_directory(root, path)
+    with CALLS.at(root):
+        return _open_beneath(root, path)
+
+
+def _open_beneath(root: str, path: str) -> int:
+    directory = _open_directory(root, path)
     try:
         descriptor = os.open(parts_beneath(root, path)[-1], _FILE, dir_fd=directory)
     except OSError as error:
@@ -53,6 +60,11 @@ def open_directory(root: str, path: str) -> int:
 
     Raises as `open_beneath`.
     """
+    with CALLS.at(root):
+        return _open_directory(root, path)
+
+
+def _open_directory(root: str, path: str) -> int:
     if not _HAS_OPENAT:
         raise ImportRefused(f"{path}: this platform has no openat, so links cannot be refused")
     *above, _ = parts_beneath(root, path)

@@ -13,6 +13,8 @@ from omero_fs_plugin import __version__, icegrid
 from .service.service import DropBox
 
 # Under IceGrid this module is __main__.
+# Threads that may be held by somebody who does not answer.
+_HELD = ("importer", "upload", "grouper", "disk", "rescan", "begin", "subscription")
 log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 
@@ -32,10 +34,8 @@ def _properties(communicator: Any) -> dict[str, str]:
 def main() -> int:
     """What IceGrid runs; the exit code."""
     code = icegrid.run(start)
-    if any(
-        thread.daemon and thread.name.startswith("importer") for thread in threading.enumerate()
-    ):
-        # Held by a call to OMERO: Ice, taken apart around it, might crash.
+    if any(thread.name.startswith(_HELD) for thread in threading.enumerate()):
+        # Held by a call to OMERO or to a disk: Ice, taken apart around it, might crash.
         os._exit(code)
     return code
 

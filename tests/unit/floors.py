@@ -29,20 +29,21 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.places dropbox.users blitz config"
+        "dropbox.places dropbox.users dropbox.disks blitz config"
     ),
-    "dropbox.watching": "dropbox.settling dropbox.journal dropbox.users config",
-    "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places config",
+    "dropbox.watching": ("dropbox.settling dropbox.journal dropbox.users dropbox.disks config"),
+    "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places dropbox.disks config",
     "dropbox.grouping": "dropbox.confine config",
     "dropbox.importing": (
-        "dropbox.targets dropbox.journal dropbox.places dropbox.confine blitz config"
+        "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
     ),
-    "dropbox.targets": "dropbox.confine blitz",
+    "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
     "dropbox.places": "config",
     "dropbox.users": "blitz",
-    "dropbox.confine": "",
+    "dropbox.confine": "dropbox.disks",
+    "dropbox.disks": "",
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
     "monitor.files monitor.kernel config",
@@ -86,7 +87,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "verdicts": "",
     },
     "dropbox.service": {
-        "service": "figures parts configuration",
+        "service": "dispatch figures parts configuration",
+        "dispatch": "",
         "figures": "parts configuration",
         "parts": "configuration",
         "configuration": "",
@@ -94,8 +96,8 @@ INSIDE: dict[str, dict[str, str]] = {
     "dropbox.settling": {
         "handover": "groupers assembly",
         "groupers": "pipeline lots",
-        "pipeline": "meeting resting assembly around underway lots settle outside",
-        "meeting": "underway",
+        "pipeline": "meeting resting assembly around underway lots neighbourhood settle outside",
+        "meeting": "underway neighbourhood",
         "resting": "underway settle",
         "assembly": "around lots strangers",
         "around": "lots outside",
@@ -108,7 +110,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "writers": "",
     },
     "dropbox.importing": {
-        "workers": "importing ways attempts pace recovery quarantine importers",
+        "workers": "crew importing ways attempts pace recovery importers",
         "importing": "ways attempts leftovers activity pool importers",
         "ways": "importers",
         "attempts": "leftovers earlier activity importers",
@@ -120,6 +122,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "moving": "",
         "pool": "",
         "pace": "",
+        "crew": "",
         "importers": "",
     },
 }

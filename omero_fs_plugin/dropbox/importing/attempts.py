@@ -15,6 +15,7 @@ from functools import partial
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import (
     FOUND_IN_OMERO,
@@ -25,11 +26,18 @@ from omero_fs_plugin.dropbox.journal.records import (
 )
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
-from omero_fs_plugin.events import regular_stat
 
 from .activity import Watch
 from .earlier import Earlier
-from .importers import Excluded, FileChanged, StillRunning, Stopped, UnderWay, client_path
+from .importers import (
+    DiskAway,
+    Excluded,
+    FileChanged,
+    StillRunning,
+    Stopped,
+    UnderWay,
+    client_path,
+)
 from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
@@ -59,6 +67,7 @@ class Attempt:
     # Called with the images when the journal has them, and again by somebody if we do not return.
     afterwards: Callable[[Sequence[int]], None] | None = None
     removes: bool = False  # the importer removes the sources when the journal has the images
+    later: Callable[[], None] = lambda: None  # called when that could not be done yet
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     # Imported filesets of the same content that did not speak against the import.
     known: set[int] = field(default_factory=set)
@@ -119,7 +128,7 @@ class Attempt:
             return State.WAITING
         except Stopped as error:
             return self._leave(State.QUEUED, str(error))
-        except StillRunning as error:
+        except (StillRunning, DiskAway) as error:
             return self._leave(State.QUEUED, str(error))
         except Excluded as error:
             return self._leave(State.SKIPPED, str(error))
@@ -156,7 +165,12 @@ class Attempt:
             server_fileset,
             ",".join(map(str, images)),
         )
-        importer.done(self.fileset, sha1s)
+        try:
+            importer.done(self.fileset, sha1s)
+        except DiskAway as error:
+            log.warning("fileset %d: imported, and to be removed later: %s", self.fileset.id, error)
+            self.later()
+            return State.IMPORTED
         if self.afterwards is not None:
             try:
                 self.afterwards(images)
@@ -187,7 +201,7 @@ class Attempt:
         there = [twin for twin in twins if self._is_there(twin)]
         for twin in twins:
             pairs = list(zip(twin.files, self.fileset.files, strict=True))
-            same = all(_same_file(was, met) for was, met in pairs)
+            same = all(_same_file(twin.root, was, met) for was, met in pairs)
             if same and twin in there:
                 return self._is_known(twin)
             deleted = not there and self.fileset.origin != HANDED_OVER
@@ -325,9 +339,10 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
         yield attempt, state
 
 
-def _same_file(was: Found, met: Found) -> bool:
+def _same_file(root: str, was: Found, met: Found) -> bool:
+    """Whether `met` is what `was` in the directory `root`, under another name."""
     same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
-    return was.path == met.path or same_inode or _is_gone(was.path)
+    return was.path == met.path or same_inode or _is_gone(root, was.path)
 
 
 def _untouched(was: Found, met: Found) -> bool:
@@ -336,9 +351,9 @@ def _untouched(was: Found, met: Found) -> bool:
     return same_inode and was.stat.mtime_ns == met.stat.mtime_ns
 
 
-def _is_gone(path: str) -> bool:
+def _is_gone(root: str, path: str) -> bool:
     try:
-        return regular_stat(path) is None
+        return CALLS.stat(root, path) is None
     except OSError:
         return False  # it cannot be told, so it is taken for a copy
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -21,7 +22,7 @@ from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, U
 
 from .activity import Watch
 from .attempts import Attempt, run_together
-from .importers import client_path
+from .importers import DiskAway, client_path
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
 from .importers.sources import remove
@@ -79,12 +80,14 @@ class Importing:
         self._importers: dict[int, Importer] = {}  # fileset under way -> what imports it
 
     def plan(self, fileset: Fileset) -> Plan:
-        """How it is imported.  Raises BadAdvice."""
+        """How it is imported.  Raises BadAdvice, and DiskAway."""
         rule = self._places.rule_of(fileset.path, fileset.user)
         try:
             said = read_sidecar(fileset.root, fileset.path)
         except (ConfigurationError, ImportRefused) as error:
             raise BadAdvice(str(error)) from error
+        except RootAway as error:
+            raise DiskAway(str(error)) from error
         except OSError as error:
             raise BadAdvice(f"{fileset.path}: its sidecar cannot be read: {error}") from error
         return Plan(self._ways.of(rule), said)
@@ -139,7 +142,7 @@ class Importing:
     def _group(self, fileset: Fileset) -> str:
         try:
             return self.plan(fileset).group
-        except BadAdvice:
+        except (BadAdvice, DiskAway):
             return ""
 
     def _attempt(
@@ -177,6 +180,7 @@ class Importing:
             importer=importer,
             wishes=wishes,
             removes=plan.way.choice.transfer.removes,
+            later=lambda: self.unfinished.append(fileset.id),
             exclude_imported_paths=plan.way.choice.arguments.exclude_imported_paths,
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
         )

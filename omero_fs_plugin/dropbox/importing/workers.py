@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -25,13 +25,13 @@ from omero_fs_plugin.errors import (
     UnclearError,
     UserError,
 )
-from omero_fs_plugin.events import regular_stat
 
 from .attempts import TRIES, TRY_AGAIN_S, refuse
+from .crew import Crew
+from .importers import DiskAway
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
 from .pace import Pace
-from .quarantine import Quarantine
 from .recovery import Recovery
 from .ways import Ways
 
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = 5.0  # between signs of life asked of an OMERO that is away for longer
 _IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
-_STOP_S = 6.0  # how long an import under way may take to end when we are stopped
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
@@ -53,9 +52,9 @@ class Importers:
     """`number` threads that import what is queued, one user after the other.
 
     `changed` is called with a fileset of which a file changed under the import,
-    so that it settles anew.  `held` says why nothing of a user is to be
-    imported now; empty when it may.  Between two starts of what one rule of
-    `places` is for lies its throttle.
+    so that it settles anew, `quarantine` with one that has failed.  `held` says why
+    nothing of a user is to be imported now; empty when it may.  Between two
+    starts of what one rule of `places` is for lies its throttle.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Importers:
         number: int,
         held: Callable[[str], str],
         import_duplicates: Callable[[], bool],
-        quarantine: Quarantine,
+        quarantine: Callable[[Fileset], None],
         changed: Callable[[Fileset], None],
         ways: Ways,
         address: tuple[str, int] = ("localhost", 4064),
@@ -107,13 +106,15 @@ class Importers:
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
+        self._crew = Crew(number, self._work)
+        self._number = number
+        self.relieve = self._crew.relieve
+        self.reading = self._crew.reading
         self._threads = [
             # Daemons: one held by a call to OMERO must not keep us from ending.
-            threading.Thread(target=self._work, name=f"importer-{n + 1}", daemon=True)
-            for n in range(number)
+            threading.Thread(target=work, name=name, daemon=True)
+            for work, name in ((self._tidy, "sessions"), (self._sweep, "leftovers"))
         ]
-        for work, name in ((self._tidy, "sessions"), (self._sweep, "leftovers")):
-            self._threads.append(threading.Thread(target=work, name=name, daemon=True))
 
     def start(self) -> None:
         """Filesets found importing were interrupted: they are queued to be resolved."""
@@ -123,6 +124,7 @@ class Importers:
                 fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
             )
         self._importing.unfinished.extend(one.id for one in self._journal.unfinished())
+        self._crew.start()
         for thread in self._threads:
             thread.start()
 
@@ -145,17 +147,19 @@ class Importers:
         self._stopping.set()
         self.wake()
 
-    def stop(self) -> bool:
-        """Waits for what is under way, and gives back the rest; whether every thread has ended.
+    def stop(self, until: float) -> bool:
+        """Waits for what is under way until `until` (s, monotonic), and gives back the rest.
 
-        An import that OMERO does not let us leave in time goes on there without
-        us: OMERO is asked for its end at the next start.
+        Whether every thread has ended.  An import that OMERO does not let us
+        leave in time goes on there without us: OMERO is asked for its end at
+        the next start.
         """
         self.ask_to_stop()
-        until = time.monotonic() + _STOP_S
+        ended = self._crew.stop(until)
         for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        ended = not any(thread.is_alive() for thread in self._threads)
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
+                ended &= not thread.is_alive()
         with self._news:
             left = set(self._under_way)
         for identifier in left:
@@ -171,12 +175,13 @@ class Importers:
         return ended
 
     def _work(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._crew.is_spare():
             try:
                 with self._turn_of_one() as may:
                     filesets = self._take() if may else []
                     if filesets:
-                        self._import(filesets)
+                        with self._crew.at(filesets):
+                            self._import(filesets)
                         continue
                 with self._news:
                     if not self._stopping.is_set():
@@ -197,7 +202,8 @@ class Importers:
     def _turn_of_one(self) -> Iterator[bool]:
         """Whether OMERO can take one more import; if so, it is counted until the end."""
         with self._news:
-            may = self._pace.may_begin(self._at_work, time.monotonic())
+            getting_on = self._at_work - len(self._crew.parked())
+            may = self._pace.may_begin(max(0, getting_on), time.monotonic())
             self._at_work += may
         try:
             if may:
@@ -237,6 +243,8 @@ class Importers:
         except (ServerAwayError, JournalError):
             self._importing.unfinished.append(identifier)
             raise
+        except DiskAway:
+            self._importing.unfinished.append(identifier)
         except (UserError, ImportRefused, BadAdvice) as error:
             self._journal.finished(fileset.id, f"imported, but {error}")
 
@@ -250,8 +258,13 @@ class Importers:
             now = time.monotonic()
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             users = [u for u in self._journal.queued_users() if self._may_go(u, now)]
+            if self._at_work > self._number:
+                # The places of those that are parked are for the other users.
+                parked = {work.user for work in self._crew.parked()}
+                users = [user for user in users if user not in parked]
+            away = CALLS.away()
             for user in sorted(users, key=lambda name: self._served.get(name, 0)):
-                fileset = self._journal.take(user, self._resting)
+                fileset = self._journal.take(user, self._resting, away)
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
@@ -268,7 +281,7 @@ class Importers:
         if self._ways.of(rule).choice.importer == JAVA and first.id not in self._suspects:
             while len(more) + 1 < _TOGETHER:
                 apart = self._resting.keys() | self._suspects.keys()
-                fileset = self._journal.take(first.user, apart)
+                fileset = self._journal.take(first.user, apart, CALLS.away())
                 if fileset is None:
                     break
                 more.append(fileset)
@@ -286,6 +299,9 @@ class Importers:
                     plan = self._importing.plan(fileset)
                 except BadAdvice as error:
                     self._advised_badly([left.pop(fileset.id)], str(error))
+                    continue
+                except DiskAway as error:
+                    self._give_back([left.pop(fileset.id)], str(error))
                     continue
                 # What a sidecar says is of its own filesets: they are not taken together.
                 key = (id(plan.way), fileset.id if plan.said.files else 0)
@@ -373,7 +389,7 @@ class Importers:
             if rule is not None:
                 self._next_start.pop(rule.user, None)  # nothing was started
         elif state is State.FAILED:
-            self._quarantine.take(fileset)
+            self._quarantine(fileset)
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
@@ -418,7 +434,7 @@ class Importers:
         for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
             watched = self._places.watch_dir(fileset.path)
             # Without the directory that is watched a share is away, and nothing was removed.
-            if watched and not fileset.verified and Path(watched).is_dir() and _is_gone(fileset):
+            if watched and not fileset.verified and _is_gone(fileset, watched):
                 self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
                 log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
         if user not in self._journal.queued_users():
@@ -480,9 +496,11 @@ class Importers:
                 log.exception("looking for what is left in OMERO failed")
 
 
-def _is_gone(fileset: Fileset) -> bool:
-    """Whether nothing is left of it: not one of its files."""
+def _is_gone(fileset: Fileset, watched: str) -> bool:
+    """Whether nothing is left of it, not one of its files, where `watched` is there."""
     try:
-        return all(regular_stat(met.path) is None for met in fileset.files)
+        return CALLS.is_directory(watched) and all(
+            CALLS.stat(fileset.root, met.path) is None for met in fileset.files
+        )
     except OSError:
         return False  # it cannot be told

@@ -337,10 +337,12 @@ class Journal(JournalReader):
                 _note(connection, f"{LACKS}{failed}", json.dumps(list(lacks)))
             return failed
 
-    def take(self, user: str, not_now: Collection[int] = ()) -> Fileset | None:
+    def take(
+        self, user: str, not_now: Collection[int] = (), roots_away: Collection[str] = ()
+    ) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
 
-        Those with ids in `not_now` are passed over.
+        Those with ids in `not_now`, or in directories of `roots_away`, are passed over.
         """
         fileset = schema.fileset.c
         with self._database.writing() as connection:
@@ -350,6 +352,7 @@ class Journal(JournalReader):
                     fileset.state == State.QUEUED,
                     fileset.user == user,
                     fileset.id.not_in(list(not_now)),
+                    fileset.root.not_in(list(roots_away)),
                 )
                 .order_by(fileset.id)
                 .limit(1)

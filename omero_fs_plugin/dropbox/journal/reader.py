@@ -232,9 +232,19 @@ class JournalReader:
                 )
             )
 
-    def waiting(self) -> Iterator[list[Fileset]]:
-        """All waiting filesets, some hundreds at a time."""
+    def owners_waiting(self) -> list[tuple[str, str]]:
+        """(user, root) of all filesets that wait."""
         fileset = schema.fileset.c
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(fileset.user, fileset.root).where(fileset.state == State.WAITING).distinct()
+            )
+            return [(row.user, row.root) for row in rows]
+
+    def waiting(self, owner: tuple[str, str] | None = None) -> Iterator[list[Fileset]]:
+        """All waiting filesets, or those of one (user, root), some hundreds at a time."""
+        fileset = schema.fileset.c
+        theirs = () if owner is None else (fileset.user == owner[0], fileset.root == owner[1])
         after = ("", 0)
         while True:
             with self._database.reading() as connection:
@@ -242,6 +252,7 @@ class JournalReader:
                     select(fileset.user, fileset.id)
                     .where(
                         fileset.state == State.WAITING,
+                        *theirs,
                         # In the order of the index.
                         tuple_(fileset.user, fileset.id) > after,
                     )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.ways import Way, Ways
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import Choice, Groupers, choose
 from omero_fs_plugin.dropbox.settling.outside import Outside
@@ -25,7 +29,6 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar, wrong_in
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
-from omero_fs_plugin.events import regular_stat
 
 from .configuration import Configuration
 
@@ -47,6 +50,13 @@ class Parts:
     ways: Ways
     importers: Importers
     quarantine: Quarantine
+    lanes: Lanes
+
+    def sweep(self) -> None:
+        """Moves into quarantine what failed before, or while nobody was able to move it."""
+        if self.quarantine.directory is not None:
+            for fileset in self.journal.select(State.FAILED):
+                take_out(self.lanes, self.quarantine, fileset)
 
     def apply(self, settings: Settings, ways: dict[Rule, Way]) -> None:
         """From now on `settings` hold; what waits or is being imported goes on."""
@@ -79,20 +89,12 @@ def put_together(
     def held(user: str) -> str:
         return configuration.held(user, places)
 
+    lanes = Lanes()
     pipeline = Pipeline(
         journal,
         places,
         Settler(60.0),
-        Outside(
-            stat=regular_stat,
-            is_user=users.is_user,
-            oddity=oddity_at,
-            is_there=os.path.isdir,
-            written=Writers(places.watch_dir).of,
-            advice=wrong_in,
-            is_advice=is_sidecar,
-            held=held,
-        ),
+        outside(lanes, places, is_user=users.is_user, held=held),
     )
     grouping = choose(
         settings.bioformats_jars,
@@ -108,7 +110,7 @@ def put_together(
         number=settings.importers,
         held=held,
         import_duplicates=lambda: configuration.settings.duplicates == "import",
-        quarantine=quarantine,
+        quarantine=partial(take_out, lanes, quarantine),
         changed=lambda fileset: heard([met.path for met in fileset.files]),
         ways=ways,
         address=(settings.host, settings.port),
@@ -116,13 +118,14 @@ def put_together(
     groupers = Groupers(
         pipeline,
         grouping.make,
+        lanes=lanes,
         readers=ways.readers,
         queued=importers.wake,
-        failed=quarantine.take,
+        failed=partial(take_out, lanes, quarantine),
         lacking=quarantine.bring_what_lacks,
         complete_timeout=lambda: configuration.settings.complete_timeout,
     )
-    rescanner = Rescanner(pipeline, users, lambda: configuration.settings.rescan_interval)
+    rescanner = Rescanner(pipeline, users, lanes, lambda: configuration.settings.rescan_interval)
     return Parts(
         journal=journal,
         omero=omero,
@@ -135,7 +138,51 @@ def put_together(
         ways=ways,
         importers=importers,
         quarantine=quarantine,
+        lanes=lanes,
     )
+
+
+def outside(
+    lanes: Lanes,
+    places: Places,
+    *,
+    is_user: Callable[[str], bool],
+    held: Callable[[str], str],
+) -> Outside:
+    """What settling asks of the disks, each call by its root."""
+    calls = lanes.calls
+    writers = Writers(places.watch_dir)
+
+    def root_of(path: str) -> str:
+        place = places.place(path)
+        return place.root if place is not None else path.rpartition("/")[0]
+
+    def oddity(path: str) -> str:
+        with calls.at(root_of(path)):
+            return oddity_at(path)
+
+    def written(paths: Collection[str]) -> Collection[str]:
+        with calls.at(root_of(next(iter(paths)))):
+            return writers.of(paths)
+
+    return Outside(
+        stat=lambda path: calls.stat(root_of(path), path),
+        is_user=is_user,
+        oddity=oddity,
+        is_there=calls.is_directory,
+        written=written,
+        advice=wrong_in,
+        is_advice=is_sidecar,
+        held=held,
+        answers=calls.answers,
+        ask=lanes.ask,
+    )
+
+
+def take_out(lanes: Lanes, quarantine: Quarantine, fileset: Fileset) -> None:
+    """Into quarantine, in a lane of its root: neither disk is waited for here."""
+    if quarantine.directory is not None:
+        lanes.do(fileset.root, partial(quarantine.take, fileset), beside="quarantine")
 
 
 def open_journal(url: str, who: str) -> Journal:

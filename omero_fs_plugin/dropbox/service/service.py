@@ -11,7 +11,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from omero.grid import monitors
@@ -20,6 +22,7 @@ from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.importing.ways import Way, Ways
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
@@ -28,16 +31,14 @@ from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from omero_fs_plugin.errors import FsError
 
 from .configuration import Configuration
+from .dispatch import Dispatch
 from .figures import figures
 from .parts import put_together
 
 log = logging.getLogger(__name__)
 
-_GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
-_STEP_S = 0.5  # the longest time between two steps of the pipeline
-_HEARD_AT_ONCE = 5_000  # files of notifications handed to the pipeline at once
-_HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
+_STOP_S = 6.0  # ... and for whatever is under way
 
 
 class DropBox:
@@ -53,12 +54,23 @@ class DropBox:
             self.configuration,
             ways,
             who=f"DropBox, {me.name()}",
-            heard=self._heard,
+            heard=lambda paths: self.dispatch.heard(paths),
         )
         self.journal, self.pipeline = self.parts.journal, self.parts.pipeline
         self.rescanner, self.groupers = self.parts.rescanner, self.parts.groupers
         self.importers, self.quarantine = self.parts.importers, self.parts.quarantine
-        self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
+        self.lanes = self.parts.lanes
+        self.dispatch = Dispatch(
+            self.pipeline,
+            self.lanes,
+            batch=lambda: self.configuration.settings.file_batch,
+            rested=self.groupers.wake,
+            failed=self.rescanner.failed,
+            back=self.rescanner.look_at,
+            missed=self.rescanner.ask,
+            reading=lambda: [*self.importers.reading(), *self.groupers.reading()],
+            tend=self.importers.relieve,
+        )
         self._stopping = threading.Event()
         self._changes: queue.Queue[Mapping[str, str] | None] = queue.Queue()
         self.subscriptions = Subscriptions(
@@ -76,12 +88,9 @@ class DropBox:
         self.ended = True  # stopped, and no thread left behind
         self._begun = False  # the lease is ours, and the threads below run
         self._beginning = threading.Lock()  # so that nothing begins after a stop
-        # A daemon: it may meet a share that hangs.
+        # A daemon: the journal may hold it.
         self._beginner = threading.Thread(target=self._begin, name="begin", daemon=True)
-        self._threads = [
-            threading.Thread(target=self._pipeline, name="pipeline"),
-            threading.Thread(target=self._configure, name="configuration"),
-        ]
+        self._configurer = threading.Thread(target=self._configure, name="configuration")
 
     def start(self) -> None:
         """Begins to work as soon as no other DropBox does on this journal."""
@@ -92,8 +101,9 @@ class DropBox:
         try:
             self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
             self._take(self.configuration.settings, self._of_rules)
-            self.quarantine.sweep()
-            self.pipeline.revisit(time.monotonic())
+            self.parts.sweep()
+            for user, root in self.journal.owners_waiting():
+                self.lanes.do(root, partial(self._revisit, user, root))
             # All of that may have taken long: nothing is imported on a guess.
             self.journal.make_sure()
             with self._beginning:
@@ -104,8 +114,8 @@ class DropBox:
                 grouping = self.parts.grouping
                 log.info("files are grouped by %s: %s", grouping.name, grouping.why)
                 self.groupers.start()
-                for thread in self._threads:
-                    thread.start()
+                self.dispatch.start()
+                self._configurer.start()
                 self.rescanner.start()
         except FsError as error:
             log.error("cannot begin; ending: %s", error)
@@ -113,6 +123,9 @@ class DropBox:
         except Exception:
             log.exception("cannot begin; ending")
             self._give_up()
+
+    def _revisit(self, user: str, root: str) -> None:
+        self.pipeline.revisit(time.monotonic(), (user, root))
 
     def _lost(self, why: str) -> None:
         if not self._stopping.is_set():
@@ -124,7 +137,9 @@ class DropBox:
         """From now on `settings` hold; what waits or is being imported goes on."""
         for rule in settings.rules:
             if rule.watch_dir.parent == settings.data_dir:  # ours to make
-                rule.watch_dir.mkdir(parents=True, exist_ok=True)
+                make = partial(rule.watch_dir.mkdir, parents=True, exist_ok=True)
+                with suppress(RootAway):  # which is told, and goes on when it answers
+                    self.lanes.ask(str(rule.watch_dir), make)
         for problem in settings.problems:
             log.error("%s", problem)
         for warning in settings.warnings:
@@ -164,17 +179,24 @@ class DropBox:
     def stop(self) -> None:
         """Ends every thread; what was being imported is finished or given back."""
         self._stopping.set()
+        until = time.monotonic() + _STOP_S
         self.rescanner.ask_to_stop()
         self._changes.put(None)
         with self._beginning:
             begun = self._begun
         if begun:
             self.importers.ask_to_stop()
-            for thread in self._threads:
-                thread.join()
-            self.rescanner.stop()
-            self.groupers.stop()
-            self.ended = self.importers.stop()
+            self.groupers.ask_to_stop()
+            self.dispatch.stop()
+            self._configurer.join(max(0.0, until - time.monotonic()))
+            ended = [
+                self.rescanner.stop(until),
+                self.groupers.stop(until),
+                self.importers.stop(until),
+                self.lanes.stop(until),
+                not self._configurer.is_alive(),
+            ]
+            self.ended = all(ended)
         self.subscriptions.stop()
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()
@@ -196,47 +218,9 @@ class DropBox:
         settings = self.configuration.settings
         adapter = communicator.createObjectAdapter(settings.client_adapter)
         identity = communicator.stringToIdentity(settings.client_id)
-        adapter.add(MonitorClient(self._heard, self.rescanner.ask), identity)
+        adapter.add(MonitorClient(self.dispatch.heard, self.rescanner.ask), identity)
         communicator.addAdminFacet(icegrid.StatusFacet(self.figures), icegrid.STATUS_FACET)
         adapter.activate()
         # Direct: FSServer need not ask the locator, and a restarted DropBox,
         # which has another port, makes a monitor of its own.
         return monitors.MonitorClientPrx.uncheckedCast(adapter.createDirectProxy(identity))
-
-    def _heard(self, paths: Sequence[str]) -> None:
-        try:
-            self._events.put_nowait(paths)
-        except queue.Full:
-            self.rescanner.ask("more events than can be kept")
-
-    def _pipeline(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.pipeline.heard(self._next_events(), time.monotonic())
-                if self.pipeline.step(time.monotonic()):
-                    self.groupers.wake()
-            except FsError as error:
-                log.error("%s", error)
-                self.rescanner.failed(str(error))
-            except Exception:
-                log.exception("a step of the pipeline failed")
-                self.rescanner.failed()
-
-    def _next_events(self) -> list[str]:
-        """What was heard, after waiting for it no longer than until something may be due."""
-        due = self.pipeline.settler.next_due()
-        wait = _STEP_S if due is None else min(_STEP_S, max(0.01, due - time.monotonic()))
-        paths: list[str] = []
-        try:
-            paths.extend(self._events.get(timeout=wait))
-            # A fileset's files come together: better looked at together.
-            gathered = time.monotonic() + _GATHER_S
-            while (
-                len(paths) < self.configuration.settings.file_batch and time.monotonic() < gathered
-            ):
-                paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
-            while len(paths) < _HEARD_AT_ONCE:
-                paths.extend(self._events.get_nowait())
-        except queue.Empty:
-            pass
-        return paths

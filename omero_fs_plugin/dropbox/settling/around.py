@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
@@ -33,7 +34,7 @@ class Around:
 
 
 def look_around(lot: Lot, grouping: Grouping, outside: Outside) -> Around:
-    """Looks at whatever the answer may turn on."""
+    """Looks at whatever the answer may turn on.  Raises RootAway."""
     stats: dict[str, FileStat | None] = {}
     away: dict[str, str] = {}
     advice: dict[str, str] = {}
@@ -60,5 +61,7 @@ def _look(
 ) -> None:
     try:
         stats[path] = outside.stat(path)
+    except RootAway:
+        raise
     except OSError as error:
         away[path] = f"cannot be looked at: {error.strerror}"

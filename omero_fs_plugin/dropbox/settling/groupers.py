@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
@@ -31,7 +34,6 @@ _STEP_S = 0.5  # the longest time between two looks for what is to be asked
 _AGAIN_S = 10.0  # after a question that could not be answered
 _REST_S = 300.0  # a grouper that had nothing to do for so long gives back its memory
 _EXPIRE_S = 60.0  # how often it is looked for what was incomplete for too long
-_STOP_S = 5.0
 _LEVELS = 2  # directories above a file in which an index of it may lie
 
 
@@ -73,6 +75,8 @@ class Groupers:
     `complete_timeout` gives how long (s) one that is incomplete is waited for.
     `lacking` is called with a user and files that came, or that a set lacks; it
     brings back what was given up for want of them, and gives the paths.
+
+    A disk is asked in the lanes: a grouper waits no longer for one than it answers.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Groupers:
         pipeline: Pipeline,
         make: Callable[[], Grouper],
         *,
+        lanes: Lanes,
         readers: Callable[[Rule | None], Sequence[str] | None],
         queued: Callable[[], None],
         failed: Callable[[Fileset], None],
@@ -88,7 +93,9 @@ class Groupers:
         number: int = NUMBER,
     ) -> None:
         self._pipeline = pipeline
+        self._lanes = lanes
         self._readers = readers
+        self._asking: dict[str, Lot] = {}  # name of a thread -> what it asks about
         self._queued = queued
         self._failed = failed
         self._complete_timeout = complete_timeout
@@ -114,15 +121,32 @@ class Groupers:
         with self._news:
             self._news.notify_all()
 
-    def stop(self) -> None:
-        """Ends what is under way; what was asked is asked again at the next start."""
+    def ask_to_stop(self) -> None:
+        """Begins nothing more."""
         self._stopping.set()
         self.wake()
-        for grouper in self._groupers:
-            grouper.close()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(_STOP_S)
+
+    def stop(self, until: float) -> bool:
+        """Ends what is under way; whether all of it has ended at `until` (s, monotonic).
+
+        What was asked is asked again at the next start.
+        """
+        self.ask_to_stop()
+        # Beside each other: a process that a dead disk holds fast is waited for, for a while.
+        closing = [
+            threading.Thread(target=grouper.close, name="grouper-close", daemon=True)
+            for grouper in self._groupers
+        ]
+        for thread in closing:
+            thread.start()
+        every = [*closing, *(thread for thread in self._threads if thread.ident is not None)]
+        for thread in every:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in every)
+
+    def reading(self) -> list[tuple[str, str]]:
+        """(root, a file in it) of what is read now to find out what it is."""
+        return [(lot.root, lot.files[0]) for lot in list(self._asking.values())]
 
     def _work(self, grouper: Grouper) -> None:
         self._warm(grouper)
@@ -162,8 +186,13 @@ class Groupers:
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
         self._bring(lot, lot.files)
         begun = time.monotonic()
+        me = threading.current_thread().name
+        self._asking[me] = lot
         try:
-            grouping = group_whole(grouper, lot.root, lot.files, self._readers(lot.rule))
+            grouping = self._answer(grouper, lot)
+        except RootAway as error:
+            self._pipeline.not_grouped(lot, f"waits: {error}", time.monotonic(), _AGAIN_S)
+            return
         except FsError as error:
             if not self._stopping.is_set():
                 log.error("%s", error)
@@ -175,18 +204,34 @@ class Groupers:
             why = f"waits: grouping it failed with {type(error).__name__}; see the log"
             self._pipeline.not_grouped(lot, why, time.monotonic(), 6 * _AGAIN_S)
             raise
+        finally:
+            del self._asking[me]
         if self._stopping.is_set():
             return  # another DropBox may be at work by now
         self.trouble = ""
         now = time.monotonic()
-        if self._pipeline.grouped(lot, grouping, now, now - begun):
-            self._queued()
+        try:
+            if self._pipeline.grouped(lot, grouping, now, now - begun):
+                self._queued()
+        except RootAway as error:  # the lot is asked about again
+            log.info("%s", error)
         self._bring(lot, [path for one in grouping.candidates for path in one.missing])
         self._tell_failed()
 
+    def _answer(self, grouper: Grouper, lot: Lot) -> Grouping:
+        readers = self._readers(lot.rule)
+        if isinstance(grouper, BioFormats):  # its process reads
+            return group_whole(grouper, lot.root, lot.files, readers, ask=self._lanes.ask)
+        return self._lanes.ask(lot.root, lambda: group_whole(grouper, lot.root, lot.files, readers))
+
     def _bring(self, lot: Lot, paths: Sequence[str]) -> None:
         """What was given up for want of these settles again."""
-        back = self._lacking(lot.user, paths) if paths else ()
+        if paths:
+            bring = partial(self._bring_back, lot.user, tuple(paths))
+            self._lanes.do(lot.root, bring, beside="quarantine")
+
+    def _bring_back(self, user: str, paths: Sequence[str]) -> None:
+        back = self._lacking(user, paths)
         if back:
             self._pipeline.heard(back, time.monotonic())
 
@@ -204,10 +249,18 @@ class Groupers:
 
 
 def group_whole(
-    grouper: Grouper, root: str, paths: Sequence[str], readers: Sequence[str] | None
+    grouper: Grouper,
+    root: str,
+    paths: Sequence[str],
+    readers: Sequence[str] | None,
+    *,
+    ask: Callable[[str, Callable[[], list[str]]], list[str]] = lambda root, question: question(),
 ) -> Grouping:
-    """As `grouper.group`, of the whole sets that `paths` are of, asked about or not."""
-    files = [*paths, *_indexes(root, paths)]
+    """As `grouper.group`, of the whole sets that `paths` are of, asked about or not.
+
+    `ask` asks the disk of `root` a question.
+    """
+    files = [*paths, *ask(root, lambda: _indexes(root, paths))]
     grouping = grouper.group(root, files, readers)
     more = _used_besides(files, grouping)
     if more:
@@ -244,7 +297,7 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
     found = []
     for name in directories:
         try:
-            with os.scandir(name) as entries:
+            with CALLS.at(root), os.scandir(name) as entries:
                 found += [
                     entry.path
                     for entry in entries
@@ -252,6 +305,8 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
                     and entry.path not in asked
                     and entry.is_file(follow_symlinks=False)
                 ]
+        except RootAway:
+            raise
         except OSError:
             continue  # gone, or away: those asked about will tell
     return found

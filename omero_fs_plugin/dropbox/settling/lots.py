@@ -46,15 +46,21 @@ class Lots:
     Rule: of each user no more than one lot is out at a time.
 
     `rule_of` says what holds for a path (None: nothing does, any more: then
-    what did when it came to rest), and `held` why nothing is to be done for a
-    user until the configuration is mended (empty: it may).
+    what did when it came to rest), `held` why nothing is to be done for a
+    user until the configuration is mended (empty: it may), and `answers`
+    whether the disk of a root does.
     """
 
     def __init__(
-        self, *, rule_of: Callable[[str], Rule | None], held: Callable[[str], str]
+        self,
+        *,
+        rule_of: Callable[[str], Rule | None],
+        held: Callable[[str], str],
+        answers: Callable[[str], bool] = lambda root: True,
     ) -> None:
         self._rule_of = rule_of
         self._held = held
+        self._answers = answers
         self._rested: dict[str, _Rested] = {}
         # owner -> directories in which something is to be asked, the longest waiting first
         self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
@@ -93,10 +99,14 @@ class Lots:
         for owner, other in self._waiting.near(directory):
             self._set_due(owner, other, at)
 
-    def ask_all(self, now: float) -> None:
-        """Everything that waits is asked about again: who knows what has changed around it."""
+    def ask_all(self, now: float, root: str | None = None) -> None:
+        """Everything that waits, in `root` or at all, is asked about again.
+
+        Who knows what has changed around it.
+        """
         for owner, directory in self._waiting.all():
-            self._set_due(owner, directory, now)
+            if root is None or owner[1] == root:
+                self._set_due(owner, directory, now)
 
     def remove(self, path: str) -> None:
         """It stirs again, is gone, or is in a fileset."""
@@ -113,7 +123,7 @@ class Lots:
         """What is to be asked next; of each user no more than one lot at a time."""
         for owner in list(self._due):
             user, root = owner
-            if user in self._asking:
+            if user in self._asking or not self._answers(root):
                 continue
             chosen = self._choose(owner, now)
             if not self._due[owner]:

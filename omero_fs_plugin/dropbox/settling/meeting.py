@@ -9,6 +9,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
 
+from .neighbourhood import Owner
 from .underway import BATCH, Underway
 
 
@@ -36,9 +37,7 @@ class Meeting:
                 met.append(Found(path, stat))
                 continue
             gone.append(path)
-            why = self._outside.oddity(path)
-            if why:
-                self._files.leave_alone(path, why)
+            self._tell_odd(path)
         if gone:
             away = self._files.roots_away(gone)
             with self._files.lock:
@@ -47,9 +46,21 @@ class Meeting:
                     self._lots.ask_near(directory, now)
         self.meet(met, now, alive=True)
 
-    def revisit(self, now: float) -> None:
-        """What waits in the journal and not here goes on waiting, a full quiet period."""
-        for some in self._journal.waiting():
+    def _tell_odd(self, path: str) -> None:
+        try:
+            why = self._outside.oddity(path)
+        except OSError as error:
+            self._files.cannot_tell(path, error)
+            return
+        if why:
+            self._files.leave_alone(path, why)
+
+    def revisit(self, now: float, owner: Owner | None = None) -> None:
+        """What waits in the journal and not here goes on waiting, a full quiet period.
+
+        All of it, or what `owner` has.
+        """
+        for some in self._journal.waiting(owner):
             for fileset in some:
                 if len(fileset.files) > 1:  # one of them has changed
                     try:
@@ -57,8 +68,8 @@ class Meeting:
                     except RecordRefused as error:
                         self._files.cannot_record(fileset.path, error)
             looked: dict[str, FileStat | None] = {}
-            paths = [met.path for fileset in some for met in fileset.files]
-            for path in (path for path in paths if path not in self._settler):
+            lies_in = {met.path: fileset.root for fileset in some for met in fileset.files}
+            for path in (path for path in lies_in if path not in self._settler):
                 try:
                     looked[path] = self._outside.stat(path)
                 except OSError as error:
@@ -72,7 +83,7 @@ class Meeting:
                     if stat is None or path in self._settler or stat == at_rest:
                         continue
                     self._lots.remove(path)
-                    self._files.stir(Found(path, stat), now)
+                    self._files.stir(Found(path, stat), now, lies_in[path])
 
     def _advised(self, path: str, now: float) -> None:
         """What is said of the files around has changed: once it is quiet, they are looked at."""

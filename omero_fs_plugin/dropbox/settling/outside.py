@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from omero_fs_plugin.events import FileStat
 
@@ -18,6 +19,8 @@ class Outside:
     user's (True while OMERO is away, for then nobody knows), `is_there`
     whether a directory is there, and `written` which paths a process is known
     to hold open to write.
+
+    Where a disk does not answer, each of them raises RootAway.
     """
 
     stat: Callable[[str], FileStat | None]
@@ -30,3 +33,7 @@ class Outside:
     is_advice: Callable[[str], bool] = lambda path: False  # whether a path says such things
     # Why nothing is to be done for a user until the configuration is mended
     held: Callable[[str], str] = lambda user: ""
+    # Whether the disk of a root answers
+    answers: Callable[[str], bool] = lambda root: True
+    # Asks a question in the lane of a root, and gives the answer; raises RootAway
+    ask: Callable[[str, Callable[[], Any]], Any] = lambda root, question: question()

@@ -6,17 +6,18 @@ handed in, and the time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.places import Places
 
-from .around import look_around
+from .around import Around, look_around
 from .assembly import Assembly
 from .lots import Lot
 from .meeting import Meeting
+from .neighbourhood import Owner
 from .outside import Outside
 from .resting import Resting
 from .settle import Settler
@@ -52,21 +53,36 @@ class Pipeline:
         """Files that a rescan saw: news only where they are not what was known."""
         self._meeting.meet(found, now, alive=False)
 
-    def revisit(self, now: float) -> None:
+    def revisit(self, now: float, owner: Owner | None = None) -> None:
         """What waits in the journal and not here goes on waiting, a full quiet period.
 
-        At start, and after a rescan: an event that was lost may have been the
-        one that said the file is gone.
+        All of it, or what `owner` has.  At start, and after a rescan: an event
+        that was lost may have been the one that said the file is gone.
         """
-        self.files.unsure = False
-        with self.files.lock:
-            self.lots.ask_all(now)
-            self._assembly.forget_unasked()
-        self._meeting.revisit(now)
+        if owner is None:
+            self.files.unsure.clear()
+            self.ask_all(now)
+        self._meeting.revisit(now, owner)
 
-    def step(self, now: float) -> int:
-        """Hands on what has come to rest; how many files."""
-        return self._resting.step(now)
+    def ask_all(self, now: float, root: str | None = None) -> None:
+        """Everything at rest, in `root` or at all, is asked about again."""
+        with self.files.lock:
+            self.lots.ask_all(now, root)
+            self._assembly.forget_unasked()
+
+    def step(self, now: float, root: str | None = None) -> int:
+        """Hands on what has come to rest, in `root` or at all; how many files."""
+        return self._resting.step(now, root)
+
+    def roots_due(self, now: float) -> list[str]:
+        """The roots in which files may have come to rest."""
+        with self.files.lock:
+            return self.settler.roots_due(now)
+
+    def next_due(self, but: Collection[str] = ()) -> float | None:
+        """When (s, monotonic) that may be next; None: nowhere.  In no root of `but`."""
+        with self.files.lock:
+            return self.settler.next_due(but)
 
     def pending(self) -> int:
         """Number of files in their quiet period."""
@@ -88,11 +104,13 @@ class Pipeline:
         Whatever it raises, what is left of the lot is asked about again.
         """
         try:
-            around = look_around(lot, grouping, self.outside)
+            around: Around = self.outside.ask(
+                lot.root, lambda: look_around(lot, grouping, self.outside)
+            )
             # Those that nobody has met yet have their quiet period before them.
             self._meeting.meet(around.met, now, alive=False)
             self._meeting.meet(around.changed, now, alive=False)
-            away = self.files.roots_away(around.gone)
+            away = self.outside.ask(lot.root, lambda: self.files.roots_away(around.gone))
             with self.files.lock:
                 self.files.gone(around.gone, away)
                 number = self._assembly.answered(lot, grouping, around, now, took)

@@ -23,12 +23,13 @@ class Resting:
         self._journal, self._places, self._outside = files.journal, files.places, files.outside
         self._settler, self._lots = files.settler, files.lots
 
-    def step(self, now: float) -> int:
-        """Hands on what has come to rest; how many files."""
+    def step(self, now: float, root: str | None = None) -> int:
+        """Hands on what has come to rest, in `root` or at all; how many files."""
         with self._files.lock:
-            due = self._settler.due(now, BATCH)
+            due = self._settler.due(now, BATCH, root)
         looked, away = self._look(due)
-        held = set(self._outside.written([path for path, at in looked.items() if at is not None]))
+        there = [path for path, at in looked.items() if at is not None]
+        held = set(self._outside.written(there)) if there else set()
         roots_away = self._files.roots_away([path for path, at in looked.items() if at is None])
         with self._files.lock:
             at_rest: dict[str, FileStat] = {}

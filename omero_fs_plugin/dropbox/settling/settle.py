@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from omero_fs_plugin.events import FileStat
@@ -17,6 +18,7 @@ class Pending:
     stat: FileStat
     since: float  # s, monotonic: the last sign of life
     quiet: float  # s; the quiet period of this file
+    root: str = ""  # whose disk is asked about it
 
 
 class Settler:
@@ -38,9 +40,9 @@ class Settler:
         self.quiet = quiet  # s; of files that no other is given for
         self.longest = longest  # s
         self._pending: dict[str, Pending] = {}
-        # Of each quiet period the files, ordered by `since`: a sign of life
+        # Of each root and quiet period the files, ordered by `since`: a sign of life
         # moves a file to the end.
-        self._by_quiet: dict[float, OrderedDict[str, Pending]] = {}
+        self._in_order: dict[str, dict[float, OrderedDict[str, Pending]]] = {}
         # When the quiet period of each first began, in this order; without
         # those that were told.
         self._first: OrderedDict[str, float] = OrderedDict()
@@ -55,10 +57,18 @@ class Settler:
         """Whether nothing was heard of it since `due` told of it."""
         return self._pending.get(pending.path) is pending
 
-    def stir(self, path: str, stat: FileStat, now: float, quiet: float | None = None) -> None:
+    def stir(
+        self,
+        path: str,
+        stat: FileStat,
+        now: float,
+        quiet: float | None = None,
+        root: str | None = None,
+    ) -> None:
         """A sign of life: the quiet period of `path` begins now.
 
-        It is `quiet` (s), else what it was for this file, else that of all.
+        It is `quiet` (s), else what it was for this file, else that of all.  It lies in
+        `root`, else where it lay.
         """
         before = self._pending.get(path)
         if before is None:
@@ -67,8 +77,10 @@ class Settler:
             self._take_out(before)
         if quiet is None:
             quiet = self.quiet if before is None else before.quiet
-        pending = self._pending[path] = Pending(path, stat, now, quiet)
-        self._by_quiet.setdefault(quiet, OrderedDict())[path] = pending
+        if root is None:
+            root = "" if before is None else before.root
+        pending = self._pending[path] = Pending(path, stat, now, quiet, root)
+        self._in_order.setdefault(root, {}).setdefault(quiet, OrderedDict())[path] = pending
 
     def check(self, path: str, stat: FileStat, now: float) -> bool:
         """What a look at the disk gave; whether `path` is at rest.
@@ -88,19 +100,28 @@ class Settler:
             self._take_out(pending)
         self._first.pop(path, None)
 
-    def due(self, now: float, limit: int) -> list[Pending]:
+    def due(self, now: float, limit: int, root: str | None = None) -> list[Pending]:
         """At most `limit` files whose quiet period is over; of each the longest at rest first.
 
-        They stay pending: the caller looks at the disk once more, and then
-        says `check` or `forget`.
+        Of those in `root`, or of all.  They stay pending: the caller looks at the disk once
+        more, and then says `check` or `forget`.
         """
         ripe: list[Pending] = []
-        for quiet, files in self._by_quiet.items():
-            for pending in files.values():
-                if len(ripe) == limit or now - pending.since < quiet:
-                    break
-                ripe.append(pending)
+        for where in list(self._in_order) if root is None else [root]:
+            for quiet, files in self._in_order.get(where, {}).items():
+                for pending in files.values():
+                    if len(ripe) == limit or now - pending.since < quiet:
+                        break
+                    ripe.append(pending)
         return ripe
+
+    def roots_due(self, now: float) -> list[str]:
+        """The roots that have files whose quiet period is over."""
+        return [
+            root
+            for root, by_quiet in self._in_order.items()
+            if any(now - _first(files).since >= quiet for quiet, files in by_quiet.items())
+        ]
 
     def overdue(self, now: float) -> list[str]:
         """The files that have been pending for `longest` seconds, each once."""
@@ -113,15 +134,28 @@ class Settler:
             del self._first[path]
         return late
 
-    def next_due(self) -> float | None:
-        """When (s, monotonic) the next file may be at rest; None when none is pending."""
+    def next_due(self, but: Collection[str] = ()) -> float | None:
+        """When (s, monotonic) the next file may be at rest; None when none is pending.
+
+        `but`: roots whose files do not count.
+        """
         first = [
-            next(iter(files.values())).since + quiet for quiet, files in self._by_quiet.items()
+            _first(files).since + quiet
+            for root, by_quiet in self._in_order.items()
+            if root not in but
+            for quiet, files in by_quiet.items()
         ]
         return min(first, default=None)
 
     def _take_out(self, pending: Pending) -> None:
-        files = self._by_quiet[pending.quiet]
+        by_quiet = self._in_order[pending.root]
+        files = by_quiet[pending.quiet]
         del files[pending.path]
         if not files:
-            del self._by_quiet[pending.quiet]
+            del by_quiet[pending.quiet]
+            if not by_quiet:
+                del self._in_order[pending.root]
+
+
+def _first(files: OrderedDict[str, Pending]) -> Pending:
+    return next(iter(files.values()))

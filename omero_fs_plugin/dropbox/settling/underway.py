@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.journal.records import GONE, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
@@ -42,22 +43,27 @@ class Underway:
     outside: Outside
     # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
     left_alone: dict[str, str] = field(default_factory=dict)
-    unsure: bool = False  # something could not be looked at: revisit before long
+    # Roots in which something could not be looked at: they are rescanned before long.
+    unsure: set[str] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.lots = Lots(rule_of=self._rule_of, held=self.outside.held)
+        self.lots = Lots(
+            rule_of=self._rule_of, held=self.outside.held, answers=self.outside.answers
+        )
 
     def _rule_of(self, path: str) -> Rule | None:
         place = self.places.place(path)
         return place.rule if place is not None else None
 
-    def stir(self, met: Found, now: float) -> None:
-        """Its quiet period begins."""
-        rule = self._rule_of(met.path)
-        quiet = rule.quiet_period if rule is not None else None
-        self.settler.stir(met.path, met.stat, now, quiet)
+    def stir(self, met: Found, now: float, root: str | None = None) -> None:
+        """Its quiet period begins; `root` holds where no rule says another."""
+        place = self.places.place(met.path)
+        if place is not None:
+            self.settler.stir(met.path, met.stat, now, place.rule.quiet_period, place.root)
+        else:
+            self.settler.stir(met.path, met.stat, now, None, root)
 
     def stir_released(self, now: float) -> None:
         """What left the lots without an end of its own settles anew."""
@@ -101,7 +107,13 @@ class Underway:
         if not paths:
             return set()
         roots = {fileset.root for fileset in self.journal.open_at(paths).values()}
-        return {root for root in roots if not self.outside.is_there(root)}
+        return {root for root in roots if not self._is_there(root)}
+
+    def _is_there(self, root: str) -> bool:
+        try:
+            return self.outside.is_there(root)
+        except OSError:
+            return False
 
     def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> None:
         """They are there no more, or their share is away."""
@@ -131,8 +143,10 @@ class Underway:
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""
-        self.unsure = True
-        self.leave_alone(path, f"cannot be looked at: {error.strerror}")
+        place = self.places.place(path)
+        self.unsure.add(place.root if place is not None else "")
+        if not isinstance(error, RootAway):  # which is told by itself, and may be many files
+            self.leave_alone(path, f"cannot be looked at: {error.strerror}")
 
     def cannot_record(self, path: str, error: RecordRefused) -> None:
         """The journal will not have it: a defect of ours, and no fault of the file."""

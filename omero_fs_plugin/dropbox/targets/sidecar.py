@@ -31,6 +31,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from omero_fs_plugin.dropbox.confine import open_beneath
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
 
 from .targets import Template
@@ -91,7 +92,8 @@ def read(root: str, path: str) -> Sidecar:
     A file from elsewhere, which was handed over, has no sidecar.
 
     Raises ConfigurationError, one line that names the sidecar, the key and the
-    nearest right spelling: what it is for waits until it is mended.
+    nearest right spelling: what it is for waits until it is mended.  Raises RootAway where the
+    disk does not answer.
     """
     place = PurePosixPath(path)
     if not place.is_relative_to(root):
@@ -110,6 +112,8 @@ def wrong_in(root: str, directory: str) -> str:
     """What is wrong with the sidecars that hold for the files of a directory; empty: nothing."""
     try:
         read(root, f"{directory}/any")
+    except RootAway:
+        raise
     except (FsError, OSError) as error:
         return str(error)
     return ""
@@ -150,11 +154,16 @@ def _content(root: str, path: str) -> bytes | None:
         return None
     except ImportRefused as error:  # a link, no regular file, not readable, somebody else's
         raise ConfigurationError(str(error)) from error
+    except RootAway:
+        raise
     except OSError as error:
         raise _wrong(path, f"cannot be read now: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as source:
         try:
-            content = source.read(MAX_BYTES + 1)
+            with CALLS.at(root):
+                content = source.read(MAX_BYTES + 1)
+        except RootAway:
+            raise
         except OSError as error:
             raise _wrong(path, f"cannot be read now: {error.strerror}") from error
     if len(content) > MAX_BYTES:

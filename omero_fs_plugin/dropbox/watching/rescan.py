@@ -7,20 +7,25 @@ import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
 
-def top(watch_dir: str) -> tuple[list[str], list[Found]]:
+def top(
+    watch_dir: str, answered: Callable[[], None] = lambda: None
+) -> tuple[list[str], list[Found]]:
     """What lies in `watch_dir` itself: names of directories, and stray files.
 
-    Links and what begins with a dot are left out.  Raises OSError when it
-    cannot be listed: it is unavailable, which is not the same as empty.
+    Links and what begins with a dot are left out.  `answered` is called each time that the disk
+    has.  Raises OSError when it cannot be listed: it is unavailable, which is not the same as
+    empty.
     """
     directories: list[str] = []
     strays: list[Found] = []
     with os.scandir(watch_dir) as entries:
         for entry in entries:
+            answered()
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -53,16 +58,20 @@ def walk(
     root: str,
     left: Callable[[str, str], None] = lambda path, why: None,
     enters: Callable[[str], bool] = lambda directory: True,
+    call: Call | None = None,
 ) -> Iterator[Found]:
     """Every regular file below `root`, following no link, in the directories it `enters`.
 
+    `call` is the one under way to the disk of `root`: it hears each time that the disk answers.
     What is neither file nor directory, and what cannot be listed, is told to
     `left` with the reason; the next rescan looks again.  Dot files and
     directories are passed over, as OMERO's own importer does.
     """
+    answered = call.pulse if call is not None else _nobody_waits
     waiting = [root]
     while waiting:
         directory = waiting.pop()
+        answered()
         try:
             entries = os.scandir(directory)
         except FileNotFoundError:
@@ -72,6 +81,7 @@ def walk(
             continue
         with entries:
             for entry in entries:
+                answered()
                 if entry.name.startswith("."):
                     continue
                 try:
@@ -86,3 +96,7 @@ def walk(
                     continue  # removed while we were looking
                 except OSError as error:
                     left(entry.path, f"cannot be looked at: {error.strerror}")
+
+
+def _nobody_waits() -> None:
+    """For whoever walks and is not watched."""

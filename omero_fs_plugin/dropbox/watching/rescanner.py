@@ -8,14 +8,18 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.dropbox.disks.calls import RootAway
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
 from .rescan import top, walk
+from .rounds import LANE, Round
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +32,23 @@ _WALKED = 2_000  # files handed to the pipeline at once
 class Rescanner:
     """Rescans when asked to, and from time to time by itself, until it is stopped.
 
+    Each directory is looked at in its lane, so that one whose disk does not
+    answer holds up no other: it is looked at when it answers.
+
     `interval` gives omero.fs.rescanInterval (s; 0: only when asked).
     """
 
-    def __init__(self, pipeline: Pipeline, users: Users, interval: Callable[[], float]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, users: Users, lanes: Lanes, interval: Callable[[], float]
+    ) -> None:
         self._pipeline = pipeline
         self._users = users
+        self._lanes = lanes
         self._interval = interval
         self._asked = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rescan")
+        # A daemon: OMERO may not answer it.
+        self._thread = threading.Thread(target=self._run, name="rescan", daemon=True)
         self._away: dict[Rule, str] = {}
         self.trouble = ""  # why the last one failed; one that succeeds ends it
         # Directories that the last one did not get through, and why.
@@ -52,10 +63,11 @@ class Rescanner:
         """Begins; the monitor, once it watches, asks for the first rescan."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread; returns when it has ended."""
+    def stop(self, until: float) -> bool:
+        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
         self.ask_to_stop()
-        self._thread.join()
+        self._thread.join(max(0.0, until - time.monotonic()))
+        return not self._thread.is_alive()
 
     def ask_to_stop(self) -> None:
         """Begins nothing more."""
@@ -74,6 +86,22 @@ class Rescanner:
             self.trouble = trouble
         self._asked.set()
         self._stopping.wait(_AGAIN_S)
+
+    def look_at(self, root: str) -> None:
+        """A rescan of the directory `root` alone, as soon as its disk lets us."""
+        place = self._pipeline.places.place(f"{root}/any")
+        if place is None or place.root != root:
+            self.ask()  # all users' directories may lie in it
+            return
+        user = place.user
+        self._lanes.do(root, lambda: self._look_at_one(user, root), key=LANE, beside=LANE)
+
+    def _look_at_one(self, user: str, root: str) -> None:
+        if self._stopping.is_set() or not self._users.is_user(user):
+            return
+        self._walk(user, root, hasty=True)
+        self._pipeline.ask_all(time.monotonic(), root)
+        log.info("%s was looked at again", root)
 
     def _run(self) -> None:
         next_whole = time.monotonic() + _FIRST_S
@@ -106,63 +134,107 @@ class Rescanner:
             if self._users.look_up(name):
                 log.info("%s is an OMERO user now", name)
                 self._asked.set()
-        if self._pipeline.files.unsure or self._pipeline.files.unrecorded or self.left:
+        files = self._pipeline.files
+        if files.unrecorded or self.left:
             self._asked.set()
+        for root in list(files.unsure):
+            if self._lanes.calls.answers(root):
+                self.look_at(root)
 
     def _rescan(self, *, hasty: bool) -> None:
         """Looks at everything; unless `hasty`, no more than half of the time."""
-        begun, number = time.monotonic(), 0
-        self._pipeline.files.left_alone.clear()  # what is left still is met again below
-        self._pipeline.files.unrecorded = False
-        rules = self._pipeline.places.rules
-        self._away = {rule: why for rule, why in self._away.items() if rule in rules}
-        directories: list[tuple[str, str]] = []  # (whose, directory)
-        for rule in rules:
-            try:
-                names, strays = top(str(rule.watch_dir))
-            except OSError as error:
-                self._away[rule] = f"{rule.watch_dir}: {error.strerror}"
-                log.error("%s", self._away[rule])
-                continue
-            self._away.pop(rule, None)
-            if rule.user != EVERYONE:
-                directories.append((rule.user, str(rule.watch_dir)))
-                continue
-            self._pipeline.scanned(strays, time.monotonic())
-            below = [(name, f"{rule.watch_dir}/{name}") for name in names]
-            directories += [one for one in below if self._pipeline.places.enters(one[1])]
-        self._users.keep([user for user, _ in directories])
-        left: dict[str, str] = {}
-        for user, directory in directories:
+        begun = time.monotonic()
+        files = self._pipeline.files
+        files.left_alone.clear()  # what is left still is met again below
+        files.unrecorded = False
+        looked = Round(self._lanes, self._stopping)
+        owners = self._owners()
+        self._users.keep([user for user, _ in owners])
+        for user, directory in owners:
             if self._stopping.is_set():
                 return
             if self._users.look_up(user):
-                try:
-                    number += self._walk(directory, hasty=hasty)
-                except FsError:
-                    raise  # the journal, or what else concerns everybody
-                except Exception as error:  # a defect of ours hurts one directory, and no other
-                    log.exception("the rescan of %s failed", directory)
-                    why = f"the rescan of it failed with {type(error).__name__}; see the log"
-                    left[directory] = why
-        self.left = left
-        self._pipeline.revisit(time.monotonic())
-        log.info("rescan: %d files in %.1f s", number, time.monotonic() - begun)
+                looked.begin(directory, partial(self._walk, user, directory, hasty=hasty))
+        # What waits where nothing is watched any more, or of nobody any more.
+        for user, root in set(self._pipeline.journal.owners_waiting()) - set(owners):
+            looked.begin(root, partial(self._revisit, user, root))
+        looked.wait()
+        if self._stopping.is_set():
+            return
+        self.left = looked.failed
+        self._pipeline.ask_all(time.monotonic())
+        log.info(
+            "rescan: %d files in %.1f s%s",
+            looked.number,
+            time.monotonic() - begun,
+            f"; {len(looked.away)} directories do not answer" if looked.away else "",
+        )
 
-    def _walk(self, directory: str, *, hasty: bool) -> int:
-        """Hands on what lies below `directory`; the number of files."""
+    def _owners(self) -> list[tuple[str, str]]:
+        """(user, directory) of all that are watched; stray files above them are told."""
+        rules = self._pipeline.places.rules
+        self._away = {rule: why for rule, why in self._away.items() if rule in rules}
+        found: dict[Rule, list[str]] = {}
+        tops = Round(self._lanes, self._stopping)
+        for rule in rules:
+            tops.begin(str(rule.watch_dir), partial(self._top, rule, found))
+        tops.wait()
+        owners: list[tuple[str, str]] = []
+        for rule in rules:
+            directory = str(rule.watch_dir)
+            if directory in tops.away:
+                self._away[rule] = f"{directory}: {tops.away[directory]}"
+                log.error("%s", self._away[rule])
+            elif rule.user != EVERYONE and rule in found:
+                owners.append((rule.user, directory))
+            else:
+                below = [(name, f"{rule.watch_dir}/{name}") for name in found.get(rule, ())]
+                owners += [one for one in below if self._pipeline.places.enters(one[1])]
+        return owners
+
+    def _top(self, rule: Rule, found: dict[Rule, list[str]]) -> int:
+        directory = str(rule.watch_dir)
+        try:
+            with self._lanes.calls.at(directory) as call:
+                names, strays = top(directory, call.pulse)
+        except RootAway:
+            raise
+        except OSError as error:
+            self._away[rule] = f"{directory}: {error.strerror}"
+            log.error("%s", self._away[rule])
+            return 0
+        self._away.pop(rule, None)
+        found[rule] = names
+        if rule.user == EVERYONE:
+            self._pipeline.scanned(strays, time.monotonic())
+        return 0
+
+    def _revisit(self, user: str, root: str) -> int:
+        self._pipeline.revisit(time.monotonic(), (user, root))
+        return 0
+
+    def _walk(self, user: str, directory: str, *, hasty: bool) -> int:
+        """Hands on what lies in `directory`, and looks at what waits there; the number of files.
+
+        In its lane.
+        """
         pipeline = self._pipeline
+        pipeline.files.unsure.discard(directory)
         batch: list[Found] = []
         number = 0
         begun = time.monotonic()
-        for met in walk(directory, pipeline.files.leave_alone, pipeline.places.enters):
-            batch.append(met)
-            if len(batch) == _WALKED:
-                number += len(batch)
-                pipeline.scanned(batch, time.monotonic())
-                batch = []
-                if self._stopping.wait(0.0 if hasty else time.monotonic() - begun):
-                    return number
-                begun = time.monotonic()
+        with self._lanes.calls.at(directory) as call:
+            for met in walk(directory, pipeline.files.leave_alone, pipeline.places.enters, call):
+                batch.append(met)
+                if len(batch) == _WALKED:
+                    call.rest()
+                    number += len(batch)
+                    pipeline.scanned(batch, time.monotonic())
+                    batch = []
+                    if self._stopping.wait(0.0 if hasty else time.monotonic() - begun):
+                        return number
+                    begun = time.monotonic()
+                    call.pulse()
         pipeline.scanned(batch, time.monotonic())
+        pipeline.revisit(time.monotonic(), (user, directory))
         return number + len(batch)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import workers
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.service import service
 from tests.integration.whole import Whole
 
 
@@ -117,7 +117,7 @@ def test_a_stop_does_not_wait_for_an_import_that_omero_holds(
         return real(self, *arguments)
 
     monkeypatch.setattr(NativeImport, name, hold)
-    monkeypatch.setattr(workers, "_STOP_S", 0.5)
+    monkeypatch.setattr(service, "_STOP_S", 0.5)
     path = whole.drop("a.tif")
     assert held.wait(30)
     monkeypatch.undo()

@@ -23,6 +23,10 @@ class StillRunning(FsError):
     """OMERO may still be at an import of it begun before; the fileset waits for its end."""
 
 
+class DiskAway(FsError):
+    """The disk with its files does not answer; the fileset is given back."""
+
+
 class Excluded(FsError):
     """The importer was told to pass over such a fileset; it is skipped."""
 

@@ -96,7 +96,7 @@ class InPlace:
             digest = hashlib.sha1(usedforsecurity=False)
 
             def read(into: BinaryIO | None = None) -> None:
-                for block in blocks(source, met, stopping):
+                for block in blocks(fileset.root, source, met, stopping):
                     digest.update(block)
                     if into is not None:
                         into.write(block)

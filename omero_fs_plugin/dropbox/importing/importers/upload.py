@@ -33,7 +33,7 @@ def upload(
         store = process.getUploader(position)
         try:
             offset, sending = 0, None
-            for block in blocks(source, met, stopping):
+            for block in blocks(fileset.root, source, met, stopping):
                 if sending is not None:
                     store.end_write(sending)
                 sending = store.begin_write(block, offset, len(block))

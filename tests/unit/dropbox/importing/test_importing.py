@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing.importing import Importing
 from omero_fs_plugin.dropbox.importing.ways import Ways, make_way
@@ -132,7 +133,7 @@ class Late:
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
-        self.groupers.stop()
+        self.groupers.ask_to_stop()
         return Grouping(tuple(Candidate((path,)) for path in files))
 
     def close(self) -> None:
@@ -146,6 +147,7 @@ def test_an_answer_that_comes_after_the_stop_is_written_by_nobody(
     late.groupers = groupers = Groupers(
         stage.pipeline,
         lambda: late,
+        lanes=Lanes(),
         readers=lambda rule: None,
         queued=lambda: None,
         failed=lambda fileset: None,

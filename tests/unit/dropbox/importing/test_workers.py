@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.ways import Ways
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -35,7 +34,7 @@ def importers(journal: Journal, tmp_path: Path) -> Importers:
         number=1,
         held=lambda user: "",
         import_duplicates=lambda: False,
-        quarantine=Quarantine(None, places, journal),
+        quarantine=lambda fileset: None,
         changed=lambda fileset: None,
         ways=Ways(None),
     )

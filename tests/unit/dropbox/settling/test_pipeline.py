@@ -269,7 +269,7 @@ class TestAway:
         pipeline.settler.forget(path)
         away.add(path)
         pipeline.revisit(1.0)
-        assert (journal.counts()["waiting"], pipeline.files.unsure) == (1, True)
+        assert (journal.counts()["waiting"], pipeline.files.unsure) == (1, {"/dropbox/amy"})
         away.clear()
         pipeline.revisit(2.0)
         assert not pipeline.files.unsure

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.importing import workers
-from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.ways import Ways
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -76,7 +75,7 @@ def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Im
         number=1,
         held=lambda user: "",
         import_duplicates=lambda: False,
-        quarantine=Quarantine(None, places, journal),
+        quarantine=lambda fileset: None,
         changed=lambda fileset: None,
         ways=Ways(None),
     )

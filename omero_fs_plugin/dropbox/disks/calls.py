@@ -1,0 +1,191 @@
+"""The calls to disks that are under way, by root: which roots do not answer.
+
+A system call on a share that is away hangs, and nothing in the process can end
+it.  So the thread that makes one says so here, and somebody else can see how
+long it has not come back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Collection
+from types import TracebackType
+
+from omero_fs_plugin.events import FileStat, regular_stat
+
+HUNG_S = 2.0  # a call that has not come back after so long asks a disk that does not answer
+# Before it is tried whether a root answers again while a call to it hangs: a call may be lost for
+# good, and each trial may be.  Doubled each time.
+_TRY_S = 30.0
+_TRY_MOST = 5  # trials that may hang, of one root
+
+
+class RootAway(TimeoutError):
+    """The disk of `root` has not answered for `seconds`: try again when it does."""
+
+    def __init__(self, root: str, seconds: float) -> None:
+        super().__init__(errno.ETIMEDOUT, _told(seconds), root)
+        self.root = root
+
+    def __str__(self) -> str:
+        return f"{self.root}: {self.strerror}"
+
+
+class Call:
+    """One call, or several one after the other, to the disk of one root."""
+
+    __slots__ = ("_calls", "outer", "root", "since")
+
+    def __init__(self, calls: Calls, root: str) -> None:
+        self._calls = calls
+        self.root = root
+        self.outer: Call | None = None  # of the same thread, which goes on after this one
+        self.since: float | None = None  # s; None: the disk is not waited for
+
+    def pulse(self) -> None:
+        """The disk has answered, and is asked for more."""
+        self.since = self._calls.clock()
+
+    def rest(self) -> None:
+        """The disk has answered, and is asked for nothing until `pulse`."""
+        self.since = None
+
+    def __enter__(self) -> Call:
+        self._calls.begin(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._calls.end(self)
+
+
+class Calls:
+    """All that are under way in this process.  Thread-safe.
+
+    `clock`: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+        self._under_way: dict[str, set[Call]] = {}
+        self._tried: dict[str, list[float]] = {}  # root -> when each trial that hangs began
+        self._were_away: dict[str, float] = {}  # root -> when it was last seen not to answer, s
+
+    def at(self, root: str) -> Call:
+        """For a `with` around a call to the disk of `root`.
+
+        Raises RootAway when entered while another call to it has not come back for HUNG_S.
+        """
+        return Call(self, root)
+
+    def begin(self, call: Call) -> None:
+        """As entering the `with`."""
+        call.outer = getattr(self._mine, "call", None)
+        if call.outer is not None:
+            call.outer.rest()
+        now = self.clock()
+        with self._lock:
+            others = self._under_way.setdefault(call.root, set())
+            since = _oldest(others)
+            away = since is not None and now - since >= HUNG_S
+            if not away:
+                call.since = now
+                others.add(call)
+        if away:
+            self._were_away[call.root] = now
+            if call.outer is not None:
+                call.outer.pulse()
+            raise RootAway(call.root, now - (since or now))
+        self._mine.call = call
+
+    def end(self, call: Call) -> None:
+        """As leaving it."""
+        with self._lock:
+            others = self._under_way.get(call.root, set())
+            others.discard(call)
+            if not others:
+                self._under_way.pop(call.root, None)
+            self._tried.pop(call.root, None)  # it answers
+        self._mine.call = call.outer
+        if call.outer is not None:
+            call.outer.pulse()
+
+    def answers(self, root: str) -> bool:
+        """Whether no call to the disk of `root` hangs."""
+        now = self.clock()
+        with self._lock:
+            since = _oldest(self._under_way.get(root, ()))
+            return since is None or now - since < HUNG_S
+
+    def away(self) -> dict[str, float]:
+        """The roots that do not answer, and for how long (s)."""
+        now = self.clock()
+        with self._lock:
+            oldest = {root: _oldest(calls) for root, calls in self._under_way.items()}
+        away = {
+            root: now - since
+            for root, since in oldest.items()
+            if since is not None and now - since >= HUNG_S
+        }
+        self._were_away.update(dict.fromkeys(away, now))
+        return away
+
+    def were_away(self) -> dict[str, float]:
+        """Root -> when (s) it was last seen not to answer."""
+        return dict(self._were_away)
+
+    def told(self) -> dict[str, str]:
+        """For people: root -> why nothing goes on there."""
+        return {root: _told(seconds) for root, seconds in self.away().items()}
+
+    def to_try(self) -> list[str]:
+        """Roots of which it is to be tried now whether they answer again; each is then counted."""
+        now = self.clock()
+        due = []
+        for root, seconds in self.away().items():
+            with self._lock:
+                tried = self._tried.setdefault(root, [])
+                after = _TRY_S * 2 ** len(tried)
+                if len(tried) < _TRY_MOST and seconds >= after:
+                    tried.append(now)
+                    due.append(root)
+        return due
+
+    def answered(self, root: str, began: float) -> None:
+        """A trial that began at `began` (s) was answered: older calls that hang are lost."""
+        with self._lock:
+            for call in self._under_way.get(root, ()):
+                if call.since is not None and call.since <= began:
+                    call.since = None
+            self._tried.pop(root, None)
+
+    def stat(self, root: str, path: str) -> FileStat | None:
+        """As `regular_stat`, of a file below `root`.  Raises RootAway as well."""
+        with self.at(root):
+            return regular_stat(path)
+
+    def is_directory(self, root: str) -> bool:
+        """Whether `root` is there.  Raises RootAway."""
+        with self.at(root):
+            return os.path.isdir(root)  # noqa: PTH112
+
+
+def _oldest(calls: Collection[Call]) -> float | None:
+    return min((call.since for call in calls if call.since is not None), default=None)
+
+
+def _told(seconds: float) -> str:
+    return f"its disk does not answer, since {seconds:.0f} s ago"
+
+
+# Disks are the machine's, so there is one account of them in a process.
+CALLS = Calls()

@@ -1,0 +1,119 @@
+"""How many importers there are: as many as were asked for, that get on.
+
+An importer may be parked for long: at a disk that does not answer, or at an
+OMERO that is at one import for an hour.  Another takes its place until it is
+through, so that no user's share and no user's plate stops the imports of the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
+from omero_fs_plugin.dropbox.journal.records import Fileset
+
+LONG_S = 120.0  # whatever takes longer is no reason for others to wait
+_READ_S = 2.0  # what is imported faster is read by nobody for long
+_MOST = 32  # threads at all, parked ones among them; each has a session at most
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What one importer is at."""
+
+    user: str
+    root: str
+    path: str  # of a file in `root`
+    since: float  # s, monotonic
+
+
+class Crew:
+    """The threads of the importers.  Thread-safe.
+
+    Each runs `work`, which returns when `is_spare` says so to its thread, or at the stop.
+    """
+
+    def __init__(self, number: int, work: Callable[[], None], *, calls: Calls = CALLS) -> None:
+        self._number = number
+        self._run = work
+        self._calls = calls
+        self._lock = threading.Lock()
+        self._works: set[Work] = set()
+        self._made = 0
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begins, with as many as were asked for."""
+        self.relieve()
+
+    def relieve(self) -> None:
+        """Somebody takes the place of those that are parked."""
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if self._stopped:
+                return
+            missing = self._number + len(self._parked()) - len(self._threads)
+            for _ in range(min(missing, max(self._number, _MOST) - len(self._threads))):
+                self._made += 1
+                # A daemon: one held by a call to OMERO, or to a disk, must not keep us from ending.
+                thread = threading.Thread(
+                    target=self._run, name=f"importer-{self._made}", daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
+
+    def is_spare(self) -> bool:
+        """Whether the thread that asks is one too many, and is to end: then it counts no more."""
+        with self._lock:
+            spare = len(self._threads) - len(self._parked()) > self._number
+            me = threading.current_thread()
+            if spare and me in self._threads:
+                self._threads.remove(me)
+                return True
+            return False
+
+    @contextmanager
+    def at(self, filesets: Sequence[Fileset]) -> Iterator[None]:
+        """Around the import of `filesets`, of one user and root."""
+        first = filesets[0]
+        work = Work(first.user, first.root, first.path, time.monotonic())
+        with self._lock:
+            self._works.add(work)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._works.discard(work)
+
+    def parked(self) -> list[Work]:
+        """What is under way, and gets nowhere at the moment."""
+        with self._lock:
+            return self._parked()
+
+    def reading(self) -> list[tuple[str, str]]:
+        """(root, a file in it) of what may be read now, for longer than a moment."""
+        now = time.monotonic()
+        with self._lock:
+            return [(w.root, w.path) for w in self._works if now - w.since > _READ_S]
+
+    def stop(self, until: float) -> bool:
+        """Adds nobody more; whether all have ended at `until` (s, monotonic)."""
+        with self._lock:
+            self._stopped = True
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _parked(self) -> list[Work]:
+        now = time.monotonic()
+        return [
+            work
+            for work in self._works
+            if now - work.since > LONG_S or not self._calls.answers(work.root)
+        ]

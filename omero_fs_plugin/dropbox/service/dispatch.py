@@ -1,0 +1,249 @@
+"""Hands what is heard, and what may be at rest, to the lane of its root.
+
+Rule: this thread asks no disk, no OMERO and nobody else who may not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from omero_fs_plugin.dropbox.disks.calls import Calls, RootAway
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
+from omero_fs_plugin.errors import FsError
+
+log = logging.getLogger(__name__)
+
+_GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
+_STEP_S = 0.5  # the longest time between two looks at what is due
+_HEARD_AT_ONCE = 5_000  # files of notifications handed on at once
+_HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
+_KEPT_MOST = 100_000  # files heard of in one root that wait for its disk; likewise
+_PROBE_S = 5.0  # how often the disk of what another process reads is asked whether it answers
+
+
+class Dispatch:
+    """The thread that keeps DropBox going.
+
+    `batch` gives omero.fs.fileBatch; `rested` is called when files have come to rest, `failed`
+    with what went wrong in a lane (empty: a defect, see the log), `back` with a root that answers
+    again, `missed` when more is heard than can be kept.  `reading` gives what other
+    processes read for us, as (root, path); `tend` is called at each look.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lanes: Lanes,
+        *,
+        batch: Callable[[], int],
+        rested: Callable[[], None],
+        failed: Callable[[str], None],
+        back: Callable[[str], None],
+        missed: Callable[[str], None],
+        reading: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        tend: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._lanes = lanes
+        self._calls = lanes.calls
+        self._batch = batch
+        self._rested = rested
+        self._failed = failed
+        self._back = back
+        self._missed = missed
+        self._reading = reading
+        self._tend = tend
+        self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
+        self._lock = threading.Lock()
+        self._heard: dict[str, list[str]] = {}  # root -> what was heard of it, in order
+        self._stepping: set[str] = set()  # roots whose lane has a step to take, or takes it
+        self._away: set[str] = set()  # roots told to be so
+        self._seen_away: dict[str, float] = {}  # root -> when it was away last, as it was looked at
+        self._probed = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatch")
+
+    def start(self) -> None:
+        """Begins."""
+        self._seen_away = self._calls.were_away()
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Begins nothing more."""
+        self._stopping.set()
+        self._wake()
+
+    def stop(self) -> None:
+        """Ends the thread, which waits for nobody."""
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def heard(self, paths: Sequence[str]) -> None:
+        """FSServer told of `paths`.  Returns at once."""
+        try:
+            self._events.put_nowait(paths)
+        except queue.Full:
+            self._missed("more events than can be kept")
+
+    def _wake(self) -> None:
+        try:
+            self._events.put_nowait(())
+        except queue.Full:
+            return  # it is awake
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._hand_out(self._next_events())
+                self._step()
+                self._look_at_disks()
+                self._tend()
+            except FsError as error:
+                log.error("%s", error)
+                self._failed(str(error))
+            except Exception:
+                log.exception("what is heard and due could not be handed out")
+                self._failed("")
+
+    def _next_events(self) -> list[str]:
+        """What was heard, after waiting for it no longer than until something may be due."""
+        with self._lock:
+            busy = set(self._stepping)
+        due = self._pipeline.next_due(busy | self._calls.away().keys())
+        wait = _STEP_S if due is None else min(_STEP_S, max(0.01, due - time.monotonic()))
+        paths: list[str] = []
+        try:
+            paths.extend(self._events.get(timeout=wait))
+            if not paths:
+                return paths
+            # A fileset's files come together: better looked at together.
+            gathered = time.monotonic() + _GATHER_S
+            while len(paths) < self._batch() and time.monotonic() < gathered:
+                paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
+            while len(paths) < _HEARD_AT_ONCE:
+                paths.extend(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        return paths
+
+    def _hand_out(self, paths: Sequence[str]) -> None:
+        by_root: dict[str, list[str]] = {}
+        for path in paths:
+            place = self._pipeline.places.place(path)
+            by_root.setdefault(place.root if place is not None else "", []).append(path)
+        for root, theirs in by_root.items():
+            with self._lock:
+                kept = self._heard.setdefault(root, [])
+                kept += theirs
+                too_many = len(kept) > _KEPT_MOST
+                if too_many:
+                    del self._heard[root]
+            if too_many:
+                self._pipeline.files.unsure.add(root)
+                self._missed(f"more events of {root} than can be kept")
+            else:
+                self._lanes.do(root, partial(self._hear, root), key="heard")
+
+    def _hear(self, root: str) -> None:
+        """In the lane of `root`."""
+        with self._lock:
+            paths = self._heard.pop(root, [])
+        if self._stopping.is_set():
+            return
+        with self._telling():
+            self._pipeline.heard(paths, time.monotonic())
+
+    def _step(self) -> None:
+        for root in self._pipeline.roots_due(time.monotonic()):
+            if not self._calls.answers(root):
+                continue
+            with self._lock:
+                if root in self._stepping:
+                    continue
+                self._stepping.add(root)
+            self._lanes.do(root, partial(self._step_in, root))
+
+    def _step_in(self, root: str) -> None:
+        """In the lane of `root`."""
+        try:
+            if self._stopping.is_set():
+                return
+            with self._telling():
+                if self._pipeline.step(time.monotonic(), root):
+                    self._rested()
+        finally:
+            with self._lock:
+                self._stepping.discard(root)
+            self._wake()
+
+    def _telling(self) -> _Telling:
+        return _Telling(self._failed)
+
+    def _look_at_disks(self) -> None:
+        told = self._calls.told()
+        for root in told.keys() - self._away:
+            log.warning("%s: %s; it is left alone until it answers", root, told[root])
+        for root in self._away - told.keys():
+            log.info("%s answers again", root)
+        self._away = set(told)
+        for root, at in self._calls.were_away().items():
+            if root not in told and at > self._seen_away.get(root, 0.0):
+                self._seen_away[root] = at
+                self._back(root)
+        for root in self._calls.to_try():
+            threading.Thread(target=self._try, args=[root], name="disk", daemon=True).start()
+        now = time.monotonic()
+        if now - self._probed >= _PROBE_S:
+            self._probed = now
+            for root, path in self._reading():
+                self._lanes.do(root, partial(_probe, self._calls, root, path), key="probe")
+
+    def _try(self, root: str) -> None:
+        """Whether a root answers though a call to it hangs, which may be lost for good."""
+        began = self._calls.clock()
+        try:
+            os.stat(root)  # noqa: PTH116
+        except OSError as error:
+            log.debug("%s: %s", root, error)
+        self._calls.answered(root, began)
+
+
+class _Telling:
+    """Around what is done in a lane: whatever it raises is told, and the lane goes on."""
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._failed = failed
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> bool:
+        if kind is None or not isinstance(error, Exception):
+            return False
+        if isinstance(error, RootAway):
+            log.debug("%s", error)
+        elif isinstance(error, FsError):
+            log.error("%s", error)
+            self._failed(str(error))
+        else:
+            log.error("a step of the pipeline failed", exc_info=error)
+            self._failed("")
+        return True
+
+
+def _probe(calls: Calls, root: str, path: str) -> None:
+    """Reads a byte of what another process reads: only so it is seen that the disk hangs."""
+    with calls.at(root):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1))
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,163 @@
+"""A worker for each root: order within one, and nobody waits for another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
+
+
+class Clock:
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def failures() -> list[tuple[str, Exception]]:
+    return []
+
+
+@pytest.fixture
+def lanes(clock: Clock, failures: list[tuple[str, Exception]]) -> Iterator[Lanes]:
+    lanes = Lanes(lambda root, error: failures.append((root, error)), calls=Calls(clock))
+    yield lanes
+    assert lanes.stop(time.monotonic() + 10)
+
+
+class Held:
+    """A job that does not end until it is let go."""
+
+    def __init__(self, lanes: Lanes, root: str) -> None:
+        self.begun, self._go = threading.Event(), threading.Event()
+        self._calls = lanes.calls
+        self._root = root
+        lanes.do(root, self)
+        assert self.begun.wait(10)
+
+    def __call__(self) -> None:
+        with self._calls.at(self._root):
+            self.begun.set()
+            assert self._go.wait(10)
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+def test_jobs_of_one_root_run_in_their_order(lanes: Lanes) -> None:
+    done: list[int] = []
+    held = Held(lanes, "/zak")
+    for number in range(100):
+        lanes.do("/zak", lambda number=number: done.append(number))  # type: ignore[misc]
+    held.let_go()
+    assert lanes.ask("/zak", lambda: list(done)) == list(range(100))
+
+
+def test_one_that_hangs_holds_up_no_other(lanes: Lanes) -> None:
+    held = Held(lanes, "/zak")
+    assert lanes.ask("/amy", lambda: "answered") == "answered"
+    held.let_go()
+
+
+def test_a_key_is_added_once_until_it_begins(lanes: Lanes) -> None:
+    done: list[int] = []
+    held = Held(lanes, "/zak")
+    for number in range(5):
+        lanes.do("/zak", lambda number=number: done.append(number), key="step")  # type: ignore[misc]
+    held.let_go()
+    assert lanes.ask("/zak", lambda: list(done)) == [0]
+    lanes.do("/zak", lambda: done.append(9), key="step")
+    assert lanes.ask("/zak", lambda: list(done)) == [0, 9]
+
+
+def test_beside_a_lane_is_another_one(lanes: Lanes) -> None:
+    held, done = Held(lanes, "/zak"), threading.Event()
+    lanes.do("/zak", done.set, beside="rescan")
+    assert done.wait(10)
+    held.let_go()
+
+
+def test_what_a_job_raises_is_told_and_the_next_one_runs(
+    lanes: Lanes, failures: list[tuple[str, Exception]]
+) -> None:
+    error = ValueError("no")
+
+    def fail() -> None:
+        raise error
+
+    lanes.do("/zak", fail)
+    assert lanes.ask("/zak", lambda: 1) == 1
+    assert failures == [("/zak", error)]
+    with pytest.raises(ValueError, match="no"):
+        lanes.ask("/zak", fail)
+
+
+def test_a_question_is_given_up_when_the_disk_does_not_answer(lanes: Lanes, clock: Clock) -> None:
+    held = Held(lanes, "/zak")
+    waiting = threading.Event()
+    answers: list[object] = []
+
+    def ask() -> None:
+        waiting.set()
+        try:
+            answers.append(lanes.ask("/zak", lambda: "late"))
+        except RootAway as away:
+            answers.append(away.root)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert waiting.wait(10)
+    clock.ahead += 2 * HUNG_S
+    asking.join(10)
+    assert answers == ["/zak"]
+    with pytest.raises(RootAway):  # at once
+        lanes.ask("/zak", lambda: "late")
+    held.let_go()
+    while not lanes.calls.answers("/zak"):
+        time.sleep(0.001)
+    assert lanes.ask("/zak", lambda: "again") == "again"
+
+
+def test_a_stop_waits_no_longer_than_it_may(clock: Clock) -> None:
+    lanes = Lanes(calls=Calls(clock))
+    held, begun = Held(lanes, "/zak"), threading.Event()
+    lanes.do("/zak", begun.set)
+    assert not lanes.stop(time.monotonic())
+    held.let_go()
+    assert lanes.stop(time.monotonic() + 10)
+    lanes.do("/zak", begun.set)
+    assert not begun.is_set(), "nothing begins any more"
+
+
+def test_many_at_once(lanes: Lanes) -> None:
+    """Workers end when they have nothing to do; what comes in just then is done as well."""
+    done: list[int] = []
+    lock = threading.Lock()
+
+    def add(number: int) -> None:
+        with lock:
+            done.append(number)
+
+    def hand_in(some: range) -> None:
+        for number in some:
+            lanes.do(f"/{number % 7}", lambda: add(number))  # noqa: B023
+
+    threads = [threading.Thread(target=hand_in, args=[range(n, 2_000, 4)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for root in range(7):
+        lanes.ask(f"/{root}", lambda: None)
+    assert len(done) == 2_000
