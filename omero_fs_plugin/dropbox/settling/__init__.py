@@ -2,9 +2,11 @@
 
 Rule: a set is queued when all of its files are quiet, unchanged and not held by a writer.
 
-``pipeline`` is one step of the whole: ``meeting`` takes what is news, ``resting`` what rests, by
-``settle``, which knows when, and ``writers``, who holds it; ``underway`` is what is known of each
-file, ``outside`` what others know.  ``lots`` says what is asked about together, by
-``neighbourhood``, ``groupers`` are the threads that answer, ``around`` looks at what an answer
-names besides, ``assembly`` makes filesets of it.  ``handover`` does the same for `omero fs import`.
+``pipeline`` does one step of the whole.  ``meeting`` takes files that are new or have changed.
+``resting`` hands on the files that are at rest: ``settle`` knows when that is, ``writers`` who
+holds a file open.  ``underway`` has what is known of each file, ``outside`` asks the disk and
+OMERO.  ``lots`` says which files are grouped together, ``neighbourhood`` which directories are
+near each other.  ``groupers`` are the threads that group the files, ``around`` looks at other
+files that their answer names, ``assembly`` makes filesets of it.  ``strangers`` lets files rest
+that no rule covers.  ``handover`` does the same for `omero fs import`.
 """

@@ -1,6 +1,6 @@
-"""What the disk says of the files that an answer names besides those of its lot.
+"""Looks on disk at the files that a grouper's answer names besides those of its lot.
 
-No lock is held around it: a share may hang.
+No lock is held meanwhile: a share may hang.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Around:
     stats: Mapping[str, FileStat | None] = field(default_factory=dict)  # None: not there
     away: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be looked at
     advice: Mapping[str, str] = field(default_factory=dict)  # directory -> what is wrong there
-    changed: tuple[Found, ...] = ()  # files of the lot, exchanged while they were read
-    gone: tuple[str, ...] = ()  # ... and those that are there no more, no fault of their content
+    changed: tuple[Found, ...] = ()  # files of the lot that changed while they were read
+    gone: tuple[str, ...] = ()  # files of the lot that are no longer there
 
     @property
     def met(self) -> list[Found]:

@@ -1,7 +1,7 @@
 """From files at rest to filesets: what happens with the answer of a grouper.
 
-Pure but for the journal, as the pipeline whose part it is: the pipeline's lock
-is held around every call, so nothing here looks at the disk.
+Pure, except for the journal.  The pipeline holds its lock around every call, so
+nothing here looks at the disk.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# AGAIN_S passes between two questions about files that wait, or so many times what the last
-# answer took.
+# Files that wait are asked about again after AGAIN_S, or after so many times the time that the
+# last answer took, whichever is longer.
 _PATIENT = 20
-_BUSY_S = 5.0  # before files are asked about again of which one is in an import under way
-_NAMED = 4  # files that a reason names
-# Before a file is read again that a reader failed on; a part of it that comes later
-# opens it once more.
+_BUSY_S = 5.0  # before files are asked about again when one of them is being imported
+_NAMED = 4  # files that a reason names at most
+# Before a file is read again on which a reader failed.  When a part of its set comes later, it
+# is read once more.
 _READ_AGAIN_S = (2.0, 10.0)
-_UNTOLD_S = 60.0  # before files are asked about again of which nothing was said
+_UNTOLD_S = 60.0  # before files are asked about again when the answer does not name them
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Verdict:
 
     state: State
     why: str
-    lacks: Candidate | None = None  # the incomplete set that it is of
+    lacks: Candidate | None = None  # the incomplete set that it belongs to
 
     @property
     def waits(self) -> bool:
@@ -64,7 +64,7 @@ class Assembly:
     """What becomes of each file of a lot: it goes into a fileset, waits or has failed.
 
     Rule: a fileset is formed when every file that it uses is at rest, or was
-    accounted for before; whatever one of them waits for, all do.
+    accounted for before.  If one of them waits, all of them wait, for the same reason.
 
     `pending` says whether a path is in its quiet period.
     """
@@ -77,11 +77,11 @@ class Assembly:
         self._strangers = Strangers()
 
     def forget_unasked(self) -> None:
-        """Files that nobody has settled and that no set has used for a while."""
+        """Forgets the files outside of every rule that no set has used for a while."""
         self._strangers.forget_unasked()
 
     def failed(self, lot: Lot, why: str, now: float, again: float) -> None:
-        """No answer was to be had; the lot is asked about again after `again` s."""
+        """There was no answer.  The lot is asked about again after `again` s."""
         still = self._lots.back(lot)
         self._lots.again(still, now + again)
         self._conclude(dict.fromkeys(still, _Verdict(State.WAITING, why)))
@@ -89,7 +89,7 @@ class Assembly:
     def answered(
         self, lot: Lot, grouping: Grouping, around: Around, now: float, took: float
     ) -> int:
-        """Forms what can be formed; the number of filesets."""
+        """Forms what can be formed, and returns the number of filesets."""
         still = self._lots.back(lot)
         formed, waits = self._form_all(lot, grouping, around, still, now)
         verdicts: dict[str, _Verdict] = {}
@@ -115,7 +115,7 @@ class Assembly:
             self._lots.again(files, now + max(waited.again, _PATIENT * took))
         for path, why in grouping.unreadable.items():
             if path in still and path in self._lots:
-                # What readers were left out for is no failure, nor are notes beside images.
+                # A file whose reader was left out has not failed, nor have notes beside images.
                 all_readers = lot.rule is None or lot.rule.readers is None
                 failed = all_readers and is_image_name(PurePath(path).name)
                 failed = failed or why.startswith(DEADLY)
@@ -124,7 +124,7 @@ class Assembly:
         told.update(verdicts)
         untold = [path for path in still if path in self._lots and path not in told]
         if untold:
-            log.error("of %s nothing was found out", untold[0])
+            log.error("nothing was found out about %s", untold[0])
             why = "waits: nothing was found out about it; see the log"
             verdicts.update(dict.fromkeys(untold, _Verdict(State.WAITING, why)))
             self._lots.again(untold, now + _UNTOLD_S)
@@ -134,10 +134,10 @@ class Assembly:
     def _form_all(
         self, lot: Lot, grouping: Grouping, around: Around, still: set[str], now: float
     ) -> tuple[int, list[tuple[Candidate, _Waits]]]:
-        """Forms what can be formed: the number of filesets, and what has to wait.
+        """Forms what can be formed.  Returns the number of filesets, and what has to wait.
 
-        First of all, for a file that another set uses as well waits no more with that;
-        and the largest first, for a set that lies in another is none of its own.
+        This is done first: a file that goes into one set then does not wait with another.
+        The largest set comes first: a set that lies within another is not a set of its own.
         """
         waits: list[tuple[Candidate, _Waits]] = []
         singles: dict[str, tuple[Candidate, Found]] = {}
@@ -166,11 +166,11 @@ class Assembly:
         return formed + self._queue_singles(queued), waits
 
     def expire(self, passed: float, timeout: float) -> None:
-        """Fails what was seen to wait incomplete for `timeout` (s); `passed` s of it just now.
+        """Fails sets that were incomplete for `timeout` s, of which `passed` s have just gone by.
 
-        The parts of a set, which wait for the same, together: when the last of them has.
-        A clock that is set, a suspended machine and a DropBox that is stopped make
-        nobody wait: the part that is missing could not be seen to come.
+        The parts of a set wait for the same file.  They fail together, when the last of them has
+        waited so long.  Time counts only while DropBox could see the missing file come: not when
+        somebody sets the clock, suspends the machine or stops DropBox.
         """
         waiting = self._lots.incomplete()
         together: dict[tuple[str, str, str], list[Fileset]] = {}
@@ -188,7 +188,7 @@ class Assembly:
             self._journal.waited(longer, passed)
 
     def _give_up(self, filesets: list[Fileset], lacks: Candidate) -> None:
-        """They are parts of one set, and fail as that."""
+        """Fails the parts of one set as one fileset."""
         order = {path: position for position, path in enumerate(lacks.files)}
         filesets.sort(key=lambda one: order.get(one.path, len(order)))
         reason = filesets[0].reason
@@ -232,7 +232,7 @@ class Assembly:
         return found
 
     def _wait_for_strangers(self, lot: Lot, strangers: list[Found], now: float) -> None:
-        """Files that nobody has settled, such as those that no rule is for.  Raises _Waits."""
+        """Waits for files that nobody has settled, as no rule covers them.  Raises _Waits."""
         known = self._journal.known(strangers)
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
         for met in strangers:
@@ -248,7 +248,7 @@ class Assembly:
             identifier, left = self._journal.form(together)
         except RecordRefused as error:  # a defect of ours hurts this set alone
             log.error("%s: %s", found[0].path, error)
-            raise _Waits(f"waits, for it cannot be recorded: {error}", _UNTOLD_S) from error
+            raise _Waits(f"waits, as it cannot be recorded: {error}", _UNTOLD_S) from error
         if identifier is None:
             raise _Waits("waits for the end of an import of one of its files", _BUSY_S)
         self._lots.settle_anew(left)
@@ -278,7 +278,7 @@ class Assembly:
         return len(settled)
 
     def _read_again(self, paths: list[str], why: str, now: float) -> dict[str, _Verdict]:
-        """After the last try it has failed."""
+        """Has the files read again, and fails them after the last try."""
         tries = max(map(self._lots.tries, paths), default=0)
         if tries == len(_READ_AGAIN_S):
             return dict.fromkeys(paths, _Verdict(State.FAILED, why))
@@ -288,7 +288,7 @@ class Assembly:
         return dict.fromkeys(paths, _Verdict(State.WAITING, why))
 
     def _conclude(self, verdicts: Mapping[str, _Verdict]) -> None:
-        """Records what becomes of files; the journal first, and with few statements for many."""
+        """Records what becomes of files: in the journal first, in few statements for many files."""
         opened = self._open(verdicts)
         reasons: dict[State, dict[int, str]] = {}
         for fileset in opened:
@@ -309,9 +309,9 @@ class Assembly:
                 self._lots.remove(path)
 
     def _open(self, paths: Iterable[str]) -> list[Fileset]:
-        """The waiting filesets of `paths`, which are recorded as they came to rest.
+        """The waiting filesets of `paths`; their files are recorded as they came to rest.
 
-        They were met when they began to be written; as they are now they are accounted for.
+        The journal knows the files as they were met, when somebody began to write them.
         """
         opened = [f for f in self._journal.open_at(paths).values() if f.state is State.WAITING]
         now = {}

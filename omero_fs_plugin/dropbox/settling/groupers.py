@@ -28,9 +28,9 @@ from .pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-SIGNATURES = "file signatures"  # what people are told, without Bio-Formats
-NUMBER = 2  # so that one user's files that take long hold up nobody else
-_STEP_S = 0.5  # the longest time between two looks for what is to be asked
+SIGNATURES = "file signatures"  # the name that people see, without Bio-Formats
+NUMBER = 2  # so that slow files of one user hold up nobody else
+_STEP_S = 0.5  # the longest time between two looks for a lot
 _AGAIN_S = 10.0  # after a question that could not be answered
 _REST_S = 300.0  # a grouper that had nothing to do for so long gives back its memory
 _EXPIRE_S = 60.0  # how often it is looked for what was incomplete for too long
@@ -39,7 +39,7 @@ _LEVELS = 2  # directories above a file in which an index of it may lie
 
 @dataclass(frozen=True)
 class Choice:
-    """Which way of grouping it is, and why."""
+    """How files are grouped, and why so."""
 
     name: str  # for people
     why: str
@@ -49,7 +49,7 @@ class Choice:
 def choose(
     bioformats_jars: Sequence[str], omerodir: str | None, *, time_limit: float, memory: int
 ) -> Choice:
-    """Bio-Formats, where it and a Java are; else signatures.
+    """Bio-Formats, if it is there and a Java too; otherwise signatures.
 
     `bioformats_jars` is omero.fs.bioformatsJars, or ``("none",)`` to do without;
     `time_limit` (s) and `memory` (MiB) as BioFormats takes them.
@@ -68,7 +68,7 @@ def choose(
 
 
 class Groupers:
-    """Asks about what the pipeline has at rest, each thread with a grouper of its own.
+    """Groups what the pipeline has at rest.  Each thread has a grouper of its own.
 
     `readers` gives the reader classes of a rule, None for all; `queued` is
     called when filesets were formed, `failed` with one of which nothing can be;
@@ -104,20 +104,20 @@ class Groupers:
         self._news = threading.Condition()
         self._groupers = [make() for _ in range(number)]
         self._expired = time.monotonic()
-        self.trouble = ""  # why nothing can be grouped; empty while it can
+        self.trouble = ""  # why nothing can be grouped; empty while files can be
         self._threads = [
-            # Daemons: one that reads a file on a share which hangs must not keep us from ending.
+            # Daemons: a thread that reads from a share which hangs must not keep us from ending.
             threading.Thread(target=self._work, args=[one], name=f"grouper-{n}", daemon=True)
             for n, one in enumerate(self._groupers, 1)
         ]
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the threads."""
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """There are files at rest."""
+        """Tells the threads that there are files at rest."""
         with self._news:
             self._news.notify_all()
 
@@ -160,7 +160,7 @@ class Groupers:
                     self._ask(grouper, lot)
                     busy = time.monotonic()
                     continue
-                # The first stays warm, for the file that comes next.
+                # The first grouper stays warm for the file that comes next.
                 spare = grouper is not self._groupers[0]
                 if isinstance(grouper, BioFormats) and spare and now - busy > _REST_S:
                     grouper.rest()
@@ -173,11 +173,11 @@ class Groupers:
                     self._news.wait(_STEP_S)
 
     def _warm(self, grouper: Grouper) -> None:
-        """A Java takes a second to start, which the first file need not wait for."""
+        """Starts Java, which takes a second, so that the first file need not wait for it."""
         if isinstance(grouper, BioFormats):
             try:
                 grouper.version()
-            except FsError as error:  # and told again of the first files, which wait
+            except FsError as error:  # the first files wait then, with the same reason
                 if not self._stopping.is_set():
                     log.error("%s", error)
             except Exception:
@@ -236,7 +236,7 @@ class Groupers:
             self._pipeline.heard(back, time.monotonic())
 
     def _expire(self, now: float) -> None:
-        """A stretch that was longer than two looks, in which we stood still, counts as two."""
+        """Counts no more than two intervals at once: in a longer one this process stood still."""
         passed = min(now - self._expired, 2 * _EXPIRE_S)
         if passed > _EXPIRE_S:
             self._expired = now
@@ -264,14 +264,14 @@ def group_whole(
     grouping = grouper.group(root, files, readers)
     more = _used_besides(files, grouping)
     if more:
-        # Which file of a set is its first hangs on what is asked about: on all of it,
-        # so that it is the same whichever of its files came last.
+        # Which file of a set comes first depends on which files are asked about.  So all of
+        # them are: the first is then the same, whichever of its files came last.
         grouping = grouper.group(root, [*files, *more], readers)
     return grouping
 
 
 def _used_besides(files: Sequence[str], grouping: Grouping) -> list[str]:
-    """Files that complete sets have beside those that were asked about."""
+    """Files of complete sets that were not asked about."""
     asked = set(files)
     return [
         path
@@ -283,9 +283,10 @@ def _used_besides(files: Sequence[str], grouping: Grouping) -> list[str]:
 
 
 def _indexes(root: str, paths: Sequence[str]) -> list[str]:
-    """Files around `paths` that may say that these are theirs, at rest or not.
+    """Files around `paths` that may name them as parts of their set, at rest or not.
 
-    One in its quiet period holds what it names, and that is seen by asking about both.
+    An index in its quiet period holds back the files that it names.  This shows only
+    if both are asked about.
     """
     asked = set(paths)
     directories: dict[str, None] = {}
@@ -308,5 +309,5 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
         except RootAway:
             raise
         except OSError:
-            continue  # gone, or away: those asked about will tell
+            continue  # gone, or away: the files asked about will show it
     return found

@@ -18,13 +18,13 @@ from .groupers import group_whole
 
 @dataclass(frozen=True)
 class Given:
-    """One file with whose it is and the directory it must not leave."""
+    """One file, with its user and the directory that it must not leave."""
 
     found: Found
     user: str
     root: str
-    rule: Rule | None = None  # what holds for it
-    named: bool = False  # by itself, rather than with the directory that it lies in
+    rule: Rule | None = None  # the rule that covers it
+    named: bool = False  # the file itself was given, not only its directory
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Left:
 
     files: tuple[str, ...]
     why: str
-    passed_over: bool = False  # it lay there, and nobody has said that it is an image
+    passed_over: bool = False  # it lay in a directory, and nobody said that it is an image
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def sort_out(
 ) -> Sorted:
     """Finds out which of the files belong together.
 
-    Rule: a set is taken whole, also the files of it that were not given, or
-    not at all.  `readers` as of Groupers.  Raises what `grouper` raises.
+    Rule: a set is taken whole, with those of its files that were not given, or
+    not at all.  `readers` is as in Groupers.  Raises what `grouper` raises.
     """
     lots: dict[tuple[str, str, Rule | None], dict[str, Given]] = {}
     for one in given:
@@ -68,7 +68,7 @@ def sort_out(
         grouping = group_whole(grouper, root, list(files), readers(rule))
         for candidate in grouping.candidates:
             if files.keys().isdisjoint(candidate.files):
-                continue  # an index around them has other files
+                continue  # an index around them names only other files
             whole = _whole(candidate, files, stat)
             if isinstance(whole, Left):
                 left.append(whole)
@@ -108,6 +108,6 @@ def _unreadable(grouping: Grouping, files: dict[str, Given]) -> list[Left]:
 
 
 def _is_wanted(one: Given) -> bool:
-    """Whether it was to be imported, as of what is dropped: by its name, and by all readers."""
+    """Whether somebody expects its import: its name is an image's, and no reader is left out."""
     all_readers = one.rule is None or one.rule.readers is None
     return all_readers and is_image_name(PurePath(one.found.path).name)

@@ -1,6 +1,6 @@
-"""Files at rest, and which of them are asked about together, and when: the lots.
+"""Lots: which files at rest are grouped together, and when.
 
-Pure: the time is handed in.
+Pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from omero_fs_plugin.events import FileStat
 
 from .neighbourhood import Neighbourhood, Owner
 
-_MOST = 2_000  # files asked about in one lot; a directory is not divided
+_MOST = 2_000  # files in one lot, or a little more: a directory is not divided
 AGAIN_S = 1.0  # between two questions about the same files that wait
 
 
@@ -35,15 +35,15 @@ class Lot:
 class _Rested:
     stat: FileStat
     owner: Owner
-    rule: Rule | None  # that held when it came to rest
-    lacks: Candidate | None = None  # what waits for a part of it, which may never come
-    tries: int = 0  # by a reader that failed on it
+    rule: Rule | None  # the rule when it came to rest
+    lacks: Candidate | None = None  # the incomplete set that it waits with
+    tries: int = 0  # how often a reader has failed on it
 
 
 class Lots:
     """Files at rest, on their way into filesets, and the questions about them that are due.
 
-    Rule: of each user no more than one lot is out at a time.
+    Rule: each user has at most one lot out at a time.
 
     `rule_of` says what holds for a path (None: nothing does, any more: then
     what did when it came to rest), `held` why nothing is to be done for a
@@ -62,12 +62,12 @@ class Lots:
         self._held = held
         self._answers = answers
         self._rested: dict[str, _Rested] = {}
-        # owner -> directories in which something is to be asked, the longest waiting first
+        # owner -> directory to be asked about -> when (s); the owner who waited longest is first
         self._due: OrderedDict[Owner, dict[str, float]] = OrderedDict()
         self._in: dict[str, set[str]] = {}  # directory -> files at rest in it
         self._waiting = Neighbourhood()  # files that were asked about
-        self._asking: set[str] = set()  # users of lots that are out
-        # Files that left without an end of their own: they are to settle anew.
+        self._asking: set[str] = set()  # users who have a lot out
+        # Files that left without a result: they are to settle anew.
         self._released: list[Found] = []
 
     def __len__(self) -> int:
@@ -77,12 +77,12 @@ class Lots:
         return path in self._rested
 
     def stat_of(self, path: str) -> FileStat | None:
-        """What it was when it came to rest; None when it is not here."""
+        """The file as it was when it came to rest; None if it is not here."""
         rested = self._rested.get(path)
         return rested.stat if rested is not None else None
 
     def add(self, found: Iterable[Found], user: str, root: str, now: float) -> None:
-        """Files of one user have come to rest."""
+        """Takes files of one user that have come to rest."""
         directories: dict[str, None] = {}
         for met in found:
             rule = self._rule_of(met.path)
@@ -95,7 +95,7 @@ class Lots:
             self.ask_near(directory, now + AGAIN_S)
 
     def ask_near(self, directory: str, at: float) -> None:
-        """What waits in or around `directory` is asked about again: it may have waited for this."""
+        """Asks again, at the time `at`, about what waits in or around `directory`."""
         for owner, other in self._waiting.near(directory):
             self._set_due(owner, other, at)
 
@@ -109,7 +109,7 @@ class Lots:
                 self._set_due(owner, directory, now)
 
     def remove(self, path: str) -> None:
-        """It stirs again, is gone, or is in a fileset."""
+        """Removes a file that stirs again, is gone, or is in a fileset now."""
         if self._rested.pop(path, None) is None:
             return
         self._waiting.remove(path)
@@ -120,7 +120,7 @@ class Lots:
             del self._in[directory]
 
     def next(self, now: float) -> Lot | None:
-        """What is to be asked next; of each user no more than one lot at a time."""
+        """The next lot to ask about, None if there is none now."""
         for owner in list(self._due):
             user, root = owner
             if user in self._asking or not self._answers(root):
@@ -152,27 +152,27 @@ class Lots:
         return chosen
 
     def back(self, lot: Lot) -> set[str]:
-        """A lot has had its answer; those of it that are as they were when it was made."""
+        """Takes back a lot after its answer.  Returns those of its files that have not changed."""
         self._asking.discard(lot.user)
         return {path for path in lot.files if self.stat_of(path) == lot.stats[path]}
 
     def ask_again(self, lot: Lot, at: float) -> None:
-        """What is left of a lot that had no answer is asked about at that time."""
+        """Takes back a lot without an answer, and asks about what is left of it at that time."""
         self.again(self.back(lot), at)
 
     def again(self, paths: Iterable[str], at: float) -> None:
-        """Those are asked about at that time."""
+        """Asks about these files at that time."""
         for path in paths:
             self._set_due(self._rested[path].owner, path.rpartition("/")[0], at)
 
     def wait(self, path: str, lacks: Candidate | None) -> None:
-        """It was asked about, and waits for others; `lacks`: for parts that may never come."""
+        """Lets a file wait for others.  `lacks`: its set, if parts of that may never come."""
         rested = self._rested[path]
         rested.lacks = lacks
         self._waiting.add(path, rested.owner)
 
     def incomplete(self) -> dict[str, Candidate]:
-        """The files that wait for a part of their fileset, which may never come; and the set."""
+        """The files that wait for parts which may never come, each with its set."""
         return {path: rested.lacks for path, rested in self._rested.items() if rested.lacks}
 
     def tries(self, path: str) -> int:
@@ -184,21 +184,21 @@ class Lots:
         self._rested[path].tries = tries
 
     def release(self, paths: Iterable[str]) -> None:
-        """They leave without an end of their own."""
+        """Lets files leave without a result."""
         for path in paths:
             self._released.append(Found(path, self._rested[path].stat))
             self.remove(path)
 
     def settle_anew(self, files: Iterable[Found]) -> None:
-        """Files that are not here any more, and had no end of their own either."""
+        """Takes files that are to settle anew, and are not here any more."""
         self._released += files
 
     def take_released(self) -> list[Found]:
-        """The files that are to settle anew, since the last call."""
+        """The files that are to settle anew, of those since the last call."""
         released, self._released = self._released, []
         return released
 
     def _set_due(self, owner: Owner, directory: str, at: float) -> None:
-        """No later than what was asked for before, which may have been while a lot was out."""
+        """Never later than a time that was set before, perhaps while a lot was out."""
         due = self._due.setdefault(owner, {})
         due[directory] = min(at, due.get(directory, at))

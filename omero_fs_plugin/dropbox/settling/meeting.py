@@ -1,4 +1,4 @@
-"""Which of the files that are met are news: they begin to settle, in the journal."""
+"""Finds out which of the files that are met are new or have changed: these begin to settle."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ class Meeting:
                     self._files.stir(Found(path, stat), now, lies_in[path])
 
     def _advised(self, path: str, now: float) -> None:
-        """What is said of the files around has changed: once it is quiet, they are looked at."""
+        """A sidecar has changed: after its quiet period the files around it are asked about."""
         place = self._places.place(path)
         with self._files.lock:
             quiet = place.rule.quiet_period if place is not None else self._settler.quiet
             self._lots.ask_near(path.rpartition("/")[0], now + quiet)
 
     def meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
-        """They were seen; `alive`: that is a sign of life, else only what is new about them is."""
+        """Takes files that were seen.  `alive`: that is a sign of life; else only a change is."""
         ours = self._ours(found)
         for start in range(0, len(ours), BATCH):
             batch = ours[start : start + BATCH]
@@ -121,8 +121,8 @@ class Meeting:
                         self._files.stir(met, now)
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
-        """Those of users whose rules they pass, and whose names can be carried."""
-        users: dict[str, bool] = {}  # asked once for a lot: this is done for every known file
+        """The files of OMERO's users that pass their rule and have a name that OMERO can take."""
+        users: dict[str, bool] = {}  # asked once for many: a rescan brings every known file here
         ours = []
         for met in found:
             if self._outside.is_advice(met.path):
@@ -144,7 +144,7 @@ class Meeting:
         return ours
 
     def _without_changed(self, fresh: Sequence[Found]) -> list[Found]:
-        """Without what was imported from its path before, where nobody asked for Modification."""
+        """Leaves out files imported from their path before, if the rule lacks Modification."""
         asked_for = []
         unasked = {}
         for met in fresh:

@@ -1,4 +1,4 @@
-"""Which directories something waits in, and which of them are near another.  Pure."""
+"""The directories in which files wait, and which of them are near another.  Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Owner = tuple[str, str]  # user, root
 class Neighbourhood:
     """Files that wait, by their directories.
 
-    Rule: what is near a directory is found through its ancestors and theirs, and
-    not by looking at all that waits.
+    Rule: what is near a directory is found through the ancestors of both, not by a
+    look at everything that waits.
     """
 
     def __init__(self) -> None:
-        self._files: dict[str, dict[str, Owner]] = {}  # directory -> path in it -> whose
-        self._owners: dict[str, Counter[Owner]] = {}  # directory -> whose files wait in it
-        # Directory -> directories at and below it in which something waits
+        self._files: dict[str, dict[str, Owner]] = {}  # directory -> path in it -> owner
+        self._owners: dict[str, Counter[Owner]] = {}  # directory -> owner -> files that wait
+        # Directory -> directories at and below it in which files wait
         self._below: dict[str, set[str]] = {}
 
     def add(self, path: str, owner: Owner) -> None:
-        """It waits."""
+        """The file waits from now on."""
         self.remove(path)
         directory = path.rpartition("/")[0]
         files = self._files.setdefault(directory, {})
@@ -33,7 +33,7 @@ class Neighbourhood:
         self._owners.setdefault(directory, Counter())[owner] += 1
 
     def remove(self, path: str) -> None:
-        """It waits no more.  Harmless when it did not."""
+        """The file no longer waits.  Does nothing if it did not wait."""
         directory = path.rpartition("/")[0]
         files = self._files.get(directory, {})
         owner = files.pop(path, None)
@@ -52,15 +52,15 @@ class Neighbourhood:
                     del self._below[above]
 
     def all(self) -> Iterator[tuple[Owner, str]]:
-        """(whose, directory) of everything that waits."""
+        """(owner, directory) of everything that waits."""
         for directory, owners in self._owners.items():
             for owner in owners:
                 yield owner, directory
 
     def near(self, directory: str) -> Iterator[tuple[Owner, str]]:
-        """Those whose files may be of one set with files of `directory`.
+        """(owner, directory) of files that may be of one set with files of `directory`.
 
-        One of the two holds the other, or they are the same.
+        One of the two directories lies in the other, or they are the same.
         """
         near = set(self._below.get(directory, ()))
         near.update(above for above in _upwards(directory) if above in self._owners)
@@ -70,7 +70,7 @@ class Neighbourhood:
 
 
 def _upwards(directory: str) -> Iterator[str]:
-    """The directory, and those above it but for the root of all."""
+    """The directory and those above it, except for ``/``."""
     while directory:
         yield directory
         directory = directory.rpartition("/")[0]

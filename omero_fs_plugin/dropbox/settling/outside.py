@@ -1,4 +1,4 @@
-"""What settling asks of the disk, of OMERO's users and of the configuration, as it is handed in."""
+"""What settling asks of the disk, of OMERO and of the configuration: functions handed in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omero_fs_plugin.events import FileStat
 
 @dataclass
 class Outside:
-    """What is not settling's own to know.
+    """What settling does not know by itself.
 
     `stat` gives what a path is now, None when it is no regular file (any
     more), and raises OSError when that cannot be told; `oddity` says why what
@@ -28,10 +28,10 @@ class Outside:
     oddity: Callable[[str], str] = lambda path: ""
     is_there: Callable[[str], bool] = lambda directory: True
     written: Callable[[Collection[str]], Collection[str]] = lambda paths: ()
-    # What is wrong with what is said of the files of a directory: (root, directory) -> text
+    # What is wrong with the sidecars of a directory: (root, directory) -> text, empty if nothing
     advice: Callable[[str, str], str] = lambda root, directory: ""
-    is_advice: Callable[[str], bool] = lambda path: False  # whether a path says such things
-    # Why nothing is to be done for a user until the configuration is mended
+    is_advice: Callable[[str], bool] = lambda path: False  # whether a path is that of a sidecar
+    # Why nothing may be done for a user until the configuration is mended
     held: Callable[[str], str] = lambda user: ""
     # Whether the disk of a root answers
     answers: Callable[[str], bool] = lambda root: True

@@ -1,7 +1,7 @@
 """From a file that was met to a fileset that is queued: one step of the whole.
 
-Pure but for the journal: the disk and OMERO's users are asked through what is
-handed in, and the time is an argument.
+Pure, except for the journal: `outside` asks the disk and OMERO, and the time is
+an argument.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .underway import Underway
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal
 
-_AGAIN_S = 10.0  # before files are asked about again whose answer came to nothing
+_AGAIN_S = 10.0  # before files are asked about again whose answer could not be used
 
 
 class Pipeline:
@@ -50,7 +50,7 @@ class Pipeline:
         self._meeting.heard(paths, now)
 
     def scanned(self, found: Sequence[Found], now: float) -> None:
-        """Files that a rescan saw: news only where they are not what was known."""
+        """Files that a rescan saw.  Only those that differ from what was known are news."""
         self._meeting.meet(found, now, alive=False)
 
     def revisit(self, now: float, owner: Owner | None = None) -> None:
@@ -89,9 +89,9 @@ class Pipeline:
         return len(self.settler)
 
     def next_lot(self, now: float) -> Lot | None:
-        """Files at rest of which is to be found out what belongs together.
+        """The next files at rest to be grouped, None if there are none now.
 
-        `grouped` or `not_grouped` is to be called with it.
+        The caller then calls `grouped` or `not_grouped` with this lot.
         """
         with self.files.lock:
             lot = self.lots.next(now)
@@ -99,9 +99,10 @@ class Pipeline:
             return lot
 
     def grouped(self, lot: Lot, grouping: Grouping, now: float, took: float) -> int:
-        """Queues the filesets that were found, which took `took` s; how many.
+        """Queues the filesets that were found, and returns their number.
 
-        Whatever it raises, what is left of the lot is asked about again.
+        Grouping took `took` s.  If anything is raised here, what is left of the lot is
+        asked about again.
         """
         try:
             around: Around = self.outside.ask(
@@ -122,17 +123,17 @@ class Pipeline:
             raise
 
     def not_grouped(self, lot: Lot, why: str, now: float, again: float) -> None:
-        """Nothing could be found out; it is tried again after `again` s."""
+        """The lot could not be grouped.  It is tried again after `again` s."""
         with self.files.lock:
             self._assembly.failed(lot, why, now, again)
 
     def take_failed(self) -> list[Fileset]:
-        """The filesets that no import was tried of, since the last call."""
+        """The filesets that failed before an import was tried, of those since the last call."""
         with self.files.lock:
             failed = self._assembly.take_failed()
         return self.journal.load(failed) if failed else []
 
     def expire(self, passed: float, timeout: float) -> None:
-        """Gives up what was incomplete for `timeout` (s), of which `passed` s went by just now."""
+        """Gives up sets incomplete for `timeout` s, of which `passed` s have just gone by."""
         with self.files.lock:
             self._assembly.expire(passed, timeout)

@@ -1,4 +1,4 @@
-"""Which of the files whose quiet period is over are at rest: they are handed on to the lots."""
+"""Finds the files that are at rest after their quiet period, and hands them on to the lots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Resting:
-    """Lets files rest, or settle on."""
+    """Decides which files are at rest and which go on settling."""
 
     def __init__(self, files: Underway) -> None:
         self._files = files
@@ -56,7 +56,7 @@ class Resting:
     def _look(
         self, due: Sequence[Pending]
     ) -> tuple[dict[str, FileStat | None], dict[str, OSError]]:
-        """What they are now, and what cannot be told; with no lock held, for a share may hang."""
+        """What each file is now, or why nobody knows.  No lock is held: a share may hang."""
         looked: dict[str, FileStat | None] = {}
         away: dict[str, OSError] = {}
         for pending in due:
@@ -73,8 +73,8 @@ class Resting:
         for path, stat in at_rest.items():
             fileset = opened.get(path)
             if fileset is not None and fileset.state is State.IMPORTING:
-                # The attempt under way will notice that its file changed,
-                # or end well with what it was; look again after it.
+                # The attempt under way either notices that its file has changed,
+                # or ends well with the file as it was.  Look again after it.
                 self._settler.stir(path, stat, now)
                 continue
             self._settler.forget(path)
@@ -94,9 +94,9 @@ class Resting:
         """The open filesets of files at rest: each has one, or is accounted for."""
         opened = self._journal.open_at(at_rest)
         # Its fileset was imported or refused while the file was settling
-        # anew: what it has become since is a fileset of its own.  If it
-        # has become nothing else, as when it was handed over in its quiet
-        # period, it is accounted for.
+        # anew.  If the file has changed since, it is a fileset of its own.
+        # If it has not, as when it was handed over in its quiet period, it
+        # is accounted for.
         orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
         known = self._journal.known(orphans)
         changed = [met for met in orphans if met.path not in known]
@@ -107,7 +107,7 @@ class Resting:
         return opened
 
     def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | str:
-        """User and root that it is handed on for; or why the configuration keeps it back."""
+        """The user and root that it is handed on for, or why the configuration keeps it back."""
         place = self._places.place(path)
         if place is None:  # since a reload, or a start
             why = self._outside.held(fileset.user)

@@ -30,14 +30,14 @@ class Settler:
     documentation of omero.fs.dirImportWait: "If a new file is added to a
     fileset during this wait period DropBox begins waiting again").
 
-    However long that takes: a file that still grows is never at rest.  After
-    `longest` seconds it is told once, by `overdue`.
+    There is no limit to this: a file that still grows is never at rest.  After
+    `longest` seconds `overdue` names it once.
 
     Times are seconds of one monotonic clock, and may never go back.
     """
 
     def __init__(self, quiet: float, longest: float = math.inf) -> None:
-        self.quiet = quiet  # s; of files that no other is given for
+        self.quiet = quiet  # s; for files that are given no other
         self.longest = longest  # s
         self._pending: dict[str, Pending] = {}
         # Of each root and quiet period the files, ordered by `since`: a sign of life
@@ -54,7 +54,7 @@ class Settler:
         return path in self._pending
 
     def has(self, pending: Pending) -> bool:
-        """Whether nothing was heard of it since `due` told of it."""
+        """Whether the file has shown no sign of life since `due` returned it."""
         return self._pending.get(pending.path) is pending
 
     def stir(
@@ -83,9 +83,9 @@ class Settler:
         self._in_order.setdefault(root, {}).setdefault(quiet, OrderedDict())[path] = pending
 
     def check(self, path: str, stat: FileStat, now: float) -> bool:
-        """What a look at the disk gave; whether `path` is at rest.
+        """Whether `path` is at rest, now that the disk shows `stat`.
 
-        A file that is not pending, or is not what it was, is stirred.
+        A file that is not pending, or has changed, is stirred.
         """
         pending = self._pending.get(path)
         if pending is None or pending.stat != stat:
@@ -94,7 +94,7 @@ class Settler:
         return now - pending.since >= pending.quiet
 
     def forget(self, path: str) -> None:
-        """The file is gone, or was handed on."""
+        """Forgets a file that is gone or was handed on."""
         pending = self._pending.pop(path, None)
         if pending is not None:
             self._take_out(pending)

@@ -1,4 +1,4 @@
-"""Files that a set uses and no rule is for, so that nobody has settled them.  Pure."""
+"""Files that a set uses but no rule covers, so that nobody has settled them.  Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from omero_fs_plugin.events import FileStat
 
 
 class Strangers:
-    """Rule: such a file is at rest when it was the same over a quiet period of being asked for."""
+    """Rule: such a file is at rest a quiet period after a set asked for it, if it has not changed.
+
+    A change begins the quiet period anew.
+    """
 
     def __init__(self) -> None:
         self._first: dict[str, tuple[FileStat, float]] = {}  # path -> what it is, since when
         self._asked: set[str] = set()  # since `forget_unasked`
 
     def left(self, met: Found, now: float, quiet: float) -> float:
-        """How much (s) of its quiet period is left; 0 when it is at rest."""
+        """How much of its quiet period is left (s); 0 if it is at rest."""
         self._asked.add(met.path)
         stat, since = self._first.get(met.path, (None, now))
         if stat != met.stat:
@@ -23,6 +26,6 @@ class Strangers:
         return max(0.0, since + quiet - now)
 
     def forget_unasked(self) -> None:
-        """No set has used those for a while."""
+        """Forgets the files that no set has asked for since the last call."""
         self._first = {path: seen for path, seen in self._first.items() if path in self._asked}
         self._asked = set()

@@ -1,4 +1,4 @@
-"""Files under way, in the settler, the lots and the journal at once; or left alone, and told of."""
+"""Keeps the settler, the lots and the journal in step on each file.  Lists the files left alone."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 1_000  # files looked at while others wait for the lock
-_LEFT_MOST = 100  # files left alone that are remembered, for people to read
+BATCH = 1_000  # files handled at once, while others wait for the lock
+_LEFT_MOST = 100  # files left alone that are listed for people
 
 
 @dataclass
@@ -33,15 +33,15 @@ class Underway:
     """What is known of each file.
 
     Rule: a file is in the journal from the moment it is met, and leaves the
-    settler only for the journal.  `lock` is held around every call but
-    `leave_alone`, `roots_away` and those that tell of an error.
+    settler only for the journal.  The caller holds `lock` around every call,
+    except for `leave_alone`, `roots_away`, `cannot_tell` and `cannot_record`.
     """
 
     journal: Journal
     places: Places
     settler: Settler
     outside: Outside
-    # Files that no import can be made of, and why: path with odd bytes escaped -> reason.
+    # Files that cannot be imported: path, with odd bytes escaped -> why
     left_alone: dict[str, str] = field(default_factory=dict)
     # Roots in which something could not be looked at: they are rescanned before long.
     unsure: set[str] = field(default_factory=set)
@@ -66,14 +66,15 @@ class Underway:
             self.settler.stir(met.path, met.stat, now, None, root)
 
     def stir_released(self, now: float) -> None:
-        """What left the lots without an end of its own settles anew."""
+        """Lets files settle anew that left the lots without a result."""
         for met in self.lots.take_released():
             self.stir(met, now)
 
     def record(self, found: Sequence[Found]) -> list[Found]:
-        """They are in the journal from now on, each as a fileset that waits.
+        """Records each file in the journal as a fileset that waits.
 
-        Those that the journal refuses are left alone for now: they hurt no other.
+        Returns the files that the journal refuses.  They are left alone for now, and do
+        not hurt the others.
         """
         by_place: dict[tuple[str, str], list[Found]] = {}
         for met in found:
@@ -86,7 +87,7 @@ class Underway:
         return refused
 
     def _record_some(self, user: str, root: str, found: Sequence[Found]) -> list[Found]:
-        """The file that is refused is found by halves."""
+        """Finds a file that is refused by halving."""
         try:
             self.journal.wait(user, root, found)
         except RecordRefused as error:
@@ -100,9 +101,9 @@ class Underway:
         return []
 
     def roots_away(self, paths: Sequence[str]) -> set[str]:
-        """Users' directories that are not there, of what is open of `paths`.
+        """Those directories of users that are not there, if `paths` have open filesets in them.
 
-        To be called with no lock held, for a share may hang.
+        Call it with no lock held: a share may hang.
         """
         if not paths:
             return set()
@@ -116,7 +117,7 @@ class Underway:
             return False
 
     def gone(self, paths: Sequence[str], roots_away: Collection[str]) -> None:
-        """They are there no more, or their share is away."""
+        """Takes files that are no longer there, or whose share is away."""
         if not paths:
             return
         for path in paths:
@@ -126,16 +127,16 @@ class Underway:
         gone: dict[int, str] = {}
         for fileset in self.journal.open_at(paths).values():
             if fileset.root in roots_away:
-                # A share that is away, rather than everything deleted.
+                # The share is away; not everything on it was deleted.
                 told[fileset.id] = f"{fileset.root} is not there"
             else:
                 gone[fileset.id] = GONE
         self.journal.tell(told)
-        # What is queued or importing finds out by itself.
+        # If a fileset is queued or importing, its importer finds out.
         self.journal.end_waiting(gone, State.SKIPPED)
 
     def leave_alone(self, path: str, reason: str) -> None:
-        """Tells of what no import can be made of, once."""
+        """Tells people of a file that cannot be imported, once."""
         shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
         if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
             log.warning("%s is left alone: %s", shown, reason)
@@ -149,6 +150,6 @@ class Underway:
             self.leave_alone(path, f"cannot be looked at: {error.strerror}")
 
     def cannot_record(self, path: str, error: RecordRefused) -> None:
-        """The journal will not have it: a defect of ours, and no fault of the file."""
+        """Notes that the journal refused a file: a defect of ours, not a fault of the file."""
         self.unrecorded = True
-        self.leave_alone(path, f"cannot be recorded, and is met again before long: {error}")
+        self.leave_alone(path, f"cannot be recorded, and is tried again soon: {error}")

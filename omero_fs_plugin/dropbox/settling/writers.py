@@ -1,8 +1,8 @@
-"""Linux: which files a process holds open to write, as far as we may know.
+"""Linux: which files a process holds open for writing, as far as we may know.
 
-From ``/proc``, see proc(5): of our own processes, and as root of all.  Paths
-are compared, and nothing is opened or looked at through them, for a share that
-does not answer would hold us.
+``/proc`` shows this, see proc(5): for our own processes, and for all if we are root.
+Only paths are compared.  No file is opened or looked at, because a share that does not
+answer would hold us.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _PROC = "/proc"
 
 
 class Writers:
-    """Those who write below the directories that are watched.
+    """Finds files that are being written below the watched directories.
 
-    `watch_dir` gives that of a path; None for what lies below none.
+    `watch_dir` gives the watched directory of a path, None if it lies in none.
     """
 
     def __init__(self, watch_dir: Callable[[str], str | None], proc: str = _PROC) -> None:
@@ -26,8 +26,8 @@ class Writers:
         self._proc = proc
 
     def of(self, paths: Collection[str]) -> set[str]:
-        """Those of `paths` that are open to be written; empty where there is no /proc."""
-        # What the kernel tells has no links in it.
+        """Those of `paths` that are open for writing; empty if there is no /proc."""
+        # The paths that the kernel shows have no links in them.
         real: dict[str, str] = {}
         wanted: dict[str, str] = {}
         for path in paths:
@@ -52,7 +52,7 @@ class Writers:
 
 
 def _open_files(process: str) -> Iterator[tuple[str, str]]:
-    """Number and path of each descriptor; nothing of a process that is not ours, or has ended."""
+    """Number and path of each descriptor; none if the process is not ours, or has ended."""
     with suppress(OSError), os.scandir(f"{process}/fd") as entries:
         for entry in entries:
             with suppress(OSError):
