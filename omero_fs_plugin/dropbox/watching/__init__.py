@@ -1,7 +1,7 @@
-"""How DropBox meets files: FSServer tells it some, and a rescan finds all of them.
+"""How DropBox meets files: FSServer tells it of some, and a rescan finds all of them.
 
 Rule: this room decides nothing.  It gives the files that it meets to ``settling``.
 
-``subscriptions`` has a monitor on FSServer for each rule, ``subscription`` is one of them.
-``rescanner`` knows when to look at the whole tree, ``rescan`` looks.
+``subscriptions`` keeps a monitor on FSServer for each rule, ``subscription`` is one of them.
+``rescanner`` knows when to look at the whole tree, and ``rescan`` looks.
 """

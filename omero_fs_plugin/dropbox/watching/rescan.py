@@ -38,7 +38,7 @@ def top(
 
 
 def oddity(mode: int) -> str:
-    """Why nothing of this mode (st_mode) is imported; empty for files and directories."""
+    """Why something of this mode (st_mode) is not imported; empty for files and directories."""
     if stat_module.S_ISREG(mode) or stat_module.S_ISDIR(mode):
         return ""
     if stat_module.S_ISLNK(mode):
@@ -47,7 +47,7 @@ def oddity(mode: int) -> str:
 
 
 def oddity_at(path: str) -> str:
-    """As `oddity`, of what is at `path`; empty when nothing is."""
+    """As `oddity`, for what is at `path`; empty if nothing is there."""
     try:
         return oddity(os.lstat(path).st_mode)
     except OSError:
@@ -60,7 +60,7 @@ def walk(
     enters: Callable[[str], bool] = lambda directory: True,
     call: Call | None = None,
 ) -> Iterator[Found]:
-    """Every regular file below `root`, following no link, in the directories it `enters`.
+    """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
 
     `call` is the one under way to the disk of `root`: it hears each time that the disk answers.
     What is neither file nor directory, and what cannot be listed, is told to

@@ -23,9 +23,9 @@ from .rounds import LANE, Round
 
 log = logging.getLogger(__name__)
 
-_FIRST_S = 30.0  # how long a monitor is waited for before the first rescan
-_UNKNOWN_S = 60.0  # how often a directory that was no user's is looked up again
-_AGAIN_S = 2.5  # after a rescan that failed
+_FIRST_S = 30.0  # the first rescan waits so long for a monitor
+_UNKNOWN_S = 60.0  # how often names of directories that are no user's are looked up again
+_AGAIN_S = 2.5  # between a rescan that failed and the next
 _WALKED = 2_000  # files handed to the pipeline at once
 
 
@@ -50,17 +50,17 @@ class Rescanner:
         # A daemon: OMERO may not answer it.
         self._thread = threading.Thread(target=self._run, name="rescan", daemon=True)
         self._away: dict[Rule, str] = {}
-        self.trouble = ""  # why the last one failed; one that succeeds ends it
-        # Directories that the last one did not get through, and why.
+        self.trouble = ""  # why the last rescan failed; empty after one that succeeded
+        # Directories that the last rescan could not finish -> why
         self.left: dict[str, str] = {}
 
     @property
     def unavailable(self) -> str:
-        """Watched directories that cannot be listed, and why; empty when all can."""
+        """Watched directories that cannot be listed, and why; empty if all can be."""
         return "; ".join(dict.fromkeys(list(self._away.values())))
 
     def start(self) -> None:
-        """Begins; the monitor, once it watches, asks for the first rescan."""
+        """Starts the thread.  The monitor asks for the first rescan when it watches."""
         self._thread.start()
 
     def stop(self, until: float) -> bool:
@@ -70,18 +70,18 @@ class Rescanner:
         return not self._thread.is_alive()
 
     def ask_to_stop(self) -> None:
-        """Begins nothing more."""
+        """Tells the thread to begin nothing more."""
         self._stopping.set()
         self._asked.set()
 
     def ask(self, why: str = "") -> None:
-        """A rescan as soon as possible."""
+        """Asks for a rescan as soon as possible."""
         if why and not self._asked.is_set():
             log.info("rescanning: %s", why)
         self._asked.set()
 
     def failed(self, trouble: str = "") -> None:
-        """A step dropped something: looking at the disk again, until that succeeds, finds it."""
+        """A step has dropped files: rescans find them again, until one succeeds."""
         if trouble:
             self.trouble = trouble
         self._asked.set()

@@ -1,4 +1,4 @@
-"""DropBox's monitor on FSServer: kept alive, and made anew when it is gone."""
+"""DropBox's monitor on FSServer: it is kept alive, and made anew when it is gone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 
 log = logging.getLogger(__name__)
 
-_STOP_S = 3.0  # how long a call under way may take when we are stopped
+_STOP_S = 3.0  # a call under way may take so long when we are stopped
 _PROBE_S = 2.0  # how often FSServer is asked for the monitor's state
 
 _WATCHED = {
@@ -89,7 +89,7 @@ class Subscription:
         self._stopping = threading.Event()
         # A daemon: a call that FSServer does not answer must not keep us from ending.
         self._thread = threading.Thread(target=self._keep, name="subscription", daemon=True)
-        self.monitor = ""  # id of the monitor there is; empty while there is none
+        self.monitor = ""  # id of the monitor; empty while there is none
         self.problem = "not connected to FSServer yet"
 
     def start(self) -> None:
@@ -97,11 +97,11 @@ class Subscription:
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        """Makes no further call; `stop` is still to be called."""
+        """Tells the thread to make no further call.  Call `stop` afterwards."""
         self._stopping.set()
 
     def stop(self) -> bool:
-        """Ends the thread, and the monitor if FSServer can be reached; whether none is left."""
+        """Ends the thread, and the monitor if FSServer can be reached.  False if one is left."""
         self.ask_to_stop()
         self._thread.join(_STOP_S)
         if self._thread.is_alive():
@@ -175,12 +175,15 @@ class Subscription:
 
 
 def mode_of(rule: Rule) -> str:
-    """The monitor's PathMode: in a directory with one for each user, Flat means each of those."""
+    """The monitor's PathMode.  If each user has a directory, Flat means each of these."""
     return "Follow" if rule.user == EVERYONE and rule.path_mode == "Flat" else rule.path_mode
 
 
 def monitored(rule: Rule) -> tuple[Any, ...]:
-    """What of a rule is its monitor's: where two rules agree in it, the monitor can stay."""
+    """The part of a rule that its monitor depends on.
+
+    If a rule changes and this does not, its monitor can stay.
+    """
     return (
         rule.user,
         rule.watch_dir,

@@ -18,12 +18,12 @@ from .subscription import Subscription, monitored
 
 log = logging.getLogger(__name__)
 
-_NOTE = "monitor"  # a monitor's id is kept under this, and the rule it is for
-_AGAIN_S = 2.0  # between two tries to destroy what is left
+_NOTE = "monitor"  # the journal keeps a monitor's id under this and its rule
+_AGAIN_S = 2.0  # between two tries to destroy monitors that are left
 
 
 class Subscriptions:
-    """A Subscription for each rule.  `apply` and `stop` are for one thread at a time.
+    """A Subscription for each rule.  Only one thread at a time may call `apply` or `stop`.
 
     It destroys monitors that a killed DropBox left behind for rules that no longer
     exist.
@@ -46,13 +46,13 @@ class Subscriptions:
         self._all: tuple[Subscription, ...] = ()
         self._platform_check = True
         self._stopping = threading.Event()
-        self._left = threading.Event()  # monitors may be left that no rule is for
+        self._left = threading.Event()  # monitors without a rule may be left
         self._left.set()
         self._tidier = threading.Thread(target=self._tidy, name="monitors", daemon=True)
 
     @property
     def problem(self) -> str:
-        """Why a rule has no monitor; empty when each has one."""
+        """Why a rule has no monitor; empty if each rule has one."""
         for subscription in self._all:
             if subscription.problem:
                 where = f"{subscription.rule.watch_dir}: " if len(self._all) > 1 else ""
@@ -60,7 +60,7 @@ class Subscriptions:
         return ""
 
     def figures(self) -> dict[str, str]:
-        """What status is told of them."""
+        """What `omero fs status` shows of them."""
         every = self._all
         told = {
             "monitor": ",".join(one.monitor for one in every if one.monitor),
@@ -74,7 +74,7 @@ class Subscriptions:
         return told
 
     def apply(self, rules: Sequence[Rule], *, platform_check: bool) -> None:
-        """From now on these are watched; a monitor that need not change goes on."""
+        """Watches for these rules from now on.  A monitor that need not change goes on."""
         wanted = {monitored(rule): rule for rule in rules}
         if platform_check != self._platform_check:
             wanted_now: dict[tuple[Any, ...], Subscription] = {}
@@ -122,7 +122,7 @@ class Subscriptions:
         )
 
     def _tidy(self) -> None:
-        """Destroys what no rule is for, as soon as FSServer can be reached."""
+        """Destroys monitors without a rule, as soon as FSServer can be reached."""
         while not self._stopping.is_set():
             self._left.wait()
             try:
