@@ -2,6 +2,7 @@
 
 Rule: nothing is imported before the lease is ours, and nothing after it is lost.
 
-``service`` runs it, ``parts`` builds what it consists of, ``configuration`` says which settings
-hold, ``figures`` is what is told of it.  ``server`` starts it; it uses every room of DropBox.
+``service`` runs DropBox, ``parts`` builds its parts.  ``configuration`` says which settings are in
+force, ``figures`` what `omero fs status` shows.  This room uses every room of DropBox; ``server``
+starts it.
 """

@@ -1,4 +1,4 @@
-"""Which settings hold in a DropBox that runs, and what became of those that were changed since."""
+"""Which settings are in force while DropBox runs, and what became of changes to them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ log = logging.getLogger(__name__)
 
 
 class Configuration:
-    """`settings` hold; the rest is told to people."""
+    """`settings` are in force; the other attributes are for people to read."""
 
     def __init__(self, settings: Settings, properties: Mapping[str, str]) -> None:
         """`settings` as they were read from `properties`."""
         self.settings = settings
-        self.seen = digest(properties)  # of the latest configuration, whether taken or not
-        self.refused = ""  # what was wrong with a configuration that was not taken
-        self.restart = ""  # what of a configuration is taken at the next start only
+        self.seen = digest(properties)  # of the latest configuration, also if it was refused
+        self.refused = ""  # what is wrong with a configuration that was refused
+        self.restart = ""  # which properties take effect only at the next start
 
     def held(self, user: str, places: Places) -> str:
-        """Why nothing of `user` is imported now, if the configuration is at fault."""
+        """What is wrong in the configuration, so that nothing of `user` is imported now."""
         settings = self.settings
         if not settings.problems:
             return ""
@@ -32,7 +32,7 @@ class Configuration:
         return "; ".join(str(p) for p in settings.problems if p.user in concerned)
 
     def changed(self, settings: Settings) -> Settings | None:
-        """What of changed settings is to be taken while we run; None when they are refused."""
+        """The settings to take while we run, given changed ones; None if those are refused."""
         if settings.problems:
             self.refused = "; ".join(map(str, settings.problems))
             log.error("the changed configuration is refused: %s", self.refused)
@@ -42,8 +42,8 @@ class Configuration:
         later = needs_restart(before, settings)
         self.restart = ", ".join(later)
         if later:
-            log.warning("changed, and taken at the next start of DropBox only: %s", self.restart)
-        # What cannot be changed while we run stays what it was.
+            log.warning("changed; takes effect at the next start of DropBox: %s", self.restart)
+        # What cannot change while we run stays as it was.
         return replace(
             settings,
             data_dir=before.data_dir,

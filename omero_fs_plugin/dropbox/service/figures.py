@@ -1,4 +1,4 @@
-"""What `omero fs status` is told of DropBox."""
+"""What DropBox tells `omero fs status`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ def figures(
     begun: bool,
     held_by: str,
 ) -> dict[str, str]:
-    """Name -> value; `begun`: it is at work, else `held_by` has the lease, or nobody (empty)."""
+    """Name -> value.
+
+    `begun`: DropBox is at work.  Until then `held_by` names who has the lease; it is
+    empty if nobody else has it.
+    """
     if begun:
         state, reason = _state(parts, subscriptions, configuration.settings)
     elif held_by:
         state, reason = "waiting for the lease", f"it is held by {held_by}"
     else:
-        state, reason = "starting", "what was left open is taken up again"
+        state, reason = "starting", "it takes up again what was left open"
     settings = configuration.settings
     return {
         "state": state,
@@ -51,7 +55,7 @@ def figures(
 
 
 def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tuple[str, str]:
-    """What it does at the moment, and why it does no more; what people must mend comes first."""
+    """What DropBox does now, and why not more.  What people must mend comes first."""
     state, reason = "running", ""
     if settings.problems and not settings.rules:
         state, reason = "misconfigured", "; ".join(map(str, settings.problems))

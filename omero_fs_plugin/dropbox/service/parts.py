@@ -1,4 +1,4 @@
-"""What DropBox consists of, built and put together, and not at work yet."""
+"""Builds the parts of DropBox and puts them together; none is at work yet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """In the order of a file's way, but for what all of them use."""
+    """The parts: first those that all others use, then in the order of a file's way."""
 
     journal: Journal
     omero: Omero
@@ -59,7 +59,7 @@ class Parts:
                 take_out(self.lanes, self.quarantine, fileset)
 
     def apply(self, settings: Settings, ways: dict[Rule, Way]) -> None:
-        """From now on `settings` hold; what waits or is being imported goes on."""
+        """Puts `settings` into force.  What waits or is being imported goes on."""
         self.ways.apply(ways)
         self.places.apply(settings.rules)
         self.pipeline.settler.longest = settings.longest_wait or math.inf
@@ -76,9 +76,10 @@ def put_together(
     who: str,
     heard: Callable[[Sequence[str]], None],
 ) -> Parts:
-    """The parts, by the settings that hold.
+    """The parts, as the settings in force want them.
 
-    `who` writes into the journal; `heard` is called with paths that have changed.
+    `who` is the name under which the journal is written; `heard` is called with
+    paths that have changed.
     """
     settings = configuration.settings
     journal = open_journal(settings.journal_url, who)
@@ -186,7 +187,7 @@ def take_out(lanes: Lanes, quarantine: Quarantine, fileset: Fileset) -> None:
 
 
 def open_journal(url: str, who: str) -> Journal:
-    """The journal; where it is slow, that is told."""
+    """The journal.  A warning is logged if it lies where it is slow."""
     journal = Journal(url, who=who)
     if journal.share:
         log.warning(

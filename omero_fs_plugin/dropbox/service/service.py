@@ -85,7 +85,7 @@ class DropBox:
             self._lease, gained=lambda: self._beginner.start(), lost=self._lost
         )
         self._give_up = communicator.shutdown
-        self.ended = True  # stopped, and no thread left behind
+        self.ended = True  # after `stop`: no thread is left behind
         self._begun = False  # the lease is ours, and the threads below run
         self._beginning = threading.Lock()  # so that nothing begins after a stop
         # A daemon: the journal may hold it.
@@ -93,11 +93,11 @@ class DropBox:
         self._configurer = threading.Thread(target=self._configure, name="configuration")
 
     def start(self) -> None:
-        """Begins to work as soon as no other DropBox does on this journal."""
+        """Begins to work as soon as no other DropBox works on this journal."""
         self._keeper.start()
 
     def _begin(self) -> None:
-        """What the journal left open goes on, now that the lease is ours."""
+        """Takes up again what the journal left open, now that the lease is ours."""
         try:
             self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
             self._take(self.configuration.settings, self._of_rules)
@@ -134,7 +134,7 @@ class DropBox:
         self._give_up()
 
     def _take(self, settings: Settings, ways: dict[Rule, Way]) -> None:
-        """From now on `settings` hold; what waits or is being imported goes on."""
+        """Puts `settings` into force.  What waits or is being imported goes on."""
         for rule in settings.rules:
             if rule.watch_dir.parent == settings.data_dir:  # ours to make
                 make = partial(rule.watch_dir.mkdir, parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ class DropBox:
         self.importers.wake()
 
     def reconfigure(self, properties: Mapping[str, str]) -> None:
-        """What IceGrid calls with properties that have changed; they are looked at soon."""
+        """IceGrid calls this with properties that have changed.  They are looked at soon."""
         self._changes.put(properties)
 
     def _configure(self) -> None:
@@ -177,7 +177,7 @@ class DropBox:
             self.rescanner.ask()
 
     def stop(self) -> None:
-        """Ends every thread; what was being imported is finished or given back."""
+        """Ends every thread.  What is being imported is finished or given back."""
         self._stopping.set()
         until = time.monotonic() + _STOP_S
         self.rescanner.ask_to_stop()
@@ -204,7 +204,7 @@ class DropBox:
         log.info("DropBox has stopped")
 
     def figures(self) -> dict[str, str]:
-        """What `omero fs status` is told."""
+        """What `omero fs status` shows of us."""
         return figures(
             self.parts,
             self.subscriptions,
