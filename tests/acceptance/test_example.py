@@ -80,7 +80,7 @@ def test_the_full_example(grid: Server, omero_api: Omero, homes: Path) -> None:
         amy.assert_once(*(path for path, user in whose.items() if user == "amy"))
         zak.assert_once(*(path for path, user in whose.items() if user == "zak"))
         figures = grid.status()["dropbox"]
-        assert "failures are told by `omero fs status`" in figures["ignored.1"]
+        assert "`omero fs status` shows failures" in figures["ignored.1"]
         assert "-send" in figures["ignored.2"]
     finally:
         grid.configure_all(before)

@@ -2,9 +2,9 @@
 
 Rule: an attempt that was interrupted is resolved by asking OMERO, never by guessing.
 
-``workers`` are the importers' threads, ``importing`` is one fileset, ``attempts`` one attempt at
-it, ``earlier`` what one before it left or is still doing in OMERO, ``activity`` whether it is,
-``leftovers`` what is taken away later; ``ways`` how a rule says it is done, ``importers`` the ways
-to do it; ``pool`` shares sessions, ``pace`` says how many at a time, ``quarantine`` takes what
-failed, ``recovery`` mends a journal that was lost.
+``workers`` are the importers' threads.  ``importing`` imports one fileset, ``attempts`` makes one
+attempt at it.  ``earlier`` looks at what an earlier attempt left in OMERO, ``activity`` whether
+OMERO is still at it, and ``leftovers`` deletes such things later.  ``ways`` says how the files of
+a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many imports
+run at a time.  ``quarantine`` takes files that failed, ``recovery`` mends a journal that was lost.
 """

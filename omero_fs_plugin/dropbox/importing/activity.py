@@ -1,11 +1,11 @@
 """Whether OMERO may still be at an import whose answer nobody hears any more.
 
-What an OMERO.server shows of that (read in its sources, and in omero-py's
-`omero fs importtime`): the UploadJob of a fileset is Finished once the upload
-was found whole and the import began; the log of the import hangs on that job,
-its row is changed after each step, and on disk it grows between them; the end
-of an import that has failed is told nowhere but in its answer.  An import
-does not outlive its server, and each start of one is a row of Node.
+An OMERO.server shows this of an import (the source is its code, and omero-py's
+`omero fs importtime`).  The UploadJob of a fileset is Finished when the upload was
+found whole and the import has begun.  The import's log is linked to that job.  The
+log's row changes after each step, and on disk the log grows between the steps.
+Only the answer to an import says that it has failed.  An import does not outlive
+its server, and each start of a server is a row of Node.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
 
 log = logging.getLogger(__name__)
 
-# An import without a sign of life for so long has ended: so much, and more for each file and byte.
+# An import has ended if it shows no sign of life for START_S, and more for each file and byte.
 START_S, FILE_S, BYTES_PER_S = 600.0, 10.0, 1_000_000
-# A call that we gave up is carried out up to 90 s later, as was seen; so much, and more for bytes.
+# OMERO carried out a call that we gave up as late as 90 s afterwards.  We wait for LATE_S, and
+# more for each byte.
 LATE_S, LATE_BYTES_PER_S = 120.0, 20_000_000
-WATCH_S = 60.0  # nothing counts as without a sign of life that was not watched for so long
+WATCH_S = 60.0  # an import is watched for at least so long before it counts as without life
 
 _MADE = (
     "select f.id, f.details.creationEvent.time, o.id from Fileset f "
@@ -61,37 +62,37 @@ class Signs:
 
 @dataclass(frozen=True)
 class Look:
-    """Some filesets, as OMERO showed them at one moment."""
+    """What OMERO showed of some filesets at one moment."""
 
     now: float  # s since the epoch, by OMERO's clock
-    started: float  # when this OMERO.server started, by the same clock; 0: it does not say
-    signs: Mapping[int, Signs]  # by Fileset id; one that is gone has none
+    started: float  # when this OMERO.server started, by the same clock; 0: not known
+    signs: Mapping[int, Signs]  # by Fileset id; a fileset that is gone has none
 
 
 @dataclass(frozen=True)
 class Rest:
-    """How long nothing has moved in a fileset's import."""
+    """For how long nothing has moved in a fileset's import."""
 
     begun: float  # when the fileset was made, in s since the epoch, by OMERO's clock
     age: float  # s since then
     told: bool  # the import itself has begun
     quiet: float  # s since the last sign of life
-    watched: float  # s that we have seen it as it is
-    ended: bool = False  # for certain: the server that was at it has ended, or the upload is over
-    ours: bool = False  # for certain: the upload was one of this process
+    watched: float  # s since we first saw it as it is now
+    ended: bool = False  # it is certain that its server has ended, or that the upload is over
+    ours: bool = False  # it is certain that this process made the upload
 
     def over(self, limit: float) -> bool:
-        """Whether it has ended, as far as a `limit` (s) without a sign of life tells."""
+        """Whether it has ended: it is certain, or there was no sign of life for `limit` s."""
         return self.ended or (self.quiet >= limit and self.watched >= min(WATCH_S, limit))
 
 
 def limit_s(files: int, size: int) -> float:
-    """How long an import of so many files and bytes may show no sign of life."""
+    """How long (s) an import of so many files and bytes may show no sign of life."""
     return START_S + FILE_S * files + size / BYTES_PER_S
 
 
 def late_s(size: int) -> float:
-    """How long after we gave it up OMERO may begin an import of so many bytes."""
+    """How long (s) after we gave it up OMERO may still begin an import of so many bytes."""
     return LATE_S + size / LATE_BYTES_PER_S
 
 
@@ -129,22 +130,22 @@ def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
 
 
 class Watch:
-    """What was seen of unfinished imports, from one look to the next.  Thread-safe."""
+    """Remembers unfinished imports from one look to the next.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Fileset id -> how it was seen last; since when it is so, and since when we know (s)
+        # Fileset id -> how it was last seen, since when (s) it is so, since when (s) we know it
         self._seen: dict[int, tuple[Signs, float, float]] = {}
         self._refused: dict[int, int] = {}
-        self._over: set[int] = set()  # OriginalFile ids: nobody is at their fileset any more
+        self._over: set[int] = set()  # OriginalFile ids; nobody imports their filesets any more
 
     def over(self, file: int) -> None:
-        """The upload that made this OriginalFile is over, for certain and without images."""
+        """Notes that the upload of this OriginalFile is over for certain, without images."""
         with self._lock:
             self._over.add(file)
 
     def rest(self, identifier: int, found: Look) -> Rest | None:
-        """How long nothing has moved in that fileset's import; None: OMERO has it no more."""
+        """For how long nothing has moved in that import; None if the fileset is gone."""
         signs = found.signs.get(identifier)
         with self._lock:
             if signs is None:
@@ -171,7 +172,7 @@ class Watch:
         )
 
     def refused(self, identifier: int, found: Look) -> int:
-        """OMERO would not delete it, which is a sign of life; how often by now."""
+        """Notes that OMERO would not delete it, a sign of life.  Returns how often by now."""
         with self._lock:
             number = self._refused[identifier] = self._refused.get(identifier, 0) + 1
             if identifier in self._seen:
@@ -179,7 +180,7 @@ class Watch:
         return number
 
     def forget(self, identifiers: Sequence[int]) -> None:
-        """They are gone."""
+        """Forgets filesets that are gone."""
         with self._lock:
             for identifier in identifiers:
                 self._seen.pop(identifier, None)
@@ -187,7 +188,7 @@ class Watch:
 
 
 def _size(services: Any, file: int) -> int:
-    """Bytes of a file on OMERO's disk; its row is not told of them all the time."""
+    """Bytes of a file on OMERO's disk.  The file's row is not always up to date."""
     try:
         with server_errors("looking at the log of an import"):
             store = services.createRawFileStore()

@@ -1,9 +1,9 @@
-"""One attempt to import one fileset, from asking OMERO what it has to the journal.
+"""One attempt to import one fileset: from the question what OMERO has, to the journal's entry.
 
-Exactly once rests on the order here: the journal says `importing` before
-anything is done; OMERO is asked for what an earlier attempt may have left
-before anything is uploaded; the journal says `imported` only for images that
-OMERO really has.
+Each fileset is imported exactly once because of the order here.  The journal says
+`importing` before anything is done.  OMERO is asked what an earlier attempt has left
+before anything is uploaded.  The journal says `imported` only if OMERO really has
+the images.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from .leftovers import note_leftover
 log = logging.getLogger(__name__)
 
 # How often OMERO may refuse a fileset before it has failed, and the time (s)
-# before each further try: a refusal may come from a server short of something.
+# before each further try.  A server may refuse because it is short of something.
 TRIES = 3
 TRY_AGAIN_S = (1.0, 5.0)
 
@@ -60,11 +60,12 @@ class Attempt:
     session: UserSession
     fileset: Fileset
     stopping: Callable[[], bool]
-    watch: Watch  # of what OMERO may still be at; the same one for every attempt
+    watch: Watch  # of imports that OMERO may still be at; all attempts share it
     import_duplicates: bool = False  # omero.fs.duplicates
     importer: Importer | None = None  # of the same session; None: the native one
-    wishes: Callable[[], Wishes] = Wishes  # asked for when nothing speaks against the import
-    # Called with the images when the journal has them, and again by somebody if we do not return.
+    wishes: Callable[[], Wishes] = Wishes  # called when nothing speaks against the import
+    # Called with the images when the journal has them.  If we do not return, a later call of
+    # `Importing.finish` does this.
     afterwards: Callable[[Sequence[int]], None] | None = None
     removes: bool = False  # the importer removes the sources when the journal has the images
     later: Callable[[], None] = lambda: None  # called when that could not be done yet
@@ -73,11 +74,11 @@ class Attempt:
     known: set[int] = field(default_factory=set)
 
     def run(self) -> State:
-        """The state the fileset was left in.
+        """Makes the attempt, and returns the state in which it left the fileset.
 
-        Raises ServerAwayError and UserError with the fileset still importing, for
-        the caller to give back when it is done with the session: given back any
-        earlier, another importer takes it, and has it taken away again.
+        Raises ServerAwayError and UserError; the fileset is still importing then.  The
+        caller gives it back after it is done with the session.  If it gave the fileset
+        back earlier, another importer would take it and lose it again.
         """
         options = NativeOptions(path_rules=self.omero.path_rules)
         importer = self.importer or NativeImporter(self.session, options)
@@ -85,7 +86,11 @@ class Attempt:
         return state
 
     def _prepare(self, importer: Importer, tasks: list[Task]) -> State | None:
-        """What comes before the import: the state it ends in, or None and one of `tasks`."""
+        """Does what comes before the import.
+
+        Returns the state if the attempt ends here.  Otherwise returns None, and adds a
+        task to `tasks`.
+        """
         earlier = self._earlier()
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
@@ -100,7 +105,7 @@ class Attempt:
         return ended
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
-        """What the importer's word comes to, in the journal and by OMERO's own word."""
+        """Records what the importer says, after OMERO has confirmed it."""
         if isinstance(outcome, FsError):
             raise outcome
         made = self.omero.filesets_of_images(outcome.images)
@@ -114,14 +119,14 @@ class Attempt:
         return self._imported(importer, server_fileset, images, list(outcome.sha1s))
 
     def _step(self, step: Callable[[], State | None]) -> State | None:
-        """Takes a step, and leaves the fileset where it belongs if that fails.
+        """Takes a step.  If it fails, the fileset gets the state that belongs to the error.
 
         Raises ServerAwayError and UserError.
         """
         try:
             return step()
         except FileChanged as error:
-            if self.fileset.origin == HANDED_OVER:  # nobody watches it settle
+            if self.fileset.origin == HANDED_OVER:  # such a fileset does not settle
                 return self._leave(State.FAILED, str(error))
             self.journal.settle_anew(self.fileset.id, str(error))
             log.info("fileset %d: %s", self.fileset.id, error)
@@ -140,7 +145,7 @@ class Attempt:
             return refuse(self.journal, self.fileset, error, final=error.final)
 
     def _excluded(self) -> State | None:
-        """Skips what was imported from this path before, whatever was in it, if so wanted."""
+        """Skips what was imported from this path before, with any content, if that is wanted."""
         if not self.exclude_imported_paths:
             return None
         path = self._client_path(self.fileset.path)
@@ -185,17 +190,16 @@ class Attempt:
         _unless(self.journal.note_verified(self.fileset, sha1s, known))
 
     def _same_content(self) -> State | None:
-        """Skips files whose bytes are in OMERO for this user already; None when they are not.
+        """Skips files whose bytes OMERO already has for this user; None if it has not.
 
-        Files under the same paths, in the same inodes, or from paths where
-        nothing is any more, were renamed, touched or chmod-ed since; any others
-        are a copy.
+        A file was only renamed, touched or chmod-ed if its path or its inode is the
+        same, or if nothing is at its former path any more.  Any other file is a copy.
         """
         if not self.journal.has_twin(self.fileset):
             return None
         sha1s = self._sha1s()
         _unless(self.journal.under_way(self.fileset, sha1s[0]))
-        # A file that many sets share, such as an empty one, makes none a copy of another.
+        # A file that many sets share, such as an empty one, does not make them copies.
         twins = self.journal.same_content(self.fileset.user, sha1s)
         self.known.update(twin.id for twin in twins)
         there = [twin for twin in twins if self._is_there(twin)]
@@ -206,7 +210,7 @@ class Attempt:
                 return self._is_known(twin)
             deleted = not there and self.fileset.origin != HANDED_OVER
             if deleted and all(_untouched(was, met) for was, met in pairs):
-                # Nobody has dropped it again, so that the deletion in OMERO stands.
+                # Nobody has dropped it again, so it stays deleted in OMERO.
                 return self._is_known(
                     twin, ", which was deleted there since; `omero fs import` imports it again"
                 )
@@ -219,11 +223,11 @@ class Attempt:
         return State.SKIPPED
 
     def _is_there(self, twin: Fileset) -> bool:
-        """Whether OMERO has its images still."""
+        """Whether OMERO still has its images."""
         return bool(self.omero.filesets_of_images(twin.images))
 
     def _is_known(self, twin: Fileset, but: str = "") -> State:
-        """Skips what is a file that was imported; the journal knows it as it is now."""
+        """Skips what was imported before.  The journal then knows the file as it is now."""
         paths = [[met.path for met in one.files] for one in (twin, self.fileset)]
         itself = twin.origin == FOUND_IN_OMERO or paths[0] == paths[1]
         if itself and not but and self.fileset.origin != HANDED_OVER:
@@ -238,14 +242,14 @@ class Attempt:
         )
 
     def _earlier(self) -> ServerFileset | None:
-        """What an attempt whose end we did not see has made in OMERO, with images.
+        """The fileset with images that an earlier attempt made, whose end we did not see.
 
-        Raises StillRunning while it may still be at it.
+        Raises StillRunning while OMERO may still be at it.
         """
         mine = self._in_omero.unrecorded()
         whole = [f for f in mine if f.images]
         if whole:
-            # What OMERO was told to import then; the files may have changed or gone since.
+            # The content that OMERO was told to import; the files may have changed or gone since.
             told = self.fileset.sha1s if self.fileset.verified else ()
             sha1s = told if told and all(told) else self._sha1s()
             for found in whole:
@@ -263,7 +267,7 @@ class Attempt:
         return client_path(path, self.omero.path_rules)
 
     def _clean_up(self) -> None:
-        """Deletes what earlier attempts left in OMERO; failing at that changes nothing."""
+        """Deletes what earlier attempts left in OMERO.  It does not matter if this fails."""
         try:
             if self._in_omero.clear():
                 note_leftover(self.journal, self.fileset)
@@ -271,7 +275,7 @@ class Attempt:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
     def _sha1s(self) -> tuple[str, ...]:
-        """Of the files' bytes in their order, lower-case hex."""
+        """The SHA1 of each file's bytes, in the order of the files, lower-case hex."""
         root = self.fileset.root
         return tuple(sha1_of(root, met, lambda: False) for met in self.fileset.files)
 
@@ -282,9 +286,9 @@ class Attempt:
 
 
 def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = False) -> State:
-    """A fileset was refused: queued for another try, or FAILED after TRIES, or when it is `final`.
+    """OMERO has refused a fileset: it is queued again, or FAILED after TRIES or if `final`.
 
-    Raises JournalError.
+    Returns the state.  Raises JournalError.
     """
     tries = fileset.refusals + 1
     reason = str(error)
@@ -300,14 +304,14 @@ def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = 
 def run_together(
     attempts: Sequence[Attempt], importer: Importer
 ) -> Iterator[tuple[Attempt, State]]:
-    """Makes attempts of one user in one session, as many in a run as are worth while.
+    """Makes attempts of one user in one session, `importer.most` of them in one run.
 
-    Each with its end, as it comes.
+    Yields each attempt with its state, as it ends.
 
-    Raises ServerAwayError and UserError: the filesets of the attempts not told
-    by then are still importing, for the caller to give back.
+    Raises ServerAwayError and UserError.  The filesets of attempts that were not yielded
+    by then are still importing, and the caller gives them back.
     """
-    # What is looked up before an import must know of the runs before it.
+    # One run after the other: the look-up before an import must see what former runs imported.
     for together in chunks(attempts, importer.most):
         left = {attempt.fileset.id: attempt.fileset for attempt in together}
         try:
@@ -315,7 +319,7 @@ def run_together(
                 left.pop(attempt.fileset.id, None)
                 yield attempt, state
         except ServerAwayError:
-            # A call that we have given up may still be carried out.
+            # OMERO may still carry out a call that we have given up.
             for fileset in left.values():
                 note_leftover(attempts[0].journal, fileset)
             raise
@@ -346,7 +350,7 @@ def _same_file(root: str, was: Found, met: Found) -> bool:
 
 
 def _untouched(was: Found, met: Found) -> bool:
-    """Whether nobody has written it since, under whatever name: it was not dropped again."""
+    """Whether nobody has written to it since, so that it was not dropped again."""
     same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
     return same_inode and was.stat.mtime_ns == met.stat.mtime_ns
 
@@ -355,7 +359,7 @@ def _is_gone(root: str, path: str) -> bool:
     try:
         return CALLS.stat(root, path) is None
     except OSError:
-        return False  # it cannot be told, so it is taken for a copy
+        return False  # nobody knows, so it is taken for a copy
 
 
 def _unless(other: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What an attempt whose end we did not see has left in OMERO, or is still doing there."""
+"""What an earlier attempt, whose end we did not see, has left in OMERO or is doing there."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from .importers.answers import delete_filesets
 
 log = logging.getLogger(__name__)
 
-_REFUSALS = 2  # of deleting what shows no sign of life: then it lies there, and bars nobody
+# OMERO may refuse so often to delete a fileset without life.  Then it stays there, and no longer
+# keeps us from importing.
+_REFUSALS = 2
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What OMERO has of one fileset of the journal, and the journal has not.
+    """What OMERO has of a fileset, and the journal does not know.
 
-    Rules: while OMERO may be importing it, nobody imports it again.  What is
-    deleted is of this user and these very paths, begun since the journal knows
-    the fileset, without images, and shows no sign of life for as long as an
-    import of its size may show none, or its server has ended.
+    Rules: while OMERO may be importing it, nobody imports it again.  Something
+    is deleted only if it is this user's, has exactly these paths and no images,
+    and was begun after the journal knew the fileset.  Also, its server has ended,
+    or it has shown no sign of life for longer than an import of its size may.
     """
 
     journal: Journal
@@ -38,19 +40,19 @@ class Earlier:
     watch: Watch
 
     def unrecorded(self) -> list[ServerFileset]:
-        """What the journal does not know of filesets that begin with the same client path."""
+        """Filesets that begin with the same client path and that the journal does not know."""
         path = self._client_path(self.fileset.path)
         there = self.omero.filesets(self.session.user, path)
-        # One that has the file further on is of another set, and another's work.
+        # A fileset that has the file at another position is another set.
         found = [f for f in there if f.paths[0] == path]
         recorded = self.journal.recorded(f.id for f in found)
         return [f for f in found if f.id not in recorded]
 
     def settle(self, unfinished: Sequence[ServerFileset]) -> bool:
-        """Returns when nothing is under way, and deletes what has come to nothing.
+        """Makes sure that nothing is under way, and deletes unfinished filesets.
 
-        Whether something is left that has to be looked at later.  Raises
-        StillRunning, and what asking OMERO raises.
+        Returns whether something is left to be looked at later.  Raises StillRunning
+        while something is under way, and what `look` raises.
         """
         if not unfinished:
             return False
@@ -63,7 +65,7 @@ class Earlier:
         return self._clear(rests, found, importing=True)
 
     def clear(self) -> bool:
-        """Deletes what has come to nothing; whether something is left to be looked at later."""
+        """Deletes unfinished filesets.  Returns whether something is left to look at later."""
         unfinished = [one for one in self.unrecorded() if not one.images]
         if not unfinished:
             return False
@@ -80,13 +82,16 @@ class Earlier:
         return [(one, rest) for one, rest in rests if rest is not None]
 
     def _limit(self, one: ServerFileset, rest: Rest) -> float:
-        """How long (s) it may show no sign of life: of what was never begun, as long as late
-        calls are waited for; taken away, it can be begun no more."""
+        """How long (s) it may show no sign of life.
+
+        If its import never began, this is as long as a late call may take.  After it is
+        deleted, its import can no longer begin.
+        """
         files, size = _extent(self.fileset, one)
         return limit_s(files, size) if rest.told else late_s(size)
 
     def _may_import(self, rest: Rest) -> bool:
-        """Whether OMERO was told to import it, or may be by a call of ours that is late."""
+        """Whether OMERO was told to import it, or a late call of ours may still tell it so."""
         return rest.told or self.fileset.verified
 
     def _clear(
@@ -122,7 +127,8 @@ class Earlier:
     def _ours(self, one: ServerFileset, rest: Rest) -> bool:
         """Whether an attempt at this fileset made it.
 
-        By two clocks, if we do not know it: where ours is ahead of OMERO's, it stays.
+        If we do not know, two clocks are compared.  If ours is ahead of OMERO's, the answer
+        is no, and nothing is deleted.
         """
         paths = sorted(self._client_path(met.path) for met in self.fileset.files)
         if sorted(one.paths) != paths:
@@ -133,7 +139,7 @@ class Earlier:
 
 
 def _extent(fileset: Fileset, one: ServerFileset) -> tuple[int, int]:
-    """Files and bytes; OMERO knows the size of a file only once it has it."""
+    """Files and bytes.  OMERO knows the size of a file only when it has the file."""
     size = sum(met.stat.size for met in fileset.files)
     return max(len(fileset.files), len(one.paths)), max(size, sum(one.sizes))
 

@@ -1,4 +1,4 @@
-"""Importing what an importer took from the queue, as its rule and its sidecar say."""
+"""Imports what an importer took from the queue, as the rule and the sidecar say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class BadAdvice(ConfigurationError):
-    """What a sidecar says cannot be done: its filesets wait until it says something else."""
+    """A sidecar asks for something impossible: its filesets wait until it is changed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Importing:
         self._watch = Watch()
         self.pool = SessionPool(omero)
         self.leftovers = Leftovers(journal, omero, self.pool, self._watch, self._group)
-        self.unfinished: deque[int] = deque()  # filesets, imported and to be finished
+        self.unfinished: deque[int] = deque()  # ids of imported filesets, still to be finished
         self._importers: dict[int, Importer] = {}  # fileset under way -> what imports it
 
     def plan(self, fileset: Fileset) -> Plan:
@@ -93,14 +93,14 @@ class Importing:
         return Plan(self._ways.of(rule), said)
 
     def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
-        """Imports filesets of one user with the same way and group; each with its end.
+        """Imports filesets of one user with one plan.  Yields each with its state, as it ends.
 
-        Raises ServerAwayError, UserError, BadAdvice and ImportRefused: what was
-        not told by then is still importing.
+        Raises ServerAwayError, UserError, BadAdvice and ImportRefused.  Filesets
+        that were not yielded by then are still importing.
         """
         name = filesets[0].user
         try:
-            # Asked for by itself: a sidecar's group is no fault of the user's account.
+            # A separate call, so that a wrong group in a sidecar does not count against the user.
             user = self._omero.user(name, plan.group) if plan.said.group else None
         except UserError as error:
             raise BadAdvice(f"{plan.said.files[-1]}: {error}") from error
@@ -117,21 +117,21 @@ class Importing:
                     self._importers.pop(fileset.id, None)
 
     def finish(self, fileset: Fileset) -> None:
-        """What was left to do after its import.  Raises as `run`."""
+        """Does what was left to do after the fileset's import.  Raises what `run` raises."""
         plan = self.plan(fileset)
         transfer = plan.way.choice.transfer
         if transfer.removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
             remove(fileset, sha1s, linked=transfer.links)
         if not (plan.said.annotates or _aims(plan)):
-            gone = "what was to be done after it is not: the sidecar or the rule is gone"
+            gone = "what had to be done after that is unknown: the sidecar or the rule is gone"
             self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
             return
         with self.pool.session(fileset.user, plan.group) as session:
             self._afterwards(plan, session, fileset, None, fileset.images)
 
     def progress(self) -> dict[int, str]:
-        """Fileset under way -> how far, in bytes of bytes."""
+        """Id of each fileset under way -> how many of its bytes are done, for people."""
         told = {}
         for identifier, importer in list(self._importers.items()):
             figures = importer.progress()
@@ -207,7 +207,7 @@ class Importing:
         place: Destination | None,
         images: Sequence[int],
     ) -> None:
-        """Links and annotates what was imported; what OMERO refuses of that is noted."""
+        """Links and annotates what was imported.  If OMERO refuses this, the journal says so."""
         told = ""
         try:
             if place is None:

@@ -1,7 +1,7 @@
-"""Unfinished filesets in OMERO that can be taken away only later, also after a success.
+"""Unfinished filesets in OMERO that can be deleted only later, also after a success.
 
-A call that we gave up is carried out all the same, up to 90 s later: the next
-attempt finds nothing, imports, and then half a fileset appears beside it.
+OMERO may carry out a call that we gave up, up to 90 s later.  The next attempt then finds
+nothing and imports, and afterwards half a fileset appears beside it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .pool import SessionPool
 
 log = logging.getLogger(__name__)
 
-_NOTE = "leftover:"  # and a fileset's id: when it was noted, in s since the epoch
+_NOTE = "leftover:"  # before a fileset's id; the note's text is its time, in s since the epoch
 
 
 def note_leftover(journal: Journal, fileset: Fileset) -> None:
-    """OMERO has, or may yet make, something of this fileset that nobody will finish."""
+    """Notes that OMERO has, or may still make, an unfinished fileset from this one."""
     journal.note(f"{_NOTE}{fileset.id}", f"{time.time():.0f}")
 
 
 class Leftovers:
-    """Takes away what was noted, once that is certain to be ours and without life."""
+    """Deletes what was noted, when it is certain that it is ours and nobody is at it."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Leftovers:
         watch: Watch,
         group_of: Callable[[Fileset], str],
     ) -> None:
-        """`group_of`: where a fileset is imported to; empty is the user's default."""
+        """`group_of` gives the group of a fileset's import; empty is the user's default."""
         self._journal, self._omero = journal, omero
         self._pool, self._watch, self._group_of = pool, watch, group_of
 
@@ -51,7 +51,7 @@ class Leftovers:
             fileset = self._journal.get(int(key.removeprefix(_NOTE)))
             if fileset is None:
                 self._journal.note(key, "")
-            elif fileset.state not in OPEN:  # those are looked up by their next attempt
+            elif fileset.state not in OPEN:  # the next attempt at an open one looks itself
                 self._look(fileset, key, float(noted))
 
     def _look(self, fileset: Fileset, key: str, noted: float) -> None:
@@ -62,6 +62,6 @@ class Leftovers:
         except (UserError, ImportRefused) as error:
             log.warning("fileset %d: what is left of it in OMERO: %s", fileset.id, error)
             return
-        # A clock that was set back makes us look for longer, no more.
+        # If the clock was set back, we only look for longer.
         if not left and time.time() - noted > LATE_S:
             self._journal.note(key, "")

@@ -1,4 +1,4 @@
-"""Moving a file into and out of quarantine: no link is followed, and nothing is overwritten."""
+"""Moves files into and out of quarantine.  It follows no link and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omero_fs_plugin.events import FileStat
 
 
 def move_out(root: str, met: Found, to: Path) -> bool:
-    """To `to`, whether the file below `root` was still what it was met as.
+    """Moves the file below `root` to `to`.  Returns False if it is gone or has changed.
 
     Raises OSError and ImportRefused.
     """
@@ -24,7 +24,7 @@ def move_out(root: str, met: Found, to: Path) -> bool:
     try:
         with suppress(FileNotFoundError):
             if FileStat.of(os.lstat(name, dir_fd=directory)) != met.stat:
-                return False  # it has changed, and is imported anew
+                return False  # it has changed, and will be imported anew
             try:
                 os.rename(name, to, src_dir_fd=directory)
             except OSError as error:
@@ -38,16 +38,16 @@ def move_out(root: str, met: Found, to: Path) -> bool:
 
 
 def move_back(source: Path, root: str, to: str) -> None:
-    """To `to` below the directory `root`, which is a user's.
+    """Moves `source` to `to`, below the user's directory `root`.
 
-    Raises FileExistsError when something is there, another OSError, and ImportRefused.
+    Raises FileExistsError if something is there, other OSErrors, and ImportRefused.
     """
     *above, name = parts_beneath(root, to)
     _make_below(root, above)
     directory = open_directory(root, to)
     try:
         try:
-            # Unlike a rename it never takes the place of what the user has put there since.
+            # Unlike a rename, a link never replaces what the user has put there since.
             os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
@@ -59,7 +59,7 @@ def move_back(source: Path, root: str, to: str) -> None:
 
 
 def _make_below(root: str, parts: list[str]) -> None:
-    """The directories of `parts`, one below the other, where they are not there."""
+    """Makes the directories `parts`, one below the other, if they are not there."""
     directory = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         for part in parts:
@@ -77,7 +77,7 @@ def _make_below(root: str, parts: list[str]) -> None:
 
 
 def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> None:
-    """To another file system: whole and on disk before the original goes."""
+    """Copies to another file system.  The copy is whole and on disk before the original goes."""
     part = to.with_name(f".{to.name[:200]}.part")
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -98,7 +98,7 @@ def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> None:
 
 
 def _copy_back(source: Path, name: str, directory: int) -> None:
-    """From another file system, under a hidden name until it is whole and on disk."""
+    """Copies from another file system, under a hidden name until the copy is whole and on disk."""
     part = f".{name[:200]}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -1,24 +1,24 @@
-"""How many imports go on at a time: fewer while OMERO says that it is busy.  Pure.
+"""How many imports run at a time: fewer while OMERO says that it is busy.  Pure.
 
-More importers than OMERO has connections to its database make it slower for all, and at times
-hang it; what it can take depends on who else uses it.  So the number is halved when it says busy,
-and grows by one from time to time when imports go through again.
+If there are more importers than OMERO has connections to its database, OMERO becomes slower for
+all, and sometimes hangs.  How many it can take depends on who else uses it.  So the number is
+halved when OMERO says that it is busy.  It grows by one from time to time when imports succeed.
 """
 
 from __future__ import annotations
 
-FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0  # doubled each time OMERO is busy in a row
-TOGETHER_S = 10.0  # imports begun together that meet it together count once
-RISE_S = 30.0  # at the earliest one more import at a time after so long
+FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0  # the rest doubles each time OMERO is busy in a row
+TOGETHER_S = 10.0  # within so long, several imports that find OMERO busy count as one
+RISE_S = 30.0  # after so long at the earliest, one import more runs at a time
 
 
 class Pace:
-    """For `number` importers.  Not thread-safe: whoever shares it holds a lock."""
+    """The pace of `number` importers.  Not thread-safe: whoever shares it holds a lock."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.allowed = number  # imports at a time
-        self.why = ""  # what OMERO said last; empty while all of them may
+        self.why = ""  # what OMERO said last; empty while all importers may import
         self._in_a_row = 0
         self._rest_until = self._met_until = self._rise_at = float("-inf")  # s, monotonic
 
@@ -27,9 +27,9 @@ class Pace:
         return under_way < self.allowed and now >= self._rest_until
 
     def busy(self, why: str, now: float, *, back_off: float = 0.0) -> float:
-        """OMERO was too busy for an import, and wants to be left alone for `back_off` s.
+        """OMERO was too busy for an import, and asks for a rest of `back_off` s.
 
-        Nothing begins for a while: for how long, in s.
+        Returns how long (s) no import begins.
         """
         if now >= self._met_until:
             self.allowed = max(1, self.allowed // 2)
@@ -43,7 +43,7 @@ class Pace:
         return rest
 
     def well(self, now: float) -> None:
-        """An import went through."""
+        """An import succeeded."""
         self._in_a_row = 0
         if self.allowed < self.number and now >= self._rise_at:
             self.allowed += 1

@@ -15,7 +15,7 @@ from omero_fs_plugin.errors import ImportRefused, ServerAwayError
 log = logging.getLogger(__name__)
 
 _IDLE_S = 20.0  # a user's session is closed when unused for so long
-_OLDEST_S = 600.0  # ... or when this old: a session keeps the memberships it began with
+_OLDEST_S = 600.0  # ... or when this old: it keeps the group memberships that it began with
 
 
 _Key = tuple[str, str]  # user, group; an empty group is the user's default
@@ -32,8 +32,8 @@ class _Lent:
 class SessionPool:
     """One session a user and group, shared by the imports under way in it.
 
-    Thread-safe.  Rule: OMERO is called with no lock held but that of this user
-    and group, so that one who gets no answer holds up nobody else.
+    Thread-safe.  Rule: while OMERO is called, no lock is held but that of this user
+    and group.  So a user for whom OMERO does not answer holds up nobody else.
     """
 
     def __init__(self, omero: Omero) -> None:
@@ -46,8 +46,8 @@ class SessionPool:
     def session(self, name: str, group: str = "") -> Iterator[UserSession]:
         """A session of the user called `name`, in `group` or the user's default one.
 
-        Raises UserError, ServerAwayError or ImportRefused when there is none
-        to be had.  One in which OMERO went away is not used again.
+        Raises UserError, ServerAwayError or ImportRefused if there is none.  A session
+        in which OMERO went away is not used again.
         """
         key = name, group
         lent = self._borrow(key)
@@ -74,7 +74,7 @@ class SessionPool:
             for key, lent in list(self._lent.items()):
                 idle = time.monotonic() - lent.used > _IDLE_S
                 if everything or (lent.users == 0 and idle):
-                    # Lent no more; its last user closes it.
+                    # It is not lent any more, and its last user closes it.
                     del self._lent[key]
                     if lent.users == 0:
                         unused.append(lent)

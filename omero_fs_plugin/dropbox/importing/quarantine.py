@@ -1,4 +1,4 @@
-"""Where failed files go, if an admin wants them out of the way (omero.fs.quarantine)."""
+"""Where failed files go if an admin wants them out of the way (omero.fs.quarantine)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .moving import move_back, move_out
 
 log = logging.getLogger(__name__)
 
-_HOME = "quarantined "  # a note of the journal by the fileset's id: the root that it had
+_HOME = "quarantined "  # before a fileset's id; the journal's note is the root that it had
 
 
 class Quarantine:
     """Moves the files of failed filesets to DIRECTORY/user/fileset id/path below the user's own.
 
-    Beside them lies DIRECTORY/user/fileset id.txt, which says why, and how they
-    come back.  They come back by themselves when what they lack comes.
+    Beside them lies DIRECTORY/user/fileset id.txt, which says why, and how to bring
+    them back.  They come back by themselves when a file that they lack comes.
 
-    A file's place follows from its fileset, so that a move that was cut short
-    is completed, and no two files ever meet.  Only files below the watch
-    directory are moved, and a set whole: it stays as soon as one of its files
-    has changed, or is of another fileset as well.
+    A file's place follows from its fileset.  So a move that was cut short can be
+    completed, and no two files get the same place.  Only files below the watch
+    directory are moved, and a set only as a whole.  It stays if one of its files
+    has changed or belongs to another fileset too.
     """
 
     def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
@@ -41,13 +41,13 @@ class Quarantine:
         self._journal = journal
 
     def sweep(self) -> None:
-        """Moves what failed before, or while nobody was able to move it."""
+        """Moves what failed earlier and was not moved then."""
         if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
                 self.take(fileset)
 
     def take(self, fileset: Fileset) -> None:
-        """Moves the files of a failed fileset; what cannot be moved stays, and is told."""
+        """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
         if self.directory is None:
             return
         root = self.directory / fileset.user / str(fileset.id)
@@ -76,9 +76,10 @@ class Quarantine:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
-        """Brings back the sets of `user` that lack, or have, one of `paths`; paths that are back.
+        """Brings back the sets of `user` that lack or have one of `paths`.
 
-        `paths`: files that came, or that a set which came lacks.
+        `paths` are files that came, or files that a set which came lacks.  Returns the
+        paths of all files that are back.
         """
         back: list[str] = []
         homes = self._journal.notes(_HOME)
@@ -96,10 +97,10 @@ class Quarantine:
         return back
 
     def bring_back(self, fileset: Fileset) -> list[str]:
-        """The files of a failed fileset lie where the user put them again, and settle there.
+        """Brings the files of a failed fileset back to where the user put them; they settle there.
 
-        Their paths; none when it is not in quarantine, or something else lies
-        where they were: that is told.
+        Returns their paths.  Returns none if the fileset is not in quarantine, or if
+        something else lies where the files were; the log says so then.
         """
         root = self._journal.noted(f"{_HOME}{fileset.id}")
         if not root or fileset.root == root:
@@ -113,7 +114,7 @@ class Quarantine:
                 return []
             found: list[Found] = []
             for at, path in ways:
-                if at.exists():  # else a move that was cut short has brought it back
+                if at.exists():  # if not, an earlier move that was cut short has brought it back
                     move_back(at, root, path)
                 stat = regular_stat(path)
                 if stat is None:
@@ -144,7 +145,7 @@ class Quarantine:
                 return False
             there = regular_stat(met.path) == met.stat
             if not there and not _moved_before(met, self._to(fileset, met, root)):
-                return False  # it has changed, and is imported anew
+                return False  # it has changed, and will be imported anew
         shared = self._journal.shared(fileset)
         if shared:
             log.warning("fileset %d: stays where it is: %s is shared", fileset.id, shared[0])
@@ -163,7 +164,7 @@ def _told_at(root: Path) -> Path:
 
 
 def _tell(root: Path, fileset: Fileset) -> None:
-    """Beside the files: why they are there, and how they come back."""
+    """Writes beside the files why they are there, and how to bring them back."""
     names = "".join(f"    {met.path}\n" for met in fileset.files)
     _told_at(root).write_text(
         f"These files of {fileset.user} could not be imported:\n\n{names}\n"

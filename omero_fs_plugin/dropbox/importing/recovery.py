@@ -1,4 +1,4 @@
-"""What OMERO knows and the journal does not: after a journal was lost, or an old one restored."""
+"""Tells the journal what OMERO has, after a journal was lost or an old one was restored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Once for each user, before the first import of theirs.  Thread-safe.
+    """Runs once for each user, before the user's first import.  Thread-safe.
 
-    Filesets get ever higher ids, so what a journal has missed since it was
-    written, or saved, is above the highest that it knows.  Whatever is found
-    is recorded as imported, and its file, met again under whatever name, is
-    known by its content.
+    OMERO gives each new fileset a higher id.  So what a journal has missed is above
+    the highest id that it knows.  What is found is recorded as imported.  If one of
+    its files is met again, under any name, the journal knows it by its content.
     """
 
     def __init__(self, journal: Journal, omero: Omero, places: Places) -> None:
@@ -28,14 +27,15 @@ class Recovery:
         self._omero = omero
         self._places = places
         self._done: set[str] = set()
-        self._at: dict[str, threading.Lock] = {}  # user: one who has very many holds up nobody else
+        # One lock a user, so that a user with very many filesets holds up nobody else.
+        self._at: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def of(self, user: str) -> None:
         """Returns when the journal knows what OMERO has of `user`.
 
-        Raises ServerAwayError, UserError, ImportRefused or JournalError, and is
-        to be asked again then.
+        Raises ServerAwayError, UserError, ImportRefused or JournalError; call it again
+        then.
         """
         with self._lock:
             at = self._at.setdefault(user, threading.Lock())
@@ -46,7 +46,8 @@ class Recovery:
             rules = self._omero.path_rules
             roots = [(root, f"{client_path(root, rules)}/") for root in self._places.roots(user)]
             after = self._journal.newest_in_omero(user)
-            # By their ids, over all directories: so what was interrupted goes on where it was.
+            # In the order of their ids, over all directories: if it is interrupted, it goes on
+            # from there.
             while some := self._omero.filesets_after(whose, after):
                 for root, below in roots:
                     found = [

@@ -1,8 +1,8 @@
 """How the files of a rule are imported: readers, importer, target and group, made ready.
 
-What a property names outside of itself (a file of readers, jars) is looked at
-here, so that what is wrong with it is told when the configuration is taken and
-not when a file comes.
+A property may name something outside of itself, such as a file of readers or jars.
+That is looked at here, so that people hear of a mistake when the configuration is
+taken, not when a file comes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .importers.choice import Choice, choose
 
 @dataclass(frozen=True)
 class Way:
-    """What holds for the filesets of one rule."""
+    """How the filesets of one rule are imported."""
 
     choice: Choice
     template: Template | None = None  # where images go; None: nowhere
@@ -32,7 +32,7 @@ class Way:
 
 
 def plain(omerodir: str | None) -> Way:
-    """For files that no rule is for: everything at its default."""
+    """The Way of files that no rule covers: every setting has its default."""
     return Way(choose("auto", "", omerodir=omerodir))
 
 
@@ -46,10 +46,10 @@ class Ways:
         self._former: dict[Rule, Way] = {}
 
     def of(self, rule: Rule | None) -> Way:
-        """The Way of a rule, also of one in force before the last change; of none it is plain."""
+        """The Way of a rule, also of a rule before the last change; plain if `rule` is None."""
         if rule is None:
             return self._plain
-        # What is under way was begun under a rule that may be gone by now.
+        # An import under way may have begun under a rule that is gone by now.
         return self._of.get(rule) or self._former.get(rule) or self._plain
 
     def readers(self, rule: Rule | None) -> Sequence[str] | None:
@@ -57,7 +57,7 @@ class Ways:
         return self.of(rule).readers
 
     def examine(self, settings: Settings) -> tuple[Settings, dict[Rule, Way]]:
-        """`settings` with the problems that show only here, and the Way of each good rule."""
+        """`settings` with the problems that are found here, and the Way of each good rule."""
         found: dict[Rule, Way] = {}
         problems: list[Problem] = []
         for rule in settings.rules:
@@ -65,7 +65,7 @@ class Ways:
             problems += wrong
             if way is not None:
                 found[rule] = way
-        for rule in settings.unusable:  # so that all is told at once
+        for rule in settings.unusable:  # so that people hear of all problems at once
             problems += make_way(rule, self._omerodir)[0]
         held = {problem.user for problem in problems}
         rules = tuple(rule for rule in settings.rules if rule.user not in held)
@@ -73,12 +73,12 @@ class Ways:
         return examined, {rule: way for rule, way in found.items() if rule in rules}
 
     def apply(self, ways: dict[Rule, Way]) -> None:
-        """From now on these hold."""
+        """Puts these into force."""
         self._former, self._of = self._of, ways
 
 
 def make_way(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Way | None]:
-    """What is wrong with what a rule names, and its Way when nothing is."""
+    """What is wrong with what a rule names; if nothing is, its Way."""
     problems: list[Problem] = []
 
     def wrong(name: str, value: object, error: ConfigurationError) -> None:

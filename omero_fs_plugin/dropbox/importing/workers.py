@@ -45,11 +45,11 @@ SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
-_LONGEST_REST_S = 60.0  # of a fileset that waits for another with the same content
+_LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
 
 
 class Importers:
-    """`number` threads that import what is queued, one user after the other.
+    """`number` threads that import what is queued, in turns of the users.
 
     `changed` is called with a fileset of which a file changed under the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` says why
@@ -90,19 +90,19 @@ class Importers:
             stopping=lambda: self._stopping.is_set(),
         )
         self._news = threading.Condition()
-        self._served: dict[str, int] = {}  # user -> number of the turn they last had
+        self._served: dict[str, int] = {}  # user -> number of the user's last turn
         self._turn = 0
         self._next_start: dict[str, float] = {}  # entry of importUsers -> s, monotonic
-        self._resting: dict[int, float] = {}  # fileset refused a moment ago -> s, monotonic
+        self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
-        self._in_vain = 0  # imports that failed for OMERO being away, since one did not
+        self._in_vain = 0  # imports in a row that failed because OMERO was away
         self._under_way: set[int] = set()  # filesets
         self._pace = Pace(number)
         self._at_work = 0  # threads that import, or look for something to import
-        self._went_through = 0  # imports, since the start
-        # Fileset that met an UnclearError -> imports that had gone through then.
+        self._went_through = 0  # imports that succeeded since the start
+        # Fileset that met an UnclearError -> imports that had succeeded by then
         self._suspects: dict[int, int] = {}
-        self._not_given_back: dict[int, str] = {}  # fileset that the journal has importing -> why
+        self._not_given_back: dict[int, str] = {}  # fileset still importing in the journal -> why
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
@@ -117,7 +117,11 @@ class Importers:
         ]
 
     def start(self) -> None:
-        """Filesets found importing were interrupted: they are queued to be resolved."""
+        """Starts the threads.
+
+        Filesets that the journal has as importing were interrupted.  They are queued, so
+        that OMERO is asked about them.
+        """
         for fileset in self._journal.importing():
             log.info("fileset %d: its import was interrupted; asking OMERO", fileset.id)
             self._journal.move(
@@ -129,21 +133,23 @@ class Importers:
             thread.start()
 
     def progress(self) -> dict[int, str]:
-        """Fileset under way -> how far, in bytes of bytes."""
+        """Id of each fileset under way -> how many of its bytes are done, for people."""
         return self._importing.progress()
 
     def retry(self, tries: int, interval: float) -> None:
-        """An OMERO that went away is asked so often, with `interval` (s) before each, and then
-        less often, until it is back."""
+        """How often an OMERO that is away is asked whether it is back.
+
+        It is asked `tries` times with `interval` s before each, and then less often.
+        """
         self._tries, self._interval = tries, interval
 
     def wake(self) -> None:
-        """There is something new in the queue."""
+        """Tells the threads that there is something new in the queue."""
         with self._news:
             self._news.notify_all()
 
     def ask_to_stop(self) -> None:
-        """Begins nothing more; what is under way ends where it can be taken up again."""
+        """Tells the threads to begin nothing more, and to end where it can be taken up again."""
         self._stopping.set()
         self.wake()
 
@@ -168,7 +174,7 @@ class Importers:
                 self._journal.move(
                     identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
                 )
-            except JournalError as error:  # the next start finds it importing, and asks as well
+            except JournalError as error:  # the next start finds it importing, and asks OMERO too
                 log.warning("fileset %d: %s", identifier, error)
         if ended:
             self._importing.pool.tidy(everything=True)
@@ -194,13 +200,13 @@ class Importers:
                 log.error("%s", error)
                 self._stopping.wait(_PING_S)
             except Exception:
-                # A defect of ours must not end the thread, nor be tried in a rush.
+                # A defect of ours must neither end the thread nor be tried again at once.
                 log.exception("an importer failed")
                 self._stopping.wait(_PING_S)
 
     @contextmanager
     def _turn_of_one(self) -> Iterator[bool]:
-        """Whether OMERO can take one more import; if so, it is counted until the end."""
+        """Yields whether OMERO can take one more import.  If so, it counts until the end."""
         with self._news:
             getting_on = self._at_work - len(self._crew.parked())
             may = self._pace.may_begin(max(0, getting_on), time.monotonic())
@@ -215,22 +221,22 @@ class Importers:
                     self._at_work -= 1
 
     def _ease(self, error: ServerBusyError) -> None:
-        """OMERO has too much to do: nothing begins for a while, and fewer go on at a time then."""
+        """OMERO has too much to do: no import begins for a while, then fewer run at a time."""
         with self._news:
             rest = self._pace.busy(str(error), time.monotonic(), back_off=error.back_off)
             allowed = self._pace.allowed
         log.warning(
-            "OMERO is busy, nothing is begun for %g s, then %d at a time: %s", rest, allowed, error
+            "OMERO is busy, no import begins for %g s, then %d at a time: %s", rest, allowed, error
         )
 
     @property
     def busy(self) -> str:
-        """How many imports OMERO can take now, and why no more; empty: as many as there may be."""
+        """How many imports OMERO can take now, and why not more; empty if OMERO is not busy."""
         with self._news:
             return self._pace.told()
 
     def _finish(self) -> None:
-        """What an import that was interrupted after its end left to be done."""
+        """Finishes one import that was interrupted after the images were in OMERO."""
         try:
             identifier = self._importing.unfinished.popleft()
         except IndexError:
@@ -249,9 +255,9 @@ class Importers:
             self._journal.finished(fileset.id, f"imported, but {error}")
 
     def _take(self) -> list[Fileset]:
-        """The oldest queued fileset of the user who waited longest for a turn.
+        """The oldest queued fileset of the user who has waited longest for a turn.
 
-        For OMERO's own importer more of that user's, which it imports in one run.
+        OMERO's own importer gets more filesets of that user, which it imports in one run.
         """
         with self._news:
             self._give_back_the_rest()
@@ -277,7 +283,7 @@ class Importers:
 
     def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
         more: list[Fileset] = []
-        # One of which it is not known what is wrong takes no others along.
+        # If something unknown is wrong with a fileset, it is imported alone.
         if self._ways.of(rule).choice.importer == JAVA and first.id not in self._suspects:
             while len(more) + 1 < _TOGETHER:
                 apart = self._resting.keys() | self._suspects.keys()
@@ -311,11 +317,11 @@ class Importers:
         finally:
             with self._news:
                 self._under_way.difference_update(fileset.id for fileset in filesets)
-            # After another of them failed as a whole.
+            # Something is left if another of them failed in a way that concerns all.
             self._give_back(list(left.values()), "not begun")
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
-        """Imports filesets, and takes those off `left` that are where they belong."""
+        """Imports filesets, and removes from `left` those that have their state."""
         user = together[0].user
 
         def mine() -> list[Fileset]:
@@ -328,7 +334,7 @@ class Importers:
                 self._ended(fileset, state)
         except BadAdvice as error:
             self._advised_badly(mine(), str(error))
-        except (UserError, ImportRefused) as error:  # the account's fault, not the files'
+        except (UserError, ImportRefused) as error:  # the fault of the account, not of the files
             self._give_back(mine(), str(error))
             self._stop_queue(user, str(error))
             if isinstance(error, UserError):
@@ -344,10 +350,11 @@ class Importers:
             raise
 
     def _against(self, filesets: list[Fileset], error: UnclearError) -> bool:
-        """OMERO failed, it is not clear why, and these were under way: they rest longer each time.
+        """OMERO failed for an unknown reason while these were under way.
 
-        One that meets it again after others went through is refused, as if OMERO had said
-        so: it is that fileset and not OMERO.  Whether it was one of those.
+        They rest, longer each time.  If a fileset meets this again after others succeeded,
+        the fault is in the fileset and not in OMERO: it counts as refused.  Returns
+        whether this was so.
         """
         now, refused = time.monotonic(), False
         given_back = list(filesets)
@@ -366,7 +373,7 @@ class Importers:
         return refused
 
     def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
-        """They wait for their sidecar to say something else, where somebody looks at it."""
+        """They wait until their sidecar is changed; filesets handed over have failed."""
         for fileset in filesets:
             log.warning("fileset %d: %s", fileset.id, why)
             if fileset.origin == HANDED_OVER:
@@ -393,7 +400,7 @@ class Importers:
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
-            # Refused, or it or the same content is under way, which may take long.
+            # It was refused; or it, or the same content, is under way, which may take long.
             rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
             doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
             rest = max(rest, min(_LONGEST_REST_S, doubled))
@@ -401,16 +408,16 @@ class Importers:
                 self._resting[fileset.id] = time.monotonic() + rest
 
     def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
-        """Whatever it was, no fileset is left between two states.
+        """Gives filesets back to the queue, so that none is left between two states.
 
-        If the journal cannot be written now, it is before anything else is taken.
+        If the journal cannot be written now, this is done before anything else is taken.
         """
-        with self._news:  # all of them first: the journal may fail at any
+        with self._news:  # note all of them first: the journal may fail at any of them
             self._not_given_back.update((fileset.id, reason) for fileset in filesets)
             self._give_back_the_rest()
 
     def _give_back_the_rest(self) -> None:
-        """Raises JournalError, having kept what is not given back yet."""
+        """Raises JournalError; what is not given back then is kept for the next call."""
         for identifier, reason in list(self._not_given_back.items()):
             self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
             del self._not_given_back[identifier]
@@ -426,10 +433,10 @@ class Importers:
             self._stopped[user] = (time.monotonic() + _STOPPED_S, why)
 
     def _skip_gone(self, user: str) -> None:
-        """What was removed leaves the queue of a user for whom nothing is imported.
+        """Skips queued filesets whose files are gone, for a user whose queue rests.
 
-        An import would find that out by itself, and there is none.  What OMERO may have been told
-        to import stays; what comes back is met anew.
+        An import would find this out, but there is none now.  A fileset stays if OMERO may
+        have been told to import it.  A file that comes back is met anew.
         """
         for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
             watched = self._places.watch_dir(fileset.path)
@@ -442,9 +449,9 @@ class Importers:
                 self._stopped.pop(user, None)
 
     def _may_go(self, user: str, now: float) -> bool:
-        """Whether the queue of `user` does not rest; one import then shows whether it may go."""
+        """Whether the queue of `user` may go on now, as far as is known."""
         until, _ = self._stopped.get(user, (0.0, ""))
-        if self._held(user):  # as the configuration's problems tell
+        if self._held(user):  # the configuration's problems say why
             return False
         rule = self._places.rule_for(user)
         if rule is not None:
@@ -452,9 +459,9 @@ class Importers:
         return now >= until
 
     def _wait_for_omero(self, error: FsError) -> None:
-        """Returns when OMERO answers again, or we are stopped.
+        """Returns when OMERO answers again, or when we are stopped.
 
-        If it answered all the time, and still nothing gets through, the pauses
+        If OMERO has answered all the time and still no import succeeds, the pauses
         double.
         """
         if not self.away:
@@ -503,4 +510,4 @@ def _is_gone(fileset: Fileset, watched: str) -> bool:
             CALLS.stat(fileset.root, met.path) is None for met in fileset.files
         )
     except OSError:
-        return False  # it cannot be told
+        return False  # nobody knows

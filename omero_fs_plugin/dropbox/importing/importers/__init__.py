@@ -1,4 +1,10 @@
-"""Ways of importing a fileset; each a module, all after one protocol."""
+"""Ways of importing a fileset.
+
+``protocol`` says what each way is given and what it answers.  There are two: ``native``, with
+``upload`` and ``in_place``, and ``java``, with ``java_process``, ``java_child`` and ``printed``.
+``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.
+Both use ``names``, ``sources``, ``checksums`` and ``answers``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from .names import Rules, safe
 
 
 class FileChanged(FsError):
-    """A file is no longer what had come to rest; it settles anew."""
+    """A file is no longer as it was at rest; it settles anew."""
 
 
 class Stopped(FsError):
@@ -20,7 +26,7 @@ class UnderWay(FsError):
 
 
 class StillRunning(FsError):
-    """OMERO may still be at an import of it begun before; the fileset waits for its end."""
+    """OMERO may still be importing it for an earlier attempt; the fileset waits for the end."""
 
 
 class DiskAway(FsError):
@@ -32,7 +38,7 @@ class Excluded(FsError):
 
 
 def client_path(path: str, rules: str = "") -> str:
-    """The client path OMERO records for the absolute `path`: no leading slash, names made safe.
+    """The client path that OMERO records for the absolute `path`: no leading slash, safe names.
 
     `rules` are the server's omero.fs.repo.path_rules, as `Omero.path_rules` has them.
 

@@ -20,14 +20,14 @@ from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
 log = logging.getLogger(__name__)
 
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
-_DELETE_S = 600.0  # how long a deletion may take; in a session that ended its answer never comes
+_DELETE_S = 600.0  # how long a deletion may take; if the session ends, its answer never comes
 
 
 def images_of(response: Any) -> tuple[int, ...]:
     """The ids of the images in an answer.
 
-    Raises ImportRefused where it is a no, and as `server_errors` where OMERO
-    could not do it for another reason.
+    Raises ImportRefused if the answer is no, and what `server_errors` raises if
+    OMERO could not import for another reason.
     """
     if isinstance(response, omero.cmd.ERR):
         raise told(response, response.name or response.category, Step.IMPORT)
@@ -42,9 +42,9 @@ def images_of(response: Any) -> tuple[int, ...]:
 
 
 def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
-    """Deletes filesets, as their owner, with all that belongs to them.
+    """Deletes filesets, as their owner, with everything that belongs to them.
 
-    Raises ImportRefused when OMERO will not delete, ServerAwayError.
+    Raises ImportRefused if OMERO will not delete them, and ServerAwayError.
     """
     what = f"deleting unfinished filesets {list(ids)}"
     request = omero.cmd.Delete2(targetObjects={"Fileset": list(ids)})
@@ -64,7 +64,7 @@ def delete_filesets(session: UserSession, ids: Sequence[int]) -> None:
 
 
 def quietly(call: Callable[[], Any]) -> None:
-    """For closing what the server drops by itself when we cannot."""
+    """Closes something.  If that fails, the server drops it by itself."""
     try:
         with server_errors("closing"):
             call()

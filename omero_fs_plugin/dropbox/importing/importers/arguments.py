@@ -19,15 +19,15 @@ PROPERTY = "omero.fs.importArgs"
 _SESSION = "DropBox opens the user's session itself"
 _PRINTS = "it would print something and import nothing"
 _OUTPUT = "DropBox reads what the importer prints, and logs to DropBox.log"
-_WAITS = "the end of every import is waited for"
-_SHA1 = "files are verified by their SHA1: that none is imported twice rests on it"
-_TOLD = "failures are told by `omero fs status`, and nothing leaves this site"
-_NO_JAVA = "there is no Java to be told"
+_WAITS = "DropBox waits for the end of every import"
+_SHA1 = "DropBox needs the SHA1 of each file, so that it imports no file twice"
+_TOLD = "`omero fs status` shows failures, and nothing leaves this site"
+_NO_JAVA = "no Java runs here"
 _SCANS = "DropBox names the files itself"
 _MANY = "omero.fs.importers says how many imports run at once"
 _SSL = "files go the way of the session"
 
-# Option -> (does it take a value, why neither importer is given it).
+# Option -> (does it take a value, why neither importer gets it).
 _NOBODY = {
     **dict.fromkeys(("s", "server", "p", "port", "u", "user"), (True, _SESSION)),
     **dict.fromkeys(("w", "password", "k", "key", "g", "group", "sudo"), (True, _SESSION)),
@@ -43,7 +43,7 @@ _NOBODY = {
     "clientdir": (True, "the importer's jars are those in lib/client of the OMERO.server"),
     "fetch-jars": (True, "nothing is downloaded"),
 }
-# Option -> (does it take a value, why native need not know it); Java is given it.
+# Option -> (does it take a value, why native does not need it); Java gets it.
 _JAVAS = {
     **dict.fromkeys(("report", "upload", "logs"), (False, _TOLD)),
     **dict.fromkeys(("email", "qa-baseurl"), (True, _TOLD)),
@@ -85,17 +85,17 @@ class Arguments:
     thumbnails: bool = True
     stats: bool = True
     exclude_imported_paths: bool = False  # --exclude clientpath
-    ignored: tuple[tuple[str, str], ...] = ()  # option as written, why no importer is given it
-    needless: tuple[tuple[str, str], ...] = ()  # option as written, why native can do without
-    unknown: tuple[str, ...] = ()  # what only Java may make something of, as written
-    for_java: tuple[str, ...] = field(default=())  # what is handed on to it beside the above
+    ignored: tuple[tuple[str, str], ...] = ()  # option as written, why no importer gets it
+    needless: tuple[tuple[str, str], ...] = ()  # option as written, why native does not need it
+    unknown: tuple[str, ...] = ()  # options that only Java may know, as written
+    for_java: tuple[str, ...] = field(default=())  # what Java gets besides the above
 
 
 def parse(text: str) -> Arguments:
-    """From the property's value, quoted as for a shell.
+    """The arguments in the property's value, which is quoted as for a shell.
 
     Raises ConfigurationError for quotes that do not end, an option without its
-    value, a value that is none, and two options that contradict each other.
+    value, a wrong value, and two options that contradict each other.
     """
     try:
         words = shlex.split(text)
@@ -129,7 +129,7 @@ def parse(text: str) -> Arguments:
             skips.add(value)
         elif option.startswith("no"):
             skips.add({"th": "thumbnails", "st": "minmax", "up": "upgrade"}[option[3:5]])
-        elif option != "c":  # each fileset stands for itself anyway
+        elif option != "c":  # a fileset that fails never stops the others
             key, value = _understood(option, value)
             if values.setdefault(key, value) != value:
                 raise ConfigurationError(f"{PROPERTY}: {written}: given twice, and differently")
@@ -151,7 +151,7 @@ def parse(text: str) -> Arguments:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str | None, str]]:
-    """(as written without a value, option or None when it is not known, value)."""
+    """(as written without a value, option or None if it is not known, value)."""
     rest = iter(words)
     left = list(words)
     for word in rest:
@@ -178,7 +178,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str | None, str]]:
 def _split(word: str) -> tuple[str | None, str, str | None]:
     """(the option's name, as written, the value in the same word)."""
     if word.startswith("--"):
-        # The "---file" form is kept by omero-py for old scripts.
+        # omero-py keeps the "---file" form for old scripts.
         name, equals, value = word.lstrip("-").partition("=")
         known = [name] if name in _TAKES_VALUE or name == "send" else _abbreviated(name)
         if len(known) != 1 or len(name) == 1:
@@ -214,9 +214,9 @@ def _understood(option: str, value: str) -> tuple[str, str]:
 
 
 def _again(option: str, value: str) -> str:
-    """As one word for the importer."""
+    """The option as one word for the importer."""
     if not _TAKES_VALUE[option]:
         return f"--{option}"
-    if option == "debug":  # the importer does without a level; omero-py's command does not
+    if option == "debug":  # the importer needs no level, but omero-py's command does
         return f"--debug={value or 'DEBUG'}"
     return f"-{option}{value}" if len(option) == 1 else f"--{option}={value}"

@@ -1,7 +1,7 @@
-"""The checksum that files are verified by: SHA1, and no other.
+"""Files are verified by their SHA1, and by no other checksum.
 
-That nothing is imported twice rests on it: the journal has the SHA1 of every file, and OMERO is
-asked for filesets of the same.
+Nothing is imported twice because of it: the journal has the SHA1 of every file, and is compared
+with what OMERO has.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SUPPORTED = "omero.checksum.supported"  # OMERO's property
 
 
 def agreed(repository: Any) -> Any:
-    """Our checksum algorithm, as an omero.model.ChecksumAlgorithm of the server's.
+    """Our checksum algorithm, as the server's omero.model.ChecksumAlgorithm.
 
-    Raises ServerMisconfiguredError when the server does not offer it.
+    Raises ServerMisconfiguredError if the server does not offer it.
     """
     with server_errors("choosing a checksum algorithm"):
         wanted = omero.model.ChecksumAlgorithmI()
@@ -34,7 +34,7 @@ def agreed(repository: Any) -> Any:
 
 
 def lacking(supported: str = "") -> str:
-    """What to say of a server without it; `supported` is what it has."""
+    """What to tell people about a server without our algorithm; `supported` are those it has."""
     has = f", but {supported}" if supported else ""
     return (
         f"OMERO does not offer the checksum algorithm {CHECKSUM}{has}: nothing can be imported; "

@@ -1,4 +1,4 @@
-"""omero.fs.importer: which importer it is, and why.  Pure but for a look at the disk."""
+"""omero.fs.importer: which importer it is, and why.  Pure, except for a look at the disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _OF_THE_IMPORTER = "*blitz*.jar"  # omero-blitz.jar, or blitz.jar before OMERO 5
 
 @dataclass(frozen=True)
 class Choice:
-    """What imports, and what is made of omero.fs.importArgs."""
+    """Which importer it is, and what omero.fs.importArgs means for it."""
 
     importer: str  # JAVA or NATIVE
     why: str  # a sentence for status
     transfer: Transfer
     arguments: Arguments
-    client_dir: Path | None = None  # where the jars are, when it is JAVA
+    client_dir: Path | None = None  # where the jars are, if it is JAVA
 
     @property
     def ignored(self) -> tuple[tuple[str, str], ...]:
@@ -35,7 +35,7 @@ class Choice:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Arguments that this importer does not know: a fault to be told."""
+        """Arguments that this importer does not know: people must hear of this mistake."""
         return () if self.importer == JAVA else self.arguments.unknown
 
 
@@ -44,9 +44,9 @@ def choose(
 ) -> Choice:
     """The importer for omero.fs.importer, .importArgs and .transfer.
 
-    `auto` is Java when the arguments need it and it is there.  A transfer named
-    in the arguments is the one.  Raises ConfigurationError for a value that is
-    none, and for Java that is wanted and not there.
+    `auto` is Java if the arguments need it and it is there.  A transfer in the
+    arguments comes before `transfer`.  Raises ConfigurationError for a wrong value,
+    and if Java is wanted but not there.
     """
     if wanted not in (AUTO, JAVA, NATIVE):
         raise ConfigurationError(
@@ -79,7 +79,7 @@ def choose(
 
 
 def _lacking(client_dir: Path, omerodir: str | None) -> str:
-    """What the Java importer lacks here; empty: nothing."""
+    """What the Java importer lacks here; empty if nothing."""
     if not omerodir:
         return "no OMERODIR to take the importer's jars from"
     if not any(client_dir.glob(_OF_THE_IMPORTER)):

@@ -1,4 +1,4 @@
-"""From the choice of an importer to the importer."""
+"""Makes the importer that was chosen."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def make(
 ) -> Importer:
     """The importer of `choice` for one user's session.
 
-    Of the Java importer alone: `host` and `port` of the router, the `most`
-    filesets of one run, and the `time_limit` (s) of a run, 0 for as long as
-    so many files may take.
+    The rest is for the Java importer only: `host` and `port` of the router, how many
+    filesets one run has at `most`, and the `time_limit` of a run (s).  With 0 the limit
+    follows from the files.
     """
     said = choice.arguments
     if choice.client_dir is None:

@@ -1,8 +1,8 @@
 """In place: files put into the repository by us, beside the server.
 
-The server is told of a file that we put into its own directory: no
-byte goes over the network, and with a link none is copied.  The order of calls,
-and the annotation that says so, are those of OMERO's own importer.
+We put a file into the server's own directory and tell the server of it.  So no byte
+goes over the network, and with a link no byte is copied.  The order of the calls is that
+of OMERO's own importer, and so is the annotation that says how the file came.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .sources import blocks, opened
 from .transfer import Transfer
 
 NAMESPACE = "openmicroscopy.org/omero/import/fileTransfer"
-SLOW_BYTES_PER_S = 5_000_000  # slower than any disk: how long the server may take to hash
+SLOW_BYTES_PER_S = 5_000_000  # slower than any disk; the server may be so slow when it hashes
 
 
 def patience_ms(size: int) -> int:
@@ -38,9 +38,9 @@ def patience_ms(size: int) -> int:
 
 @dataclass(frozen=True)
 class InPlace:
-    """The repository's directory as it is seen from here, and a way into it.
+    """The repository's directory as we see it, and a way to put files into it.
 
-    Its methods raise ImportRefused where the files cannot be put there.
+    The methods raise ImportRefused if files cannot be put there.
     """
 
     session: UserSession
@@ -49,7 +49,10 @@ class InPlace:
 
     @classmethod
     def of(cls, session: UserSession, repository: Any, transfer: Transfer) -> InPlace:
-        """Of OMERO's managed repository; refused when it is not here, or may not be written to."""
+        """For OMERO's managed repository.
+
+        Raises ImportRefused if its directory is not here, or if we may not write to it.
+        """
         with server_errors("asking where the managed repository is"):
             described = repository.root()
         root = Path(unwrap(described.path) or "") / (unwrap(described.name) or "")
@@ -65,7 +68,7 @@ class InPlace:
         )
 
     def check(self, fileset: Fileset) -> None:
-        """Before anything is begun: a hard link cannot lead to another file system."""
+        """Checks, before anything is begun, that hard links would not leave their file system."""
         device = self.root.stat().st_dev
         for met in fileset.files if self.transfer.links else ():
             if met.stat.device != device:
@@ -79,9 +82,9 @@ class InPlace:
         stopping: Callable[[], bool],
         more: Callable[[int], None],
     ) -> str:
-        """Puts one file where OMERO wants it, and has it look there; the SHA1.
+        """Puts one file where OMERO wants it, and has OMERO look there.  Returns its SHA1.
 
-        The file is read once here; for a link at the same time as OMERO reads it.
+        The file is read once here.  For a link, OMERO reads it at the same time.
         """
         met = fileset.files[position]
         what = f"importing {met.path} in place"
@@ -142,7 +145,7 @@ class InPlace:
         return self.root / below
 
     def _take_over(self, target: Path) -> None:
-        """Removes the empty file that OMERO made: the proof that this is its directory."""
+        """Removes the empty file that OMERO made.  It proves that this is OMERO's directory."""
         try:
             found = target.lstat()
         except OSError:
@@ -157,13 +160,13 @@ class InPlace:
 
     def _link(self, source: BinaryIO, met: Found, target: Path) -> None:
         if self.transfer is Transfer.LN_S:
-            # Whatever the path leads to later: what OMERO reads there must have our SHA1.
+            # The path may lead elsewhere later, but what OMERO reads there must have our SHA1.
             target.symlink_to(met.path)
             return
         directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # The open file itself, not what its name leads to by now.  With a
-            # directory given, linkat follows /proc's link; link(2) would not.
+            # Links the open file itself, not what its name may lead to by now.  With a
+            # directory given, linkat follows the link in /proc; link(2) would not.
             os.link(f"/proc/self/fd/{source.fileno()}", target.name, dst_dir_fd=directory)
         finally:
             os.close(directory)

@@ -1,8 +1,8 @@
-"""Importing by OMERO's own Java importer, which omero-py's `omero import` starts.
+"""Imports with OMERO's own Java importer, which omero-py's `omero import` starts.
 
-Filesets of one user that are wanted alike go together in one run: most of the
-time of a short one is Java's own start.  What it prints is a claim; what was
-imported is what OMERO has, from these paths and with these bytes.
+Filesets of one user with the same wishes go together in one run, because most of a
+short run is the start of Java.  What Java prints is only a claim.  A fileset is
+imported if OMERO has images from these paths, with these bytes.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from .transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-# The longest a run may take: so much, and more for each fileset and byte.
+# A run may take at most _START_S, and more for each fileset and byte.
 _START_S, _FILESET_S, _BYTES_PER_S = 600.0, 300.0, 1_000_000
 
 
 @dataclass(frozen=True)
 class JavaOptions:
-    """What holds for every fileset of an importer."""
+    """The options for every fileset of an importer."""
 
     client_dir: Path  # where its jars are
     host: str  # of the router
@@ -50,25 +50,25 @@ class JavaOptions:
     transfer: Transfer = Transfer.UPLOAD
     thumbnails: bool = True
     stats: bool = True  # minima and maxima of the pixels
-    target: str = ""  # as `-T` takes it, for filesets that have no other
+    target: str = ""  # as `-T` takes it, for filesets without a target of their own
     arguments: tuple[str, ...] = ()  # further ones: Arguments.for_java
     most: int = 30  # filesets of one run
-    time_limit: float = 0  # s for one run; 0: as long as so many files may take
+    time_limit: float = 0  # s for one run; 0: the limit follows from the files
 
 
 @dataclass(frozen=True)
 class _Ready:
     task: Task
     sha1s: tuple[str, ...]
-    before: frozenset[int]  # filesets that OMERO had of that path
+    before: frozenset[int]  # filesets from that path that OMERO had before
 
 
 class JavaImporter:
     """The protocol's Importer over the Java importer.
 
-    A program that opens files by their names cannot be held to what we
-    looked at: so OMERO's hashes are compared with ours afterwards, and its
-    files with those of the fileset; what differs is deleted again.
+    Java opens files by their names, so it may read other files than we looked at.
+    Afterwards OMERO's hashes are compared with ours, and its files with those of the
+    fileset.  A fileset that differs is deleted again.
     """
 
     def __init__(self, session: UserSession, omero: Omero, options: JavaOptions) -> None:
@@ -79,7 +79,7 @@ class JavaImporter:
 
     @property
     def most(self) -> int:
-        """So many filesets of one run."""
+        """How many filesets one run has at most."""
         return self._options.most
 
     def run(
@@ -87,7 +87,7 @@ class JavaImporter:
     ) -> Iterator[tuple[Task, Outcome]]:
         """As the protocol says."""
         self._progress.begin(sum(_size(task.fileset) for task in tasks))
-        # Else it would import by whatever algorithm the server has, and we would find nothing.
+        # Otherwise Java would use any algorithm that the server has, and we would find nothing.
         agreed(self._session.managed_repository())
         alike: list[list[_Ready]] = []
         for task in tasks:
@@ -115,7 +115,7 @@ class JavaImporter:
             sources.remove(fileset, sha1s, linked=self._options.transfer.links)
 
     def progress(self) -> Figures:
-        """As the protocol says; a run's files are done when it has ended."""
+        """As the protocol says.  The files of a run count as done when the run has ended."""
         return self._progress.figures()
 
     def _ready(self, task: Task, stopping: Callable[[], bool]) -> _Ready:
@@ -158,10 +158,10 @@ class JavaImporter:
                 yield ready, error
 
     def _found(self, ready: _Ready, ours: frozenset[int], ended: Ended) -> Imported | None:
-        """What OMERO has of it since; None when there are no images.
+        """What OMERO has of it now; None if there are no images.
 
-        Raises FileChanged and ImportRefused where that is not what was to be
-        imported, and StillRunning when Java ended before OMERO did.
+        Raises FileChanged and ImportRefused if that is not what was to be imported,
+        and StillRunning if Java ended before OMERO did.
         """
         fileset = ready.task.fileset
         path = self._client_path(fileset.path)
@@ -175,7 +175,7 @@ class JavaImporter:
             if sorted(zip(one.paths, one.hashes, strict=True)) == wanted:
                 return Imported(one.images, ready.sha1s)
         for one in made:
-            if one.id in ours:  # and not of another client of the user
+            if one.id in ours:  # not made by another client of the user
                 self._undo(fileset, one)
                 if sorted(one.paths) != paths:
                     astray = sorted(set(one.paths) ^ set(paths))
@@ -200,7 +200,7 @@ class JavaImporter:
 
     def _undo(self, fileset: Fileset, made: ServerFileset) -> None:
         log.warning(
-            "fileset %d: Fileset:%d is not of what was to be imported, and is deleted",
+            "fileset %d: Fileset:%d is not what was to be imported, and is deleted",
             fileset.id,
             made.id,
         )
@@ -234,15 +234,15 @@ class JavaImporter:
         options, wishes = self._options, runs[0].task.wishes
         arguments = [
             *("--clientdir", str(options.client_dir), "--output", "yaml"),
-            f"--checksum-algorithm={CHECKSUM}",  # else it takes what the server likes best
-            *("-c", "--skip", "upgrade"),  # to go on after one that fails; not to call home
+            f"--checksum-algorithm={CHECKSUM}",  # otherwise the server chooses
+            *("-c", "--skip", "upgrade"),  # go on after a fileset that fails; do not call home
         ]
         if not options.thumbnails:
             arguments += ["--skip", "thumbnails"]
         if not options.stats:
             arguments += ["--skip", "minmax"]
         if options.transfer is not Transfer.UPLOAD:
-            # What is removed is removed by us, when the images are there.
+            # We remove the sources ourselves, when the images are there.
             arguments.append(f"--transfer={options.transfer.keeping.value}")
         if wishes.target is not None:
             letter = "-r" if isinstance(wishes.target, Screen) else "-d"

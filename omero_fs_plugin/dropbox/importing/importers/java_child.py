@@ -1,11 +1,11 @@
 """The process that becomes the Java importer, by way of omero-py's own `omero import`.
 
-It is told everything on its input, so that a session key is in no argument
-vector: `omero import` hands the key to Java as an argument, and Java 9 or later
-takes its arguments from a file.  That file has no name, and ends with Java.
+It reads everything from its input, so that a session key is never among the arguments
+of a process.  `omero import` gives the key to Java as an argument, so Java (9 or later)
+gets its arguments in a file.  That file has no name, and ends with Java.
 
-Java takes this process' place, and ends when whoever started it does: a Java
-left behind would import what a restarted DropBox imports again.
+Java takes the place of this process, and ends when DropBox ends.  A Java left behind
+would import what a restarted DropBox imports again.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class _Session:
         """Whoever started this process keeps the session alive."""
 
     def closeSession(self) -> None:
-        """Nor is it ours to close."""
+        """Whoever started this process closes the session too."""
 
     def __del__(self) -> None:
-        """The command calls it when it ends before there was any Java."""
+        """The command calls this if it ends before Java has started."""
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     cli.register("import", plugin.ImportControl, plugin.HELP)
     cli.set_client(_Session(told["host"], told["port"], told["key"]))
     cli.invoke(["import", *told["arguments"]])
-    sys.exit(cli.rv or 1)  # not reached when Java was
+    sys.exit(cli.rv or 1)  # reached only if Java was not started
 
 
 def _end_with(parent: int) -> None:
@@ -78,7 +78,7 @@ def _end_with(parent: int) -> None:
 def _become(
     args: Sequence[str], xargs: Sequence[str], stdout: Any, stderr: Any, debug: bool = False
 ) -> NoReturn:
-    """In the place of omero.java.popen: execs Java, with its arguments in a file."""
+    """Replaces omero.java.popen: executes Java, with its arguments in a file."""
     import omero.java
 
     program, *arguments = omero.java.cmd(list(args), xargs=list(xargs), debug=debug)
@@ -97,7 +97,7 @@ def _become(
 
 
 def _quoted(argument: str) -> bytes:
-    """As in a Java argument file: in quotes, with a backslash for what ends them, or a line."""
+    """As a Java argument file has it: in quotes, with quotes and ends of lines escaped."""
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
     for character, letter in (("\n", "n"), ("\r", "r"), ("\t", "t"), ("\f", "f")):
         escaped = escaped.replace(character, f"\\{letter}")

@@ -1,4 +1,4 @@
-"""One run of the Java importer: started, looked at, and ended with all that it started."""
+"""One run of the Java importer: it is started, watched, and ended with all its children."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 
 from . import Stopped, java_child
 
-_LOOK_S = 0.1  # how often a run is looked at
-_END_S = 1.0  # how long Java may take to end when asked to
-# What Java prints when OMERO did not answer it.
+_LOOK_S = 0.1  # between two looks at a run
+_END_S = 1.0  # how long Java may take to end after SIGTERM
+# What Java prints if OMERO did not answer it.
 _LOST = re.compile(r"\bIce\.(?:Connect|Connection|\w*Timeout|Socket|UnknownLocal)\w*Exception")
-_MOST_READ = 4 * 2**20  # bytes of what it printed; the last ones are read
+_MOST_READ = 4 * 2**20  # so many bytes of what it printed are read, the last ones
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Ended:
 
     output: str
     errors: str
-    how: str  # in words; empty: with exit code 0
-    answered: bool = True  # by itself, and not for a connection it lost: OMERO's work is done
+    how: str  # in words; empty for exit code 0
+    # Java ended by itself, and not because it lost its connection: OMERO is done too.
+    answered: bool = True
 
 
 def run_java(
@@ -44,9 +45,9 @@ def run_java(
 ) -> Ended:
     """Runs `omero import` with `arguments` in the session `key`, for at most `limit` s.
 
-    Raises Stopped when it was ended for our own stop.
+    Raises Stopped if it was ended because we stop.
     """
-    # Nobody else's: what Java prints names files, and omero-py keeps things in its directories.
+    # Only for us: what Java prints names files, and omero-py keeps things in its directories.
     with tempfile.TemporaryDirectory(prefix="omero-fs-import-") as private:
         output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
         files = ["--file", str(output), "--errs", str(errors)]
@@ -63,7 +64,7 @@ def run_java(
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,  # a group of its own, to be ended as a whole
+                start_new_session=True,  # a process group of its own, which can be ended as a whole
             )
         try:
             in_time = _wait(process, limit, stopping)
@@ -93,12 +94,12 @@ def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[],
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # It is left a zombie, so that the number of its group is nobody else's yet.
+    # It stays a zombie, so that no other process group can get its number yet.
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """Ends its whole group: Java, and what Java may have started; the exit code."""
+    """Ends the whole group: Java, and what Java may have started.  Returns the exit code."""
     if not _has_ended(process):
         os.killpg(process.pid, signal.SIGTERM)
         until = time.monotonic() + _END_S
@@ -109,7 +110,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _last(path: Path) -> str:
-    """What was printed to a file, or the end of it."""
+    """What was printed to a file; only the end of it if it is long."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _MOST_READ))

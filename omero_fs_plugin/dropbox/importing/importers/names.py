@@ -1,9 +1,8 @@
-"""Which names OMERO's repository takes, and what its importer makes of the others.  Pure.
+"""Which names OMERO's repository takes, and how its importer changes the others.  Pure.
 
-The rules are those of the documentation of `omero.fs.repo.path_rules` ("Legal file names"), which
-a server has in its configuration.  OMERO's Java importer makes names safe by both of the `required`
-ones whatever the server says, so that what it records is known; the optional ones are for servers
-that ask for more, and are added for the native importer.
+The source of the rules is the documentation of `omero.fs.repo.path_rules` ("Legal file names"), a
+property of the server.  OMERO's Java importer always applies both `required` rules, whatever the
+server says.  Servers may ask for the `optional` rules too; the native importer applies them then.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ _DEVICES = frozenset(
     ["AUX", "CLOCK$", "CON", "NUL", "PRN"]
     + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
 )
-# Of those there is one for each character that some file system does not take.  Control
-# characters, which no server takes, are those of Unicode.
+# For each character that some file system does not take, what replaces it.  No server takes
+# control characters, which are those of Unicode.
 _REPLACED = str.maketrans(
     {
         **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), SAFE),
@@ -37,7 +36,7 @@ _REPLACED = str.maketrans(
 
 @dataclass(frozen=True)
 class Rules:
-    """Those that hold beside `Windows required` and `UNIX required`."""
+    """The rules besides `Windows required` and `UNIX required`."""
 
     no_dot_or_space_at_end: bool = False  # `Windows optional`
     no_dot_or_dash_first: bool = False  # `UNIX optional`
@@ -45,9 +44,9 @@ class Rules:
     @classmethod
     @lru_cache(maxsize=8)
     def of(cls, told: str) -> Rules:
-        """As omero.fs.repo.path_rules says it, names with commas between; empty: not known.
+        """From the text of omero.fs.repo.path_rules: names with commas; empty if not known.
 
-        `local` is `UNIX`, for OMERO runs on nothing else now.
+        `local` means `UNIX`, because OMERO runs on nothing else now.
         """
         names = {" ".join(name.split()).casefold() for name in told.split(",")}
         unix = not names.isdisjoint({"unix optional", "local optional"})
@@ -55,7 +54,7 @@ class Rules:
 
 
 def safe(name: str, rules: Rules) -> str:
-    """One name of a path as OMERO's importer writes it."""
+    """One name of a path, as OMERO's importer writes it."""
     upper, made = name.upper(), name
     device, dot, _ = upper.partition(".")
     if device in _DEVICES and not dot:

@@ -1,7 +1,7 @@
-"""Importing over omero-py, through the ManagedRepository API.
+"""Imports with omero-py, through the ManagedRepository API.
 
-The order of the calls, and what each refuses, is OMERO's ManagedRepository
-Slice documentation; the Java importer goes the same way.
+The source for the order of the calls, and for what each of them refuses, is OMERO's
+Slice documentation of ManagedRepository.  The Java importer makes the same calls.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from .upload import upload
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 3  # files of a fileset; each has some blocks of sources.BLOCK in memory
+AT_ONCE = 3  # files of a fileset at a time; each has some blocks of sources.BLOCK in memory
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
-ALIVE_S = 30.0  # how often it is made sure that the session is there to hear the answer
+ALIVE_S = 30.0  # between two checks that the session is still there to get the answer
 
 
 @dataclass(frozen=True)
 class NativeOptions:
-    """What holds for every fileset of an importer."""
+    """The options for every fileset of an importer."""
 
     transfer: Transfer = Transfer.UPLOAD
     thumbnails: bool = True
@@ -52,9 +52,8 @@ class NativeOptions:
 class NativeImport:
     """One attempt to import one fileset in one session.
 
-    `verified` is called with the SHA1s when everything was uploaded, just
-    before OMERO is told to import; `over` as Task has it; `stopping` is asked
-    while waiting.
+    `verified` is called with the SHA1s when everything was uploaded, just before
+    OMERO is told to import.  `over` is as in Task.  `stopping` is asked during waits.
     """
 
     def __init__(
@@ -75,22 +74,22 @@ class NativeImport:
         self._stopping = stopping
         self._over = over
         self._first: int | None = None  # OriginalFile id of the first file
-        self._told = False  # OMERO was told to import, and may be at it
+        self._told = False  # OMERO was told to import, and may be importing
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
         self._progress = progress or Progress()
         self._in_place: InPlace | None = None
-        self._failed = False  # a file of several; the others need not go on
-        self.sha1s: list[str] = []  # of the files, when all are there; lower-case hex
+        self._failed = False  # one of several files has failed; the others need not go on
+        self.sha1s: list[str] = []  # of the files, when all are uploaded; lower-case hex
 
     def run(self) -> tuple[int, ...]:
-        """Imports; the ids of the images.
+        """Imports, and returns the ids of the images.
 
-        Raises FileChanged when a file is not, or is no longer, what was to be
+        Raises FileChanged if a file is not, or is no longer, what was to be
         imported, ImportRefused with OMERO's reason, ServerAwayError, and
-        Stopped when `stopping` before OMERO was told to import.  What it made
-        in OMERO without images is deleted then, unless OMERO is away.  Raises
-        StillRunning when OMERO imports, and its answer cannot be had.
+        Stopped if `stopping` before OMERO was told to import.  What it made in
+        OMERO without images is then deleted, unless OMERO is away.  Raises
+        StillRunning if OMERO imports but its answer cannot be got.
         """
         self._progress.begin(sum(met.stat.size for met in self._fileset.files))
         repository = self._session.managed_repository()
@@ -131,7 +130,7 @@ class NativeImport:
         upload_job = omero.model.UploadJobI()
         upload_job.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
         if self._wishes.reader:
-            # OMERO then keeps no more of the parent directories than the format needs.
+            # With this OMERO keeps only those parent directories that the format needs.
             reader = omero.model.NamedValue("bioformats.reader", self._wishes.reader)
             upload_job.versionInfo.append(reader)
         fileset.linkJob(upload_job)
@@ -156,7 +155,10 @@ class NativeImport:
         return settings
 
     def _upload_all(self, process: Any) -> list[str]:
-        """The SHA1s; a few files at once, and none begun after one has failed."""
+        """Uploads all files, a few at once, and returns the SHA1s.
+
+        If a file fails, no further file is begun.
+        """
         number = len(self._fileset.files)
         if number == 1:
             return [self._upload(process, 0)]
@@ -178,7 +180,7 @@ class NativeImport:
                     failures.append(error)
 
         threads = [
-            # Daemons: one held by a call to OMERO must not keep us from ending.
+            # Daemons: a thread that waits for OMERO must not keep us from ending.
             threading.Thread(target=work, name=f"upload-{n + 1}", daemon=True)
             for n in range(min(AT_ONCE, number))
         ]
@@ -187,12 +189,12 @@ class NativeImport:
         for thread in threads:
             thread.join()
         if failures:
-            # Those that only ended for another's sake tell nothing.
+            # A file that was only stopped because another failed does not say why.
             raise next((e for e in failures if not isinstance(e, Stopped)), failures[0])
         return sha1s
 
     def _upload(self, process: Any, position: int) -> str:
-        """Brings one file to OMERO; its SHA1."""
+        """Brings one file to OMERO, and returns its SHA1."""
         put = self._in_place.put if self._in_place is not None else upload
         if position == 0:
             process = _Process(process, self._note_first)
@@ -212,7 +214,7 @@ class NativeImport:
             with server_errors("verifying the upload", Step.VERIFY):
                 try:
                     return patient.verifyUpload(self.sha1s)
-                except omero.ServerError:  # OMERO's own word: it does not import
+                except omero.ServerError:  # OMERO itself says that it does not import
                     self._told = False
                     raise
         except ImportRefused as error:
@@ -223,11 +225,11 @@ class NativeImport:
             raise
 
     def _await(self, handle: Any) -> tuple[int, ...]:
-        """The images, once OMERO has made them.
+        """Waits until OMERO has made the images, and returns their ids.
 
-        Not bounded in time: large filesets take hours.  The session is kept
-        alive by its client; a server that dies ends the wait, and so does the
-        end of the session, after which OMERO imports and never answers.
+        There is no time limit, because large filesets take hours.  The client keeps
+        its session alive.  The wait ends if the server dies, or if the session ends:
+        OMERO then imports but never answers.
         """
         pause, ask = _POLL_FIRST_S, time.monotonic() + ALIVE_S
         while True:
@@ -235,7 +237,7 @@ class NativeImport:
                 with server_errors("waiting for the import"):
                     response = handle.getResponse()
             except (ImportRefused, UnclearError, UserError) as error:
-                # Said of the question, and not of the import.
+                # This is about our question, not about the import.
                 raise StillRunning(f"{error}; OMERO may still be importing it") from error
             if response is not None:
                 if isinstance(response, omero.cmd.ERR):
@@ -249,9 +251,10 @@ class NativeImport:
             pause = min(pause * 1.5, _POLL_LAST_S)
 
     def _take_back(self, process: Any) -> None:
-        """Deletes the fileset without images that this attempt leaves; failing changes nothing.
+        """Deletes the fileset without images that this attempt leaves.
 
-        OMERO cleans nothing up after a failed import.
+        OMERO itself does not clean up after a failed import.  It does not matter if the
+        deletion fails.
         """
         parameters = omero.sys.ParametersI()
         whose = "from Fileset f join f.usedFiles e join e.originalFile o {} where o.id = :id"
@@ -272,7 +275,7 @@ class NativeImport:
 
 
 class _Process:
-    """An import's process, as far as an upload needs it; `made` hears of the OriginalFile's id."""
+    """The part of an import's process that an upload needs; `made` gets the OriginalFile's id."""
 
     def __init__(self, process: Any, made: Callable[[int], None]) -> None:
         self._process = process
@@ -294,7 +297,7 @@ class NativeImporter:
 
     @property
     def most(self) -> int:
-        """More gain nothing: each is imported by itself."""
+        """Each fileset is imported by itself, so there is nothing to gain with more."""
         return 1
 
     def run(

@@ -6,9 +6,9 @@ With `--output yaml` it prints a list of mappings, one for each fileset::
     - Fileset: 51
       Image: [101, 102]
 
-and with `ids`, or from releases that know no yaml, `Image:101,102` or `Plate:3`.
-Both are read, and everything else passed over: nothing printed is believed
-before OMERO was asked.
+With `ids`, or from releases that do not know yaml, it prints `Image:101,102` or
+`Plate:3`.  Both are read, and everything else is passed over.  Nothing that it prints
+is believed before OMERO was asked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST = 300  # characters of a reason
 
 @dataclass(frozen=True)
 class Printed:
-    """The ids in an output, of whatever file they are."""
+    """The ids in an output, for all of its files together."""
 
     filesets: frozenset[int]
     images: frozenset[int]
@@ -32,7 +32,7 @@ class Printed:
 
 
 def ids(output: str) -> Printed:
-    """Those in `output`."""
+    """The ids in `output`."""
     found: dict[str, set[int]] = {"Fileset": set(), "Image": set(), "Plate": set()}
     for line in output.splitlines():
         match = _IDS.match(line)
@@ -45,10 +45,10 @@ def ids(output: str) -> Printed:
 
 
 def reason(errors: str, path: str, secret: str) -> str:
-    """Why `path` was not imported, in one line and without `secret`; empty: nothing was said.
+    """Why `path` was not imported, in one line and without `secret`; empty if nothing says it.
 
-    The last line that names the file, else the last that tells of an error,
-    else the last.
+    It is the last error that names the file, or else the last error, or else the last
+    line.
     """
     lines = [line.strip() for line in errors.replace(secret, "***").splitlines()]
     lines = [line for line in lines if line and not line.startswith(("at ", "... "))]

@@ -1,4 +1,4 @@
-"""What every way of importing keeps to: what it is given, what it answers, and when.
+"""The protocol of every way of importing: what it is given, what it answers, and when.
 
 One suite of tests runs over all of them.
 """
@@ -16,10 +16,10 @@ from omero_fs_plugin.errors import FsError
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is wanted of one fileset's import beside its files."""
+    """What is wanted for the import of one fileset, besides its files."""
 
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
-    name: str = ""  # of the images or the plate; empty: the file's
+    name: str = ""  # of the images or the plate; empty: the name of the file
     description: str = ""
     target: Any = None  # omero.model Dataset or Screen with an id, or None
 
@@ -28,12 +28,11 @@ class Wishes:
 class Task:
     """One fileset to import.
 
-    `verified` is called with the SHA1s (lower-case hex) of all files in their
-    order, just before OMERO is told to import, or a program started that tells
-    it: what it raises ends the task, and OMERO has been told nothing.
-    `over` is called with the OriginalFile id of its first file when that upload
-    is over for certain, without images: OMERO has answered the import with a
-    no, or was never told to import it.
+    `verified` is called with the SHA1s (lower-case hex) of all files in their order.
+    This is just before OMERO is told to import, or before the start of a program that
+    tells OMERO.  If it raises, the task ends, and OMERO has not been told to import.
+    `over` is called with the OriginalFile id of the first file when the upload is over
+    for certain, without images: OMERO has answered no, or was never told to import.
     """
 
     fileset: Fileset
@@ -44,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Imported:
-    """Images that OMERO made of a task, by its own word."""
+    """Images that OMERO says it made of a task."""
 
     images: tuple[int, ...]  # ids
     sha1s: tuple[str, ...]  # of the files in their order, lower-case hex
@@ -62,19 +61,19 @@ class Figures:
 
 
 class Progress:
-    """Figures that one thread, or several, move on and any other may read."""
+    """Figures that some threads advance and any thread may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._figures = Figures()
 
     def begin(self, total: int) -> None:
-        """Starts anew: nothing of `total` bytes."""
+        """Starts anew: no byte of `total` bytes is done."""
         with self._lock:
             self._figures = Figures(0, total)
 
     def more(self, done: int) -> None:
-        """So many more bytes."""
+        """Adds `done` bytes."""
         with self._lock:
             self._figures = Figures(self._figures.done + done, self._figures.total)
 
@@ -86,37 +85,40 @@ class Progress:
 class Importer(Protocol):
     """A way of importing, for one user in one session.
 
-    Rules: OMERO is told to import a fileset only after its `verified` was
-    called; an outcome is Imported only for images that OMERO has; a file is
-    read only while it is what it was when it came to rest, below its root and
-    over no link; what a failed task left in OMERO without images is deleted.
+    Rules:
+
+    - OMERO is told to import a fileset only after its `verified` was called.
+    - An outcome is Imported only if OMERO has the images.
+    - A file is read only while it is as it was at rest, below its root, and not
+      through a link.
+    - What a failed task left in OMERO without images is deleted.
     """
 
     @property
     def most(self) -> int:
-        """How many tasks of one run are worth while."""
+        """How many tasks one run should have at most."""
 
     def run(
         self, tasks: Sequence[Task], stopping: Callable[[], bool]
     ) -> Iterator[tuple[Task, Outcome]]:
-        """Imports; every task with its outcome, once, in any order, as it ends.
+        """Imports.  Yields every task once, with its outcome, in any order, as it ends.
 
-        Outcomes that are no images: FileChanged when a file is not, or is no
-        longer, what was to be imported; ImportRefused with the reason; Stopped
-        when `stopping` before OMERO was told, or before its answer was waited
-        for; Excluded; and what `verified` raised.
+        Outcomes without images are: FileChanged if a file is not, or is no longer,
+        what was to be imported; ImportRefused with the reason; Stopped if `stopping`
+        before OMERO was told to import, or before the wait for its answer; Excluded;
+        and what `verified` raised.
 
-        Raises ServerAwayError and UserError, which are no fault of a task: the
-        outcome of tasks not told by then is not known, and OMERO is asked.
+        Raises ServerAwayError and UserError, which are not the fault of a task.  The
+        outcome of tasks that were not yielded by then is not known, and OMERO is asked.
         """
 
     def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
-        """The images of `fileset` are there, and the journal says so: removes what was to be.
+        """Called when the images of `fileset` are there, and the journal says so.
 
-        That is the sources, where the transfer is one of those that end in
-        `_rm`, and each only if it is the file that was imported.  Raises
-        nothing: what cannot be removed is logged, and stays.
+        Removes the sources if the name of the transfer ends in `_rm`, each only if it
+        is still the file that was imported.  Raises nothing: a file that cannot be
+        removed is logged, and stays.
         """
 
     def progress(self) -> Figures:
-        """How far it has come; from any thread."""
+        """How far it has come.  Any thread may call this."""

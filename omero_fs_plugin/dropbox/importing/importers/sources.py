@@ -1,4 +1,4 @@
-"""The files to import: opened, read and removed only as what came to rest."""
+"""The files to import: they are opened, read and removed only if they are as they were at rest."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from . import DiskAway, FileChanged, Stopped
 
 log = logging.getLogger(__name__)
 
-# Bytes read at once: memory stays bounded whatever the file's size.  Larger ones are slower.
+# Bytes read at once, so that large files need no more memory.  Larger blocks are slower.
 BLOCK = 2**20
 
 
 @contextmanager
 def opened(root: str, met: Found) -> Iterator[BinaryIO]:
-    """The file, open for reading; afterwards it is looked at again.
+    """The file, open for reading.  Afterwards it is looked at again.
 
     Raises FileChanged when it is not what `met` says, before or after, DiskAway, and
     ImportRefused as `confine.open_beneath` does.
@@ -79,7 +79,7 @@ def blocks(
 
 
 def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
-    """Of the file's bytes, lower-case hex.  Raises as `opened` and `blocks`."""
+    """The SHA1 of the file's bytes, lower-case hex.  Raises what `opened` and `blocks` raise."""
     digest = hashlib.sha1(usedforsecurity=False)
     with opened(root, met) as source:
         for block in blocks(root, source, met, stopping):
@@ -88,7 +88,7 @@ def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
 
 
 def remove(fileset: Fileset, sha1s: Sequence[str], *, linked: bool) -> None:
-    """Removes each file that is still the one imported; logs what stays, and why.
+    """Removes each file that is still the one that was imported.  Logs which stay, and why.
 
     Raises DiskAway when that cannot be told now: it is to be called again.
 

@@ -6,7 +6,7 @@ import enum
 
 
 class Transfer(enum.Enum):
-    """In the words of OMERO's importer."""
+    """The values have the names that OMERO's importer uses."""
 
     UPLOAD = "upload"
     UPLOAD_RM = "upload_rm"
@@ -18,22 +18,22 @@ class Transfer(enum.Enum):
 
     @property
     def in_place(self) -> bool:
-        """Whether the file is put into the repository's directory past the server."""
+        """Whether we put the file into the repository's directory ourselves."""
         return self not in (Transfer.UPLOAD, Transfer.UPLOAD_RM)
 
     @property
     def links(self) -> bool:
-        """Whether the repository gets a hard link to the very file."""
+        """Whether the repository gets a hard link to the file itself."""
         return self in (Transfer.LN, Transfer.LN_RM)
 
     @property
     def removes(self) -> bool:
-        """Whether the source is removed once the images are there."""
+        """Whether the source is removed when the images are there."""
         return self.value.endswith("_rm")
 
     @property
     def keeping(self) -> Transfer:
-        """The same without removal."""
+        """The same transfer, without removal."""
         return Transfer(self.value.removesuffix("_rm"))
 
     @property

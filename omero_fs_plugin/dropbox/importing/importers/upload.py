@@ -1,4 +1,4 @@
-"""One file into OMERO over the network, hashed on the way."""
+"""Uploads one file to OMERO over the network, and hashes it on the way."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def upload(
     stopping: Callable[[], bool],
     more: Callable[[int], None],
 ) -> str:
-    """Uploads one file; its SHA1 in lower-case hex.
+    """Uploads one file, and returns its SHA1 in lower-case hex.
 
-    A block is read and hashed while the one before it is on its way, so at
-    most three are in memory: two, and the one being sent as Ice has it.
-    Raises as `sources.opened` and `blocks`, and what `server_errors` does.
+    A block is read and hashed while the one before it is on its way.  So at most three
+    are in memory: these two, and Ice's copy of the one being sent.  Raises what
+    `sources.opened`, `blocks` and `server_errors` raise.
     """
     met = fileset.files[position]
     digest = hashlib.sha1(usedforsecurity=False)
@@ -43,6 +43,6 @@ def upload(
             if sending is not None:
                 store.end_write(sending)
         finally:
-            # Closing saves, for which OMERO may read the whole file again.
+            # To close is to save, and OMERO may read the whole file again for that.
             store.ice_invocationTimeout(patience_ms(met.stat.size)).close()
     return digest.hexdigest()
