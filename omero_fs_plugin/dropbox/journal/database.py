@@ -1,4 +1,4 @@
-"""The database a journal lies in: opening it, its version, its transactions."""
+"""The database that a journal lies in: how it is opened, its version, its transactions."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefus
 from . import schema
 
 _SQLITE = "sqlite:///"
-_BUSY_S = 30.0  # how long another process's write is waited for
-# s: what PostgreSQL waits for.  A peer that was lost within a transaction, as one that
-# was stopped or lost its network, holds up the others so long and no longer.
+_BUSY_S = 30.0  # how long we wait for a write of another process
+# How long (s) PostgreSQL waits.  A client may be stopped or lose its network within a
+# transaction.  It holds up the others no longer than this.
 LIMITS = {
-    "lock_timeout": 20.0,  # for another's transaction, then this one is given up
+    "lock_timeout": 20.0,  # for another transaction; then this one is given up
     "statement_timeout": 40.0,
-    "idle_in_transaction_session_timeout": 15.0,  # then the transaction of who is silent ends
+    "idle_in_transaction_session_timeout": 15.0,  # then the transaction of a silent client ends
 }
-# How libpq finds out that the server is not there any more, in s and, the last, ms.
+# How libpq finds out that the server is gone: times in s, the last one in ms.
 _ALIVE = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -62,30 +62,29 @@ class NotYet(JournalError):
 
 
 class LeaseLost(JournalError):
-    """Another DropBox has taken over: the database refuses whatever we still write."""
+    """Another DropBox has taken over: the database refuses everything that we still write."""
 
 
 class Database:
-    """The journal's database at `url`; to `make` is to check it, and to make what is missing.
+    """The journal's database at `url`; with `make` it is checked, and made if it is missing.
 
-    On a network file system SQLite's WAL is not safe, for it needs memory that
-    all its users share (https://sqlite.org/wal.html): the slower rollback
-    journal is used there.  `share` is the type of that file system, empty when
-    there is none, and asked of the mount table unless given.
+    On a network file system SQLite's WAL is not safe, because it needs memory
+    that all its users share (https://sqlite.org/wal.html).  The slower rollback
+    journal is used there.  `share` is the type of that file system; it is empty
+    if there is none.  If it is not given, the mount table is asked.
 
-    Raises ConfigurationError for a URL that cannot be used, and JournalError,
-    here and in every transaction, for whatever the database refuses: what
-    cannot be opened, is corrupt, or was written by a newer version; and what
-    the schema forbids.
+    Raises ConfigurationError for a URL that cannot be used.  Raises JournalError,
+    here and in every transaction, if the database cannot be opened, is corrupt, was
+    written by a newer version, or if the schema forbids something.
     """
 
     def __init__(self, url: str, *, make: bool, share: str | None = None) -> None:
-        # As people may see it: a URL may hold a password.
+        # For people; a URL may hold a password, which this does not show.
         self.shown = _shown(url)
-        # The epoch of the lease under which this process writes; None: it holds none, as
+        # The epoch of the lease under which this process writes.  None: it has no lease, like
         # the command line.
         self.epoch: int | None = None
-        self.lost: Callable[[], None] = lambda: None  # called when the database refuses it
+        self.lost: Callable[[], None] = lambda: None  # called when the database refuses the epoch
         file = sqlite_file(url)
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
@@ -107,28 +106,28 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Lets go of every connection."""
+        """Closes every connection."""
         self._engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to look with."""
+        """A connection to read with."""
         with self._errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self, *, fenced: bool = True) -> Iterator[Connection]:
-        """A transaction: all of it, or on any exception nothing.
+        """A transaction: it is done as a whole, or on any exception not at all.
 
-        One writer at a time on either database, so that what was looked up
-        first still holds when it is acted on.  A holder of the lease is refused
-        by the database, with LeaseLost, when the lease has passed to another
-        since; only the lease itself is written without being `fenced`.
+        There is one writer at a time on either database.  So what a transaction reads
+        is still true when it writes.  If the lease has passed to another holder, the
+        database refuses the transaction, with LeaseLost.  Only the lease itself is
+        written without being `fenced`.
         """
         with self._errors(), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
-                # Take the write lock before the first read: a reader that turns
-                # writer in WAL mode fails at once instead of waiting.
+                # Take the write lock before the first read.  In WAL mode, a reader that
+                # begins to write fails at once instead of waiting.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
@@ -156,7 +155,7 @@ class Database:
     def _create(self) -> None:
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
-                # Bringing a large journal to another version may take its time.
+                # It may take long to bring a large journal to another version.
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             if not inspect(connection).has_table("meta"):
                 schema.metadata.create_all(connection)
@@ -198,7 +197,7 @@ class Database:
         return int(value)
 
     def _check_pages(self) -> None:
-        """A damaged SQLite file is refused at the start, before anything rests on it."""
+        """Refuses a damaged SQLite file at the start, before anything depends on it."""
         if self._engine.dialect.name == "sqlite":
             with self.reading() as connection:
                 told = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
@@ -219,9 +218,9 @@ def _shown(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
-        # Not shown: what cannot be taken apart may hold a password anywhere.
+        # It is not shown: nobody can tell where in such a text a password is.
         raise ConfigurationError(
-            "omero.fs.journal is no database URL: "
+            "omero.fs.journal is not a database URL: "
             "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
         ) from None
 
@@ -234,13 +233,13 @@ def _engine(url: str, shown: str) -> Engine:
         )
     if "+" not in parsed.drivername:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    # What the URL says of these comes last, and wins.
+    # Options in the URL come last, so they win.
     ours = [f"-c {name}={round(seconds * 1000)}" for name, seconds in LIMITS.items()]
     theirs = parsed.query.get("options", ())
     options = " ".join([*ours, *([theirs] if isinstance(theirs, str) else theirs)])
     parsed = parsed.difference_update_query(["options"])
     try:
-        # A server that was restarted is connected to again, unnoticed.
+        # After a restart of the server we connect again, and nobody notices.
         return create_engine(
             parsed, pool_pre_ping=True, connect_args={**_ALIVE, "options": options}
         )
@@ -251,10 +250,10 @@ def _engine(url: str, shown: str) -> Engine:
 
 
 def _sqlite_engine(path: str, mode: str) -> Engine:
-    # A path may hold what means something in a URL.
+    # A path may hold characters that have a meaning in a URL.
     file = URL.create("sqlite", database=path)
-    # A connection for each use: opening a SQLite file is cheap, and threads
-    # never share one.
+    # A connection for each use: it is cheap to open a SQLite file, and threads
+    # never share a connection.
     engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
 
     @event.listens_for(engine, "connect")
@@ -262,7 +261,7 @@ def _sqlite_engine(path: str, mode: str) -> Engine:
         connection.isolation_level = None  # our own BEGIN, see `writing`
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA journal_mode={mode}")
-        # FULL: an attempt that is written has survived a power cut.
+        # FULL: what is written survives a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()

@@ -1,6 +1,6 @@
-"""How several files become one fileset, and what becomes of what was recorded of them before.
+"""How several files become one fileset, and what becomes of their former records.
 
-Within a transaction of the journal's.
+All of it runs within a transaction of the journal.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .records import MET, Formed, Found, chunks, columns, met_of, signed
 from .states import OPEN, State
 
 _CHUNK = 500  # rows looked up in one statement
-# Where a set stands that another set may lie in.
+# States of a set within which another set may lie.
 _WITHIN = (State.QUEUED, State.IMPORTING, State.IMPORTED)
 
 
 @dataclass(frozen=True)
 class _Around:
-    """A set that has all files of another, as they are."""
+    """A set that has all files of another set, as they are now."""
 
     id: int
     path: str
@@ -31,20 +31,20 @@ class _Around:
 
 
 def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None, list[Found]]:
-    """Queues one fileset of these files; its id, and the files that it leaves out.
+    """Queues one fileset of these files.  Returns its id, and the files that it leaves out.
 
-    It takes the place of what was open or had failed of each of them.  Nothing
-    of that is lost: files that are not in it wait each by itself, what was
-    queued or tried before ends with a reason, and only rows of single files
-    that waited for their set go into it.
+    It replaces the open and failed filesets of each file.  Nothing of them is lost:
+    a file that is not in the new fileset waits by itself.  A fileset that was queued
+    or tried before ends with a reason.  Only the row of a single file that waited for
+    its set goes into the new one.
 
-    When another set has all of these files, as they are, this one has no first
-    file of its own (the rule of OMERO's importer, see `grouping.bioformats.walk`):
-    it ends with a reason, and the id is that of the other.
+    If another set has all of these files, as they are now, the new one has no first
+    file of its own (the rule of OMERO's importer, see `grouping.bioformats.walk`).
+    It then ends with a reason, and the id is that of the other set.
 
-    The id is None when one of them is being imported, or OMERO was told to
-    import it and nobody knows yet what came of that, or it waits for somebody
-    else: then it has to be tried later.
+    The id is None if it has to be tried later: one of the files is being imported, or
+    OMERO was told to import it and nobody knows the result yet, or another user's
+    fileset has it.
     """
     rows = _rows(connection, formed)
     around = _around(connection, formed)
@@ -74,9 +74,10 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None,
 
 
 def give_up(connection: Connection, at: Stamp, filesets: Sequence[int], reason: str) -> int | None:
-    """The parts of a set, of which each waits by itself, have failed as one; its id.
+    """Fails the parts of a set, which wait one by one, as one fileset.  Returns its id.
 
-    In the order of `filesets`.  None, and nothing is done, when one waits no more.
+    Its files are in the order of `filesets`.  If one of them no longer waits, nothing
+    is done, and the result is None.
     """
     table, file = schema.fileset.c, schema.file.c
     rows: dict[int, Any] = {}
@@ -119,7 +120,7 @@ def give_up(connection: Connection, at: Stamp, filesets: Sequence[int], reason: 
 
 
 def _rows(connection: Connection, formed: Formed) -> list[Any]:
-    """What begins with one of the files, and is neither imported nor a copy."""
+    """The filesets that begin with one of the files, without imported ones and copies."""
     table = schema.fileset.c
     rows: list[Any] = []
     for some in chunks([met.path for met in formed.found], _CHUNK):
@@ -134,17 +135,17 @@ def _rows(connection: Connection, formed: Formed) -> list[Any]:
 
 
 def _is_busy(row: Any, user: str) -> bool:
-    """Whether nothing may be made of this row now; whoever is at it comes to an end."""
+    """Whether this row must stay as it is for now; somebody is at work on it."""
     state = State(row.state)
     if row.user != user:
         return state in OPEN
-    # A failed or waiting one that OMERO was once told to import goes on as itself: the
-    # next attempt asks OMERO first.
+    # OMERO may once have been told to import a failed or waiting fileset.  It may be used,
+    # because the next attempt asks OMERO first.
     return state is State.IMPORTING or (state is State.QUEUED and bool(row.verified))
 
 
 def _around(connection: Connection, formed: Formed) -> _Around | None:
-    """A set of the user that begins with another file, and has all of these as they are."""
+    """A set of the user that begins with another file and has all of these files as they are."""
     table, file = schema.fileset.c, schema.file.c
     stats = {met.path: met.stat for met in formed.found}
     has: dict[int, set[str]] = {}
@@ -163,8 +164,8 @@ def _around(connection: Connection, formed: Formed) -> _Around | None:
         for row in rows:
             there, state = met_of(row), State(row.state)
             stat = stats.get(row.path)
-            # What is queued is read when it is imported.  What is imported was read then:
-            # only the ctime tells whether the inode is that of another file by now.
+            # A queued fileset is read when it is imported.  An imported one was read then:
+            # only the ctime shows whether the inode belongs to another file by now.
             same = state is not State.IMPORTED or (
                 stat is not None and stat.ctime_ns == there.stat.ctime_ns
             )
@@ -172,12 +173,12 @@ def _around(connection: Connection, formed: Formed) -> _Around | None:
                 has.setdefault(row.fileset, set()).add(row.path)
                 sets[row.fileset] = _Around(row.fileset, row.begins, state)
     whole = [one for identifier, one in sets.items() if len(has[identifier]) == len(stats)]
-    # What is under way before what is done with.
+    # A set under way comes before one that is imported.
     return min(whole, key=lambda one: (one.state is State.IMPORTED, one.id), default=None)
 
 
 def _queue(connection: Connection, at: Stamp, formed: Formed, first: Any) -> int:
-    """The set is queued, in the row of its `first` file where there is one."""
+    """Queues the set, in the row of its `first` file if that has one.  Returns its id."""
     values = {
         "state": State.QUEUED,
         "reason": "",
@@ -221,19 +222,20 @@ def _end(
     reason: str,
     keep: Any = None,
 ) -> list[Found]:
-    """What was recorded of the files ends, for they are in a set; what no set has of them.
+    """Ends the former filesets `rows` of files that are in a set now.
 
-    A file that only ever waited goes into the set, but for `keep`.
+    Returns their files that are in no set.  The row of a file that has only waited so
+    far is removed, except for `keep`.
     """
     waiting = [row.id for row in rows if State(row.state) is State.WAITING and row is not keep]
     merged = set(waiting) - _told_of(connection, waiting)
-    # What is skipped has ended, and its reason still holds.
+    # A skipped fileset has ended, and its reason is still true.
     ending = [row.id for row in rows if State(row.state) is not State.SKIPPED]
     ending = [identifier for identifier in ending if identifier not in merged]
     left = _left_of(connection, formed, [*ending, *merged])
     forget(connection, sorted(merged))
     for some in chunks(ending, _CHUNK):
-        # Its first file alone: what is known of the others stands with the set.
+        # It keeps only its first file.  The set has what is known of the others.
         connection.execute(
             delete(schema.file).where(schema.file.c.fileset.in_(some), schema.file.c.position > 0)
         )
@@ -252,7 +254,7 @@ def _end(
 
 
 def _told_of(connection: Connection, filesets: Sequence[int]) -> set[int]:
-    """Those that were ever more than a file that waits."""
+    """Those that were once more than a file that waits."""
     log = schema.event_log.c
     told: set[int] = set()
     for some in chunks(filesets, _CHUNK):
@@ -265,7 +267,7 @@ def _told_of(connection: Connection, filesets: Sequence[int]) -> set[int]:
 
 
 def _left_of(connection: Connection, formed: Formed, filesets: Sequence[int]) -> list[Found]:
-    """Files of these sets which `formed` has not."""
+    """Files of these sets that `formed` does not have."""
     file = schema.file.c
     paths = {met.path for met in formed.found}
     found: list[Found] = []
@@ -278,7 +280,7 @@ def _left_of(connection: Connection, formed: Formed, filesets: Sequence[int]) ->
 
 
 def forget(connection: Connection, filesets: Sequence[int]) -> None:
-    """Removes rows whose files stand in another fileset from now on."""
+    """Removes rows whose files are in another fileset from now on."""
     for some in chunks(filesets, _CHUNK):
         for table in (schema.file, schema.event_log):
             connection.execute(delete(table).where(table.c.fileset.in_(some)))

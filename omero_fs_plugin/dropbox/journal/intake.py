@@ -1,6 +1,6 @@
-"""How a file comes into the journal: as a new fileset, or one that is opened again.
+"""How a file comes into the journal: as a new fileset, or as one that is opened again.
 
-Within a transaction of the journal's.
+All of it runs within a transaction of the journal.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Stamp(NamedTuple):
     who: str
 
 
-_ENDED = (State.SKIPPED, State.FAILED)  # and may begin again
-# What is imported stays as it is.
+_ENDED = (State.SKIPPED, State.FAILED)  # these may begin again
+# An imported fileset stays as it is.
 REOPENED = (*OPEN, *_ENDED)
 _CHUNK = 500  # rows looked up in one statement
 
@@ -42,15 +42,15 @@ _CHUNK = 500  # rows looked up in one statement
 def wait_each(
     connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found]
 ) -> None:
-    """Each file waits by itself, unless its path is open already, whoever's.
+    """Lets each file wait by itself, unless any user has an open fileset with its path.
 
     A skipped or failed fileset of the path is opened again.
     """
     table = schema.fileset.c
     for chunk in chunks(found, _CHUNK):
         met = {one.path: one for one in chunk}
-        # Of the paths alone: with so many, a state would tempt the database to walk
-        # through all that are in it.
+        # Ask only for the paths.  If a state were asked for too, the database might walk
+        # through all filesets in it.
         rows = connection.execute(
             select(table.id, table.path, table.user, table.state)
             .where(table.path.in_(list(met)))
@@ -62,13 +62,13 @@ def wait_each(
         for path, row in ended.items():
             if path not in there:
                 apart += _open_again(connection, at, row, root, met, State.WAITING, MET)
-        # Only when all of these are open again: they may have each other's files.
+        # Only after all of them are open again: one may have files of another.
         wait_apart(connection, at, user, root, apart, "")
         wait_apart(connection, at, user, root, list(met.values()), "")
 
 
 def open_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
-    """Those of `paths` that an open fileset begins with, whoever's."""
+    """Those of `paths` that an open fileset of any user begins with."""
     table = schema.fileset.c
     there: set[str] = set()
     for some in chunks(paths, _CHUNK):
@@ -86,9 +86,9 @@ def reopen_or_insert(
     state: State,
     origin: str,
 ) -> int:
-    """The open fileset of this path, a skipped or failed one opened again, or a new one: its id.
+    """The id of a fileset for this path: the open one, or one opened again, or a new one.
 
-    No other user's may be open under that path.
+    No other user may have an open one of that path.
     """
     table = schema.fileset.c
     row = connection.execute(
@@ -98,7 +98,7 @@ def reopen_or_insert(
             table.user == user,
             table.state.in_(REOPENED),
         )
-        # An open one before those that have ended, the newest of these.
+        # An open one comes first, then the newest of those that have ended.
         .order_by(table.state.in_(OPEN).desc(), table.id.desc())
         .limit(1)
     ).first()
@@ -119,7 +119,7 @@ def _open_again(
     state: State,
     origin: str,
 ) -> list[Found]:
-    """A fileset goes on with its first file; the others of a set, which are to wait apart.
+    """Opens a fileset again with its first file.  Returns its other files, to wait apart.
 
     `met`: files as they are now, by their paths.
     """
@@ -158,7 +158,7 @@ def insert_new(
     origin: str,
     reason: str = "",
 ) -> list[int]:
-    """New filesets of one file each; their ids in the order of `found`."""
+    """Inserts a fileset for each file.  Returns their ids in the order of `found`."""
     if not found:
         return []
     common = {
@@ -188,7 +188,7 @@ def insert_new(
 def wait_apart(
     connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found], reason: str
 ) -> None:
-    """Files wait each by itself, unless their paths are open already."""
+    """Lets each file wait by itself, unless there is an open fileset with its path."""
     found = list({met.path: met for met in found}.values())
     there = open_paths(connection, [met.path for met in found])
     apart = [met for met in found if met.path not in there]
@@ -196,9 +196,9 @@ def wait_apart(
 
 
 def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
-    """Makes of a set, if it waits, one waiting fileset for each of its files.
+    """If a set waits, replaces it by one waiting fileset for each of its files.
 
-    The first keeps the row, with what is known of attempts at it.
+    The first file keeps the row, with what is known of earlier attempts.
     """
     table = schema.fileset.c
     row = connection.execute(
@@ -212,7 +212,7 @@ def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
 
 
 def _take_others(connection: Connection, identifier: int) -> list[Found]:
-    """Leaves a fileset its first file; the others."""
+    """Leaves a fileset only its first file.  Returns the others."""
     others = (schema.file.c.fileset == identifier, schema.file.c.position > 0)
     rows = connection.execute(select(schema.file).where(*others)).all()
     if rows:
@@ -223,7 +223,7 @@ def _take_others(connection: Connection, identifier: int) -> list[Found]:
 def insert_found(
     connection: Connection, at: Stamp, user: str, root: str, found: ServerFileset
 ) -> None:
-    """A fileset that OMERO has and the journal has not: imported, of files not yet met."""
+    """Inserts a fileset that only OMERO has: it is imported, and its files were not met yet."""
     identifier = connection.scalar(
         insert(schema.fileset)
         .values(

@@ -1,7 +1,7 @@
 """What is known of every file and fileset, on disk, before and after each act.
 
-One `Journal` may be used by many threads, and several processes may open the
-same one: DropBox, and the command line that hands files over or looks.
+Many threads may use one `Journal`, and several processes may open the same one:
+DropBox, and the command line, which hands files over or shows what is known.
 """
 
 from __future__ import annotations
@@ -42,18 +42,17 @@ from .records import (
 )
 from .states import OPEN, State
 
-# Notes of a failed fileset, by its id: the paths that it lacks.
+# Before the id of a failed fileset; the note has the paths that it lacks.
 LACKS = "lacks "
-# A claim is renewed with the lease, and no older than that.
+# How long (s) a claim lasts; it is renewed with the lease.
 CLAIMED_S = 60.0
 
 
 class Journal(JournalReader):
-    """The journal, to write in.
+    """The journal, for reading and writing.
 
-    Rule: a fileset changes its state in one statement that names the state it
-    had, so of two who try only one succeeds; what is illegal the database
-    refuses.
+    Rule: a fileset changes its state in one statement, which names the state before.
+    So if two try this, only one succeeds.  The database refuses illegal transitions.
     """
 
     _held = Held()  # the lease that this process works under
@@ -74,7 +73,7 @@ class Journal(JournalReader):
                 )
 
     def met(self, fileset: int, of: int, found: Sequence[Found]) -> None:
-        """The files of `fileset` are those of `of`, which was imported: one row remains."""
+        """Records that `fileset` has the files of `of`, which was imported: only `of` remains."""
         file = schema.file.c
         with self._database.writing() as connection:
             for position, met in enumerate(found):
@@ -109,8 +108,8 @@ class Journal(JournalReader):
     def wait(self, user: str, root: str, found: Sequence[Found]) -> None:
         """Records files in their quiet period, one fileset each.
 
-        One that is open under the same path already, whoever's, is left as it
-        is; a skipped or failed one of the same path is opened again.
+        If any user has an open fileset with the path, it is left as it is.  A skipped
+        or failed fileset with the path is opened again.
         """
         with self._database.writing() as connection:
             wait_each(connection, self._stamp(), user, root, found)
@@ -125,14 +124,14 @@ class Journal(JournalReader):
         plate: bool = False,
         again: bool = False,
     ) -> Fileset:
-        """Queues a fileset at once, without a quiet period; the fileset it is now.
+        """Queues a fileset at once, without a quiet period, and returns it.
 
         `found` is the file that OMERO opens first.
 
-        What is queued or importing stays so; what is imported as it is stays
-        imported, and the caller sees that from the state returned; unless it is
-        wanted `again`, for OMERO has it no more.  Raises
-        ImportRefused when some of the files are being imported otherwise.
+        If the fileset is queued or importing, it stays so.  If it was imported and has
+        not changed, it stays imported.  The caller sees this from the state.  With
+        `again` it is imported once more, because OMERO no longer has it.  Raises
+        ImportRefused if some of the files are being imported with another fileset.
         """
         together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
         file, fileset = schema.file.c, schema.fileset.c
@@ -178,23 +177,24 @@ class Journal(JournalReader):
             return self._load(connection, [done])[0]
 
     def form(self, formed: Formed) -> tuple[int | None, list[Found]]:
-        """Queues a fileset of several files; its id, None when that has to be tried later.
+        """Queues a fileset of several files.  Returns its id, and the files that are left over.
 
-        And the files of what was there before that are not in it: each waits by
-        itself again.  The id is that of another set when that has all of its files.
+        The id is None if it has to be tried later.  It is the id of another set if that
+        has all of the files.  The files left over were in former filesets; each of them
+        waits by itself again.
         """
         with self._database.writing() as connection:
             return form(connection, self._stamp(), formed)
 
     def dissolve(self, fileset: int) -> None:
-        """If it is a set that waits, its files wait each by itself again."""
+        """If it is a set that waits, lets each of its files wait by itself again."""
         with self._database.writing() as connection:
             dissolve(connection, self._stamp(), fileset)
 
     def settle_anew(self, fileset: int, reason: str) -> bool:
-        """importing -> waiting, a set's files each by itself; whether it was importing.
+        """importing -> waiting, each file of a set by itself.  Returns whether it was importing.
 
-        Which files belong together is to be found out again, for one of them has changed.
+        One of the files has changed, so it must be found out again which belong together.
         """
         with self._database.writing() as connection:
             done = self._move(connection, fileset, (State.IMPORTING,), State.WAITING, reason)
@@ -203,7 +203,7 @@ class Journal(JournalReader):
             return done
 
     def give_to(self, fileset: int, user: str, root: str) -> None:
-        """A waiting fileset is this user's, below `root`, from now on."""
+        """Gives a waiting fileset to this user, below `root`."""
         table = schema.fileset.c
         with self._database.writing() as connection:
             connection.execute(
@@ -221,15 +221,15 @@ class Journal(JournalReader):
     def settled(
         self, filesets: Mapping[int, FileStat], readers: Mapping[int, str] | None = None
     ) -> None:
-        """waiting -> queued, of one file each, with what it was when it came to rest.
+        """waiting -> queued, for filesets of one file, with their files as they were at rest.
 
-        `readers`: what Bio-Formats reads them with, where that is known.
+        `readers`: the reader of Bio-Formats for each, if it is known.
         """
         if not filesets:
             return
         fileset, at = schema.fileset.c, self._stamp()
         with self._database.writing() as connection:
-            # The file rows first, while "still waiting" can be asked of the fileset.
+            # The rows of the files come first, while the filesets are still waiting.
             self._rested(connection, filesets)
             connection.execute(
                 update(schema.fileset)
@@ -246,7 +246,7 @@ class Journal(JournalReader):
             )
 
     def waited(self, filesets: Collection[int], seconds: float) -> None:
-        """Waiting filesets were seen to wait for what they wait for, so much longer."""
+        """Adds the time for which we saw these filesets wait, for the same thing."""
         fileset = schema.fileset.c
         with self._database.writing() as connection:
             for some in chunks(sorted(filesets), CHUNK):
@@ -257,7 +257,7 @@ class Journal(JournalReader):
                 )
 
     def rested(self, filesets: Mapping[int, FileStat]) -> None:
-        """What waiting filesets of one file each were when they came to rest."""
+        """Records waiting filesets of one file as they were when they came to rest."""
         if filesets:
             with self._database.writing() as connection:
                 self._rested(connection, filesets)
@@ -265,16 +265,16 @@ class Journal(JournalReader):
     def move(
         self, fileset: int, before: State | tuple[State, ...], after: State, reason: str = ""
     ) -> bool:
-        """Moves a fileset if it is still in `before`; whether it was.
+        """Moves a fileset if it is still in `before`.  Returns whether it was.
 
-        Raises JournalError when the transition is illegal.
+        Raises JournalError if the transition is illegal.
         """
         befores = before if isinstance(before, tuple) else (before,)
         with self._database.writing() as connection:
             return self._move(connection, fileset, befores, after, reason)
 
     def tell(self, reasons: Mapping[int, str]) -> None:
-        """What each of these filesets waits for, if it waits, and for something else till now."""
+        """Records what each of these filesets waits for now, if it waits."""
         table = schema.fileset.c
         by_reason: dict[str, list[int]] = {}
         for fileset, reason in reasons.items():
@@ -300,7 +300,7 @@ class Journal(JournalReader):
                     )
 
     def end_waiting(self, reasons: Mapping[int, str], after: State) -> list[int]:
-        """waiting -> skipped or failed, each for its reason; those that waited."""
+        """waiting -> skipped or failed, each for its reason.  Returns those that waited."""
         table = schema.fileset.c
         by_reason: dict[str, list[int]] = {}
         for fileset, reason in reasons.items():
@@ -326,10 +326,10 @@ class Journal(JournalReader):
         return sorted(ended)
 
     def give_up(self, filesets: Sequence[int], reason: str, lacks: Sequence[str]) -> int | None:
-        """Parts of a set have waited long enough: they have failed as one fileset; its id.
+        """Fails parts of a set, which have waited long enough, as one fileset.  Returns its id.
 
-        `filesets`: the waiting ones of its files, in their order; None when one of
-        them waits no more.  `lacks`: paths of what is missing, as far as they are known.
+        `filesets`: those of its files that wait, in their order.  The result is None if
+        one of them no longer waits.  `lacks`: the paths of missing files, if known.
         """
         with self._database.writing() as connection:
             failed = give_up(connection, self._stamp(), filesets, reason)
@@ -381,7 +381,7 @@ class Journal(JournalReader):
             return self._load(connection, [identifier])[0]
 
     def duplicate(self, fileset: int, of: int | None, reason: str) -> None:
-        """importing -> skipped, for its content is imported: as fileset `of`, where known."""
+        """importing -> skipped, because its content is imported: as fileset `of`, if known."""
         with self._database.writing() as connection:
             self._move(
                 connection, fileset, (State.IMPORTING,), State.SKIPPED, reason, duplicate_of=of
@@ -400,11 +400,11 @@ class Journal(JournalReader):
             )
 
     def retry(self, fileset: int, found: Sequence[Found] = ()) -> bool:
-        """failed -> queued, with all tries before it again; whether it was failed.
+        """failed -> queued, with all its tries again.  Returns whether it was failed.
 
-        `found`: its files as they are now, where they are to be imported as that.
-        Raises ImportRefused when its first file is of another that is open, or the
-        files of a set are of another by now.
+        `found`: its files as they are now, if they are to be imported like this.  Raises
+        ImportRefused if its first file is in another open fileset, or if the files of a
+        set are in another fileset by now.
         """
         table, file = schema.fileset.c, schema.file.c
         with self._database.writing() as connection:
@@ -424,7 +424,7 @@ class Journal(JournalReader):
             if before is None or before.state is not State.FAILED:
                 return False
             if len(before.files) > 1:
-                # As if it were formed now: another set may have its files by now, or lie in it.
+                # Form it anew: by now another set may have its files, or lie within it.
                 again = Formed(
                     before.user,
                     before.root,
@@ -454,13 +454,14 @@ class Journal(JournalReader):
     def note_verified(
         self, fileset: Fileset, sha1s: Sequence[str], known: Collection[int] | None = None
     ) -> int | None:
-        """Written before OMERO is told to import: from here on it may have images.
+        """Records, before OMERO is told to import, that it may have images from now on.
 
-        `sha1s`: of the files' bytes, lower-case hex, in their order.  If the
-        same content is under way for the same user, nothing is written: the id
-        of that other fileset.  The same when it has been imported, unless that
-        was `known` when the content was compared (None: copies are wanted): two
-        importers may have had equal files at the same time, and one was faster.
+        `sha1s`: of the files' bytes, lower-case hex, in their order.  Nothing is written
+        if the same content is under way for the same user; the result is then the id of
+        that other fileset.  The same holds if the content was imported since it was
+        compared: two importers may have equal files at the same time, and one is faster.
+        `known` are the imported filesets known at that comparison; None if copies are
+        wanted.
         """
         with self._database.writing() as connection:
             other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
@@ -478,7 +479,7 @@ class Journal(JournalReader):
         return other
 
     def note_nothing_there(self, fileset: int) -> None:
-        """OMERO was asked, and has nothing of what it was once told to import."""
+        """Records that OMERO has nothing of a fileset that it was once told to import."""
         with self._database.writing() as connection:
             connection.execute(
                 update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=0)
@@ -495,7 +496,7 @@ class Journal(JournalReader):
     ) -> None:
         """importing -> imported, with what OMERO made of it.
 
-        Unless `finished`, something is still to be done; `finished` is called then.
+        If not `finished`, something is still to be done.  Call the method `finished` after that.
         """
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
@@ -517,7 +518,7 @@ class Journal(JournalReader):
                 )
 
     def finished(self, fileset: int, reason: str = "") -> None:
-        """What was to be done after an import is done, but for what `reason` says."""
+        """Records that everything after an import is done, except for what `reason` says."""
         with self._database.writing() as connection:
             connection.execute(
                 update(schema.fileset)
@@ -526,9 +527,9 @@ class Journal(JournalReader):
             )
 
     def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
-        """Records imports that this journal does not know; how many.
+        """Records imports that this journal does not know, and returns their number.
 
-        Left out are those whose path has an open fileset: its attempt asks
+        If the path has an open fileset, the import is left out: the next attempt asks
         OMERO itself.
         """
         fileset, at, number = schema.fileset.c, self._stamp(), 0
@@ -553,14 +554,14 @@ class Journal(JournalReader):
         return number
 
     def note(self, key: str, value: str) -> None:
-        """Keeps a value beyond the life of this process; an empty one is as none."""
+        """Keeps a value beyond the life of this process.  An empty value removes it."""
         with self._database.writing() as connection:
             _note(connection, key, value)
 
     def set_lease(self, before: Held, after: Held) -> bool:
-        """Changes the lease if it is still `before`; whether it was.
+        """Changes the lease if it is still `before`.  Returns whether it was.
 
-        The claims that the holder of `after` has are renewed with it.
+        This also renews the claims that the holder of `after` has.
         """
         table, claim = schema.lease, schema.claim
         values = {"holder": after.holder, "count": after.count, "epoch": after.epoch}
@@ -586,15 +587,16 @@ class Journal(JournalReader):
         return True
 
     def work_as(self, held: Held, lost: Callable[[], None] = lambda: None) -> None:
-        """From now on every write is made under this lease, and refused when it has passed on.
+        """Makes every write under this lease from now on.
 
-        `lost` is called at each refusal, in the thread that was refused.
+        A write is refused after the lease has passed to another.  `lost` is called at each
+        refusal, in the thread that was refused.
         """
         self._held = held
         self._database.epoch, self._database.lost = held.epoch, lost
 
     def make_sure(self) -> None:
-        """Raises LeaseLost when the lease has passed to another."""
+        """Raises LeaseLost if the lease has passed to another."""
         with self._database.writing():
             pass
 
@@ -614,7 +616,7 @@ class Journal(JournalReader):
         )
 
     def _refuse_others(self, connection: Connection, formed: Formed) -> None:
-        """Raises ImportRefused when one of the files is somebody else's for now."""
+        """Raises ImportRefused if another user has an open fileset with one of the files."""
         table = schema.fileset.c
         for some in chunks([met.path for met in formed.found], CHUNK):
             rows = connection.execute(
@@ -656,7 +658,7 @@ class Journal(JournalReader):
     def _former(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> int | None:
         """The last fileset of this user imported from the same path, if it has other bytes.
 
-        With the same ones it was deleted in OMERO, and is there once more.
+        If it has the same bytes, it was deleted in OMERO and is imported once more.
         """
         this, former = schema.fileset.alias("this").c, schema.fileset.alias("former").c
         found: int | None = connection.scalar(
@@ -689,5 +691,5 @@ def _note(connection: Connection, key: str, value: str) -> None:
 
 
 def _has_just(fileset: Fileset, formed: Formed) -> bool:
-    """Whether these are its files, as they are."""
+    """Whether the fileset has just these files, as they are now."""
     return {met.stat for met in fileset.files} == {met.stat for met in formed.found}

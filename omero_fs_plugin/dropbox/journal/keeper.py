@@ -1,7 +1,7 @@
 """The thread that takes the lease and renews it, and does nothing else.
 
-Nothing that the holder of the lease does may keep it from being renewed: not a
-sweep of the quarantine, and not a disk that hangs.
+The lease must be renewed whatever else its holder does: a sweep of the quarantine
+or a disk that hangs must not prevent this.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from .lease import EXPIRES, RENEW, Lease
 
 log = logging.getLogger(__name__)
 
-_TRY_AGAIN_S = 1.0  # between two looks at a lease that another has
+_TRY_AGAIN_S = 1.0  # between two looks at a lease that another DropBox has
 
 
 def since_boot() -> float:
-    """s; goes on while the machine is suspended, as other machines go on then."""
+    """Seconds.  They go on while the machine is suspended, because other machines go on too."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
     return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
 
 class LeaseKeeper:
-    """Rule: `gained` is called once, when the lease is ours, and `lost` once, when it is not
-    ours any more or nobody can say so.  Both return at once.
+    """Keeps the lease.
+
+    Rule: `gained` is called once, when the lease is ours.  `lost` is called once, when it
+    is not ours any more or when nobody can say whether it is.  Both return at once.
     """
 
     def __init__(
@@ -45,21 +47,21 @@ class LeaseKeeper:
         self._lost = lost
         self._clock = clock
         self._stopping = threading.Event()
-        self._held_at: float | None = None  # s: when it was last asked for and ours
+        self._held_at: float | None = None  # when (s) we last asked for it, and it was ours
         # A daemon: a database that hangs must not keep us from ending.
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     @property
     def held_by(self) -> str:
-        """Who has it while we do not, for people."""
+        """Who has the lease while we do not, for people."""
         return self._lease.held_by
 
     def start(self) -> None:
-        """Begins to ask."""
+        """Begins to ask for the lease."""
         self._thread.start()
 
     def stop(self, patience: float) -> None:
-        """Lets the next one have it at once; `patience` in s, for a database that hangs."""
+        """Releases the lease for the next DropBox.  `patience` (s) is for a database that hangs."""
         self._stopping.set()
         self._thread.join(patience)
         if self._thread.is_alive():
@@ -84,7 +86,7 @@ class LeaseKeeper:
                 return
 
     def ask(self) -> bool | None:
-        """Asks once: whether it is ours; None when it was, and is no more."""
+        """Asks once whether the lease is ours; None if it was, and no longer is."""
         asked = self._clock()  # before a call that may take long
         try:
             mine = self._lease.hold(asked)
@@ -99,14 +101,14 @@ class LeaseKeeper:
             self._lost("the journal cannot be asked for it")
             return None
         except Exception:
-            # A defect of ours: better another begins anew than nobody keeps it.
+            # A defect of ours.  It is better that another DropBox begins than that nobody keeps it.
             log.exception("lease")
             self._lost("it cannot be kept")
             return None
         if not mine:
             if self._held_at is None:
                 return False
-            # Another took over while we stood still: it resolves what we leave.
+            # Another took over while this process stood still.  It takes up what we leave.
             self._lost(f"it is held by {self._lease.held_by or 'another'}")
             return None
         first, self._held_at = self._held_at is None, asked

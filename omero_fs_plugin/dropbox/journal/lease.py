@@ -1,7 +1,8 @@
-"""One DropBox at a time works on a journal; another waits until it has gone.
+"""One DropBox at a time works on a journal; any other waits until that one is gone.
 
-No clock is trusted, for two machines may have two: the holder counts, and who
-waits watches the count stand still by its own monotonic clock.
+The clocks of two machines may differ, so no clock is compared with another.  The
+holder counts.  Whoever waits looks how long the count stands still, by its own
+monotonic clock.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from pathlib import Path
 from .journal import Journal
 from .records import Held
 
-# A holder whose count has not moved for so long has gone.  Longer than any
-# transaction of ours is waited for.
+# A holder whose count has not moved for so long is gone.  No transaction of ours waits
+# so long.
 EXPIRES = 60.0  # s
 RENEW = 5.0  # s between two counts
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process, told from any other that ever was, and recognised when it is dead."""
+    """Names a process uniquely, also among those of the past, and finds out if it is dead."""
 
     host: str
     boot: str  # changes with each start of the machine
-    pids: str  # namespace that `pid` is a number of: containers of one host have their own
+    pids: str  # namespace of `pid`: each container of a host may have its own
     pid: int
-    started: str  # of the process, in clock ticks since the boot: pids are given again
-    token: str  # for two holders in one process
+    started: str  # when the process began, in clock ticks since the boot: pids are used again
+    token: str  # tells two holders in one process apart
 
     @classmethod
     def me(cls) -> Holder:
@@ -39,10 +40,10 @@ class Holder:
         return cls(socket.gethostname(), _boot(), _pids(), pid, _started(pid) or "", token)
 
     def is_dead(self, me: Holder) -> bool:
-        """Whether it certainly runs no more.
+        """Whether the process has certainly ended.
 
-        Only who counts processes as it does can tell: on the same machine since
-        the same start, in the same namespace.  Without certainty time decides.
+        We know this only on the same machine since the same start, and in the same
+        namespace.  Otherwise time decides.
         """
         here, there = (me.host, me.boot, me.pids), (self.host, self.boot, self.pids)
         if not all(there) or here != there:
@@ -56,7 +57,7 @@ class Holder:
 
     @classmethod
     def parse(cls, text: str) -> Holder:
-        """From what str() gave, of this release or an earlier one, which had no namespace."""
+        """From what str() gave, in this release or in an earlier one without namespaces."""
         words = ["" if word == "-" else word for word in text.split(" ")]
         if len(words) == 5:
             words.insert(2, "")
@@ -72,7 +73,7 @@ def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return ""  # no Linux: a dead holder is known by its count alone
+        return ""  # not Linux: only the count shows that a holder is dead
 
 
 def _pids() -> str:
@@ -83,45 +84,45 @@ def _pids() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When the process began; empty when there is none, None when that cannot be told."""
+    """When the process began; empty if there is none, None if nobody knows."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return ""
     except OSError:
-        pass  # another user's
+        pass  # it is another user's process
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None  # /proc may hide what is another user's
-    # After the name, which is in brackets and may hold anything; 22nd field.
+        return None  # /proc may hide processes of other users
+    # The 22nd field.  Count after the name, which is in brackets and may hold anything.
     fields = stat.rpartition(")")[2].split()
-    # A zombie has ended, whoever has not yet been told.
+    # A zombie has ended, even if its parent does not know it yet.
     return "" if fields[0] == "Z" else fields[19]
 
 
 class Lease:
     """The right to work on `journal`.  Not thread-safe: one thread keeps it.
 
-    Rule: `hold` says True to one holder at a time, as long as a holder who was
-    told False, or was not able to ask for EXPIRES, stops at once.  One that
-    does not, for it stood still itself, has its writes refused: each holder has
-    an epoch of its own, and the database takes none of an older one.
+    Rule: `hold` says True to one holder at a time.  For this a holder stops at once
+    when it gets False, or when it could not ask for EXPIRES.  A process that stood
+    still cannot do so, and then the database refuses its writes: each holder has an
+    epoch, and the database takes nothing from an older one.
     """
 
     def __init__(self, journal: Journal, holder: Holder | None = None) -> None:
         self._journal = journal
         self._me = holder or Holder.me()
-        self._count = 0  # never begins anew: who saw a count must not see it again
-        self._seen: Held | None = None  # another's lease, as last seen
-        self._seen_at = 0.0  # s: since when it has not moved
+        self._count = 0  # never begins anew: nobody may see the same count twice
+        self._seen: Held | None = None  # the lease of another, as we last saw it
+        self._seen_at = 0.0  # since when (s) it has not moved
         self.held_by = ""  # who has it while we do not, for people
-        self.held = Held()  # ours, as last written
+        self.held = Held()  # our lease, as we last wrote it
 
     def hold(self, now: float) -> bool:
-        """Takes the lease, or keeps it; whether it is ours.
+        """Takes the lease, or keeps it.  Returns whether it is ours.
 
-        `now`: s of a clock that never goes back, from before this call.
+        `now`: seconds of a clock that never goes back, read before this call.
         """
         there = self._journal.lease()
         mine = there.holder == str(self._me)
@@ -134,13 +135,13 @@ class Lease:
                 return False
         held = Held(str(self._me), self._count + 1, there.epoch + (not mine))
         if not self._journal.set_lease(there, held):
-            return False  # somebody was faster
+            return False  # another was faster
         self._count += 1
         self.held, self.held_by = held, ""
         return True
 
     def release(self) -> None:
-        """Lets the next one have it at once."""
+        """Lets another DropBox have it at once."""
         there = self._journal.lease()
         if there.holder == str(self._me):
             self._journal.set_lease(there, replace(there, holder=""))

@@ -1,4 +1,4 @@
-"""Looking into the journal: what is known of every file and fileset."""
+"""Reads the journal: what is known of every file and fileset."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from .states import OPEN, State
 CHUNK = 900  # rows looked up in one statement; SQLite allows 999 variables in old builds
 
 _STATES = {str(state): state for state in State}
-_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # where OMERO may be importing, if it was told to
+_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
 
 
 class JournalReader:
-    """The journal at `url`, to look into.  Thread-safe.
+    """The journal at `url`, for reading.  Thread-safe.
 
-    Raises JournalError when it cannot be opened, is corrupt, or was written by
-    a newer version; with `read_only`, and unless it is to `make` it, also when
-    there is none, or one of an older version: only DropBox makes a journal, checks
-    all of it, and brings it to this version.
+    Raises JournalError if it cannot be opened, is corrupt, or was written by a newer
+    version.  With `read_only`, or without `make`, raises it also if there is no journal
+    or one of an older version.  Only DropBox makes a journal, checks all of it, and
+    brings it to this version.
 
-    `clock` gives seconds since the epoch, for what people read; no decision
-    hangs on it.  `share` as Database's.
-    `who` stands in the event log for whatever is done here.
+    `clock` gives seconds since the epoch for people to read; no decision depends on
+    it.  `share` is that of Database.  `who` is written into the event log.
     """
 
     def __init__(
@@ -49,27 +48,27 @@ class JournalReader:
 
     @property
     def shown(self) -> str:
-        """Where it is, without any password, for people."""
+        """Where the journal is, for people: without a password."""
         return self._database.shown
 
     @property
     def share(self) -> str:
-        """The type of network file system that it lies on; empty: on none."""
+        """The type of network file system that it lies on; empty if on none."""
         return self._database.share
 
     def close(self) -> None:
-        """Lets go of every connection."""
+        """Closes every connection."""
         self._database.close()
 
     def known(self, found: Sequence[Found]) -> dict[str, State]:
         """Those of `found` that are accounted for as they are: path -> state.
 
-        Accounted for means: a file with this inode, size, mtime and ctime is
-        recorded, on this device or under this path, so that neither its bytes nor
-        its inode were touched since.  A share has another device number after it
-        was mounted anew, and the files on it are what they were.  A file that was
-        only renamed or chmod-ed has another ctime; see `same_content`.  One that was
-        skipped because it had gone is there again, and is not.
+        A file is accounted for if a file with this inode, size, mtime and ctime is
+        recorded, on this device or under this path.  Then nobody has touched its bytes or
+        its inode since.  The path counts because a share that is mounted again has another
+        device number, while its files are the same.  A file that was only renamed or
+        chmod-ed has another ctime; see `same_content`.  A file that was skipped because it
+        was gone, and is there again, is not accounted for.
         """
         known: dict[str, State] = {}
         newest: dict[str, int] = {}
@@ -77,7 +76,7 @@ class JournalReader:
         with self._database.reading() as connection:
             for chunk in chunks(found, CHUNK):
                 by_inode: dict[int, list[Found]] = {}
-                for met in chunk:  # several, when one file has several names
+                for met in chunk:  # one file may have several names
                     by_inode.setdefault(signed(met.stat.inode), []).append(met)
                 rows = connection.execute(
                     select(
@@ -91,7 +90,7 @@ class JournalReader:
                         fileset.state,
                     )
                     .join_from(schema.file, schema.fileset)
-                    # Of the inode alone: no database looks a pair up in its index.
+                    # Ask only for the inode: databases do not look up pairs in an index.
                     .where(file.inode.in_(list(by_inode)))
                     .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
                 ).all()
@@ -110,9 +109,9 @@ class JournalReader:
         return known
 
     def has_twin(self, fileset: Fileset) -> bool:
-        """Whether a file of this size (bytes) was, or may be, imported for the same user.
+        """Whether a file of this size (bytes) was imported for the same user, or may be.
 
-        Only then does a hash tell more.
+        Only then it is worth while to compare hashes.
         """
         file, other = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
@@ -133,9 +132,9 @@ class JournalReader:
         return found is not None
 
     def under_way(self, fileset: Fileset, sha1: str) -> int | None:
-        """Another fileset of the user that OMERO was told to import with these bytes.
+        """Another fileset of the user with these bytes that OMERO was told to import.
 
-        Its end is not known yet.
+        It is not known yet whether it was imported.
         """
         with self._database.reading() as connection:
             return self._under_way(connection, fileset.id, fileset.user, sha1)
@@ -153,9 +152,9 @@ class JournalReader:
             return self._load(connection, list(dict.fromkeys(ids)))
 
     def same_content(self, user: str, sha1s: Sequence[str]) -> list[Fileset]:
-        """Imported filesets of `user` of just these bytes, file for file, the newest first.
+        """Imported filesets of `user` with just these bytes, file for file, the newest first.
 
-        However many others have one of these files as well, such as an empty one.
+        Very many other filesets may share one of the files, such as an empty one.
         """
         with self._database.reading() as connection:
             return self._load(connection, self._same_content(connection, user, sha1s))
@@ -212,8 +211,8 @@ class JournalReader:
         return opened
 
     def queued_users(self) -> list[str]:
-        """The users with queued filesets, the one waiting longest first."""
-        # From one user to the next in the index: a queue may be very long, and
+        """The users with queued filesets; the user who has waited longest comes first."""
+        # Goes from one user to the next in the index: a queue may be very long, and
         # this is asked before every import.
         fileset = schema.fileset.c
         after = select(func.min(fileset.user).label("name")).where(fileset.state == State.QUEUED)
@@ -266,7 +265,7 @@ class JournalReader:
             after = (rows[-1].user, rows[-1].id)
 
     def newest_in_omero(self, user: str) -> int:
-        """The highest Fileset id of OMERO that a row of `user` stands for; 0: none does."""
+        """The highest Fileset id of OMERO in the rows of `user`; 0 if there is none."""
         fileset = schema.fileset.c
         with self._database.reading() as connection:
             found = connection.scalar(
@@ -281,17 +280,17 @@ class JournalReader:
         return self.select(State.IMPORTING)
 
     def unfinished(self) -> list[Fileset]:
-        """Imported filesets after whose import something is still to be done."""
+        """Imported filesets for which something is still to be done after the import."""
         table = schema.fileset.c
         with self._database.reading() as connection:
-            # Imported rows may be very many, and are looked through at a start only.
+            # There may be very many imported rows.  They are looked through only at a start.
             ids = connection.scalars(
                 select(table.id).where(table.state == State.IMPORTED, table.to_annotate == 1)
             ).all()
             return self._load(connection, ids)
 
     def recorded(self, server_filesets: Iterable[int]) -> set[int]:
-        """Those Fileset ids of OMERO that a row of the journal stands for already."""
+        """Those of these Fileset ids of OMERO that the journal has already."""
         with self._database.reading() as connection:
             return set(
                 connection.scalars(
@@ -302,7 +301,7 @@ class JournalReader:
             )
 
     def shared(self, fileset: Fileset) -> list[str]:
-        """Those of its files that another fileset has as well, and is not done with for good."""
+        """Those of its files that another fileset has too, except for skipped and failed ones."""
         file, other = schema.file.c, schema.fileset.c
         inodes = [signed(met.stat.inode) for met in fileset.files]
         paths = {met.path for met in fileset.files}
@@ -323,7 +322,7 @@ class JournalReader:
         return sorted(found & paths)
 
     def in_sets(self, user: str, found: Sequence[Found]) -> set[str]:
-        """Paths of those of `found` that a set in the queue has, behind its first file."""
+        """Paths of those of `found` that a set under way has, but not as its first file."""
         file, fileset = schema.file.c, schema.fileset.c
         paths = {met.path for met in found}
         used: set[str] = set()
@@ -359,7 +358,7 @@ class JournalReader:
         return found
 
     def notes(self, prefix: str) -> dict[str, str]:
-        """The values kept under keys that begin with `prefix`, but for the empty."""
+        """The values kept under keys that begin with `prefix`, without empty ones."""
         table = schema.meta.c
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -368,7 +367,7 @@ class JournalReader:
             return {row.key: row.value for row in rows if row.value}
 
     def noted(self, key: str) -> str:
-        """The value kept under `key`; empty when there is none."""
+        """The value kept under `key`; empty if there is none."""
         with self._database.reading() as connection:
             found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
         return found or ""
@@ -401,9 +400,9 @@ class JournalReader:
     def select(
         self, *states: State, limit: int | None = None, user: str | None = None
     ) -> list[Fileset]:
-        """Filesets in any of `states` (all when none is given), last changed first.
+        """Filesets in any of `states` (in all states if none is given), last changed first.
 
-        With `user` (an OMERO name) only those.
+        With `user` (an OMERO name), only the filesets of that user.
         """
         statement = select(schema.fileset.c.id).order_by(
             schema.fileset.c.changed.desc(), schema.fileset.c.id.desc()
@@ -416,7 +415,7 @@ class JournalReader:
             return self._load(connection, connection.scalars(statement.limit(limit)).all())
 
     def counts(self, user: str | None = None) -> dict[str, int]:
-        """Number of filesets in each state, 0 included; with `user`, of that user's."""
+        """Number of filesets in each state, also if it is 0.  With `user`, only that user's."""
         state = schema.fileset.c.state
         statement = select(state, func.count()).group_by(state)
         if user is not None:

@@ -12,12 +12,12 @@ from .states import State
 
 _Item = TypeVar("_Item")
 
-# A fileset's origin: met below the watch directory, or given to `omero fs import`.
-# Or learnt from OMERO, by a journal that had lost it.
+# Where a fileset comes from: it was met below the watch directory, or given to
+# `omero fs import`, or OMERO had it and the journal had lost it.
 MET, HANDED_OVER, FOUND_IN_OMERO = "dropbox", "handed over", "found in OMERO"
 
-# Why a file is skipped that was not there any more.  It is not accounted for:
-# it may have been away with the share it lies on, and come back as it was.
+# Why a file is skipped that is no longer there.  Such a file is not accounted for:
+# its share may have been away, and it may come back unchanged.
 GONE = "removed or renamed before it was imported"
 
 STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Formed:
-    """Files that were found to belong together, the one that OMERO opens first in front."""
+    """Files that belong together.  The one that OMERO opens comes first."""
 
     user: str
     root: str
@@ -45,10 +45,10 @@ class Formed:
 
 @dataclass(frozen=True)
 class Held:
-    """The lease as it stands."""
+    """The lease as it is now."""
 
     holder: str = ""  # empty: nobody has it
-    count: int = 0  # of the holder: whether it moves shows whether the holder lives
+    count: int = 0  # of the holder; while it moves, the holder lives
     epoch: int = 0  # how often the lease has passed to another holder
 
 
@@ -57,7 +57,7 @@ class Claim:
     """Who is importing a fileset."""
 
     holder: str
-    epoch: int  # of the lease it was made under
+    epoch: int  # of the lease when the claim was made
     until: float  # s since the epoch, by the holder's clock
 
 
@@ -67,14 +67,14 @@ class Fileset:
 
     id: int
     user: str
-    root: str  # directory that no file of it may leave
+    root: str  # directory that its files must not leave
     path: str  # of its first file
     state: State
     reason: str
     origin: str
     attempts: int
     refusals: int  # by OMERO, since it was last queued anew
-    verified: bool  # OMERO was told to import, in this attempt or a former one
+    verified: bool  # OMERO was told to import it, in this attempt or an earlier one
     server_fileset: int | None
     images: tuple[int, ...]
     created: float  # s since the epoch
@@ -84,8 +84,8 @@ class Fileset:
     revision_of: int | None = None  # the fileset imported from this path before
     duplicate_of: int | None = None  # the imported fileset that has the same content
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
-    plate: bool = False  # a plate of a screen rather than images
-    waited: float = 0.0  # s that it was seen to wait for what `reason` says
+    plate: bool = False  # it is a plate, not images
+    waited: float = 0.0  # for how long (s) we saw it wait for what `reason` says
 
 
 def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:
@@ -95,7 +95,7 @@ def chunks(items: Sequence[_Item], size: int) -> Iterator[list[_Item]]:
 
 
 def signed(inode: int) -> int:
-    """Databases have no unsigned 64 bits; some file systems use all of them."""
+    """An inode as a database takes it: databases have no unsigned 64 bits, file systems do."""
     return inode if inode < 2**63 else inode - 2**64
 
 

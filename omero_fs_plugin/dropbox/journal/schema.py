@@ -1,9 +1,9 @@
 """The journal's tables, and the rules that the database itself keeps.
 
-`fileset` is a unit of import with its present state, `file` are its files with
-what identifies their content, `event` tells who moved what when and why.
-Legal transitions and uniqueness are constraints and triggers here, so that no
-code path, and no second process, can get round them.
+`fileset` is a unit of import with its present state.  `file` has its files, with what
+identifies their content.  `event` says who moved what, when and why.  Constraints and
+triggers enforce legal transitions and uniqueness, so that no code and no second
+process can get round them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ meta = Table(
 lease = Table(
     "lease",
     metadata,
-    # One row at most: who works on this journal.
+    # At most one row: who works on this journal.
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
     Column("holder", Text, nullable=False),  # empty: nobody
     Column("count", BigInteger, nullable=False),
@@ -56,7 +56,7 @@ fileset = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("user", Text, nullable=False),  # OMERO user name
-    Column("root", Text, nullable=False),  # directory that no file of it may leave
+    Column("root", Text, nullable=False),  # directory that its files must not leave
     Column("path", Text, nullable=False),  # of its first file, absolute
     Column("state", Text, CheckConstraint(f"state IN ({_STATES})"), nullable=False),
     Column("reason", Text, nullable=False, default=""),
@@ -68,13 +68,13 @@ fileset = Table(
     Column("images", Text, nullable=False, default=""),  # ids, with commas between
     Column("reader", Text, nullable=False, server_default=""),  # class of Bio-Formats, if known
     Column("plate", Integer, nullable=False, server_default="0"),  # 1: a plate, not images
-    # 1: imported, and what its sidecar says of it is not in OMERO yet
+    # 1: imported, but what its sidecar says is not in OMERO yet
     Column("to_annotate", Integer, nullable=False, server_default="0"),
-    # The fileset imported from this path before; what a skipped one is a copy of.
+    # The fileset imported from this path before; the fileset that a skipped one is a copy of.
     Column("revision_of", ForeignKey("fileset.id")),
     Column("duplicate_of", ForeignKey("fileset.id")),
     Column("moved_by", Text, nullable=False, server_default=""),  # who gave it its state
-    # s that a DropBox has seen it wait for what its reason says; by no clock that is set.
+    # For how long (s) a DropBox saw it wait for what its reason says, by a monotonic clock.
     Column("waited", Float, nullable=False, server_default="0"),
     Column("created", Float, nullable=False),  # s since the epoch
     Column("changed", Float, nullable=False),  # s since the epoch
@@ -82,7 +82,7 @@ fileset = Table(
 )
 Index("fileset_by_state", fileset.c.state, fileset.c.user, fileset.c.id)
 Index("fileset_by_path", fileset.c.path)
-# One open fileset for a path, and one record of a Fileset of OMERO.
+# At most one open fileset for a path, and at most one record of a Fileset of OMERO.
 Index(
     "fileset_open",
     fileset.c.path,
@@ -109,14 +109,14 @@ Index("file_by_inode", file.c.inode, file.c.device)
 Index("file_by_size", file.c.size)
 Index("file_by_sha1", file.c.sha1)
 
-# Who is importing a fileset; there is a claim as long as an attempt lasts.
+# Who is importing a fileset.  A claim exists as long as an attempt lasts.
 claim = Table(
     "claim",
     metadata,
     Column("fileset", ForeignKey("fileset.id", ondelete="CASCADE"), primary_key=True),
     Column("holder", Text, nullable=False),  # as in `lease`
-    Column("epoch", BigInteger, nullable=False),  # of the lease it was made under
-    Column("until", Float, nullable=False),  # s since the epoch: renewed with the lease
+    Column("epoch", BigInteger, nullable=False),  # of the lease when the claim was made
+    Column("until", Float, nullable=False),  # s since the epoch; renewed with the lease
 )
 
 event_log = Table(
@@ -159,9 +159,9 @@ for _statement in (
         "after_create",
         DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
     )
-# The event log is written by the database, so that no transition goes untold.  What a
-# set lacks changes with each part that comes, for all parts: that it waits for other
-# files now is no event, or the log of a set grew with the square of its parts.
+# The database writes the event log, so that no transition is left out.  When a part of a
+# set comes, all its parts wait for other files.  This does not count as an event: otherwise
+# the log of a set would grow with the square of its parts.
 WAITS_FOR = "waits for "
 _ONLY_WAITS = " AND ".join(
     f"substr({row}.reason, 1, {len(WAITS_FOR)}) = '{WAITS_FOR}'" for row in ("OLD", "NEW")
@@ -214,9 +214,9 @@ for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_
             DDL(_statement).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
         )
 
-# Who lost the lease may believe to have it still: its process was stopped, its
-# machine suspended, its network cut.  So each transaction of a holder begins by
-# naming its epoch to this view, and the database refuses one that is older.
+# A DropBox may have lost the lease and not know it: its process was stopped, its machine
+# suspended or its network cut.  So each transaction of a holder begins with an insert of
+# its epoch into this view, and the database refuses an older epoch.
 FENCE = "the lease has passed to another DropBox"
 _FENCE = {
     "sqlite": (
@@ -241,7 +241,7 @@ _FENCE = {
         "WHEN (NEW.epoch < OLD.epoch) EXECUTE FUNCTION lease_epoch_grows()",
     ),
 }
-# A claim ends with its attempt, whoever ends that.
+# A claim ends with its attempt, whoever ends the attempt.
 _END_OF_ATTEMPT = "OLD.state = 'importing' AND NEW.state <> 'importing'"
 _CLAIM = {
     "sqlite": (
@@ -265,8 +265,8 @@ for _table, _by_dialect in ((lease, _FENCE), (claim, _CLAIM)):
             )
 
 
-# What brings a journal of a version to the next one, whatever the database; and
-# what else it takes in one of them.  The first release had journals in SQLite alone.
+# The statements that bring a journal of a version to the next one: for every database, and
+# below for one of them.  The first release had journals only in SQLite.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE fileset ADD COLUMN revision_of INTEGER REFERENCES fileset (id)",

@@ -1,4 +1,4 @@
-"""Where a fileset may stand, and which way it may go.  Pure."""
+"""The states of a fileset, and the transitions between them.  Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import enum
 
 
 class State(str, enum.Enum):
-    """Where a fileset stands; every file seen ends in one of the last three."""
+    """The state of a fileset.  Every file that was seen ends in one of the last three."""
 
-    WAITING = "waiting"  # for its quiet period, or for what the reason says
-    QUEUED = "queued"  # to be imported as soon as an importer is free
-    IMPORTING = "importing"  # an attempt was begun
+    WAITING = "waiting"  # for the end of its quiet period, or for what the reason says
+    QUEUED = "queued"  # it is imported as soon as an importer is free
+    IMPORTING = "importing"  # an attempt has begun
     IMPORTED = "imported"  # its images are in OMERO
-    SKIPPED = "skipped"  # will not be imported, for the reason given
-    FAILED = "failed"  # was refused, for the reason given
+    SKIPPED = "skipped"  # it will not be imported; the reason says why
+    FAILED = "failed"  # it could not be imported; the reason says why
 
     def __str__(self) -> str:
         return self.value
@@ -28,7 +28,7 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
         State.IMPORTED,
         State.FAILED,
         State.QUEUED,  # given back: the server was away, or we were stopped
-        State.WAITING,  # the file changed under the import
+        State.WAITING,  # a file changed during the import
         State.SKIPPED,
     ),
     State.IMPORTED: (),
