@@ -26,7 +26,7 @@ from .formats import omexml, tiff, tiff_chain
 from .formats.omexml import OmeXml, OmeXmlError
 
 _COMPANION = ".companion.ome"
-_MOST_NAMED = 1000  # missing files that are told
+_MOST_NAMED = 1000  # missing files that are listed
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Findings:
 def check(root: str, files: Sequence[str]) -> Findings:
     """What is known to be wrong with a fileset of `files`, absolute paths below `root`.
 
-    A file that is gone is missing; one that `confine` would not open is refused; one that
-    cannot be read now makes it incomplete.
+    A file that is gone is missing.  If `confine` does not open a file, the fileset is refused.
+    If a file cannot be read now, the fileset is incomplete.
     """
     found = _Check(root)
-    # Companions first: what they name need not be asked for its own XML.
+    # Companions first: there is no need to read the XML of a file that a companion names.
     for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
         found.take(path)
     return found.findings()
@@ -96,7 +96,7 @@ class _Check:
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:
-            return  # whole or not: the reader has taken it
+            return  # nobody knows whether it is whole, but the reader has taken it
         try:
             said = omexml.of_companion(file)
         except OmeXmlError as error:
@@ -131,15 +131,15 @@ class _Check:
     def _promises(self, path: str, said: OmeXml, *, own: bool) -> None:
         """`own`: the file at `path` has planes itself, and may have been renamed."""
         for name, uuid in said.files.items():
-            # As OMETiffReader has it: a name that is not there means the file itself, when the
-            # UUID is its own, when it has none, and when there is no other.
+            # As in OMETiffReader: a name that is not there means the file itself, if the UUID is
+            # its own, if it has no UUID, or if there is no other name.
             itself = own and (uuid == said.uuid or not said.uuid or len(said.files) == 1)
             target = _joined(path, name)
             if not (itself and not os.path.lexists(target)):
                 self._expect(path, name, target)
 
     def _expect(self, path: str, name: str, target: str) -> None:
-        """That `target` is there, which is called `name` in the file at `path`."""
+        """Expects `target`, which the file at `path` calls `name`."""
         target = os.path.normpath(target)
         if "\0" in target:
             return
@@ -155,12 +155,12 @@ class _Check:
 
 
 def _joined(path: str, name: str) -> str:
-    """As Java joins a file's directory and a name: also `/name` is below the directory."""
+    """Joins a file's directory and a name as Java does: `/name` is below the directory too."""
     return f"{PurePath(path).parent}/{name}"
 
 
 def _is_dicom(file: BinaryIO) -> bool:
-    """DICOM lets its first 128 bytes look like TIFF, whose directories need not be there."""
+    """The first 128 bytes of DICOM may look like TIFF, without the directories of a TIFF."""
     file.seek(128)
     return file.read(4) == b"DICM"
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-# How the reason in Grouping.unreadable begins of a file that ended every process that read it.
+# So begins the reason in Grouping.unreadable of a file that ended every process that read it.
 DEADLY = "Bio-Formats failed on it twice"
 
 
@@ -21,11 +21,11 @@ class Candidate:
 
     files: tuple[str, ...]  # absolute; the one that OMERO opens first
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
-    plate: bool = False  # a plate of a screen rather than images
+    plate: bool = False  # it is a plate, not images
     missing: tuple[str, ...] = ()  # files that must come before it is complete
-    incomplete: str = ""  # why it is not complete, where no name can be given
-    broken: str = ""  # what a reader said that takes it, and failed: it may lack something, or not
-    held: str = ""  # why it waits though nothing is missing: who can tell is not here
+    incomplete: str = ""  # why it is not complete, if no name can be given
+    broken: str = ""  # what a reader said that takes it and failed; perhaps something is missing
+    held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
     refused: str = ""  # why it is never imported as it is, in one line
 
     @property
@@ -46,7 +46,7 @@ class Grouping:
     """
 
     candidates: tuple[Candidate, ...]
-    # path -> why no fileset can be made of it: no reader takes it, or it killed the reader
+    # path -> why it cannot become a fileset: no reader takes it, or it killed the reader
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -58,14 +58,14 @@ class Grouper(Protocol):
     ) -> Grouping:
         """Groups `files`, absolute paths of regular files below the directory `root`.
 
-        Given a whole directory at once, for some formats are recognised in no
-        other way.  With `readers` (simple or canonical class names, in their
-        order; omero.fs.readers) only what those read is imported.
+        Call it with a whole directory at once, because some formats are not
+        recognised otherwise.  With `readers` (simple or canonical class names, in
+        their order; omero.fs.readers) only files that these read are imported.
 
-        Raises FsError where nothing can be said of any file, such as a Java
-        that cannot be started.  What is wrong with one file is told in
-        `unreadable`, and what leads out of `root` in `refused`.
+        Raises FsError if it cannot say anything of any file, for example because
+        Java cannot be started.  `unreadable` says what is wrong with one file,
+        `refused` which file leads out of `root`.
         """
 
     def close(self) -> None:
-        """Ends what it started.  Harmless when done before."""
+        """Ends what it started.  A second call does nothing."""

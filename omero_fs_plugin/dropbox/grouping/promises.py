@@ -27,7 +27,7 @@ def is_promising(name: str) -> bool:
 
 
 def promised(name: str, data: bytes, present: Sequence[str]) -> tuple[str, ...]:
-    """The names, relative to its directory, of what the file `name` with content `data` needs.
+    """The names of files that the file `name` with content `data` needs, in its directory.
 
     `present`: the names in its directory.  Raises ValueError for content that ends too early.
     """
@@ -49,7 +49,7 @@ def _kind(name: str) -> Callable[[str, bytes, Sequence[str]], Iterator[str]] | N
 
 
 def _pattern(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
-    """`<0-9>`, `<00-10:2>`, `<a-c>` and `<red,green>` stand for each of these."""
+    """A block, `<0-9>`, `<00-10:2>`, `<a-c>` or `<red,green>`, stands for each value in it."""
     text = data.decode(errors="replace").strip()
     if "\n" in text or not text:
         return
@@ -63,7 +63,7 @@ def _pattern(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
 
 
 def _block(text: str) -> list[str]:
-    """What a block stands for; nothing where that is not known."""
+    """The values of a block; none if they are not known."""
     values: list[str] = []
     for item in text.split(","):
         numbers = re.fullmatch(r"(\d{1,9})-(\d{1,9})(?::(\d{1,9}))?", item)
@@ -84,7 +84,7 @@ def _block(text: str) -> list[str]:
 
 
 def _metamorph(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
-    """Planes are `<name>_w1<wave>_s1_t1.tif`, with those of the three that there are."""
+    """Planes are called `<name>_w1<wave>_s1_t1.tif`; any of the three numbers may be left out."""
     fields = dict(re.findall(r'^"(\w+)", *"?([^"\r\n]*)', data.decode("latin-1"), re.MULTILINE))
     if any(key.startswith("WavePointsCollected") for key in fields):
         return  # some waves at some time points only
@@ -97,7 +97,7 @@ def _metamorph(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
     planes = [found for found in map(plane.fullmatch, present) if found]
     shapes = {tuple(key for key in "wst" if found[key]) for found in planes}
     if len(shapes) != 1:
-        return  # a name that is neither here nor there says nothing of the others
+        return  # the names differ in their form, so nobody knows those of the others
     counts = {"w": "NWavelengths", "s": "NStagePositions", "t": "NTimePoints"}
     ranges = []
     for key in shapes.pop():

@@ -10,12 +10,12 @@ from typing import BinaryIO
 from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
-# A name that no file can have: it is not there, and will not come.
+# Errors for a name that no file can have: such a file is not there and will not come.
 _NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
 
 
 def is_hidden(path: str) -> bool:
-    """Whether the last part of `path` says so; OMERO's importer passes over such files."""
+    """Whether the name begins with a dot; OMERO's importer passes over such files."""
     return PurePath(path).name.startswith(".")
 
 
@@ -32,13 +32,13 @@ class Surroundings:
         self._spelled: dict[str, dict[str, str]] = {}  # directory -> name in any case -> name
 
     def open(self, path: str) -> BinaryIO:
-        """Raises as `open_beneath`: ImportRefused, FileNotFoundError, another OSError."""
+        """Opens a file.  Raises what `open_beneath` does: ImportRefused, or an OSError."""
         return os.fdopen(open_beneath(self.root, path), "rb", buffering=1 << 13)
 
     def names(self, directory: str) -> tuple[str, ...]:
         """The names of the regular files in `directory` that are not hidden, sorted.
 
-        None where it cannot be read.
+        Empty if the directory cannot be read.
         """
         found = self._names.get(directory)
         if found is None:
@@ -52,9 +52,10 @@ class Surroundings:
         return found
 
     def beside(self, path: str, name: str) -> str:
-        """The path of the file beside `path` that is called `name`, in whatever case.
+        """The path of the file beside `path` that is called `name`, in any case of letters.
 
-        As `name` is written where there is none, or one that is written just so.
+        A file with exactly this name comes first.  If there is no such file, the path ends
+        with `name` as it is.
         """
         directory = str(PurePath(path).parent)
         spelled = self._spelled.get(directory)
@@ -66,7 +67,7 @@ class Surroundings:
         return str(PurePath(directory, found))
 
     def above(self, path: str, levels: int) -> list[str]:
-        """The directory of `path`, and up to `levels` above it, none above the root."""
+        """The directory of `path`, and up to `levels` above it, but none above the root."""
         directories = [str(PurePath(path).parent)]
         while len(directories) <= levels and directories[-1] != self.root:
             directories.append(str(PurePath(directories[-1]).parent))
@@ -75,8 +76,8 @@ class Surroundings:
     def named(self, path: str, name: str) -> str:
         """The absolute path of the file that the file at `path` calls `name`.
 
-        As Java joins the two, so that `/name` lies below the directory as well.
-        Raises ImportRefused when that is not below the root.
+        It joins the two as Java does, so `/name` is below the directory too.  Raises
+        ImportRefused if the result is not below the root.
         """
         if not name or "\0" in name:
             raise ImportRefused(f"{path}: names a file {name!r}, which no file can be called")
@@ -92,8 +93,8 @@ class Surroundings:
     def has(self, path: str) -> bool:
         """Whether a file is there that may be imported.
 
-        Raises ImportRefused when something else is, such as a link; OSError
-        when that cannot be told now.
+        Raises ImportRefused if something else is there, such as a link, and OSError
+        if nobody knows now.
         """
         try:
             os.close(open_beneath(self.root, path))

@@ -37,7 +37,7 @@ from .worker import Frame
 log = logging.getLogger(__name__)
 
 TRIES = 2  # a file that ended so many workers is not read again
-_VERDICT_S = 3600.0  # then it may be: the machine may have been at fault
+_VERDICT_S = 3600.0  # after that it is read again: perhaps the machine was at fault
 _MOST_VERDICTS = 10_000
 _CLOSE_S = 15.0
 
@@ -59,8 +59,8 @@ class BioFormats:
     ) -> None:
         """Starts nothing yet.
 
-        `time_limit`: s that Bio-Formats has for what belongs to one file.  `memory`: MiB of
-        Java heap.
+        `time_limit`: how long (s) Bio-Formats may take for one file.  `memory`: MiB of Java
+        heap.
         """
         self._installation = installation
         self._time_limit = time_limit
@@ -73,16 +73,16 @@ class BioFormats:
 
     @property
     def pid(self) -> int | None:
-        """Of the worker process; None while there is none."""
+        """The id of the worker process; None while there is none."""
         return None if self._process is None else self._process.pid
 
     def version(self) -> str:
-        """Of Bio-Formats.  Raises BioFormatsError."""
+        """The version of Bio-Formats.  Raises BioFormatsError."""
         with self._in_use:
             return self._running().version
 
     def unknown_readers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of `names`, simple or canonical, that are no reader of this Bio-Formats.
+        """Those of `names`, simple or canonical, for which this Bio-Formats has no reader.
 
         Raises BioFormatsError.
         """
@@ -100,11 +100,11 @@ class BioFormats:
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
-        """As Grouper has it.
+        """As Grouper.group.
 
-        A reader that some Bio-Formats has and this one has not is passed over, as Bio-Formats
-        does itself: its own readers.txt names such.  Raises BioFormatsError, and
-        ConfigurationError for a reader that none has.
+        If another Bio-Formats has a reader and this one does not, the reader is passed over.
+        Bio-Formats does the same, and its readers.txt names such readers.  Raises
+        BioFormatsError, and ConfigurationError for a reader that no Bio-Formats has.
         """
         with self._in_use:
             return self._group(root, files, readers)
@@ -115,7 +115,7 @@ class BioFormats:
             if unknown:
                 raise ConfigurationError(f"omero.fs.readers: no such reader: {', '.join(unknown)}")
         walk = Walk(root)
-        anew = True  # what directories held in the call before
+        anew = True  # forget the lists of directories from the last call
         for path in in_order(files):
             if path in walk.users or path.rpartition("/")[2].startswith("."):
                 continue
@@ -152,7 +152,7 @@ class BioFormats:
         process = self._process
         if process is not None:
             process.kill()
-        # That call comes to its end now, but for a process that a dead share holds fast.
+        # That call ends now, unless a dead share holds the process.
         if self._in_use.acquire(timeout=_CLOSE_S):
             try:
                 self.rest()
@@ -184,13 +184,13 @@ class BioFormats:
                 self._installation.source,
                 self._process.pid,
             )
-            if self._closed:  # meanwhile, and `close` has not seen it
+            if self._closed:  # `close` was called meanwhile, and has not seen the process
                 self.rest()
                 raise BioFormatsError("Bio-Formats was closed")
         return self._process
 
     def _ask(self, request: Frame) -> Frame:
-        """The worker's answer; `{"killed": why}` when it ended every one that was asked."""
+        """The worker's answer; `{"killed": why}` if the request ended every worker."""
         why = ""
         for attempt in range(1, TRIES + 1):
             try:

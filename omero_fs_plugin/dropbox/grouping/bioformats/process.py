@@ -20,11 +20,11 @@ from . import worker as bioformats_worker
 from .jars import Installation
 from .worker import Frame
 
-START_S = 60.0  # it takes one second; a machine that swaps may need many
-_REAP_S = 5.0  # a killed process that a dead file system holds is not waited for longer
-_TAIL = 4096  # bytes of its last words that are kept
+START_S = 60.0  # a start takes one second, but many on a machine that swaps
+_REAP_S = 5.0  # how long we wait for a killed process: a dead file system may hold it
+_TAIL = 4096  # so many bytes of its last words are kept
 _OUT_OF_MEMORY = 3  # exit code of -XX:+ExitOnOutOfMemoryError
-# The JVM reads these, and says so on stderr; nothing of it belongs here.
+# The JVM reads these variables and says so on stderr.  They are not for our JVM.
 _NOT_PASSED = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 
 
@@ -33,13 +33,13 @@ class WorkerDied(Exception):
 
 
 def jvm_options(memory: int) -> list[str]:
-    """The options of a JVM with `memory` MiB of heap, that ends when they do not suffice."""
+    """The options of a JVM with `memory` MiB of heap, which ends if these are not enough."""
     return [
         f"-Xmx{memory}m",
         f"-XX:MaxDirectMemorySize={memory}m",
         "-XX:+UseSerialGC",
-        # Compiled once, quickly, and after a tenth of the usual number of runs: a reader's code
-        # is large and each part of it runs seldom, so that most of it would be interpreted.
+        # Compile once, quickly, and after a tenth of the usual number of runs: a reader's code
+        # is large, and each part of it runs seldom, so most of it would only be interpreted.
         "-XX:TieredStopAtLevel=1",
         "-XX:CompileThresholdScaling=0.1",
         "-XX:+ExitOnOutOfMemoryError",
@@ -52,7 +52,7 @@ def jvm_options(memory: int) -> list[str]:
 
 
 class Process:
-    """A running worker.  Not thread-safe, but for `kill`."""
+    """A running worker.  Not thread-safe, except for `kill`."""
 
     def __init__(self, installation: Installation, *, memory: int) -> None:
         """Starts it, which takes about a second.
@@ -71,7 +71,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C in a shell is not for it
+                start_new_session=True,  # so that Ctrl-C in a shell does not reach it
             )
         self._connection = ours
         self._output = reading
@@ -96,14 +96,14 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         return self._child.pid
 
     def ask(self, request: Frame, limit: float) -> Frame:
         """The answer to `request`.
 
-        `limit`: seconds.  Raises WorkerDied when the process ends before it
-        answers, or answers too late, and is no more in either case.
+        `limit`: seconds.  Raises WorkerDied if the process ends before it answers, or
+        answers too late.  In either case it is gone then.
         """
         deadline = time.monotonic() + limit
         try:
@@ -158,11 +158,11 @@ class Process:
         return self._child.poll() is None
 
     def kill(self) -> None:
-        """Ends the process, from any thread; who waits for an answer gets WorkerDied."""
+        """Ends the process, from any thread.  A thread that waits for an answer gets WorkerDied."""
         self._child.kill()
 
     def close(self) -> None:
-        """Ends the process and lets go of all it had.  Harmless when done before."""
+        """Ends the process and closes everything.  A second call does nothing."""
         if self._output < 0:
             return
         self._child.kill()
@@ -175,7 +175,7 @@ class Process:
 
 
 def _environment() -> dict[str, str]:
-    """Java decodes file names as the locale says: always UTF-8, as Python does here."""
+    """Java decodes file names by the locale: make it UTF-8, as Python does here."""
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED}
     return kept | {"LC_ALL": "C.UTF-8"}
 

@@ -32,7 +32,7 @@ class _Found:
 
 
 def in_order(files: Iterable[str]) -> list[str]:
-    """Each once, as the importer's walk has them: a directory's files, then those below it."""
+    """The files in the order of the importer's walk: those of a directory, then those below it."""
     return sorted(dict.fromkeys(files), key=_place)
 
 
@@ -46,7 +46,7 @@ class Walk:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        # Some readers resolve links on the way to the user's directory, which is the admin's.
+        # Admins may have links on the way to the user's directory, and some readers resolve them.
         self._real = os.path.realpath(root).rstrip("/")
         self._above = root.rstrip("/")
         self._found: list[_Found] = []
@@ -54,9 +54,9 @@ class Walk:
         self.unreadable: dict[str, str] = {}
 
     def fit(self, path: str) -> Content | None:
-        """What `path` is now; None, having noted why, when it is not to be handed over."""
+        """What `path` is now.  If it must not go to the worker, notes why and returns None."""
         if not _is_utf8(path):
-            self.unreadable[path] = "its name is not UTF-8, so that Java cannot open it"
+            self.unreadable[path] = "its name is not UTF-8, so Java cannot open it"
             return None
         try:
             descriptor = open_beneath(self._root, path)
@@ -75,11 +75,11 @@ class Walk:
         return None
 
     def inside(self, path: str) -> str:
-        """`path` as the worker is told it."""
+        """`path` as the worker gets it."""
         return self._real + path[len(self._above) :]
 
     def _outside(self, name: str, path: str) -> str:
-        """A name that the worker told when asked for `path`, as the caller knows it."""
+        """The path that a caller knows, for a name in the worker's answer about `path`."""
         directory = self.inside(path).rpartition("/")[0]
         absolute = os.path.normpath(directory + "/" + name if name[:1] != "/" else name)
         if not absolute.startswith(self._real + "/"):
@@ -93,7 +93,7 @@ class Walk:
         elif "unknown" in answer:
             self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
         elif "error" in answer:
-            # What its metadata names waits with it, rather than being imported singly.
+            # The files that its metadata names wait with it, and are not imported one by one.
             named = completeness.check(self._root, [path]).named
             files = dict.fromkeys([path, *named])
             self._add(_Found(tuple(files), error=f"its reader: {answer['error']}"))
@@ -107,7 +107,7 @@ class Walk:
         self.users.update(found.files)
 
     def grouping(self, asked: Sequence[str]) -> Grouping:
-        """What became of all."""
+        """The answer about all files."""
         kept: dict[str, _Found] = {}
         spare: dict[str, _Found] = {}
         for found in self._found:
@@ -115,7 +115,7 @@ class Walk:
             if self.users[first] > len(found.files):
                 spare[first] = found
             elif first in kept:
-                # Opened through two files: one fileset, for it is known by its first file.
+                # Opened through two files, it is one fileset: its first file is the same.
                 files = dict.fromkeys((*kept[first].files, *found.files))
                 kept[first] = _Found(tuple(files), found.reader, found.plate, found.error)
             else:

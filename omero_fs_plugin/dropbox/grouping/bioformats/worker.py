@@ -1,4 +1,4 @@
-"""The process that runs Bio-Formats: it is asked about one file, and says what belongs to it.
+"""The process that runs Bio-Formats: asked about one file, it says what belongs to it.
 
 `process` starts it as a process of its own, because readers crash, hang and fill
 memory.  It imports nothing of this package, and ends when its parent does.
@@ -9,11 +9,11 @@ that, except the last lines of a process that died.
 
 1. first frame in: `{"jvm": path, "jars": [path], "options": [JVM option]}`; out:
    `{"ready": version of Bio-Formats}` or `{"failed": why}`, and then the process ends
-2. `{"path": path, "readers": [class name] or null, "anew": bool}`: the fileset that opens with
-   this file; what directories hold is remembered until `anew` is asked for.  Out:
-   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` when no reader
-   takes it, or `{"error": why}` when its reader failed
-3. `{"check": [class name]}`: which of these readers do not exist.  Out: `{"absent": [name]}`
+2. `{"path": path, "readers": [class name] or null, "anew": bool}` asks for the fileset that opens
+   with this file.  The lists of directories are remembered until a request has `anew`.  Out:
+   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` if no reader
+   takes it, or `{"error": why}` if its reader failed
+3. `{"check": [class name]}` asks which of these readers do not exist.  Out: `{"absent": [name]}`
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from typing import Any
 
 _HEAD = struct.Struct(">I")
 LONGEST = 64 << 20  # bytes of a frame: a million files of a plate
-_BUFFER = 1 << 14  # bytes; 1 MiB unless set, with which a large TIFF takes seven times as long
+_BUFFER = 1 << 14  # bytes; with the default, 1 MiB, a large TIFF takes seven times as long
 _PACKAGE = "loci.formats.in."  # of a reader that is given by its simple name
 
 Frame = dict[str, Any]
 
 
 def encode(frame: Frame) -> bytes:
-    """A frame as it is sent."""
+    """The bytes of a frame."""
     data = json.dumps(frame).encode()
     return _HEAD.pack(len(data)) + data
 
 
 def decode(received: bytearray) -> Frame | None:
-    """Takes the first whole frame off `received`; None as long as there is none.
+    """Takes the first whole frame from `received`; None as long as there is none.
 
-    Raises ValueError for what is no frame.
+    Raises ValueError for bytes that are not a frame.
     """
     if len(received) < _HEAD.size:
         return None
@@ -58,7 +58,7 @@ def decode(received: bytearray) -> Frame | None:
     frame = json.loads(received[_HEAD.size : end])
     del received[:end]
     if not isinstance(frame, dict):
-        raise ValueError("a frame that is no object")
+        raise ValueError("a frame that is not an object")
     return frame
 
 
@@ -88,7 +88,7 @@ class Reading:
         self._interface = jpype.JClass(formats + "IFormatReader")
         self._class_list = jpype.JClass(formats + "ClassList")
         self._hcs = jpype.JClass(formats + "FormatTools").HCS_DOMAIN
-        # Of FormatException: what no other file that comes later can mend.
+        # Kinds of FormatException that no file which comes later can mend.
         self._final = tuple(
             jpype.JClass(formats + name)
             for name in (
@@ -101,16 +101,16 @@ class Reading:
         self._default.removeClass(jpype.JClass(formats + "in.ZipReader"))
         self._named: tuple[tuple[str, ...], Any] = ((), None)  # the last list asked for
         self.version = str(jpype.JClass(formats + "FormatTools").VERSION)
-        self._image_reader(self._default).close()  # loads the classes, so that it is done
-        # A hundred readers open each file, for a few bytes of it, and would read this much.
+        self._image_reader(self._default).close()  # loads the classes now
+        # A hundred readers open each file for a few bytes, and each would read a whole buffer.
         jpype.JClass("loci.common.NIOFileHandle").setDefaultBufferSize(_BUFFER)
-        # Readers list the directory of each file that they are asked for, and look at every file
-        # in it: of a thousand files a million looks.
+        # For each file, readers list its directory and look at every file in it.  For a thousand
+        # files these are a million looks.
         self._location = jpype.JClass("loci.common.Location")
         self._location.cacheDirectoryListings(True)
 
     def read(self, path: str, readers: list[str] | None, *, anew: bool = True) -> Frame:
-        """What opens with `path`; `anew`: directories are to be listed again."""
+        """The fileset that opens with `path`.  `anew`: list directories again."""
         try:
             if anew:
                 self._location.clearDirectoryListingsCache()
@@ -138,7 +138,7 @@ class Reading:
         }
 
     def absent(self, names: list[str]) -> list[str]:
-        """Those that are no reader here."""
+        """Those names that are not names of a reader here."""
         return [name for name in names if self._reader(name) is None]
 
     def _classes(self, names: tuple[str, ...]) -> Any:
@@ -152,11 +152,11 @@ class Reading:
         return self._named[1]
 
     def _reader(self, name: str) -> Any:
-        """The class of a reader by its simple or canonical name; None when there is none."""
+        """The class of a reader by its simple or canonical name; None if there is none."""
         java = self._class("java.lang.Class")
         try:
             found = java.forName(name if "." in name else _PACKAGE + name)
-        except self._throwable:  # no such class, or one that needs another that is not here
+        except self._throwable:  # there is no such class, or a class that it needs is not here
             return None
         wanted = java.forName("loci.formats.IFormatReader")
         return found if wanted.isAssignableFrom(found) else None
@@ -184,7 +184,7 @@ def main(descriptor: int) -> None:
     first = requests.get()
     try:
         reading = Reading(first["jvm"], first["jars"], first["options"])
-    except Exception as error:  # whatever it is, the parent has to be told
+    except Exception as error:  # the parent must hear of any error
         connection.sendall(encode({"failed": f"{type(error).__name__}: {error}"}))
         raise
     connection.sendall(encode({"ready": reading.version}))

@@ -1,9 +1,9 @@
 """OME-XML: the part that says which files belong together.
 
-It stands in the description of an OME-TIFF's first directory, or in a file of
-its own, `*.companion.ome`.  From the OME-TIFF specification: each TiffData block
-may have a UUID element, whose FileName names the file with its planes.  A file
-with BinaryOnly has no such blocks, and names the MetadataFile that has them.
+It is in the description of an OME-TIFF's first directory, or in a file of its own,
+`*.companion.ome`.  The OME-TIFF specification says: each TiffData block may have a
+UUID element, whose FileName names the file with its planes.  A file with BinaryOnly
+has no such blocks, and names the MetadataFile that has them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class OmeXmlError(FsError):
 class OmeXml:
     """What OME-XML says of files."""
 
-    uuid: str = ""  # of the file it stands in; lower case
-    # Names of files as they stand in TiffData, relative to the directory, with their
-    # UUID (lower case; may be empty): each once, in the order of the first plane in it
+    uuid: str = ""  # of the file that has it; lower case
+    # Names of files in TiffData, relative to the directory -> UUID (lower case; may be
+    # empty).  Each file is there once, in the order of its first plane.
     files: Mapping[str, str] = field(default_factory=dict)
-    unnamed: tuple[str, ...] = ()  # UUIDs of files that TiffData gives no name of
-    own_planes: bool = False  # planes whose TiffData names no file: they are in the file itself
+    unnamed: tuple[str, ...] = ()  # UUIDs of files for which TiffData has no name
+    own_planes: bool = False  # a TiffData names no file: its planes are in the file itself
     metadata_file: str = ""  # of BinaryOnly: the file that has the rest
     metadata_uuid: str = ""
     plate: bool = False  # it describes the plate of a screen
@@ -47,10 +47,10 @@ class OmeXml:
 
 
 def of_tiff(file: BinaryIO) -> OmeXml | None:
-    """The OME-XML of a TIFF file, None where its first directory has none.
+    """The OME-XML of a TIFF file; None if its first directory has none.
 
-    Raises tiff.TiffError for a file that is not TIFF or whose first directory
-    or description is cut short, OmeXmlError for XML that cannot be read.
+    Raises tiff.TiffError if the file is not TIFF, or if its first directory or its
+    description is cut short.  Raises OmeXmlError for XML that cannot be read.
     """
     layout = tiff.read_layout(file)
     if layout is None:
@@ -80,7 +80,7 @@ def of_companion(file: BinaryIO) -> OmeXml:
 
 
 def is_omexml(start: bytes) -> bool:
-    """Whether text that starts so is OME-XML rather than any other."""
+    """Whether text that starts so is OME-XML."""
     text = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
     return text.startswith(b"<") and b"<OME" in start.replace(b":OME", b"<OME")
 
@@ -118,7 +118,7 @@ class _Parser:
     def feed(self, data: bytes, last: bool = False) -> None:
         try:
             self._expat.Parse(data, last)
-        # The latter two: an encoding that Python has not, or expat cannot use.
+        # The latter two: Python does not have the encoding, or expat cannot use it.
         except (expat.ExpatError, LookupError, ValueError) as error:
             raise OmeXmlError(f"its OME-XML cannot be read: {error}") from error
 
@@ -143,7 +143,7 @@ class _Parser:
         self._depth += 1
         if self._depth == 1:
             if local != "OME" or _NAMESPACE not in space.lower():
-                raise OmeXmlError(f"its XML is no OME-XML: the root is {local} of {space or 'no'}")
+                raise OmeXmlError(f"its XML is not OME-XML: the root is {local} of {space or 'no'}")
             self._uuid = attributes.get("UUID", "").lower()
         elif local == "BinaryOnly":
             uuid = attributes.get("UUID", "").lower()
@@ -159,7 +159,7 @@ class _Parser:
             self._in_tiffdata, self._named = True, False
             self._tiffdata_of_image += 1
             firsts = (attributes.get(f"First{letter}", "0") for letter in self._slowest_first)
-            # Python's limit of digits is an error that feed() tells.
+            # With too many digits Python raises an error, which feed() reports.
             self._place = (self._images, *(int(n) if n.isdecimal() else 0 for n in firsts))
         elif local == "UUID" and self._in_tiffdata:
             self._named = True

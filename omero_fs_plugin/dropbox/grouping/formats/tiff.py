@@ -13,14 +13,14 @@ from typing import BinaryIO
 
 from omero_fs_plugin.errors import FsError
 
-# Bytes of each field type, by its number; a type that is not here cannot be measured.
+# Bytes of each field type, by its number.  The size of a type that is not here is not known.
 SIZES: Mapping[int, int] = {
     **dict.fromkeys((1, 2, 6, 7), 1),
     **dict.fromkeys((3, 8), 2),
     **dict.fromkeys((4, 9, 11, 13), 4),
     **dict.fromkeys((5, 10, 12, 16, 17, 18), 8),
 }
-# No camera or microscope writes a tenth of it; a corrupt file says anything.
+# No camera or microscope writes a tenth of this; a corrupt file may say any number.
 MOST_ENTRIES = 4096
 IMAGE_DESCRIPTION = 270
 
@@ -44,17 +44,17 @@ class Entry:
 
     type: int
     count: int  # of values
-    field: bytes  # the values, if they have room in it, else their offset
+    field: bytes  # the values, if there is room for them, otherwise their offset
     layout: Layout
 
     @property
     def size(self) -> int:
-        """Bytes that its values take, 0 for a type that is not known."""
+        """Bytes that its values take; 0 for a type that is not known."""
         return SIZES.get(self.type, 0) * self.count
 
     @property
     def offset(self) -> int | None:
-        """Where its values lie, None when they are in the field itself."""
+        """Where its values lie; None if they are in the field itself."""
         if SIZES.get(self.type, 0) * self.count <= len(self.field):
             return None
         return int.from_bytes(self.field, "little" if self.layout.order == "<" else "big")
@@ -65,11 +65,11 @@ class Directory:
     """One directory (IFD)."""
 
     entries: Mapping[int, Entry]  # by tag
-    next: int  # offset of the next one, 0 after the last
+    next: int  # offset of the next directory; 0 after the last
 
 
 def read_layout(file: BinaryIO) -> Layout | None:
-    """The layout of a TIFF file, None for a file of another kind or one shorter than its header."""
+    """The layout of a TIFF file; None for another kind of file, or one shorter than a header."""
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -86,8 +86,8 @@ def read_layout(file: BinaryIO) -> Layout | None:
 def read_directory(file: BinaryIO, layout: Layout, offset: int) -> Directory:
     """The directory at `offset`.
 
-    Raises TiffError when it does not lie wholly within the file, or cannot be
-    one.  At most 80 KiB are read.
+    Raises TiffError if it is not wholly within the file, or cannot be a directory.
+    It reads at most 80 KiB.
     """
     count_size, entry_size, field_size = (8, 20, 8) if layout.big else (2, 12, 4)
     if not 8 <= offset < 1 << 63:
@@ -98,7 +98,7 @@ def read_directory(file: BinaryIO, layout: Layout, offset: int) -> Directory:
         raise TiffError(f"the directory at byte {offset} would have {count} entries")
     data = file.read(count * entry_size)
     following = _number(layout, file.read(field_size), field_size, offset)
-    if len(data) != count * entry_size:  # and what follows is there: it grew just now
+    if len(data) != count * entry_size:  # although what follows is there: it grew just now
         raise TiffError(f"the directory at byte {offset} is cut short")
     found = struct.iter_unpack(layout.order + ("HHQ8s" if layout.big else "HHI4s"), data)
     entries = {tag: Entry(kind, many, field, layout) for tag, kind, many, field in found}
@@ -112,9 +112,9 @@ def _number(layout: Layout, data: bytes, size: int, offset: int) -> int:
 
 
 def read_value(file: BinaryIO, entry: Entry, limit: int) -> bytes:
-    """The values of `entry` as they stand in the file, the first `limit` bytes of them.
+    """The values of `entry` as the file has them, at most the first `limit` bytes.
 
-    Raises TiffError when the file ends before.
+    Raises TiffError if the file ends before.
     """
     size = min(entry.size, limit)
     if entry.offset is None:

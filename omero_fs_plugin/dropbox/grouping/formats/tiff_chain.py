@@ -18,11 +18,11 @@ from . import tiff
 _WIDTH, _LENGTH, _BITS, _COMPRESSION = 256, 257, 258, 259
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILES, _TILE_BYTES, _SUBDIRECTORIES = 324, 325, 330
-_PRIVATE = 32768  # tags from here on are those of programs
+_PRIVATE = 32768  # tags from here on belong to programs
 _NDPI = 65420  # Hamamatsu's own mark
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types that offsets have
 _AT_ONCE = 1 << 16  # numbers read in one piece: a slide has millions of tiles
-# Of one file.  Both are ten times what the largest known ones have.
+# In one file.  The largest known files have a tenth of each.
 _MOST_DIRECTORIES = 1 << 20
 _MOST_NUMBERS = 1 << 26
 
@@ -34,9 +34,9 @@ class _EnoughError(Exception):
 
 
 def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
-    """How it is known that a TIFF file of `size` bytes was cut short; empty when it is not.
+    """What shows that a TIFF file of `size` bytes was cut short; empty if nothing does.
 
-    What is odd but lies within the file is left to the reader.
+    If something is odd but lies within the file, the reader decides.
     """
     if not layout.first:
         return "no directory has been written yet"
@@ -64,7 +64,7 @@ class _Chain:
         while to_follow:
             offset = to_follow.pop()
             if offset in seen:
-                continue  # a circle is not an end that is missing
+                continue  # a circle does not mean that the end is missing
             seen.add(offset)
             if len(seen) > _MOST_DIRECTORIES:
                 raise _EnoughError
@@ -84,7 +84,7 @@ class _Chain:
         return self._imagej_fault(known[0]) if len(known) == 1 else ""
 
     def _directory(self, offset: int) -> tiff.Directory | None:
-        """The directory at `offset`; None when there is something else."""
+        """The directory at `offset`; None if something else is there."""
         if offset >= self._size:
             raise tiff.TiffError(
                 f"the directory at byte {offset} is missing, and the file has {self._size} bytes"
@@ -99,7 +99,10 @@ class _Chain:
         return tiff.read_directory(self._file, self._layout, offset)
 
     def _outside_value(self, entries: _Entries) -> str:
-        """Which field's value does not lie within the file.  Private ones may hold anything."""
+        """The field whose value is not within the file; empty if there is none.
+
+        Private fields may hold anything, so they do not count.
+        """
         for tag, entry in entries.items():
             if tag < _PRIVATE and (offset := entry.offset) is not None:
                 end = offset + entry.size
@@ -108,7 +111,7 @@ class _Chain:
         return ""
 
     def _outside(self, entries: _Entries) -> str:
-        """Which strip or tile does not lie within the file; empty when all do."""
+        """The strip or tile that is not within the file; empty if there is none."""
         for kind, offsets_tag, bytes_tag in (
             ("strip", _STRIPS, _STRIP_BYTES),
             ("tile", _TILES, _TILE_BYTES),
@@ -127,7 +130,10 @@ class _Chain:
         return ""
 
     def _needed(self, entries: _Entries, position: int) -> int:
-        """Bytes that a strip must have; some writers say more of the last one.  0: not known."""
+        """Bytes that a strip must have; 0 if not known.
+
+        Some programs write a larger number for the last strip.
+        """
         row_bytes, length = self._plane(entries)
         rows = min(self._number(entries, _ROWS, length), length)
         if not rows:
@@ -136,7 +142,7 @@ class _Chain:
         return row_bytes * min(rows, length - position % strips * rows)
 
     def _plane(self, entries: _Entries) -> tuple[int, int]:
-        """(bytes in a row, rows) of pixels that are not compressed; (0, 0) when they are."""
+        """(bytes in a row, rows) of pixels that are not compressed; (0, 0) if they are."""
         if self._number(entries, _COMPRESSION, 1) != 1:
             return 0, 0
         samples = 1 if self._planar(entries) else self._number(entries, _SAMPLES, 1)
@@ -147,7 +153,7 @@ class _Chain:
         return self._number(entries, _PLANAR, 1) == 2
 
     def _imagej_fault(self, entries: _Entries) -> str:
-        """ImageJ writes more than 4 GB with one directory; the planes follow the first one."""
+        """ImageJ writes one directory for more than 4 GB; all planes follow the first one."""
         description = entries.get(tiff.IMAGE_DESCRIPTION)
         text = b"" if description is None else tiff.read_value(self._file, description, 4096)
         if not text.startswith(b"ImageJ=") or _STRIPS not in entries:
@@ -169,7 +175,7 @@ class _Chain:
         return default if entry is None else next(self._numbers(entry), default)
 
     def _numbers(self, entry: tiff.Entry) -> Iterator[int]:
-        """The values of a field of whole numbers; none of a field of another type."""
+        """The values of a field of whole numbers; none for a field of another type."""
         code = _CODES.get(entry.type)
         if code is None:
             return

@@ -24,35 +24,35 @@ from .neighbours import Neighbours
 from .ome_sets import COMPANION, READER, OmeSets
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
 
-# Files of one name but for a number belong together, where the format splits large images.
+# Some formats split large images.  Their files have the same name except for a number.
 _NUMBERED = {"czi": re.compile(r"(.*?)(\(\d+\))?\.czi"), "oir": re.compile(r"(.*?)(_\d{5}|\.oir)")}
-_MOST_LOOKED_INTO = 2000  # files of a directory, for whether one of them is DICOM as well
-# Directories above a file in which a companion may lie that names it.
+_MOST_LOOKED_INTO = 2000  # in a directory with more files, nobody looks whether others are DICOM
+# A companion that names a file may lie so many directories above it.
 _COMPANION_LEVELS = 2
 
 
 class NativeGrouper:
-    """A Grouper that needs no Java.  Keeps nothing between calls; thread-safe."""
+    """A Grouper that needs no Java.  It keeps nothing between calls.  Thread-safe."""
 
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
-        """As Grouper.group; what a file says is read up to a bound, and no pixels at all."""
+        """As Grouper.group.  It reads a limited part of each file, and never pixels."""
         return _Call(root, files, readers).grouping()
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Does nothing, because nothing was started."""
 
 
 class _Call:
-    """One call: steps that each take the files they know, from the surest to the least."""
+    """One call.  Each step takes the files that it knows; the surest step comes first."""
 
     def __init__(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> None:
         self._around = Surroundings(root)
         self._neighbours = Neighbours(self._around, readers)
         self._ome = OmeSets(self._around)
         self._readers = readers
-        self._asked = dict.fromkeys(sorted(files))  # in order, and quickly looked up
+        self._asked = dict.fromkeys(sorted(files))  # a set with an order
         self._kinds: dict[str, Kind] = {}
         self._unknown: dict[str, str] = {}  # why, unless it turns out to be a part of a set
         self._candidates: dict[str, Candidate] = {}  # by their first files
@@ -79,14 +79,14 @@ class _Call:
         )
 
     def _open_asked(self) -> list[str]:
-        """What was asked about and is not yet told of."""
+        """The files asked about that have no answer yet."""
         return [p for p in self._asked if p not in self._taken and p not in self._unreadable]
 
     def _left(self, which: Callable[[Kind], bool] = lambda kind: True) -> list[str]:
         return [p for p in self._open_asked() if p in self._kinds and which(self._kinds[p])]
 
     def _try(self, path: str, step: Callable[[str], None]) -> None:
-        """One step for one file, unless it is taken by now; what it raises is told of the file."""
+        """Does one step for one file, unless it is taken.  An error becomes the file's answer."""
         if path in self._taken or path in self._unreadable:
             return
         try:
@@ -98,7 +98,7 @@ class _Call:
         except FileNotFoundError:
             self._not_read(path, "is not there any more")
         except OSError as error:
-            # A share that hiccups is no fault of the file, which waits.
+            # The share is at fault and not the file, so the file waits.
             why = f"cannot be read now: {error.strerror or error}"
             self._add(Candidate((path,), incomplete=why))
 
@@ -122,7 +122,7 @@ class _Call:
             self._taken.update(candidate.files)
 
     def _checked(self, candidate: Candidate) -> Candidate:
-        """With what is known of the files' contents and promises."""
+        """The candidate, with what its files contain and promise."""
         if candidate.refused or not candidate.complete:
             return candidate
         state = completeness.check(self._around.root, candidate.files)
@@ -146,7 +146,7 @@ class _Call:
                 self._unknown[path] = str(fault)
 
     def _claimed(self, *, any_kind: bool) -> None:
-        """Holds the sets that a neighbour says there are, each as one."""
+        """Holds the sets that a neighbour names, each as one candidate."""
         claimed: dict[str, list[str]] = defaultdict(list)
         whys: dict[str, tuple[str, str, bool]] = {}  # index -> reader, why, whether it is there
 
@@ -176,11 +176,11 @@ class _Call:
                 self._add(Candidate(files, reader, held=why))
 
     def _definers(self) -> list[str]:
-        """Files that say which others are theirs, those asked about and those around them."""
+        """Files that name others as parts of their set, among those asked about and around them."""
         found = {path for path in self._open_asked() if self._defines(path)}
-        near: dict[str, bool] = {}  # directory -> whether headers in it are looked into as well
+        near: dict[str, bool] = {}  # directory -> whether headers in it are looked into too
         for path in self._open_asked():
-            # Pixels of a header have no format of their own.
+            # The pixels of a header are a file without a format of its own.
             headless = path in self._unknown or self._rule(path) == "ids"
             for level, directory in enumerate(self._around.above(path, _COMPANION_LEVELS)):
                 near[directory] = near.get(directory, False) or (headless and level == 0)
@@ -188,7 +188,7 @@ class _Call:
             for name in self._around.names(directory):
                 if name.endswith(COMPANION) or (headers_too and self._defines(name)):
                     found.add(str(PurePath(directory, name)))
-        # Companions first: a set may have anything for its parts.
+        # Companions first: the parts of their sets may have any format.
         return sorted(found, key=lambda path: (not path.endswith(COMPANION), path))
 
     def _rule(self, path: str) -> str:
@@ -200,7 +200,7 @@ class _Call:
 
     def _defined(self, path: str) -> None:
         if path.endswith(COMPANION):
-            # Left out of the readers, it says nothing of the files around it.
+            # If its reader is left out, it does not count for the files around it.
             if takes(self._readers, READER) or path in self._asked:
                 self._add(self._ome.of(path))
             return
@@ -219,7 +219,7 @@ class _Call:
         return Candidate((path, *there), kind.canonical, missing=missing)
 
     def _dicom(self) -> None:
-        """DICOM files of one directory may be slices of one series: only one alone is sure."""
+        """DICOM files of one directory may be slices of one series.  Only a single one is sure."""
         by_directory: dict[str, list[str]] = defaultdict(list)
         for path in self._left(lambda kind: kind.rule == "dicom"):
             by_directory[str(PurePath(path).parent)].append(path)
@@ -248,7 +248,7 @@ class _Call:
             except FileNotFoundError:
                 continue
             except (ImportRefused, OSError):
-                return True  # who knows
+                return True  # nobody knows
         return False
 
     def _single(self, path: str) -> None:
@@ -269,7 +269,7 @@ class _Call:
         return self._add(Candidate(files, kind.canonical, held=held))
 
     def _numbered(self, path: str, expression: re.Pattern[str]) -> tuple[str, ...]:
-        """The files of its directory that are called as `path` is but for a number."""
+        """The files of its directory with the name of `path`, except for a number."""
         own = expression.fullmatch(PurePath(path).name)
         if own is None:
             return (path,)

@@ -16,20 +16,20 @@ from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
 from .signatures import JAVA, UnknownFormat
 
 _LIMIT = 1 << 16  # bytes of a header of text
-# Of each, the path of the header and the paths of what it needs, whether there or not.
+# Gets an open header and its path; returns the paths that it needs, whether they are there or not.
 Reader = Callable[[Surroundings, str, BinaryIO], tuple[str, ...]]
 
 
 def _like(name: str, suffix: str) -> str:
-    """`name` with another suffix, in capitals if its own is."""
+    """`name` with another suffix, in capitals if its own suffix is in capitals."""
     path = PurePath(name)
     return path.stem + (suffix.upper() if path.suffix.isupper() else suffix)
 
 
 def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
-    """Version 1 has its pixels in the .ids of the same name; version 2 behind the header itself.
+    """Version 1 has its pixels in the .ids of the same name, version 2 after the header itself.
 
-    Raises UnknownFormat for version 2 with pixels elsewhere, which no writer is known to make.
+    Raises UnknownFormat for version 2 with pixels elsewhere; no program is known to write this.
     """
     file.seek(0)
     header = file.read(_LIMIT)
@@ -46,12 +46,12 @@ def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
 
 
 def header_of(around: Surroundings, path: str) -> str:
-    """Where the header of the .ids at `path` is, or is to come."""
+    """Where the header of the .ids at `path` is, or will be."""
     return around.beside(path, _like(PurePath(path).name, ".ics"))
 
 
 def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
-    """`data file:` names the pixels, unless they follow an empty line.
+    """`data file:` names the file of the pixels, unless they follow after an empty line.
 
     Raises UnknownFormat for a list or a pattern of files, ImportRefused for a
     name that is not below the root.
@@ -74,14 +74,14 @@ def _nifti(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
 
 
 NEEDED: Mapping[str, Reader] = {"ics": _ics, "nrrd": _nrrd, "nifti": _nifti}
-# Suffixes of headers, so that a file beside one is looked up in it.
+# Suffixes of headers.  If a file lies beside a header, the header is read for its name.
 SUFFIXES = ("ics", "nrrd", "nhdr", "hdr")
 
 
 def logs(around: Surroundings, path: str) -> tuple[str, ...]:
-    """The logs that softWoRx writes beside a DeltaVision file, those that are there.
+    """The logs that softWoRx wrote beside a DeltaVision file, if they are there.
 
-    Raises as Surroundings.has.
+    Raises what Surroundings.has raises.
     """
     name = PurePath(path)
     wanted = (f"{name.name}.log", f"{name.stem}_log.txt")

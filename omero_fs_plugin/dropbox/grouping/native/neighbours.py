@@ -1,4 +1,4 @@
-"""Files that show: the files around belong to a set that only Bio-Formats can group.
+"""Files which show that those around them belong to a set that only Bio-Formats can group.
 
 For example, an index file of a plate beside a thousand TIFF files.  Each TIFF
 could be imported alone, and that would break the set into pieces.
@@ -30,9 +30,9 @@ class Marker:
     name: str  # regular expression of its name, in lower case
     format: str
     reader: str  # simple name of the class
-    claims: frozenset[str]  # suffixes of what belongs to it; none: whatever it be
-    levels: int = 0  # of directories below its own that may have parts
-    words: tuple[bytes, ...] = ()  # one of which is at its start; none: the name is enough
+    claims: frozenset[str]  # suffixes of files that belong to it; empty: any suffix
+    levels: int = 0  # how many levels of directories below its own may have parts
+    words: tuple[bytes, ...] = ()  # it begins with one of them; empty: the name is enough
 
     @property
     def canonical(self) -> str:
@@ -77,7 +77,7 @@ MARKERS = (
 )
 _LEVELS = max(marker.levels for marker in MARKERS)
 _NAMES = [re.compile(marker.name) for marker in MARKERS]
-# A folder of parts, whose index lies beside it.
+# A folder of parts; the index lies beside it.
 _PARTS_FOLDER = re.compile(r"(?i)(.+\.oif)\.files")
 
 
@@ -94,7 +94,7 @@ def may_be_index(name: str) -> bool:
 
 
 class Neighbours:
-    """The markers around files, each looked into once."""
+    """The markers around files.  Each is read once."""
 
     def __init__(self, around: Surroundings, readers: Collection[str] | None) -> None:
         self._around = around
@@ -104,16 +104,16 @@ class Neighbours:
         self._in: dict[str, tuple[tuple[str, Marker], ...]] = {}
 
     def marker(self, path: str) -> Marker | None:
-        """What the file at `path` is a marker of, if it is one and its reader is used."""
+        """The marker that the file at `path` is, if it is one and its reader is wanted."""
         if path not in self._of:
             self._of[path] = self._look(path)
         return self._of[path]
 
     def claim(self, path: str, *, any_kind: bool = False) -> tuple[str, Marker] | None:
-        """The marker, with its path, that `path`, itself none, belongs to, if there is one.
+        """The path and the kind of the marker that `path` belongs to, if there is one.
 
-        `any_kind`: only markers that claim files of whatever kind.  Raises
-        OSError when a file that may be a marker cannot be read now.
+        `path` itself is not a marker.  `any_kind`: ask only markers that claim files of any
+        kind.  Raises OSError if a file that may be a marker cannot be read now.
         """
         asked = str(PurePath(path).parent), "" if any_kind else suffix_of(path), any_kind
         if asked not in self._claims:
@@ -158,13 +158,13 @@ class Neighbours:
         return None
 
     def _start(self, path: str) -> bytes:
-        """Without NUL, so that UTF-16 is taken for what it says.
+        """The start of a file, without NUL, so that words in UTF-16 are found too.
 
-        Raises OSError when it cannot be read now: then nobody knows whose the
-        files around it are.
+        Raises OSError if it cannot be read now: nobody knows then to which set the files
+        around it belong.
         """
         try:
             with self._around.open(path) as file:
                 return file.read(_SNIFFED).replace(b"\0", b"")
         except (ImportRefused, FileNotFoundError):
-            return b""  # no index to any reader either
+            return b""  # no reader can use it as an index either

@@ -1,8 +1,8 @@
 """Filesets of OME-TIFF: which files OME-XML puts together, and in which order.
 
 It follows the OME-TIFF specification, and the order of Bio-Formats'
-OMETiffReader.  If a file of its own has the metadata, this file comes first.  If
-not, the opened file comes first.  Then come the others in the order of their
+OMETiffReader.  If the metadata is in a file of its own, this file comes first.
+If not, the opened file comes first.  Then come the others in the order of their
 planes.
 """
 
@@ -30,11 +30,11 @@ class _Parts:
 
     there: tuple[str, ...]
     missing: tuple[str, ...]
-    refused: str = ""  # why one of them may not be used, and so none
+    refused: str = ""  # why one of them may not be used; then none is used
 
 
 class OmeSets:
-    """Makes candidates of files with OME-XML; each is read, and looked up, once."""
+    """Makes candidates of files with OME-XML.  Each file is read and looked up once."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -44,10 +44,10 @@ class OmeSets:
     def of(self, path: str) -> Candidate:
         """The fileset that the companion or OME-TIFF at `path` belongs to.
 
-        One that names a file out of the root, or over a link, is refused with
-        the others that it names.  Raises UnknownFormat where no fileset can be
-        made of it, ImportRefused when it may not be read itself, OSError when
-        that cannot be told now.
+        If it names a file out of the root, or through a link, it is refused together
+        with the other files that it names.  Raises UnknownFormat if it cannot become a
+        fileset, ImportRefused if it may not be read itself, and OSError if nobody knows
+        this now.
         """
         try:
             said = self._said(path)
@@ -75,13 +75,15 @@ class OmeSets:
         try:
             all_said = self._said(metadata)
         except UnknownFormat as fault:
-            # It may still be written; it is a candidate of its own, or somebody else's.
+            # It may still be written.  It is a candidate itself, or in one.
             return Candidate((path,), READER, incomplete=f"{metadata}: {fault}")
         if metadata == path or all_said.metadata_file:
-            raise UnknownFormat(f"names {said.metadata_file} for its metadata, which has none")
+            raise UnknownFormat(f"names {said.metadata_file} for its metadata, but that has none")
         parts = self._parts(metadata, all_said)
         if path not in parts.there and not parts.refused:
-            raise UnknownFormat(f"names {said.metadata_file} for its metadata, which knows it not")
+            raise UnknownFormat(
+                f"names {said.metadata_file} for its metadata, but that does not name this file"
+            )
         others = dict.fromkeys((*parts.there, path))
         others.pop(metadata, None)
         return self._candidate((metadata, *others), parts, all_said)
@@ -102,7 +104,7 @@ class OmeSets:
         itself_may = not path.endswith(COMPANION)
         strange = [uuid for uuid in said.unnamed if not itself_may or uuid != said.uuid]
         if strange:
-            raise UnknownFormat(f"its OME-XML has a part of no name (UUID {strange[0]})")
+            raise UnknownFormat(f"its OME-XML has a part without a name (UUID {strange[0]})")
         there: dict[str, None] = {}
         missing: dict[str, None] = {}
         refused = ""

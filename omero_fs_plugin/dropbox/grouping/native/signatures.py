@@ -24,18 +24,18 @@ _HEAD = 4096  # bytes
 
 
 class UnknownFormat(FsError):
-    """No fileset can be made of this file without Bio-Formats; the text says why."""
+    """This file cannot become a fileset without Bio-Formats; the text says why."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """The format of a file."""
 
-    format: str  # as people call it
+    format: str  # its name for people
     reader: str  # simple name of the class that reads it
-    # What makes the fileset: empty for the file alone, else one of the words of grouping_native
+    # How the fileset is made: empty for the file alone, otherwise a word that `grouper` knows
     rule: str = ""
-    held: str = ""  # why only Bio-Formats can make it
+    held: str = ""  # why only Bio-Formats can group it
 
     @property
     def canonical(self) -> str:
@@ -47,7 +47,7 @@ class _Signature:
     offset: int
     bytes: bytes
     kind: Kind
-    suffixes: Sequence[str] = ()  # that the name must have one of; none: any name
+    suffixes: Sequence[str] = ()  # the name must have one of these; empty: any name
 
 
 def _held(format: str, why: str) -> str:
@@ -93,7 +93,7 @@ _SIGNATURES = (
     _Signature(4, b"mdat", Kind("QuickTime", "QTReader"), ("mov",)),
 )
 
-# Parts of sets, and sets, of which nothing can be said but by Bio-Formats.
+# Parts of sets, and sets, that only Bio-Formats knows.
 _HELD_SUFFIXES = {
     "vsi": ("cellSens VSI", "CellSensReader"),
     "ets": ("cellSens VSI", "CellSensReader"),
@@ -121,7 +121,7 @@ _HELD_SUFFIXES = {
 _PART = "has parts in other files"
 
 
-# Of formats that are told by their content alone, or by no signature of ours.
+# Suffixes of formats that are recognised only by their content, or by no signature of ours.
 _MORE_SUFFIXES = frozenset(
     {
         "tif",
@@ -178,7 +178,7 @@ _MORE_SUFFIXES = frozenset(
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of that name is meant to be an image, whatever is in it."""
+    """Whether a file of that name is meant to be an image, whatever its content is."""
     return suffix_of(name) in _IMAGE_SUFFIXES
 
 
@@ -190,7 +190,7 @@ def suffix_of(name: str) -> str:
 def identify(file: BinaryIO, name: str) -> Kind:
     """The kind of the file called `name`.
 
-    Raises UnknownFormat where nothing can be said of it, OSError when it cannot be read.
+    Raises UnknownFormat if its format is not known, and OSError if it cannot be read.
     """
     suffix = suffix_of(name)
     if suffix in _HELD_SUFFIXES:
@@ -226,7 +226,7 @@ def _tiff(file: BinaryIO, layout: tiff.Layout, head: bytes, suffix: str) -> Kind
 
 
 def _by_structure(head: bytes, suffix: str) -> Kind | None:
-    """Formats that one run of bytes does not tell."""
+    """Formats that one signature alone does not show."""
     if is_dicom(head, suffix):
         return Kind("DICOM", "DicomReader", "dicom")
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -249,7 +249,7 @@ def _by_structure(head: bytes, suffix: str) -> Kind | None:
 
 
 def is_dicom(head: bytes, suffix: str) -> bool:
-    """Whether a file that starts so is DICOM; without the preamble only by its name as well."""
+    """Whether a file that starts so is DICOM.  Without the preamble its name counts too."""
     if head.startswith(b"DICM", 128):
         return True
     groups = (b"\2\0", b"\x08\0", b"\0\2", b"\0\x08")

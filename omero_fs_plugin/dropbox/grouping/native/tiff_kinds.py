@@ -1,8 +1,8 @@
 """The kinds of TIFF: which program wrote a file, if that decides which reader takes it.
 
 It looks at private tags and texts of the first directory.  The makers of the
-programs, or of their readers, have published these.  It holds a kind whose
-planes may be in further files.
+programs, or of their readers, have published these.  It holds files of a kind whose
+planes may be in other files too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SOFTWARE, _COPYRIGHT, _XMP = 305, 33432, 700
 
 @dataclass(frozen=True)
 class TiffKind:
-    """As signatures.Kind; `held`: only why."""
+    """As signatures.Kind, but `held` has only the reason."""
 
     format: str
     reader: str
@@ -28,7 +28,7 @@ class TiffKind:
 
 
 _SIBLINGS = "may have its planes in several files"
-# Private tags, in the order in which Bio-Formats' readers are asked.
+# Private tags, in the order in which Bio-Formats asks its readers.
 _BY_TAG = (
     (34412, TiffKind("LSM", "ZeissLSMReader")),
     (65200, TiffKind("Flex", "FlexReader", held=_SIBLINGS)),
@@ -40,7 +40,7 @@ _BY_TAG = (
     (33560, TiffKind("Olympus SIS", "SISReader")),
     (50706, TiffKind("DNG", "DNGReader")),
 )
-# What stands in the description or the name of the software.
+# Texts in the description or the name of the software.
 _BY_TEXT = (
     (b"<MetaData>", TiffKind("MetaMorph TIFF", "MetamorphTiffReader", held=_SIBLINGS)),
     (b"Improvision", TiffKind("Improvision TIFF", "ImprovisionTiffReader", held=_SIBLINGS)),
@@ -50,7 +50,7 @@ _BY_TEXT = (
     (b"MATROX Imaging Library", TiffKind("BD Pathway", "BDReader", held=_SIBLINGS)),
     (b"Trestle", TiffKind("Trestle", "TrestleReader", held=_SIBLINGS)),
 )
-# Suffixes that Bio-Formats' readers of TIFF-based formats go by.
+# Suffixes by which Bio-Formats chooses readers of formats based on TIFF.
 _BY_SUFFIX = {
     "svs": ("Aperio SVS", "SVSReader", b"Aperio"),
     "scn": ("Leica SCN", "LeicaSCNReader", b"leica-microsystems.com/scn"),
@@ -62,7 +62,7 @@ _NDPI_TAGS = range(65420, 65450)
 def kind_of(file: BinaryIO, layout: tiff.Layout, suffix: str) -> TiffKind:
     """The kind of a TIFF file whose name has that suffix.
 
-    Raises tiff.TiffError when its first directory, or a text of it, is not whole.
+    Raises tiff.TiffError if its first directory, or a text in it, is not whole.
     """
     directory = tiff.read_directory(file, layout, layout.first)
     entries = directory.entries

@@ -116,8 +116,8 @@ def test_a_tiff_that_has_none() -> None:
     ("text", "said"),
     [
         (b'<!DOCTYPE OME [<!ENTITY a "b">]>' + ome("")[21:], "document type"),
-        (b"<OME/>", "no OME-XML"),
-        (b'<html xmlns="x"/>', "no OME-XML"),
+        (b"<OME/>", "not OME-XML"),
+        (b'<html xmlns="x"/>', "not OME-XML"),
         (ome("")[:-3], "cannot be read"),
         (b'<?xml version="1.0" encoding="no-such-code"?><OME/>', "cannot be read"),
         (b'<?xml version="1.0" encoding="utf-7"?><OME/>', "cannot be read"),

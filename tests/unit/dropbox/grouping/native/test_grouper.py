@@ -216,7 +216,7 @@ def test_a_part_that_its_metadata_does_not_know(root: Path) -> None:
     samples.ome_companion(root)
     samples.tiff(root / "t9.ome.tif", samples.binary_only("set.companion.ome", 7, 9))
     found = native(root)
-    assert "which knows it not" in found.unreadable[f"{root}/t9.ome.tif"]
+    assert "but that does not name this file" in found.unreadable[f"{root}/t9.ome.tif"]
     assert len(as_table(found.candidates)) == 1
 
 
@@ -226,7 +226,7 @@ def test_metadata_that_leads_on_and_on(root: Path) -> None:
     samples.tiff(root / "c.ome.tif", samples.binary_only("c.ome.tif", 2, 2))
     found = native(root)
     assert not found.candidates
-    assert all("for its metadata, which has none" in why for why in found.unreadable.values())
+    assert all("for its metadata, but that has none" in why for why in found.unreadable.values())
 
 
 def test_a_part_of_no_name(root: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_part_of_no_name(root: Path) -> None:
     samples.tiff(root / "a.ome.tif", samples.ome(samples.pixels(1, strange), 0))
     samples.tiff(root / "b.ome.tif", samples.ome(samples.pixels(1, own), 0))
     found = native(root)
-    assert "a part of no name" in found.unreadable[f"{root}/a.ome.tif"]
+    assert "a part without a name" in found.unreadable[f"{root}/a.ome.tif"]
     assert only(native(root, [f"{root}/b.ome.tif"])).files == (f"{root}/b.ome.tif",)
 
 
