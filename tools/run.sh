@@ -14,5 +14,14 @@ if [ "$root" = yes ] && [ -d "${OMERO_FS_TEST_TEMPLATES:-}" ]; then
     export OMERO_FS_TEST_TEMPLATES=$place/omero-templates
 fi
 
+if [ "$root" = yes ] && [ -e /dev/fuse ] && ! as_user test -r /dev/fuse -a -w /dev/fuse; then
+    # Most systems let everybody open it; here only root may.  The same device, for the tests.
+    if [ ! -e "$place/fuse" ]; then
+        mknod --mode=600 "$place/fuse" c "0x$(stat -c %t /dev/fuse)" "0x$(stat -c %T /dev/fuse)"
+        chown "$user" "$place/fuse"
+    fi
+    export OMERO_FS_TEST_FUSE=$place/fuse
+fi
+
 cd "$tree"
 as_user "$@"

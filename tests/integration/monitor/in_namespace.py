@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections import Counter
@@ -15,8 +14,9 @@ import pytest
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.monitor import watcher
 from omero_fs_plugin.monitor.kernel import limits
+from tests.integration.hanging import share as hanging
+from tests.integration.hanging.server import DEVICE
 
-from . import tinyfuse
 from .fsserver import until
 from .test_contract import Client, Watched, created
 
@@ -28,7 +28,7 @@ class Share:
         self.back = top / "back"
         self.point = point
         self.kind = kind
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server: hanging.Share | None = None
         self.back.mkdir()
         point.mkdir(parents=True, exist_ok=True)
         if kind != "fuse":
@@ -36,25 +36,26 @@ class Share:
 
     def mount(self) -> None:
         if self.kind == "fuse":
-            self.server = tinyfuse.mount(self.back, self.point)
+            self.server = hanging.Share(self.back, self.point)
         else:
             subprocess.run(["mount", "--bind", self.back, self.point], check=True)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", "-l", self.point], check=True)
-        self.kill()
-
-    def kill(self) -> None:
         if self.server is not None:
-            self.server.kill()
-            self.server.wait()
+            self.server.close()
             self.server = None
+        else:
+            subprocess.run(["umount", "-l", self.point], check=True)
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.unmount()
 
 
 @pytest.fixture(params=["fuse", "polled", "watched"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("/dev/fuse is not for everyone here")
+    if request.param == "fuse" and not os.access(DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"{DEVICE} is not for everyone here")
     if request.param == "polled":
         monkeypatch.setattr(filesystems, "_SHARES", filesystems._SHARES | {"tmpfs"})
     return str(request.param)
@@ -72,14 +73,14 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def below(watched: Watched, tmp_path: Path, kind: str) -> Iterator[Share]:
     share = Share(tmp_path, watched.root / "share", kind)
     yield share
-    share.kill()
+    share.close()
 
 
 @pytest.fixture
 def whole(watched: Watched, tmp_path: Path, kind: str) -> Iterator[Share]:
     share = Share(tmp_path, watched.root, kind)
     yield share
-    share.kill()
+    share.close()
 
 
 def come_back(client: Client) -> None:
@@ -186,7 +187,8 @@ def test_a_share_whose_server_dies(
     fill(share.back)
     share.mount()
     client = watched.start()
-    share.kill()  # every call gives ENOTCONN from here on
+    assert share.server is not None
+    share.server.die()  # every call gives ENOTCONN from here on
     until(lambda: client.notices() == ["unreachable"])
     if where == "below":
         watched.act.write(watched.root / "beside", "one")
@@ -213,7 +215,7 @@ def test_a_share_that_does_not_answer(
     whole.mount()
     client = watched.start()
     assert whole.server is not None
-    whole.server.send_signal(signal.SIGSTOP)
+    whole.server.hang()
     watched.outside.mkdir()
     beside = watched.start(watched.outside)
     stuck = watched.monitors.all()[client.identifier]
@@ -223,7 +225,7 @@ def test_a_share_that_does_not_answer(
     watched.act.write(watched.outside / "a", "one")
     assert watched.told(beside) == created("a")
     change(whole.back)
-    whole.server.send_signal(signal.SIGCONT)
+    whole.server.answer()
     come_back(client)
     assert watched.told(client, whole.back) == changes()
     assert stuck.figures()["reachable"] == "true"

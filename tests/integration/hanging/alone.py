@@ -1,0 +1,68 @@
+"""Tests in a mount namespace of their own, as root or as who is root in a user namespace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from .server import DEVICE
+from .share import TOP
+
+
+def inside() -> list[str]:
+    """What to put before a command."""
+    alone = ["unshare", "--mount"]
+    return alone if os.geteuid() == 0 else [*alone, "--user", "--map-root-user"]
+
+
+@cache
+def missing() -> str:
+    """Why no share can be mounted here; empty when one can be."""
+    try:
+        os.close(os.open(DEVICE, os.O_RDWR))
+    except OSError as error:
+        return f"{DEVICE}: {error.strerror}"
+    with tempfile.TemporaryDirectory() as directory:
+        command = [*inside(), "mount", "-t", "tmpfs", "none", directory]
+        try:
+            tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return "unshare (util-linux) is not installed"
+        return tried.stderr.strip() if tried.returncode else ""
+
+
+def run(module: Path, *arguments: str, patience: float) -> str:
+    """Runs the tests of `module`; what they print.  Fails as they do.
+
+    After `patience`, s, they are killed, and what hangs with them.
+    """
+    if why := missing():
+        pytest.skip(f"no share can be mounted here: {why}")
+    process = subprocess.Popen(
+        [
+            *(*inside(), sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
+            *(*arguments, str(module)),
+        ],
+        cwd=TOP,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, _ = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        printed, _ = process.communicate()
+        pytest.fail(f"not done after {patience:g} s\n{printed}", pytrace=False)
+    if process.returncode:
+        pytest.fail(printed, pytrace=False)
+    return printed
