@@ -28,6 +28,7 @@ STATUS_FACET = "omero.fs.status"
 SERVERS = ("FSServer", "DropBox")
 
 # Ice turns no call into a wait without end: a dead peer is noticed.
+INVOCATION_TIMEOUT_MS = 60_000  # of every call a server makes, unless it says otherwise
 CALL_TIMEOUT_MS = 30_000
 
 
@@ -89,12 +90,7 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
     from omero.util import configure_server_logging
 
     initialization = Ice.InitializationData()
-    initialization.properties = Ice.createProperties(arguments or sys.argv)
-    properties = initialization.properties
-    properties.setProperty("Ice.ImplicitContext", "Shared")
-    _default(properties, "Ice.Override.ConnectTimeout", "5000")
-    # The admin object appears once our own facets are on it.
-    properties.setProperty("Ice.Admin.DelayCreation", "1")
+    initialization.properties = properties = server_properties(arguments or sys.argv)
     communicator = Ice.initialize(initialization)
     try:
         if properties.getProperty("Ice.Admin.ServerId"):
@@ -121,6 +117,18 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
         logging.shutdown()
         # omero-py redirected these to the log, and Python closes them at exit.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def server_properties(arguments: list[str]) -> Any:
+    """Ice's properties of one server, from its command line."""
+    properties = Ice.createProperties(arguments)
+    properties.setProperty("Ice.ImplicitContext", "Shared")
+    _default(properties, "Ice.Override.ConnectTimeout", "5000")
+    # Whoever does not answer is away, be it OMERO, the grid or a client.
+    _default(properties, "Ice.Default.InvocationTimeout", str(INVOCATION_TIMEOUT_MS))
+    # The admin object appears once our own facets are on it.
+    properties.setProperty("Ice.Admin.DelayCreation", "1")
+    return properties
 
 
 def _default(properties: Any, key: str, value: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.filters import Filter
+
+from .disks.calls import CALLS, HUNG_S
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,51 @@ class Place:
     passed_over: bool  # by omero.fs.pathMode or omero.fs.blacklist
 
 
+class _AtStart:
+    """The directories there are in one at the start.
+
+    They are looked for in a thread, since a disk may not answer.  Until it does, none is there.
+    """
+
+    def __init__(self, top: str) -> None:
+        self._found: frozenset[str] = frozenset()
+        self._done = threading.Event()
+        self._late: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        threading.Thread(target=self._look, args=[top], name="disk", daemon=True).start()
+
+    def has(self, directory: str) -> bool:
+        """Whether it was there."""
+        return directory in self._found
+
+    def wait(self, until: float, late: Callable[[], None]) -> None:
+        """Until they are known, or `until` (s, monotonic); then `late` is called once they are."""
+        if not self._done.wait(max(0.0, until - time.monotonic())):
+            with self._lock:
+                self._late = late
+            if self._done.is_set():
+                late()
+
+    def _look(self, top: str) -> None:
+        with CALLS.at(top) as call:
+            found = []
+            for directory, _, _ in os.walk(Path(top)):
+                found.append(directory)
+                call.pulse()
+        self._found = frozenset(found)
+        self._done.set()
+        with self._lock:
+            if self._late is not None:
+                self._late()
+
+
 @dataclass(frozen=True)
 class _Watched:
     rule: Rule
     directory: str
     filter: Filter
     # pathMode Recurse: the directories there when the rule began
-    at_start: frozenset[str] | None
+    at_start: _AtStart | None
 
     @classmethod
     def of(cls, rule: Rule) -> _Watched:
@@ -41,7 +83,7 @@ class _Watched:
                 blacklist=rule.blacklist,
                 ignore_sys_files=rule.ignore_sys_files,
             ),
-            frozenset(_directories(directory)) if rule.path_mode == "Recurse" else None,
+            _AtStart(directory) if rule.path_mode == "Recurse" else None,
         )
 
     def place(self, directory: str) -> Place | None:
@@ -55,7 +97,7 @@ class _Watched:
             user, own = parts[0], parts[1:]
             root = f"{top}/{user}"
         passed_over = bool(own) and self.rule.path_mode == "Flat"
-        if self.at_start is not None and directory not in self.at_start:
+        if self.at_start is not None and not self.at_start.has(directory):
             passed_over = True
         parent = top
         for part in parts:
@@ -76,6 +118,8 @@ class Places:
         self._watched: tuple[_Watched, ...] = ()
         # The last directory asked for: files are met directory by directory.
         self._last: _Asked = ((), "", None, None)
+        # Called when a directory of a rule was looked at later than when the rule began.
+        self.late: Callable[[], None] = lambda: None
         self.apply(rules)
 
     @property
@@ -87,7 +131,15 @@ class Places:
         """From now on these hold; one that was there already goes on as it was."""
         former = {watched.rule: watched for watched in self._watched}
         watched = [former.get(rule) or _Watched.of(rule) for rule in rules]
+        until = time.monotonic() + HUNG_S
+        for one in watched:
+            if one.at_start is not None:
+                one.at_start.wait(until, self._known_late)
         self._watched = tuple(sorted(watched, key=lambda one: -len(one.directory)))
+
+    def _known_late(self) -> None:
+        self._last = ((), "", None, None)
+        self.late()
 
     def place(self, path: str) -> Place | None:
         """What holds for the file at `path`; None for what lies in no user's directory."""
@@ -151,8 +203,3 @@ def _look_up(
         if directory == watched.directory or directory.startswith(prefix + "/"):
             return watched, watched.place(directory)
     return None, None
-
-
-def _directories(top: str) -> list[str]:
-    """`top` and every directory below it, links not followed."""
-    return [directory for directory, _, _ in os.walk(Path(top))]

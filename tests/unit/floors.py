@@ -40,7 +40,7 @@ FLOORS: dict[str, str] = {
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
-    "dropbox.places": "config",
+    "dropbox.places": "dropbox.disks config",
     "dropbox.users": "blitz",
     "dropbox.confine": "dropbox.disks",
     "dropbox.disks": "",

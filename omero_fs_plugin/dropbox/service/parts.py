@@ -127,6 +127,7 @@ def put_together(
         complete_timeout=lambda: configuration.settings.complete_timeout,
     )
     rescanner = Rescanner(pipeline, users, lanes, lambda: configuration.settings.rescan_interval)
+    places.late = partial(rescanner.ask, "directories are known now that were not at the start")
     return Parts(
         journal=journal,
         omero=omero,

@@ -1,0 +1,156 @@
+"""Importers that are parked have their places taken, and give them back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls
+from omero_fs_plugin.dropbox.importing import crew as crew_module
+from omero_fs_plugin.dropbox.importing.crew import LONG_S, Crew
+
+NUMBER = 2
+
+
+class Clock:
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def fileset(user: str) -> Any:
+    """As much of one as counts here."""
+    return SimpleNamespace(user=user, root=f"/{user}", path=f"/{user}/a.tif")
+
+
+class Imports:
+    """What the importers are at: the next user's fileset, until they are let go."""
+
+    def __init__(self, calls: Calls, users: list[str]) -> None:
+        self.crew = Crew(NUMBER, self._work, calls=calls)
+        self._calls = calls
+        self._users = users
+        self._lock = threading.Lock()
+        self.at_work: list[str] = []
+        self._go = {user: threading.Event() for user in users}
+        self.spare = 0
+        self.stopping = threading.Event()
+
+    def _work(self) -> None:
+        while not self.stopping.is_set():
+            if self.crew.is_spare():
+                with self._lock:
+                    self.spare += 1
+                return
+            with self._lock:
+                user = self._users.pop(0) if self._users else None
+            if user is None:
+                self.stopping.wait(0.005)
+                continue
+            with self.crew.at([fileset(user)]), self._calls.at(f"/{user}"):
+                with self._lock:
+                    self.at_work.append(user)
+                assert self._go[user].wait(20)
+                with self._lock:
+                    self.at_work.remove(user)
+
+    def until_at_work(self, *users: str) -> None:
+        until(lambda: sorted(self.at_work) == sorted(users))
+
+    def let_go(self, user: str) -> None:
+        self._go[user].set()
+
+    def end(self) -> None:
+        self.stopping.set()
+        for go in self._go.values():
+            go.set()
+        assert self.crew.stop(time.monotonic() + 20)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(clock: Clock) -> Iterator[Callable[..., Imports]]:
+    made: list[Imports] = []
+
+    def make_one(*users: str) -> Imports:
+        made.append(Imports(Calls(clock), list(users)))
+        made[-1].crew.start()
+        return made[-1]
+
+    yield make_one
+    for one in made:
+        one.end()
+
+
+def test_at_a_disk_that_does_not_answer(make: Callable[..., Imports], clock: Clock) -> None:
+    imports = make("zak", "zoe", "amy", "bob")
+    imports.until_at_work("zak", "zoe")
+    imports.crew.relieve()
+    imports.until_at_work("zak", "zoe")
+    clock.ahead += HUNG_S
+    assert {work.user for work in imports.crew.parked()} == {"zak", "zoe"}
+    imports.crew.relieve()
+    imports.until_at_work("zak", "zoe", "amy", "bob")
+    imports.let_go("zak")
+    imports.let_go("zoe")
+    imports.let_go("amy")
+    imports.let_go("bob")
+    until(lambda: imports.spare == NUMBER)
+    assert imports.crew.parked() == []
+
+
+def test_at_an_omero_that_takes_long(
+    make: Callable[..., Imports], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "LONG_S", 0.0)
+    imports = make("zak", "zoe", "amy")
+    imports.until_at_work("zak", "zoe")
+    imports.crew.relieve()
+    imports.until_at_work("zak", "zoe", "amy")
+    assert LONG_S > 0
+
+
+def test_there_are_never_more_than_may_be(
+    make: Callable[..., Imports], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "_MOST", 5)
+    imports = make(*(f"u{n}" for n in range(9)))
+    for _ in range(5):
+        clock.ahead += HUNG_S
+        imports.crew.relieve()
+        time.sleep(0.01)
+    until(lambda: len(imports.at_work) == 5)
+    imports.crew.relieve()
+    time.sleep(0.05)
+    assert len(imports.at_work) == 5
+
+
+def test_what_is_read_for_long_is_told(make: Callable[..., Imports]) -> None:
+    imports = make("zak")
+    imports.until_at_work("zak")
+    assert imports.crew.reading() == []
+
+
+def test_nobody_is_added_after_the_stop(clock: Clock) -> None:
+    imports = Imports(Calls(clock), ["zak"])
+    imports.end()
+    imports.crew.relieve()
+    assert imports.at_work == []
+    assert imports.crew.stop(time.monotonic())
