@@ -94,6 +94,7 @@ class Rescanner:
             self.ask()  # all users' directories may lie in it
             return
         user = place.user
+        self._away = {r: why for r, why in self._away.items() if str(r.watch_dir) != root}
         self._lanes.do(root, lambda: self._look_at_one(user, root), key=LANE, beside=LANE)
 
     def _look_at_one(self, user: str, root: str) -> None:
