@@ -87,19 +87,18 @@ def _below(top: str, rule: Rule, polled: Callable[[str], bool], end: float) -> C
         directory = left.pop()
         number += 1
         try:
-            entries = os.scandir(directory)
+            with os.scandir(directory) as entries:
+                left += [
+                    entry.path
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                    and passes(os.fsencode(directory), os.fsencode(entry.name))
+                    and not polled(entry.path)
+                ]
         except OSError:
             if directory == top:
                 raise
-            continue  # nobody watches what cannot be read
-        with entries:
-            for entry in entries:
-                if (
-                    entry.is_dir(follow_symlinks=False)
-                    and passes(os.fsencode(directory), os.fsencode(entry.name))
-                    and not polled(entry.path)
-                ):
-                    left.append(entry.path)
+            # Nobody watches what cannot be read.
         if time.monotonic() > end:
             return Count(number + len(left), not left)
     return Count(number, True)

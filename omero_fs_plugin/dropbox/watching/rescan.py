@@ -73,30 +73,34 @@ def walk(
         directory = waiting.pop()
         answered()
         try:
-            entries = os.scandir(directory)
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    answered()
+                    stat = None if entry.name.startswith(".") else _looked_at(entry, left)
+                    if stat is None:
+                        continue
+                    if stat_module.S_ISREG(stat.st_mode):
+                        yield Found(entry.path, FileStat.of(stat))
+                    elif not stat_module.S_ISDIR(stat.st_mode):
+                        left(entry.path, oddity(stat.st_mode))
+                    elif enters(entry.path):
+                        waiting.append(entry.path)
         except FileNotFoundError:
             continue
-        except OSError as error:
+        except OSError as error:  # also in the middle: what was listed by then is met
             left(directory, f"cannot be listed: {error.strerror}")
-            continue
-        with entries:
-            for entry in entries:
-                answered()
-                if entry.name.startswith("."):
-                    continue
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        if enters(entry.path):
-                            waiting.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        yield Found(entry.path, FileStat.of(entry.stat(follow_symlinks=False)))
-                    else:
-                        left(entry.path, oddity(entry.stat(follow_symlinks=False).st_mode))
-                except FileNotFoundError:
-                    continue  # removed while we were looking
-                except OSError as error:
-                    left(entry.path, f"cannot be looked at: {error.strerror}")
 
 
 def _nobody_waits() -> None:
     """For whoever walks and is not watched."""
+
+
+def _looked_at(entry: os.DirEntry[str], left: Callable[[str, str], None]) -> os.stat_result | None:
+    """What it is itself, if it is there and that can be told."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None  # removed while we were looking
+    except OSError as error:
+        left(entry.path, f"cannot be looked at: {error.strerror}")
+        return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,48 @@ def test_what_cannot_be_listed_is_told(tree: Path) -> None:
     assert [met.path for met in walk(str(tree), told.__setitem__)] == [str(tree / "a.tif")]
     assert told == {str(tree / "sub"): "cannot be listed: Permission denied"}
     (tree / "sub").chmod(0o755)
+
+
+def test_a_listing_that_breaks_off_is_told_and_closed(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a share that goes away in the middle: the rest of the tree is looked at."""
+    real, closed = os.scandir, []
+
+    class Broken:
+        def __init__(self, directory: str) -> None:
+            self._entries, self._breaks = real(directory), directory.endswith("sub")
+
+        def __enter__(self) -> Broken:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+            closed.append(self)
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            yield from self._entries
+            if self._breaks:
+                raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "scandir", Broken)
+    (tree / "sub" / "deep" / "b.tif").rename(tree / "sub" / "b.tif")
+    told: dict[str, str] = {}
+    found = sorted(Path(met.path).name for met in walk(str(tree), told.__setitem__))
+    assert found == ["a.tif", "b.tif"]
+    assert told == {str(tree / "sub"): "cannot be listed: Stale file handle"}
+    assert len(closed) == 3
+
+
+def test_one_who_stops_looking_leaves_no_directory_open(tree: Path) -> None:
+    def open_directories() -> list[str]:
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        return [link for link in map(os.readlink, links) if link.startswith(str(tree))]
+
+    looking = walk(str(tree))
+    next(looking)
+    looking.close()
+    assert open_directories() == []
 
 
 def test_nothing_is_odd_about_files_directories_and_what_is_not_there(tree: Path) -> None:
