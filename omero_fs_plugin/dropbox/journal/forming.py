@@ -279,6 +279,13 @@ def _left_of(connection: Connection, formed: Formed, filesets: Sequence[int]) ->
     return found
 
 
+def unite(connection: Connection, identifier: int, of: int) -> None:
+    """The row of a fileset goes, and all that is told of it is told of `of`."""
+    log = schema.event_log
+    connection.execute(update(log).where(log.c.fileset == identifier).values(fileset=of))
+    forget(connection, [identifier])
+
+
 def forget(connection: Connection, filesets: Sequence[int]) -> None:
     """Removes rows whose files are in another fileset from now on."""
     for some in chunks(filesets, _CHUNK):

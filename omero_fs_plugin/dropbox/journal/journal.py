@@ -17,7 +17,7 @@ from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
-from .forming import forget, form, give_up
+from .forming import form, give_up, unite
 from .intake import (
     Stamp,
     dissolve,
@@ -72,10 +72,17 @@ class Journal(JournalReader):
                     .values(path=found.path)
                 )
 
-    def met(self, fileset: int, of: int, found: Sequence[Found]) -> None:
-        """Records that `fileset` has the files of `of`, which was imported: only `of` remains."""
+    def met(self, fileset: int, of: int, found: Sequence[Found]) -> bool:
+        """Records that `fileset`, which is importing, has the files of `of`, which was imported.
+
+        `found`: the files as they are now.  Only `of` remains, with the history of both.  Returns
+        whether `fileset` was importing.
+        """
         file = schema.file.c
+        again = f"met again, as fileset {fileset}: it has the same bytes"
         with self._database.writing() as connection:
+            if not self._move(connection, fileset, (State.IMPORTING,), State.SKIPPED, again):
+                return False
             for position, met in enumerate(found):
                 connection.execute(
                     update(schema.file)
@@ -87,7 +94,8 @@ class Journal(JournalReader):
                 .where(schema.fileset.c.id == of)
                 .values(path=found[0].path, origin=MET)
             )
-            forget(connection, [fileset])
+            unite(connection, fileset, of)
+            return True
 
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
         """Records that the files of a failed fileset lie below another `root` now."""

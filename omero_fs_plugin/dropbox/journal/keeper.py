@@ -48,6 +48,7 @@ class LeaseKeeper:
         self._clock = clock
         self._stopping = threading.Event()
         self._held_at: float | None = None  # when (s) we last asked for it, and it was ours
+        self._epoch = 0  # of the lease when we gained it
         # A daemon: a database that hangs must not keep us from ending.
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -113,5 +114,11 @@ class LeaseKeeper:
             return None
         first, self._held_at = self._held_at is None, asked
         if first:
+            self._epoch = self._lease.held.epoch
             self._gained()
+        elif self._lease.held.epoch != self._epoch:
+            # Another had it, and has released it: what we began under the former epoch is
+            # resolved by who begins anew.
+            self._lost("another had it meanwhile")
+            return None
         return True

@@ -145,6 +145,43 @@ def test_a_single_file_that_waited_for_its_set_goes_into_it(journal: Journal) ->
     assert len(journal.select()) == 1
 
 
+def _imported_and_met_again(journal: Journal) -> tuple[int, Fileset]:
+    """A fileset that was imported, and the one that its file is being imported as after a chmod."""
+    for ctime in (1, 2):
+        journal.wait("amy", ROOT, [met("p0", ctime)])
+        (fileset,) = journal.select(State.WAITING)
+        journal.settled({fileset.id: fileset.files[0].stat})
+        taken = journal.take("amy")
+        assert taken is not None
+        if ctime == 1:
+            imported = taken.id
+            journal.imported(imported, 70, [70], ["a"])
+    return imported, taken
+
+
+def test_what_is_met_again_is_told_with_what_it_is(journal: Journal) -> None:
+    """One row remains; nothing that was told of the other is lost with it."""
+    imported, again = _imported_and_met_again(journal)
+    before = [event[1:4] for one in (imported, again.id) for event in journal.events(one)]
+    assert journal.met(again.id, imported, again.files)
+    (row,) = journal.select()
+    assert (row.id, row.state, row.files) == (imported, State.IMPORTED, again.files)
+    told = [event[1:4] for event in journal.events(imported)]
+    reason = f"met again, as fileset {again.id}: it has the same bytes"
+    assert told == [*before, ("importing", "skipped", reason)]
+    assert journal.events(again.id) == []
+    assert journal.claims() == {}
+
+
+def test_only_what_is_being_imported_turns_out_to_be_another(journal: Journal) -> None:
+    """An importer that was left behind by a stop finds its fileset given back."""
+    imported, again = _imported_and_met_again(journal)
+    assert journal.move(again.id, State.IMPORTING, State.QUEUED, "stopped")
+    before = journal.select()
+    assert not journal.met(again.id, imported, again.files)
+    assert journal.select() == before
+
+
 def test_a_path_that_is_somebody_elses_is_refused_in_words(journal: Journal) -> None:
     journal.wait("zak", "/dropbox", [met("p0")])
     for others in ((), (met("p1"),)):

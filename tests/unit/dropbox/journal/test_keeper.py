@@ -6,6 +6,7 @@ from typing import cast
 
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Lease
+from omero_fs_plugin.dropbox.journal.records import Held
 from omero_fs_plugin.errors import JournalError
 
 
@@ -17,6 +18,7 @@ class FakeLease:
     def __init__(self) -> None:
         self.now = 0.0
         self.takes = 0.0  # s
+        self.held = Held("me", 1, 1)
         self.answers: list[bool | Exception] = []
         self.asked_at: list[float] = []
 
@@ -46,6 +48,17 @@ def test_it_is_gained_once_and_lost_once() -> None:
     lease.answers = [False, True, True, False]
     assert [keeper.ask() for _ in range(4)] == [False, True, True, None]
     assert told == ["gained", "it is held by process 7 on elsewhere"]
+
+
+def test_one_that_another_had_meanwhile_is_lost() -> None:
+    """It took over while we stood still, and has stopped since: ours is another lease now."""
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [True, True]
+    assert keeper.ask()
+    lease.held = Held("me", 2, 3)
+    assert keeper.ask() is None
+    assert told == ["gained", "another had it meanwhile"]
 
 
 def test_a_journal_that_is_away_for_a_moment_costs_nothing() -> None:

@@ -1,0 +1,38 @@
+"""The journal under everything that is done to it, in any order, in PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.journal_machine import JournalMachine
+
+from .postgres import Postgres, running
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+def test_two_holders_on_postgresql(postgres: Postgres) -> None:
+    numbers = itertools.count()
+
+    class InPostgreSQL(JournalMachine):
+        def url(self) -> str:
+            return postgres.url(f"machine{next(numbers)}")
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        InPostgreSQL,
+        settings=settings(
+            max_examples=6,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
