@@ -61,9 +61,17 @@ class Here:
         yield self._whole.journal
 
 
+Run = Callable[..., tuple[int, list[str]]]
+
+
 @pytest.fixture
-def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
+def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `omero fs import` or `status`: its exit code and what it printed."""
+    return runner(whole, monkeypatch)
+
+
+def runner(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """As the fixture `run`."""
     here = Here(whole, whole.properties)
     for command in (import_, status):
         monkeypatch.setattr(command, "site", lambda ctx: here)
@@ -83,9 +91,6 @@ def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[in
         return 0, context.lines
 
     return run
-
-
-Run = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture

@@ -1,0 +1,221 @@
+"""What an end does not end, in DropBox as a whole: sources left by a crash, failed files, sets in
+quarantine, and files that are only touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
+from tests.integration.whole import Whole
+
+from .test_sets import NAMES, paths_in_omero, reason, write_part
+
+COMPLETE_S = 200.0  # omero.fs.completeTimeout
+
+
+class Deaths:
+    """Importers that die as their import stands in the journal and the sources are there."""
+
+    def __init__(self) -> None:
+        self.filesets: list[int] = []
+        self.over = False  # from now on nobody dies; who is to remove anything is somebody else
+
+    def done(self, importer: NativeImporter, fileset: Fileset, sha1s: Sequence[str]) -> None:
+        if not self.over:
+            self.filesets.append(fileset.id)
+            raise RuntimeError("it dies here")
+
+
+@pytest.fixture
+def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
+    deaths = Deaths()
+    monkeypatch.setattr(
+        NativeImporter, "done", lambda self, fileset, sha1s: deaths.done(self, fileset, sha1s)
+    )
+    return deaths
+
+
+class TestSourcesToBeRemoved:
+    """A crash lies between the journal's `imported` and the removal."""
+
+    @pytest.fixture
+    def whole(self, make_whole: Callable[..., Whole], deaths: Deaths) -> Whole:
+        """Stopped, after an import that left its source."""
+        whole = make_whole(transfer="upload_rm")
+        path = whole.drop("a.tif")
+        whole.until("it dies", lambda: deaths.filesets)
+        assert whole.row(path).state is State.IMPORTED
+        whole.stop_dropbox()
+        deaths.over = True
+        assert path.exists()
+        return whole
+
+    def test_are_removed_after_the_restart(self, whole: Whole) -> None:
+        path = whole.watch_dir / "amy" / "a.tif"
+        whole.start_dropbox()
+        whole.until("the source is removed", lambda: not path.exists())
+        whole.until("nothing is left to do", lambda: not whole.journal.unfinished())
+        assert whole.row(path).reason == ""
+        whole.assert_once(path)
+
+    def test_stay_where_somebody_has_written_since(self, whole: Whole) -> None:
+        path = whole.watch_dir / "amy" / "a.tif"
+        former = whole.row(path)
+        whole.drop("a.tif")
+        content = path.read_bytes()
+        whole.start_dropbox()
+        whole.until(
+            "it is imported again",
+            lambda: whole.row(path).id != former.id and whole.row(path).state is State.IMPORTED,
+        )
+        whole.until("nothing is left to do", lambda: not whole.journal.unfinished())
+        assert path.read_bytes() == content
+        assert [len(images) for images in whole.in_omero(path)] == [1, 1]
+
+
+class Incomplete:
+    """A set whose second part does not come, given up and in quarantine."""
+
+    def __init__(self, whole: Whole, place: Path) -> None:
+        self.whole, self.place = whole, place
+        self.directory = whole.watch_dir / "amy" / "set"
+        self.directory.mkdir()
+        for number in (2, 0):
+            write_part(self.directory, number, NAMES)
+        self.first, self.missing, self.last = (self.directory / name for name in NAMES)
+        whole.until("it waits", lambda: reason(whole, self.first).startswith("waits for"))
+        self.until_in_quarantine()
+
+    def until_in_quarantine(self) -> None:
+        def moved() -> bool:
+            self.whole.clock.pass_by(130.0)
+            return not self.first.exists() and not self.last.exists()
+
+        self.whole.until("its parts are moved", moved)
+        self.whole.until("the journal knows", lambda: len(self.rows()) == 1)
+
+    def rows(self) -> list[Fileset]:
+        """What is failed and lies there."""
+        failed = self.whole.journal.select(State.FAILED)
+        return [row for row in failed if row.root.startswith(str(self.place))]
+
+    def lying(self) -> list[str]:
+        """All files in quarantine, by their paths below it."""
+        return sorted(
+            str(path.relative_to(self.place)) for path in self.place.rglob("*") if path.is_file()
+        )
+
+    def assert_imported_as_one(self) -> None:
+        """One fileset of three files, once; nothing else has an end that is none of its own."""
+        self.whole.until_known(self.first)
+        self.whole.until_settled()
+        assert paths_in_omero(self.whole, self.first) == [tuple(NAMES)]
+        self.whole.assert_once(self.first)
+        assert self.whole.journal.counts()[State.FAILED] == 0
+        assert self.whole.journal.counts()[State.IMPORTED] == 1
+        assert self.lying() == []
+
+
+@pytest.fixture
+def make_incomplete(make_whole: Callable[..., Whole], tmp_path: Path) -> Callable[[], Incomplete]:
+    place = tmp_path / "bad"
+    return lambda: Incomplete(
+        make_whole(quarantine=str(place), completeTimeout=f"{COMPLETE_S:g}"), place
+    )
+
+
+class TestASetInQuarantine:
+    def test_lies_there_whole_with_the_reason_beside_it(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        incomplete = make_incomplete()
+        (row,) = incomplete.rows()
+        home = f"amy/{row.id}"
+        assert incomplete.lying() == [
+            f"{home}.txt",
+            f"{home}/set/{NAMES[0]}",
+            f"{home}/set/{NAMES[2]}",
+        ]
+        told = (incomplete.place / f"{home}.txt").read_text(encoding="utf-8")
+        assert f"waits for {incomplete.missing}" in told
+        assert f"omero fs import --retry {row.id}" in told
+        assert [Path(met.path).name for met in row.files] == [NAMES[0], NAMES[2]]
+
+    def test_comes_back_when_what_it_lacks_comes(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        incomplete = make_incomplete()
+        write_part(incomplete.directory, 1, NAMES)
+        incomplete.assert_imported_as_one()
+
+    def test_comes_back_when_that_came_while_dropbox_was_down(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        incomplete = make_incomplete()
+        incomplete.whole.stop_dropbox()
+        write_part(incomplete.directory, 1, NAMES)
+        incomplete.whole.start_dropbox()
+        incomplete.assert_imported_as_one()
+
+    def test_comes_back_to_a_directory_that_was_removed(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        """As by a user who wonders about an empty directory, and copies the rest again."""
+        incomplete = make_incomplete()
+        incomplete.directory.rmdir()
+        incomplete.directory.mkdir()
+        write_part(incomplete.directory, 1, NAMES)
+        incomplete.assert_imported_as_one()
+
+    def test_that_came_back_and_still_lacks_a_part_goes_again(
+        self, make_incomplete: Callable[[], Incomplete]
+    ) -> None:
+        incomplete = make_incomplete()
+        former = incomplete.lying()
+        (row,) = incomplete.rows()
+        (incomplete.place / "amy" / f"{row.id}.txt").unlink()
+        assert incomplete.whole.dropbox.quarantine.bring_back(row)
+        whole, first = incomplete.whole, incomplete.first
+        whole.until("it waits", lambda: reason(whole, first).startswith("waits for"))
+        incomplete.until_in_quarantine()
+        assert incomplete.lying() == former
+        write_part(incomplete.directory, 1, NAMES)
+        incomplete.assert_imported_as_one()
+
+
+def test_what_is_only_touched_has_one_row_also_after_a_restart(whole: Whole) -> None:
+    """As by a chown of the whole tree, while DropBox is down."""
+    directory = whole.watch_dir / "amy" / "set"
+    directory.mkdir()
+    single = whole.drop("a.tif")
+    parts = [write_part(directory, number, NAMES) for number in range(3)]
+    whole.until_known(single, parts[0])
+    whole.until_settled()
+    before = {row.id for row in whole.journal.select()}
+    whole.stop_dropbox()
+    for path in (single, *parts):
+        os.chmod(path, 0o600)  # noqa: PTH101
+    whole.start_dropbox()
+
+    def known() -> bool:
+        there = {met.path: met.stat.ctime_ns for row in rows() for met in row.files}
+        return all(there.get(str(path)) == path.lstat().st_ctime_ns for path in (single, *parts))
+
+    def rows() -> list[Fileset]:
+        return whole.journal.select(State.IMPORTED)
+
+    whole.until("they are known as they are", known)
+    whole.until_settled()
+    assert {row.id for row in whole.journal.select()} == before
+    assert whole.journal.counts()[State.SKIPPED] == 0
+    whole.assert_once(single, parts[0])
+    for row in rows():
+        told = [why for _, _, _, why, _ in whole.journal.events(row.id)]
+        assert any(why.startswith("met again, as fileset") for why in told), told
