@@ -2,7 +2,7 @@
 
 Rule: an event is a hint, the disk is the truth.  It never imports DropBox: the two meet over Ice.
 
-From the client down to the kernel: ``servants`` take the calls, ``monitors`` keeps each monitor's
-life, ``watcher`` is its thread.  ``telling`` is the conversation with the client, ``record``
+From the client down to the kernel: ``servants`` take the calls, ``monitors`` starts and stops each
+monitor, ``watcher`` is its thread.  ``telling`` is the conversation with the client, ``record``
 outlives a restart, ``tracking`` decides what has changed, ``kernel`` reads what the system says.
 """

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 
 from omero_fs_plugin.errors import FsError
 
-# One readBlock answer; a larger one is refused, not cut short in silence.
+# The longest answer of readBlock.  A request for more is refused, not silently cut short.
 LARGEST_BLOCK = 16 * 1024 * 1024  # bytes
 _HASHED_AT_ONCE = 1024 * 1024  # bytes
 
-# Windows has none of these, nor openat: there every call is refused.
+# Windows has none of these, and no openat, so every call is refused there.
 _HAS_OPENAT = os.open in os.supports_dir_fd
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _TO_DIRECTORY = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | getattr(os, "O_CLOEXEC", 0)
-# Enough to walk through a directory that may be entered and not listed.
+# Enough to walk through a directory that may be entered but not listed.
 _WALK = getattr(os, "O_PATH", os.O_RDONLY) | _TO_DIRECTORY
 
 
@@ -39,7 +39,7 @@ class Root:
 
     path: bytes  # absolute, normalised; may itself be reached through a symbolic link
     deep: bool  # False: only what lies directly in it
-    hanging: bool = False  # its file system does not answer: a call would wait, and others for it
+    hanging: bool = False  # its file system does not answer: a call would wait, and hold up others
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Stats:
     """The fields of FileStats of the Slice interface."""
 
     base_name: str
-    owner: str  # the user's name, or number when it has none
+    owner: str  # the user's name, or the number if it has no name
     size: int  # bytes
     mtime: float  # s since the epoch
     ctime: float  # s since the epoch
@@ -62,11 +62,11 @@ class Files:
     """
 
     def __init__(self, roots: Callable[[], Iterable[Root]]) -> None:
-        """`roots` is asked at every call: monitors start and stop."""
+        """`roots` is called at every request, because monitors start and stop."""
         self._roots = roots
 
     def names(self, path: str, pattern: str = "") -> list[str]:
-        """What a directory holds, sorted; `pattern` as of a shell, empty: all."""
+        """The names in a directory, sorted.  `pattern` is as in a shell; empty: all names."""
         with self._errors(path), self._directory(path) as directory:
             return [name for name, _ in _listing(directory, pattern)]
 
@@ -79,12 +79,12 @@ class Files:
                 try:
                     one = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 except FileNotFoundError:
-                    continue  # gone since it was listed
+                    continue  # it is gone since the list was made
                 found.append(_stats(shown, one, device))
         return found
 
     def exists(self, path: str) -> bool:
-        """Whether there is something, be it a dangling link."""
+        """Whether something is there, also if it is a dangling link."""
         with self._errors(path):
             try:
                 with self._parent(path) as (directory, name):
@@ -94,7 +94,7 @@ class Files:
             return True
 
     def stats(self, path: str) -> Stats:
-        """Of the name itself: a symbolic link is a Link."""
+        """The stats of the name itself: a symbolic link is a Link."""
         with self._errors(path), self._parent(path) as (directory, name):
             one = os.stat(name, dir_fd=directory, follow_symlinks=False)
             above = os.fstat(directory).st_dev
@@ -109,7 +109,7 @@ class Files:
         return digest.hexdigest()
 
     def block(self, path: str, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on; fewer only at the end of the file."""
+        """`size` bytes from `offset` on; fewer only at the end of the file."""
         if offset < 0:
             raise FileError(f"offset = {offset}: must be 0 or more")
         if not 0 <= size <= LARGEST_BLOCK:
@@ -132,7 +132,7 @@ class Files:
             raise FileError(f"{path!r}: {error.strerror or error}") from error
 
     def _inside(self, path: str) -> tuple[bytes, list[bytes]]:
-        """The root that `path` lies in, and the names from there on."""
+        """The root that `path` lies in, and the names below it."""
         if not path.startswith("/"):
             raise FileError(f"{path!r} is not an absolute path")
         if "\0" in path:
@@ -160,7 +160,7 @@ class Files:
         if not _HAS_OPENAT:
             raise FileError(
                 f"{path!r}: FileServer needs openat, which this platform does not have: "
-                "nothing could be confined"
+                "without it, links could lead outside"
             )
         root, names = self._inside(path)
         if not names:
@@ -172,7 +172,7 @@ class Files:
                     below = os.open(name, _WALK, dir_fd=descriptor)
                 except NotADirectoryError:
                     raise FileError(
-                        f"{path!r}: {name.decode()!r} is no directory, or a symbolic link, "
+                        f"{path!r}: {name.decode()!r} is not a directory, or is a symbolic link, "
                         "which is not followed"
                     ) from None
                 os.close(descriptor)
@@ -193,7 +193,7 @@ class Files:
     @contextmanager
     def _regular(self, path: str) -> Iterator[int]:
         with self._parent(path) as (above, name):
-            # Before it is opened as well: opening a device may do something.
+            # Check it also before it is opened: to open a device may have an effect.
             if not stat_module.S_ISREG(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
                 raise FileError(f"{path!r} is not a regular file")
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -207,9 +207,9 @@ class Files:
 
 
 def _listing(directory: int, pattern: str) -> list[tuple[str, str]]:
-    """(name for people, name for the system) of what a descriptor's directory holds.
+    """(name for people, name for the system) of everything in a descriptor's directory.
 
-    They differ where a name is not UTF-8 and cannot travel as it is.
+    They differ if a name is not UTF-8 and cannot be sent as it is.
     """
     found = [
         (os.fsencode(name).decode("utf-8", "backslashreplace"), name)

@@ -20,12 +20,12 @@ from .watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-# A started monitor answers `stop` within this, a system call on a dead share apart.
+# A started monitor answers `stop` within this time, unless a system call hangs on a dead share.
 STOP_TIMEOUT = 10.0  # s
 
 
 def unknown(identifier: str) -> MonitorError:
-    """The error for an id that is none, or no more."""
+    """The error for an id that no monitor has, or has any more."""
     return MonitorError(f"id {identifier!r}: there is no such monitor")
 
 
@@ -47,7 +47,7 @@ class Monitor:
         timing: Timing | None = None,
         observing: Observing | None = None,
     ) -> None:
-        """`give_up` is called with its id once its client was away for too long."""
+        """`give_up` is called with the id if the client was away for too long."""
         self.identifier = identifier
         self.request = request
         self._client = client
@@ -56,22 +56,22 @@ class Monitor:
         self._record = record
         self._timing = timing or Timing()
         self._observing = observing
-        self._lifecycle = threading.Lock()  # one start or stop at a time; never around a call out
+        self._lifecycle = threading.Lock()  # one start or stop at a time; never held during a call
         self._watcher: Watcher | None = None
         self._told_before = 0  # events of earlier starts
         self._destroyed = False
 
     @property
     def started(self) -> bool:
-        """Whether it is watching, or trying to."""
+        """Whether it watches, or tries to."""
         watcher = self._watcher
         return watcher is not None and not watcher.ended
 
     def start(self) -> None:
-        """Begins to watch; returns when every directory is.
+        """Begins to watch, and returns when every directory is watched.
 
-        What is there now is not told.  Raises MonitorError when it cannot
-        be watched.
+        The client is not told of what is there now.  Raises MonitorError if the directory
+        cannot be watched.
         """
         with self._lifecycle:
             if self._destroyed:
@@ -89,9 +89,9 @@ class Monitor:
         log.info("monitor %s of %s started", self.identifier, shown(self.request.path))
 
     def resume(self) -> None:
-        """Goes on where the server before this one ended; returns at once.
+        """Goes on where the last FSServer ended.  Returns at once.
 
-        The client is told of what happened meanwhile.
+        The client is told what happened meanwhile.
         """
         with self._lifecycle:
             self._watch(resumed=True)
@@ -113,12 +113,12 @@ class Monitor:
         return watcher
 
     def stop(self, *, for_good: bool = False) -> None:
-        """Ends watching; what was not delivered yet is dropped.
+        """Ends watching.  What was not delivered yet is dropped.
 
-        `for_good`: no `start`, be it waiting already, brings it back.  What is
-        kept of it is then the caller's affair; else that it is stopped is kept.
+        `for_good`: no `start` brings it back, not even one that waits already.  Then the
+        caller decides what the record keeps.  Otherwise the record keeps that it is stopped.
         """
-        self.request_stop()  # ends a `start` under way, too
+        self.request_stop()  # this also ends a `start` under way
         with self._lifecycle:
             was_started = self.started
             self._destroyed = self._destroyed or for_good
@@ -129,7 +129,7 @@ class Monitor:
             log.info("monitor %s of %s stopped", self.identifier, shown(self.request.path))
 
     def request_stop(self, *, orderly: bool = False) -> None:
-        """Asks it to end; returns at once.  As Watcher.request_stop."""
+        """Asks it to end, and returns at once.  As Watcher.request_stop."""
         watcher = self._watcher
         if watcher is not None:
             watcher.request_stop(orderly=orderly)
@@ -151,7 +151,7 @@ class Monitor:
         return watcher is not None and watcher.hanging
 
     def check_pulse(self, now: float) -> None:
-        """Tells the client when the disk does not answer; by time.monotonic()."""
+        """Tells the client if the disk does not answer.  `now` is from time.monotonic()."""
         watcher = self._watcher
         if watcher is not None:
             watcher.check_pulse(now)
@@ -191,17 +191,17 @@ class Monitors:
         client_timeout: float = 0.0,
         observing: Observing | None = None,
     ) -> None:
-        """`client_timeout`: s that a client may be away; 0: without end."""
+        """`client_timeout`: how long (s) a client may be away; 0: without a limit."""
         self._timing = timing
         self._observing = observing
         self._record = record
         self._client_timeout = client_timeout
-        self._lock = threading.Lock()  # the mapping only; never around a start or stop
+        self._lock = threading.Lock()  # for the mapping only; never held during a start or stop
         self._monitors: dict[str, Monitor] = {}
-        self._ending: list[threading.Thread] = []  # destroy monitors that were given up
+        self._ending: list[threading.Thread] = []  # these destroy monitors that were given up
 
     def create(self, request: Request, client: Client) -> str:
-        """A new monitor, stopped; its id."""
+        """Makes a new, stopped monitor, and returns its id."""
         identifier = str(uuid.uuid1())
         record = self._record if request.type is MonitorType.PERSISTENT else None
         if record is not None:
@@ -217,9 +217,9 @@ class Monitors:
         return identifier
 
     def restore(self, client: Callable[[str], Client]) -> None:
-        """The monitors of the server before this one, each as it was left.
+        """Makes the monitors of the last FSServer again, each as it was.
 
-        `client` makes one of its address; what it raises ends that monitor.
+        `client` makes a client from its address.  If it raises, that monitor is destroyed.
         """
         if self._record is None:
             return
@@ -229,7 +229,7 @@ class Monitors:
             try:
                 told = client(saved.client)
             except Exception as error:
-                # No reason for the others not to go on.
+                # The others can go on.
                 log.error(
                     "monitor %s of %s cannot go on, it is destroyed: its client's address %r: %s",
                     identifier,
@@ -268,10 +268,10 @@ class Monitors:
         return monitor
 
     def _give_up(self, identifier: str) -> None:
-        """From the monitor's own thread, which cannot wait for its own end."""
+        """Called on the monitor's own thread, which cannot wait for its own end."""
 
         def destroy() -> None:
-            # Its client may have done so this very moment.
+            # Its client may have destroyed it at this very moment.
             with suppress(MonitorError):
                 self.destroy(identifier)
             self._ending.remove(thread)
@@ -289,7 +289,7 @@ class Monitors:
         return monitor
 
     def destroy(self, identifier: str) -> None:
-        """Stops and forgets.  Raises MonitorError for an unknown id."""
+        """Stops and forgets a monitor.  Raises MonitorError for an unknown id."""
         monitor = self.get(identifier)
         monitor.stop(for_good=True)
         with self._lock:
@@ -299,12 +299,12 @@ class Monitors:
         log.info("monitor %s of %s destroyed", identifier, shown(monitor.request.path))
 
     def all(self) -> Mapping[str, Monitor]:
-        """A copy, by id."""
+        """All monitors by their ids; a copy."""
         with self._lock:
             return dict(self._monitors)
 
     def close(self) -> None:
-        """Stops all, as the server ends; the record keeps them as they are."""
+        """Stops all at the end of the server.  The record keeps them as they are."""
         monitors = self.all().values()
         for monitor in monitors:
             monitor.request_stop(orderly=True)
@@ -319,7 +319,7 @@ class Monitors:
             monitor.check_pulse(now)
 
     def roots(self) -> list[Root]:
-        """The directories being watched now: what FileServer may look into."""
+        """The directories that are watched now: FileServer may look into them."""
         return [
             Root(
                 monitor.request.path,

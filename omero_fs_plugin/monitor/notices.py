@@ -2,8 +2,8 @@
 
 ::
 
-    Create  a file came to be: its first writer closed it, it was moved or
-            linked in, or it has been silent for a bounded time
+    Create  a file is new: its first writer closed it, it was moved or linked
+            in, or it was silent for a limited time
     Modify  a known file was written and closed, once for a burst of writes
     Delete  a known file is gone
     System  what a client must know: `word: path: sentence`, see `Notice.tell`
@@ -28,8 +28,8 @@ class Tell(NamedTuple):
     type: EventType
     path: bytes  # for SYSTEM a sentence in UTF-8
     directory: bool = False
-    identity: Identity | None = None  # of the file as it was when this was told
-    doubted: bool = False  # for CREATE and DELETE: the client may have known of it or not
+    identity: Identity | None = None  # of the file, when this was told
+    doubted: bool = False  # for CREATE and DELETE: perhaps the client knew of it already
 
 
 class Notice(str, enum.Enum):
@@ -41,23 +41,23 @@ class Notice(str, enum.Enum):
     REACHABLE = "reachable"  # it is back, and is compared with what was known
     LIMIT = "limit"  # a kernel limit was reached; what cannot be watched is polled
     NAME = "name"  # an event of a file whose name is not UTF-8
-    RESTARTED = "restarted"  # FSServer was; what happened meanwhile follows
+    RESTARTED = "restarted"  # FSServer was restarted; what happened meanwhile follows
     GAP = "gap"  # events could not be told to this client; a rescan follows
     TIMEOUT = "timeout"  # a one-shot monitor ended without an event
-    INACTIVE = "inactive"  # an inactivity monitor's word
+    INACTIVE = "inactive"  # an inactivity monitor saw nothing happen
 
     def tell(self, path: bytes, sentence: str) -> Tell:
         """The System event about `path`.
 
-        Its text can be taken apart whatever the path contains: the word ends
-        at the first ": ", the sentence begins after the last.
+        Its text can be taken apart, whatever the path contains: the word ends at the
+        first ": ", and the sentence begins after the last one.
         """
         text = f"{self.value}: {escaped(path)}: {sentence.replace(': ', ', ')}"
         return Tell(EventType.SYSTEM, text.encode())
 
 
 def speakable(path: bytes) -> bool:
-    """Whether `path` can travel as an Ice string, which is UTF-8."""
+    """Whether `path` can be sent as an Ice string, which is UTF-8."""
     if path.isascii():
         return True
     try:
@@ -68,11 +68,11 @@ def speakable(path: bytes) -> bool:
 
 
 def escaped(path: bytes) -> str:
-    """`path` for clients: as `shown`, and a backslash as two, so that it can be undone."""
+    """`path` for clients: as `shown`, but with two for each backslash, so that it can be undone."""
     return shown(path.replace(b"\\", b"\\\\"))
 
 
 def shown(path: bytes) -> str:
-    """`path` for people, in one line: control characters and odd bytes as \\xNN."""
+    """`path` for people, in one line.  Control characters and odd bytes are written \\xNN."""
     text = path.decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

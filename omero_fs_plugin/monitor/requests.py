@@ -19,9 +19,9 @@ class MonitorError(FsError):
 class PathMode(enum.Enum):
     """As omero.grid.monitors.PathMode."""
 
-    FLAT = "Flat"  # the directory itself
-    RECURSE = "Recurse"  # and the subdirectories there at the start
-    FOLLOW = "Follow"  # and those that come later
+    FLAT = "Flat"  # only the directory itself
+    RECURSE = "Recurse"  # also the subdirectories that are there at the start
+    FOLLOW = "Follow"  # also those that come later
 
 
 class MonitorType(enum.Enum):
@@ -59,9 +59,9 @@ class Request:
 
 
 def directory_named(path: str) -> bytes:
-    """The directory that a client wants watched, normalised.
+    """The directory that a client wants to watch, normalised.
 
-    Raises MonitorError when it is missing, no directory, or not readable.
+    Raises MonitorError if it is missing, not a directory, or not readable.
     """
     if not path:
         raise MonitorError("pathString is empty: give the absolute path of a directory")
@@ -80,7 +80,10 @@ def directory_named(path: str) -> bytes:
 
 
 def _normalised(path: str, flavour: ModuleType = os.path) -> str:
-    """With ``/`` between the names, on Windows too; raises MonitorError when not absolute."""
+    """The path with ``/`` between the names, on Windows too.
+
+    Raises MonitorError if it is not absolute.
+    """
     if flavour is posixpath:
         if path.startswith("/"):
             return posixpath.normpath("/" + path.lstrip("/"))

@@ -26,7 +26,7 @@ from .requests import MonitorError, MonitorType, PathMode, Request, directory_na
 
 log = logging.getLogger(__name__)
 
-# A client that has not answered a notification after this is away.
+# A client is away if it has not answered a notification after this time.
 NOTIFY_TIMEOUT_MS = 30_000
 
 _EVENTS = {
@@ -59,20 +59,20 @@ def event_info(tell: Tell) -> Any:
 
 
 class IceClient:
-    """watcher.Client over a MonitorClient proxy; asynchronous, never blocking."""
+    """A telling.Client over a MonitorClient proxy.  It is asynchronous and never blocks."""
 
     def __init__(self, proxy: Any) -> None:
-        # Identity, endpoints and options: nothing of a session.
+        # Identity, endpoints and options; nothing that belongs to a session.
         self.address = str(proxy)
         twoway = proxy.ice_twoway().ice_invocationTimeout(NOTIFY_TIMEOUT_MS)
         self._proxy = slice_.MonitorClientPrx.uncheckedCast(twoway)
 
     def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
-        """As watcher.Client.notify."""
+        """As telling.Client.notify."""
 
         def refused(error: Exception) -> None:
-            # It got the notification and could not deal with it: sending the
-            # same again would not help, and would keep back what follows.
+            # The client got the notification and could not handle it.  To send the same
+            # again would not help, and would hold back what follows.
             arrived = isinstance(error, (Ice.UserException, Ice.UnknownException))
             level = logging.WARNING if arrived else logging.DEBUG
             log.log(level, "monitor %s: its client answers %s", identifier, _short(error))
@@ -82,14 +82,14 @@ class IceClient:
             self._proxy.begin_fsEventHappened(
                 identifier, [event_info(tell) for tell in tells], lambda: done(True), refused
             )
-        except Ice.Exception as error:  # the communicator is going down
+        except Ice.Exception as error:  # the communicator is about to end
             refused(error)
 
     def probe(self, done: Callable[[bool], None]) -> None:
-        """As watcher.Client.probe."""
+        """As telling.Client.probe."""
         try:
             self._proxy.begin_ice_ping(lambda: done(True), lambda error: done(False))
-        except Ice.Exception:  # the communicator is going down
+        except Ice.Exception:  # the communicator is about to end
             done(False)
 
 
@@ -100,7 +100,7 @@ def _short(error: Exception) -> str:
 
 @contextmanager
 def told_as_fs_error() -> Iterator[None]:
-    """Turns what went wrong into OmeroFSError, the one error of these interfaces."""
+    """Turns an error into OmeroFSError, the only error of these interfaces."""
     try:
         yield
     except FsError as error:
@@ -117,7 +117,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
     """omero.grid.monitors.MonitorServer over a `Monitors`."""
 
     def __init__(self, monitors: Monitors, platform: str) -> None:
-        """`platform` as sys.platform has it."""
+        """`platform` is a value of sys.platform."""
         self._monitors = monitors
         self._platform = platform
 
@@ -137,7 +137,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
         proxy: Any,
         current: Any = None,
     ) -> str:
-        """The id of a new, stopped monitor.  Raises OmeroFSError, naming the argument."""
+        """The id of a new, stopped monitor.  Raises OmeroFSError, which names the argument."""
         with told_as_fs_error():
             if platformCheck and self._platform != "linux":
                 raise MonitorError(
@@ -161,22 +161,22 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
             return self._monitors.create(request, IceClient(proxy))
 
     def startMonitor(self, id: str, current: Any = None) -> None:
-        """Returns when everything is watched."""
+        """Starts a monitor, and returns when everything is watched."""
         with told_as_fs_error():
             self._monitors.get(id).start()
 
     def stopMonitor(self, id: str, current: Any = None) -> None:
-        """No error when it is stopped already."""
+        """Stops a monitor.  It is not an error if it is stopped already."""
         with told_as_fs_error():
             self._monitors.get(id).stop()
 
     def destroyMonitor(self, id: str, current: Any = None) -> None:
-        """Stops it first."""
+        """Stops and forgets a monitor."""
         with told_as_fs_error():
             self._monitors.destroy(id)
 
     def getMonitorState(self, id: str, current: Any = None) -> Any:
-        """Started also while the directory cannot be reached."""
+        """The state; it is Started also while the directory cannot be reached."""
         with told_as_fs_error():
             monitor: Monitor = self._monitors.get(id)
             state = slice_.MonitorState
@@ -194,7 +194,7 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
         self._files = files
 
     def getDirectory(self, absPath: str, filter: str, current: Any = None) -> list[str]:
-        """Names, sorted; `filter` as of a shell."""
+        """Names, sorted.  `filter` is as in a shell."""
         with told_as_fs_error():
             return self._files.names(absPath, filter)
 
@@ -204,16 +204,16 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
             return [_file_stats(one) for one in self._files.all_stats(absPath, filter)]
 
     def fileExists(self, fileId: str, current: Any = None) -> bool:
-        """False inside a watched directory; outside it is an error."""
+        """Whether a file is there.  For a path outside the watched directories it is an error."""
         with told_as_fs_error():
             return self._files.exists(fileId)
 
     def getBaseName(self, fileId: str, current: Any = None) -> str:
-        """Of a file that is there."""
+        """The base name of a file that is there."""
         return self._stats(fileId).base_name
 
     def getStats(self, fileId: str, current: Any = None) -> Any:
-        """FileStats of the name itself, not of what a link leads to."""
+        """FileStats of the name itself, not of the file that a link leads to."""
         return _file_stats(self._stats(fileId))
 
     def getSize(self, fileId: str, current: Any = None) -> int:
@@ -237,11 +237,11 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
         return self._stats(fileId).atime
 
     def isDir(self, fileId: str, current: Any = None) -> bool:
-        """A mount point is one, too."""
+        """Whether it is a directory; a mount point is one too."""
         return self._stats(fileId).type in ("Dir", "Mount")
 
     def isFile(self, fileId: str, current: Any = None) -> bool:
-        """A regular file."""
+        """Whether it is a regular file."""
         return self._stats(fileId).type == "File"
 
     def getSHA1(self, fileId: str, current: Any = None) -> str:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ADAPTER = "omerofs.FSServer"
 ENDPOINTS = "tcp -h 127.0.0.1"
 
-# Between two looks at whether a monitor hangs on a disk that does not answer.
+# Between two checks whether a monitor hangs on a disk that does not answer.
 PULSE = 5.0  # s
 
 
@@ -36,7 +36,7 @@ class FSServer:
         properties = communicator.getProperties()
         for key, value in (
             (f"{ADAPTER}.Endpoints", ENDPOINTS),
-            # A start that looks at a large tree keeps no other call waiting.
+            # So that no call has to wait for a start that looks at a large tree.
             (f"{ADAPTER}.ThreadPool.Size", "2"),
             (f"{ADAPTER}.ThreadPool.SizeMax", "16"),
         ):
@@ -45,7 +45,7 @@ class FSServer:
         given = read_monitoring(properties.getPropertiesForPrefix("omero."))
         self._given = given
         self._seen = digest(properties.getPropertiesForPrefix("omero."))
-        self._restart = ""  # what has changed since, and is taken at the next start only
+        self._restart = ""  # which properties have changed and take effect only at the next start
         self.record = open_record(given.record)
         self.monitors = Monitors(
             Timing(poll=given.poll_interval),
@@ -56,7 +56,7 @@ class FSServer:
         lasting = [Root(os.fsencode(path), deep=True) for path in given.file_server_roots]
         problems = {f"problem.{n}": str(p) for n, p in enumerate(given.problems, 1)}
         for problem in problems.values():
-            log.error("%s; the default holds", problem)
+            log.error("%s; the default is used", problem)
         communicator.addAdminFacet(
             icegrid.StatusFacet(
                 lambda: {
@@ -77,7 +77,7 @@ class FSServer:
             FileServer(Files(lambda: [*lasting, *self.monitors.roots()])),
             communicator.stringToIdentity(given.file_server_id),
         )
-        # Before anyone can ask for them; whom they tell may ask at once.
+        # Before anybody can ask for them: a client that is told something may ask at once.
         self.monitors.restore(lambda address: IceClient(communicator.stringToProxy(address)))
         icegrid.when_changed(communicator, lambda: self._changed(communicator))
         self._stopped = threading.Event()
@@ -91,7 +91,7 @@ class FSServer:
         changed = changed_monitoring(self._given, read_monitoring(properties))
         self._restart = ", ".join(changed)
         if changed:
-            log.warning("changed, and taken at the next start of FSServer only: %s", self._restart)
+            log.warning("changed; takes effect at the next start of FSServer: %s", self._restart)
         self._seen = digest(properties)
 
     def _check_pulses(self) -> None:
@@ -99,7 +99,7 @@ class FSServer:
             try:
                 self.monitors.check_pulse(time.monotonic())
             except Exception:
-                log.exception("the monitors' pulse cannot be felt")
+                log.exception("checking whether monitors hang failed")
 
     def stop(self) -> None:
         """As icegrid.Service.stop."""
@@ -114,7 +114,7 @@ class FSServer:
 
 
 def main() -> int:
-    """The exit code."""
+    """Runs FSServer, and returns the exit code."""
     return icegrid.run(FSServer)
 
 

@@ -1,7 +1,7 @@
 """The thread of a started monitor.
 
 Only this thread owns its kernel queue, its tracker and its outbox.  It calls the
-client asynchronously, and the answer wakes it.  It holds no lock while it talks,
+client asynchronously, and the answer wakes it.  It holds no lock during a call,
 and no client waits for another one that is slow.
 """
 
@@ -30,20 +30,20 @@ from .tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-# Between the first event and the look at all of them: the kernel merges equal
-# ones meanwhile, and one notification carries many.  Each look and each
-# notification costs more than an event does.
+# Between the first event and the look at all of them.  Meanwhile the kernel merges equal
+# events, and one notification can carry many.  A look or a notification costs more than
+# an event.
 GATHER = 0.04  # s
-# The same while files are being written, and nothing else happens.
+# The same while files are being written and nothing else happens.
 GATHER_WRITES = 0.1  # s
-# Before a monitor whose thread met an error it cannot name begins anew; doubled
-# each time, for as long as it meets one soon after.
+# If a monitor's thread meets an unknown error, it begins anew after this time.  The time
+# doubles as long as errors follow soon.
 RESTART = 1.0  # s
 LONGEST_RESTART = 60.0  # s
-# At an orderly end, for the answer to what was told last: what the client has
-# heard, the record is to hold.
+# At an orderly end we wait so long for the answer to what was told last, because the
+# record must hold what the client has heard.
 LAST_ANSWER = 2.0  # s
-# A system call that has not come back after this asks a share that is away.
+# If a system call has not returned after this time, its share is away.
 HANGS = 30.0  # s
 
 
@@ -63,10 +63,9 @@ class Watcher:
         picture: Picture | None = None,
         resumed: bool = False,
     ) -> None:
-        """`resumed`: what the client knows is in `picture`, from before a restart.
+        """`resumed`: FSServer was restarted, and `picture` has what the client knows.
 
-        `forget` is called at the end of the thread when the client was away
-        for too long.
+        `forget` is called at the end of the thread if the client was away for too long.
         """
         self.ready = threading.Event()  # everything is watched, or `error` says why not
         self.error: str | None = None
@@ -102,7 +101,7 @@ class Watcher:
         self._identifier = identifier
         self._request = request
         self._client = client
-        self._busy_since: float | None = None  # a piece of work has not ended
+        self._busy_since: float | None = None  # when the work under way began; None if it waits
         self._hang_told = False
         self._stop = False
         self._orderly = False
@@ -113,13 +112,13 @@ class Watcher:
         self._open_at = math.inf  # when to watch again after an interruption
         self._restart = 0.0  # s; the last wait after an error
         self._failed_at = -math.inf
-        self._error: BaseException | None = None  # not yet recovered from
+        self._error: BaseException | None = None  # we have not recovered from it yet
         self._recovering = False
         self._gap = False  # nothing is watched until the client answers
         self._gather = GATHER
         self._now = time.monotonic()
         self._end_at = math.inf  # of a one-shot monitor
-        self._last_words = False  # ends once the outbox is empty, or the client away
+        self._last_words = False  # it ends when the outbox is empty or the client is away
         self._inactive_since = -math.inf  # the last activity whose end was told
         self.thread = threading.Thread(
             target=self._run, name=f"monitor-{identifier[:8]}", daemon=True
@@ -128,16 +127,16 @@ class Watcher:
     # From any thread --------------------------------------------------------
 
     def request_stop(self, *, orderly: bool = False) -> None:
-        """Asks the thread to end; at once.
+        """Asks the thread to end, and returns at once.
 
-        `orderly`: for a restart of the server, not by the client.
+        `orderly`: because the server ends, not because the client asks for it.
         """
         self._orderly = self._orderly or orderly
         self._stop = True
         self._wake()
 
     def check_pulse(self, now: float) -> None:
-        """Tells the client when the disk does not answer, for our thread cannot."""
+        """Tells the client if the disk does not answer, because our thread cannot do so."""
         since = self._busy_since
         if since is None or now - since < HANGS or self._hang_told or self.ended:
             return
@@ -153,7 +152,7 @@ class Watcher:
         return self._hang_told
 
     def abandon(self) -> None:
-        """Its thread hangs: whatever it does later counts no more."""
+        """The thread hangs.  Whatever it does later does not count."""
         self._keeper.close()
 
     def _wake(self) -> None:
@@ -170,7 +169,7 @@ class Watcher:
                 try:
                     self._go_on()
                 except BaseException as caught:
-                    self._error = caught  # met between two turns, or while one was caught
+                    self._error = caught  # it came between two turns, or in an `except` below
             if self._orderly:
                 self._hear_last()
         except BaseException as error:
@@ -191,14 +190,14 @@ class Watcher:
             try:
                 if self._error is not None:
                     if self._recovering:
-                        time.sleep(RESTART)  # not even recovering went well
+                        time.sleep(RESTART)  # even the recovery has failed
                     self._recovering = True
                     self._recover(self._error)
                     self._recovering, self._error = False, None
                 self._turn()
             except BaseException as caught:
-                # Also what is meant to end a thread: nobody but `request_stop` may
-                # end this one.  Whatever it was, the disk is the truth.
+                # Also exceptions that usually end a thread: only `request_stop` may end
+                # this one.  Whatever the error was, the disk is the truth.
                 self._error = caught
 
     def _begin(self) -> None:
@@ -242,7 +241,7 @@ class Watcher:
         )
         self._telling.recover()
         if self._gap and not len(self.outbox):
-            self._gap = False  # the answer that ends it was heard, and not acted upon
+            self._gap = False  # the answer that ends it was heard, but nothing was done
         self._interrupt(math.inf if self._gap else now + self._restart)
 
     def _hear_last(self) -> None:
@@ -253,7 +252,7 @@ class Watcher:
         self._keeper.write()
 
     def _resume(self) -> None:
-        """After a restart of the server: what happened meanwhile is told."""
+        """After a restart of the server, the client is told what happened meanwhile."""
         self._keeper.resume()
         self._notice(Notice.RESTARTED, "FSServer was restarted, what happened meanwhile follows")
         self._open_at = self._now
@@ -264,7 +263,7 @@ class Watcher:
         self._stop = True
 
     def _turn(self) -> None:
-        """Waits until there is something to do, and does a bounded part of it."""
+        """Waits until there is something to do, and does a limited part of it."""
         self._busy_since = None
         if self._hang_told:
             self._hang_told = False
@@ -319,7 +318,7 @@ class Watcher:
         return self.tracker.active_at > self._inactive_since
 
     def _tell(self, tell: Tell) -> None:
-        """From the tracker."""
+        """Takes one thing to tell from the tracker."""
         if tell.type is not EventType.SYSTEM:
             if self._request.type is MonitorType.INACTIVITY:
                 return
@@ -345,7 +344,7 @@ class Watcher:
                 self._open_at = now
 
     def _watch_type(self, now: float) -> None:
-        """What a one-shot or an inactivity monitor does when time has passed."""
+        """Does what a one-shot or an inactivity monitor has to do at this time."""
         if now >= self._end_at:
             self._end_at = math.inf
             if not len(self.outbox):
@@ -364,7 +363,7 @@ class Watcher:
     # Interruptions ----------------------------------------------------------
 
     def _begin_gap(self, now: float) -> None:
-        """The client does not keep up: what it has not heard is left to a rescan."""
+        """The client is too slow or away: a rescan will tell it what it has not heard."""
         waiting, tried = self.outbox.waiting(), self.outbox.tried
         log.warning(
             "monitor %s: %d events could not be told, a rescan follows when the client is back",
@@ -374,7 +373,7 @@ class Watcher:
         self._interrupt(math.inf)
         self.tracker.untell(waiting, tried)
         self._keeper.dropped(waiting)
-        self._telling.drop()  # last: what an error in between leaves is told twice, not never
+        self._telling.drop()  # last: if an error comes before, it is told twice, not never
         self._gap = True
         self._notice(Notice.GAP, "events could not be told, a rescan follows")
 
@@ -383,8 +382,8 @@ class Watcher:
         self._open_at = until
 
     def _unwatch(self) -> None:
-        # Forgotten last: an error in between comes here again, and what was
-        # closed is closed once more, which harms nothing.
+        # The observer is forgotten last.  After an error in between, we come here again and
+        # close once more, which does no harm.
         if self._observer is not None:
             self.tracker.close()
             self._observer.close()
@@ -397,4 +396,4 @@ class Watcher:
 
 
 def _not_awaited(arrived: bool) -> None:
-    """Whether a client heard that the disk hangs changes nothing."""
+    """For the answer to the message that the disk hangs: it changes nothing."""

@@ -1,4 +1,4 @@
-"""The real disk, as the tracker looks at it; the same on every platform."""
+"""The real disk, as the tracker looks at it.  It is the same on every platform."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BY_DESCRIPTOR = os.scandir in os.supports_fd
 class LocalDisk:
     """The part of entries.Disk that looks; it does not watch.
 
-    The root may be a symbolic link; nothing below it is followed.
+    The root may be a symbolic link.  No link below it is followed.
     """
 
     def __init__(self, root: bytes) -> None:
@@ -30,11 +30,11 @@ class LocalDisk:
         self.mounts = Mounts()
 
     def close(self) -> None:
-        """Gives every descriptor back."""
+        """Closes every descriptor."""
         self.mounts.close()
 
     def share(self, path: bytes) -> str | None:
-        """The file-system type when `path` is on a network share, else None."""
+        """The type of file system if `path` is on a network share, otherwise None."""
         if not self.mounts.any_share():
             return None
         if path == self._root:
@@ -56,7 +56,7 @@ class LocalDisk:
         return entry
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
-        """Says that it is a mount point; by its device alone where there is no table."""
+        """Marks a mount point.  If there is no mount table, only the device shows it."""
         known = self.mounts.known
         mounted = self.mounts.is_point(self._real_path(path)) if known else device != above
         return entry._replace(mounted=True) if mounted else entry
@@ -72,7 +72,7 @@ class LocalDisk:
         return self._real.rstrip(b"/") + path[len(self._root.rstrip(b"/")) :]
 
     def entries(self, path: bytes) -> Listing:
-        """As Disk.entries; never through a symbolic link, but for the root."""
+        """As Disk.entries.  It follows a symbolic link only for the root."""
         if not _BY_DESCRIPTOR:
             return self._listed(path, path)
         descriptor = os.open(path, _LIST if path == self._root else _LIST | _NO_FOLLOW)
@@ -91,8 +91,8 @@ class LocalDisk:
                 try:
                     stat = one.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    continue  # gone since: its event follows
-                except OSError:  # as of a mount point whose file system is away
+                    continue  # it is gone, and its event follows
+                except OSError:  # for example on a mount point whose file system is away
                     mounted = self.mounts.is_point(self._real_path(path + b"/" + name))
                     found.append((name, UNSEEN._replace(mounted=mounted)))
                     continue
@@ -103,7 +103,7 @@ class LocalDisk:
         return Listing(device, found)
 
     def _now(self, path: bytes) -> float:
-        """By the clock that stamped what is at `path`; 0: by another's than ours."""
+        """The time by the clock that stamps files at `path`; 0 if that clock is not ours."""
         return 0.0 if self.share(path) else time.time()
 
     def mount(self, path: bytes) -> bytes:
@@ -126,7 +126,7 @@ UNSEEN = Entry(Kind.UNSEEN, (-1, -1, -1), 1, 0.0)
 
 
 def entry_of(found: os.stat_result, now: float) -> Entry:
-    """`now` 0: the clock that stamped it is not known."""
+    """The Entry of a stat.  `now` is 0 if the clock that stamped the file is not known."""
     mode = found.st_mode
     if stat_module.S_ISREG(mode):
         kind = Kind.FILE

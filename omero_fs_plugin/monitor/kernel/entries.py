@@ -5,18 +5,18 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, Protocol
 
-# Inode, size (bytes), mtime (ns): as events.FileStat, without the device, for
-# a share that is mounted again may get another number.
+# Inode, size (bytes), mtime (ns): as events.FileStat, but without the device,
+# because a share that is mounted again may get another number.
 Identity = tuple[int, int, int]
 
 
 class Kind(enum.Enum):
-    """What a name stands for, without following a symbolic link."""
+    """The kind of thing that has a name; a symbolic link is not followed."""
 
     FILE = 1
     DIRECTORY = 2
     OTHER = 3  # symbolic link, pipe, socket, device: complete as soon as it is there
-    UNSEEN = 4  # something, that the disk does not let us look at now
+    UNSEEN = 4  # something is there, but the disk does not let us look at it now
 
 
 class Entry(NamedTuple):
@@ -26,27 +26,27 @@ class Entry(NamedTuple):
     identity: Identity
     links: int
     quiet: float  # s since content or status last changed, by the disk's clock; 0: unknown
-    mounted: bool = False  # a directory that something is mounted on
+    mounted: bool = False  # it is a directory on which something is mounted
 
 
 class Listing(NamedTuple):
-    """What a directory holds, and where that was read."""
+    """What a directory holds, and on which device it was read."""
 
     device: int  # 0: unknown
     names: list[tuple[bytes, Entry]]
 
 
 class Disk(Protocol):
-    """The file system, as far as a tracker needs it."""
+    """The part of the file system that a tracker needs."""
 
     def watch(self, path: bytes) -> int | None:
-        """Asks for raw events of a directory; its watch descriptor.
+        """Asks for raw events of a directory, and returns its watch descriptor.
 
-        None: there will be none, for it is to be polled.  Raises OSError.
+        None means that there will be no events, so it must be polled.  Raises OSError.
         """
 
     def unwatch(self, descriptor: int) -> None:
-        """No more raw events; a descriptor that is gone already is no error."""
+        """Ends raw events.  It is not an error if the descriptor is gone already."""
 
     def look(self, path: bytes) -> Entry | None:
         """What is there, or None."""
@@ -58,11 +58,13 @@ class Disk(Protocol):
         """The mount point that `path` lies on.  Raises OSError."""
 
     def remounted(self) -> list[bytes]:
-        """Below the root, where something was mounted or unmounted since the last call."""
+        """Paths below the root where something was mounted or unmounted since the last call."""
 
     def chosen(self, path: bytes) -> str:
         """Why `watch` gives None for it, in a few words."""
 
     def limited(self, number: int, missing: int) -> str | None:
-        """What to tell an admin when `missing` directories could not be watched
-        for the error `number`; None when that is no limit."""
+        """What to tell an admin if `missing` directories could not be watched.
+
+        `number` is the errno.  None if that error is not a limit.
+        """

@@ -25,7 +25,7 @@ from . import limits, raw
 from .disk import LocalDisk
 from .raw import Raw
 
-# What is asked of the kernel.  No opens, no reads: they change nothing.
+# The events that we ask the kernel for.  Not opens and reads, because they change nothing.
 _MASK = (
     raw.IN_CREATE
     | raw.IN_MODIFY
@@ -41,36 +41,36 @@ _MASK = (
 )
 
 _AT_ONCE = 64 * 1024  # bytes; about 1,500 events, a few ms of work
-# Beyond this the events are dropped as the kernel would, and a rescan follows.
+# If there are more, events are dropped, as the kernel does, and a rescan follows.
 _BACKLOG = 64 * 1024 * 1024  # bytes
 
 
 class Inotify(LocalDisk):
     """One inotify instance, and the tracker's `Disk` over the real one.
 
-    Each monitor has its own instance: monitors on the same tree do not share
-    descriptors, queues or overflows.  When no instance is left, each `watch`
-    says so and tries again.
+    Each monitor has its own instance.  So monitors on the same tree do not share
+    descriptors, queues or overflows.  If no instance is left, each `watch` says so,
+    and the next one tries again.
     """
 
     def __init__(self, root: bytes, *, shares: bool = False) -> None:
-        """`shares`: watch network shares, too, rather than have them polled."""
+        """`shares`: watch network shares too.  Otherwise they are polled."""
         super().__init__(root)
         self._shares = shares
-        # A kernel event that overflowed here rather than there.
+        # Our own backlog has overflowed, not the kernel's queue.
         self._overflowed = False
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
         self._descriptor = -1
 
     def fileno(self) -> int | None:
-        """For poll: readable when there are events; None: there will be none."""
+        """A descriptor for poll, readable when there are events; None if none will come."""
         return self._descriptor if self._descriptor >= 0 else None
 
     def close(self) -> None:
-        """Gives the instance and all its watches back."""
+        """Closes the instance and all its watches."""
         super().close()
-        # Never closed twice, for it may be somebody else's by then.
+        # Never close it twice: by then somebody else may have its number.
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -120,7 +120,7 @@ class Inotify(LocalDisk):
     # Events -----------------------------------------------------------------
 
     def drain(self) -> None:
-        """Takes what the kernel has, so that its queue stays short."""
+        """Takes all events from the kernel, so that its queue stays short."""
         if self._descriptor < 0:
             return
         held = array.array("i", [0])
@@ -142,11 +142,11 @@ class Inotify(LocalDisk):
 
     @property
     def backlog(self) -> bool:
-        """Whether `events` has something to give."""
+        """Whether `events` will return something."""
         return bool(self._backlog) or self._overflowed
 
     def events(self) -> list[Raw]:
-        """The next few events drained, oldest first; empty when there are none."""
+        """The next few events drained, oldest first; empty if there are none."""
         if self._overflowed:
             self._overflowed = False
             return [raw.OVERFLOW]

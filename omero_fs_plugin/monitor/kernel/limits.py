@@ -29,19 +29,19 @@ class Limit:
 
 @dataclass(frozen=True)
 class Use:
-    """What the processes of this user take, as far as we can see."""
+    """What the processes of this user use, as far as we can see."""
 
     watches: int
     instances: int
 
 
 def watches(proc: Path = PROC) -> Limit | None:
-    """The limit of directories watched; None when it cannot be read."""
+    """The limit of watched directories; None if it cannot be read."""
     return _lowest(proc, "watches")
 
 
 def instances(proc: Path = PROC) -> Limit | None:
-    """The limit of inotify instances, of which a monitor needs one."""
+    """The limit of inotify instances; each monitor needs one.  None if it cannot be read."""
     return _lowest(proc, "instances")
 
 
@@ -55,7 +55,7 @@ def _lowest(proc: Path, what: str) -> Limit | None:
 
 
 def use(proc: Path = PROC) -> Use:
-    """Looks through this user's processes: milliseconds, so not often."""
+    """Looks through this user's processes.  This takes milliseconds, so do not call it often."""
     counted = all_instances = 0
     for info in _inotify_descriptors(proc):
         all_instances += 1
@@ -67,7 +67,7 @@ def use(proc: Path = PROC) -> Use:
 def _inotify_descriptors(proc: Path) -> Iterator[Path]:
     user = os.geteuid()
     for process in proc.iterdir():
-        # Gone since, or of a kind that may not be looked at: then it does not count.
+        # It is gone, or we may not look at it: then it does not count.
         with suppress(OSError):
             if not process.name.isdigit() or process.stat().st_uid != user:
                 continue
@@ -78,8 +78,10 @@ def _inotify_descriptors(proc: Path) -> Iterator[Path]:
 
 
 def advice(number: int, missing: int, proc: Path = PROC) -> str | None:
-    """What to say when `missing` directories could not be watched for the error
-    `number`; None when that is no limit of inotify's."""
+    """What to tell an admin if `missing` directories could not be watched.
+
+    `number` is the errno.  None if that error is not a limit of inotify.
+    """
     if number == errno.ENOSPC:
         limit = watches(proc)
         if limit is None:
@@ -106,10 +108,10 @@ def advice(number: int, missing: int, proc: Path = PROC) -> str | None:
 
 
 def warning(needed: int, proc: Path = PROC) -> str | None:
-    """What to say once `needed` directories are watched and few more can be."""
+    """What to tell an admin if `needed` directories are watched and few more can be."""
     limit = watches(proc)
     if limit is None or needed * 10 < limit.most:
-        return None  # too few to look through every process for
+        return None  # so few that a look through every process is not worth while
     left = limit.most - use(proc).watches
     if left * 4 >= needed:
         return None
@@ -120,5 +122,5 @@ def warning(needed: int, proc: Path = PROC) -> str | None:
 
 
 def enough(needed: int) -> int:
-    """What to set a limit to: a quarter more, and round."""
+    """The value for a limit: a quarter more than `needed`, and round."""
     return -(-(needed * 5 // 4) // _ROUND) * _ROUND

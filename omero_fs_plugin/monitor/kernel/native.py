@@ -22,7 +22,7 @@ from . import raw
 from .polling import Polling
 from .raw import Raw
 
-# More hints than this wait for nobody: everything is looked at instead.
+# If there are more hints than this, everything is looked at instead.
 _MOST = 100_000
 _NO_CHANGE = frozenset({"opened", "closed_no_write"})
 
@@ -65,8 +65,11 @@ class Native(Polling, FileSystemEventHandler):
         self._source.join()
 
     def watch(self, path: bytes) -> int | None:
-        """As Disk.watch: all are polled.  Has watchdog watch the root, again
-        when its path leads to another directory than before."""
+        """As Disk.watch: every directory is polled.
+
+        Lets watchdog watch the root, again if its path leads to another directory than
+        before.
+        """
         if path == self._root:
             found = os.stat(path)  # noqa: PTH116 - bytes are no Path
             identity = (found.st_dev, found.st_ino)
@@ -78,7 +81,7 @@ class Native(Polling, FileSystemEventHandler):
 
     def chosen(self, path: bytes) -> str:
         """As Disk.chosen."""
-        return "in case that this platform keeps something to itself"
+        return "in case this platform does not report everything"
 
     # On watchdog's thread ---------------------------------------------------
 
@@ -87,7 +90,7 @@ class Native(Polling, FileSystemEventHandler):
         if event.event_type in _NO_CHANGE:
             return
         if event.is_directory and event.event_type == "modified":
-            return  # whatever changed in it has an event of its own
+            return  # each change in it has an event of its own
         with self._lock:
             for path in (event.src_path, event.dest_path):
                 if path:
@@ -98,14 +101,14 @@ class Native(Polling, FileSystemEventHandler):
         if os.sep != "/":
             path = path.replace(os.fsencode(os.sep), b"/")
         path = path.rstrip(b"/")
-        # FSEvents tells of the place that symbolic links lead to.
+        # FSEvents names the place that symbolic links lead to.
         for above in (self._root, self._real):
             above = above.rstrip(b"/")
             if path.startswith(above + b"/"):
                 self._hints[self._root.rstrip(b"/") + path[len(above) :]] = None
                 break
         else:
-            self._hints[self._root] = None  # of the root itself
+            self._hints[self._root] = None  # it is about the root itself
         if len(self._hints) > _MOST:
             self._hints.clear()
             self._lost = True

@@ -28,26 +28,26 @@ class Observer(Disk, Protocol):
     """The disk, and the events that come from it."""
 
     def fileno(self) -> int | None:
-        """Readable when there are events; None: not to be waited for."""
+        """A descriptor, readable when there are events; None if nobody can wait for it."""
 
     def drain(self) -> None:
-        """Takes what the platform has, so that its queue stays short."""
+        """Takes all events from the platform, so that its queue stays short."""
 
     @property
     def backlog(self) -> bool:
-        """Whether `events` has something to give."""
+        """Whether `events` will return something."""
 
     def events(self) -> list[Raw]:
-        """The next few events drained, oldest first; empty when there are none."""
+        """The next few events drained, oldest first; empty if there are none."""
 
     def warning(self, needed: int) -> str | None:
-        """What to tell an admin now that `needed` directories are watched and few more can be."""
+        """What to tell an admin if `needed` directories are watched and few more can be."""
 
     def share(self, path: bytes) -> str | None:
-        """The file-system type when `path` is on a network share, else None."""
+        """The type of file system if `path` is on a network share, otherwise None."""
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Closes everything."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Observing:
     platform: str = sys.platform
 
     def __post_init__(self) -> None:
-        """Raises ConfigurationError for what this platform does not have."""
+        """Raises ConfigurationError for an observer that this platform does not have."""
         if self.kind == INOTIFY and not self._linux:
             raise ConfigurationError(
-                f"omero.fs.observer = {INOTIFY}: is Linux's own, and this is {self.platform}: "
+                f"omero.fs.observer = {INOTIFY}: only Linux has it, and this is {self.platform}: "
                 f"set it to {AUTO} or {POLLING}"
             )
 
@@ -70,8 +70,10 @@ class Observing:
         return self.platform.startswith("linux")
 
     def open(self, root: bytes, wake: Callable[[], None]) -> Observer:
-        """An Observer of the tree at `root`; calls `wake`, from any thread, for news
-        that `fileno` does not tell of."""
+        """An Observer of the tree at `root`.
+
+        It calls `wake`, from any thread, for news that `fileno` does not show.
+        """
         if self.kind == POLLING:
             return Polling(root)
         if self._linux:
@@ -94,9 +96,9 @@ class Wakener:
         self._signal.set()
 
     def wait(self, seconds: float | None, source: Observer | None) -> bool:
-        """Waits for `wake`, events of `source`, or time; True when there are events.
+        """Waits for `wake`, for events of `source`, or for the time.  True if there are events.
 
-        `seconds` None: without end.
+        `seconds` None: without a time limit.
         """
         signal = self._signal.fileno()
         heard = None if source is None else source.fileno()
@@ -106,7 +108,7 @@ class Wakener:
         return heard is not None and heard in ready
 
     def close(self) -> None:
-        """Gives the descriptors back."""
+        """Closes the descriptors."""
         self._signal.close()
 
 
@@ -147,7 +149,7 @@ class _EventFd:
 
 
 class _SocketPair:
-    """Anywhere; Windows waits for sockets only."""
+    """Works everywhere.  Windows can wait only for sockets."""
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -158,7 +160,7 @@ class _SocketPair:
         return self._reader.fileno()
 
     def set(self) -> None:
-        with suppress(BlockingIOError):  # full: it is set already
+        with suppress(BlockingIOError):  # it is full, so it is set already
             self._writer.send(b"\0")
 
     def clear(self) -> None:

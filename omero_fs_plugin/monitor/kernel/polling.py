@@ -19,7 +19,7 @@ from .raw import Raw
 
 
 class Polling(LocalDisk):
-    """The tracker's `Disk` over the real one, where no directory is watched."""
+    """The tracker's `Disk` over the real one.  It watches no directory."""
 
     def fileno(self) -> int | None:
         """None: there is nothing to wait for."""

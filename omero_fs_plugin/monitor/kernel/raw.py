@@ -22,7 +22,7 @@ IN_DONT_FOLLOW = 0x02000000
 IN_EXCL_UNLINK = 0x04000000
 IN_ISDIR = 0x40000000
 
-# Not the kernel's: a hint of another observer, `name` being a whole path.
+# Not from the kernel: a hint of another observer.  `name` is a whole path.
 LOOK = 0x80000000
 
 GONE = IN_MOVED_FROM | IN_DELETE
@@ -36,10 +36,10 @@ LARGEST = _HEADER.size + 256  # bytes
 class Raw(NamedTuple):
     """One event."""
 
-    descriptor: int  # of the watch; -1: of the queue itself
+    descriptor: int  # of the watch; -1: it is about the queue itself
     mask: int
-    cookie: int  # equal for the two halves of a rename; else 0
-    name: bytes  # in the directory; empty: the directory itself; of LOOK the path
+    cookie: int  # equal for the two halves of a rename; otherwise 0
+    name: bytes  # in the directory; empty: the directory itself; for LOOK the path
 
 
 OVERFLOW = Raw(-1, IN_Q_OVERFLOW, 0, b"")

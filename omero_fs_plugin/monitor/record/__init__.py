@@ -1,7 +1,7 @@
 """What outlives FSServer: its persistent monitors, and what each client knows.
 
-Rule: the record has only what the client has heard.  What was being told stands beside it.
+Rule: the record has only what the client has heard.  What was being told is in a file beside it.
 
 ``record`` has the monitors, ``picture`` what one client knows, ``sent`` what was being told.
-``writer`` is the thread that writes, ``file`` has the shape of the file.
+``writer`` is the thread that writes, ``file`` knows the shape of the file.
 """

@@ -18,7 +18,7 @@ from omero_fs_plugin.monitor.tracking.picture import ENTERED, PASSED, State
 from omero_fs_plugin.monitor.tracking.tree import NEVER
 
 VERSION = 3
-_BUSY = 5.0  # s that a file locked by another process is waited for
+_BUSY = 5.0  # how long (s) we wait for a file that another process has locked
 _SCHEMA = """
 CREATE TABLE monitor (
     key INTEGER PRIMARY KEY,
@@ -59,14 +59,14 @@ def locked(error: Exception) -> bool:
 
 
 def set_aside(file: Path) -> str:
-    """Renames it and what belongs to it; its new name, or why it has none."""
+    """Renames the file and what belongs to it.  Returns the new name, or why there is none."""
     number = time.strftime("%Y%m%d-%H%M%S")
     aside = Path(f"{file}.bad-{number}")
     while os.path.lexists(aside):
         number += "x"
         aside = Path(f"{file}.bad-{number}")
     try:
-        # First what a new file of the same name would take for its own.
+        # These first: a new file of the same name would take them for its own.
         for suffix in ("-wal", "-shm", "-journal"):
             with suppress(FileNotFoundError):
                 Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
@@ -77,11 +77,11 @@ def set_aside(file: Path) -> str:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Opens it, makes it when missing, and locks it.
+    """Opens the file, makes it if it is missing, and locks it.
 
-    Raises OSError, sqlite3.Error or RecordError when it cannot be used.
+    Raises OSError, sqlite3.Error or RecordError if it cannot be used.
     """
-    # Nobody else's affair, from the first byte on; SQLite gives its -wal the same mode.
+    # Nobody else may read it, from the first byte on.  SQLite gives its -wal the same mode.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
@@ -102,7 +102,7 @@ def connect(file: Path) -> sqlite3.Connection:
         (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if checked != "ok":
             raise RecordError(f"it is corrupt: {' '.join(str(checked).split())}")
-        # What a start that was killed has left; and takes the lock.
+        # Removes what a killed start has left.  This also takes the lock.
         db.execute("DELETE FROM known WHERE monitor NOT IN (SELECT key FROM monitor WHERE started)")
         for path, text in db.execute("SELECT path, request FROM monitor"):
             request_of(path, text)
@@ -113,7 +113,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def text_of(request: Request) -> str:
-    """The arguments of createMonitor, but for the path."""
+    """The arguments of createMonitor, without the path."""
     return json.dumps(
         {
             "type": request.type.value,
@@ -130,7 +130,7 @@ def text_of(request: Request) -> str:
 
 
 def request_of(path: bytes, text: str) -> Request:
-    """Raises RecordError for what no release has written."""
+    """The request from its text.  Raises RecordError for a text that no release has written."""
     try:
         given = json.loads(text)
         return Request(
@@ -147,19 +147,19 @@ def request_of(path: bytes, text: str) -> Request:
 
 
 def word_of(state: Identity | str) -> str:
-    """What stands in known.state."""
+    """A state as it is written in known.state."""
     if isinstance(state, str):
         return state
-    # As text, for an inode or a time may be larger than what SQLite counts to.
+    # It is text, because an inode or a time may be too large for SQLite.
     return "%d,%d,%d" % state  # noqa: UP031 - a row for every event: the fastest
 
 
 def state_of(word: str) -> State:
-    """What `word_of` made a word of."""
+    """The state that `word_of` made this word of."""
     if word.startswith((ENTERED, PASSED)):
         return word
     try:
         inode, size, mtime = map(int, word.split(","))
     except ValueError:
-        return NEVER  # told again rather than taken for known
+        return NEVER  # the client is told again, which is better than never
     return inode, size, mtime

@@ -15,7 +15,7 @@ from .file import RecordError, state_of, word_of
 from .sent import Doubt, Sent
 from .writer import Act, Writer, nothing
 
-CHUNK = 5000  # rows read or written at once: others are let in between
+CHUNK = 5000  # rows read or written at once; others may work in between
 
 
 class Picture:
@@ -26,9 +26,9 @@ class Picture:
         self._key = key
         self._sent = sent
         self._number = 0  # of the last entry in `sent`
-        self._heard = 0  # what stands in entries up to this is due, or written
-        self._shown = 0  # and written
-        self._mount: bytes | None = None  # as last written
+        self._heard = 0  # the content of entries up to this number is due, or written
+        self._shown = 0  # the content of entries up to this number is written
+        self._mount: bytes | None = None  # as we last wrote it
         self._closed = False
 
     @property
@@ -39,9 +39,9 @@ class Picture:
         return self._mount
 
     def doubts(self) -> list[Doubt]:
-        """What the client may have heard of beside `load`.
+        """Paths that the client may have heard of, besides `load`.
 
-        Raises RecordError.  For use before anything else but `load`.
+        Raises RecordError.  Call it before anything else, except for `load`.
         """
         ((after,),) = self._writer.read("SELECT heard FROM monitor WHERE key = ?", (self._key,))
         try:
@@ -52,7 +52,7 @@ class Picture:
         return doubts
 
     def load(self) -> Iterator[tuple[bytes, State]]:
-        """All of it, by path.  Raises RecordError."""
+        """Everything that is known, in the order of the paths.  Raises RecordError."""
         after = b""
         query = (
             "SELECT path, state FROM known WHERE monitor = ? AND path > ? ORDER BY path "
@@ -71,13 +71,14 @@ class Picture:
         between: Callable[[], None],
         done: Callable[[], None],
     ) -> None:
-        """Keeps what is known at a start, and when all of it is, that it is started.
+        """Keeps what is known at a start, and after that, that the monitor is started.
 
-        A start that is killed before has not happened.  `between` is called
-        from time to time, for there may be much; `done` when all is written.
+        A start that is killed before this has not happened.  `between` is called from
+        time to time, because there may be much to write.  `done` is called when all is
+        written.
         """
         key = self._key
-        # A record that has failed has said so; the monitor goes on without.
+        # If the record has failed, the log says so.  The monitor goes on without it.
         with suppress(RecordError):
             self.doubts()
         heard = self._heard
@@ -98,11 +99,11 @@ class Picture:
             self._sent.write(self._number, tells, self._shown)
 
     def settled(self) -> None:
-        """It has heard what was sent, or that has become a doubt: `write` follows."""
+        """The client has heard what was sent, or it is in doubt now.  `write` follows."""
         self._heard = self._number
 
     def write(self, changes: Changes) -> None:
-        """What changed."""
+        """Writes what has changed."""
         key, heard = self._key, self._heard
         there = [
             (key, path, word_of(state)) for path, state in changes.items() if state is not None
@@ -120,23 +121,23 @@ class Picture:
         self._post(write, written)
 
     def keep_mount(self, mount: bytes) -> None:
-        """Where the directory's file system is mounted."""
+        """Writes where the directory's file system is mounted."""
         if mount != self._mount:
             self._mount = mount
             row = (mount, self._key)
             self._post(lambda db: db.execute("UPDATE monitor SET mount = ? WHERE key = ?", row))
 
     def away(self, seconds: float) -> None:
-        """For how long the client has been away."""
+        """Writes for how long (s) the client has been away."""
         row = (seconds, self._key)
         self._post(lambda db: db.execute("UPDATE monitor SET away = ? WHERE key = ?", row))
 
     def close(self) -> None:
-        """Nothing more is written: the monitor was stopped."""
+        """Writes nothing more, because the monitor was stopped."""
         self._closed = True
 
     def end(self) -> None:
-        """As `close`, at the end of the thread that has it."""
+        """As `close`, at the end of the thread that uses it."""
         self._closed = True
         self._sent.close()
 
@@ -152,6 +153,6 @@ def _insert(db: sqlite3.Connection, rows: list[tuple[int, bytes, str]]) -> None:
 
 
 def stop_row(db: sqlite3.Connection, key: int) -> None:
-    """It is not started, and nothing is known."""
+    """Writes that the monitor is stopped and that nothing is known."""
     db.execute("UPDATE monitor SET started = 0 WHERE key = ?", (key,))
     db.execute("DELETE FROM known WHERE monitor = ?", (key,))

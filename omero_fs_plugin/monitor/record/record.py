@@ -41,12 +41,12 @@ class Saved(NamedTuple):
 
 
 class Record:
-    """The persistent monitors, and for each the place for what its client knows."""
+    """The persistent monitors, and for each a place for what its client knows."""
 
     def __init__(self, file: Path) -> None:
-        """Raises OSError, sqlite3.Error or RecordError when it cannot be used."""
+        """Raises OSError, sqlite3.Error or RecordError if it cannot be used."""
         self._beside = Path(f"{file}.sent")
-        self.writer = Writer(file)  # for who adds to the file
+        self.writer = Writer(file)  # for those who add to the file
         try:
             self._keys: dict[str, int] = dict(self.writer.read("SELECT id, key FROM monitor"))
             self._new_keys = itertools.count(max(self._keys.values(), default=0) + 1)
@@ -56,7 +56,7 @@ class Record:
             raise
 
     def saved(self) -> list[Saved]:
-        """Every monitor, in the order of their making."""
+        """Every monitor, in the order in which they were made."""
         rows = self.writer.read(
             "SELECT id, path, request, client, started, away FROM monitor ORDER BY key"
         )
@@ -66,7 +66,7 @@ class Record:
         ]
 
     def create(self, identifier: str, request: Request, client: str) -> None:
-        """Keeps a new monitor, stopped; returns when it is written."""
+        """Keeps a new, stopped monitor.  Returns when it is written."""
         key = self._keys[identifier] = next(self._new_keys)
         row = (key, identifier, request.path, text_of(request), client)
         self.writer.settled(
@@ -76,13 +76,13 @@ class Record:
         )
 
     def stopped(self, identifier: str) -> None:
-        """It is not to be started again; returns when that is written."""
+        """Keeps that a monitor was stopped.  Returns when this is written."""
         key = self._keys.get(identifier)
         if key is not None:
             self.writer.settled(lambda db: stop_row(db, key))
 
     def forget(self, identifier: str) -> None:
-        """It is destroyed; returns when that is written."""
+        """Forgets a monitor that is destroyed.  Returns when this is written."""
         key = self._keys.pop(identifier, None)
         if key is None:
             return
@@ -96,16 +96,16 @@ class Record:
             (self._beside / identifier).unlink(missing_ok=True)
 
     def picture(self, identifier: str) -> Picture | None:
-        """Where to keep what its client knows; None for a monitor that is not kept."""
+        """The place for what its client knows; None for a monitor that is not kept."""
         key = self._keys.get(identifier)
         return None if key is None else Picture(self.writer, key, Sent(self._beside / identifier))
 
     def close(self) -> None:
-        """Writes what was posted and lets go of the file."""
+        """Writes what was posted, and closes the file."""
         self.writer.close()
 
     def _tidy(self) -> None:
-        """What was sent by monitors that are no more is of no use."""
+        """Removes what was sent by monitors that no longer exist."""
         self._beside.mkdir(mode=0o700, exist_ok=True)
         for file in self._beside.iterdir():
             if file.name not in self._keys:
@@ -113,10 +113,10 @@ class Record:
 
 
 def open_record(file: Path) -> Record | None:
-    """The record in `file`, made when missing; None when there can be none.
+    """The record in `file`, which is made if it is missing.  None if there can be none.
 
-    A file that cannot be used is set aside and a new one made.  What happens
-    is logged in one line.
+    If a file cannot be used, it is set aside and a new one is made.  One line in the log
+    says what happened.
     """
     try:
         try:
@@ -136,5 +136,5 @@ def open_record(file: Path) -> Record | None:
             return record
     except (sqlite3.Error, OSError, RecordError, ValueError) as error:
         reason = "another FSServer uses it" if locked(error) else str(error)
-        log.error("monitors end with this FSServer, for %s cannot be used: %s", file, reason)
+        log.error("monitors end with this FSServer: %s cannot be used: %s", file, reason)
         return None

@@ -23,9 +23,9 @@ from omero_fs_plugin.monitor.notices import Tell
 log = logging.getLogger(__name__)
 
 _HEAD = struct.Struct(">QI")  # the number of the entry, bytes that follow
-_WRITTEN = (EventType.CREATE, EventType.DELETE)  # a Modify that comes twice harms nobody
-# Bytes at the front that the record shows: cut off when nothing else is there,
-# and when something is.
+_WRITTEN = (EventType.CREATE, EventType.DELETE)  # a Modify may come twice without harm
+# Bytes at the front that the record shows already.  _ENOUGH of them are cut off if nothing
+# else is there, _LARGEST also if something is.
 _ENOUGH = 64 * 1024
 _LARGEST = 4 * 1024 * 1024
 
@@ -38,19 +38,21 @@ class Doubt(NamedTuple):
 
 
 class Sent:
-    """Rule: if the client may have heard that a file came or went, and the record does
-    not show it yet, it stands here; else this process has not sent it.
+    """The file beside the record for one started monitor.
+
+    Rule: if the client may have heard that a file came or went, and the record does not show
+    this yet, it is here.  What is not here, this process has not sent.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._descriptor = -1
         self._ends: deque[tuple[int, int]] = deque()  # of each entry: its number, where it ends
-        self._begin = 0  # what is before it, the record shows
+        self._begin = 0  # the record shows what is before this byte
         self._size = 0  # bytes
 
     def load(self, after: int) -> tuple[int, list[Doubt]]:
-        """The number of the last entry (0: none), and what stands in those above `after`.
+        """The number of the last entry (0: none), and the content of those above `after`.
 
         Raises OSError.
         """
@@ -74,10 +76,10 @@ class Sent:
         return last, doubts
 
     def write(self, number: int, tells: Iterable[Tell], shown: int) -> None:
-        """Before they are told.  The record shows what stands in entries up to `shown`.
+        """Writes what is about to be told.  The record shows the entries up to `shown`.
 
-        A disk that is full is logged; more may be told twice, or never be
-        taken back, after a kill then.
+        If the disk is full, the log says so.  After a kill, more is then told twice, or a
+        Delete may be missing.
         """
         items = b"".join(
             (b"D" if tell.directory else b"F") + tell.path + b"\0"
@@ -99,7 +101,7 @@ class Sent:
         self._ends.append((number, self._size))
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -107,7 +109,7 @@ class Sent:
     def _make_room(self, shown: int) -> None:
         if self._descriptor < 0:
             self._descriptor = _open(self._file)
-            os.ftruncate(self._descriptor, self._size)  # what was not written whole
+            os.ftruncate(self._descriptor, self._size)  # removes an entry that is not whole
         while self._ends and self._ends[0][0] <= shown:
             self._begin = self._ends.popleft()[1]
         if self._begin < _ENOUGH:

@@ -16,15 +16,15 @@ from .file import RecordError, connect, set_aside
 log = logging.getLogger(__name__)
 
 Act = Callable[[sqlite3.Connection], object]
-_QUEUE = 64  # posts that wait at most; then who posts waits
-_AT_ONCE = 16  # posts in one transaction, and those that wait for no more
-# s; between the first post and its transaction, unless someone waits for it.
-# Each transaction writes whole pages: few large ones cost a third.
+_QUEUE = 64  # at most so many posts wait; if it is full, whoever posts waits too
+_AT_ONCE = 16  # posts in one transaction; if so many wait, they are written at once
+# s between the first post and its transaction, unless somebody waits for it.
+# Each transaction writes whole pages, so a few large ones cost a third.
 _GATHER = 0.1
 
 
 def nothing() -> None:
-    """Nobody waits for it."""
+    """For a post that nobody waits for."""
 
 
 class _Post(NamedTuple):
@@ -35,27 +35,27 @@ class _Post(NamedTuple):
 class Writer:
     """Rule: posts are written in their order, each post whole or not at all.
 
-    A file that fails is set aside, with one line in the log, and FSServer goes
-    on without it: nobody may take its content for the truth later.
+    If the file fails, it is set aside, with one line in the log, and FSServer goes on
+    without it.  So nobody can later take its content for the truth.
     """
 
     def __init__(self, file: Path) -> None:
-        """Raises OSError, sqlite3.Error or RecordError when the file cannot be used."""
+        """Raises OSError, sqlite3.Error or RecordError if the file cannot be used."""
         self._file = file
         self._connection: sqlite3.Connection | None = connect(file)
         self._lock = threading.Lock()  # the connection
         self._queue: queue.Queue[_Post] = queue.Queue(_QUEUE)
         self._posting = threading.Lock()  # nothing is queued after the end
         self._ended = False
-        self._hurry = threading.Event()  # someone waits, or much does
+        self._hurry = threading.Event()  # somebody waits, or many posts do
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
     def post(self, act: Act, done: Callable[[], None] = nothing, *, urgent: bool = False) -> None:
-        """Has `act` done and committed, and then `done` called, on another thread.
+        """Does and commits `act` on another thread, and then calls `done`.
 
-        `done` is called even when there is no record any more.  What is not
-        `urgent` may wait a moment for more.
+        `done` is called even if there is no record any more.  If it is not `urgent`, it
+        may wait a moment for other posts.
         """
         with self._posting:
             ended = self._ended
@@ -67,7 +67,7 @@ class Writer:
             done()
 
     def settled(self, act: Act) -> None:
-        """Has `act` done, and returns when it is committed."""
+        """Does `act`, and returns when it is committed."""
         written = threading.Event()
         self.post(act, written.set, urgent=True)
         written.wait()
@@ -84,7 +84,7 @@ class Writer:
                 raise RecordError(f"{self._file}: {error}") from error
 
     def close(self) -> None:
-        """Writes what was posted and lets go of the file."""
+        """Writes what was posted, and closes the file."""
         with self._posting:
             self._ended = True
             self._queue.put(_Post(None, nothing))
@@ -101,11 +101,11 @@ class Writer:
             posts = [self._queue.get()]
             if self._queue.qsize() < _AT_ONCE:
                 self._hurry.wait(_GATHER)
-            self._hurry.clear()  # before the queue is emptied: what comes now is taken, too
+            self._hurry.clear()  # before the queue is emptied: what comes now is taken too
             with suppress(queue.Empty):
                 while len(posts) < _AT_ONCE:
                     posts.append(self._queue.get_nowait())
-                self._hurry.set()  # who hurries may be among those that are left
+                self._hurry.set()  # an urgent post may be among those that are left
             ended = any(post.act is None for post in posts)
             with self._lock:
                 if self._connection is not None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-# A client that nothing is told to is asked so often whether it is there.
+# If there is nothing to tell, the client is asked so often whether it is there.
 PROBE = 600.0  # s
-# What is counted is kept in steps: it need not be exact, and days are long.
+# The time is kept in steps of this: it need not be exact, and a limit is days long.
 _STEP = 300.0  # s
 
 
 class Absence:
-    """Rule: a client is given up when it was away for `limit` s without a break while we ran.
+    """Counts how long a client is away.
 
-    The time in which FSServer itself was down does not count.  Nor does the time
-    by which somebody sets the clock.  Both are no fault of the client.
+    Rule: a client is given up when it was away for `limit` s without a break while we ran.
+    The time in which FSServer itself was down does not count, nor does it matter if
+    somebody sets the clock.  Neither is the client's fault.
     """
 
     def __init__(self, limit: float, so_far: float = 0.0) -> None:
-        """`limit` 0: never given up."""
+        """If `limit` is 0, the client is never given up."""
         self.so_far = so_far  # s
         self._limit = limit
         self._failed_at: float | None = None
@@ -24,27 +25,27 @@ class Absence:
 
     @property
     def probe(self) -> float:
-        """Seconds between two looks at a client that nothing is told to."""
+        """Seconds between two questions to a client if there is nothing to tell."""
         return min(PROBE, max(self._limit / 4, 0.1)) if self._limit else PROBE
 
     def failed(self, now: float) -> None:
-        """It did not answer."""
+        """The client did not answer."""
         if self._failed_at is not None:
             self.so_far += now - self._failed_at
         self._failed_at = now
 
     def answered(self) -> None:
-        """It did."""
+        """The client answered."""
         self._failed_at = None
         self.so_far = 0.0
 
     @property
     def given_up(self) -> bool:
-        """Whether it has been too long."""
+        """Whether the client was away for too long."""
         return 0 < self._limit <= self.so_far
 
     def to_keep(self) -> float | None:
-        """What should be kept now, s; None: nothing new."""
+        """The time (s) to keep now; None if there is nothing new."""
         if self.so_far == self._kept or 0 < self.so_far < self._kept + _STEP:
             return None
         self._kept = self.so_far

@@ -16,9 +16,9 @@ from .outbox import Outbox
 class Keeper:
     """Rule: the record shows exactly what the client has heard.
 
-    Between the client's answer and its record there is a moment of about a tenth
-    of a second.  If FSServer is killed in it, it tells the same again, and tells
-    the Delete of what is gone since: what was sent stands beside the record.
+    Between the client's answer and its record there is about a tenth of a second.
+    If FSServer is killed in this moment, it tells the same again.  It also tells the
+    Delete of what is gone since, because what was sent is in a file beside the record.
 
     Without a `picture` it does nothing.
     """
@@ -55,7 +55,7 @@ class Keeper:
             self._ledger.known(doubts, self._tracker.root)
 
     def silent(self, tell: Tell) -> None:
-        """Something that the client did not ask for."""
+        """Something happened that the client did not ask for."""
         if self._picture is not None:
             self._ledger.silent(tell, len(self._outbox))
 
@@ -65,19 +65,19 @@ class Keeper:
             self._picture.sending(batch)
 
     def arrived(self, batch: list[Tell]) -> None:
-        """The client has heard it."""
+        """The client has heard these."""
         if self._picture is not None:
             self._ledger.arrived(batch)
             self._picture.settled()
 
     def dropped(self, waiting: list[Tell]) -> None:
-        """The tracker has taken back what the client will not hear."""
+        """The client will not hear these, and the tracker has taken them back."""
         if self._picture is not None:
             self._ledger.dropped(waiting, self._tracker.root)
             self._picture.settled()
 
     def away(self, seconds: float) -> None:
-        """For how long the client has been away."""
+        """Keeps for how long (s) the client has been away."""
         if self._picture is not None:
             self._picture.away(seconds)
 
@@ -97,11 +97,11 @@ class Keeper:
             self._picture.keep_mount(self._tracker.mount)
 
     def close(self) -> None:
-        """The monitor was stopped, and its thread hangs."""
+        """The monitor was stopped, but its thread hangs."""
         if self._picture is not None:
             self._picture.close()
 
     def end(self) -> None:
-        """Its thread ends."""
+        """The monitor's thread ends."""
         if self._picture is not None:
             self._picture.end()

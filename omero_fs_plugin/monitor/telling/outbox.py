@@ -13,14 +13,14 @@ from omero_fs_plugin.monitor.notices import Tell
 # Ice refuses messages over Ice.MessageSizeMax, 1 MiB unless configured; a
 # client may have the default.  Bytes of paths in one notification.
 NOTIFICATION_SIZE = 384 * 1024
-_EVENT_SIZE = 8  # bytes that an event takes beside its path
+_EVENT_SIZE = 8  # bytes that an event takes besides its path
 NOTIFICATION_EVENTS = 8192
 
-# More than this waiting, and nothing delivered for a while: the client is away.
-# About 30 MB.
+# If more events wait than this, and none was delivered for PATIENCE, the client is away.
+# So many take about 30 MB.
 CAPACITY = 200_000
 PATIENCE = 5.0  # s
-# More than so many times that: the client is too slow for what happens.
+# If so many times CAPACITY wait, the client is too slow.
 TOO_MANY = 5
 
 FIRST_RETRY = 0.5  # s; doubled at each failure
@@ -37,17 +37,17 @@ class Outbox:
 
     def __init__(self, *, block_size: int = 0, capacity: int = CAPACITY) -> None:
         self._waiting: deque[Tell] = deque()
-        self._block_size = block_size  # most events in a notification; 0: as many as fit
+        self._block_size = block_size  # at most so many events in a notification; 0: all that fit
         self._capacity = capacity
         self._taken = 0
-        self.tried = 0  # of what waits, the first so many were taken once: they may have arrived
+        self.tried = 0  # the first so many of what waits were taken once, and may have arrived
         self._delay = 0.0
         self._not_before = -math.inf
         self._progress_at = -math.inf  # when something was last delivered, or it was empty
         self.told = 0  # events delivered since the beginning
 
     def put(self, tell: Tell, now: float) -> None:
-        """One more thing to tell."""
+        """Adds one more thing to tell."""
         if not self._waiting:
             self._progress_at = now
         self._waiting.append(tell)
@@ -56,7 +56,7 @@ class Outbox:
         return len(self._waiting)
 
     def overfull(self, now: float) -> bool:
-        """Whether more waits than may: memory is bounded."""
+        """Whether too much waits: memory is limited."""
         waiting = len(self._waiting)
         if waiting <= self._capacity:
             return False
@@ -64,10 +64,10 @@ class Outbox:
         return late or waiting > TOO_MANY * self._capacity
 
     def crowded_until(self) -> float:
-        """Until when to wait with what need not be told at once; -inf: no need.
+        """Until when to hold back what need not be told at once; -inf if there is no need.
 
-        Not for long: with a client that is away, everything is to come in here
-        and to become a gap, which bounds it.
+        This is never long.  If a client is away, everything must come in here and become a
+        gap, which limits it.
         """
         if 2 * len(self._waiting) <= self._capacity:
             return -math.inf
@@ -79,11 +79,11 @@ class Outbox:
         return self._delay > 0
 
     def due(self) -> float:
-        """When `take` will give something; inf: not while nothing changes."""
+        """When `take` will return something; inf if not before something changes."""
         return self._not_before if self._waiting and not self._taken else math.inf
 
     def take(self, now: float) -> list[Tell]:
-        """The next notification; empty when it is not time for one."""
+        """The next notification; empty if it is not time for one."""
         if self._taken or not self._waiting or now < self._not_before:
             return []
         most = self._block_size or NOTIFICATION_EVENTS
@@ -101,8 +101,8 @@ class Outbox:
     def delivered(self, now: float) -> None:
         """What was taken has arrived."""
         self._progress_at = now
-        # One by one, and counted before it is dropped: who comes here again
-        # after an error drops what is left, and nothing that was not taken.
+        # One by one, and each is counted before it is dropped.  If an error comes in between,
+        # the next call drops the rest, and nothing that was not taken.
         while self._taken:
             self._taken -= 1
             self._waiting.popleft()
@@ -112,22 +112,22 @@ class Outbox:
         self._not_before = -math.inf
 
     def retake(self) -> None:
-        """What was taken is to be taken again: whether it left is not known."""
+        """What was taken must be taken again: nobody knows whether it was sent."""
         self._taken = 0
 
     def failed(self, now: float) -> float:
-        """What was taken has not arrived; in how many seconds it is tried again."""
+        """What was taken has not arrived.  Returns after how many seconds it is tried again."""
         self._taken = 0
         self._delay = min(max(FIRST_RETRY, 2 * self._delay), LONGEST_RETRY)
         self._not_before = now + self._delay
         return self._delay
 
     def waiting(self) -> list[Tell]:
-        """All that has not arrived yet, in order."""
+        """Everything that has not arrived yet, in order."""
         return list(self._waiting)
 
     def clear(self) -> list[Tell]:
-        """Empties it; what was in it, in order.  Keeps the wait after failures."""
+        """Empties it and returns what was in it, in order.  The wait after failures goes on."""
         waiting = list(self._waiting)
         self._waiting.clear()
         self._taken = self.tried = 0

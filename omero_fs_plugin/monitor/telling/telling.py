@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class Client(Protocol):
-    """Sends a notification at once.  The answer comes later, on any thread."""
+    """Sends a notification without waiting.  The answer comes later, on any thread."""
 
     address: str  # how to reach it after a restart
 
     def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
-        """Begins to tell; calls `done(arrived)` once, and raises nothing."""
+        """Begins to tell.  Calls `done(arrived)` once, and raises nothing."""
 
     def probe(self, done: Callable[[bool], None]) -> None:
-        """Begins to ask whether it is there; calls `done(answered)` once, and raises nothing."""
+        """Begins to ask whether it is there.  Calls `done(answered)` once, and raises nothing."""
 
 
 class Answer(enum.Enum):
@@ -39,10 +39,12 @@ class Answer(enum.Enum):
 
 
 class Telling:
-    """Rule: the events of the outbox reach the client in their order, and the keeper
-    learns what the client has heard.
+    """The conversation with the client of one monitor.
 
-    The monitor's thread owns it; `wake` wakes that thread when there is an answer.
+    Rule: the events of the outbox reach the client in their order, and the keeper learns
+    what the client has heard.
+
+    The monitor's thread owns it.  `wake` wakes that thread when there is an answer.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Telling:
         wake: Callable[[], None],
     ) -> None:
         self.given_up = False  # the client was away for too long
-        self.in_flight = False  # a call has not been answered
+        self.in_flight = False  # a call has no answer yet
         self._identifier = identifier
         self._path = path
         self._client = client
@@ -66,20 +68,20 @@ class Telling:
         self._absence = absence
         self._wake = wake
         self._probe_at = math.inf
-        self._batch: list[Tell] = []  # in the last call; none: it was a probe
+        self._batch: list[Tell] = []  # of the last call; empty: it was a probe
         self._answers: deque[tuple[int, bool]] = deque()
         self._calls = 0  # calls begun; the number of the last one
-        self._begun = 0  # the last one whose answer will come
+        self._begun = 0  # the last call whose answer will certainly come
         self._stale = 0  # answers to calls up to this number no longer matter
 
     def begin(self, now: float) -> None:
-        """Before anything else."""
+        """Call this before anything else."""
         self._probe_at = now + self._absence.probe
 
     def due(self) -> float:
-        """When there is something to do; inf: not before the next answer or event."""
+        """When there is something to do; inf if not before the next answer or event."""
         if self._answers:
-            return -math.inf  # whoever was woken for it may have met an error since
+            return -math.inf  # the thread that was woken for it may have met an error
         if self.in_flight:
             return math.inf
         return self._outbox.due() if len(self._outbox) else self._probe_at
@@ -111,26 +113,26 @@ class Telling:
         self._begun = call
 
     def hear(self, now: float) -> Answer:
-        """Takes the client's answers; what the last notification has come to."""
+        """Takes the client's answers, and returns the result of the last notification."""
         heard = Answer.NONE
         while self._answers:
             one = self._hear_one(*self._answers[0], now)
             heard = heard if one is Answer.NONE else one
-            self._answers.popleft()  # now: after an error it is heard again
+            self._answers.popleft()  # only now: after an error it is heard again
         return heard
 
     def recover(self) -> None:
-        """After an error, wherever it came from."""
+        """Call this after an error, wherever it came from."""
         last = self._calls
         answered = last > self._stale and any(call == last for call, _ in list(self._answers))
         if self._begun != last or not (self.in_flight or answered):
-            # What was taken may be on its way, or never have left.
+            # What was taken may be on its way, or was never sent.
             self._outbox.retake()
             self._stale = self._calls
             self.in_flight = False
 
     def drop(self) -> None:
-        """Gives up telling what waits."""
+        """Gives up what waits to be told."""
         self._stale = self._calls
         self._outbox.clear()
 

@@ -19,14 +19,14 @@ from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
 _MOVES_REMEMBERED = 64
-# A write heard of later than this, s, whose file looks as it is known, is that
-# which was seen then.  Not sooner: two writes in one tick of the disk's clock,
-# 10 ms at most, may look the same.
+# If an event comes more than this (s) after a write, and the file looks as it is known,
+# then the last look saw that write.  If it comes sooner, this is not certain: two writes
+# in one tick of the disk's clock, 10 ms at most, may look the same.
 _LATE = 1.0
-# A file written less than this, s, before a look may be written again without
-# looking otherwise.
+# If a file was written less than this (s) before a look, it may be written once more and
+# still look the same.
 _TICK = 0.02
-# Files told in one go: the kernel's queue is read in between.
+# Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 
 
@@ -34,12 +34,12 @@ AT_ONCE = 1000
 class Timing:
     """Every wait, in seconds."""
 
-    hold: float = 0.05  # between a close and its Create: time for a rename to follow
-    silence: float = 10.0  # a new file that its writer keeps open is told after this
-    found: float = 0.5  # the same for a file met by a scan: its close may have been missed
-    burst_gap: float = 0.5  # writes closer together are one burst, one Modify
-    burst_longest: float = 30.0  # a burst is told of after this even if it goes on
-    overflow: float = 0.2  # between an overflow and its rescan, for there may be more
+    hold: float = 0.05  # between a close and its Create: a rename may follow
+    silence: float = 10.0  # if its writer keeps a new file open, it is told after this silence
+    found: float = 0.5  # the same for a file that a scan met: its close may have been missed
+    burst_gap: float = 0.5  # writes closer together than this are one burst, one Modify
+    burst_longest: float = 30.0  # a burst is told after this even if it goes on
+    overflow: float = 0.2  # between an overflow and its rescan: there may be more overflows
     poll: float = 10.0  # between two looks at a directory that cannot be watched
     check: float = 2.0  # between two looks at whether the root is still itself
 
@@ -47,11 +47,11 @@ class Timing:
 class Arrivals:
     """Rule: a file is known from the moment when it was told, until its Delete.
 
-    A name that comes and goes within `Timing.hold` is not told.  So a temporary
-    name renamed into place is one Create, of the final name.
+    A name that comes and goes within `Timing.hold` is not told.  So if a temporary
+    name is renamed to the final name, this is one Create, of the final name.
 
-    A change of time or owner alone is not told.  It does not count as known
-    either: a look may show a write whose event was lost.
+    If only time or owner change, this is not told.  It does not count as known
+    either, because a look may show a write whose event was lost.
     """
 
     def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:
@@ -60,21 +60,21 @@ class Arrivals:
         self._timing = timing
         self._heap: list[tuple[float, int, Arrival]] = []
         self._number = itertools.count()  # keeps the order of what is due at once
-        self._moves: dict[int, float] = {}  # cookie -> bound of a file on its way
+        self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
 
     def clear(self) -> None:
-        """Forgets what waits, and everything on its way."""
+        """Forgets everything that waits or is on its way."""
         self._heap.clear()
         self._moves.clear()
 
-    # The kernel's words -----------------------------------------------------
+    # What the kernel says ---------------------------------------------------
 
     def created(self, directory: Directory, name: bytes, now: float) -> None:
-        """A name came to be; its writer has it open, unless it is a link."""
+        """A name is new.  Its writer has it open, unless it is a link."""
         if name in directory.arrivals:
             return
         if directory.knows(name):
-            # A scan met it before its event came; or its deletion was lost.
+            # A scan met it before its event came, or the event of its deletion was lost.
             self._compare(directory, name, now)
             return
         self._add(
@@ -82,7 +82,7 @@ class Arrivals:
         )
 
     def written(self, directory: Directory, name: bytes, now: float) -> None:
-        """Its content changed; the writer has it open still."""
+        """Its content has changed.  The writer still has it open."""
         arrival = directory.arrivals.get(name)
         if arrival is None:
             if directory.knows(name):
@@ -93,7 +93,7 @@ class Arrivals:
             self._set_due(arrival, self._burst_due(arrival, now))
 
     def closed(self, directory: Directory, name: bytes, now: float) -> None:
-        """A writer closed it."""
+        """A writer has closed it."""
         arrival = directory.arrivals.get(name)
         if arrival is None:
             if directory.knows(name):
@@ -118,14 +118,14 @@ class Arrivals:
         """It was deleted, or with a `cookie` renamed."""
         arrival = directory.arrivals.pop(name, None)
         if cookie and arrival is not None:
-            # Renamed while it is written: its close will come under the new name.
+            # It was renamed while it is written: its close will come under the new name.
             writing = arrival.due == math.inf
             self._moves[cookie] = self._timing.silence if writing else arrival.bound
             if len(self._moves) > _MOVES_REMEMBERED:
                 del self._moves[next(iter(self._moves))]
         if name in directory.files:
-            # First told, then so in the picture, here and below: what an error
-            # in between leaves is told twice, not never.
+            # First it is told, then it goes into the picture; so too below.  If an error
+            # comes in between, it is told twice, not never.
             doubted = directory.files[name] == MAYBE
             self._tell(Tell(EventType.DELETE, directory.join(name), doubted=doubted))
             del directory.files[name]
@@ -142,9 +142,9 @@ class Arrivals:
         at_once: bool,
         patience: float,
     ) -> bool:
-        """A scan met it; True when it was told at once, as it may with `at_once` only.
+        """A scan met it.  Returns whether it was told at once; only `at_once` allows this.
 
-        `patience`: s of silence that stand for a close.
+        `patience`: after so much silence (s) it counts as closed.
         """
         known = directory.files.get(name)
         arrival = directory.arrivals.get(name)
@@ -178,11 +178,11 @@ class Arrivals:
     # Time -------------------------------------------------------------------
 
     def due(self) -> float:
-        """When `step` has something to do; inf: when something happens."""
+        """When `step` has something to do; inf if not before something happens."""
         return self._heap[0][0] if self._heap else math.inf
 
     def step(self, now: float) -> None:
-        """Tells what is due, not too much at once."""
+        """Tells what is due, at most AT_ONCE files."""
         for _ in range(AT_ONCE):
             if not self._heap or self._heap[0][0] > now:
                 return
@@ -200,7 +200,7 @@ class Arrivals:
         directory, name = arrival.directory, arrival.name
         entry = self.disk.look(directory.join(name))
         if entry is None or entry.kind is Kind.DIRECTORY:
-            del directory.arrivals[name]  # its Delete is on its way, or was told
+            del directory.arrivals[name]  # its Delete will be told, or was told
             return
         if entry.kind is Kind.UNSEEN:
             arrival.due = now + self._timing.poll
@@ -210,8 +210,8 @@ class Arrivals:
         if arrival.bound and not complete:
             if entry.identity != arrival.seen:
                 arrival.seen, arrival.seen_at = entry.identity, now
-            # The disk's clock may be another's, and wrong: silence that was
-            # seen counts as much as silence that is recorded.
+            # The disk's clock may be that of another machine, and wrong.  So silence
+            # that we saw counts as much as silence that is recorded.
             silent = max(entry.quiet, now - arrival.seen_at)
             if silent < arrival.bound:
                 arrival.due = now + max(arrival.bound - silent, 0.01)
@@ -219,7 +219,7 @@ class Arrivals:
                 return
         del directory.arrivals[name]
         if not arrival.fresh and entry.quiet > _LATE and entry.identity == directory.files[name]:
-            return  # an event from before the look that the client was told after
+            return  # the event is older than the look after which the client was told
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         path, doubted = directory.join(name), directory.files.get(name) == MAYBE
         self._tell(Tell(kind, path, identity=_to_keep(entry), doubted=doubted))
@@ -246,8 +246,11 @@ class Arrivals:
             heapq.heappush(self._heap, (arrival.due, next(self._number), arrival))
 
     def _set_due(self, arrival: Arrival, due: float) -> None:
-        """What comes up early is put back by `step`; what would come up late,
-        or not at all, needs another place on the heap."""
+        """Sets when an arrival is due.
+
+        If that is later than before, `step` puts it back on the heap when it comes up.  If
+        it is earlier, it needs another place on the heap now.
+        """
         earlier = due < arrival.due
         arrival.due = due
         if earlier:
@@ -258,6 +261,6 @@ class Arrivals:
 
 
 def _to_keep(entry: Entry) -> Identity:
-    """What to compare the file with after a restart, which loses what the kernel says."""
+    """What to compare the file with after a restart, when the kernel's events are lost."""
     racy = entry.kind is Kind.FILE and 0 < entry.quiet < _TICK
     return NEVER if racy else entry.identity

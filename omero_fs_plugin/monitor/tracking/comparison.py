@@ -37,10 +37,10 @@ class Comparison(ABC):
         timing: Timing | None = None,
         note: Callable[[Tell], None] = lambda tell: None,
     ) -> None:
-        """`note` is called for a directory that comes or goes and is not told of."""
+        """`note` is called for a directory that comes or goes if the client is not told."""
         self.root = Directory(root, None)
         self.reachable = False
-        self.active_at = -math.inf  # when something last happened to what is told of
+        self.active_at = -math.inf  # when something last happened that concerns the client
         self.mount = b""  # where the root's file system is mounted; empty: not known
         self._tell = tell
         self._note = note
@@ -51,14 +51,14 @@ class Comparison(ABC):
         self._arrivals = Arrivals(tell, self._timing)
         self._watches = Watches(root, tell, self._timing)
         self._disk: Disk  # while open
-        self._scans: deque[tuple[Directory, bool]] = deque()  # (what, silently)
-        # Waiting to be scanned; with True also all that is known below them.
+        self._scans: deque[tuple[Directory, bool]] = deque()  # (what to scan, silently)
+        # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
         self._check_at = math.inf  # when the root is looked at again
 
     @abstractmethod
     def _check_root(self, now: float) -> None:
-        """Looks whether the root is still what it was."""
+        """Checks whether the root is still the same directory."""
 
     # The picture ------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class Comparison(ABC):
             self._queue(child, silent=silent)
 
     def _drop(self, parent: Directory, name: bytes, *, silent: bool = False) -> None:
-        """Forgets a directory and all below it; tells the deepest first."""
+        """Forgets a directory and everything below it.  Tells the deepest first."""
         child = parent.subdirs[name]
         path = parent.join(name)
         below = list(child.tree()) if child is not None else []
@@ -105,8 +105,8 @@ class Comparison(ABC):
     def untell(self, tells: Sequence[Tell], tried: int = 0) -> None:
         """Takes back what the client did not hear, so that a rescan tells it anew.
 
-        In the order in which it was told; the first `tried` it may have heard.
-        For use after `close` only.
+        `tells` are in the order in which they were told.  The client may have heard the
+        first `tried` of them.  Call it only after `close`.
         """
         for number in reversed(range(len(tells))):
             kind, path, is_directory, _, doubted = tells[number]
@@ -132,9 +132,9 @@ class Comparison(ABC):
                 parent.subdirs[name] = Directory(path, parent) if enter else None
 
     def doubt(self, path: bytes, is_directory: bool) -> None:
-        """The client may have heard that it came, or that it went.
+        """The client may have heard that the path came, or that it went.
 
-        For use before `open` only.
+        Call it only before `open`.
         """
         above, _, name = path.rpartition(b"/")
         self._doubt(self.root.below(above or b"/"), name, is_directory)
@@ -183,10 +183,10 @@ class Comparison(ABC):
             self.active_at = now
 
     def _elsewhere(self, directory: Directory, device: int, now: float) -> bool:
-        """Whether something was mounted here, or unmounted, since the last look.
+        """Whether something was mounted or unmounted here since the last look.
 
-        Then nothing is believed before it is clear which: what an empty mount
-        point shows is not that all is gone.
+        Then nothing here counts before it is clear which of the two it was: an empty
+        mount point does not mean that everything is gone.
         """
         before, directory.device = directory.device, device
         if before in (0, device):
@@ -201,7 +201,7 @@ class Comparison(ABC):
 
     def _passes(self, directory: Directory, name: bytes, entry: Entry) -> bool:
         if entry.kind is Kind.UNSEEN:
-            return True  # whatever it is, it is not gone
+            return True  # nobody knows what it is, but it is not gone
         if entry.kind is Kind.DIRECTORY:
             return self._filter.directory(directory.path, name)
         return self._filter.file(directory.path, name)
@@ -217,15 +217,15 @@ class Comparison(ABC):
         deep: bool,
         at_once: bool,
     ) -> bool:
-        """The disk shows it; True when it was told at once."""
+        """The disk shows this name.  Returns whether it was told at once."""
         if entry.kind is Kind.DIRECTORY:
             self._found_directory(directory, name, entry, silent, now, deep=deep)
             return False
         if entry.kind is Kind.UNSEEN:
             child = directory.subdirs.get(name)
             if child is not None:
-                self._queue(child, silent=silent, deep=False)  # says why, if it cannot either
-            elif entry.mounted:  # so it is a directory, and will be back
+                self._queue(child, silent=silent, deep=False)  # if its scan fails too, it says why
+            elif entry.mounted:  # so it is a directory, and will come back
                 self._found_directory(directory, name, entry, silent, now, deep=deep)
             return False
         if name in directory.subdirs:
@@ -243,7 +243,7 @@ class Comparison(ABC):
         deep: bool,
     ) -> None:
         if name in parent.files:
-            self._arrivals.gone(parent, name)  # a file had this name
+            self._arrivals.gone(parent, name)  # a file had this name before
         if parent.resolve(name):
             self._tell_directory(EventType.CREATE, parent.join(name), doubted=True)
         child = parent.subdirs.get(name)
@@ -252,8 +252,8 @@ class Comparison(ABC):
                 self._watches.unmounted(child, now)
             elif entry.mounted and not child.mounted:
                 child.mounted = True
-                self._note(Tell(EventType.CREATE, child.path, True))  # to be kept
-            # Watched or polled by itself, a look at its parent is none at it.
+                self._note(Tell(EventType.CREATE, child.path, True))  # so that the record keeps it
+            # If it is watched or polled itself, a look at its parent does not concern it.
             if deep or not self._watches.is_watched(child):
                 self._queue(child, silent=silent, deep=deep)
         elif name not in parent.subdirs:
@@ -281,7 +281,7 @@ class Comparison(ABC):
             return False
         if known != entry.identity and name not in directory.arrivals:
             self.active_at = now
-        # Where nobody tells of a close, silence must stand for it.
+        # If nobody tells us of a close, silence must be enough.
         polled = self._watches.is_polled(directory)
         patience = self._timing.silence if polled else self._timing.found
         return self._arrivals.found(directory, name, entry, now, at_once=at_once, patience=patience)

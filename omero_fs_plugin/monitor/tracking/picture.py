@@ -16,46 +16,48 @@ from omero_fs_plugin.monitor.requests import PathMode
 
 from .tree import MAYBE, NEVER, Directory
 
-# Of one path.  A file: what it was when the client was told of it.  A
-# directory: a word, which begins with ENTERED or PASSED.  None: the client
-# knows of nothing there.
+# The state of one path.  Of a file: what it was when the client was told of it.
+# Of a directory: a word, which begins with ENTERED or PASSED.  None: as far as the
+# client knows, nothing is there.
 State = Identity | str | None
 ENTERED = "D"
 PASSED = "d"  # there, but not entered
-MOUNTED = "m"  # and something is mounted on it
-DOUBTED = "?"  # and as tree.MAYBE
-# By `key_of`.  One name may stand for a file and for a directory at once: the
-# client has not heard yet, or not for certain, that one took the other's place.
+MOUNTED = "m"  # in the word too if something is mounted on it
+DOUBTED = "?"  # in the word too if it is as tree.MAYBE
+# By `key_of`.  One name may be a file and a directory at once, if the client has not
+# heard yet, or not for certain, that one has replaced the other.
 Changes = dict[bytes, State]
 
 
 def key_of(path: bytes, directory: bool) -> bytes:
-    """What the state of a path is kept under; sorted, a directory is before what is in it."""
+    """The key of a path's state.  In the order of the keys, a directory is before its content."""
     return path + b"/" if directory else path
 
 
 class Ledger:
-    """Rule: a change is due when the client has heard of it, and of all before it.
+    """The changes that the record is to get.
 
-    What the client did not ask for is due when it has heard of all before it.
+    Rule: a change is due when the client has heard of it and of everything before it.
+    If the client did not ask for it, it is due when the client has heard of everything
+    before it.
     """
 
     def __init__(self, mode: PathMode) -> None:
         self._mode = mode
         self._arrived = 0  # events heard
-        # (events that the client hears before, what it did not ask for)
+        # (number of events that the client hears before this, a change it did not ask for)
         self._silent: deque[tuple[int, Tell]] = deque()
         self._due: Changes = {}
 
     def silent(self, tell: Tell, waiting: int) -> None:
-        """A change that is not told, while so many events wait to be."""
+        """A change that is not told, while `waiting` events wait to be told."""
         if waiting:
             self._silent.append((self._arrived + waiting, tell))
         else:
             self._apply(tell)
 
     def arrived(self, batch: Iterable[Tell]) -> None:
-        """The client has heard these, the first of what was waiting."""
+        """The client has heard these; they were the first of those that waited."""
         silent = self._silent
         for tell in batch:
             self._apply(tell)
@@ -64,10 +66,10 @@ class Ledger:
                 self._apply(silent.popleft()[1])
 
     def known(self, paths: Iterable[tuple[bytes, bool]], root: Directory) -> None:
-        """What `root` knows of these is due, and of the directories they are in.
+        """What `root` knows of these paths is due, and of the directories that they are in.
 
-        Those may be in `root` for no other reason than that: a directory that
-        nobody is told of is then not met as new by any scan.
+        Perhaps such a directory is in `root` only because of them.  It must be kept too:
+        if nobody is told of it, no scan meets it as new.
         """
         due: set[bytes] = set()
         for path, directory in paths:
@@ -78,14 +80,14 @@ class Ledger:
             self._due[key] = state_of(root, key)
 
     def dropped(self, waiting: Iterable[Tell], root: Directory) -> None:
-        """All that was waiting will not be told, and `root` has taken it back."""
+        """Everything that was waiting will not be told, and `root` has taken it back."""
         affected = [*waiting, *(tell for _, tell in self._silent)]
         self._silent.clear()
         told = (one for one in affected if one.type is not EventType.SYSTEM)
         self.known(((one.path, one.directory) for one in told), root)
 
     def take(self) -> Changes:
-        """What is due since the last call; the latest of each path."""
+        """What has become due since the last call; the latest state of each path."""
         due, self._due = self._due, {}
         return due
 
@@ -102,7 +104,7 @@ class Ledger:
 
 
 def state_of(root: Directory, key: bytes) -> State:
-    """What `root` knows of a path below it, by `key_of`."""
+    """What `root` knows of a path below it; `key` is that of `key_of`."""
     above, _, name = key.removesuffix(b"/").rpartition(b"/")
     directory: Directory | None = root
     for part in above[len(root.path) :].strip(b"/").split(b"/"):
@@ -118,7 +120,7 @@ def state_of(root: Directory, key: bytes) -> State:
 def snapshot(
     root: Directory, waiting: Iterable[Tell], mode: PathMode
 ) -> Iterator[tuple[bytes, State]]:
-    """All that is known, but for what the client has not heard of yet."""
+    """Everything that is known, without what the client has not heard yet."""
     unheard: dict[bytes, Tell] = {}
     for tell in waiting:
         if tell.type is not EventType.SYSTEM:
@@ -127,7 +129,7 @@ def snapshot(
         for name, identity in directory.files.items():
             path = directory.join(name)
             if path not in unheard:
-                # Being written: whatever it looks like now, it will be told again.
+                # If it is being written, it will be told again, whatever it looks like now.
                 written = name in directory.arrivals and identity != MAYBE
                 yield path, NEVER if written else identity
         for name in directory.subdirs:
@@ -140,7 +142,7 @@ def snapshot(
 
 
 def restore(root: Directory, known: Iterable[tuple[bytes, State]]) -> None:
-    """Puts what was kept into an empty tree; directories before what is in them."""
+    """Puts what was kept into an empty tree.  `known` has directories before their content."""
     directory, inside = root, root.path
     for key, state in known:
         path = key.removesuffix(b"/")

@@ -2,9 +2,9 @@
 
 `Tracker` decides for one monitor.  It has no clock, thread or system call of its
 own: `now` is an argument, the disk is a protocol.  It uses the kernel's events
-where they are enough.  Where they are not, it compares what is known with the
-disk: after an overflow, in a directory that was filled before it was watched, in
-a tree that was moved in, and after any interruption.
+if they are enough.  If not, it compares what is known with the disk: after an
+overflow, in a directory that was filled before it was watched, in a tree that was
+moved in, and after any interruption.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ class Tracker(Comparison):
 
     _rescan_at = math.inf
     _rescanning = False  # the client was told that events were lost
-    _agree_at = math.inf  # when it can be told that none are missing now
+    _agree_at = math.inf  # when the client can be told that no events are missing now
     _away = False  # the client was told that the root is unreachable
 
     # Beginning and end ------------------------------------------------------
 
     def open(self, disk: Disk, now: float, *, known: bool) -> None:
-        """Begins to watch; `step` until `scanning` is False completes it.
+        """Begins to watch.  To complete this, call `step` until `scanning` is False.
 
-        With `known` False what is there is taken as known already.  With True
-        it is compared with what was known before, and told where it differs:
-        after a gap, an interruption or a restart.
+        With `known` False, everything that is there counts as known already.  With
+        `known` True, it is compared with what was known before, and differences are
+        told: this is for after a gap, an interruption or a restart.
 
-        Raises OSError, with `known` False only, when the root cannot be
-        watched; otherwise it is tried again until it can.
+        With `known` False, raises OSError if the root cannot be watched.  With `known`
+        True, this is tried again until it can be.
         """
         self._disk = self._arrivals.disk = self._watches.disk = disk
         if known:
@@ -64,10 +64,10 @@ class Tracker(Comparison):
         self._queue(self.root, silent=True)
 
     def close(self) -> None:
-        """Ends watching and forgets what was on its way, not what is known.
+        """Ends watching.  Forgets what was on its way, but not what is known.
 
-        A write under way is not forgotten: the file will be told as modified
-        after the next `open` with `known`.
+        A write under way is not forgotten: after the next `open` with `known`, the file
+        is told as modified.
         """
         self._release()
         self._rescan_at = self._agree_at = self._check_at = math.inf
@@ -87,20 +87,20 @@ class Tracker(Comparison):
 
     @property
     def scanning(self) -> bool:
-        """Whether directories wait for `step`."""
+        """Whether directories wait to be scanned by `step`."""
         return bool(self._scans)
 
     @property
     def watches(self) -> int:
-        """Directories that the kernel watches."""
+        """The number of directories that the kernel watches."""
         return len(self._watches.by_descriptor)
 
     def polled(self) -> Counter[Why]:
-        """Directories that are polled instead, and why."""
+        """How many directories are polled instead, for each reason."""
         return self._watches.polled()
 
     def polled_why(self) -> str:
-        """The reasons for people."""
+        """The reasons, for people."""
         return self._watches.reasons()
 
     # What the kernel says ---------------------------------------------------
@@ -123,7 +123,7 @@ class Tracker(Comparison):
                 self._directory_event(directory, name, mask, now)
             elif passes(directory.path, name):
                 if mask & raw.IN_ATTRIB:
-                    continue  # of interest for directories only
+                    continue  # this matters only for directories
                 self.active_at = now
                 if mask & raw.IN_CREATE:
                     arrivals.created(directory, name, now)
@@ -158,12 +158,12 @@ class Tracker(Comparison):
             and directory.parent is not None
             and self._watches.is_polled(directory.parent)
         ):
-            self._queue(directory.parent)  # nobody else says what is there now
+            self._queue(directory.parent)  # no event says what is there now
         elif mask & raw.IN_ATTRIB and self._watches.is_polled(directory):
             self._queue(directory)
 
     def _unmounted(self, directory: Directory, now: float) -> None:
-        """The kernel says so of every directory, in an order of its own."""
+        """The kernel says for every directory, in any order, that it was unmounted."""
         while not directory.mounted:
             if directory.parent is None:
                 self._check_at = now
@@ -172,7 +172,7 @@ class Tracker(Comparison):
         self._watches.unmounted(directory, now)
 
     def _hint(self, path: bytes, now: float) -> None:
-        """Something happened to what has, or had, this path."""
+        """Something happened to the file or directory that has, or had, this path."""
         if path == self.root.path:
             self._check_at = now
             self._queue(self.root)
@@ -201,7 +201,7 @@ class Tracker(Comparison):
             if name in parent.subdirs:
                 self._drop(parent, name)
         elif known is not None:
-            # Made readable, removed and made again, or met by a scan before.
+            # It became readable, or was removed and made again, or a scan has met it before.
             if mask & raw.CAME or self._watches.is_polled(known):
                 self._queue(known)
         elif mask & raw.CAME and name not in parent.subdirs:
@@ -210,7 +210,7 @@ class Tracker(Comparison):
     # Time and the disk ------------------------------------------------------
 
     def due(self) -> float:
-        """When `step` has something to do next; inf: never of itself."""
+        """When `step` has something to do next; inf if not before something happens."""
         if self._scans:
             return -math.inf
         first = self._arrivals.due()
@@ -218,7 +218,7 @@ class Tracker(Comparison):
         return min(first, *times)
 
     def step(self, now: float) -> None:
-        """Tells what is due, not too much at once, and scans one directory if any waits."""
+        """Tells what is due, but not too much at once, and scans one directory if one waits."""
         self._arrivals.step(now)
         if self._check_at <= now:
             self._check_at = now + self._timing.check
@@ -235,7 +235,7 @@ class Tracker(Comparison):
             if not self._scans:
                 self._watches.end_round(now)
                 if self._rescanning and self._rescan_at == math.inf:
-                    # Once the files it met have been silent long enough to be told.
+                    # By then the files that it met were silent for long enough to be told.
                     longest = self._timing.silence if self.polled() else self._timing.found
                     self._agree_at = now + 2 * longest
         elif self._agree_at <= now:
@@ -251,11 +251,11 @@ class Tracker(Comparison):
     # The root ---------------------------------------------------------------
 
     def _check_root(self, now: float) -> None:
-        """Whether the root's path still leads to the directory being watched."""
+        """Checks whether the root's path still leads to the watched directory."""
         before = self.root.descriptor
         try:
             mount = self._disk.mount(self.root.path)
-            # A shorter mount point: an empty directory that waits for its share.
+            # If the mount point is shorter, this is an empty directory that waits for its share.
             if len(mount) < len(self.mount):
                 raise OSError(errno.ENODEV, f"nothing is mounted on {shown(self.mount)}")
             self._watches.bind_root(self.root, now)
@@ -272,10 +272,10 @@ class Tracker(Comparison):
             self.reachable = True
             self._rescan()
         elif before != self.root.descriptor:
-            self._queue(self.root)  # it was polled, and is watched now
+            self._queue(self.root)  # it was polled before, and is watched now
 
     def _check_mounts(self) -> None:
-        """No kernel event tells of what is mounted over a directory, or was."""
+        """Finds mounts and unmounts over directories; no kernel event tells of them."""
         for path in self._disk.remounted():
             parent = self.root.known(path.rpartition(b"/")[0])
             if parent is not None:
@@ -294,4 +294,4 @@ class Tracker(Comparison):
         self.reachable = False
         self._release()
         for directory in self.root.tree():
-            directory.unmounted = False  # seen anew when the root is back
+            directory.unmounted = False  # this is looked at again when the root is back

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 from omero_fs_plugin.monitor.kernel.entries import Identity
 
-# No file has it: what is known under it differs from whatever the disk shows.
+# No file has this identity, so it differs from everything that the disk shows.
 NEVER: Identity = (-1, -1, -1)
-# Nor this: the client may know of it or not, for it was told and did not answer.
-# It is told as created again if it is there, and as deleted if it is not.
+# No file has this one either.  The client was told of such a file and did not answer, so
+# nobody knows whether it knows of it.  If the file is there, it is told as created again.
+# If it is not, it is told as deleted.
 MAYBE: Identity = (-2, -2, -2)
 
 
 class Arrival:
     """A file that will be told.
 
-    Rule: not before `due`, and not before it has been silent for `bound`.
+    Rule: it is not told before `due`, nor before it was silent for `bound`.
     """
 
     __slots__ = ("bound", "directory", "due", "fresh", "name", "seen", "seen_at", "since")
@@ -26,9 +27,9 @@ class Arrival:
     ) -> None:
         self.directory = directory
         self.name = name
-        self.fresh = fresh  # Create when told, else Modify
-        self.bound = bound  # s of silence needed; 0: its writer has closed it
-        self.due = now  # inf: when its writer closes it
+        self.fresh = fresh  # it will be told as Create; otherwise as Modify
+        self.bound = bound  # s of silence that it needs; 0: its writer has closed it
+        self.due = now  # inf: it waits for its writer to close it
         self.since = now
         self.seen: Identity | None = None  # at the last look
         self.seen_at = now
@@ -54,19 +55,19 @@ class Directory:
     def __init__(self, path: bytes, parent: Directory | None) -> None:
         self.path = path
         self.parent = parent  # None: the root
-        self.alive = True  # part of the tree
+        self.alive = True  # it is part of the tree
         self.descriptor: int | None = None  # of its watch
-        self.device = 0  # that it was read from last; 0: unknown
+        self.device = 0  # on which it was last read; 0: unknown
         self.mounted = False  # something is mounted on it, or was until it went away
-        self.unmounted = False  # its file system is away, and what is known of it stays
-        self.files: dict[bytes, Identity] = {}  # told of, or there at the start
-        self.arrivals: dict[bytes, Arrival] = {}  # to be told of
-        # None: there, but not entered (Flat, or Recurse and new).
+        self.unmounted = False  # its file system is away; what is known of it stays
+        self.files: dict[bytes, Identity] = {}  # files that were told, or were there at the start
+        self.arrivals: dict[bytes, Arrival] = {}  # files that will be told
+        # None: it is there, but not entered (Flat, or Recurse and new).
         self.subdirs: dict[bytes, Directory | None] = {}
-        self.doubts: set[bytes] | None = None  # those of subdirs that are as MAYBE
+        self.doubts: set[bytes] | None = None  # names of subdirectories that are as MAYBE
 
     def doubt(self, name: bytes, *, directory: bool, enter: bool) -> None:
-        """The client may know of it or not."""
+        """Nobody knows whether the client knows of `name`."""
         if not directory:
             self.files[name] = MAYBE
             return
@@ -76,11 +77,11 @@ class Directory:
         self.doubts.add(name)
 
     def doubts_of(self, name: bytes) -> bool:
-        """Whether the client may know of subdirectory `name` or not."""
+        """Whether it is in doubt that the client knows of subdirectory `name`."""
         return self.doubts is not None and name in self.doubts
 
     def resolve(self, name: bytes) -> bool:
-        """The client is told of subdirectory `name` now; whether that was in doubt."""
+        """The client is told of subdirectory `name` now.  Returns whether it was in doubt."""
         if self.doubts is None or name not in self.doubts:
             return False
         self.doubts.discard(name)
@@ -88,15 +89,15 @@ class Directory:
         return True
 
     def knows(self, name: bytes) -> bool:
-        """Whether the client knows of file `name`, beyond doubt."""
+        """Whether the client certainly knows of file `name`."""
         return self.files.get(name, MAYBE) != MAYBE
 
     def join(self, name: bytes) -> bytes:
-        """The path of `name` in it."""
+        """The path of `name` in this directory."""
         return self.path + name if self.path == b"/" else self.path + b"/" + name
 
     def tree(self) -> Iterator[Directory]:
-        """It and all below it, each before what is in it."""
+        """This directory and all below it, each before its content."""
         stack = [self]
         while stack:
             one = stack.pop()
@@ -104,7 +105,7 @@ class Directory:
             stack.extend(child for child in one.subdirs.values() if child is not None)
 
     def known(self, path: bytes) -> Directory | None:
-        """The Directory of `path`, which is it or below it; None when not known."""
+        """The Directory of `path`, which is this one or below it; None if it is not known."""
         directory: Directory | None = self
         for name in path[len(self.path) :].strip(b"/").split(b"/"):
             if name and directory is not None:
@@ -112,7 +113,7 @@ class Directory:
         return directory
 
     def below(self, path: bytes) -> Directory:
-        """The Directory of `path`, which is it or below it; made when not known."""
+        """The Directory of `path`, which is this one or below it.  It is made if not known."""
         directory = self
         inside = path[len(self.path) :].strip(b"/")
         for name in inside.split(b"/") if inside else ():

@@ -1,4 +1,4 @@
-"""Which directory the kernel watches under which descriptor, and which is polled, and why."""
+"""Knows which directories the kernel watches, with their descriptors, and which are polled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .tree import Directory
 
 log = logging.getLogger(__name__)
 
-# Polling takes no more than one part in so many of the time.
+# Polling takes at most this part of the time: one in so many.
 _SHARE_OF_TIME = 5
 
-# Words of a file system that is away: what is below is not to be asked either,
-# for each question may take as long as the network waits.
+# Errors of a file system that is away.  Nothing below it is asked either, because each
+# question may take as long as the network waits.
 _AWAY = frozenset(
     getattr(errno, name)
     for name in (
@@ -41,7 +41,7 @@ _AWAY = frozenset(
         "ETIMEDOUT",
         "EREMOTEIO",
     )
-    if hasattr(errno, name)  # not every platform has them all
+    if hasattr(errno, name)  # not every platform has all of them
 )
 
 
@@ -49,11 +49,11 @@ class Why(enum.Enum):
     """Why a directory is polled."""
 
     CHOSEN = "chosen"  # a network share, or omero.fs.observer says so
-    LIMIT = "limit"  # of the kernel's watches
-    TWICE = "twice"  # the kernel tells of it under another path
+    LIMIT = "limit"  # the kernel's limit of watches
+    TWICE = "twice"  # the kernel reports it under another path
     REFUSED = "refused"  # it cannot be watched or listed, and the client was told
-    AWAY = "away"  # its file system is, and the client was told
-    BELOW = "below"  # it cannot be reached, nor can what is above it
+    AWAY = "away"  # its file system is away, and the client was told
+    BELOW = "below"  # neither it nor the directory above it can be reached
 
     @property
     def told(self) -> bool:
@@ -72,13 +72,13 @@ class Watches:
         self._tell = tell
         self._timing = timing
         self._polled: dict[Directory, Why] = {}
-        self._round_began: float | None = None  # while all that is polled is looked at
-        self._reason = ""  # of what is CHOSEN
+        self._round_began: float | None = None  # the round under way; None between two rounds
+        self._reason = ""  # of directories that are CHOSEN
         self._limit = 0  # the errno of the limit that was met
-        self._limit_told = 0  # the number of directories that were missing then
+        self._limit_told = 0  # how many directories could not be watched when that was told
 
     def clear(self) -> None:
-        """Gives back every descriptor."""
+        """Ends every watch."""
         for descriptor, directory in self.by_descriptor.items():
             directory.descriptor = None
             self.disk.unwatch(descriptor)
@@ -90,7 +90,7 @@ class Watches:
     def bind(self, directory: Directory, now: float) -> bool:
         """Watches it, again if its path leads to another directory than before.
 
-        False when it is to be polled, and now is.  Raises OSError.
+        Returns False if it has to be polled; then it has no watch.  Raises OSError.
         """
         descriptor = self.disk.watch(directory.path)
         if descriptor is None:
@@ -100,21 +100,21 @@ class Watches:
         if other is directory:
             return True
         if other is not None:
-            # The same directory under two paths: renamed a moment ago, or
-            # mounted twice.  The kernel tells of one; the other is polled.
+            # It is the same directory under two paths: it was renamed a moment ago, or is
+            # mounted twice.  The kernel reports one of them; the other is polled.
             other.descriptor = None
             self.poll(other, Why.TWICE, now)
         self.release(directory)
-        # In this order, and in `lost` the other way round: `clear` finds it here
-        # whatever an error cuts short, and no number outlives what it was given for.
+        # In this order, and in `lost` in the reverse order.  So wherever an error comes,
+        # `clear` finds the descriptor here, and no descriptor outlives its directory.
         self.by_descriptor[descriptor] = directory
         directory.descriptor = descriptor
         return True
 
     def bind_root(self, root: Directory, now: float) -> None:
-        """As `bind`, but that a limit does not keep it from being polled.
+        """As `bind`, but if a limit is met, the root is polled.
 
-        Raises OSError when it cannot be looked at either.
+        Raises OSError if it cannot even be looked at.
         """
         try:
             watched = self.bind(root, now)
@@ -134,7 +134,7 @@ class Watches:
         return error.errno is not None and self.disk.limited(error.errno, 1) is not None
 
     def lost(self, directory: Directory) -> None:
-        """The kernel itself ended its watch."""
+        """The kernel itself has ended its watch."""
         descriptor, directory.descriptor = directory.descriptor, None
         if descriptor is not None:
             self.by_descriptor.pop(descriptor, None)
@@ -147,14 +147,14 @@ class Watches:
             self.disk.unwatch(descriptor)
 
     def forget(self, directory: Directory) -> None:
-        """It is no longer part of the tree."""
+        """Forgets a directory that is no longer part of the tree."""
         self.release(directory)
         self._polled.pop(directory, None)
 
     # Polling ----------------------------------------------------------------
 
     def poll(self, directory: Directory, why: Why, now: float) -> None:
-        """It is looked at from time to time instead."""
+        """Has the directory looked at from time to time instead."""
         if why is Why.CHOSEN and not self._reason:
             self._reason = self.disk.chosen(directory.path)
         self._polled[directory] = why
@@ -162,19 +162,19 @@ class Watches:
             self.poll_at = now + self._timing.poll
 
     def is_polled(self, directory: Directory) -> bool:
-        """Whether nobody tells of what happens in it: no write, no close."""
+        """Whether no events come from it, neither of writes nor of closes."""
         return directory in self._polled
 
     def is_watched(self, directory: Directory) -> bool:
-        """Whether it is looked at without its parent's asking for it."""
+        """Whether it is watched or polled itself, and not only with its parent."""
         return directory.descriptor is not None or directory in self._polled
 
     def polled(self) -> Counter[Why]:
-        """How many directories are, and why.  From any thread."""
+        """How many directories are polled, for each reason.  From any thread."""
         return Counter(list(self._polled.values()))
 
     def reasons(self) -> str:
-        """Why, for people.  From any thread."""
+        """Why directories are polled, for people.  From any thread."""
         polled = self.polled()
         words = {
             self._reason: polled[Why.CHOSEN],
@@ -186,15 +186,15 @@ class Watches:
         return ", ".join(word for word, number in words.items() if number)
 
     def begin_round(self, now: float) -> list[Directory]:
-        """Those to look at now, when `poll_at` has come, above before below."""
-        # With nothing left to look at there is no round: none would end it, and
-        # the rest that follows one is as long as it took, many times over.
+        """The directories to look at now that `poll_at` has come, each before those below it."""
+        # If nothing is left to look at, there is no round.  Nothing would end it, and the
+        # rest after a round is many times as long as the round.
         self._round_began = now if self._polled else None
         self.poll_at = math.inf
         return list(self._polled)
 
     def end_round(self, now: float) -> None:
-        """All that was to be looked at was, in a round or not."""
+        """Everything was looked at that waited, in a round or not."""
         began, self._round_began = self._round_began, None
         self._tell_limit()
         if began is not None and self._polled:
@@ -202,10 +202,10 @@ class Watches:
             self.poll_at = now + max(self._timing.poll, rest)
 
     def watch_and_list(self, directory: Directory, now: float) -> Listing | None:
-        """Watches it, then lists it: nothing comes to be between the two.
+        """Watches it first and lists it then, so that nothing is missed between the two.
 
-        None when it cannot be listed: gone, as its parent's event will say, or
-        unreadable, as the client is told here.
+        None if it cannot be listed.  It may be gone; then the event of its parent will say
+        so.  Or it cannot be read; then the client is told here.
         """
         if self._is_below_away(directory):
             self.release(directory)
@@ -252,20 +252,20 @@ class Watches:
     def _cannot(self, directory: Directory, error: OSError, now: float) -> Why:
         above = self._polled.get(directory.parent) if directory.parent is not None else None
         if above in (Why.REFUSED, Why.AWAY, Why.BELOW):
-            # Most likely for the same reason, and one word is enough.
+            # The reason is most likely the same, and one message is enough.
             self.poll(directory, Why.BELOW, now)
             return Why.BELOW
         before = self._polled.get(directory)
         why = Why.AWAY if error.errno in _AWAY else Why.REFUSED
         self.poll(directory, why, now)
-        if before is None or not before.told:  # else it was said before
+        if before is None or not before.told:  # otherwise the client was told before
             where, reason = shown(directory.path), error.strerror or type(error).__name__
             log.warning("%s cannot be watched: %s", where, reason)
             self._tell(Notice.UNREACHABLE.tell(directory.path, f"it cannot be watched, {reason}"))
         return why
 
     def _tell_limit(self) -> None:
-        """Once for all that could not be watched, and again when it is over."""
+        """Tells once for all directories that could not be watched, and again when it is over."""
         limited = [one for one, why in self._polled.items() if why is Why.LIMIT]
         if len(limited) > 2 * self._limit_told:
             self._limit_told = len(limited)
@@ -282,7 +282,7 @@ class Watches:
     # File systems below the root that come and go ---------------------------
 
     def unmounted(self, directory: Directory, now: float) -> None:
-        """What was mounted on it is gone: nothing in it counts as deleted."""
+        """What was mounted on it is gone.  Nothing in it counts as deleted."""
         if directory.unmounted:
             return
         log.warning("%s was unmounted", shown(directory.path))
@@ -295,15 +295,15 @@ class Watches:
     def is_away(self, directory: Directory) -> bool:
         """Whether it is still unmounted.
 
-        Only a mount point itself can say that it is back; with it comes
-        everything below.
+        Only the mount point itself can show that it is back.  Then everything below it is
+        back too.
         """
         if not directory.unmounted:
             return False
         if not directory.mounted:
             return True
         try:
-            # An automounter mounts it for this.
+            # If there is an automounter, this call mounts it.
             self.disk.mount(directory.path)
         except OSError:
             return True

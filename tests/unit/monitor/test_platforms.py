@@ -90,7 +90,7 @@ def test_every_module_but_one_imports_elsewhere(platform: str) -> None:
 
 
 def test_inotify_is_linuxs_own() -> None:
-    with pytest.raises(ConfigurationError, match="Linux's own, and this is darwin"):
+    with pytest.raises(ConfigurationError, match="only Linux has it, and this is darwin"):
         Observing(INOTIFY, "darwin")
     for kind in (AUTO, POLLING):
         Observing(kind, "win32")
