@@ -7,24 +7,24 @@
     │   └── DescriptorError     a grid descriptor cannot be understood; it was not touched
     ├── GridError               IceGrid, or a server that it should run, cannot be reached
     ├── JournalError            the journal cannot be opened, or refuses a transition
-    │   └── RecordRefused       the journal is well, and refuses what one write says
+    │   └── RecordRefused       the journal is well, but refuses one write
     ├── ServerAwayError         OMERO is down or unreachable: wait and try again
     │   ├── ServerBusyError     OMERO has too much to do: wait, and ask for less at a time
-    │   ├── ServerMisconfiguredError   OMERO and we cannot work together until someone mends that
-    │   └── UnclearError        OMERO fails, in words that we do not know: wait as well
+    │   ├── ServerMisconfiguredError   nothing can be imported until somebody changes a setting
+    │   └── UnclearError        OMERO fails for a reason that we do not know: wait too
     ├── ImportRefused           OMERO or this package will not import this fileset
-    └── UserError               nobody of that name may import, or not into that group
+    └── UserError               no user of that name may import, or not into that group
 
-Each carries one clear line: what, where, what to do.  They are caught at the
-edge that can act on them: the command line prints the line and exits with
-`exit_code`, a server logs it and records it in the journal.
+Each carries one clear line: what, where, what to do.  It is caught where something can
+be done: the command line prints the line and exits with `exit_code`, a server logs it
+and records it in the journal.
 """
 
 from __future__ import annotations
 
 
 class FsError(Exception):
-    """Base of all; `exit_code` is what the command line ends with."""
+    """The base of all errors.  The command line ends with `exit_code`."""
 
     exit_code = 1
 
@@ -52,7 +52,7 @@ class JournalError(FsError):
 
 
 class RecordRefused(JournalError):
-    """The journal is well and refuses what one write says: that write is at fault, no other."""
+    """The journal is well but refuses one write.  Only that write is at fault."""
 
 
 class ServerAwayError(FsError):
@@ -64,7 +64,7 @@ class ServerAwayError(FsError):
 class ServerBusyError(ServerAwayError):
     """OMERO has too much to do; the same call may succeed later.
 
-    `back_off` is how long OMERO wants to be left alone, in s; 0: it does not say.
+    `back_off` is how long (s) OMERO asks us to wait; 0 if it does not say.
     """
 
     def __init__(self, text: str, *, back_off: float = 0.0) -> None:
@@ -73,17 +73,17 @@ class ServerBusyError(ServerAwayError):
 
 
 class ServerMisconfiguredError(ServerAwayError):
-    """OMERO's configuration, or ours, lets nothing be imported; someone must change it."""
+    """With OMERO's configuration, or ours, nothing can be imported; somebody must change it."""
 
 
 class UnclearError(ServerAwayError):
-    """OMERO fails, and not in words that we know: it is waited for, as if it were away."""
+    """OMERO fails for a reason that we do not know.  We wait, as if it were away."""
 
 
 class ImportRefused(FsError):
     """This fileset will not be imported, and the text says why.
 
-    `final`: trying again cannot help, whatever OMERO says then.
+    `final`: it cannot help to try again.
     """
 
     exit_code = 6

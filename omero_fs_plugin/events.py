@@ -1,4 +1,4 @@
-"""The words both servers share: what happened to a file, and what a file is."""
+"""The words that both servers share: what happened to a file, and what a file is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FileStat:
     deleted between them.  A rename, a chmod or a restart changes none of the
     fields compared.  A new file may get the inode of a deleted one, with the
     same size and, if it was copied from a camera's FAT card, the same mtime.
-    Where that matters, compare `ctime_ns`, which nobody can set: it shows
+    If this matters, compare `ctime_ns` too.  Nobody can set it, so it shows
     whether the inode was touched since.
     """
 
@@ -42,16 +42,16 @@ class FileStat:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-# A name that leads nowhere: it, or a directory on the way, is not there.
+# Errors for a path that leads nowhere: it, or a directory on the way, is not there.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def regular_stat(path: str) -> FileStat | None:
-    """The FileStat of `path` if it is a regular file itself, else None.
+    """The FileStat of `path` if it is a regular file itself, otherwise None.
 
-    Never follows a symbolic link at the last step.  Raises OSError when it
-    cannot be told, as on a share that does not answer, or below a directory
-    that may not be entered: that is not the same as gone.
+    It does not follow a symbolic link at the last step.  Raises OSError if nobody
+    knows, as on a share that does not answer, or below a directory that we may not
+    enter.  This is not the same as gone.
     """
     try:
         found = os.lstat(path)

@@ -1,6 +1,6 @@
 """Linux: what is mounted where, and which mounts are network shares.
 
-From ``/proc/self/mountinfo``, see proc(5).  A share is polled, because the
+The source is ``/proc/self/mountinfo``, see proc(5).  A share is polled, because the
 kernel reports only what this machine does on it.
 """
 
@@ -23,7 +23,7 @@ _SHARES = frozenset(
         *("afpfs", "afs", "cifs", "coda", "ncpfs", "nfs", "nfs3", "nfs4", "smb3", "smbfs"),
         *("acfs", "beegfs", "ceph", "cvfs", "fhgfs", "gfs", "gfs2", "glusterfs", "gpfs"),
         *("lustre", "mmfs", "ocfs2", "orangefs", "panfs", "pvfs2", "wekafs"),
-        "autofs",  # a share that is mounted when someone looks at it
+        "autofs",  # a share that is mounted when somebody looks at it
     )
 )
 
@@ -35,13 +35,13 @@ class Mount(NamedTuple):
 
     number: int  # of the mount, as long as it lasts
     point: bytes  # where it is mounted, absolute
-    type: str  # as nfs4, or fuse.sshfs
+    type: str  # such as nfs4 or fuse.sshfs
 
     @property
     def shared(self) -> bool:
-        """Whether others may change it without this kernel's knowing.
+        """Whether others may change it without the knowledge of this kernel.
 
-        FUSE may be anything, so it is taken for a share; ``fuseblk`` is a disk.
+        FUSE may be anything, so it counts as a share; ``fuseblk`` is a disk.
         """
         return self.type in _SHARES or self.type == "fuse" or self.type.startswith("fuse.")
 
@@ -54,7 +54,7 @@ def parse(table: bytes) -> Iterator[Mount]:
             number, point = int(fields[0]), fields[4]
             kind = fields[fields.index(b"-", 6) + 1]
         except (IndexError, ValueError):
-            continue  # no line that proc(5) knows of
+            continue  # proc(5) does not know such a line
         yield Mount(number, _unescaped(point), kind.decode("ascii", "replace"))
 
 
@@ -85,7 +85,7 @@ class Mounts:
         self._changed.clear()
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Closes the descriptor."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -96,7 +96,7 @@ class Mounts:
         return bool(self._points)
 
     def is_point(self, path: bytes) -> bool:
-        """Whether something is mounted there; without symbolic links in `path`."""
+        """Whether something is mounted there.  `path` must have no symbolic links in it."""
         self._refresh()
         return path in self._points
 
@@ -107,22 +107,22 @@ class Mounts:
         return changed
 
     def holding(self, path: bytes) -> Mount | None:
-        """The mount that `path` lies on; without symbolic links in it.
+        """The mount that `path` lies on.  `path` must have no symbolic links in it.
 
-        None when the table does not tell.
+        None if the table does not say.
         """
         self._refresh()
         return self._holding(path)
 
     def share(self, path: bytes) -> str | None:
-        """The type of the share that `path` lies on; None when on none."""
+        """The type of the share that `path` lies on; None if it is not on a share."""
         if not self.any_share():
             return None
         found = self._holding(path)
         return found.type if found is not None and found.shared else None
 
     def any_share(self) -> bool:
-        """Whether any is mounted anywhere."""
+        """Whether a share is mounted anywhere."""
         self._refresh()
         return self._any_share
 
@@ -138,7 +138,7 @@ class Mounts:
             path = above
 
     def _refresh(self) -> None:
-        # POLLERR comes unasked: proc(5) has it for a changed table.
+        # If the table has changed, POLLERR comes without being asked for, see proc(5).
         if self._descriptor >= 0 and self._poll.poll(0):
             self._read()
 
@@ -149,7 +149,7 @@ class Mounts:
             parts.append(part)
         before, self._points = self._points, {}
         for mount in parse(b"".join(parts)):
-            # What is mounted later hides what was mounted on the same place before.
+            # A later mount hides an earlier one on the same place.
             self._points[mount.point] = mount
         differing = set(before.values()) ^ set(self._points.values())
         self._changed.update(mount.point for mount in differing)
@@ -157,7 +157,7 @@ class Mounts:
 
 
 def shared(path: str) -> str | None:
-    """The type of the share that `path` lies on, as nfs4; None when on none, or unknown."""
+    """The type of the share that `path` lies on, such as nfs4; None if on none, or unknown."""
     mounts = Mounts()
     try:
         return mounts.share(os.path.realpath(os.fsencode(path)))

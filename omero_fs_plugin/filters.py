@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# What editors, file managers and copy tools leave for a moment, or for
-# themselves: dot files (rsync's .name.XXXXXX and macOS's ._name among them),
-# back-ups, lock files of office programs, downloads and uploads under way.
+# Files that editors, file managers and copy tools make for a moment or for themselves:
+# dot files (such as rsync's .name.XXXXXX and macOS's ._name), back-ups, lock files of
+# office programs, downloads and uploads under way.
 _SYSTEM_FILE = re.compile(
     r"\.|.*~$|~\$|#.*#$"
     r"|.*\.(?:tmp|temp|swp|swo|swx|part|partial|filepart|crdownload|download)$"
@@ -21,8 +21,8 @@ _SYSTEM_FILE = re.compile(
 _SYSTEM_DIRECTORY = re.compile(
     r"\.|\$recycle\.bin$|system volume information$|lost\+found$|@eadir$|__macosx$", re.DOTALL
 )
-# A directory has such a name only until its maker has typed the right one.
-# Files in it are told all the same: people do keep data in "New Folder".
+# A directory has such a name only until somebody has typed the right one.  The client is
+# still told of files in it, because people do keep data in "New Folder".
 _NEW_FOLDER = re.compile(
     r"(?:new folder|untitled folder|neuer ordner|nouveau dossier|nueva carpeta|nuova cartella)"
     r"(?: \(?\d+\)?)?$"
@@ -30,12 +30,12 @@ _NEW_FOLDER = re.compile(
 
 
 def text_of(name: bytes) -> str:
-    """`name` as text for comparing: bytes that are not UTF-8 stay apart."""
+    """`name` as text, for comparisons.  Bytes that are not UTF-8 stay different."""
     return name.decode("utf-8", "surrogateescape")
 
 
 class _Rules:
-    """One list of names, extensions and paths, made ready for comparing.
+    """One list of names, extensions and paths, prepared for comparisons.
 
     `tif`, `.tif` and `*.tif` mean the extension; `tif` also means a whole name.
     `scratch/` is a directory.  An item with a `/` elsewhere is a path, absolute
@@ -69,13 +69,13 @@ class _Rules:
         self.paths = frozenset(paths)
 
     def file(self, directory: bytes, name: str) -> bool:
-        """Whether an item speaks of this file; `name` is case-folded."""
+        """Whether an item covers this file; `name` is case-folded."""
         if name in self.names or name.endswith(self.suffixes):
             return True
         return bool(self.paths) and _path(directory, name) in self.paths
 
     def directory(self, parent: bytes, name: str) -> bool:
-        """Whether an item speaks of this directory; `name` is case-folded."""
+        """Whether an item covers this directory; `name` is case-folded."""
         if name in self.directories:
             return True
         return bool(self.paths) and _path(parent, name) in self.paths
@@ -86,8 +86,10 @@ def _path(directory: bytes, name: str) -> str:
 
 
 class Filter:
-    """Rule: a name passes if it is on the whitelist or the whitelist is empty, if
-    it is not on the blacklist, and, with `ignore_sys_files`, if it is no system file.
+    """Decides which names pass.
+
+    Rule: a name passes if it is on the whitelist or the whitelist is empty, and if
+    it is not on the blacklist.  With `ignore_sys_files` it must not be a system file.
 
     The whitelist is for files only: a directory is entered unless the blacklist
     names it or it is a system directory.
@@ -109,7 +111,7 @@ class Filter:
         self._passes_all = not (self._white or self._black or ignore_sys_files)
 
     def file(self, directory: bytes, name: bytes) -> bool:
-        """Whether a file of that name, in that directory, is told of."""
+        """Whether a file of that name, in that directory, passes."""
         if self._passes_all:
             return True
         text = text_of(name).casefold()
@@ -120,7 +122,7 @@ class Filter:
         return self._white is None or self._white.file(directory, text)
 
     def directory(self, parent: bytes, name: bytes) -> bool:
-        """Whether what lies below a directory of that name is told of."""
+        """Whether a directory of that name is entered."""
         if self._passes_all:
             return True
         text = text_of(name).casefold()
@@ -129,7 +131,7 @@ class Filter:
         return self._black is None or not self._black.directory(parent, text)
 
     def directory_event(self, name: bytes) -> bool:
-        """Whether the directory's own coming and going is told, given that it is entered."""
+        """Whether the client is told that this directory itself comes or goes."""
         if not self._ignore_sys_files:
             return True
         return not _NEW_FOLDER.match(text_of(name).casefold())

@@ -1,9 +1,8 @@
-"""OMERO's grid: how our servers run under IceGrid, and how the command line sees
-them there.
+"""OMERO's grid: how our servers run under IceGrid, and how the command line sees them.
 
-A server calls `run`.  It puts its figures on a `StatusFacet`, an admin facet
-that IceGrid hands out like its own.  The command line opens a `Grid` and asks
-for states and facets.
+A server calls `run`.  It shows its figures in a `StatusFacet`, an admin facet
+that IceGrid offers like its own.  The command line opens a `Grid` and asks for
+states and facets.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ CALL_TIMEOUT_MS = 30_000
 
 
 class Service(Protocol):
-    """What `run` runs.  To make it is to start it; it is stopped once."""
+    """What `run` runs.  It starts when it is made, and is stopped once."""
 
     def stop(self) -> None:
-        """Ends every thread; returns when they have ended."""
+        """Ends every thread, and returns when they have ended."""
 
 
 class StatusFacet(Ice.PropertiesAdmin):  # type: ignore[misc]
     """Live figures of a server, as an admin facet of type Ice::PropertiesAdmin.
 
-    Each call asks `source`, so no figure is computed that nobody reads.
+    Each call asks `source`.  So no figure is computed if nobody reads it.
     """
 
     def __init__(self, source: Callable[[], Mapping[str, str]]) -> None:
@@ -70,7 +69,7 @@ class _Changed(Ice.PropertiesAdminUpdateCallback):  # type: ignore[misc]
 def when_changed(communicator: Any, call: Callable[[], None]) -> None:
     """Calls `call` whenever IceGrid changes properties of this running server.
 
-    Then ``communicator.getProperties()`` has them; one that was removed is empty.
+    ``communicator.getProperties()`` then has the new values; a removed property is empty.
     """
     facet = communicator.findAdminFacet("Properties")
     if facet is not None:
@@ -78,15 +77,15 @@ def when_changed(communicator: Any, call: Callable[[], None]) -> None:
 
 
 def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | None = None) -> int:
-    """Runs one server under IceGrid until it is told to stop; the exit code.
+    """Runs one server under IceGrid until it is told to stop.  Returns the exit code.
 
     `start` gets the communicator made from the command line (IceGrid passes
     --Ice.Config=...), creates and activates its adapters and returns the
     Service.  SIGTERM, SIGINT and IceGrid's Process facet all end in
-    `Service.stop`.  What `start` raises is logged and makes the exit code 1,
-    which IceGrid shows as a server that failed to start.
+    `Service.stop`.  If `start` raises, the error is logged and the exit code is not 0;
+    IceGrid then shows a server that failed to start.
     """
-    # Lazily, for the command line needs none of it.
+    # Imported here, because the command line does not need it.
     from omero.util import configure_server_logging
 
     initialization = Ice.InitializationData()
@@ -137,7 +136,7 @@ def _default(properties: Any, key: str, value: str) -> None:
 
 
 def _shutdown_soon(communicator: Any) -> None:
-    """From a signal handler: Ice is called on a thread of its own."""
+    """For a signal handler: it calls Ice on another thread."""
     threading.Thread(target=communicator.shutdown, name="shutdown", daemon=True).start()
 
 
@@ -151,8 +150,8 @@ class Grid:
     def states(self) -> dict[str, str]:
         """Each of SERVERS with its IceGrid state in lower case.
 
-        `not deployed` when the grid does not know it; `inactive (disabled)`
-        as icegridadmin words it.
+        It is `not deployed` if the grid does not know the server, and `inactive (disabled)`
+        as icegridadmin says it.
         """
         import IceGrid
 
@@ -170,7 +169,7 @@ class Grid:
         return states
 
     def figures(self, server: str) -> dict[str, str]:
-        """What `server` tells on its status facet; empty when it does not answer."""
+        """What the status facet of `server` shows; empty if the server does not answer."""
         import IceGrid
 
         try:
@@ -181,7 +180,7 @@ class Grid:
             return {}
 
     def properties(self, server: str) -> dict[str, str]:
-        """The properties `server` runs with; empty when it does not answer."""
+        """The properties that `server` runs with; empty if it does not answer."""
         try:
             admin = self._admin.getServerAdmin(server)
             facet = Ice.PropertiesAdminPrx.checkedCast(admin.ice_timeout(5000), "Properties")
@@ -194,7 +193,7 @@ class Grid:
 def grid(internal_cfg: str) -> Iterator[Grid]:
     """A Grid over the registry that `internal_cfg` (etc/internal.cfg of an OMERODIR) names.
 
-    Raises GridError when there is none to reach, or another OMERODIR's on its ports.
+    Raises GridError if it cannot be reached, or if the grid of another OMERODIR answers.
     """
     import IceGrid
 
@@ -203,7 +202,7 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
     initialization.properties.setProperty("Ice.ImplicitContext", "Shared")
     _default(initialization.properties, "Ice.Override.ConnectTimeout", "5000")
     _default(initialization.properties, "Ice.Override.Timeout", str(CALL_TIMEOUT_MS))
-    # A registry that is down says so in an exception; it need not warn as well.
+    # If the registry is down, an exception says so, and Ice need not warn too.
     _default(initialization.properties, "Ice.Warn.Connections", "0")
     try:
         communicator = Ice.initialize(initialization)
@@ -237,10 +236,10 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
 
 
 def _check_ours(admin: Any, omerodir: Path) -> None:
-    """Raises GridError when the nodes of this machine run in another OMERODIR.
+    """Raises GridError if the nodes of this machine run in another OMERODIR.
 
-    Two servers may be configured with the same ports, of which one runs: what
-    is told of that one is not told of the other.
+    Two OMERO.servers may be configured with the same ports.  If only one of them runs, its
+    grid must not be taken for that of the other.
     """
     import IceGrid
 
@@ -251,22 +250,22 @@ def _check_ours(admin: Any, omerodir: Path) -> None:
         except (IceGrid.NodeNotExistException, IceGrid.NodeUnreachableException):
             continue
         if node.hostname != socket.gethostname() or not Path(node.dataDir).is_absolute():
-            continue  # it cannot be told
+            continue  # nobody knows where it runs
         data = Path(node.dataDir).resolve()
         if any(data.is_relative_to(place.resolve()) for place in _node_places(omerodir)):
             return
         elsewhere = node.dataDir
     if elsewhere:
         raise GridError(
-            f"the OMERO server of {omerodir} is not running: on its ports answers the grid of "
-            f"{elsewhere}; stop that one, or give one of them another omero.ports.prefix"
+            f"the OMERO server of {omerodir} is not running: the grid of {elsewhere} answers on "
+            "its ports; stop that one, or give one of them another omero.ports.prefix"
         )
 
 
 def _node_places(omerodir: Path) -> Iterator[Path]:
     """Where nodes of an OMERODIR may keep their data: IceGrid.Node.Data in etc/*.cfg."""
     yield omerodir
-    yield omerodir / "var"  # may be a link to a volume
+    yield omerodir / "var"  # this may be a link to a volume
     for file in sorted((omerodir / "etc").glob("*.cfg")):
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
             key, found, value = line.partition("=")

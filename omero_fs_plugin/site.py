@@ -1,4 +1,4 @@
-"""The OMERODIR a command works on: its configuration, its journal, its grid."""
+"""The OMERODIR that a command works on: its configuration, its journal, its grid."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Site:
         self.internal_cfg = omerodir / "etc" / "internal.cfg"
 
     def settings(self) -> Settings:
-        """What DropBox is started with; what is wrong with it stands in it.
+        """DropBox's settings.  They also say what is wrong in them.
 
-        Raises ConfigurationError when the configuration cannot be read.
+        Raises ConfigurationError if the configuration cannot be read.
         """
         from omero_fs_plugin.deployment.sources import look
 
@@ -46,7 +46,10 @@ class Site:
 
     @contextmanager
     def journal(self, settings: Settings, *, read_only: bool) -> Iterator[Journal]:
-        """The journal; JournalError when it cannot be opened, or DropBox has not made it yet."""
+        """The journal.
+
+        Raises JournalError if it cannot be opened, or if DropBox has not made it yet.
+        """
         who = f"omero fs, run by {getpass.getuser()}"
         journal = Journal(settings.journal_url, read_only=read_only, make=False, who=who)
         try:
@@ -55,7 +58,7 @@ class Site:
             journal.close()
 
     def grid(self) -> AbstractContextManager[Grid]:
-        """The grid; GridError when it cannot be reached."""
+        """The grid.  Raises GridError if it cannot be reached."""
         if not self.internal_cfg.exists():
             raise ConfigurationError(
                 f"{self.internal_cfg}: not there: set OMERODIR to an OMERO.server's directory, "
@@ -65,10 +68,10 @@ class Site:
 
 
 def site(ctx: Any) -> Site:
-    """The Site of a command's context."""
+    """The Site for a command's context."""
     return Site(Path(ctx.dir).absolute())
 
 
 def printable(text: str) -> str:
-    """`text` without anything a terminal would act on; file names may hold it."""
+    """`text` without control characters for terminals, which file names may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

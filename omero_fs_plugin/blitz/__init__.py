@@ -1,7 +1,7 @@
-"""OMERO.blitz, the server that has users, sessions and filesets, as we ask it.
+"""Asks OMERO.blitz, the server that has users, sessions and filesets.
 
-Rule: whatever it says, or does not, arrives as one of our errors.
+Rule: each of its errors, and its silence, becomes one of our errors.
 
-``sessions`` are the grid's own and those of users, ``users`` says who may import, ``filesets``
-what OMERO has already, ``verdicts`` whose fault an error is.  It uses ``config``.
+``sessions`` opens the grid's own session and those of users.  ``users`` says who may import,
+``filesets`` what OMERO has already, ``verdicts`` whose fault an error is.  It uses ``config``.
 """

@@ -13,7 +13,7 @@ import omero
 
 from .users import ALL_GROUPS, User
 
-MOST_ROWS = 2000  # of one answer: some hundred bytes each, and a message has its limit
+MOST_ROWS = 2000  # of one answer: each has some hundred bytes, and a message has a limit
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def with_file(services: Any, user: User, client_path: str) -> list[ServerFileset
 
 
 def some_after(services: Any, user: User, after: int) -> list[ServerFileset]:
-    """The user's next filesets of higher ids than `after`, by id, with and without images.
+    """The user's next filesets with ids above `after`, by id, with and without images.
 
-    So many as fit well into one message; none: there are no more.
+    It returns as many as fit well into one message; empty if there are no more.
     """
     last = _last_of_some(services, user, after)
     if last is None:
@@ -46,7 +46,7 @@ def some_after(services: Any, user: User, after: int) -> list[ServerFileset]:
 
 
 def _last_of_some(services: Any, user: User, after: int) -> int | None:
-    """The highest id of the next filesets whose rows fit into one answer; None: there are none."""
+    """The highest id of the next filesets whose rows fit into one answer; None if none is left."""
     query, last = services.getQueryService(), None
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), "after": rlong(after)}
@@ -78,7 +78,7 @@ def _of(
     *,
     joined: str = "join f.usedFiles k ",
 ) -> list[ServerFileset]:
-    """Those that the condition is true for, each with all of its files."""
+    """The filesets for which the condition is true, each with all of its files."""
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), **values}
     where = f"where f.details.owner.id = :user and {condition}"

@@ -1,7 +1,7 @@
-"""Sessions on OMERO: the grid's own, and others on behalf of a user.
+"""Sessions on OMERO: the grid's own, and those for users.
 
-A session key opens a user's data to whoever reads it.  It stays in memory: in
-no argument vector, log, journal or error text.
+Whoever reads a session key can open the user's data.  So it stays in memory, and is in
+no argument, log, journal or error text.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 AGENT = "OMERO.fs"
-_CALL_TIMEOUT_MS = "60000"  # a dead server ends a call instead of holding it
+_CALL_TIMEOUT_MS = "60000"  # if the server is dead, the call ends after this time
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
-_LONGEST_MS = 2**53  # "no end", within a Slice long and a double
+_LONGEST_MS = 2**53  # "no end"; it fits into a Slice long and a double
 
 
 def register_factories(communicator: Any) -> None:
-    """Lets `communicator` receive objects of omero.model; harmless when done before."""
+    """Lets `communicator` receive objects of omero.model.  A second call does nothing."""
     from omero import ObjectFactoryRegistrar, rtypes
 
     if communicator.findObjectFactory("::omero::model::Experimenter") is None:
@@ -51,10 +51,10 @@ def register_factories(communicator: Any) -> None:
 
 
 class UserSession:
-    """A session made for one user, over the router as any client's.
+    """A session for one user, through the router as for any client.
 
-    A session keeps the memberships it began with, so it serves one run of
-    imports and is closed then.
+    A session keeps the group memberships that it began with.  So it serves one run of
+    imports and is then closed.
     """
 
     def __init__(self, client: Any, user: User, end: Callable[[], None]) -> None:
@@ -68,7 +68,7 @@ class UserSession:
         return self._client.getSession()
 
     def managed_repository(self) -> Any:
-        """The ManagedRepositoryPrx; ServerAwayError when none is there yet."""
+        """The ManagedRepositoryPrx.  Raises ServerAwayError if there is none yet."""
         with server_errors("looking for the managed repository"):
             repository = self._client.getManagedRepository()
         if repository is None:
@@ -84,7 +84,7 @@ class UserSession:
         return True
 
     def close(self) -> None:
-        """Ends the session on the server too; a server that is away has ended it itself."""
+        """Ends the session, also on the server.  A server that is away has ended it itself."""
         try:
             self._client.closeSession()
         except (Ice.Exception, omero.ServerError, omero.ClientError) as error:
@@ -93,7 +93,7 @@ class UserSession:
 
 
 class Omero:
-    """The grid's own way into OMERO, as root behind the router.
+    """The grid's own access to OMERO, as root behind the router.
 
     Thread-safe.  Every method raises ServerAwayError while OMERO is down, and
     finds it again by itself.
@@ -102,16 +102,15 @@ class Omero:
     def __init__(
         self, communicator: Any, *, host: str, port: int, time_to_live: float, time_to_idle: float
     ) -> None:
-        """`time_to_live` and `time_to_idle` (s) of the users' sessions; 0: no end."""
+        """`time_to_live` and `time_to_idle` (s) are those of the users' sessions; 0: no end."""
         register_factories(communicator)
-        # It words every try to reach a server that is away, in several lines;
-        # we say it once.
+        # It logs several lines for every try to reach a server that is away; we say it once.
         logging.getLogger("omero.utils").setLevel(logging.ERROR)
         self._communicator = communicator
         self._host, self._port = host, port
         self.sessions_last(time_to_live, time_to_idle)
         self._services: Any = None
-        self._configured: tuple[Any, dict[str, str]] = (None, {})  # by which connection, and what
+        self._configured: tuple[Any, dict[str, str]] = (None, {})  # the connection, what it said
         self._lock = threading.Lock()
 
     @classmethod
@@ -126,14 +125,14 @@ class Omero:
         )
 
     def sessions_last(self, time_to_live: float, time_to_idle: float) -> None:
-        """For users' sessions made from now on; s, 0: no end."""
+        """Sets how long (s) users' sessions last that are made from now on; 0: no end."""
         self._live_ms = int(time_to_live * 1000)
         self._idle_ms = int(time_to_idle * 1000)
 
     def ping(self) -> None:
-        """Raises ServerAwayError unless OMERO answers, and its database as well.
+        """Raises ServerAwayError unless OMERO answers, and its database too.
 
-        Blitz keeps sessions alive from memory, long after its database went away.
+        Blitz keeps sessions alive in memory long after its database has gone.
         """
         one = "select e.id from Experimenter e where e.id = 0"
         self._ask(
@@ -143,13 +142,13 @@ class Omero:
 
     @property
     def path_rules(self) -> str:
-        """Which names its repository takes, its omero.fs.repo.path_rules; empty: not said."""
+        """Which names its repository takes: its omero.fs.repo.path_rules; empty if not known."""
         return self.configured("omero.fs.repo.path_rules")
 
     def configured(self, key: str) -> str:
-        """The value of a property as OMERO has it, its default included; empty: it does not say.
+        """The value of a property in OMERO, which may be its default; empty if not known.
 
-        Asked once for each connection, for a server reads it when it starts.
+        It is asked for once with each connection, because a server reads it when it starts.
         """
         with self._lock:
             services, told = self._configured
@@ -166,19 +165,19 @@ class Omero:
         return value
 
     def user(self, name: str, group: str = "") -> User:
-        """The user called `name`, to import into `group` or else the user's default group.
+        """The user called `name`, who imports into `group` or into the user's default group.
 
-        Raises UserError when nobody of that name may import, there is no such
-        group, or the user is no member of it.
+        Raises UserError if no user of that name may import, if there is no such group, or if
+        the user is not a member of it.
         """
         return self._ask(
             f"looking up the user {name}", lambda services: users.look_up(services, name, group)
         )
 
     def experimenters(self) -> dict[str, bool]:
-        """Every OMERO user's name, and whether the user is active, so that imports can be theirs.
+        """Every OMERO user's name, and whether the user is active and so may import.
 
-        Being active is being a member of the group `user`.
+        An active user is a member of the group `user`.
         """
         return self._ask("asking for the users", users.active)
 
@@ -228,7 +227,7 @@ class Omero:
     def filesets(self, user: User, client_path: str) -> list[ServerFileset]:
         """The user's filesets with a file of that client path, with and without images.
 
-        Each with all of its files.
+        Each fileset has all of its files.
         """
         return self._ask(
             f"asking for filesets of {user.name}",
@@ -236,9 +235,9 @@ class Omero:
         )
 
     def filesets_after(self, user: User, after: int) -> list[ServerFileset]:
-        """The user's next filesets of higher ids than `after`, by id, with and without images.
+        """The user's next filesets with ids above `after`, by id, with and without images.
 
-        So many as fit well into one message: a user may have very many.  None:
+        A user may have very many.  It returns as many as fit well into one message; empty if
         there are no more.
         """
         return self._ask(
@@ -255,7 +254,7 @@ class Omero:
         )
 
     def close(self) -> None:
-        """Ends the session."""
+        """Ends the grid's session."""
         with self._lock:
             services, self._services = self._services, None
         if services is not None:
@@ -266,7 +265,7 @@ class Omero:
                 log.debug("closing the grid's session: %s", type(error).__name__)
 
     def _ask(self, what: str, call: Callable[[Any], _Result]) -> _Result:
-        """Calls with the session there is, and once more with a new one if that has ended."""
+        """Calls with the present session, and once more with a new one if that has ended."""
         with self._lock:
             services = self._services
         if services is not None:
@@ -274,7 +273,7 @@ class Omero:
                 with server_errors(what):
                     return call(services)
             except (ServerBusyError, ServerMisconfiguredError):
-                raise  # no fault of the session's, and to ask again makes it worse
+                raise  # the session is not at fault, and to ask again makes it worse
             except ServerAwayError as error:
                 log.info("%s; connecting again", error)
                 with self._lock:

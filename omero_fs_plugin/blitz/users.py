@@ -1,4 +1,4 @@
-"""Who may import: OMERO's users and their groups, as its services tell of them."""
+"""Who may import: asks OMERO's services for users and their groups."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class User:
 
     id: int
     name: str
-    group: str  # where what this user imports goes; the default group unless another is set
+    group: str  # imports of this user go here; the default group unless another is set
 
 
 def look_up(services: Any, name: str, group: str) -> User:
-    """The user called `name`, to import into `group` or else the user's default group.
+    """The user called `name`, who imports into `group` or into the user's default group.
 
-    Raises UserError when nobody of that name may import, there is no such
-    group, or the user is no member of it.
+    Raises UserError if no user of that name may import, if there is no such group, or if the
+    user is not a member of it.
     """
     admin = services.getAdminService()
     try:
@@ -40,7 +40,7 @@ def look_up(services: Any, name: str, group: str) -> User:
     identifier = experimenter.id.val
     groups = [unwrap(g.name) for g in admin.containedGroups(identifier)]
     if "user" not in groups:
-        # Such a user is given a session, and only the import fails.
+        # OMERO gives such a user a session, and only the import fails.
         raise UserError(f"the OMERO user {name} is not active")
     if group:
         _check_group(admin, name, group, groups)
@@ -49,7 +49,7 @@ def look_up(services: Any, name: str, group: str) -> User:
 
 
 def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> None:
-    """Raises UserError unless data of `name`, a member of `groups`, may be put into `group`."""
+    """Raises UserError unless `name`, a member of `groups`, may put data into `group`."""
     into = [g for g in groups if g not in _NO_DATA]
     theirs = f"{name} is a member of {', '.join(into) or 'none that holds data'}"
     if group in into:
@@ -66,7 +66,7 @@ def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> No
 
 
 def active(services: Any) -> dict[str, bool]:
-    """Every user's name, and whether the user is active: a member of the group `user`."""
+    """Every user's name -> whether the user is active, that is a member of the group `user`."""
     rows = services.getQueryService().projection(
         "select e.omeName, g.name from Experimenter e "
         "left outer join e.groupExperimenterMap m left outer join m.parent g",

@@ -1,12 +1,12 @@
-"""Whose fault it is when OMERO does not do what it was asked: one table.
+"""Whose fault it is when OMERO does not do what we ask: one table.
 
-Only what concerns the bytes or the name of a fileset makes it fail, and only what concerns an
-account stops its user.  Everything else is waited for: a file that can be imported tomorrow must
-not have failed tonight.  What no row knows is UNCLEAR, and waits as well; a fileset that is met by
-it again and again, while OMERO imports others, is refused in the end (see ``workers``).
+A fileset fails only because of its bytes or its name.  A user stops only because of the account.
+For every other error we wait: a file that can be imported tomorrow must not have failed tonight.
+If no row knows an error, it is UNCLEAR, and we wait too.  If a fileset meets such errors again and
+again, while OMERO imports others, it is refused in the end (see ``workers``).
 
 Sources: the Slice documentation of ``omero/ServerErrors.ice`` and ``omero/cmd/API.ice`` says what
-each class is for; `seen` marks what a real OMERO.server 5.5 or 5.6 answered.
+each class is for.  `seen` marks answers of a real OMERO.server 5.5 or 5.6.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from omero_fs_plugin.errors import (
 
 
 class Step(enum.Enum):
-    """Where in the sequence of calls it happened."""
+    """The step in the sequence of calls where it happened."""
 
     LOGIN = enum.auto()  # opening or joining a session
     ASK = enum.auto()  # a question that changes nothing
-    BEGIN = enum.auto()  # importFileset: names, and how it is wanted
+    BEGIN = enum.auto()  # importFileset: names, and how to import
     UPLOAD = enum.auto()  # bytes sent to OMERO
     IN_PLACE = enum.auto()  # OMERO looks at a file that we put into its repository
     VERIFY = enum.auto()  # verifyUpload
     IMPORT = enum.auto()  # what the import answered
-    DESCRIBE = enum.auto()  # targets and annotations, as people named them
+    DESCRIBE = enum.auto()  # targets and annotations, which people have named
     DELETE = enum.auto()
 
 
 class Fault(enum.Enum):
-    """Whose it is."""
+    """Whose fault it is, with the error that we raise."""
 
     FILESET = ImportRefused
     USER = UserError
@@ -64,17 +64,17 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """What fits all of it is `fault`; the first row that fits counts."""
+    """If an error fits all of a row, the fault is `fault`.  The first row that fits counts."""
 
     fault: Fault
     kinds: tuple[type, ...] = (object,)
     steps: tuple[Step, ...] = tuple(Step)
-    # A Java exception by name, where a trace names one: at the beginning of a line, so that no
-    # file of such a name is taken for it.
+    # The name of a Java exception that a trace names at the beginning of a line.  So a file of
+    # such a name is not taken for it.
     java: str = ""
-    text: str = ""  # a regular expression, searched for in what is said, without any path in it
+    text: str = ""  # a regular expression, searched for in the message without its paths
     name: str = ""  # of an omero.cmd.ERR
-    final: bool = False  # trying again cannot help
+    final: bool = False  # it cannot help to try again
 
 
 _NO_ROOM = "|".join(re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT))
@@ -86,23 +86,24 @@ _HOW = (Step.BEGIN, Step.VERIFY, Step.IMPORT, Step.DESCRIBE, Step.DELETE)
 _ERR = omero.cmd.ERR
 
 TABLE: tuple[Row, ...] = (
-    # What a trace says by name.  Seen within an import's ERR `update-log-file-size`, whose message
-    # said nothing of it; the pool of omero.db.poolsize connections was used up.
+    # Names in a trace.  Seen in an import's ERR `update-log-file-size`, whose message did not say
+    # this; all omero.db.poolsize connections of the pool were in use.
     Row(Fault.BUSY, java=r"DatabaseBusyException|LockTimeout|TryAgain"),
     Row(Fault.BUSY, java=r"OptimisticLockException|DeadlockLoserDataAccessException"),
-    # Of Hibernate, Spring and PostgreSQL's driver, when the database cannot be reached.  Seen as
+    # From Hibernate, Spring and PostgreSQL's driver, if the database cannot be reached.  Seen as
     # InternalException "Cannot open connection".
     Row(
         Fault.AWAY,
         java=r"CannotCreateTransactionException|JDBCConnectionException"
         r"|CannotGetJdbcConnectionException|DataAccessResourceFailureException",
     ),
-    # The importer's reader: the bytes.  `error-on-init` is said before anything is stored.
+    # The importer's reader: the bytes are at fault.  `error-on-init` comes before anything is
+    # stored.
     Row(Fault.FILESET, (_ERR,), name="error-on-init"),
     Row(Fault.FILESET, (_ERR,), java=r"loci\.[\w.$]+|\w*FormatException|EnumerationException"),
-    # One file's name, which becomes longer where it is made safe.
+    # The name of a file, which becomes longer when it is made safe.
     Row(Fault.FILESET, text=re.escape(os.strerror(errno.ENAMETOOLONG)), final=True),
-    # What is said in words.
+    # Texts of messages.
     Row(Fault.BUSY, text=r"pool error|[Tt]imeout waiting for idle object|too many clients"),
     Row(Fault.AWAY, text=r"Cannot open connection|Could not open (Hibernate|JDBC)"),
     Row(Fault.AWAY, text=r"database system is (starting up|shutting down)|Connection refused"),
@@ -110,25 +111,25 @@ TABLE: tuple[Row, ...] = (
     Row(Fault.AWAY, text=_DISK),
     Row(Fault.MISCONFIGURED, text=re.escape(os.strerror(errno.EROFS))),
     Row(Fault.MISCONFIGURED, text=r"unknown checksum algorithm"),
-    # A session for someone who may not log in: repositories word it as an UnknownException (seen).
+    # A session for a user who may not log in: repositories say this in an UnknownException (seen).
     Row(Fault.USER, text=r"cannot login|No matching roles found"),
     Row(Fault.USER, (omero.SecurityViolation,)),
-    # Sessions.  `Obtained null object prox` and WrappedCreateSessionException: seen for a while
-    # after a start; PermissionDenied: the router, which asks the database, for a session that was
-    # opened a moment before.
+    # Sessions.  `Obtained null object prox` and WrappedCreateSessionException were seen for a while
+    # after a start.  PermissionDenied comes from the router, which asks the database for a session
+    # that was opened a moment before.
     Row(Fault.AWAY, (omero.SessionException, omero.ClientError)),
     Row(Fault.AWAY, (Glacier2.CannotCreateSessionException, Glacier2.PermissionDeniedException)),
     # "Concurrency": the caller may try again, after `backOff` ms.
     Row(Fault.BUSY, (omero.ConcurrencyException,)),
-    # "Too many objects": of the session or of the server.
+    # "Too many objects", in the session or in the server.
     Row(Fault.BUSY, (omero.OverUsageException,)),
-    # A call that nothing was heard of goes on at the server, seen for 90 s: it is too busy.
+    # A call without an answer goes on at the server (seen for 90 s): the server is too busy.
     Row(Fault.BUSY, (Ice.InvocationTimeoutException, Ice.TimeoutException)),
-    # The router words a server that died behind it as UnknownLocalException (seen).
+    # If the server behind the router dies, the router says UnknownLocalException (seen).
     Row(Fault.AWAY, (Ice.UnknownLocalException,)),
     Row(Fault.UNCLEAR, (Ice.UnknownException,)),
     Row(Fault.AWAY, (Ice.LocalException,)),
-    # The fileset: its name, its bytes, or what is wanted of it.
+    # The fileset: its name, its bytes, or how it is to be imported.
     Row(Fault.FILESET, (omero.FilePathNamingException,), final=True),
     Row(Fault.FILESET, (omero.ChecksumValidationException,), (Step.VERIFY,)),
     Row(Fault.FILESET, (omero.ApiUsageException,), _HOW),  # Validation and Query are kinds of it
@@ -139,8 +140,8 @@ TABLE: tuple[Row, ...] = (
         java=r"ome\.conditions\.(ApiUsage|Validation)Exception",
     ),
     Row(Fault.FILESET, (omero.cmd.GraphException,), (Step.DELETE,)),
-    # "Unreadable source" of a file put there in place, which is somebody's file (seen); of one
-    # that is sent, it is the repository that may not be written to.
+    # "Unreadable source": for a file imported in place, the user's file cannot be read (seen).
+    # For a file that is sent, the repository may not be written to.
     Row(
         Fault.FILESET,
         (omero.ResourceError,),
@@ -156,13 +157,13 @@ TABLE: tuple[Row, ...] = (
     Row(Fault.FILESET, (OSError,), (Step.IN_PLACE,)),
 )
 
-# A path, up to where a message goes on: whatever stands in it was chosen by a user.
+# A path, up to where the message goes on.  A user has chosen the words in it.
 _PATH = re.compile(r"(?<![^\s(])(?!Input/output error)[^\s(]*/[^\n(:]*")
 _WRAPPED = re.compile(r"^\s*Wrapped Exception: \([\w.$]+\):\s*")
 
 
 def row_of(error: Any, step: Step) -> Row:
-    """The row of the table for an exception or an omero.cmd.ERR; UNCLEAR where there is none."""
+    """The row of the table for an exception or an omero.cmd.ERR; UNCLEAR if there is none."""
     said = _PATH.sub("", _all_said(error))
     for row in TABLE:
         if (
@@ -192,10 +193,10 @@ def told(error: Any, what: str, step: Step) -> FsError:
 
 @contextmanager
 def server_errors(what: str, step: Step = Step.ASK) -> Iterator[None]:
-    """Tells OMERO being away from OMERO saying no, as the table does.
+    """Turns errors of Ice and OMERO into ours, as the table says.
 
-    Raises ServerAwayError or one of its kinds, UserError or ImportRefused for
-    what Ice and OMERO raise; `what` says what was tried.
+    Raises ServerAwayError or one of its kinds, UserError or ImportRefused.  `what` says what
+    was tried.
     """
     try:
         yield
@@ -204,14 +205,14 @@ def server_errors(what: str, step: Step = Step.ASK) -> Iterator[None]:
 
 
 def printed(text: str) -> Fault:
-    """Whose fault it is by the words of a program that told of it; FILESET where it says nothing.
+    """Whose fault it is, by what a program printed; FILESET if that does not say it.
 
-    It names the files that it was given; no path is looked into.
+    The program names the files that it got, so words in paths do not count.
     """
     said = _PATH.sub("", text)
     for row in TABLE:
         if row.kinds == (object,) and row.fault in (Fault.AWAY, Fault.BUSY):
-            # It words what it met within lines of its own.
+            # The program has the words within lines of its own.
             pattern = row.text or rf"\b(?:{row.java})\b"
             if re.search(pattern, said):
                 return row.fault
@@ -219,7 +220,7 @@ def printed(text: str) -> Fault:
 
 
 def reason(error: Any) -> str:
-    """The one line of an exception or an omero.cmd.ERR that tells most."""
+    """The line of an exception or an omero.cmd.ERR that says most."""
     if isinstance(error, omero.cmd.ERR):
         parameters = error.parameters or {}
         text = parameters.get("message") or parameters.get("reason") or ""
@@ -250,7 +251,7 @@ def _all_said(error: Any) -> str:
 
 
 def _names(java: str, said: str) -> bool:
-    """Whether a line begins with such an exception, be it the cause of another."""
+    """Whether a line begins with such an exception, also if it is the cause of another."""
     before = r"^[ \t]*(?:Caused by: |Wrapped Exception: \(|nested exception is )?(?:[\w$]+\.)*"
     nested = r"nested exception is (?:[\w$]+\.)*"
     after = r"(?=[:;)\s]|$)"

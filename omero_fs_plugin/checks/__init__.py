@@ -29,8 +29,8 @@ class Line:
 
     level: Level
     about: str  # what was looked at, a word or two
-    what: str  # how it is
-    remedy: str = ""  # what to do, in one line; empty when all is well
+    what: str  # what was found
+    remedy: str = ""  # what to do, in one line; empty if all is well
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Subject:
 
     @cached_property
     def settings(self) -> Settings:
-        """DropBox's, as configured now."""
+        """DropBox's settings, as they are configured now."""
         return self.sources.settings
 
     @cached_property
     def monitoring(self) -> Monitoring:
-        """FSServer's, as configured now."""
+        """FSServer's settings, as they are configured now."""
         return self.sources.monitoring
 
 
@@ -57,7 +57,7 @@ def ok(about: str, what: str) -> Line:
 
 
 def warning(about: str, what: str, remedy: str) -> Line:
-    """Files are imported, but not all, or not as one might think."""
+    """Files are imported, but not all, or not as an admin may expect."""
     return Line(Level.WARNING, about, what, remedy)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import Line, Subject, ok, warning
 
-if sys.platform != "win32":  # which has no accounts of this kind
+if sys.platform != "win32":  # Windows has no accounts of this kind
     import pwd
 
 
@@ -23,14 +23,14 @@ def who(subject: Subject) -> Iterator[Line]:
     else:
         yield warning(
             "user",
-            f"run as {_name(me)}, and OMERO.server's files belong to {_name(owner)}: "
-            "what may be read and written is told for the former",
+            f"run as {_name(me)}, but OMERO.server's files belong to {_name(owner)}: "
+            f"these lines say what {_name(me)} may read and write",
             f"run this as {_name(owner)}",
         )
 
 
 def name_of(path: Path) -> str:
-    """The owner of `path`, by name where it has one."""
+    """The owner of `path`: the name, or the number if it has no name."""
     return _name(path.stat().st_uid)
 
 

@@ -16,7 +16,7 @@ POOL, POOL_DEFAULT = "omero.db.poolsize", 10  # OMERO's own
 
 
 def values(subject: Subject) -> Iterator[Line]:
-    """Each wrong value, and each name that is no property."""
+    """Each wrong value, and each name that no property has."""
     problems = [*subject.settings.problems, *subject.monitoring.problems]
     for text, problem in {str(problem): problem for problem in problems}.items():
         yield error(ABOUT, text, _correct(subject, problem))
@@ -32,7 +32,7 @@ def values(subject: Subject) -> Iterator[Line]:
 def _correct(subject: Subject, problem: Problem) -> str:
     again = f"omero config set -- {problem.key} VALUE"
     if subject.sources.origins.get(problem.key) is Origin.TEMPLATES:
-        return f"it stands in templates.xml; what wins over that: {again}"
+        return f"it is in templates.xml; this wins over it: {again}"
     return f"{again}; then omero fs reload, if the servers run"
 
 
@@ -45,7 +45,7 @@ def connections(subject: Subject) -> Iterator[Line]:
     if importers > pool // 2:
         yield warning(
             ABOUT,
-            f"{what}: each import takes one of those connections, and a server that has none left "
+            f"{what}: each import takes one of these connections, and a server without free ones "
             "hangs",
             f"omero config set {POOL} {2 * importers}, and as many more in the database; "
             f"or omero config set omero.fs.importers {max(1, pool // 2)}; then omero admin restart",
@@ -63,8 +63,8 @@ def edited(subject: Subject) -> Iterator[Line]:
         if value != behind.get(key):
             yield warning(
                 ABOUT,
-                f"{key} = {value!r} stands in {TEMPLATES[0]}, which the next "
-                "`omero admin start` writes anew",
+                f"{key} = {value!r} is in {TEMPLATES[0]}, and the next `omero admin start` "
+                "writes that file anew",
                 f"omero config set -- {key} {shlex.quote(value)}",
             )
 

@@ -17,7 +17,7 @@ _MANY = 5  # users named in one line
 
 
 def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
-    """The directory of one rule, for the user that we are."""
+    """The directory of one rule, as the user who runs this sees it."""
     directory, about = rule.watch_dir, f"directory of {rule.user}"
     try:
         mode = directory.stat().st_mode
@@ -28,7 +28,7 @@ def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
         yield error(about, f"{directory} cannot be reached: {refused.strerror}", _enter(directory))
         return
     if not stat.S_ISDIR(mode):
-        yield error(about, f"{directory} is no directory", f"move it away; mkdir {directory}")
+        yield error(about, f"{directory} is not a directory", f"move it away; mkdir {directory}")
         return
     if not os.access(directory, os.R_OK | os.X_OK):
         yield error(about, f"{directory} cannot be read", _enter(directory))
@@ -37,7 +37,8 @@ def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
     if rule.user == EVERYONE and open_to_all:
         yield warning(
             about,
-            f"everybody may write to {directory}: who makes a directory there imports as its user",
+            f"everybody may write to {directory}, and so can make a directory there and import "
+            "as its user",
             f"chmod o-w {directory}",
         )
     yield from _share(subject, directory, about)
@@ -70,8 +71,8 @@ def _share(subject: Subject, directory: Path, about: str) -> Iterator[Line]:
     if observer == "inotify":
         yield warning(
             about,
-            f"{directory} is on a network file system ({kind}), where inotify hears of what this "
-            "machine writes only",
+            f"{directory} is on a network file system ({kind}), where inotify reports only what "
+            "this machine writes",
             "omero config set omero.fs.observer auto; omero admin restart",
         )
     else:
@@ -91,8 +92,8 @@ def _of_everyone(directory: Path) -> Iterator[Line]:
                 yield warning(
                     f"directory of {entry.name}",
                     f"{entry.path} is a link, which is not followed",
-                    "name the user in omero.fs.importUsers beside default, and where it leads to "
-                    "in omero.fs.watchDir",
+                    "name the user in omero.fs.importUsers besides default, and the directory that "
+                    "it leads to in omero.fs.watchDir",
                 )
             elif entry.is_dir(follow_symlinks=False):
                 wrong = _of_user(Path(entry.path))
@@ -107,7 +108,7 @@ def _of_everyone(directory: Path) -> Iterator[Line]:
     else:
         yield warning(
             about,
-            f"{directory} has no user's directory to read",
+            f"{directory} has no user's directory that can be read",
             "omero fs users --create, while OMERO runs",
         )
 
@@ -119,7 +120,7 @@ def _of_user(directory: Path) -> Line | None:
         return error(about, f"{directory} cannot be read", _enter(directory))
     status = directory.stat()
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-        what = f"everybody may write to {directory}, and imports as {directory.name} by that"
+        what = f"everybody may write to {directory}, and so import as {directory.name}"
         return warning(about, what, f"chmod o-w {directory}")
     if not status.st_mode & stat.S_IWUSR:
         what = f"its owner, {name_of(directory)}, may not write to {directory}"
@@ -132,7 +133,7 @@ def written(subject: Subject) -> Iterator[Line]:
     data_dir = subject.settings.data_dir
     if not data_dir.is_dir():
         remedy = f"mkdir -p {data_dir}, or omero config set omero.data.dir /another"
-        yield error("omero.data.dir", f"{data_dir} is no directory", remedy)
+        yield error("omero.data.dir", f"{data_dir} is not a directory", remedy)
     elif not os.access(data_dir, os.W_OK | os.X_OK):
         remedy = f"chown {name_of(subject.omerodir / 'etc')} {data_dir}"
         yield error("omero.data.dir", f"{data_dir} cannot be written to", remedy)
@@ -150,7 +151,7 @@ def written(subject: Subject) -> Iterator[Line]:
 
 
 def existing(path: Path) -> Path:
-    """`path`, or the nearest above it that is there."""
+    """`path`, or the nearest directory above it that is there."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

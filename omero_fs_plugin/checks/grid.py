@@ -38,7 +38,7 @@ def installed(subject: Subject) -> Iterator[Line]:
 
 
 def nodes(subject: Subject) -> Iterator[Line]:
-    """omero.server.nodedescriptors, which must list our servers when it is set."""
+    """omero.server.nodedescriptors, which must list our servers if it is set."""
     from omero_fs_plugin.deployment import node_descriptors
 
     value = subject.sources.properties.get(node_descriptors.PROPERTY, "")
@@ -52,7 +52,10 @@ def nodes(subject: Subject) -> Iterator[Line]:
 
 
 def router(subject: Subject, *, running: bool) -> Iterator[Line]:
-    """Where users' sessions are opened; our own servers take any free port of 127.0.0.1."""
+    """The port of the router, where users' sessions are opened.
+
+    Our own servers take any free port of 127.0.0.1.
+    """
     host, port = subject.settings.host, subject.settings.port
     given = variables(subject.omerodir).get(_ROUTER_PORT, "")
     if host in _LOCAL and given.isdigit() and int(given) != port:
@@ -67,17 +70,17 @@ def router(subject: Subject, *, running: bool) -> Iterator[Line]:
     elif running:
         yield error(
             "port",
-            f"nobody answers at {host}:{port}, where OMERO's router should",
+            f"nobody answers at {host}:{port}, where OMERO's router should listen",
             "omero admin diagnostics; omero.fs.host and omero.fs.port say where it is",
         )
     elif taken and host in _LOCAL:
         yield warning(
             "port",
-            f"OMERO does not run, and somebody answers at {host}:{port}, its router's port",
-            f"ss -ltnp 'sport = :{port}' tells who; or omero config set omero.ports.prefix",
+            f"OMERO does not run, but another program answers at {host}:{port}, its router's port",
+            f"ss -ltnp 'sport = :{port}' shows which; or omero config set omero.ports.prefix",
         )
     else:
-        yield ok("port", f"OMERO's router is to listen at {host}:{port}")
+        yield ok("port", f"OMERO's router will listen at {host}:{port}")
 
 
 def _connects(host: str, port: int) -> bool:

@@ -24,7 +24,7 @@ from . import Line, Subject, ok, warning
 ABOUT = "inotify"
 QUEUED_EVENTS = Path("sys/fs/inotify/max_queued_events")  # below /proc
 _QUEUED = 16_384  # the kernel's own default
-_SECONDS = 8.0  # the longest that directories are counted
+_SECONDS = 8.0  # directories are counted for at most so long
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def limits_of(subject: Subject, taken: Taken) -> Iterator[Line]:
     end = time.monotonic() + _SECONDS
     counts = []
     for rule in subject.settings.rules:
-        # A directory that is not there is told of elsewhere.
+        # If a directory is not there, another check says so.
         with suppress(OSError):
             counts.append(count(rule, observer=subject.monitoring.observer, end=end))
     yield from enough(counts, taken)
@@ -57,7 +57,7 @@ def limits_of(subject: Subject, taken: Taken) -> Iterator[Line]:
 def count(rule: Rule, *, observer: str, end: float) -> Count:
     """Looks through the tree of `rule`, until the time `end` (s, monotonic).
 
-    Raises OSError when the directory itself cannot be listed.
+    Raises OSError if the directory itself cannot be listed.
     """
     top = os.path.realpath(rule.watch_dir)
     mounts = Mounts()
@@ -109,7 +109,7 @@ def enough(counts: Iterable[Count], taken: Taken, *, proc: Path = limits.PROC) -
     counts = list(counts)
     watches, instances = limits.watches(proc), limits.instances(proc)
     if watches is None or instances is None:
-        yield ok(ABOUT, "this system has no limits of inotify's to read")
+        yield ok(ABOUT, "this system shows no limits of inotify")
         return
     use = limits.use(proc)
     needed = sum(one.directories for one in counts)
@@ -133,7 +133,7 @@ def enough(counts: Iterable[Count], taken: Taken, *, proc: Path = limits.PROC) -
             remedy = (
                 f"as root: sysctl -w {limit.sysctl}={max(more, 2 * limit.most)}, and in sysctl.d"
             )
-            less = "; what is left out is polled" if needs > room else "; few more may come"
+            less = "; the others are polled" if needs > room else "; only few more can be added"
             yield warning(ABOUT, told + less, remedy)
         else:
             yield ok(ABOUT, told)
@@ -148,7 +148,7 @@ def _queue(proc: Path) -> Iterator[Line]:
     if queued < _QUEUED:
         yield warning(
             ABOUT,
-            f"fs.inotify.max_queued_events is {queued}: a burst of more is looked up by a rescan",
+            f"fs.inotify.max_queued_events is {queued}: after a burst of more a rescan is needed",
             f"as root: sysctl -w fs.inotify.max_queued_events={_QUEUED}, and in sysctl.d",
         )
     else:

@@ -11,7 +11,7 @@ from . import Line, Subject, ok, warning
 
 ABOUT = "Bio-Formats"
 _JARS = BY_NAME["bioformatsJars"].key
-_WITHOUT = "files are grouped by signatures alone, and what these cannot group is held"
+_WITHOUT = "files are grouped only by signatures, and files that these cannot group are held"
 
 
 def bioformats(subject: Subject) -> Iterator[Line]:

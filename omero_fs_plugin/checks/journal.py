@@ -14,7 +14,7 @@ ABOUT = "journal"
 
 
 def opens(subject: Subject) -> Iterator[Line]:
-    """Opened to read, as `omero fs status` does."""
+    """Opens the journal for reading, as `omero fs status` does."""
     from omero_fs_plugin.dropbox.journal import schema
     from omero_fs_plugin.dropbox.journal.database import NotYet, sqlite_file
     from omero_fs_plugin.dropbox.journal.journal import Journal

@@ -14,6 +14,6 @@ def mail(subject: Subject) -> Iterator[Line]:
     is_set = any(key.startswith(_PREFIX) for key in subject.sources.properties)
     yield ok(
         "mail",
-        "OMERO.fs sends none: `omero fs status` tells what failed"
-        + (f"; {_PREFIX}* is OMERO.server's own" if is_set else ""),
+        "OMERO.fs sends none: `omero fs status` shows what failed"
+        + (f"; {_PREFIX}* is for OMERO.server" if is_set else ""),
     )

@@ -21,16 +21,16 @@ _MANY = 5  # users named in one line
 
 @dataclass
 class Running:
-    """What the checks learned.  It is filled step by step, because any call may not be answered."""
+    """What the checks learned.  It is filled step by step, because any call may stay unanswered."""
 
-    away: str = "the grid has not answered yet"  # why nothing was asked; empty: it was
+    away: str = "the grid has not answered yet"  # why nothing was asked; empty if it was
     states: dict[str, str] = field(default_factory=dict)
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
-    users: dict[str, str] = field(default_factory=dict)  # name -> why nobody; empty: a user
-    omero: str = ""  # why OMERO was not asked for them
-    lacking: str = ""  # what OMERO's configuration lacks for us; empty: nothing
-    listed: set[str] = field(default_factory=set)  # those of importUsers
+    users: dict[str, str] = field(default_factory=dict)  # name -> why not a user; empty: a user
+    omero: str = ""  # why OMERO was not asked for users
+    lacking: str = ""  # what OMERO's configuration lacks for us; empty if nothing
+    listed: set[str] = field(default_factory=set)  # users named in importUsers
 
     @property
     def taken(self) -> Taken:
@@ -41,7 +41,7 @@ class Running:
 
 
 def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
-    """Fills `running`; `servers` and `users` read it."""
+    """Fills `running`, which `servers` and `users` read."""
     from omero_fs_plugin.site import Site
 
     try:
@@ -104,7 +104,7 @@ def _subdirectories(subject: Subject) -> list[str]:
 def servers(subject: Subject, running: Running) -> Iterator[Line]:
     """Whether the servers run, and what they report."""
     if running.away:
-        yield ok("servers", f"not asked, nor OMERO for its users: {running.away}")
+        yield ok("servers", f"not asked, and OMERO not asked for its users: {running.away}")
         return
     for server, state in running.states.items():
         if state == "active":
@@ -127,7 +127,7 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
     known = {str(p) for p in (*subject.settings.problems, *subject.monitoring.problems)}
     for key, why in sorted(told.items()):
         if key.startswith("problem.") and why not in known:
-            yield error("servers", f"{server}: {why}", "omero fs reload, if it was mended since")
+            yield error("servers", f"{server}: {why}", "omero fs reload, if you have mended it")
         elif key.startswith("watch.") and key.endswith(".problem") and why:
             directory = told.get(key.replace(".problem", ".directory"), "")
             yield warning("servers", f"{server}: {directory}: {why}", f"see var/log/{server}.log")
@@ -142,11 +142,11 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
         what = f"{server} refused a changed configuration: {told['refused']}"
         yield error("servers", what, "correct the value with omero config set; omero fs reload")
     if told.get("restart"):
-        what = f"{server} takes at its next start only: {told['restart']}"
+        what = f"{server} takes these only at its next start: {told['restart']}"
         yield warning("servers", what, "omero admin restart")
     version = told.get("version", __version__)
     if version != __version__:
-        what = f"{server} is of version {version}, and this is {__version__}"
+        what = f"{server} has version {version}, and this is {__version__}"
         yield warning("servers", what, "omero admin restart")
     changed = changes(subject.sources.properties, running.properties.get(server, {}))
     if changed:
@@ -171,7 +171,7 @@ def users(running: Running) -> Iterator[Line]:
     if running.away:
         return
     if running.omero:
-        yield error("users", f"not asked for: {running.omero}", "omero admin diagnostics")
+        yield error("users", f"OMERO was not asked: {running.omero}", "omero admin diagnostics")
         return
     if running.lacking:
         remedy = "omero config set omero.checksum.supported; omero admin restart"  # its default
@@ -187,4 +187,4 @@ def users(running: Running) -> Iterator[Line]:
             yield warning("users", f"{why}: the directory {name} is left alone", remedy)
     good = [name for name, why in running.users.items() if not why]
     named = ", ".join(good[:_MANY]) + (", ..." if len(good) > _MANY else "")
-    yield ok("users", f"{len(good)} are users of OMERO and active{': ' + named if good else ''}")
+    yield ok("users", f"{len(good)} are active users of OMERO{': ' + named if good else ''}")

@@ -23,11 +23,11 @@ class Free:
     """The space of a file system that an ordinary user may still use."""
 
     bytes: int
-    inodes: float  # a share of all; 1 where the file system does not count them
+    inodes: float  # a share of all; 1 if the file system does not count them
 
 
 def free(path: Path) -> Free:
-    """Of the file system that `path` lies on."""
+    """The free space of the file system that `path` lies on."""
     found = os.statvfs(path)
     inodes = found.f_favail / found.f_files if found.f_files else 1.0
     return Free(found.f_bavail * found.f_frsize, inodes)
@@ -39,7 +39,7 @@ def repository(subject: Subject, look: Callable[[Path], Free] = free) -> Iterato
 
 
 def journal(subject: Subject, look: Callable[[Path], Free] = free) -> Iterator[Line]:
-    """The journal, when it is a file."""
+    """The journal, if it is a file."""
     file = _journal_file(subject.settings)
     if file is not None:
         yield from _room("space for the journal", file.parent, look)

@@ -21,7 +21,7 @@ from . import Line, error
 class Check:
     """One check, and what it said so far."""
 
-    about: str  # its subject, for when it says nothing
+    about: str  # its subject, which is named if it says nothing
     look: Callable[[], Iterable[Line]]
     lines: list[Line] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
@@ -57,8 +57,8 @@ def within(limit: float, checks: Sequence[Check]) -> list[Line]:
                 error(
                     check.about,
                     f"no answer within {limit:g} s",
-                    "is a disk or share away? `mount` and `df` tell; "
-                    "or give it longer with --timeout",
+                    "is a disk or share away? `mount` and `df` show it; "
+                    "or give it more time with --timeout",
                 )
             )
     return lines

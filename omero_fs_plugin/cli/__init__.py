@@ -1,16 +1,16 @@
-"""The subcommands this package adds to `omero fs`.
+"""The subcommands that this package adds to `omero fs`.
 
-omero-py registers a Control class for `fs` itself; plugin files are read in no
-fixed order and the last registration wins.  So nothing is registered here:
-`extend` waits until every plugin file was read, then puts `FsMixin` over
-whichever class holds `fs`.
+omero-py registers a Control class for `fs` itself.  Plugin files are read in no
+fixed order, and the last registration wins.  So nothing is registered here.
+`extend` waits until every plugin file was read, and then puts `FsMixin` over the
+class that has `fs`.
 
-Every call of `omero`, whatever its subcommand, runs this module, so it imports
-only what omero-py has imported already.  The module of a subcommand is
-imported when that subcommand is parsed.  Each has ::
+Every call of `omero`, with any subcommand, runs this module.  So it imports only
+modules that omero-py has imported already.  The module of a subcommand is imported
+when that subcommand is parsed.  Each module has ::
 
     configure(sub)   adds its parser: sub.add_parser(NAME, help=...) and options
-    run(ctx, args)   does it; an FsError ends the command with its exit code
+    run(ctx, args)   does the work; an FsError ends the command with its exit code
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# _SubParsersAction is that of omero-py: it carries an argparse of its own.
+# _SubParsersAction is that of omero-py, which has its own copy of argparse.
 from omero.cli import NonZeroReturnCode, Parser, _SubParsersAction
 
 from omero_fs_plugin.errors import FsError
@@ -61,11 +61,10 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def extend(cli: Any) -> None:
-    """Makes `cli` offer our subcommands when it has read every plugin file.
+    """Lets `cli` offer our subcommands when it has read every plugin file.
 
-    Wraps `configure_plugins` of that one instance, which omero-py calls after
-    the last file.  Harmless when called twice, as happens when the plugin file
-    is found in two directories.
+    It wraps `configure_plugins` of this instance, which omero-py calls after the last file.
+    A second call does no harm; it happens if the plugin file is found in two directories.
     """
     configure_plugins = cli.configure_plugins
 
@@ -80,7 +79,7 @@ def extend(cli: Any) -> None:
 
 
 class FsMixin:
-    """Adds our subcommands after those of the Control that it is put over."""
+    """Adds our subcommands after those of the Control below it."""
 
     ctx: Any
 
@@ -116,7 +115,7 @@ class LateParser(Parser):  # type: ignore[misc]
             self._awaited = None
         parsed, rest = super().parse_known_args(args, namespace)
         if self._func is not None:
-            # Not as a default: those of `fs` itself would win over it.
+            # Not as a default, because the defaults of `fs` itself would win over it.
             parsed.func = self._func
         return parsed, rest
 
@@ -131,11 +130,11 @@ class LateParser(Parser):  # type: ignore[misc]
 
 
 class _Sub:
-    """Stands for the subparsers action towards a module's `configure`.
+    """What a module's `configure` gets instead of the subparsers action.
 
-    The parser is there already, so that `omero fs -h` lists it; add_parser
-    hands it out and completes it.  Names that are not the awaited one get a
-    parser nobody will use: one module may configure several subcommands.
+    The parser is there already, so that `omero fs -h` lists it.  add_parser completes and
+    returns it.  One module may configure several subcommands: for the names of the others
+    it returns a parser that nobody uses.
     """
 
     def __init__(self, name: str, parser: LateParser) -> None:
@@ -152,7 +151,7 @@ class _Sub:
 
 
 def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
-    """Runs one subcommand.  Whatever goes wrong becomes one line and an exit code."""
+    """Runs one subcommand.  Every error becomes one line and an exit code."""
     try:
         module.run(ctx, args)
     except NonZeroReturnCode:
@@ -163,8 +162,8 @@ def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
     except KeyboardInterrupt:
         ctx.die(INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # The reader went away, as `| head` does.  Python would complain once
-        # more when it flushes stdout at exit.
+        # The reader has gone, as with `| head`.  Otherwise Python would complain
+        # once more when it flushes stdout at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

@@ -119,13 +119,13 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
 
     lines = within(limit, [Check("configuration", read)])
     if not found:
-        # The rest would be told of defaults that do not hold.
+        # The other checks would look at defaults, which are not used here.
         return lines + within(limit, [_grid(Subject(omerodir, Sources({}, {})))])
     subject = Subject(omerodir, found[0])
     running = Running()
     lines += within(limit, [Check("servers", partial(ask, subject, running))])
     lines += within(limit, _checks(subject, running))
-    # A server that runs says again what is wrong with the configuration.
+    # A running server says again what is wrong with the configuration.
     known = {line.what for line in lines}
     return [line for line in lines if line.what.partition(": ")[2] not in known]
 
@@ -138,7 +138,7 @@ def _grid(subject: Subject) -> Check:
 
 
 def _checks(subject: Subject, running: Running) -> list[Check]:
-    """In the order in which an admin looks for a fault."""
+    """The checks, in the order in which an admin looks for a fault."""
     from omero_fs_plugin.checks import (
         account,
         configuration,

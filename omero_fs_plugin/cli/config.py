@@ -50,7 +50,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it.  The exit code is 2 when something in it is wrong."""
+    """Prints it.  The exit code is 2 if something in it is wrong."""
     sources = look(Path(ctx.dir).absolute())
     if not args.show_password:
         sources = discreet(sources)

@@ -62,8 +62,8 @@ def files(path: str, user: str | None, places: Places, left: list[Left]) -> list
 def _one_file(path: str, below: str) -> Found:
     if is_sidecar(below):
         raise ConfigurationError(
-            f"{printable(path)}: a sidecar says what holds for the images beside it, "
-            "and is not imported: name those"
+            f"{printable(path)}: a sidecar says how the images beside it are imported, and is "
+            "not imported itself: name the images"
         )
     try:
         stat = regular_stat(below)
@@ -79,13 +79,13 @@ def _one_file(path: str, below: str) -> Found:
 
 
 def rule_for(places: Places, path: str, user: str) -> Rule | None:
-    """What holds for the file at `path` when it is imported for `user`."""
+    """The rule for the file at `path` if it is imported for `user`."""
     place = places.place(path)
     return place.rule if place is not None and place.user == user else places.rule_for(user)
 
 
 def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:
-    """`named` as DropBox names it, whatever links lead to its directory."""
+    """`named` as DropBox names it, also if links lead to its directory."""
     real = named.parent.resolve() / named.name
     for watch_dir in watch_dirs:
         with suppress(ValueError):

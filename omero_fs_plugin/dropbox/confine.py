@@ -16,10 +16,10 @@ from omero_fs_plugin.errors import ImportRefused
 
 from .disks.calls import CALLS
 
-# Windows lacks these, and openat: there every file is refused.
+# Windows lacks these, and openat, so every file is refused there.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _HAS_OPENAT = os.open in os.supports_dir_fd
-# O_NONBLOCK: opening a FIFO returns instead of waiting for a writer.
+# O_NONBLOCK: to open a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 _NO_NAMES = frozenset(("", ".", ".."))
 _DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
@@ -28,11 +28,11 @@ _DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 def open_beneath(root: str, path: str) -> int:
     """A file descriptor of the regular file `path` below the directory `root`.
 
-    `root` itself is the admin's and may be reached through links.  Raises
-    ImportRefused when `path` is not below it, leads through a link, is no
-    regular file, may not be read, or is a hard link to a file of somebody
-    other than whose `root` is; FileNotFoundError when it is gone; RootAway when
-    its disk does not answer; another OSError when that cannot be told now.
+    `root` itself belongs to the admin and may be reached through links.  Raises
+    ImportRefused if `path` is not below it, leads through a link, is not a regular
+    file, may not be read, or is a hard link to a file of another user than the owner
+    of `root`.  Raises FileNotFoundError if it is gone, RootAway if its disk does not
+    answer, and another OSError if nobody knows now.
     """
     with CALLS.at(root):
         return _open_beneath(root, path)
@@ -47,7 +47,7 @@ def _open_beneath(root: str, path: str) -> int:
     finally:
         os.close(directory)
     try:
-        # os.stat, as this is done for every file of every set: a Path takes longer to make.
+        # os.stat, because this is done for every file of every set, and a Path takes longer.
         check_file(path, os.fstat(descriptor), os.stat(root).st_uid)  # noqa: PTH116
     except BaseException:
         os.close(descriptor)
@@ -58,7 +58,7 @@ def _open_beneath(root: str, path: str) -> int:
 def open_directory(root: str, path: str) -> int:
     """A file descriptor of the directory that `path` lies in, reached without following a link.
 
-    Raises as `open_beneath`.
+    Raises what `open_beneath` raises.
     """
     with CALLS.at(root):
         return _open_directory(root, path)
@@ -81,10 +81,10 @@ def _open_directory(root: str, path: str) -> int:
 
 
 def _told(error: OSError, path: str) -> Exception:
-    """What is at fault with the file itself as an ImportRefused, and anything else as it is."""
+    """An ImportRefused if the file itself is at fault; otherwise the error as it is."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return ImportRefused(
-            f"{path}: reached over a symbolic link, which is not followed", final=True
+            f"{path}: reached through a symbolic link, which is not followed", final=True
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV):
         return ImportRefused(f"{path}: cannot be read by the server: {error.strerror}")
@@ -92,10 +92,10 @@ def _told(error: OSError, path: str) -> Exception:
 
 
 def check_file(path: str, found: os.stat_result, owner: int) -> None:
-    """Raises ImportRefused for what is no file of those who may write where it lies.
+    """Raises ImportRefused for a file that does not belong to the owner of its directory.
 
-    `owner`: uid of the user's directory.  Whoever may write there can give
-    anybody's file a second name in it, where the system lets them.
+    `owner`: uid of the user's directory.  Whoever may write there can give anybody's
+    file a second name in it, if the system allows this.
     """
     if not stat_module.S_ISREG(found.st_mode):
         raise ImportRefused(f"{path}: not a regular file", final=True)
@@ -110,9 +110,10 @@ def check_file(path: str, found: os.stat_result, owner: int) -> None:
 def parts_beneath(root: str, path: str) -> tuple[str, ...]:
     """The components of `path` below `root`.
 
-    Raises ImportRefused when there are none, or one is `..`.
+    Raises ImportRefused if there are none, or if one is `..`.
     """
-    # As nearly all are written; PurePath, which knows every other way, takes ten times as long.
+    # Nearly all paths are written like this.  PurePath knows every other way, but takes ten
+    # times as long.
     above = root.rstrip("/") + "/"
     if root and os.sep == "/" and path.startswith(above):
         parts = path[len(above) :].split("/")

@@ -17,12 +17,12 @@ from .disks.calls import CALLS, HUNG_S
 
 @dataclass(frozen=True)
 class Place:
-    """What holds for the files of one directory."""
+    """The rule, the user and the root for the files of one directory."""
 
     rule: Rule
     user: str
-    root: str  # the directory that no file of the user may leave
-    passed_over: bool  # by omero.fs.pathMode or omero.fs.blacklist
+    root: str  # the directory that files of the user must not leave
+    passed_over: bool  # because of omero.fs.pathMode or omero.fs.blacklist
 
 
 class _AtStart:
@@ -87,7 +87,7 @@ class _Watched:
         )
 
     def place(self, directory: str) -> Place | None:
-        """Of a directory that is this rule's; None where no user's files lie."""
+        """The Place of a directory that this rule covers; None if it has no user's files."""
         top = self.directory.rstrip("/")
         parts = [part for part in directory[len(top) :].split("/") if part]
         user, root, own = self.rule.user, self.directory, parts
@@ -116,7 +116,7 @@ class Places:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._watched: tuple[_Watched, ...] = ()
-        # The last directory asked for: files are met directory by directory.
+        # The last directory that was asked for, because files are met directory by directory.
         self._last: _Asked = ((), "", None, None)
         # Called when a directory of a rule was looked at later than when the rule began.
         self.late: Callable[[], None] = lambda: None
@@ -124,11 +124,11 @@ class Places:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Those in force, the most specific first."""
+        """The rules in force, the most specific first."""
         return tuple(watched.rule for watched in self._watched)
 
     def apply(self, rules: Sequence[Rule]) -> None:
-        """From now on these hold; one that was there already goes on as it was."""
+        """Puts these rules into force.  A rule that was in force already goes on as it was."""
         former = {watched.rule: watched for watched in self._watched}
         watched = [former.get(rule) or _Watched.of(rule) for rule in rules]
         until = time.monotonic() + HUNG_S
@@ -142,11 +142,11 @@ class Places:
         self.late()
 
     def place(self, path: str) -> Place | None:
-        """What holds for the file at `path`; None for what lies in no user's directory."""
+        """The Place of the file at `path`; None if it lies in no user's directory."""
         return self._of_directory(path.rpartition("/")[0])[1]
 
     def passes(self, path: str) -> bool:
-        """Whether the file at `path` is one that its rule is for."""
+        """Whether the file at `path` passes its rule."""
         directory, _, name = path.rpartition("/")
         watched, place = self._of_directory(directory)
         if watched is None or place is None or place.passed_over:
@@ -157,11 +157,11 @@ class Places:
         """Whether a rescan of the rule around `directory` has to look into it."""
         watched, place = self._of_directory(directory)
         if watched is not None and watched.directory == directory:
-            return False  # another rule's, which is looked at for itself
+            return False  # it belongs to another rule, which looks at it itself
         return place is None or not place.passed_over
 
     def roots(self, user: str) -> list[str]:
-        """The directories that are this user's."""
+        """The directories of this user."""
         of_everyone = [
             f"{w.directory.rstrip('/')}/{user}" for w in self._watched if w.rule.user == EVERYONE
         ]
@@ -173,12 +173,12 @@ class Places:
         return watched.directory if watched is not None else None
 
     def rule_of(self, path: str, user: str) -> Rule | None:
-        """What holds for a fileset of `user` whose first file is at `path`, wherever that is."""
+        """The rule for a fileset of `user` whose first file is at `path`, wherever that is."""
         place = self.place(path)
         return place.rule if place is not None and place.user == user else self.rule_for(user)
 
     def rule_for(self, user: str) -> Rule | None:
-        """What holds for files that `user` hands over from elsewhere."""
+        """The rule for files that `user` hands over from elsewhere."""
         for name in (user, EVERYONE):
             for watched in self._watched:
                 if watched.rule.user == name:

@@ -19,7 +19,7 @@ log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 
 def start(communicator: Any) -> DropBox:
-    """Starts DropBox in `communicator`, with the properties it was given."""
+    """Starts DropBox in `communicator`, with its properties."""
     dropbox = DropBox(communicator, _properties(communicator))
     log.info("DropBox %s", __version__)
     icegrid.when_changed(communicator, lambda: dropbox.reconfigure(_properties(communicator)))
@@ -32,10 +32,10 @@ def _properties(communicator: Any) -> dict[str, str]:
 
 
 def main() -> int:
-    """What IceGrid runs; the exit code."""
+    """IceGrid runs this.  Returns the exit code."""
     code = icegrid.run(start)
     if any(thread.name.startswith(_HELD) for thread in threading.enumerate()):
-        # Held by a call to OMERO or to a disk: Ice, taken apart around it, might crash.
+        # A thread still waits for OMERO or for a disk.  An orderly end of Ice might crash now.
         os._exit(code)
     return code
 

@@ -20,16 +20,16 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 
 from .places import Places
 
-if sys.platform != "win32":  # which has no accounts of this kind
+if sys.platform != "win32":  # Windows has no accounts of this kind
     import grp
     import pwd
 
-# The user writes; the server reads, and moves what failed to omero.fs.quarantine; nobody else
-# does anything; and what is put there belongs to the same group.
+# The user writes.  The server reads, and moves files that failed to omero.fs.quarantine.  Nobody
+# else may do anything.  New files belong to the same group.
 MODE = 0o2770
-ABOVE_MODE = 0o755  # of the directory that they are in: everybody has to get through
+ABOVE_MODE = 0o755  # of the directory that they are in: everybody must be able to enter it
 
-_NOT_EXPECTED = ("root", "guest")  # OMERO's own, who import nothing
+_NOT_EXPECTED = ("root", "guest")  # OMERO's own users, who import nothing
 _LONGEST = 255  # bytes in a name
 _ACL = "system.posix_acl_access"
 
@@ -40,7 +40,7 @@ class State(str, Enum):
     WELL = "ok"
     MADE = "made"
     MISSING = "missing"
-    UNKNOWN = "unknown"  # nobody's
+    UNKNOWN = "unknown"  # of no user
     INACTIVE = "inactive"  # of a user who may not log in
     UNSAFE = "unsafe name"  # a user's name that no directory can have
     NO_DIRECTORY = "no directory"
@@ -72,11 +72,11 @@ def account(name: str) -> pwd.struct_passwd | None:
 
 
 def unsafe(name: str) -> str:
-    """Why there can be no directory of that name for a user; empty when there can."""
+    """Why there can be no directory of that name for a user; empty if there can be one."""
     if not name or "/" in name or name in (".", ".."):
         return "it is not the name of one directory"
     if name.startswith("."):
-        return "what begins with a dot is passed over"
+        return "names that begin with a dot are passed over"
     if not all(character.isprintable() for character in name):
         return "it has characters that cannot be shown"
     if len(name.encode()) > _LONGEST:
@@ -86,7 +86,7 @@ def unsafe(name: str) -> str:
 
 def compare(rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
     """Every directory that is there or should be; `users`: OMERO name -> whether active."""
-    # What is there at the start has no part in this, and a walk over it would take its time.
+    # Recurse would list the directories that are there now, which takes long and is not needed.
     places = Places([replace(rule, path_mode="Follow") for rule in rules])
     own = {rule.user for rule in rules if rule.user != EVERYONE}
     found: list[Finding] = []
@@ -99,7 +99,7 @@ def compare(rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
 
 
 def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
-    """Of an entry of omero.fs.importUsers."""
+    """The findings for an entry of omero.fs.importUsers."""
     if rule.user not in users or not users[rule.user]:
         yield _nobodys(rule.user, rule.watch_dir, users)
     yield from _inspected(rule.user, rule.watch_dir, users, os.stat)
@@ -108,7 +108,7 @@ def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
 def _everyones(
     above: Path, users: Mapping[str, bool], own: set[str], places: Places
 ) -> Iterator[Finding]:
-    """Of the subdirectories of `above`, and of those that should be there."""
+    """The findings for the subdirectories of `above`, and for those that should be there."""
     try:
         with os.scandir(above) as entries:
             there = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
@@ -125,7 +125,7 @@ def _everyones(
     for name, active in sorted(users.items()):
         why, directory = unsafe(name), above / name
         if not why and directory in others:
-            continue  # told with its entry of omero.fs.importUsers
+            continue  # it is reported with its entry of omero.fs.importUsers
         if not why and not places.enters(str(directory)):
             why = "omero.fs.blacklist or omero.fs.ignoreSysFiles has it passed over"
         expected = active and name not in own and name not in _NOT_EXPECTED
@@ -164,7 +164,7 @@ def _inspected(
     users: Mapping[str, bool],
     look: Callable[[Path], os.stat_result],
 ) -> list[Finding]:
-    """What is wrong with a directory; that it is well, if nothing is."""
+    """What is wrong with a directory.  If nothing is, one finding says that it is well."""
     try:
         status = look(directory)
     except FileNotFoundError:
@@ -206,10 +206,10 @@ def _permissions(
 
 
 def _may_write(who: pwd.struct_passwd, directory: Path, status: os.stat_result) -> bool:
-    """Whether the mode lets this account write; True where an ACL may, which nobody asks here."""
+    """Whether the mode lets this account write.  True if there is an ACL; it is not read here."""
     if who.pw_uid == 0:
         return True
-    with suppress(OSError, AttributeError):  # a file system, a platform without them
+    with suppress(OSError, AttributeError):  # this file system or platform has no ACLs
         if _ACL in os.listxattr(directory):
             return True
     if status.st_uid == who.pw_uid:
@@ -236,7 +236,10 @@ def _group_name(gid: int) -> str:
 
 
 def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Finding]:
-    """As `findings`, the missing directories made; one that is there already stays as it is."""
+    """Makes the missing directories of `findings`, and returns the findings after that.
+
+    A directory that is there already stays as it is.
+    """
     after: list[Finding] = []
     for finding in findings:
         if finding.state is not State.MISSING or not users.get(finding.user, not finding.user):
@@ -255,7 +258,7 @@ def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Findi
 
 
 def _make(finding: Finding) -> None:
-    """Makes one directory.  Raises OSError, and has then left none behind."""
+    """Makes one directory.  If it raises OSError, it has left nothing behind."""
     name = finding.directory.name
     above = os.open(finding.directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -267,7 +270,7 @@ def _make(finding: Finding) -> None:
             try:
                 os.fchmod(made, MODE if finding.user else ABOVE_MODE)
                 if theirs := account(finding.user):
-                    with suppress(PermissionError):  # then its group has to do
+                    with suppress(PermissionError):  # then the group must be enough
                         os.fchown(made, theirs.pw_uid, -1)
             finally:
                 os.close(made)
@@ -279,7 +282,7 @@ def _make(finding: Finding) -> None:
 
 
 def _made(finding: Finding, users: Mapping[str, bool]) -> list[Finding]:
-    """That it was, and what may be wrong with it all the same."""
+    """Says that the directory was made, and what may still be wrong with it."""
     status = finding.directory.lstat()
     what = (
         f"mode {stat.S_IMODE(status.st_mode):o}, "

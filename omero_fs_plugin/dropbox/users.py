@@ -1,4 +1,4 @@
-"""Which directories have the name of an OMERO user; it remembers that for a while."""
+"""Knows which directories have the name of an OMERO user, and remembers this for a while."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from omero_fs_plugin.errors import ImportRefused, ServerAwayError, UserError
 
 log = logging.getLogger(__name__)
 
-_AWAY_S, _AWAY_MOST_S = 5.0, 300.0  # how long an OMERO that is away is not asked again
+_AWAY_S, _AWAY_MOST_S = 5.0, 300.0  # so long an OMERO that is away is not asked again
 
 
 class Users:
-    """Which names are OMERO users; it remembers that for a while.  Thread-safe."""
+    """Knows which names are those of OMERO users.  Thread-safe."""
 
     def __init__(self, omero: Omero) -> None:
         self._omero = omero
         self._lock = threading.Lock()
         self._known: set[str] = set()
-        self._unknown: dict[str, str] = {}  # name -> why it is nobody's
+        self._unknown: dict[str, str] = {}  # name -> why no user has it
         self._away_until = 0.0  # s, monotonic
         self._away_s = _AWAY_S
 
     def is_user(self, name: str) -> bool:
-        """Whether files of this directory are to be journaled.
+        """Whether files of this directory belong into the journal.
 
-        While OMERO is away nobody can tell: True, and the import will.
+        While OMERO is away nobody knows.  Then it is True, and the import finds out.
         """
         with self._lock:
             if name in self._known:
@@ -41,7 +41,7 @@ class Users:
         return self.look_up(name)
 
     def look_up(self, name: str) -> bool:
-        """As `is_user`, asking OMERO anew."""
+        """As `is_user`, but asks OMERO anew."""
         try:
             self._omero.user(name)
         except (UserError, ImportRefused) as error:
@@ -53,7 +53,7 @@ class Users:
             return False
         except ServerAwayError:
             with self._lock:
-                # A server that hangs takes its time to be noticed each time.
+                # Each time it takes long to notice that a server hangs.
                 self._away_s = min(_AWAY_MOST_S, 2 * self._away_s)
                 self._away_until = time.monotonic() + self._away_s
             return True
@@ -64,12 +64,12 @@ class Users:
         return True
 
     def keep(self, names: Collection[str]) -> None:
-        """Forgets the unknown directories that are not among `names` any more."""
+        """Forgets the unknown directories that are no longer among `names`."""
         with self._lock:
             for name in self._unknown.keys() - set(names):
                 del self._unknown[name]
 
     def unknown(self) -> dict[str, str]:
-        """Directories that are nobody's, and why."""
+        """The directories of no user -> why."""
         with self._lock:
             return dict(self._unknown)

@@ -22,17 +22,17 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 from .containers import BATCH, ids_of, parameters_of, plates_of
 from .sidecar import Sidecar
 
-# Of several imports that need the same new tag, one makes it.
+# If several imports need the same new tag, one of them makes it.
 _turn = threading.Lock()
 
 
 def annotate(session: UserSession, images: Sequence[int], sidecar: Sidecar) -> None:
     """Puts description, tags and key-value pairs on `images`, or on the plates they lie in.
 
-    In the session's group and as its user.  Harmless when repeated.
+    It does so in the session's group and as its user.  It may be repeated without harm.
 
-    Raises ImportRefused where OMERO does not let the user annotate them, and as
-    `server_errors`.
+    Raises ImportRefused if OMERO does not let the user annotate them, and what
+    `server_errors` raises.
     """
     if not (sidecar.annotates and images):
         return
@@ -61,8 +61,8 @@ class _Annotating:
         self._kind = kind  # Image or Plate
 
     def tags(self, texts: Sequence[str]) -> list[int]:
-        """The ids of the user's tags of these texts, or of others' that may be used, or new."""
-        # Held over calls to OMERO on purpose: who waits wants what is made here.
+        """The ids of tags with these texts: the user's own, or those of others, or new ones."""
+        # The lock is held during calls to OMERO on purpose: others wait for the tag made here.
         with _turn:
             return [self._tag(text) for text in texts]
 
@@ -84,7 +84,7 @@ class _Annotating:
             return int(self._session.services.getUpdateService().saveAndReturnObject(tag).id.val)
 
     def describe(self, objects: Sequence[int], text: str) -> None:
-        """Sets the description of those that have another."""
+        """Sets the description of those objects that have another one."""
         loaded = self._ask(
             f"select o from {self._kind} o where o.id in (:ids)", ids=ids_of(objects)
         )
@@ -122,7 +122,7 @@ class _Annotating:
             annotation = omero.model.MapAnnotationI()
             annotation.ns = rstring(NSCLIENTMAPANNOTATION)
             annotation.mapValue = [omero.model.NamedValue(key, value) for key, value in pairs]
-            links.append(self._link(one, annotation))  # saved with it, or not at all
+            links.append(self._link(one, annotation))  # both are saved, or neither is
         self._save(links, "adding key-value pairs")
 
     def _pairs(self, objects: Sequence[int]) -> dict[int, set[tuple[str, str]]]:

@@ -45,7 +45,7 @@ class Destination:
         return f"{self.kind}:{self.id}"
 
     def object(self) -> Any:
-        """For ImportSettings.userSpecifiedTarget: the model object, unloaded."""
+        """The unloaded model object, for ImportSettings.userSpecifiedTarget."""
         return _proxy(self.kind, self.id)
 
 
@@ -63,15 +63,16 @@ class Containers:
     def find(
         self, session: UserSession, target: Target, *, plate: bool, made_for: str
     ) -> Destination | None:
-        """Where `target` says, in the group of the session; None leaves the images orphaned.
+        """The container that `target` names, in the group of the session.
 
-        `made_for` tells one fileset from any other, as its client path does: a
-        target that is to be new each time is made once for it, also over a
-        crash.
+        None leaves the images orphaned.  `made_for` names the fileset uniquely, as its client
+        path does.  If a target is to be new each time, it is made once for the fileset,
+        also if there is a crash in between.
 
-        Raises ImportRefused, final: of the wrong kind for a plate or for images,
-        not there, in another group, not the user's to fill, not the only one of
-        its name.  Raises as `server_errors` where OMERO cannot be asked.
+        Raises ImportRefused, final, if the container has the wrong kind for a plate or for
+        images, is not there, is in another group, does not let the user put things into it,
+        or is not the only one of its name.  Raises what `server_errors` raises if OMERO
+        cannot be asked.
         """
         target.check(plate=plate)
         if not target.containers:
@@ -80,19 +81,19 @@ class Containers:
             group = session.services.getAdminService().getEventContext().groupId
         with self._lock:
             turn = self._turns.setdefault(group, threading.Lock())
-        # Held over calls to OMERO on purpose: who waits here wants what they make.
-        # Each call ends within a minute, whatever becomes of the server.
+        # The lock is held during calls to OMERO on purpose: others wait for the container
+        # that is made here.  Each call ends within a minute, whatever the server does.
         with turn:
             return _Search(session, group, f"OMERO.fs: for {made_for}").find(target.containers)
 
 
 class _Search:
-    """One look for the containers of one target."""
+    """One search for the containers of one target."""
 
     def __init__(self, session: UserSession, group: int, note: str) -> None:
         self._session = session
         self._group = group
-        self._note = note  # description of what is made for one fileset alone
+        self._note = note  # description of a container that is made for one fileset only
 
     def find(self, containers: Sequence[Container]) -> Destination:
         *above, last = containers
@@ -111,9 +112,9 @@ class _Search:
     def _one(
         self, wanted: Container, *, project: int | None = None, within: bool = False
     ) -> int | None:
-        """The id of the container that is there; None when it is to be made.
+        """The id of the container that is there; None if it has to be made.
 
-        `within` the `project`: a dataset of that name elsewhere is another one.
+        `within`: only a dataset within `project` counts.
         """
         if wanted.id:
             return self._by_id(wanted)
@@ -142,7 +143,7 @@ class _Search:
         return int(ids[-1] if wanted.which == OLDEST else ids[0])
 
     def _made_for_this(self, wanted: Container, found: Iterable[Any]) -> list[int]:
-        """What an attempt before this one has made, and filled with nothing."""
+        """Containers that an earlier attempt has made for this fileset, and that are empty."""
         mine = [
             c.id.val
             for c in found
@@ -220,14 +221,14 @@ _BY_ID = "select c from {} c join fetch c.details.owner join fetch c.details.gro
 
 
 def ensure_linked(session: UserSession, place: Destination, images: Sequence[int]) -> str:
-    """Sees that what was imported lies where it was aimed at, and puts it there where not.
+    """Makes sure that what was imported is in its target, and links it if it is not.
 
-    OMERO links while it imports; an attempt that was found in OMERO later may
-    have been told of another target.  Harmless when repeated.  Returns what
-    cannot be mended, in one line, or nothing.
+    OMERO links while it imports.  But if the import was found in OMERO later, OMERO may have
+    had another target.  It may be repeated without harm.  Returns what cannot be mended, in
+    one line; empty if there is nothing.
 
-    Raises ImportRefused where OMERO does not let the user link, and as
-    `server_errors`.
+    Raises ImportRefused if OMERO does not let the user link, and what `server_errors`
+    raises.
     """
     children = images if place.kind == DATASET else plates_of(session, images)
     if not children:
@@ -289,14 +290,14 @@ def _proxy(kind: str, identifier: int) -> Any:
 
 
 def parameters_of(values: Mapping[str, Any]) -> Any:
-    """Named values of a query."""
+    """The named values of a query, as OMERO takes them."""
     parameters = omero.sys.ParametersI()
     parameters.map = dict(values)
     return parameters
 
 
 def ids_of(values: Iterable[int]) -> Any:
-    """A list of ids, as a named value of a query."""
+    """A list of ids, as a named value of a query takes them."""
     return rlist([rlong(value) for value in values])
 
 

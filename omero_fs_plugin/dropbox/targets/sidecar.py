@@ -58,15 +58,15 @@ class Sidecar:
     description: str | None = None
     tags: tuple[str, ...] | None = None
     key_value: tuple[tuple[str, str], ...] = ()  # a key may come more than once
-    files: tuple[str, ...] = ()  # those that were read, absolute, outermost first
+    files: tuple[str, ...] = ()  # the sidecars that were read, absolute, outermost first
 
     @property
     def annotates(self) -> bool:
-        """Whether there is anything to be put on the images once they are in OMERO."""
+        """Whether there is something to put on the images when they are in OMERO."""
         return bool(self.description or self.tags or self.key_value)
 
     def beneath(self, outer: Sidecar) -> Sidecar:
-        """This one, with what only `outer` says."""
+        """This sidecar, with what only `outer` says added."""
         own = {key for key, _ in self.key_value}
         inherited = tuple(pair for pair in outer.key_value if pair[0] not in own)
         merged = {
@@ -87,13 +87,13 @@ def is_sidecar(path: str) -> bool:
 
 
 def read(root: str, path: str) -> Sidecar:
-    """What holds for the file `path` below the user's directory `root`.
+    """What the sidecars say for the file `path` below the user's directory `root`.
 
     A file from elsewhere, which was handed over, has no sidecar.
 
-    Raises ConfigurationError, one line that names the sidecar, the key and the
-    nearest right spelling: what it is for waits until it is mended.  Raises RootAway where the
-    disk does not answer.
+    Raises ConfigurationError with one line, which names the sidecar, the key and the nearest
+    right spelling.  The files around a wrong sidecar wait until it is mended.  Raises
+    RootAway if the disk does not answer.
     """
     place = PurePosixPath(path)
     if not place.is_relative_to(root):
@@ -109,7 +109,7 @@ def read(root: str, path: str) -> Sidecar:
 
 
 def wrong_in(root: str, directory: str) -> str:
-    """What is wrong with the sidecars that hold for the files of a directory; empty: nothing."""
+    """What is wrong with the sidecars for the files of a directory; empty if nothing."""
     try:
         read(root, f"{directory}/any")
     except RootAway:
@@ -120,7 +120,7 @@ def wrong_in(root: str, directory: str) -> str:
 
 
 def understand(file: str, content: bytes) -> Sidecar:
-    """One sidecar.  Raises ConfigurationError as `read`; `file` is only named."""
+    """Reads one sidecar from its content.  Raises ConfigurationError, which names `file`."""
     try:
         table = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -147,12 +147,12 @@ def understand(file: str, content: bytes) -> Sidecar:
 
 
 def _content(root: str, path: str) -> bytes | None:
-    """The bytes of the sidecar at `path`; None when there is none."""
+    """The bytes of the sidecar at `path`; None if there is none."""
     try:
         descriptor = open_beneath(root, path)
     except FileNotFoundError:
         return None
-    except ImportRefused as error:  # a link, no regular file, not readable, somebody else's
+    except ImportRefused as error:  # a link, not a regular file, not readable, of another user
         raise ConfigurationError(str(error)) from error
     except RootAway:
         raise
@@ -167,7 +167,7 @@ def _content(root: str, path: str) -> bytes | None:
         except OSError as error:
             raise _wrong(path, f"cannot be read now: {error.strerror}") from error
     if len(content) > MAX_BYTES:
-        raise _wrong(path, f"larger than {MAX_BYTES // 1024} KiB, which no sidecar is")
+        raise _wrong(path, f"larger than {MAX_BYTES // 1024} KiB, so it cannot be a sidecar")
     return content
 
 
@@ -187,7 +187,7 @@ def _target(file: str, text: str | None) -> Template | None:
     except ConfigurationError as error:
         raise _wrong(file, f"target: {error}") from error
     if template.pattern:
-        # Matching may take for ever, and whoever drops files would choose when.
+        # A regular expression may take for ever, and any user could write one.
         raise _wrong(file, "target: regex: is for omero.fs.target; use {dir1}, {dir} and so on")
     return template
 

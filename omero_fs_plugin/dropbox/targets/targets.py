@@ -43,14 +43,14 @@ class Source:
     user: str  # the OMERO name
     root: str  # absolute; the user's directory
     file: str  # absolute; the file of the fileset that OMERO opens first
-    day: date | None  # when that file was last changed; None: in no year that there is
+    day: date | None  # when that file was last changed; None: the time is no possible date
 
     @classmethod
     def of(cls, user: str, root: str, file: str, mtime_ns: int) -> Source:
-        """With the day of a modification time, ns since the epoch, where the server is."""
+        """A Source with the day of `mtime_ns` (ns since the epoch) in the server's time zone."""
         try:
             day = date.fromtimestamp(mtime_ns / 1e9)
-        except (ValueError, OverflowError, OSError):  # a file may bear any time at all
+        except (ValueError, OverflowError, OSError):  # a file may have any time
             day = None
         return cls(user, root, file, day)
 
@@ -63,7 +63,7 @@ class Source:
         return place.relative_to(self.root).parts[:-1]
 
     def value(self, field: str) -> str | None:
-        """What a placeholder stands for; None when the file does not lie deep enough."""
+        """What a placeholder stands for; None if the file does not lie deep enough."""
         above = self.directories
         if field == "user":
             return self.user
@@ -77,7 +77,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Container:
-    """One container to be found or made; by its id when that is not 0."""
+    """One container to find or make; by its id if that is not 0."""
 
     kind: str  # one of KINDS
     name: str = ""
@@ -94,14 +94,14 @@ class Container:
 class Target:
     """A template filled in: where the images of one fileset go."""
 
-    containers: tuple[Container, ...] = ()  # outermost first; none: the images are orphaned
-    left_out: str = ""  # why there are fewer than the template has; empty: there are not
+    containers: tuple[Container, ...] = ()  # outermost first; empty: the images are orphaned
+    left_out: str = ""  # why there are fewer than in the template; empty if there are not
 
     def check(self, *, plate: bool) -> None:
-        """Raises ImportRefused unless a plate is to go to a screen, and images to a dataset.
+        """Raises ImportRefused unless a plate goes to a screen, and images to a dataset.
 
-        OMERO leaves images that were aimed at a screen without a container, and
-        says nothing.
+        If the target of images is a screen, OMERO leaves them without a container and does
+        not say so.
         """
         if not self.containers:
             return
@@ -135,7 +135,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Step:
-    """One container of a template, by id or by a name to be filled in."""
+    """One container of a template, by its id or by a name to be filled in."""
 
     kind: str
     name: tuple[Part, ...] = ()
@@ -148,7 +148,7 @@ class Step:
         return f"{self.kind}:{_by(self.which)}:{''.join(map(str, self.name))}"
 
     def fill(self, source: Source) -> Container | str:
-        """The container; or the placeholder for which there is nothing.
+        """The container, or the placeholder that cannot be filled in.
 
         Raises ImportRefused for a name that is too long for OMERO.
         """
@@ -168,7 +168,7 @@ class Step:
 class Template:
     """A parsed template; `str` gives its simplest form."""
 
-    steps: tuple[Step, ...] = ()  # none, and no pattern: the images are orphaned
+    steps: tuple[Step, ...] = ()  # empty, and no pattern: the images are orphaned
     pattern: str = ""  # of a regex, as it was written
     which: str = NEWEST  # of a regex
 
@@ -178,7 +178,7 @@ class Template:
         return "/".join(map(str, self.steps))
 
     def fill(self, source: Source, *, plate: bool) -> Target:
-        """Where the images made of `source` go; a regex gives plates a screen.
+        """Where the images of `source` go.  A regex gives plates a screen.
 
         Raises ImportRefused for a name that is too long for OMERO.
         """
@@ -192,7 +192,7 @@ class Template:
             else:
                 containers.append(filled)
         if containers and containers[-1].kind == PROJECT:
-            containers = []  # which holds no images
+            containers = []  # a project alone holds no images
         return Target(tuple(containers), "; ".join(lacking))
 
     def _match(self, source: Source, kind: str) -> Target:
@@ -206,7 +206,7 @@ class Template:
 
 
 def container(kind: str, name: str, which: str) -> Container:
-    """A container by its name.  Raises ImportRefused for one that is too long for OMERO."""
+    """A container by its name.  Raises ImportRefused if the name is too long for OMERO."""
     if len(name) > LONGEST_NAME:
         raise ImportRefused(
             f"the name of a {kind} would have {len(name)} characters, and OMERO takes "
@@ -219,7 +219,7 @@ def container(kind: str, name: str, which: str) -> Container:
 def clean(name: str) -> str:
     """`name` as OMERO can keep and show it: no control characters, valid Unicode, no outer blanks.
 
-    A name on disk need not be UTF-8, and what is not becomes U+FFFD.
+    A name on disk need not be UTF-8.  Bytes that are not UTF-8 become U+FFFD.
     """
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _UNSAFE.sub("_", name).strip()

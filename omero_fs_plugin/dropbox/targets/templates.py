@@ -1,4 +1,4 @@
-"""Parses a template of targets; targets.py has its parts, and fills it in."""
+"""Parses a template of targets.  ``targets`` has its parts, and fills it in."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ _BY = re.compile(r"([-+%@]?)(\w+):")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` when one of `known` is spelt much like `word`, else nothing."""
+    """`; did you mean X?` if one of `known` is spelt much like `word`; otherwise empty."""
     spelt = {k.lower(): k for k in known}
     found = difflib.get_close_matches(word.strip().lower(), spelt, n=1, cutoff=0.6)
     return f"; did you mean {spelt[found[0]]}?" if found else ""
 
 
 def parse(text: str) -> Template:
-    """The template of `text`; the empty one leaves images orphaned.
+    """The template of `text`.  An empty one leaves images orphaned.
 
-    Raises ConfigurationError: one line with the template, the place in it
-    counted from 1, what is allowed there, and the nearest right spelling.
+    Raises ConfigurationError with one line: the template, the place in it (counted from 1),
+    what is allowed there, and the nearest right spelling.
     """
     text = text.strip()
     return _Parser(text).template() if text else Template()
 
 
 def parse_option(text: str) -> Template:
-    """The template of what OMERO's own importer is given as -T, where names are names.
+    """The template of a value of -T, as OMERO's own importer takes it.
 
-    Braces and slashes mean nothing there, and there are no projects.
+    Braces and slashes have no meaning there, and there are no projects.
 
-    Raises ConfigurationError as `parse`.
+    Raises ConfigurationError as `parse` does.
     """
     text = text.strip()
     return _Parser(text, plain=True).template() if text else Template()
@@ -97,7 +97,7 @@ class _Parser:
         if kind not in KINDS:
             slash = " (a slash in a name is written //)" if start else ""
             raise self.error(
-                f"{kind!r} is no container: allowed is {_FORMS}{slash}"
+                f"{kind!r} is not a container: allowed is {_FORMS}{slash}"
                 + nearest(kind, (*KINDS, REGEX) if not start else KINDS)
             )
         if self.text[end : end + 1] != ":":
@@ -109,7 +109,7 @@ class _Parser:
         return Step(kind, self.name(), which=which or NEWEST)
 
     def by(self, kind: str) -> tuple[str, str]:
-        """What comes before `name`, and `name` or `id`, which is the default."""
+        """What comes before `name`, and whether it is `name` or `id`; `id` is the default."""
         found = _BY.match(self.text, self.at)
         if not found:
             return "", "id"
@@ -130,7 +130,8 @@ class _Parser:
         given = self.text[self.at : end].strip()
         if not (given.isascii() and given.isdigit() and 0 < int(given) < 2**63):
             raise self.error(
-                f"{given!r} is no id, a whole number from 1; a name is written {kind}:name:{given}"
+                f"{given!r} is not an id, a whole number from 1; a name is written "
+                f"{kind}:name:{given}"
             )
         self.at = end
         return int(given)
@@ -155,7 +156,7 @@ class _Parser:
                 literal += here
                 self.at += 1
         parts.append(Part(literal))
-        # Blanks around a name are no part of it, here as on disk.
+        # Blanks around a name do not belong to it, here as on disk.
         if not parts[0].field:
             parts[0] = Part(parts[0].text.lstrip())
         if not parts[-1].field:
@@ -195,7 +196,7 @@ class _Parser:
         except (re.error, FutureWarning, RecursionError, OverflowError) as error:
             place = self.at + (getattr(error, "pos", None) or 0)
             raise self.error(
-                f"the regular expression is none that Python understands: {error}",
+                f"Python does not understand the regular expression: {error}",
                 min(place, len(self.text)),
             ) from error
         if CONTAINER not in compiled.groupindex:
@@ -211,6 +212,6 @@ class _Parser:
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     with warnings.catch_warnings():
-        # Java's [a-z&&[^b]] means something else here.
+        # Java's [a-z&&[^b]] means something else in Python.
         warnings.simplefilter("error", FutureWarning)
         return re.compile(java_groups(pattern))

@@ -217,7 +217,7 @@ def test_a_directory_that_is_not_there_or_none(site: Path) -> None:
     assert (line.level, line.about) == (ERROR, "directory of amy")
     assert f"mkdir -p {site}/amy" in line.remedy
     (site / "amy").write_text("")
-    assert only(directories.watched(of, rule(of))).what == f"{site}/amy is no directory"
+    assert only(directories.watched(of, rule(of))).what == f"{site}/amy is not a directory"
 
 
 def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
@@ -265,7 +265,7 @@ def test_directories_that_cannot_be_read(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("observer", "level", "words"),
-    [("auto", OK, "polled each 10 s"), ("inotify", WARNING, "this machine writes only")],
+    [("auto", OK, "polled each 10 s"), ("inotify", WARNING, "only what this machine writes")],
 )
 def test_a_network_file_system(
     site: Path, monkeypatch: pytest.MonkeyPatch, observer: str, level: Level, words: str
@@ -565,7 +565,7 @@ def test_who_is_a_user() -> None:
     )
     lines = list(users(running))
     assert levels(lines) == [ERROR, WARNING, OK]
-    assert lines[2].what == "1 are users of OMERO and active: amy"
+    assert lines[2].what == "1 are active users of OMERO: amy"
 
 
 def test_omero_is_away() -> None:

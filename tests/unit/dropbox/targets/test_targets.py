@@ -173,8 +173,8 @@ def test_a_regex_that_gives_no_name_leaves_images_orphaned(pattern: str) -> None
         ("Project:@name:x/Dataset:name:y", 1, "not for its Project"),
         ("Dataset:nam:x", 9, "did you mean name?"),
         ("Dataset:foo", 9, "Dataset:name:foo"),
-        ("Dataset:id:0", 12, "no id"),
-        ("Dataset:id:{dir1}", 12, "no id"),
+        ("Dataset:id:0", 12, "not an id"),
+        ("Dataset:id:{dir1}", 12, "not an id"),
         ("Dataset:+id:5", 9, "goes with name"),
         ("Dataset", 8, "followed by"),
         ("Dataset:name:", 14, "a name is missing"),
@@ -183,7 +183,7 @@ def test_a_regex_that_gives_no_name_leaves_images_orphaned(pattern: str) -> None
         ("Dataset:name:{", 14, "not closed"),
         ("Dataset:name:a}", 15, "closes nothing"),
         ("Dataset:name:2026/05", 19, "a slash in a name is written //"),
-        ("Dataset:name:x/", 16, "no container"),
+        ("Dataset:name:x/", 16, "not a container"),
         ("regex:(", 7, "unterminated"),
         ("regex:nme:(?<Container1>.*)", 7, "did you mean name?"),
         ("regex:(?<Container>.*)", 7, "did you mean Container1?"),
@@ -294,7 +294,7 @@ def test_the_documentation_reads() -> None:
         parse(template)
     wrong = re.search(r"^    '(.*)', at character 16", text, re.MULTILINE)
     assert wrong
-    with pytest.raises(ConfigurationError, match="at character 16: 'dataset' is no container"):
+    with pytest.raises(ConfigurationError, match="at character 16: 'dataset' is not a container"):
         parse(wrong[1])
     sidecar = text.split(".. code-block:: toml\n\n")[1].split("\n``target``")[0]
     said = understand("f", dedent(sidecar).encode())

@@ -158,7 +158,7 @@ def test_a_part_that_is_a_link_is_refused(root: Path) -> None:
     (user / "t2.ome.tif").rename(root / "elsewhere.tif")
     (user / "t2.ome.tif").symlink_to(root / "elsewhere.tif")
     found = native(user, [f"{user}/set.companion.ome", f"{user}/t0.ome.tif"])
-    assert all("t2.ome.tif: reached over a symbolic link" in c.refused for c in found.candidates)
+    assert all("t2.ome.tif: reached through a symbolic link" in c.refused for c in found.candidates)
     assert not as_table(found.candidates)
 
 
