@@ -82,7 +82,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Hands over what is whole, or nothing when one of the paths is wrong."""
+    """Hands over what is whole, or nothing if one of the paths is wrong."""
     retrying = bool(args.retry or args.all_failed)
     if retrying == bool(args.path):
         raise ConfigurationError("give either PATHs to hand over, or --retry ID, or --all-failed")
@@ -137,7 +137,7 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
     )
     if told and not told.startswith(way.name):
         raise ConfigurationError(
-            f"DropBox groups files by Bio-Formats, which cannot be had here: {way.why}"
+            f"DropBox groups files by Bio-Formats, which cannot be used here: {way.why}"
         )
     return way
 
@@ -164,7 +164,7 @@ def _sorted(
 
 
 class _InOmero:
-    """Whether OMERO has what was imported; it is asked only when there is something to ask."""
+    """Asks OMERO whether it has what was imported, and connects only if there is a question."""
 
     def __init__(self, where: Site, settings: Settings) -> None:
         self._where, self._settings = where, settings
@@ -194,7 +194,7 @@ def _hand_over(
     left: list[Left],
     is_there: Callable[[Fileset], bool],
 ) -> list[Fileset]:
-    """What was imported, and deleted in OMERO since, is imported again."""
+    """Hands filesets over.  If one was imported and then deleted in OMERO, it is imported again."""
     filesets = []
     for one in formed:
         hand_over = partial(
@@ -218,20 +218,20 @@ def _retry(
     left: list[Left],
     is_there: Callable[[Fileset], bool],
 ) -> list[Fileset]:
-    """Queues failed filesets again: all of them, or those with these ids and no other.
+    """Queues failed filesets again: all of them, or those with the given ids.
 
-    What failed as one file may be a part of a set: that is found out anew.
+    A file that failed may be a part of a set, so this is found out anew.
     """
     failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
     wrong = [str(identifier) for identifier in args.retry if identifier not in failed]
     if wrong:
         raise ConfigurationError(
-            f"not failed, so not to be tried again: {', '.join(wrong)}; "
+            f"not failed, so these cannot be tried again: {', '.join(wrong)}; "
             "see `omero fs status --state failed`"
         )
     chosen = [failed[i] for i in sorted(failed if args.all_failed else set(args.retry))]
     places = Places(settings.rules)
-    again: dict[int, Sequence[Found]] = {}  # fileset -> its files, where they are taken as now
+    again: dict[int, Sequence[Found]] = {}  # fileset -> its files, if they count as they are now
     given: dict[tuple[str, str], tuple[Given, int]] = {}
     quarantine = Quarantine(settings.quarantine, places, journal)
     back: list[int] = []
@@ -244,7 +244,7 @@ def _retry(
         except OSError as error:
             left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
             continue
-        if stat is None:  # a set as it was; or gone, as the import will tell
+        if stat is None:  # a set stays as it was; if the file is gone, the import will say so
             again[fileset.id] = _as_now(fileset)
         else:
             rule = rule_for(places, fileset.path, fileset.user)
@@ -269,9 +269,9 @@ def _retry(
 
 
 def _as_now(fileset: Fileset) -> Sequence[Found]:
-    """The files of one that was handed over, as they are: nobody watches them settle.
+    """The files of a fileset that was handed over, as they are now, because it does not settle.
 
-    Empty when they are to be what they were, or one of them cannot be looked at.
+    Empty if the fileset was dropped, or if one of its files cannot be looked at.
     """
     found: list[Found] = []
     for met in fileset.files if fileset.origin == HANDED_OVER else ():

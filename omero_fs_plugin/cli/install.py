@@ -43,7 +43,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Does it and says what to do next.  Raises ConfigurationError when it refuses."""
+    """Does it, and says what to do next.  Raises ConfigurationError if it refuses."""
     from omero_fs_plugin.deployment import installation
 
     omerodir = Path(ctx.dir).absolute()
@@ -68,7 +68,7 @@ def _next(omerodir: Path) -> str:
     if internal.is_file():
         try:
             with grid(str(internal)):
-                return "OMERO is running as before; for this to take effect: omero admin restart"
+                return "OMERO still runs as before; for this to take effect: omero admin restart"
         except GridError:
             pass
     return "OMERO is not running; it takes effect with: omero admin start"

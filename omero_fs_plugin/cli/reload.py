@@ -31,7 +31,7 @@ needs `omero admin restart`; 2 refused, with what is wrong; 3 the servers are no
 running
 """
 
-_TAKEN_S = 20.0  # how long a server may take to hear of it
+_TAKEN_S = 20.0  # how long a server may need to take the new values
 
 
 def configure(sub: Any) -> None:
@@ -43,11 +43,11 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Does it.  Raises ConfigurationError when the configuration is refused."""
+    """Does it.  Raises ConfigurationError if the configuration is refused."""
     where = site(ctx)
     from omero_fs_plugin.dropbox.importing.ways import Ways
 
-    # Also what shows only where files are looked into: readers, targets, jars.
+    # Also the mistakes that show only in other files: readers, targets, jars.
     settings, _ = Ways(str(where.omerodir)).examine(where.settings())
     for warning in settings.warnings:
         ctx.err(f"warning: {warning}")
@@ -55,7 +55,7 @@ def run(ctx: Any, args: Any) -> None:
     with where.grid() as grid:
         down = [f"{name} is {state}" for name, state in grid.states().items() if state != "active"]
         if down:
-            raise GridError(f"{', '.join(down)}: there is nothing to bring it into")
+            raise GridError(f"{', '.join(down)}: no running server can take the new values")
         _update(ctx, where, args.targets)
         for server in SERVERS:
             _await(ctx, grid, server)
@@ -73,11 +73,11 @@ def _update(ctx: Any, where: Site, targets: list[str]) -> None:
     )
     said = " ".join((done.stderr or done.stdout).split())
     if done.returncode != 0:
-        ctx.die(1, f"IceGrid did not take it: {said}; `omero admin restart` brings everything in")
+        ctx.die(1, f"IceGrid did not take it: {said}; run `omero admin restart`")
 
 
 def _word(text: str) -> str:
-    """As icegridadmin's own command line quotes."""
+    """`text` in quotes, as icegridadmin's own command line takes it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -93,6 +93,6 @@ def _await(ctx: Any, grid: Grid, server: str) -> None:
     if figures.get("refused"):
         raise ConfigurationError(f"{server} goes on as before: {figures['refused']}")
     if figures.get("restart"):
-        ctx.out(f"{server}: taken, but for what needs `omero admin restart`: {figures['restart']}")
+        ctx.out(f"{server}: taken; these need `omero admin restart`: {figures['restart']}")
     else:
         ctx.out(f"{server}: taken")

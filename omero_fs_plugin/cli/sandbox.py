@@ -10,7 +10,7 @@ DESCRIPTION = """Make a sandbox: a small stand-in for an OMERO server, to try th
 DIR becomes an OMERODIR.  The ordinary `omero admin start`, stop, status and so
 on run it: IceGrid, a Glacier2 router, FSServer, DropBox, and instead of
 OMERO.server a small Python server with users, groups, filesets and images.  It
-is no OMERO.server: keep no data in it.  It listens on this machine only.
+is not an OMERO.server: keep no data in it.  It listens on this machine only.
 
 DIR/bin/omero is an `omero` command with everything set:
 DIR/bin/omero admin start
@@ -48,7 +48,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Makes it and says how to go on.  Raises ConfigurationError when it refuses."""
+    """Makes it, and says how to go on.  Raises ConfigurationError if it refuses."""
     from omero_fs_plugin.sandbox.create import ROOT_PASSWORD, create
 
     password = ROOT_PASSWORD if args.root_password is None else args.root_password
@@ -60,7 +60,7 @@ def run(ctx: Any, args: Any) -> None:
         with_fs=not args.no_install,
     )
     omero = f"{made.directory}/bin/omero"
-    ctx.out(f"{made.directory}: a sandbox, no OMERO.server; start it with")
+    ctx.out(f"{made.directory}: a sandbox, not an OMERO.server; start it with")
     ctx.out(f"  {omero} admin start")
     ctx.out("and use it as amy, for example, with")
     ctx.out(f"  {omero} -s localhost:{made.ports.router} -u amy -w amy ...")

@@ -40,11 +40,11 @@ Exit codes: 0 healthy; 1 not healthy; 2 not healthy, because the configuration i
 wrong; 4 the journal cannot be opened
 """
 
-# A live server's monitor figures: monitor.<id>.<figure>
+# Before FSServer's figures of a monitor: monitor.<id>.<figure>
 _MONITOR = "monitor."
-# Both servers': what is wrong with the configuration
+# Before what both servers say is wrong with the configuration
 _PROBLEM = "problem."
-# DropBox's: bytes of bytes of a fileset that is being imported
+# Before DropBox's figures of filesets under way: how many of their bytes are done
 _PROGRESS = "progress."
 
 
@@ -66,12 +66,12 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it.  The exit code is 0 when all is healthy, and 1 when not."""
+    """Prints it.  The exit code is 0 if all is healthy, and 1 or 2 if not."""
     status = collect(site(ctx), limit=args.limit, state=args.state, user=args.user)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
     elif status["unreachable"]:
-        pass  # one line, below
+        pass  # the one line is printed below
     else:
         ctx.out(render(status))
     if status["problems"]:
@@ -82,7 +82,7 @@ def run(ctx: Any, args: Any) -> None:
 def collect(
     where: Site, *, limit: int, state: str | None = None, user: str | None = None
 ) -> dict[str, Any]:
-    """The whole status as `--json` prints it; with `user`, only what concerns that user."""
+    """The whole status, as `--json` prints it.  With `user`, only what concerns that user."""
     settings = where.settings()
     status: dict[str, Any] = {
         "user": user,
@@ -111,7 +111,7 @@ def collect(
         problems.append(str(error))
         status["unreachable"] = True
     problems += _problems(status)
-    # What a running server says of itself may be of a configuration that was mended since.
+    # A running server may still report problems of a configuration that was mended since.
     problems += [str(one) for one in settings.problems if not any(str(one) in p for p in problems)]
     file = sqlite_file(settings.journal_url)
     if file is None or file.exists():
@@ -130,7 +130,7 @@ def _monitors(figures: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, str]]:
-    """What DropBox says of each rule; with `user`, only of that user's rules."""
+    """What DropBox says of each rule.  With `user`, only of that user's rules."""
     for number in itertools.count(1):
         name = figures.get(f"watch.{number}.user")
         if name is None:
@@ -148,7 +148,7 @@ def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, st
 def _problems(status: dict[str, Any]) -> list[str]:
     """What keeps files from being imported, in the order in which to look."""
     if status["unreachable"]:
-        return []  # said already
+        return []  # this was said already
     problems = [
         f"{server} is {state}: "
         + (
@@ -210,13 +210,13 @@ def _journal(
 
 
 def _bytes(told: str) -> dict[str, int] | None:
-    """`3 of 5 bytes` as numbers; None when there is no such text."""
+    """`3 of 5 bytes` as numbers; None if there is no such text."""
     words = told.split()
     return {"done": int(words[0]), "total": int(words[2])} if len(words) > 2 else None
 
 
 def _usual_reason(fileset: Fileset, places: Places) -> str:
-    """What a fileset waits for when it has no other reason."""
+    """What a fileset waits for if it has no other reason."""
     if fileset.state is State.WAITING:
         place = places.place(fileset.path)
         if place is None:

@@ -9,7 +9,7 @@ from omero_fs_plugin.site import printable
 
 from .tables import new_table, text_of
 
-_LEFT = "left."  # DropBox's figures: what it will import nothing of, and why
+_LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _FILES_SHOWN = 3  # of a fileset; --json has all
 
 
@@ -69,7 +69,7 @@ def _about_servers(status: dict[str, Any]) -> list[str]:
     if dropbox.get("busy"):
         lines.append(printable(dropbox["busy"]))
     if dropbox.get("restart"):
-        lines.append(f"changed, and taken at the next start only: {dropbox['restart']}")
+        lines.append(f"changed; takes effect at the next start: {dropbox['restart']}")
     return lines
 
 
@@ -83,7 +83,7 @@ def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
 
 
 def _files(files: list[str]) -> str:
-    """Their paths; if there are many, the first few."""
+    """The paths of files; only the first few if there are many."""
     shown = files if len(files) <= _FILES_SHOWN + 1 else files[:_FILES_SHOWN]
     lines = [printable(path) for path in shown]
     if len(files) > len(shown):
@@ -102,7 +102,7 @@ def _remark(fileset: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> Any:
-    """`text` as it is: a file name with brackets is no markup of rich's."""
+    """`text` as it is: brackets in a file name are not markup of rich."""
     from rich.text import Text
 
     return Text(text)

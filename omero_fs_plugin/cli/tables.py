@@ -1,4 +1,4 @@
-"""Tables for people: as wide as the terminal, and whole lines where there is none."""
+"""Tables for people: as wide as the terminal; without a terminal, lines are not cut."""
 
 from __future__ import annotations
 

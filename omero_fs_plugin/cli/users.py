@@ -50,7 +50,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it.  The exit code is 1 when there is something to do."""
+    """Prints it.  The exit code is 1 if there is something to do."""
     where = site(ctx)
     settings = where.settings()
     settings.check()
@@ -66,7 +66,7 @@ def run(ctx: Any, args: Any) -> None:
     if to_do:
         missing = any(finding.state is State.MISSING for finding in findings)
         advice = "; --create makes what is missing" if missing and not args.create else ""
-        ctx.die(1, f"{to_do} to be looked at{advice}")
+        ctx.die(1, f"{to_do} to look at{advice}")
 
 
 def _experimenters(where: Site, settings: Settings) -> dict[str, bool]:

@@ -32,8 +32,8 @@ Exit codes: 0 the N events came, or the time passed and no N was given;
 cannot be reached; 130 interrupted
 """
 
-# How often FSServer is asked whether the monitor is still there, and, when it
-# was restarted, how long between two tries to have it made again.
+# How often FSServer is asked whether the monitor is still there.  If FSServer was restarted,
+# also the time between two tries to make the monitor again.
 CHECK = 3.0  # s
 CALL_TIMEOUT_MS = 30_000
 # startMonitor returns when all directories are watched: large trees take a while.
@@ -83,8 +83,8 @@ def run(ctx: Any, args: Any) -> None:
 def emit(line: str) -> None:
     """Prints one line at once.
 
-    Not by way of omero-py, which keeps it to itself when the reader is gone.
-    Raises BrokenPipeError then.
+    It does not use omero-py, which says nothing if the reader is gone.  Raises
+    BrokenPipeError in this case.
     """
     encoding = sys.stdout.encoding or "utf-8"
     text = line.encode(encoding, "backslashreplace").decode(encoding)
@@ -93,9 +93,9 @@ def emit(line: str) -> None:
 
 
 class _Watch:
-    """A monitor of FSServer's for as long as the `with` block lasts.
+    """A monitor of FSServer, for as long as the `with` block lasts.
 
-    Made again when FSServer is restarted.
+    It is made again if FSServer is restarted.
     """
 
     def __init__(self, grid: Any, path: str) -> None:
@@ -197,7 +197,7 @@ class _Watch:
             ) from error
 
     def _check(self) -> Iterator[tuple[str, str]]:
-        """Whether the monitor is still there.  If not, makes it again."""
+        """Checks whether the monitor is still there.  If not, makes it again."""
         import Ice
 
         import omero
@@ -207,16 +207,16 @@ class _Watch:
                 self._server.getMonitorState(self._identifier)
                 return
         except omero.OmeroFSError:
-            pass  # another FSServer, which does not know it
+            pass  # it is another FSServer, which does not know the monitor
         except Ice.Exception:
-            return  # being restarted
+            return  # FSServer is being restarted
         self._identifier = None
         with suppress(GridError, ConfigurationError):
             self._make()
             yield "System", "FSServer was restarted: what happened meanwhile is not shown"
 
     def _heard(self, identifier: str, events: list[tuple[str, str]]) -> None:
-        """On a thread of Ice."""
+        """Called on a thread of Ice."""
         for event in events:
             self._queue.put(event)
 
@@ -226,14 +226,14 @@ class _Watch:
         import omero
 
         if self._identifier is not None:
-            # Gone with its server: there is nothing left to destroy.
+            # If it is gone with its server, there is nothing left to destroy.
             with suppress(Ice.Exception, omero.OmeroFSError):
                 self._server.destroyMonitor(self._identifier)
         self._adapter.destroy()
 
 
 def _servant(slice_: Any, heard: Any) -> Any:
-    """Made here, because the base class is imported late."""
+    """The servant.  Its class is made here, because the base class is imported late."""
 
     class Client(slice_.MonitorClient):  # type: ignore[misc]
         def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
@@ -243,7 +243,7 @@ def _servant(slice_: Any, heard: Any) -> Any:
 
 
 def _finish(call: Any, end: Any) -> Any:
-    """Waits for an asynchronous call, and lets Ctrl-C interrupt that."""
+    """Waits for an asynchronous call.  Ctrl-C can interrupt this."""
     while not call.isCompleted():
         time.sleep(0.02)
     return end(call)
@@ -251,7 +251,7 @@ def _finish(call: Any, end: Any) -> Any:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP end it as Ctrl-C does: the monitor is destroyed."""
+    """Lets SIGTERM and SIGHUP end the command as Ctrl-C does, so that the monitor is destroyed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

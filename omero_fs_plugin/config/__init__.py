@@ -1,6 +1,6 @@
 """The omero.fs.* properties: their table, their syntax, and the settings read from them.
 
-Rule: a property's name, default, kind and error text stand here and nowhere else.
+Rule: a property's name, default, kind and error text are here and nowhere else.
 
 ``properties`` is the table; ``kinds`` and ``lists`` are its syntax.  ``settings`` has the values
 that the servers use, ``parsing`` makes them, ``changes`` compares them.  ``readers`` reads the file

@@ -13,7 +13,7 @@ _OF_SETTINGS = {of: name for name, of in FIELDS.items()}
 
 
 def digest(properties: Mapping[str, str]) -> str:
-    """A text that differs when two sets of our properties differ."""
+    """A text that is different for different values of our properties."""
     ours = sorted(
         (key, value.strip())
         for key, value in properties.items()

@@ -30,7 +30,7 @@ class Kind:
 
 
 def nearest(text: str, allowed: Iterable[str]) -> str:
-    """The word of `allowed` that the user probably meant; empty when none looks like it."""
+    """The word of `allowed` that somebody probably meant; empty if none looks like it."""
     by_lower = {one.lower(): one for one in allowed}
     found = difflib.get_close_matches(text.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else ""
@@ -88,7 +88,7 @@ def _plain(value: float) -> str:
 
 
 def choice(*allowed: str) -> Kind:
-    """One of these words, spelled as they are."""
+    """One of these words, in exactly this spelling."""
 
     def read(entry: str) -> str:
         text = bare(entry)
@@ -134,7 +134,7 @@ def _paths(entry: str) -> tuple[str, ...]:
         found = [_path(quoted(item)) for item in items(entry)]
     except ValueError:
         raise wrong from None
-    if None in found:  # an empty one, in quotes
+    if None in found:  # an empty path in quotes
         raise wrong
     return tuple(map(str, found))
 

@@ -72,8 +72,8 @@ def items(entry: str) -> tuple[str, ...]:
 def quoted(text: str, *, empty: bool = True) -> str:
     """`text`, quoted so that it is read as `text`.
 
-    An entry that is empty takes the default, and an item that is empty is
-    none, unless quotes say that it is meant: `empty`.
+    Without quotes, an empty entry takes the default, and an empty item does not count.
+    With `empty`, quotes say that it really is empty.
     """
     plain = text == text.strip() and not any(c in text for c in (USERS, ITEMS, QUOTE))
     if plain and (text or not empty):

@@ -1,7 +1,7 @@
 """Properties parsed into settings, from Ice or from `omero config`.
 
 `read` does not stop at a mistake.  Each mistake is a `Problem`, all problems
-are told at once, and only the wrong entry is left out.
+are reported at once, and only the wrong entry is left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Reader:
     def entries(self, known: Property, users: int) -> list[str]:
         """The entry of each user; the default for a user without one.
 
-        One alone applies to all; one with a `;` behind it to the first.
+        A single entry is for all users.  If a `;` follows it, it is only for the first user.
         """
         text = self.text(known)
         try:
@@ -92,7 +92,7 @@ class _Reader:
 def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
     """FSServer's settings, from Ice properties or from `omero config`.
 
-    What is wrong has its default: nobody's monitors end for a mistake.
+    A wrong value is replaced by its default, because no monitor may end due to a mistake.
     """
     get = _Reader(properties)
     record = get.single(BY_NAME["monitors"])
@@ -142,7 +142,7 @@ def _data_dir(properties: Mapping[str, str]) -> Path:
 
 
 def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
-    """A rule for each entry of omero.fs.importUsers.  Wrong values are the defaults."""
+    """A rule for each entry of omero.fs.importUsers.  Defaults replace wrong values."""
     known = BY_NAME["importUsers"]
     text = get.text(known)
     try:
@@ -152,7 +152,7 @@ def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
         return []
     for user in users:
         if "/" in user or user in (".", ".."):
-            get.problems.append(Problem(known.key, text, f"{user!r} is no user's name"))
+            get.problems.append(Problem(known.key, text, f"{user!r} is not a user's name"))
             return []
     columns = {name: get.entries(prop, len(users)) for name, prop in BY_NAME.items() if prop.each}
     rules = []
@@ -174,7 +174,7 @@ def _rules(get: _Reader, default_dir: Path) -> list[Rule]:
 
 
 def _apart(get: _Reader, rules: list[Rule], managed: Path) -> list[Rule]:
-    """The rules with a directory of their own, apart from OMERO's own files."""
+    """Checks that each rule has a directory of its own, apart from OMERO's own files."""
     key = BY_NAME["watchDir"].key
     taken: dict[Path, Rule] = {}
     for rule in rules:
@@ -197,5 +197,5 @@ def _unknown(properties: Mapping[str, str]) -> list[Problem]:
             continue
         near = kinds.nearest(key, known)
         hint = f"; did you mean {near}?" if near else ""
-        found.append(Problem(key, properties[key], f"is no property of OMERO.fs{hint}"))
+        found.append(Problem(key, properties[key], f"is not a property of OMERO.fs{hint}"))
     return found

@@ -32,7 +32,7 @@ class Property:
     meaning: str
     unit: str = ""
     each: bool = False  # may have an entry for each of omero.fs.importUsers
-    restart: bool = False  # a change counts from the next start of the server only
+    restart: bool = False  # a change takes effect only at the next start of the server
     of: str = "DropBox"  # the server that reads it
 
     @property

@@ -50,7 +50,8 @@ VectraReader SlidebookTiffReader IonpathMIBITiffReader DicomReader HitachiReader
 TiffDelegateReader TextReader BurleighReader OpenlabReader SMCameraReader SBIGReader
 HRDGDFReader BrukerReader CanonRawReader OBFReader BDVReader
 """
-# Readers of its jar that are not in it, for others do their work; they may be asked for.
+# Readers in its jar that this list does not name, because others do their work.  People may
+# name them.
 _UNLISTED = "MinimalTiffReader TiffJAIReader TiffReader TileJPEGReader"
 
 KNOWN: tuple[str, ...] = (
@@ -62,12 +63,12 @@ KNOWN: tuple[str, ...] = (
 def read_readers(path: str | Path, known: Collection[str] = KNOWN) -> tuple[str, ...]:
     """The canonical names of the classes that the file names, each once, in its order.
 
-    `known`: canonical names; the caller who has a jar hands in what is in it.
-    Raises ConfigurationError for a file that is missing, unreadable or empty,
-    and for a line that is no class of `known`.
+    `known`: canonical names; a caller who has a jar gives those in it.  Raises
+    ConfigurationError for a file that is missing, unreadable or empty, and for a line that
+    is not a class of `known`.
     """
     file = Path(path)
-    # A simple name may stand for two classes: then the first.
+    # If two classes have the same simple name, it means the first.
     by_name = {name.rpartition(".")[2]: name for name in reversed([*known])}
     by_name |= {name: name for name in known}
     found: dict[str, None] = {}
@@ -84,9 +85,9 @@ def read_readers(path: str | Path, known: Collection[str] = KNOWN) -> tuple[str,
 
 
 def takes(readers: Collection[str] | None, reader: str) -> bool:
-    """Whether `readers`, simple or canonical names, have the canonical name `reader` among them.
+    """Whether the canonical name `reader` is among `readers`, simple or canonical names.
 
-    None stands for all.  TiffReader does what TiffDelegateReader hands on to it.
+    None means all readers.  TiffReader counts for TiffDelegateReader, which hands on to it.
     """
     if readers is None:
         return True
@@ -106,8 +107,8 @@ def _text(file: Path) -> str:
         ) from error
     if len(data) > _LIMIT or b"\0" in data:
         raise ConfigurationError(
-            f"omero.fs.readers: {file} is no list of reader classes but something else: name "
-            "a text file with a class on each line"
+            f"omero.fs.readers: {file} is not a list of reader classes: name a text file with "
+            "a class on each line"
         )
     return data.decode("utf-8-sig", "replace")
 
@@ -115,7 +116,9 @@ def _text(file: Path) -> str:
 def _class(text: str, where: str, by_name: Mapping[str, str]) -> str:
     match = _LINE.fullmatch(text)
     if match is None:
-        raise ConfigurationError(f"{where}: {text!r} is no reader class: one a line, as TiffReader")
+        raise ConfigurationError(
+            f"{where}: {text!r} is not a reader class: write one on each line, such as TiffReader"
+        )
     name = match[1]
     if name in by_name:
         return by_name[name]

@@ -24,7 +24,7 @@ class Problem:
 
     key: str
     value: str
-    wrong: str  # what is, and what it must be
+    wrong: str  # what is wrong, and what it must be
     user: str = ""  # an entry of omero.fs.importUsers; empty: it concerns everyone
 
     def __str__(self) -> str:
@@ -34,9 +34,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for one entry of omero.fs.importUsers."""
+    """The settings for one entry of omero.fs.importUsers."""
 
-    user: str  # OMERO user name, or EVERYONE: each has a subdirectory of `watch_dir`
+    user: str  # OMERO user name; or EVERYONE: each user has a subdirectory of `watch_dir`
     watch_dir: Path  # absolute
     path_mode: str
     event_types: tuple[str, ...]
@@ -57,7 +57,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """The rule in status and log."""
+        """How status and log name the rule."""
         return f"{self.user} in {self.watch_dir}"
 
 
@@ -65,16 +65,16 @@ class Rule:
 class Settings:
     """DropBox's settings, made by `parsing.read`; they never change.
 
-    `problems` without a user concern everyone: then there are no `rules`, and
-    nothing is imported.  The entries of users in `held` are left out of
-    `rules`.
+    `problems` without a user concern everyone: if there is one, there are no
+    `rules`, and nothing is imported.  The entries of users in `held` are left
+    out of `rules`.
     """
 
     rules: tuple[Rule, ...]
     data_dir: Path
     importers: int
     file_batch: int  # files gathered before they are looked at
-    longest_wait: float  # s; a file that still changes then is warned of
+    longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
     duplicates: str  # skip | import
     rescan_interval: float  # s; 0: only when asked
@@ -95,12 +95,12 @@ class Settings:
     journal: str  # as it was given; empty: the default
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    # Rules that a problem keeps from being used, with defaults where they are wrong.
+    # Rules that a problem keeps from being used.  Defaults replace their wrong values.
     unusable: tuple[Rule, ...] = ()
 
     @property
     def journal_url(self) -> str:
-        """As SQLAlchemy takes it."""
+        """The URL of the journal, as SQLAlchemy takes it."""
         return self.journal or f"sqlite:///{self.data_dir / JOURNAL_FILE}"
 
     @property
@@ -118,8 +118,8 @@ class Settings:
 class Monitoring:
     """FSServer's settings, made by `parsing.read_monitoring`."""
 
-    record: Path  # its monitors are kept here
-    client_timeout: float  # s; a client away so long is given up; 0: never
+    record: Path  # the file that keeps its monitors
+    client_timeout: float  # s; a client that is away so long is given up; 0: never
     observer: str  # auto, inotify or polling
     poll_interval: float  # s
     file_server_roots: tuple[str, ...]  # absolute
@@ -182,7 +182,7 @@ MONITORING_FIELDS = {
 
 
 def effective(rule: Rule) -> dict[str, str]:
-    """Property name -> the value that holds for this rule, as it would be written."""
+    """Property name -> the value of this rule, as it would be written."""
     texts = {"watchDir": BY_NAME["watchDir"].kind.write(rule.watch_dir)}
     for name, of in RULE_FIELDS.items():
         texts[name] = BY_NAME[name].kind.write(getattr(rule, of))

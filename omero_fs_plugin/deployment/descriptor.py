@@ -30,13 +30,13 @@ from .document import MARK, STOCK_TARGET, Document
 BEGIN = f'<?{MARK} begin: put here by "omero fs install", taken out by "omero fs uninstall"?>'
 END = f"<?{MARK} end?>"
 
-# What a stock OMERO.server calls the servers whose place ours take.
+# The names of the servers of a stock OMERO.server that ours replace.
 STOCK_SERVERS = ("MonitorServer", "FileServer", "DropBox", "TestDropBox")
 STOCK_TEMPLATES = tuple(f"{server}Template" for server in STOCK_SERVERS)
 STOCK_PROPERTIES = ("DropBox",)
 
-# What `omero admin rewrite` looks for in default.xml (omero-py,
-# omero/util/_process_defaultxml.py); it fails where this is not found.
+# `omero admin rewrite` looks for this in default.xml (omero-py,
+# omero/util/_process_defaultxml.py), and fails if it does not find it.
 REWRITABLE = re.compile(rb'<node name="master">\s*<server-instance[^>]*>')
 
 VARIABLE = re.compile(r"\$\{([^}]+)\}")
@@ -46,17 +46,17 @@ VARIABLE = re.compile(r"\$\{([^}]+)\}")
 class Fragment:
     """grid/omero-fs.xml, cut into what each descriptor gets."""
 
-    properties: bytes  # and templates, for templates.xml; comments and indents kept
+    properties: bytes  # and templates, for templates.xml; with their comments and indents
     instances: bytes  # for the node "master" of default.xml
-    defined: frozenset[tuple[str, str]]  # (tag, id) of what it brings
-    property_sets: frozenset[str]  # that it refers to and does not bring
-    variables: frozenset[str]  # likewise
+    defined: frozenset[tuple[str, str]]  # (tag, id) of everything that it defines
+    property_sets: frozenset[str]  # it refers to these and does not define them
+    variables: frozenset[str]  # it refers to these and does not define them
 
 
 def read_fragment(data: bytes, name: str = "grid/omero-fs.xml") -> Fragment:
     """Cuts the fragment.
 
-    Raises DescriptorError when it is no <icegrid> whose last element is an
+    Raises DescriptorError unless it is an <icegrid> whose last element is an
     <application> with one <node name="master">.
     """
     document = Document(data, name)
@@ -82,7 +82,7 @@ def read_fragment(data: bytes, name: str = "grid/omero-fs.xml") -> Fragment:
 
 
 def _line_start(data: bytes, position: int) -> int:
-    """`position`, moved back over the blanks in front of it."""
+    """`position`, moved back over the blanks before it."""
     return len(data[:position].rstrip(b" \t"))
 
 
@@ -100,9 +100,9 @@ def merge(
 ) -> tuple[bytes, bytes]:
     """templates.xml and default.xml with `fragment` in them.
 
-    What an earlier merge put there is taken out first, so that merging again
-    changes nothing and merging a newer fragment replaces the older.  `names`
-    is what the two are called in errors.
+    What an earlier merge put there is taken out first.  So a second merge changes nothing, and
+    the merge of a newer fragment replaces the older one.  `names` are the names of the two
+    files in errors.
 
     Raises DescriptorError.
     """
@@ -121,7 +121,7 @@ def merge(
         raise into_default.refused(
             '<node name="master"> must begin with a <server-instance> other than '
             + ", ".join(STOCK_TEMPLATES)
-            + ", as `omero admin rewrite` demands"
+            + ", because `omero admin rewrite` needs this"
         )
     return merged_templates, merged_default
 
@@ -150,7 +150,7 @@ def set_aside(templates: bytes, default: bytes) -> tuple[list[str], list[str]]:
 
 
 def properties(data: bytes, id_: str, *, aside: bool = False) -> dict[str, str]:
-    """Name -> value of the <properties id=...> in a descriptor, or of those set aside in it."""
+    """Name -> value of the <properties id=...> in a descriptor; `aside`: of those set aside."""
     document = Document(data, "")
     parents = document.set_aside() if aside else [document.root]
     found = (e for p in parents for e in p.findall("properties") if e.get("id") == id_)
@@ -158,7 +158,7 @@ def properties(data: bytes, id_: str, *, aside: bool = False) -> dict[str, str]:
 
 
 def same_xml(one: bytes, other: bytes) -> bool:
-    """Whether two descriptors mean the same, however they are written (C14N)."""
+    """Whether two descriptors mean the same, also if they are written differently (C14N)."""
 
     def canonical(data: bytes) -> bytes:
         return bytes(etree.tostring(Document(data, "").root, method="c14n"))
@@ -176,7 +176,7 @@ def _stock_templates(document: Document) -> list[Any]:
 
 
 def _stock_instances(document: Document) -> list[Any]:
-    """On every node, because two servers with one id cannot be deployed."""
+    """Stock instances on every node: two servers with the same id cannot be deployed."""
     return [
         element
         for element in document.root.iter("server-instance")
@@ -210,8 +210,8 @@ def _check(templates: Document, default: Document, ours: Fragment) -> None:
         for element in templates.root.iter(tag):
             if element.get("id") == id_ and element not in stock:
                 raise templates.refused(
-                    f'line {element.sourceline}: there is a <{tag} id="{id_}"> already that '
-                    f"neither OMERO.server nor `omero fs install` put there; remove or rename it"
+                    f'line {element.sourceline}: there is a <{tag} id="{id_}"> already, which is '
+                    "neither from OMERO.server nor from `omero fs install`; remove or rename it"
                 )
 
 
@@ -237,7 +237,7 @@ def _put(document: Document, parent: Any, block: bytes, stock: list[Any]) -> byt
 def _taken_out(document: Document) -> bytes:
     edits: list[tuple[int, int, bytes]] = []
     for begin, end in document.marks():
-        # With the one line break and indent that `_put` began with.
+        # Also takes out the line break and indent that `_put` has put before it.
         before = document.data[: document.span(begin).start]
         lead = re.search(rb"(\r?\n[ \t]*)?$", before)
         start = lead.start() if lead else len(before)

@@ -14,7 +14,7 @@ from omero_fs_plugin.errors import DescriptorError
 MARK = "omero-fs"
 STOCK_TARGET = "omero.fs.stock"
 
-# Ours are ASCII, so they fit into any of these; `omero admin rewrite` itself
+# Our part is ASCII, so it fits into any of these encodings.  `omero admin rewrite` itself
 # reads descriptors as UTF-8.
 ENCODINGS = ("UTF-8", "US-ASCII", "ASCII", "ISO-8859-1")
 
@@ -24,7 +24,7 @@ class Span:
     """Where a node lies in the bytes of its document."""
 
     start: int
-    inner_start: int  # behind the start tag
+    inner_start: int  # after the start tag
     inner_end: int  # before the end tag
     end: int
 
@@ -41,10 +41,10 @@ class Document:
         except (etree.XMLSyntaxError, ValueError) as error:
             raise DescriptorError(f"{name} is not well-formed XML: {error}") from error
         info = self.root.getroottree().docinfo
-        if b"\0" in data:  # which no character of XML is in the encodings below
+        if b"\0" in data:  # no character of XML has this byte in the encodings above
             raise self.refused("its encoding is UTF-16 or UTF-32, and OMERO reads UTF-8")
         if info.doctype:
-            raise self.refused("it has a DOCTYPE, which no grid descriptor needs")
+            raise self.refused("it has a DOCTYPE, but no grid descriptor needs one")
         if (info.encoding or "UTF-8").upper() not in ENCODINGS:
             raise self.refused(f"its encoding is {info.encoding}, and OMERO reads UTF-8")
         if self.root.tag != "icegrid":
@@ -73,19 +73,19 @@ class Document:
             ):
                 raise self.refused(
                     f"line {begin.sourceline}: the marks <?{MARK} begin?> and <?{MARK} end?> "
-                    "do not come in pairs; put the missing one back, or remove both with "
-                    "what lies between"
+                    "do not come in pairs; put the missing one back, or remove both and "
+                    "everything between them"
                 )
         return list(zip(begins, ends, strict=True))
 
     def set_aside(self) -> list[Any]:
-        """The targets that stock elements were put into."""
+        """The targets into which stock elements were put."""
         return [t for t in self.root.iter("target") if t.get("name") == STOCK_TARGET]
 
     def changed(self, edits: list[tuple[int, int, bytes]]) -> bytes:
         """The bytes with each [start, end) replaced.
 
-        Edits do not overlap; of two at one place the first listed comes first.
+        Edits do not overlap.  If two are at the same place, the first in the list comes first.
         """
         pieces, done = [], 0
         for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
@@ -98,12 +98,12 @@ def _spans(data: bytes) -> Iterator[Span]:
     """Where every element, comment and processing instruction below the root's
     start tag is, and the root itself, in the order of lxml's iter().
 
-    expat tells where an event begins; where it ends is where the next begins.
+    expat says where an event begins.  It ends where the next one begins.
     """
     parser = expat.ParserCreate()
     found: list[list[int]] = []
     stack: list[list[int]] = []
-    waiting: list[int] | None = None  # whose last number the next event completes
+    waiting: list[int] | None = None  # the next event adds its last number
 
     def event() -> int:
         nonlocal waiting
@@ -128,7 +128,7 @@ def _spans(data: bytes) -> Iterator[Span]:
     def single(*_: object) -> None:
         nonlocal waiting
         index = event()
-        if stack:  # lxml's iter() of the root leaves out what is beside it
+        if stack:  # lxml's iter() of the root leaves out nodes beside the root
             waiting = [index, index, index]
             found.append(waiting)
 

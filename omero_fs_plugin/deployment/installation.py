@@ -27,8 +27,8 @@ TEMPLATES = Path("etc/templates/grid")
 NAMES = ("templates.xml", "default.xml")
 ORIGINAL = ".omero-fs-orig"
 
-# Stock values of <properties id="DropBox"> that differ from our defaults; an
-# admin who has them changed nothing by hand.
+# Stock values of <properties id="DropBox"> that differ from our defaults.  If a site has one
+# of them, no admin has set it.
 STOCK_VALUES: Mapping[str, str] = {"omero.fs.throttleImport": "10"}
 
 
@@ -41,20 +41,20 @@ class Descriptors:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What they are called in errors."""
+        """The names of the files in errors."""
         return str(self.paths[0]), str(self.paths[1])
 
     def stock(self) -> tuple[bytes, bytes]:
-        """The files without our servers.  Raises DescriptorError when that is not clear."""
+        """The files without our servers.  Raises DescriptorError if this is not clear."""
         return descriptor.unmerge(*self.found, names=self.names)
 
     def merged(self, fragment: bytes) -> tuple[bytes, bytes]:
-        """The files with our servers.  Raises DescriptorError when that is impossible."""
+        """The files with our servers.  Raises DescriptorError if this is impossible."""
         return descriptor.merge(*self.found, fragment, names=self.names)
 
 
 def fragment_path() -> Path:
-    """Where the grid fragment lies: in the package, or in the checkout it runs from."""
+    """Where the grid fragment lies: in the package, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "grid" / FRAGMENT
     return inside if inside.is_file() else package.parent / "grid" / FRAGMENT
@@ -63,14 +63,14 @@ def fragment_path() -> Path:
 def find(omerodir: Path) -> Descriptors:
     """The descriptors to change.
 
-    Raises ConfigurationError when `omerodir` is none, or of the old layout, or
-    cannot be read.
+    Raises ConfigurationError if `omerodir` is not an OMERODIR, has the old layout, or cannot
+    be read.
     """
     directory = omerodir / TEMPLATES
     if not (omerodir / "etc").is_dir():
         raise ConfigurationError(
-            f"{omerodir} is no OMERO.server: it has no directory etc; "
-            "set the environment variable OMERODIR to where OMERO.server is"
+            f"{omerodir} is not an OMERO.server: it has no directory etc; "
+            "set the environment variable OMERODIR to the directory of OMERO.server"
         )
     if not directory.is_dir():
         if (omerodir / "etc/grid/templates.xml").is_file():
@@ -78,7 +78,7 @@ def find(omerodir: Path) -> Descriptors:
                 f"{omerodir} is an OMERO.server of the old layout: it has etc/grid/templates.xml "
                 f"and no {TEMPLATES}, from which newer ones make it; upgrade OMERO.server"
             )
-        raise ConfigurationError(f"{omerodir} has no {TEMPLATES}, so it is no OMERO.server")
+        raise ConfigurationError(f"{omerodir} has no {TEMPLATES}, so it is not an OMERO.server")
     paths = (directory / NAMES[0], directory / NAMES[1])
     return Descriptors(paths, (_content(paths[0]), _content(paths[1])))
 
@@ -97,10 +97,9 @@ def installed(omerodir: Path) -> bool:
 
 
 def install(omerodir: Path) -> list[str]:
-    """Puts FSServer and DropBox into the grid; lines to tell the admin.
+    """Puts FSServer and DropBox into the grid.  Returns lines for the admin.
 
-    A second run changes nothing.  Raises ConfigurationError, and has then
-    changed nothing.
+    A second run changes nothing.  If it raises ConfigurationError, it has changed nothing.
     """
     found = find(omerodir)
     fragment = fragment_path().read_bytes()
@@ -118,16 +117,15 @@ def install(omerodir: Path) -> list[str]:
         lines = [f"{path}: FSServer and DropBox put in" for path in found.paths]
         aside, _ = descriptor.set_aside(*merged)
         if aside:
-            lines.append(f"in their place were, and are set aside: {', '.join(aside)}")
+            lines.append(f"set aside, because they are replaced: {', '.join(aside)}")
     return [*lines, *_hand_set(merged[0], fragment), *_nodes(omerodir, stock=False)]
 
 
 def uninstall(omerodir: Path) -> list[str]:
-    """Takes FSServer and DropBox out of the grid; lines to tell the admin.
+    """Takes FSServer and DropBox out of the grid.  Returns lines for the admin.
 
-    The descriptors become what they were, byte for byte; what was edited since
-    outside our part stays.  Raises ConfigurationError, and has then changed
-    nothing.
+    The descriptors become what they were, byte for byte.  Later edits outside our part stay.
+    If it raises ConfigurationError, it has changed nothing.
     """
     found = find(omerodir)
     stock = list(found.stock())
@@ -138,7 +136,7 @@ def uninstall(omerodir: Path) -> list[str]:
         original = _original(path)
         with suppress(OSError):
             before = original.read_bytes()
-            # An editor may have rewritten what means the same.
+            # An editor may have written the same in another way.
             if stock[index] == before or descriptor.same_xml(stock[index], before):
                 stock[index] = before
                 done_with.append(original)
@@ -166,11 +164,11 @@ def _has(path: Path, data: bytes) -> bool:
 
 
 def _hand_set(merged_templates: bytes, fragment: bytes) -> list[str]:
-    """Says what an admin had written into the properties that ours replace."""
+    """Says what an admin had written into the properties that we replace."""
     ours = descriptor.properties(fragment, "DropBox")
     before = descriptor.properties(merged_templates, "DropBox", aside=True)
     return [
-        f"templates.xml had {name} = {value!r}, which counts no longer; to keep it: "
+        f"templates.xml had {name} = {value!r}, which no longer counts; to keep it: "
         f"omero config set -- {name} '{value}'"
         for name, value in before.items()
         if value not in (ours.get(name, value), STOCK_VALUES.get(name))
@@ -190,12 +188,12 @@ def _nodes(omerodir: Path, *, stock: bool, leaving: bool = False) -> list[str]:
 def configured(omerodir: Path) -> Mapping[str, str]:
     """What `omero config get` would show.
 
-    Raises ConfigurationError when etc/grid/config.xml cannot be understood.
+    Raises ConfigurationError if etc/grid/config.xml cannot be understood.
     """
     path = omerodir / "etc/grid/config.xml"
     if not path.is_file():
         return {}
-    # Heavy, and not needed by whoever only asks where the fragment is.
+    # This import takes long, and a caller that only asks for the fragment does not need it.
     from omero.config import ConfigXml
 
     try:
@@ -211,9 +209,9 @@ def configured(omerodir: Path) -> Mapping[str, str]:
 
 
 def _replace(contents: Mapping[Path, bytes], *, like: tuple[Path, Path]) -> None:
-    """Writes all these files, or leaves all as they were.
+    """Writes all these files, or leaves all of them as they were.
 
-    A file that is new gets mode and owner of the one of `like` it belongs to.
+    A new file gets the mode and owner of that file of `like` to which it belongs.
     """
     with ExitStack() as cleanup:
 
@@ -227,7 +225,7 @@ def _replace(contents: Mapping[Path, bytes], *, like: tuple[Path, Path]) -> None
 
         moves: list[tuple[Path, Path, Path | None]] = []  # new, its place, what was there
         for path, data in contents.items():
-            place = path.resolve()  # a symbolic link stays one
+            place = path.resolve()  # a symbolic link stays a link
             if place.exists():
                 old = staged(place, place.read_bytes(), place)
                 moves.append((staged(place, data, place), place, old))
@@ -253,11 +251,10 @@ def _put_back(done: list[tuple[Path, Path | None]]) -> None:
 
 
 def _staged(path: Path, data: bytes, model: Path) -> Path:
-    """A finished file beside `path` that only waits to be renamed.
+    """A finished file beside `path`, which only has to be renamed.
 
-    Mode, owner and extended attributes are those of `model`.  Where its group
-    may not be given to the new file, that one's group may do no more than
-    everybody may.
+    It has the mode, owner and extended attributes of `model`.  If we may not give it the
+    group of `model`, its group may do only what everybody may do.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)
@@ -267,7 +264,7 @@ def _staged(path: Path, data: bytes, model: Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
         shutil.copystat(model, new)
-        os.utime(new)  # it is new all the same
+        os.utime(new)  # but its times are those of now
         wanted, given = model.stat(), new.stat()
         mode = stat.S_IMODE(wanted.st_mode)
         if wanted.st_uid != given.st_uid:
@@ -277,7 +274,7 @@ def _staged(path: Path, data: bytes, model: Path) -> Path:
                 os.chown(new, -1, wanted.st_gid)
             except PermissionError:
                 mode &= ~0o070 | (mode & 0o007) << 3
-        new.chmod(mode)  # last, as chown clears some of it
+        new.chmod(mode)  # last, because chown clears some bits
     except BaseException:
         new.unlink(missing_ok=True)
         raise

@@ -19,7 +19,7 @@ MASTER = "master"
 
 
 def parse(value: str) -> dict[str, list[str]] | None:
-    """Node -> servers, or None when omero-py could not read it either."""
+    """Node -> servers; None if omero-py could not read the value either."""
     nodes: dict[str, list[str]] = {}
     for item in value.split():
         node, colon, servers = item.partition(":")
@@ -30,14 +30,14 @@ def parse(value: str) -> dict[str, list[str]] | None:
 
 
 def render(nodes: dict[str, list[str]]) -> str:
-    """As parse() reads it."""
+    """The value, as parse() reads it."""
     return " ".join(f"{node}:{','.join(servers)}" for node, servers in nodes.items())
 
 
 def exchanged(
     nodes: dict[str, list[str]], drop: tuple[str, ...], add: tuple[str, ...]
 ) -> dict[str, list[str]]:
-    """`nodes` without the servers `drop`, and with `add` where DropBox was, else on master."""
+    """`nodes` without the servers `drop`, and with `add` on the node of DropBox, or on master."""
     home = next((node for node, servers in nodes.items() if "DropBox" in servers), MASTER)
     result = {node: [s for s in servers if s not in drop] for node, servers in nodes.items()}
     result.setdefault(home, []).extend(add)
@@ -56,14 +56,14 @@ def advice(value: str) -> list[str]:
     wanted = exchanged(nodes, STOCK_SERVERS + SERVERS, SERVERS)
     why = f"it must list {' and '.join(SERVERS)}, or they do not run"
     if gone:
-        why += f"; it lists {', '.join(gone)}, which are no more, so OMERO would not start"
+        why += f"; it lists {', '.join(gone)}, which no longer exist, so OMERO would not start"
     return [f"{PROPERTY} is set: {why}. Now:", _command(wanted)]
 
 
 def advice_on_leaving(value: str, *, stock: bool) -> list[str]:
-    """What to tell an admin whose OMERO.server has them no longer.
+    """What to tell an admin whose OMERO.server no longer has our servers.
 
-    `stock` says whether it has OMERO.server's own ones again.
+    `stock` says whether it has OMERO.server's own servers again.
     """
     nodes = parse(value)
     if nodes is None:
@@ -73,7 +73,7 @@ def advice_on_leaving(value: str, *, stock: bool) -> list[str]:
         return []
     back = ("MonitorServer", "FileServer", "DropBox") if stock else ()
     wanted = exchanged(nodes, (*SERVERS, *back), back)
-    return [f"{PROPERTY} is set and lists servers that are no more. Now:", _command(wanted)]
+    return [f"{PROPERTY} is set and lists servers that no longer exist. Now:", _command(wanted)]
 
 
 def _unreadable(value: str) -> str:

@@ -28,7 +28,7 @@ from omero_fs_plugin.config.settings import (
 )
 from omero_fs_plugin.errors import ConfigurationError
 
-# Written anew by every `omero admin start` from the one behind it.
+# Every `omero admin start` writes the first of them anew from the second.
 TEMPLATES = (Path("etc/grid/templates.xml"), Path("etc/templates/grid/templates.xml"))
 DEFAULT_XML = Path("etc/grid/default.xml")
 
@@ -48,7 +48,7 @@ class Origin(enum.Enum):
 class Cell:
     """One value, for one entry of omero.fs.importUsers or for everyone."""
 
-    value: str  # as it would be written; a wrong one as it was
+    value: str  # as it would be written; if it is wrong, as it was
     origin: Origin
     problem: str = ""
 
@@ -67,16 +67,16 @@ class Sources:
     """The properties that a server is started with, and who set each."""
 
     properties: Mapping[str, str]
-    origins: Mapping[str, Origin]  # of those that are set; a default that is written out is one
+    origins: Mapping[str, Origin]  # of properties that are set, also if set to the default
 
     @property
     def settings(self) -> Settings:
-        """DropBox's."""
+        """DropBox's settings."""
         return read(self.properties)
 
     @property
     def monitoring(self) -> Monitoring:
-        """FSServer's."""
+        """FSServer's settings."""
         return read_monitoring(self.properties)
 
     def rows(self) -> list[Row]:
@@ -117,7 +117,7 @@ class Sources:
     def printed(self) -> dict[str, str]:
         """Properties with the same meaning as these: all of ours, with their defaults.
 
-        Read again they are the same settings, with the same problems.
+        If they are read again, they give the same settings, with the same problems.
         """
         settings, rows = self.settings, self.rows()
         texts = {
@@ -165,7 +165,7 @@ class Sources:
 
 
 def _shown(known: Property, text: str) -> str:
-    """A correct value for everyone, in its best form."""
+    """A correct value for everyone, in its usual form."""
     if known.kind.name == "text":  # which may have a `;` in it
         return text or known.default
     text = next((entry for entry in lists.entries(text) if entry), "")
@@ -180,17 +180,16 @@ def _wrong(problems: Iterable[Problem], known: Property, user: str = "", entry: 
 
 
 def _same(known: Property, told: str, entry: str) -> bool:
-    """Whether a problem is about this entry; it may name the directory as it is watched."""
+    """Whether a problem is about this entry.  It may name the directory as it is watched."""
     if known.name == "watchDir":
         return told == entry or Path(told) == Path(lists.bare(entry))
     return told == entry
 
 
 def look(omerodir: Path) -> Sources:
-    """What is set in this OMERODIR.
+    """The properties that are set in this OMERODIR.
 
-    Raises ConfigurationError for a templates.xml or config.xml that cannot be
-    read.
+    Raises ConfigurationError if templates.xml or config.xml cannot be read.
     """
     from .installation import configured
 
@@ -204,7 +203,7 @@ def look(omerodir: Path) -> Sources:
     }
     for key, value in variables(omerodir).items():
         properties = {k: v.replace(f"${{{key}}}", value) for k, v in properties.items()}
-    # What is left of ${...} is written when the server is started.
+    # The other ${...} get their values only when the server is started.
     properties = {k: v for k, v in properties.items() if not _VARIABLE.search(v)}
     origins = {key: origin for key, origin in origins.items() if key in properties}
     origins.update(dict.fromkeys(config, Origin.CONFIG))
@@ -212,7 +211,7 @@ def look(omerodir: Path) -> Sources:
 
 
 def _differs(key: str, value: str, ours: str | None) -> bool:
-    """Whether an admin has written that; an admin may also write the default."""
+    """Whether an admin has written this value.  An admin may also write the default."""
     if ours is not None:
         return value != ours
     known = BY_NAME.get(key.removeprefix(PREFIX))
@@ -220,9 +219,9 @@ def _differs(key: str, value: str, ours: str | None) -> bool:
 
 
 def in_templates(omerodir: Path, names: Iterable[Path] = TEMPLATES) -> dict[str, str]:
-    """omero.fs.* of ``<properties id="DropBox">``, from the first with our servers in it.
+    """omero.fs.* of ``<properties id="DropBox">``, from the first file with our servers in it.
 
-    Empty while they are not: a stock OMERO.server's are none that we go by.
+    Empty as long as none has them: those of a stock OMERO.server do not count.
     """
     from . import descriptor
 
@@ -235,7 +234,7 @@ def in_templates(omerodir: Path, names: Iterable[Path] = TEMPLATES) -> dict[str,
 
 
 def variables(omerodir: Path) -> dict[str, str]:
-    """The values of ``${NAME}`` in the descriptors, as far as default.xml has them."""
+    """The values of ``${NAME}`` in the descriptors, if default.xml has them."""
     from .document import Document
 
     path = omerodir / DEFAULT_XML
@@ -266,9 +265,9 @@ def _fragment() -> dict[str, str]:
 
 
 def rows_of(rows: list[Row], name: str) -> list[Row]:
-    """The rows for the OMERO user `name`: the user's own, or else those for everyone.
+    """The rows for the OMERO user `name`: the user's own, or those for everyone.
 
-    Raises ConfigurationError when nobody imports for `name`.
+    Raises ConfigurationError if nothing is imported for `name`.
     """
     own = [row for row in rows if row.user == name]
     found = own or [row for row in rows if row.user == EVERYONE]

@@ -1,8 +1,8 @@
 """`omero fs check --from FILE`: what an existing site's properties mean here.
 
-Each property of the site stands under one of five headings.  A property with
-another value than its default comes with the `omero config set` that carries it
-over.
+Each property of the site is under one of five headings.  If a property has
+another value than its default, the `omero config set` that carries it over is
+printed too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .former import read as read_former
 
 OK, WARNINGS, ERRORS = 0, 1, 2  # exit codes
 
-# What IceGrid puts a value in the place of; `omero config` does not.
+# IceGrid replaces this by a value, but `omero config` does not.
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
-# What has been taken for the prefix of a property.
+# Wrong prefixes that people have given to properties.
 _MISTAKEN = ("", "omero", "fs", "dropbox", "omero.fs", "omerofs", "omero.dropbox")
-_PORT = "omero.fs.port"  # whose variable is the port that the grid has anyway
+_PORT = "omero.fs.port"  # its variable is the port that the grid has anyway
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Line:
 
     key: str
     value: str
-    blocked: str = ""  # why it must not be run as it is
+    blocked: str = ""  # why nobody must run it as it is
 
     def __str__(self) -> str:
         dashes = "-- " if self.value.startswith("-") else ""
@@ -59,17 +59,17 @@ class Told:
 class Migration:
     """What the properties of a site mean here."""
 
-    defaults: tuple[str, ...]  # at the default, which is the same here
-    same: tuple[Told, ...]  # set, and means what it meant
+    defaults: tuple[str, ...]  # they have the default, which is the same here
+    same: tuple[Told, ...]  # they are set, and mean the same here
     differs: tuple[Told, ...]
-    always: tuple[str, ...]  # what is different whatever the site had set
-    ignored: tuple[Told, ...]  # had no effect there, and often was meant to
-    impossible: tuple[Told, ...]  # cannot be honoured here
+    always: tuple[str, ...]  # what is different with any settings of the site
+    ignored: tuple[Told, ...]  # they had no effect there, although somebody may have meant them to
+    impossible: tuple[Told, ...]  # they have no possible value here
     lines: tuple[Line, ...]
 
     @property
     def exit_code(self) -> int:
-        """2: a value is not allowed here; 1: something had no effect there; else 0."""
+        """2: a value is not allowed here; 1: something had no effect there; 0: neither."""
         if self.impossible:
             return ERRORS
         return WARNINGS if self.ignored else OK
@@ -78,7 +78,7 @@ class Migration:
 def run(ctx: Any, file: Path) -> int:
     """Prints what the properties in `file` mean here.  Returns the exit code.
 
-    Raises ConfigurationError for what is no descriptor or configuration of an
+    Raises ConfigurationError for a file that is not a descriptor or configuration of an
     OMERO.server.
     """
     former = read_former(file)
@@ -93,8 +93,8 @@ def migrate(properties: Mapping[str, str]) -> Migration:
     given = {key: properties[key].strip() for key in known if key in properties}
     wrong = {
         key: [
-            f"{', '.join(_VARIABLE.findall(value))} stands in it, which IceGrid replaced there: "
-            "write what it stands for"
+            f"it contains {', '.join(_VARIABLE.findall(value))}, which IceGrid replaced there: "
+            "write the value of it"
         ]
         for key, value in given.items()
         if _VARIABLE.search(value) and key != _PORT
@@ -173,7 +173,7 @@ def is_default(prop: Property, text: str) -> bool:
 
 
 def as_shipped(prop: Property, text: str) -> bool:
-    """Whether every OMERO.server came with `text`, so that nobody has chosen it."""
+    """Whether `text` comes with every OMERO.server, so that nobody has chosen it."""
     shipped = SHIPPED.get(prop.name)
     return shipped is not None and bool(text) and _all_entries(prop, text, shipped)
 
@@ -204,7 +204,7 @@ def _ignored(properties: Mapping[str, str], settings: Settings) -> list[Told]:
     ]
     for key, value in sorted(properties.items()):
         if near := "" if key.startswith(PREFIX) else _meant(key):
-            found.append(Told(key, value, f"is no property of OMERO.fs; did you mean {near}?"))
+            found.append(Told(key, value, f"is not a property of OMERO.fs; did you mean {near}?"))
     return found
 
 
@@ -223,7 +223,7 @@ def render(former: Former, migration: Migration) -> str:
     text = [f"{former.file}: {former.where}, read from {', '.join(former.read)}"]
     if former.unread:
         text.append(
-            f"{former.unread} beside it was not read: name that one, and both are put together"
+            f"{former.unread} beside it was not read: name that file, and both are read together"
         )
     if migration.defaults:
         names = ", ".join(key.removeprefix(PREFIX) for key in migration.defaults)
@@ -254,18 +254,18 @@ def _told(one: Told) -> str:
 
 def _to_run(lines: tuple[Line, ...]) -> list[str]:
     if not lines:
-        return ["To run: nothing, for every property is at its default"]
+        return ["To run: nothing, because every property has its default"]
     text = ["To run"]
     for line in lines:
         if not line.blocked:
             text.append(f"  {line}")
         elif line.value.isprintable():
-            text += [f"  # not before it is mended: {_shown(line.blocked)}", f"  # {line}"]
+            text += [f"  # mend this first: {_shown(line.blocked)}", f"  # {line}"]
         else:
             text.append(f"  # {line.key}: {_shown(line.blocked)}")
     return [*text, "  omero fs check"]
 
 
 def _shown(text: str) -> str:
-    """The text without control characters, on which a terminal would act."""
+    """The text without control characters for terminals."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,8 +15,8 @@ from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.importing.importers.arguments import parse as parse_arguments
 from omero_fs_plugin.errors import ConfigurationError
 
-# What every OMERO.server since 5.0 came with, where that is not our default:
-# nobody has chosen it, so it is not carried over.
+# Values that every OMERO.server since 5.0 came with, and that are not our defaults.
+# Nobody has chosen them, so they are not carried over.
 SHIPPED = {"throttleImport": "10"}
 
 # Names that stock servers have and ours do not need.
@@ -27,17 +27,18 @@ RETIRED = (
     "serverAdapterName",
 )
 
-# Whatever the site had set.
+# With any settings of the site.
 ALWAYS = (
-    "What was dropped while DropBox or OMERO was down is imported when they are back; there it "
-    "was not.",
-    "A failed import is tried three times, and told by `omero fs status`; there it was logged.",
-    "Copies of what a user has in OMERO from a DropBox are skipped (omero.fs.duplicates = import "
-    "imports them); there they were imported.",
-    "Dot files, and what editors, copy tools and systems make for themselves, are passed over "
-    "(omero.fs.ignoreSysFiles = True, the default); there the property was stored and not used.",
-    "Two imports run at once (omero.fs.importers), without a pause; there one at a time, 10 s "
-    "apart (omero.fs.throttleImport = 10 brings the pause back).",
+    "Files that were dropped while DropBox or OMERO was down are imported when they are back; "
+    "there they were not.",
+    "A failed import is tried three times, and `omero fs status` shows it; there it was logged.",
+    "Copies of files that a user has in OMERO from a DropBox are skipped (omero.fs.duplicates = "
+    "import imports them); there they were imported.",
+    "Dot files, and files that editors, copy tools and systems make for themselves, are passed "
+    "over (omero.fs.ignoreSysFiles = True, the default); there the property was stored and not "
+    "used.",
+    "Two imports run at once (omero.fs.importers), without a pause; there one ran at a time, "
+    "10 s apart (omero.fs.throttleImport = 10 brings the pause back).",
 )
 
 _ARGUMENTS = BY_NAME["importArgs"]
@@ -45,9 +46,9 @@ _Note = Callable[[str, Settings, Mapping[str, str]], str]
 
 
 def different(prop: Property, properties: Mapping[str, str], settings: Settings) -> str:
-    """What this property does here and did not do there; empty when it means the same.
+    """What this property does here and did not do there; empty if it means the same.
 
-    `settings` are those of `properties`, and nothing is wrong with this one.
+    `settings` are those of `properties`, and nothing is wrong with this property.
     """
     text = properties.get(prop.key, "").strip()
     if not text:
@@ -71,12 +72,12 @@ def _import_users(text: str, settings: Settings, properties: Mapping[str, str]) 
         "goes to the one whose directory is nearest"
     ]
     if any(entry != entry.strip() for entry in text.split(lists.USERS)):
-        found.append("spaces around a name are nothing; there they were a KeyError")
+        found.append("spaces around a name do not count; there they led to a KeyError")
     given = (properties.get(prop.key, prop.default) for prop in PROPERTIES if prop.each)
     if any(one.count(lists.USERS) + 1 < len(users) for one in given):
         found.append(
-            "where a property has one value it is all users', and where one is missing it is the "
-            "default; there that was an IndexError"
+            "if a property has one value, it is for all users, and a missing value is the "
+            "default; there this led to an IndexError"
         )
     return "; ".join(found)
 
@@ -92,11 +93,11 @@ def _path_mode(text: str, settings: Settings, properties: Mapping[str, str]) -> 
     return "; ".join(found) + ': there DropBox "should be Follow" to work' if found else ""
 
 
-_UNUSED = "takes effect here; there it was stored and never used, so see that it is what is wanted"
+_UNUSED = "takes effect here; there it was stored and never used, so check that you want it"
 
 
 def _blacklist(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
-    return f"{_UNUSED}: what it names is not imported"
+    return f"{_UNUSED}: files that it names are not imported"
 
 
 def _whitelist(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
@@ -109,11 +110,11 @@ def _throttle(text: str, settings: Settings, properties: Mapping[str, str]) -> s
         return ""
     if given == {float(SHIPPED["throttleImport"])}:
         return (
-            "was so in every OMERO.server and is not carried over: the default is 0 here, for "
-            "importers and turns do what it was for; to keep it: "
+            "had this value in every OMERO.server and is not carried over: the default is 0 here, "
+            "because importers and turns do the same work; to keep it: "
             f"omero config set omero.fs.throttleImport {SHIPPED['throttleImport']}"
         )
-    return "is the pause between imports of one entry of importUsers; there of all users together"
+    return "is the pause between imports of one entry of importUsers; there, of all users together"
 
 
 def _max_retries(text: str, settings: Settings, properties: Mapping[str, str]) -> str:
@@ -139,7 +140,7 @@ def _each_arguments(text: str) -> list[str]:
         entries = lists.entries(text, _ARGUMENTS.kind.quotes)
         return [shlex.join(_ARGUMENTS.kind.read(entry)) for entry in entries]
     except ValueError:
-        return []  # said already, by parsing.read
+        return []  # parsing.read has said this already
 
 
 def _arguments(text: str, settings: Settings, properties: Mapping[str, str]) -> str:

@@ -26,11 +26,11 @@ from lxml import etree
 from omero_fs_plugin.deployment.document import STOCK_TARGET
 from omero_fs_plugin.errors import ConfigurationError
 
-# The largest released descriptor has 30 KB, and config.xml what was ever set.
+# The largest released descriptor has 30 KB; config.xml has everything that was ever set.
 MOST_BYTES = 4 * 2**20
 DESCRIPTORS = ("templates.xml", "default.xml", "config.xml")
 SETS = "DropBox"  # the id of their properties, and of the server
-# What the servers beside DropBox were called: one in 4.2, two later.
+# The names of the servers besides DropBox: one in 4.2, two later.
 MONITORING_SERVERS = ("FSServer", "FileServer")
 ACTIVE, PROFILE, PROFILE_NAME = "__ACTIVE__", "Profile", "omero.config.profile"
 
@@ -40,16 +40,16 @@ class Former:
     """The properties that were found."""
 
     file: Path
-    read: tuple[str, ...]  # the names of the files it comes from
-    where: str  # which part of them, for people
+    read: tuple[str, ...]  # the names of the files that were read
+    where: str  # which part of them has the properties, for people
     properties: Mapping[str, str]  # full name -> value, as DropBox had it
-    unread: str = ""  # a file beside it that says more, and was not read
+    unread: str = ""  # a file beside it that says more but was not read
 
 
 def read(file: Path) -> Former:
     """Reads `file`, and the descriptors beside it.
 
-    Raises ConfigurationError for what is no descriptor or configuration of an
+    Raises ConfigurationError for a file that is not a descriptor or configuration of an
     OMERO.server, cannot be read, or says nothing of OMERO.fs.
     """
     root = _parsed(file)
@@ -75,7 +75,7 @@ def _parsed(file: Path) -> Any:
     data = _content(file)
 
     def refuse(*_: object) -> None:
-        raise ConfigurationError(f"{file}: it has a DOCTYPE, which no grid descriptor needs")
+        raise ConfigurationError(f"{file}: it has a DOCTYPE, but no grid descriptor needs one")
 
     # Before lxml sees it: a DOCTYPE may define entities that grow without end.
     parser = expat.ParserCreate()
@@ -93,7 +93,7 @@ def _parsed(file: Path) -> Any:
         raise ConfigurationError(f"{file} cannot be read as XML: {error}") from error
     if root.tag != "icegrid":
         raise ConfigurationError(
-            f"{file} is no descriptor: its root is <{root.tag}>, not <icegrid>; name "
+            f"{file} is not a descriptor: its root is <{root.tag}>, not <icegrid>; name "
             "etc/grid/templates.xml or etc/grid/config.xml of an OMERO.server"
         )
     return root
@@ -101,7 +101,7 @@ def _parsed(file: Path) -> Any:
 
 def _content(file: Path) -> bytes:
     try:
-        # Whatever else lies there, such as a FIFO, does not hold us up.
+        # If something else is there, such as a FIFO, we do not wait for it.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as source:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -115,7 +115,7 @@ def _content(file: Path) -> bytes:
         raise ConfigurationError(f"{str(file)!r}: cannot be read: {error}") from error
     if len(data) > MOST_BYTES:
         raise ConfigurationError(
-            f"{file} has more than {MOST_BYTES // 2**20} MiB, which no grid descriptor has"
+            f"{file} has more than {MOST_BYTES // 2**20} MiB, so it cannot be a grid descriptor"
         )
     return data
 
@@ -130,7 +130,7 @@ def _plain(element: Any) -> dict[str, str]:
 
 
 def _profile_name(root: Any) -> str | None:
-    """The name of the active profile; None if this is no config.xml."""
+    """The name of the active profile; None if this is not a config.xml."""
     for element in root.findall("properties"):
         if element.get("id") == ACTIVE:
             return _plain(element).get(PROFILE_NAME, "default")
@@ -141,7 +141,7 @@ def _profile(root: Any) -> dict[str, str]:
     """The properties of the active profile."""
     name = _profile_name(root)
     blocks = {element.get("id"): _plain(element) for element in root.findall("properties")}
-    # __ACTIVE__ holds a copy of it, and is alone in files that were cut down.
+    # __ACTIVE__ holds a copy of it, and files that were cut down have only this.
     return blocks.get(name, blocks.get(ACTIVE, {}))
 
 
@@ -187,7 +187,7 @@ def _assembled(file: Path, roots: Mapping[str, Any]) -> Former:
             values.update({**_of(sets[SETS], sets, profile), **profile})
     elif SETS not in servers:
         raise ConfigurationError(
-            f"{file}: nothing in it is called {SETS}: it is no descriptor of OMERO.fs; name "
+            f"{file}: nothing in it is called {SETS}: it is not a descriptor of OMERO.fs; name "
             "etc/grid/templates.xml or etc/grid/config.xml of an OMERO.server"
         )
     if aside:

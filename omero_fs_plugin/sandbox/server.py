@@ -63,7 +63,7 @@ class Server:
         self._reaper = threading.Thread(target=self._reap, name="reaper")
         self._reaper.start()
         adapter.activate()
-        log.info("OMERO.fs sandbox server %s, no OMERO.server; data in %s", VERSION, data_dir)
+        log.info("OMERO.fs sandbox server %s, not an OMERO.server; data in %s", VERSION, data_dir)
 
     def _reap(self) -> None:
         while not self._stopping.wait(_REAPING):

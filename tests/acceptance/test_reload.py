@@ -121,8 +121,8 @@ def test_what_needs_a_restart_is_named(grid: Server, configuration: Configuratio
     configuration.set(importers="3", pollInterval="20")
     done = grid.run("fs", "reload")
     assert done.stdout.splitlines() == [
-        "FSServer: taken, but for what needs `omero admin restart`: omero.fs.pollInterval",
-        "DropBox: taken, but for what needs `omero admin restart`: omero.fs.importers",
+        "FSServer: taken; these need `omero admin restart`: omero.fs.pollInterval",
+        "DropBox: taken; these need `omero admin restart`: omero.fs.importers",
     ]
 
 

@@ -309,7 +309,7 @@ BAD = [
         {"clientIdString": "Drop Box"},
         "clientIdString = 'Drop Box': must be one word without spaces",
     ),
-    ({"importUsers": "a/b"}, "importUsers = 'a/b': 'a/b' is no user's name"),
+    ({"importUsers": "a/b"}, "importUsers = 'a/b': 'a/b' is not a user's name"),
     (
         {"importUsers": '"amy'},
         "importUsers = '\"amy': has a \" that is not closed",
@@ -373,7 +373,7 @@ def test_a_name_that_is_no_property_is_told_with_the_nearest() -> None:
     settings = read({"omero.fs.dirImportWiat": "5", "omero.fs.repo.path": "%user%", "omero.x": ""})
     (warning,) = settings.warnings
     assert str(warning) == (
-        "omero.fs.dirImportWiat = '5': is no property of OMERO.fs; "
+        "omero.fs.dirImportWiat = '5': is not a property of OMERO.fs; "
         "did you mean omero.fs.dirImportWait?"
     )
     assert not settings.problems

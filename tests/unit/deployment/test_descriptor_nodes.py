@@ -45,7 +45,7 @@ def test_what_to_list(value: str, wanted: str) -> None:
 def test_it_warns_of_servers_that_are_no_more() -> None:
     why = advice(STOCK)[0]
 
-    assert "MonitorServer, FileServer, TestDropBox, which are no more" in why
+    assert "MonitorServer, FileServer, TestDropBox, which no longer exist" in why
 
 
 @pytest.mark.parametrize("value", ["Blitz-0", "master:a:b", ":Blitz-0"])

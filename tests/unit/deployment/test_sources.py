@@ -281,7 +281,7 @@ def test_a_name_that_is_no_property_is_a_warning(omerodir: Path) -> None:
     code, told = run(omerodir)
     assert code == 0
     assert told.errors == [
-        "warning: omero.fs.dirImportWiat = '2': is no property of OMERO.fs; "
+        "warning: omero.fs.dirImportWiat = '2': is not a property of OMERO.fs; "
         "did you mean omero.fs.dirImportWait?"
     ]
 

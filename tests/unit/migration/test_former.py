@@ -177,7 +177,7 @@ BOMB = """<?xml version="1.0"?><!DOCTYPE icegrid [<!ENTITY a "aaaaaaaaaa">
         pytest.param("<icegrid>&nobody;</icegrid>", "not well-formed", id="unknown entity"),
         pytest.param("<icegrid>\ufffe</icegrid>", "not well-formed", id="no character of XML"),
         pytest.param(b'<?xml version="1.0" encoding="x"?><icegrid/>', "XML", id="encoding"),
-        pytest.param("<html/>", "no descriptor", id="another root"),
+        pytest.param("<html/>", "not a descriptor", id="another root"),
         pytest.param("<icegrid/>", "nothing in it is called DropBox", id="nothing in it"),
         pytest.param(BOMB, "DOCTYPE", id="entities that grow"),
         pytest.param(
