@@ -107,7 +107,7 @@ class Whole:
             "omero.fs.bioformatsJars": "none",  # a Java takes a second to start
             **{f"omero.fs.{name}": value for name, value in properties.items()},
         }
-        self._fs_ice = communicator({**_ICE, "omero.data.dir": str(data)})
+        self._fs_ice = communicator({**_ICE, **self.properties})
         self._fsserver = FSServer(self._fs_ice)
         self.start_dropbox()
         self.journal = Journal(properties.get("journal") or f"sqlite:///{data / JOURNAL_FILE}")

@@ -38,8 +38,8 @@ def missing() -> str:
         return tried.stderr.strip() if tried.returncode else ""
 
 
-def run(module: Path, *arguments: str, patience: float) -> str:
-    """Runs the tests of `module`; what they print.  Fails as they do.
+def run(module: Path, *arguments: str, patience: float, only: str = "") -> str:
+    """Runs the tests of `module`, or one of them; what they print.  Fails as they do.
 
     After `patience`, s, they are killed, and what hangs with them.
     """
@@ -48,7 +48,7 @@ def run(module: Path, *arguments: str, patience: float) -> str:
     process = subprocess.Popen(
         [
             *(*inside(), sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
-            *(*arguments, str(module)),
+            *(*arguments, f"{module}::{only}" if only else str(module)),
         ],
         cwd=TOP,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},

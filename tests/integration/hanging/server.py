@@ -63,16 +63,18 @@ class Mood:
     operations: frozenset[Operation] = frozenset()  # empty: every one
     pattern: str = "*"  # of paths from the top, as a shell has them
     after: int = 0  # so many are answered first
+    beyond: int = 0  # bytes; of reads only those that begin there, or later
     code: int = 0  # the errno of "fail"
     killable: bool = True  # SIGKILL ends the wait of "hang"
 
-    def concerns(self, operation: Operation, path: bytes) -> bool:
+    def concerns(self, request: Request, path: bytes) -> bool:
         """Whether this request is meant."""
-        return (
-            operation not in wire.HOUSEKEEPING
-            and (not self.operations or operation in self.operations)
-            and fnmatch.fnmatchcase(os.fsdecode(path), self.pattern)
-        )
+        operation = request.operation
+        if operation in wire.HOUSEKEEPING or (self.operations and operation not in self.operations):
+            return False
+        if operation is Operation.READ and wire.offset_of(request) < self.beyond:
+            return False
+        return fnmatch.fnmatchcase(os.fsdecode(path), self.pattern)
 
 
 class Server:
@@ -142,7 +144,7 @@ class Server:
         return True
 
     def _meets(self, request: Request) -> bool:
-        if not self._mood.concerns(request.operation, self._files.path_of(request)):
+        if not self._mood.concerns(request, self._files.path_of(request)):
             return False
         self._met += 1
         return self._met > self._mood.after

@@ -76,13 +76,20 @@ class Share:
     # What it is to do -------------------------------------------------------
 
     def hang(
-        self, *operations: str, pattern: str = "*", after: int = 0, killable: bool = True
+        self,
+        *operations: str,
+        pattern: str = "*",
+        after: int = 0,
+        beyond: int = 0,
+        killable: bool = True,
     ) -> None:
         """Answers no more: not at all, or not these `operations` (as "read").
 
         `pattern`: only on such paths, from the top of the share, as fnmatch has
-        them.  `after`: so many of these are still answered.  `killable`: SIGKILL
-        ends a wait, as on NFS; else nothing does, as with a broken disk.
+        them.  `after`: so many of these are still answered.  `beyond`: reads that
+        begin before that byte are answered.  `killable`: SIGKILL ends a wait, as
+        on NFS; else nothing does, as with a broken disk.  What waits already goes
+        on waiting.
         """
         self._order(
             "mood",
@@ -90,6 +97,7 @@ class Share:
             operations=operations,
             pattern=pattern,
             after=after,
+            beyond=beyond,
             killable=killable,
         )
 

@@ -135,6 +135,11 @@ def dirent(name: bytes, inode: int, mode: int, following: int) -> bytes:
     return one + bytes(-len(one) % 8)
 
 
+def offset_of(request: Request) -> int:
+    """Where a READ or a WRITE begins, in bytes."""
+    return int(TRANSFER.unpack_from(request.body)[1])
+
+
 def names(body: bytes) -> list[bytes]:
     """The null-terminated names at the end of a request."""
     return body.split(b"\0")[:-1]
