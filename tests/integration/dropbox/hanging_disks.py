@@ -149,7 +149,7 @@ def test_meet(make_scene: Callable[..., Scene], own: bool) -> None:
     scene = make_scene(own=own)
     scene.share.hang()
     files = scene.zak_drops("met")
-    scene.whole.dropbox._heard(list(map(str, files)))  # as FSServer's word comes
+    scene.whole.dropbox.dispatch.heard(list(map(str, files)))  # as FSServer's word comes
     scene.until_dropbox_hangs()
     scene.pass_the_test(files)
 
@@ -269,7 +269,7 @@ def test_reload(make_scene: Callable[..., Scene]) -> None:
     scene = make_scene(importUsers="default")
     scene.share.hang()
     files = scene.zak_drops("met")
-    scene.whole.dropbox._heard(list(map(str, files)))
+    scene.whole.dropbox.dispatch.heard(list(map(str, files)))
     scene.until_dropbox_hangs()
     began = time.monotonic()
     reconfigure(scene.whole, dirImportWait="0.2")
@@ -292,7 +292,7 @@ def test_stop(make_scene: Callable[..., Scene], step: str) -> None:
     scene.share.hang(*operations, beyond=MIB if step == "upload" else 0)
     files = scene.zak_drops("stopped", side=1800 if step == "upload" else 16)
     if step == "meet":
-        scene.whole.dropbox._heard(list(map(str, files)))
+        scene.whole.dropbox.dispatch.heard(list(map(str, files)))
     elif step == "rescan":
         scene.whole.dropbox.rescanner.ask()
     scene.until_dropbox_hangs(*operations)
