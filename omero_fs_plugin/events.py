@@ -42,8 +42,8 @@ class FileStat:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-# Errors for a path that leads nowhere: it, or a directory on the way, is not there.
-_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+# A name that leads nowhere: it, or a directory on the way, is not there.
+NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def regular_stat(path: str) -> FileStat | None:
@@ -56,7 +56,7 @@ def regular_stat(path: str) -> FileStat | None:
     try:
         found = os.lstat(path)
     except OSError as error:
-        if error.errno in _NOTHING_THERE:
+        if error.errno in NOTHING_THERE:
             return None
         raise
     if not stat_module.S_ISREG(found.st_mode):

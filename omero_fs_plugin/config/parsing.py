@@ -130,6 +130,7 @@ def read(properties: Mapping[str, str]) -> Settings:
         rules=usable,
         unusable=tuple(rule for rule in rules if rule not in usable),
         data_dir=data_dir,
+        managed_dir=managed,
         quarantine=quarantine,
         problems=tuple(get.problems),
         warnings=tuple(_unknown(properties)),

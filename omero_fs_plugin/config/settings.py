@@ -72,6 +72,7 @@ class Settings:
 
     rules: tuple[Rule, ...]
     data_dir: Path
+    managed_dir: Path  # of OMERO's managed repository
     importers: int
     file_batch: int  # files gathered before they are looked at
     longest_wait: float  # s; a warning is given for a file that still changes after this

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.filters import Filter
 
+from .confine import stat_beneath
 from .disks.calls import CALLS, HUNG_S
 
 
@@ -144,6 +146,13 @@ class Places:
     def place(self, path: str) -> Place | None:
         """The Place of the file at `path`; None if it lies in no user's directory."""
         return self._of_directory(path.rpartition("/")[0])[1]
+
+    def stat(self, path: str) -> FileStat | None:
+        """As `stat_beneath` the root of its place; what lies in none is looked at as it is."""
+        place = self.place(path)
+        if place is None:
+            return CALLS.stat(path.rpartition("/")[0], path)
+        return stat_beneath(place.root, path)
 
     def passes(self, path: str) -> bool:
         """Whether the file at `path` passes its rule."""

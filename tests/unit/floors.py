@@ -9,7 +9,7 @@ below it.
 from __future__ import annotations
 
 # What any room may use: the words both servers share.
-GROUND = ("errors", "events", "filters", "filesystems", "icegrid")
+GROUND = ("errors", "events", "filters", "filesystems", "icegrid", "links", "private")
 
 FLOORS: dict[str, str] = {
     # who asks: the command line
@@ -29,10 +29,14 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.places dropbox.users dropbox.disks blitz config"
+        "dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
     ),
-    "dropbox.watching": ("dropbox.settling dropbox.journal dropbox.users dropbox.disks config"),
-    "dropbox.settling": "dropbox.grouping dropbox.journal dropbox.places dropbox.disks config",
+    "dropbox.watching": (
+        "dropbox.settling dropbox.journal dropbox.users dropbox.confine dropbox.disks config"
+    ),
+    "dropbox.settling": (
+        "dropbox.grouping dropbox.journal dropbox.places dropbox.confine dropbox.disks config"
+    ),
     "dropbox.grouping": "dropbox.confine config",
     "dropbox.importing": (
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
@@ -40,9 +44,9 @@ FLOORS: dict[str, str] = {
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
-    "dropbox.places": "dropbox.disks config",
+    "dropbox.places": "dropbox.confine dropbox.disks config",
     "dropbox.users": "blitz",
-    "dropbox.confine": "dropbox.disks",
+    "dropbox.confine": "dropbox.disks config",
     "dropbox.disks": "",
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "

@@ -8,7 +8,6 @@ long it has not come back.
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -172,11 +171,6 @@ class Calls:
         """As `regular_stat`, of a file below `root`.  Raises RootAway as well."""
         with self.at(root):
             return regular_stat(path)
-
-    def is_directory(self, root: str) -> bool:
-        """Whether `root` is there.  Raises RootAway."""
-        with self.at(root):
-            return os.path.isdir(root)  # noqa: PTH112
 
 
 def _oldest(calls: Collection[Call]) -> float | None:

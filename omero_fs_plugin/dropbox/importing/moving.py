@@ -1,17 +1,40 @@
-"""Moves files into and out of quarantine.  It follows no link and overwrites nothing."""
+"""Moving a file into and out of quarantine: no link is followed, and nothing is overwritten.
+
+Between file systems a file is copied.  The copy, and its name, are on disk before the
+original goes.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import stat as stat_module
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
+
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | _CLOEXEC
+# O_NONBLOCK: a FIFO that took the file's place would keep us waiting for a writer.
+_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+
+
+def make_directory(directory: Path) -> None:
+    """`directory` and those above it, where they are not there; on disk when it returns."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    with suppress(FileExistsError):
+        directory.mkdir()
+    _sync(directory.parent)
 
 
 def move_out(root: str, met: Found, to: Path) -> bool:
@@ -23,15 +46,17 @@ def move_out(root: str, met: Found, to: Path) -> bool:
     directory = open_directory(root, met.path)
     try:
         with suppress(FileNotFoundError):
-            if FileStat.of(os.lstat(name, dir_fd=directory)) != met.stat:
-                return False  # it has changed, and will be imported anew
+            if not _is(name, directory, met.stat):
+                return False  # it has changed, and is imported anew
             try:
                 os.rename(name, to, src_dir_fd=directory)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                _copy_out(name, directory, met.stat, to)
-            return True
+                return _copy_out(name, directory, met.stat, to)
+            if FileStat.of(to.lstat()) == met.stat:
+                return True
+            _give_back(to, name, directory)  # it was exchanged at this very moment
         return False
     finally:
         os.close(directory)
@@ -58,58 +83,85 @@ def move_back(source: Path, root: str, to: str) -> None:
         os.close(directory)
 
 
+def _is(name: str, directory: int, stat: FileStat) -> bool:
+    return FileStat.of(os.lstat(name, dir_fd=directory)) == stat
+
+
+def _give_back(to: Path, name: str, directory: int) -> None:
+    """What was moved was another file: it goes where it was, unless something is there."""
+    if stat_module.S_ISDIR(to.lstat().st_mode):
+        os.rename(to, name, dst_dir_fd=directory)
+        return
+    os.link(to, name, dst_dir_fd=directory, follow_symlinks=False)
+    to.unlink()
+
+
 def _make_below(root: str, parts: list[str]) -> None:
-    """Makes the directories `parts`, one below the other, if they are not there."""
-    directory = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    """The directories of `parts`, one below the other, where they are not there."""
+    directory = ROOTS.open(root)
     try:
         for part in parts:
             with suppress(FileExistsError):
                 os.mkdir(part, dir_fd=directory)
-            inner = os.open(
-                part,
-                os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW,
-                dir_fd=directory,
-            )
+            inner = os.open(part, _DIRECTORY | _NO_FOLLOW, dir_fd=directory)
             os.close(directory)
             directory = inner
     finally:
         os.close(directory)
 
 
-def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> None:
-    """Copies to another file system.  The copy is whole and on disk before the original goes."""
+def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> bool:
+    """To another file system; whether it was what it is to be until it was whole there."""
     part = to.with_name(f".{to.name[:200]}.part")
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    part.unlink(missing_ok=True)  # of a copy that was cut short
     try:
-        with os.fdopen(descriptor, "rb") as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 2**20)
+        with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as source:
             found = os.fstat(source.fileno())
-            target.flush()
-            os.fsync(target.fileno())
-            if replace(FileStat.of(found), ctime_ns=0) != replace(stat, ctime_ns=0):
-                raise OSError(errno.EBUSY, "it changed while it was copied")
-        os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+            if not stat_module.S_ISREG(found.st_mode) or FileStat.of(found) != stat:
+                return False
+            _copy(source.fileno(), os.open(part, _NEW, 0o600), found)
+            now = FileStat.of(os.fstat(source.fileno()))
         part.rename(to)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+        _sync(to.parent)
+        if replace(now, ctime_ns=0) != replace(stat, ctime_ns=0) or not _is(name, directory, stat):
+            to.unlink()
+            raise OSError(errno.EBUSY, "it changed while it was copied")
+    finally:
+        part.unlink(missing_ok=True)
     os.unlink(name, dir_fd=directory)
+    return True
 
 
 def _copy_back(source: Path, name: str, directory: int) -> None:
     """Copies from another file system, under a hidden name until the copy is whole and on disk."""
     part = f".{name[:200]}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(FileNotFoundError):  # of a copy that was cut short, or a trap
+        os.unlink(part, dir_fd=directory)
     try:
-        descriptor = os.open(part, flags, 0o644, dir_fd=directory)
-        with source.open("rb") as content, os.fdopen(descriptor, "wb") as target:
-            shutil.copyfileobj(content, target, 2**20)
+        with os.fdopen(os.open(source, _READ), "rb") as content:
             found = os.fstat(content.fileno())
-            target.flush()
-            os.fsync(target.fileno())
-            os.utime(target.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+            _copy(content.fileno(), os.open(part, _NEW, 0o644, dir_fd=directory), found)
         os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+        _sync(".", directory)
     finally:
         with suppress(OSError):
             os.unlink(part, dir_fd=directory)
+
+
+def _copy(source: int, descriptor: int, found: os.stat_result) -> None:
+    """All bytes, the mode and the times, on disk when it returns; closes `descriptor`."""
+    with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(descriptor, "wb") as target:
+        shutil.copyfileobj(content, target, 2**20)
+        target.flush()
+        os.fchmod(descriptor, stat_module.S_IMODE(found.st_mode) & 0o777)
+        os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.fsync(descriptor)
+
+
+def _sync(directory: Path | str, above: int | None = None) -> None:
+    """The names in `directory` are on disk when it returns."""
+    descriptor = os.open(directory, _DIRECTORY, dir_fd=above)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

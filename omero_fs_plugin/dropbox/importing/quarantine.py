@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.confine import parts_beneath
+from omero_fs_plugin.dropbox.confine import parts_beneath, stat_beneath
 from omero_fs_plugin.dropbox.journal.journal import LACKS, Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import regular_stat
 
-from .moving import move_back, move_out
+from .moving import make_directory, move_back, move_out
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class Quarantine:
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
-                if not _moved_before(met, to):
-                    to.parent.mkdir(parents=True, exist_ok=True)
+                if not _moved_before(fileset.root, met, to):
+                    make_directory(to.parent)
                     if not move_out(fileset.root, met, to):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         return
@@ -108,7 +108,7 @@ class Quarantine:
         path = fileset.path
         try:
             ways = self._ways_home(fileset, root)
-            taken = [home for at, home in ways if at.exists() and regular_stat(home) is not None]
+            taken = [home for at, home in ways if at.exists() and stat_beneath(root, home)]
             if taken:
                 log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, taken[0])
                 return []
@@ -116,7 +116,7 @@ class Quarantine:
             for at, path in ways:
                 if at.exists():  # if not, an earlier move that was cut short has brought it back
                     move_back(at, root, path)
-                stat = regular_stat(path)
+                stat = stat_beneath(root, path)
                 if stat is None:
                     return []
                 found.append(Found(path, stat))
@@ -143,9 +143,9 @@ class Quarantine:
         for met in fileset.files:
             if self._places.place(met.path) is None:
                 return False
-            there = regular_stat(met.path) == met.stat
-            if not there and not _moved_before(met, self._to(fileset, met, root)):
-                return False  # it has changed, and will be imported anew
+            there = stat_beneath(fileset.root, met.path) == met.stat
+            if not there and not _moved_before(fileset.root, met, self._to(fileset, met, root)):
+                return False  # it has changed, and is imported anew
         shared = self._journal.shared(fileset)
         if shared:
             log.warning("fileset %d: stays where it is: %s is shared", fileset.id, shared[0])
@@ -155,8 +155,8 @@ class Quarantine:
         return root.joinpath(*parts_beneath(fileset.root, met.path))
 
 
-def _moved_before(met: Found, to: Path) -> bool:
-    return to.is_file() and regular_stat(met.path) is None
+def _moved_before(root: str, met: Found, to: Path) -> bool:
+    return to.is_file() and stat_beneath(root, met.path) is None
 
 
 def _told_at(root: Path) -> Path:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.confine import is_there, stat_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
@@ -441,7 +442,7 @@ class Importers:
         for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
             watched = self._places.watch_dir(fileset.path)
             # Without the directory that is watched a share is away, and nothing was removed.
-            if watched and not fileset.verified and _is_gone(fileset, watched):
+            if watched and not fileset.verified and is_there(watched) and _is_gone(fileset):
                 self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
                 log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
         if user not in self._journal.queued_users():
@@ -503,11 +504,9 @@ class Importers:
                 log.exception("looking for what is left in OMERO failed")
 
 
-def _is_gone(fileset: Fileset, watched: str) -> bool:
-    """Whether nothing is left of it, not one of its files, where `watched` is there."""
+def _is_gone(fileset: Fileset) -> bool:
+    """Whether nothing is left of it: not one of its files."""
     try:
-        return CALLS.is_directory(watched) and all(
-            CALLS.stat(fileset.root, met.path) is None for met in fileset.files
-        )
+        return all(stat_beneath(fileset.root, met.path) is None for met in fileset.files)
     except OSError:
         return False  # nobody knows

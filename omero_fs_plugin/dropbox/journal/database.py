@@ -32,6 +32,7 @@ from sqlalchemy.pool import NullPool
 
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefused
+from omero_fs_plugin.private import keep_private
 
 from . import schema
 
@@ -89,6 +90,11 @@ class Database:
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
         self.share = share or ""
+        if file is not None:
+            try:
+                keep_private(file, make=make)
+            except OSError as error:
+                raise JournalError(f"the journal {self.shown}: {error.strerror}") from error
         self._engine = (
             _engine(url, self.shown)
             if file is None

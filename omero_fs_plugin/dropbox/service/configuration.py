@@ -47,6 +47,7 @@ class Configuration:
         return replace(
             settings,
             data_dir=before.data_dir,
+            managed_dir=before.managed_dir,
             importers=before.importers,
             host=before.host,
             port=before.port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.importing.ways import Ways
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 
@@ -46,6 +47,7 @@ def figures(
         "seen": configuration.seen,
         "refused": configuration.refused,
         "restart": configuration.restart,
+        **{f"left.{path}": why for path, why in _changed(settings).items()},
         **{f"left.{name}": why for name, why in parts.users.unknown().items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
@@ -59,6 +61,9 @@ def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tu
     state, reason = "running", ""
     if settings.problems and not settings.rules:
         state, reason = "misconfigured", "; ".join(map(str, settings.problems))
+    elif changed := _changed(settings):
+        state = "watch directory changed"
+        reason = "; ".join(f"{path} is not followed: {why}" for path, why in changed.items())
     elif parts.rescanner.unavailable:
         state, reason = "watch directory unavailable", parts.rescanner.unavailable
     elif parts.rescanner.trouble:
@@ -72,6 +77,12 @@ def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tu
     elif subscriptions.problem:
         state, reason = "waiting for FSServer", subscriptions.problem
     return state, reason
+
+
+def _changed(settings: Settings) -> dict[str, str]:
+    """Roots that are not what was taken, and why they are not followed."""
+    told = {str(rule.watch_dir): ROOTS.trouble(str(rule.watch_dir)) for rule in settings.rules}
+    return {path: why for path, why in told.items() if why}
 
 
 def _importers(settings: Settings, ways: Ways) -> dict[str, str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.confine import is_there
+from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.ways import Way, Ways
@@ -61,6 +63,8 @@ class Parts:
     def apply(self, settings: Settings, ways: dict[Rule, Way]) -> None:
         """Puts `settings` into force.  What waits or is being imported goes on."""
         self.ways.apply(ways)
+        apart = apart_from(settings, os.environ.get("OMERODIR"))
+        ROOTS.apply([str(rule.watch_dir) for rule in settings.rules], apart)
         self.places.apply(settings.rules)
         self.pipeline.settler.longest = settings.longest_wait or math.inf
         self.quarantine.directory = settings.quarantine
@@ -153,7 +157,6 @@ def outside(
 ) -> Outside:
     """What settling asks of the disks, each call by its root."""
     calls = lanes.calls
-    writers = Writers(places.watch_dir)
 
     def root_of(path: str) -> str:
         place = places.place(path)
@@ -163,16 +166,12 @@ def outside(
         with calls.at(root_of(path)):
             return oddity_at(path)
 
-    def written(paths: Collection[str]) -> Collection[str]:
-        with calls.at(root_of(next(iter(paths)))):
-            return writers.of(paths)
-
     return Outside(
-        stat=lambda path: calls.stat(root_of(path), path),
+        stat=places.stat,
         is_user=is_user,
         oddity=oddity,
-        is_there=calls.is_directory,
-        written=written,
+        is_there=is_there,
+        written=Writers(places.watch_dir).of,
         advice=wrong_in,
         is_advice=is_sidecar,
         held=held,

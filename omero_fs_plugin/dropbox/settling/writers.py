@@ -8,41 +8,80 @@ answer would hold us.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
+
 _PROC = "/proc"
+_LONGEST_S = 2.0  # that one look at all descriptors serves
+_SHARE = 0.05  # of a core that the looks may take
+
+Open = dict[str, list[tuple[str, str]]]  # path -> processes and numbers of descriptors
 
 
 class Writers:
     """Finds files that are being written below the watched directories.
 
-    `watch_dir` gives the watched directory of a path, None if it lies in none.
+    Rule: where nothing is asked nobody is looked at, and where much is, looking
+    takes no more than a twentieth of a core: then a look serves for up to two
+    seconds.  Who begins to write in these has not written for a quiet period, and
+    is as late as who begins after the look.  That a descriptor is still open
+    is looked at each time.
+
+    `watch_dir` gives the directory of a path that is watched, None for what lies
+    below none; `real` where that is, without links in it, None where that is not
+    known.
     """
 
-    def __init__(self, watch_dir: Callable[[str], str | None], proc: str = _PROC) -> None:
+    def __init__(
+        self,
+        watch_dir: Callable[[str], str | None],
+        proc: str = _PROC,
+        *,
+        real: Callable[[str], str | None] = ROOTS.real,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._watch_dir = watch_dir
         self._proc = proc
+        self._real = real
+        self._clock = clock
+        self._open: Open = {}  # as the last look has found it
+        self._serves_until = float("-inf")  # s, by the clock
 
     def of(self, paths: Collection[str]) -> set[str]:
-        """Those of `paths` that are open for writing; empty if there is no /proc."""
-        # The paths that the kernel shows have no links in them.
+        """Those of `paths` that are open to be written; empty where there is no /proc."""
+        if not paths:
+            return set()
+        # What the kernel tells has no links in it.
         real: dict[str, str] = {}
         wanted: dict[str, str] = {}
         for path in paths:
             directory = self._watch_dir(path) or "/"
             if directory not in real:
-                real[directory] = os.path.realpath(directory)
+                real[directory] = self._real(directory) or os.path.realpath(directory)
             below = path[len(directory) :].lstrip("/")
             wanted[f"{real[directory].rstrip('/')}/{below}"] = path
-        held: set[str] = set()
-        for process in self._processes():
-            for descriptor, target in _open_files(process):
-                found = wanted.get(target)
-                if found is not None and found not in held and _writes(process, descriptor):
-                    held.add(found)
+        if self._clock() >= self._serves_until:
+            self._look()
+        held = set()
+        for target in wanted.keys() & self._open.keys():
+            if any(_writes(process, number, target) for process, number in self._open[target]):
+                held.add(wanted[target])
         return held
+
+    def _look(self) -> None:
+        """At every descriptor of a file."""
+        begun = self._clock()
+        found: Open = {}
+        for process in self._processes():
+            for number, target in _open_files(process):
+                found.setdefault(target, []).append((process, number))
+        now = self._clock()
+        self._open = found
+        self._serves_until = now + min(_LONGEST_S, (now - begun) / _SHARE)
 
     def _processes(self) -> Iterator[str]:
         with suppress(OSError), os.scandir(self._proc) as entries:
@@ -56,11 +95,16 @@ def _open_files(process: str) -> Iterator[tuple[str, str]]:
     with suppress(OSError), os.scandir(f"{process}/fd") as entries:
         for entry in entries:
             with suppress(OSError):
-                yield entry.name, os.readlink(entry.path)  # noqa: PTH115
+                target = os.readlink(entry.path)  # noqa: PTH115
+                if target.startswith("/") and not target.startswith("/dev/"):
+                    yield entry.name, target
 
 
-def _writes(process: str, descriptor: str) -> bool:
+def _writes(process: str, descriptor: str, target: str) -> bool:
+    """Whether it is still open, and to write."""
     with suppress(OSError):
+        if os.readlink(f"{process}/fd/{descriptor}") != target:  # noqa: PTH115
+            return False
         for line in Path(f"{process}/fdinfo/{descriptor}").read_text("ascii").splitlines():
             if line.startswith("flags:"):
                 return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY

@@ -7,6 +7,7 @@ import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from omero_fs_plugin.dropbox.confine import listing
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
@@ -23,7 +24,8 @@ def top(
     """
     directories: list[str] = []
     strays: list[Found] = []
-    with os.scandir(watch_dir) as entries:
+    above = watch_dir.rstrip("/")
+    with listing(watch_dir, watch_dir) as directory, os.scandir(directory) as entries:
         for entry in entries:
             answered()
             if entry.name.startswith("."):
@@ -33,7 +35,7 @@ def top(
             elif entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):  # removed while we were looking
                     stat = entry.stat(follow_symlinks=False)
-                    strays.append(Found(entry.path, FileStat.of(stat)))
+                    strays.append(Found(f"{above}/{entry.name}", FileStat.of(stat)))
     return sorted(directories), strays
 
 
@@ -73,34 +75,40 @@ def walk(
         directory = waiting.pop()
         answered()
         try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    answered()
-                    stat = None if entry.name.startswith(".") else _looked_at(entry, left)
-                    if stat is None:
-                        continue
-                    if stat_module.S_ISREG(stat.st_mode):
-                        yield Found(entry.path, FileStat.of(stat))
-                    elif not stat_module.S_ISDIR(stat.st_mode):
-                        left(entry.path, oddity(stat.st_mode))
-                    elif enters(entry.path):
-                        waiting.append(entry.path)
+            with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
+                yield from _entries(directory.rstrip("/"), entries, waiting, left, enters, answered)
         except FileNotFoundError:
             continue
         except OSError as error:  # also in the middle: what was listed by then is met
             left(directory, f"cannot be listed: {error.strerror}")
 
 
+def _entries(
+    directory: str,
+    entries: Iterator[os.DirEntry[str]],
+    waiting: list[str],
+    left: Callable[[str, str], None],
+    enters: Callable[[str], bool],
+    answered: Callable[[], None],
+) -> Iterator[Found]:
+    for entry in entries:
+        answered()
+        if entry.name.startswith("."):
+            continue
+        path = f"{directory}/{entry.name}"
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if enters(path):
+                    waiting.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                yield Found(path, FileStat.of(entry.stat(follow_symlinks=False)))
+            else:
+                left(path, oddity(entry.stat(follow_symlinks=False).st_mode))
+        except FileNotFoundError:
+            continue  # removed while we were looking
+        except OSError as error:
+            left(path, f"cannot be looked at: {error.strerror}")
+
+
 def _nobody_waits() -> None:
     """For whoever walks and is not watched."""
-
-
-def _looked_at(entry: os.DirEntry[str], left: Callable[[str, str], None]) -> os.stat_result | None:
-    """What it is itself, if it is there and that can be told."""
-    try:
-        return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None  # removed while we were looking
-    except OSError as error:
-        left(entry.path, f"cannot be looked at: {error.strerror}")
-        return None

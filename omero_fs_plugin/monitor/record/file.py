@@ -16,6 +16,7 @@ from omero_fs_plugin.monitor.notices import shown
 from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.picture import ENTERED, PASSED, State
 from omero_fs_plugin.monitor.tracking.tree import NEVER
+from omero_fs_plugin.private import BESIDE, keep_private
 
 VERSION = 3
 _BUSY = 5.0  # how long (s) we wait for a file that another process has locked
@@ -66,8 +67,8 @@ def set_aside(file: Path) -> str:
         number += "x"
         aside = Path(f"{file}.bad-{number}")
     try:
-        # These first: a new file of the same name would take them for its own.
-        for suffix in ("-wal", "-shm", "-journal"):
+        # First what a new file of the same name would take for its own.
+        for suffix in BESIDE:
             with suppress(FileNotFoundError):
                 Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
         file.rename(aside)
@@ -81,12 +82,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
     Raises OSError, sqlite3.Error or RecordError if it cannot be used.
     """
-    # Nobody else may read it, from the first byte on.  SQLite gives its -wal the same mode.
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+    keep_private(file)
     db = sqlite3.connect(file, timeout=_BUSY, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -4,8 +4,12 @@ It reads everything from its input, so that a session key is never among the arg
 of a process.  `omero import` gives the key to Java as an argument, so Java (9 or later)
 gets its arguments in a file.  That file has no name, and ends with Java.
 
-Java takes the place of this process, and ends when DropBox ends.  A Java left behind
-would import what a restarted DropBox imports again.
+Java would write its arguments into files as well: statistics that everybody may read
+while it runs, the report of a crash, and the memory of a process that crashed.
+It is told to write none of these, but for the report, which goes where only we may read.
+
+Java takes this process' place, and ends when whoever started it does: a Java
+left behind would import what a restarted DropBox imports again.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
@@ -50,8 +55,21 @@ class _Session:
         """The command calls this if it ends before Java has started."""
 
 
+def private_options(directory: str) -> list[str]:
+    """What keeps the command line, and with it the session key, out of files of Java's own.
+
+    `directory`: ours alone; the report of a crash goes there.
+    """
+    return [
+        "-XX:-UsePerfData",  # /tmp/hsperfdata_USER/PID
+        f"-XX:ErrorFile={directory}/hs_err",
+        "-XX:-CreateCoredumpOnCrash",
+        "-XX:-HeapDumpOnOutOfMemoryError",
+    ]
+
+
 def main() -> None:
-    """Reads {host, port, key, arguments, parent} from the input and becomes `java`."""
+    """Reads {host, port, key, arguments, parent, private} from the input and becomes `java`."""
     told = json.load(sys.stdin)
     _end_with(told["parent"])
 
@@ -59,7 +77,7 @@ def main() -> None:
     from omero.cli import CLI
 
     plugin = importlib.import_module("omero.plugins.import")
-    omero.java.popen = _become
+    omero.java.popen = partial(_become, private=told["private"])
     cli = CLI()
     cli.register("import", plugin.ImportControl, plugin.HELP)
     cli.set_client(_Session(told["host"], told["port"], told["key"]))
@@ -76,12 +94,20 @@ def _end_with(parent: int) -> None:
 
 
 def _become(
-    args: Sequence[str], xargs: Sequence[str], stdout: Any, stderr: Any, debug: bool = False
+    args: Sequence[str],
+    xargs: Sequence[str],
+    stdout: Any,
+    stderr: Any,
+    debug: bool = False,
+    *,
+    private: str,
 ) -> NoReturn:
     """Replaces omero.java.popen: executes Java, with its arguments in a file."""
     import omero.java
 
-    program, *arguments = omero.java.cmd(list(args), xargs=list(xargs), debug=debug)
+    # Last of the options: those of JAVA_OPTS and of an admin come before.
+    ours = private_options(private)
+    program, *arguments = omero.java.cmd([*ours, *args], xargs=list(xargs), debug=debug)
     java = shutil.which(program)
     if java is None:
         sys.exit(f"there is no {program} on PATH")
@@ -91,8 +117,8 @@ def _become(
         os.set_inheritable(file.fileno(), True)
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         nothing = os.open(os.devnull, os.O_RDONLY)
-        for ours, standard in ((nothing, 0), (stdout.fileno(), 1), (stderr.fileno(), 2)):
-            os.dup2(ours, standard)
+        for opened, standard in ((nothing, 0), (stdout.fileno(), 1), (stderr.fileno(), 2)):
+            os.dup2(opened, standard)
         os.execv(java, [program, f"@/dev/fd/{file.fileno()}"])
 
 

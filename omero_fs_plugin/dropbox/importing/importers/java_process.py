@@ -56,7 +56,7 @@ def run_java(
         # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
         environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
         with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
-            json.dump({**told, "parent": os.getpid()}, to_tell)
+            json.dump({**told, "parent": os.getpid(), "private": private}, to_tell)
             to_tell.seek(0)
             process = subprocess.Popen(
                 [sys.executable, "-m", java_child.__name__],

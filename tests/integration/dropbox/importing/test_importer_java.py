@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,17 @@ def recorded(world: Importing) -> list[dict[str, Any]]:
     return list(json.loads(world.record.read_text())) if world.record.exists() else []
 
 
+def until(look: Callable[[], object]) -> None:
+    """Returns when `look` gives something and raises no OSError; fails after a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if look():
+                return
+        time.sleep(0.05)
+    pytest.fail("it has not come in a minute")
+
+
 def task(world: Importing, name: str = "a.tif", wishes: Wishes | None = None) -> Task:
     return Notes(world).task(world.fileset(world.drop(name, hash(name) % 1000)), wishes)
 
@@ -63,6 +77,8 @@ def test_those_wanted_alike_go_together_and_no_key_is_seen(world: Importing) -> 
     for record in records:
         assert world.key not in record["cmdline"]
         assert record["stdin"] == ""
+        told = [word.partition("=")[0] for word in java_child.private_options("")]
+        assert [w.partition("=")[0] for w in record["words"] if w.startswith("-XX:")] == told
         options = record["options"]
         assert (options["s"], options["p"]) == ("omero.example.org", "4064")
         assert options["k"] == world.key
@@ -208,7 +224,7 @@ def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path) -> Non
     told |= {"arguments": [*arguments, "--errs", str(tmp_path / "err"), "/a.tif"]}
     code = (
         "import json, os, subprocess, sys\n"
-        "told = {**json.load(sys.stdin), 'parent': os.getpid()}\n"
+        "told = {**json.load(sys.stdin), 'parent': os.getpid(), 'private': '/nowhere'}\n"
         f"subprocess.run([sys.executable, '-m', {java_child.__name__!r}],"
         " input=json.dumps(told), text=True, start_new_session=True)\n"
     )
@@ -225,3 +241,35 @@ def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path) -> Non
     dropbox.wait()
     _until_gone(record["pid"])
     os.kill(record["child"], signal.SIGKILL)
+
+
+_WAITS = """
+import sys
+from omero_fs_plugin.dropbox.importing.importers import java_child
+if sys.argv[1] == "as Java does by itself":
+    java_child.private_options = lambda directory: []
+with open("out", "wb") as out, open("err", "wb") as err:
+    java_child._become([*sys.argv[2:]], [], out, err, private="private")
+"""
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java")
+@pytest.mark.parametrize("told", ["to write nothing", "as Java does by itself"])
+def test_a_real_java_leaves_the_key_in_no_file(told: str, tmp_path: Path) -> None:
+    """It waits for a debugger that never comes, and then crashes."""
+    (tmp_path / "private").mkdir()
+    key = f"key-{os.urandom(8).hex()}"
+    wait = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"
+    command = [sys.executable, "-c", _WAITS, told, wait, "-cp", ".", "an.Importer", key]
+    environment = {k: v for k, v in os.environ.items() if "JAVA" not in k}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+        until(lambda: "Listening" in (tmp_path / "out").read_text())
+        assert Path(f"/proc/{process.pid}/comm").read_text() == "java\n"
+        assert key not in Path(f"/proc/{process.pid}/cmdline").read_text()
+        statistics = list(Path("/tmp").glob(f"hsperfdata_*/{process.pid}"))
+        process.send_signal(signal.SIGSEGV)
+        process.wait(60)
+    reports = [path for path in tmp_path.iterdir() if path.name.startswith(("hs_err", "core"))]
+    assert bool(statistics) == bool(reports) == (told != "to write nothing")
+    if reports:
+        assert key in reports[0].read_text(errors="replace"), "so there is something to keep out"

@@ -129,4 +129,3 @@ def test_what_is_raised_within_is_passed_on(calls: Calls, tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError), calls.at("/zak"):
         (tmp_path / "none").stat()
     assert calls.stat(str(tmp_path), f"{tmp_path}/none") is None
-    assert calls.is_directory(str(tmp_path))

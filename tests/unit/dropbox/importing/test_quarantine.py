@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -332,3 +334,125 @@ class TestBack:
         assert quarantine.bring_back(given_up)
         self.assert_back(journal, home, tmp_path)
         assert (home / "b.tif").read_bytes() == b"day 1/b.tif"
+
+
+class TestAcrossFileSystems:
+    """The copy is on disk before the original goes, and nothing else is taken for the file."""
+
+    pytestmark = pytest.mark.usefixtures("across")
+
+    def test_file_name_and_directories_are_synced_before_the_original_goes(
+        self,
+        quarantine: Quarantine,
+        fileset: Fileset,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        done: list[str] = []
+        sync, unlink = os.fsync, os.unlink
+
+        def fsync(descriptor: int) -> None:
+            done.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+            sync(descriptor)
+
+        def unlinked(name: str, *, dir_fd: int | None = None) -> None:
+            done.append(f"unlink {name}")
+            unlink(name, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        monkeypatch.setattr(os, "unlink", unlinked)
+        quarantine.take(fileset)
+        to = place(tmp_path, fileset)
+        before = [path for path in done[: done.index("unlink a.tif")] if path[0] == "/"]
+        assert before[-2:] == [str(to.parent / ".a.tif.part"), str(to.parent)]
+        assert set(before) >= {str(tmp_path / "failed"), str(tmp_path / "failed" / "amy")}
+
+    @pytest.mark.parametrize("what", ["fifo", "link", "directory", "another file"])
+    def test_what_takes_its_place_at_the_last_moment_stays(
+        self,
+        quarantine: Quarantine,
+        fileset: Fileset,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        what: str,
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.write_bytes(CONTENT)
+        exchange_at_rename(monkeypatch, Path(fileset.path), what, secret, error=errno.EXDEV)
+        quarantine.take(fileset)
+        assert secret.read_bytes() == CONTENT
+        assert os.path.lexists(fileset.path), "what is there now is not ours to remove"
+        assert not os.path.lexists(place(tmp_path, fileset))
+
+    def test_it_keeps_its_mode(
+        self, quarantine: Quarantine, fileset: Fileset, tmp_path: Path
+    ) -> None:
+        Path(fileset.path).chmod(0o600)
+        quarantine.take(fileset)
+        assert place(tmp_path, fileset).stat().st_mode & 0o777 == 0o600
+
+    def test_a_trap_where_it_comes_back_holds_nobody(
+        self, quarantine: Quarantine, journal: Journal, fileset: Fileset, tmp_path: Path
+    ) -> None:
+        quarantine.take(fileset)
+        os.mkfifo(Path(fileset.path).with_name(".a.tif.part"))
+        (moved,) = journal.load([fileset.id])
+        to = place(tmp_path, fileset)
+        with mock.patch.object(os, "link", across_link(os.link, to)):
+            assert quarantine.bring_back(moved) == [fileset.path]
+        assert Path(fileset.path).read_bytes() == CONTENT
+        assert [path.name for path in Path(fileset.path).parent.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "directory", "another file"])
+def test_what_takes_its_place_at_the_last_moment_is_given_back(
+    quarantine: Quarantine,
+    fileset: Fileset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(CONTENT)
+    exchange_at_rename(monkeypatch, Path(fileset.path), what, secret)
+    quarantine.take(fileset)
+    assert secret.read_bytes() == CONTENT
+    assert os.path.lexists(fileset.path)
+    assert not os.path.lexists(place(tmp_path, fileset))
+
+
+def exchange_at_rename(
+    monkeypatch: pytest.MonkeyPatch, path: Path, what: str, secret: Path, error: int = 0
+) -> None:
+    """A user puts something else in the place of `path` between our look at it and our rename."""
+    real = os.rename
+
+    def rename(
+        source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
+        if src_dir_fd is not None:
+            path.unlink()
+            if what == "fifo":
+                os.mkfifo(path)
+            elif what == "link":
+                path.symlink_to(secret)
+            elif what == "directory":
+                path.mkdir()
+            else:
+                path.write_bytes(CONTENT)
+            if error:
+                raise OSError(error, os.strerror(error))
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "rename", rename)
+
+
+def across_link(real: Any, source: Path) -> Any:
+    """As os.link, where `source` lies on another file system."""
+
+    def link(one: Any, other: Any, **more: Any) -> None:
+        if str(one) == str(source):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        real(one, other, **more)
+
+    return link

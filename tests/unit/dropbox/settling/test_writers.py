@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +78,43 @@ def test_processes_that_end_or_are_not_ours_are_passed_over(file: Path, tmp_path
     (proc / "3" / "fd").mkdir(parents=True, mode=0o000)
     (proc / "self" / "fd").mkdir(parents=True)
     assert Writers(lambda path: str(tmp_path), proc=str(proc)).of([str(file)]) == set()
+
+
+class TestWhatLookingCosts:
+    @pytest.fixture
+    def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The directories that were listed."""
+        listed: list[str] = []
+        real = os.scandir
+
+        def scandir(path: str) -> Any:
+            listed.append(path)
+            return real(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        return listed
+
+    def test_where_nothing_is_asked_nobody_is_looked_at(self, looks: list[str]) -> None:
+        assert Writers(lambda path: None).of([]) == set()
+        assert looks == []
+
+    def test_a_look_that_took_long_serves_for_a_while(
+        self, looks: list[str], file: Path, tmp_path: Path
+    ) -> None:
+        # A look that takes 40 ms may be had after 800 ms, by the rule of a twentieth.
+        times = iter([0.0, 0.0, 0.040, 0.839, 0.841, 0.841, 0.881])
+        writers = Writers(lambda path: str(tmp_path), clock=lambda: next(times))
+        with file.open("ab"):
+            assert writers.of([str(file)]) == {str(file)}
+            number = len(looks)
+            assert writers.of([str(file)]) == {str(file)}
+            assert len(looks) == number
+        assert writers.of([str(file)]) == set()
+        assert len(looks) > number
+
+    def test_what_was_closed_since_is_seen_all_the_same(self, file: Path, tmp_path: Path) -> None:
+        times = iter([0.0, 0.0, 1.0, 1.5])
+        writers = Writers(lambda path: str(tmp_path), clock=lambda: next(times))
+        with file.open("ab"):
+            assert writers.of([str(file)]) == {str(file)}
+        assert writers.of([str(file)]) == set()

@@ -2,7 +2,8 @@
 
 A user may put symbolic links, FIFOs and devices into the user's directory.
 DropBox imports only regular files below that directory, and follows no link on
-the way to them.
+the way to them.  The directory itself is held to be the one that was taken: see
+`roots`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.events import NOTHING_THERE, FileStat
 
-from .disks.calls import CALLS
+from .roots import ROOTS, RootChanged
 
 # Windows lacks these, and openat, so every file is refused there.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -28,27 +33,29 @@ _DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 def open_beneath(root: str, path: str) -> int:
     """A file descriptor of the regular file `path` below the directory `root`.
 
-    `root` itself belongs to the admin and may be reached through links.  Raises
-    ImportRefused if `path` is not below it, leads through a link, is not a regular
-    file, may not be read, or is a hard link to a file of another user than the owner
-    of `root`.  Raises FileNotFoundError if it is gone, RootAway if its disk does not
-    answer, and another OSError if nobody knows now.
+    Raises ImportRefused when `path` is not below it, leads through a link, is no
+    regular file, may not be read, or is a hard link to a file of somebody
+    other than whose `root` is; FileNotFoundError when it is gone; another
+    OSError when that cannot be told now: RootAway when its disk does not answer,
+    RootChanged when `root` is not the directory that was taken.
     """
     with CALLS.at(root):
         return _open_beneath(root, path)
 
 
 def _open_beneath(root: str, path: str) -> int:
-    directory = _open_directory(root, path)
+    *above, name = _parts(root, path)
+    top = ROOTS.open(root)
+    owner = os.fstat(top).st_uid
+    directory = _down(top, above, path)
     try:
-        descriptor = os.open(parts_beneath(root, path)[-1], _FILE, dir_fd=directory)
+        descriptor = os.open(name, _FILE, dir_fd=directory)
     except OSError as error:
         raise _told(error, path) from error
     finally:
         os.close(directory)
     try:
-        # os.stat, because this is done for every file of every set, and a Path takes longer.
-        check_file(path, os.fstat(descriptor), os.stat(root).st_uid)  # noqa: PTH116
+        check_file(path, os.fstat(descriptor), owner)
     except BaseException:
         os.close(descriptor)
         raise
@@ -56,21 +63,25 @@ def _open_beneath(root: str, path: str) -> int:
 
 
 def open_directory(root: str, path: str) -> int:
-    """A file descriptor of the directory that `path` lies in, reached without following a link.
+    """A file descriptor of the directory that `path` lies in, for use as a `dir_fd`.
 
-    Raises what `open_beneath` raises.
+    It is reached without following a link.  Raises as `open_beneath`.
     """
+    *above, _ = _parts(root, path)
     with CALLS.at(root):
-        return _open_directory(root, path)
+        return _down(ROOTS.open(root), above, path)
 
 
-def _open_directory(root: str, path: str) -> int:
+def _parts(root: str, path: str) -> tuple[str, ...]:
     if not _HAS_OPENAT:
         raise ImportRefused(f"{path}: this platform has no openat, so links cannot be refused")
-    *above, _ = parts_beneath(root, path)
-    directory = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    return parts_beneath(root, path)
+
+
+def _down(directory: int, parts: list[str], path: str) -> int:
+    """From a directory to one below it; closes `directory`."""
     try:
-        for part in above:
+        for part in parts:
             inner = os.open(part, _DIRECTORY, dir_fd=directory)
             os.close(directory)
             directory = inner
@@ -80,8 +91,75 @@ def _open_directory(root: str, path: str) -> int:
     return directory
 
 
+@contextmanager
+def listing(root: str, directory: str) -> Iterator[int]:
+    """A descriptor of `directory`, which is `root` or lies below it, to list with os.scandir.
+
+    Raises OSError: ELOOP or ENOTDIR when a link is on the way to it.
+    """
+    above = ROOTS.open(root)
+    try:
+        if PurePath(root) != PurePath(directory):
+            for part in _parts(root, directory):
+                inner = os.open(part, _DIRECTORY, dir_fd=above)
+                os.close(above)
+                above = inner
+        found = os.open(".", _DIRECTORY, dir_fd=above)
+    finally:
+        os.close(above)
+    try:
+        yield found
+    finally:
+        os.close(found)
+
+
+def stat_beneath(root: str, path: str) -> FileStat | None:
+    """The FileStat of `path` if it is a regular file itself, reached over no link; else None.
+
+    Raises OSError when it cannot be told, as on a share that does not answer,
+    or where `root` is not the directory that was taken: that is not the same as gone.
+    """
+    with CALLS.at(root):
+        return _stat_beneath(root, path)
+
+
+def _stat_beneath(root: str, path: str) -> FileStat | None:
+    try:
+        directory = open_directory(root, path)
+    except ImportRefused as error:
+        why = error.__cause__
+        if isinstance(why, OSError) and why.errno not in NOTHING_THERE:
+            raise why from None  # a directory on the way may not be entered
+        return None
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return None
+        raise
+    try:
+        found = os.lstat(path.rpartition("/")[2], dir_fd=directory)
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return None
+        raise
+    finally:
+        os.close(directory)
+    return FileStat.of(found) if stat_module.S_ISREG(found.st_mode) else None
+
+
+def is_there(root: str) -> bool:
+    """Whether `root` is a directory, and the one that was taken."""
+    try:
+        with CALLS.at(root):
+            os.close(ROOTS.open(root))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _told(error: OSError, path: str) -> Exception:
-    """An ImportRefused if the file itself is at fault; otherwise the error as it is."""
+    """What is at fault with the file itself as an ImportRefused, and anything else as it is."""
+    if isinstance(error, RootChanged):
+        return error
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return ImportRefused(
             f"{path}: reached through a symbolic link, which is not followed", final=True

@@ -1,0 +1,209 @@
+"""The route to a directory: a link in it is followed only where an admin made it.
+
+That is where nobody but root and the server's own account can put another in its
+place.  The owner and the mode of every directory on the route tell, as sshd judges
+the route to a user's keys.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as stat_module
+import sys
+from dataclasses import dataclass
+
+if sys.platform != "win32":  # which has no accounts of this kind
+    import grp
+    import pwd
+
+Identity = tuple[int, int]  # st_dev, st_ino
+
+_WALK = (
+    getattr(os, "O_PATH", os.O_RDONLY)
+    | getattr(os, "O_DIRECTORY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_MOST_LINKS = 40  # as the kernel has it
+_MOUNTS = "/proc/self/mountinfo"
+_ACL = "system.posix_acl_access"
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a directory is reached, with no link left in it."""
+
+    fixed: str  # the part of it that only root and the server's account can change
+    rest: tuple[str, ...]  # the names from there on: no link was followed among them
+    above: tuple[Identity, ...]  # of each directory on the route, from / on; its own is the last
+
+    @property
+    def real(self) -> str:
+        """The whole, absolute."""
+        return "/".join((self.fixed.rstrip("/"), *self.rest)) or "/"
+
+    @property
+    def identity(self) -> Identity:
+        """Of the directory itself."""
+        return self.above[-1]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of the mount table, see proc(5)."""
+
+    number: str
+    device: str  # major:minor
+    source_root: str  # the directory of the file system that is mounted
+    point: str
+    type: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.source} ({self.type}) on {self.point}"
+
+
+def reach(path: str) -> tuple[int, Route]:
+    """A descriptor of the directory at `path`, for use as a `dir_fd`, and the route to it.
+
+    Raises OSError: ELOOP, with the reason, for a link that a user may have made.
+    """
+    pending = _parts(path)[::-1]
+    links = 0
+    walk = _Walk()
+    try:
+        while pending:
+            name = pending.pop()
+            if name == "..":
+                pending += walk.names[:-1][::-1]
+                walk.restart()
+                continue
+            found = os.stat(name, dir_fd=walk.descriptor, follow_symlinks=False)
+            if not stat_module.S_ISLNK(found.st_mode):
+                walk.enter(name, found)
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, "too many symbolic links on the route")
+            link = walk.path(name)
+            if not walk.keeps(found):
+                raise OSError(
+                    errno.ELOOP,
+                    f"{link} is a symbolic link, and others than root and the server's account "
+                    "may put another there: it is not followed; name the directory itself, or "
+                    "have the link where only an admin can write",
+                )
+            target = os.readlink(name, dir_fd=walk.descriptor)
+            pending += _parts(target)[::-1]
+            if target.startswith("/"):
+                walk.restart()
+    except BaseException:
+        os.close(walk.descriptor)
+        raise
+    return walk.descriptor, walk.route()
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+class _Walk:
+    """Where the walk is: `descriptor`, and the names that led there, none of which is a link."""
+
+    def __init__(self) -> None:
+        self.descriptor = -1
+        self.restart()
+
+    def restart(self) -> None:
+        """From the root of all."""
+        former = self.descriptor
+        self.descriptor = os.open("/", _WALK)
+        if former >= 0:
+            os.close(former)
+        self.names: list[str] = []
+        here = os.fstat(self.descriptor)
+        self._above = [(here.st_dev, here.st_ino)]
+        self._here = here
+        self._fixed = 0  # of the names, those that only an admin can change
+        self._all_fixed = True
+
+    def path(self, name: str) -> str:
+        """Of something here, for people."""
+        return "/" + "/".join((*self.names, name))
+
+    def keeps(self, found: os.stat_result) -> bool:
+        """Whether only an admin can put something else in the place of what was found here."""
+        here = self._here
+        if not self._all_fixed or here.st_uid not in _admins():
+            return False
+        if not _others_write(here, self.descriptor):
+            return True
+        # In a directory such as /tmp everybody may remove only what is their own.
+        return bool(here.st_mode & stat_module.S_ISVTX) and found.st_uid in _admins()
+
+    def enter(self, name: str, found: os.stat_result) -> None:
+        """A directory here.  Raises OSError, as when it has become a link."""
+        keeps = self.keeps(found)
+        try:
+            inner = os.open(name, _WALK, dir_fd=self.descriptor)
+        except NotADirectoryError:
+            raise NotADirectoryError(
+                errno.ENOTDIR, f"{self.path(name)} is not a directory"
+            ) from None
+        os.close(self.descriptor)
+        self.descriptor = inner
+        self._here = os.fstat(inner)
+        self.names.append(name)
+        self._above.append((self._here.st_dev, self._here.st_ino))
+        self._all_fixed = keeps
+        if keeps:
+            self._fixed = len(self.names)
+
+    def route(self) -> Route:
+        """The whole of it."""
+        fixed = "/" + "/".join(self.names[: self._fixed])
+        return Route(fixed, tuple(self.names[self._fixed :]), tuple(self._above))
+
+
+def _admins() -> tuple[int, int]:
+    return 0, os.geteuid()
+
+
+def _others_write(found: os.stat_result, descriptor: int) -> bool:
+    """Whether others than root and the server's account may write to the directory."""
+    if found.st_mode & stat_module.S_IWOTH:
+        return True
+    if not found.st_mode & stat_module.S_IWGRP:
+        return False
+    try:  # with an ACL, the group's bits are the most that anybody named in it may do
+        if _ACL in os.listxattr(f"/proc/self/fd/{descriptor}"):
+            return True
+    except (OSError, AttributeError):  # a file system, or a platform, without them
+        pass
+    return found.st_gid not in (0, os.getegid()) or not _is_private(found.st_gid)
+
+
+def _is_private(group: int) -> bool:
+    """Whether nobody but root and the server's account is named as a member of it."""
+    try:
+        members = grp.getgrgid(group).gr_mem
+        return all(pwd.getpwnam(name).pw_uid in _admins() for name in members)
+    except KeyError:  # no such group, or member
+        return False
+
+
+def mount_of(descriptor: int) -> Mount | None:
+    """What holds the open directory; None where the kernel does not tell."""
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:  # noqa: PTH123
+            number = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as table:  # noqa: PTH123
+            for line in table:
+                fields = line.split()
+                if fields[0] == number:
+                    kind, source = fields[fields.index("-", 6) + 1 :][:2]
+                    return Mount(number, fields[2], fields[3], fields[4], kind, source)
+    except (OSError, StopIteration, ValueError, IndexError):
+        pass
+    return None
