@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from pathlib import Path
 
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.dropbox.confine.roots import Roots, apart_from
 
 from . import Line, Subject, error, ok, warning
 from .account import name_of
+
+log = logging.getLogger(__name__)
 
 _MANY = 5  # users named in one line
 
@@ -32,6 +36,13 @@ def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
         return
     if not os.access(directory, os.R_OK | os.X_OK):
         yield error(about, f"{directory} cannot be read", _enter(directory))
+        return
+    roots = Roots(tell=log.debug)  # this rule's alone, for another's share may not answer
+    roots.apply([str(directory)], apart_from(subject.settings, str(subject.omerodir)))
+    roots.look(str(directory))
+    if why := roots.trouble(str(directory)):
+        what = f"{directory} is not followed: {why}"
+        yield error(about, what, "correct omero.fs.watchDir; omero fs reload")
         return
     open_to_all = bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
     if rule.user == EVERYONE and open_to_all:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from omero_fs_plugin.config.kinds import nearest
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.links import reach
 
 from .places import Places
 
@@ -102,7 +103,21 @@ def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
     """The findings for an entry of omero.fs.importUsers."""
     if rule.user not in users or not users[rule.user]:
         yield _nobodys(rule.user, rule.watch_dir, users)
-    yield from _inspected(rule.user, rule.watch_dir, users, os.stat)
+    yield from _inspected(rule.user, rule.watch_dir, users, _reached)
+
+
+def _reached(directory: Path) -> os.stat_result:
+    """As DropBox reaches it: only over links that an admin made.  Raises OSError."""
+    if os.open not in os.supports_dir_fd:
+        return directory.stat()
+    try:
+        descriptor, _ = reach(str(directory))
+    except NotADirectoryError:
+        return directory.stat()
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _everyones(
@@ -258,9 +273,13 @@ def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Findi
 
 
 def _make(finding: Finding) -> None:
-    """Makes one directory.  If it raises OSError, it has left nothing behind."""
+    """Makes one directory.  Raises OSError, and has then left none behind.
+
+    As root it gives it away, so it must be where it is said to be: no link leads there
+    that a user may have made.
+    """
     name = finding.directory.name
-    above = os.open(finding.directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    above, _ = reach(str(finding.directory.parent))
     try:
         os.mkdir(name, 0o700, dir_fd=above)
         try:

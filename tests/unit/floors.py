@@ -19,8 +19,8 @@ FLOORS: dict[str, str] = {
         "dropbox.watching"
     ),
     "checks": (
-        "site blitz deployment config dropbox.grouping dropbox.importing dropbox.journal "
-        "monitor.kernel"
+        "site blitz deployment config dropbox.confine dropbox.grouping dropbox.importing "
+        "dropbox.journal monitor.kernel"
     ),
     "site": "deployment config dropbox.journal",
     "migration": "deployment config dropbox.importing",

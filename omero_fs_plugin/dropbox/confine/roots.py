@@ -23,7 +23,7 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from omero_fs_plugin.config.settings import DATA_DIR, Settings
@@ -89,7 +89,9 @@ class _Root:
 class Roots:
     """The roots of a process.  Thread-safe; no lock is held while the disk is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[..., None] = log.error) -> None:
+        """`tell` is called as a logger is, when there is trouble with a root."""
+        self._tell = tell
         self._lock = threading.Lock()
         self._roots: dict[str, _Root] = {}
         self._apart: Mapping[str, str] = {}
@@ -209,7 +211,7 @@ class Roots:
             if self._roots[root.path] is root:
                 self._roots[root.path] = replace(root, trouble=why)
         if root.trouble != why:
-            log.error("%s is not followed: %s", root.path, why)
+            self._tell("%s is not followed: %s", root.path, why)
         return RootChanged(why)
 
     def _not_apart(self, route: Route) -> str:
@@ -217,6 +219,8 @@ class Roots:
         apart = {name: _identities(where) for name, where in self._apart.items()}
         data = apart.pop(DATA_DIR, ())
         for name, other in apart.items():
+            if other[-1:] == (route.identity,):
+                return f"it is {name}, {self._apart[name]}"
             if route.identity in other:
                 return f"{name}, {self._apart[name]}, lies in it"
             # OMERO's data may be kept below OMERODIR.

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
@@ -26,6 +27,7 @@ _HEARD_AT_ONCE = 5_000  # files of notifications handed on at once
 _HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
 _KEPT_MOST = 100_000  # files heard of in one root that wait for its disk; likewise
 _PROBE_S = 5.0  # how often the disk of what another process reads is asked whether it answers
+_LOOK_S = 30.0  # how often it is looked whether a root is still what was taken
 
 
 class Dispatch:
@@ -67,6 +69,7 @@ class Dispatch:
         self._away: set[str] = set()  # roots told to be so
         self._seen_away: dict[str, float] = {}  # root -> when it was away last, as it was looked at
         self._probed = 0.0
+        self._looked = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch")
 
@@ -205,6 +208,11 @@ class Dispatch:
             self._probed = now
             for root, path in self._reading():
                 self._lanes.do(root, partial(_probe, self._calls, root, path), key="probe")
+        if now - self._looked >= _LOOK_S:
+            self._looked = now
+            for rule in self._pipeline.places.rules:
+                root = str(rule.watch_dir)
+                self._lanes.do(root, partial(_look_at, self._calls, root), key="look")
 
     def _try(self, root: str) -> None:
         """Whether a root answers though a call to it hangs, which may be lost for good."""
@@ -237,6 +245,12 @@ class _Telling:
             log.error("a step of the pipeline failed", exc_info=error)
             self._failed("")
         return True
+
+
+def _look_at(calls: Calls, root: str) -> None:
+    """People are told of a root that is not followed, also when nobody drops anything there."""
+    with calls.at(root):
+        ROOTS.look(root)
 
 
 def _probe(calls: Calls, root: str, path: str) -> None:

@@ -607,3 +607,19 @@ def test_what_fsserver_has(site: Path) -> None:
     running = told()
     running.figures["FSServer"] = {"monitor.a.watches": "5", "monitor.b.watches": "7"}
     assert running.taken == inotify.Taken(12, 2)
+
+
+def test_a_link_that_a_user_may_have_made_and_what_is_omeros_own(site: Path) -> None:
+    home = site / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    (home / "myData").symlink_to(site)
+    of = subject(site, importUsers="amy", watchDir=str(home / "myData"))
+    line = only(directories.watched(of, rule(of)))
+    assert line.level is ERROR
+    assert "is a symbolic link" in line.what
+    assert "omero.fs.watchDir" in line.remedy
+    (site / "data" / "ManagedRepository").mkdir()
+    (site / "link").symlink_to(site / "data" / "ManagedRepository")
+    of = subject(site, importUsers="amy", watchDir=str(site / "link"))
+    assert "it is OMERO's managed repository" in only(directories.watched(of, rule(of))).what

@@ -296,3 +296,29 @@ def test_what_people_read(data: Path, make: Callable[..., Path]) -> None:
     assert lines[0].split() == ["missing", str(data / "DropBox" / "zak")]
     assert lines[1].startswith("unknown")
     assert "\\x1b" in lines[1]
+
+
+class TestLinksThatAUserMayHaveMade:
+    @pytest.fixture
+    def home(self, tmp_path: Path) -> Path:
+        home = tmp_path / "home"
+        home.mkdir()
+        home.chmod(0o777)
+        return home
+
+    def test_are_told_and_not_followed(self, data: Path, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "secret").mkdir()
+        (home / "myData").symlink_to(tmp_path / "secret")
+        of = rules(data, importUsers="amy", watchDir=str(home / "myData"))
+        (finding,) = compare(of, USERS)
+        assert finding.state is State.UNREADABLE
+        assert "is a symbolic link" in finding.what
+
+    def test_nothing_is_made_behind_them(self, data: Path, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "secret").mkdir()
+        (home / "lab").symlink_to(tmp_path / "secret")
+        wanted = Finding("amy", home / "lab" / "amy", State.MISSING)
+        (finding,) = create([wanted], USERS)
+        assert finding.state is State.MISSING
+        assert "is a symbolic link" in finding.what
+        assert list((tmp_path / "secret").iterdir()) == []
