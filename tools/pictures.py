@@ -35,6 +35,7 @@ PLACES: dict[str, Box] = {
     "monitor.servants": Box(2, 1),
     "monitor.monitors": Box(3, 1),
     "monitor.watcher": Box(4, 1),
+    "monitor.access": Box(3, 0),
     "monitor.files": Box(4, 0),
     "monitor.telling": Box(5, 1),
     "monitor.record": Box(6, 1),

@@ -36,6 +36,8 @@ cannot be reached; 130 interrupted
 # also the time between two tries to make the monitor again.
 CHECK = 3.0  # s
 CALL_TIMEOUT_MS = 30_000
+# When this process is killed, nobody destroys its monitor: FSServer gives it up after so long.
+AWAY = 20.0  # s
 # startMonitor returns when all directories are watched: large trees take a while.
 START_TIMEOUT_MS = 600_000
 
@@ -169,6 +171,7 @@ class _Watch:
         import Ice
 
         import omero
+        from omero_fs_plugin.config.properties import BY_NAME
 
         types = self._slice
         try:
@@ -185,6 +188,7 @@ class _Watch:
                 True,  # no directories
                 True,
                 self._client,
+                {BY_NAME["clientTimeout"].key: f"{AWAY:g}"},  # the call's context
             )
             starting = self._server.ice_invocationTimeout(START_TIMEOUT_MS)
             _finish(starting.begin_startMonitor(self._identifier), starting.end_startMonitor)

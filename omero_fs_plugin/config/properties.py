@@ -276,6 +276,14 @@ PROPERTIES: tuple[Property, ...] = (
         "fileServerRoots", kinds.PATHS, "", "further directories that its file server may show"
     ),
     _of_fsserver(
+        "monitorRoots",
+        kinds.PATHS,
+        "",
+        "directories that clients of any account may have watched, and may read through the file "
+        "server, beside those that DropBox watches. Clients of the server's own account may have "
+        "any directory watched",
+    ),
+    _of_fsserver(
         "monitors",
         kinds.PATH,
         "",

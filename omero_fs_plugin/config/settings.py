@@ -124,6 +124,7 @@ class Monitoring:
     observer: str  # auto, inotify or polling
     poll_interval: float  # s
     file_server_roots: tuple[str, ...]  # absolute
+    monitor_roots: tuple[str, ...]  # absolute
     server_id: str
     file_server_id: str
     problems: tuple[Problem, ...] = ()
@@ -177,6 +178,7 @@ MONITORING_FIELDS = {
     "observer": "observer",
     "pollInterval": "poll_interval",
     "fileServerRoots": "file_server_roots",
+    "monitorRoots": "monitor_roots",
     "serverIdString": "server_id",
     "fileServerIdString": "file_server_id",
 }

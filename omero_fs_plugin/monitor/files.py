@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.links import reach
 
 # The longest answer of readBlock.  A request for more is refused, not silently cut short.
 LARGEST_BLOCK = 16 * 1024 * 1024  # bytes
@@ -37,7 +38,7 @@ class FileError(FsError):
 class Root:
     """A directory that clients may look into."""
 
-    path: bytes  # absolute, normalised; may itself be reached through a symbolic link
+    path: bytes  # absolute, normalised; may itself be reached through links that an admin made
     deep: bool  # False: only what lies directly in it
     hanging: bool = False  # its file system does not answer: a call would wait, and hold up others
 
@@ -165,7 +166,7 @@ class Files:
         root, names = self._inside(path)
         if not names:
             names = [b"."]
-        descriptor = os.open(root, _WALK & ~_NO_FOLLOW)
+        descriptor, _ = reach(os.fsdecode(root))
         try:
             for name in names[:-1]:
                 try:

@@ -201,8 +201,8 @@ class Monitors:
         self._ending: list[threading.Thread] = []  # these destroy monitors that were given up
 
     def create(self, request: Request, client: Client) -> str:
-        """Makes a new, stopped monitor, and returns its id."""
-        identifier = str(uuid.uuid1())
+        """A new monitor, stopped; its id."""
+        identifier = str(uuid.uuid4())  # nobody can guess another's
         record = self._record if request.type is MonitorType.PERSISTENT else None
         if record is not None:
             record.create(identifier, request, client.address)
@@ -257,7 +257,7 @@ class Monitors:
             identifier,
             request,
             client,
-            absence=Absence(self._client_timeout, away),
+            absence=Absence(self._may_be_away(request), away),
             give_up=self._give_up,
             record=record,
             timing=self._timing,
@@ -266,6 +266,11 @@ class Monitors:
         with self._lock:
             self._monitors[identifier] = monitor
         return monitor
+
+    def _may_be_away(self, request: Request) -> float:
+        """For how long (s) its client may be; 0: without end.  The admin's word is the most."""
+        chosen, most = request.client_timeout, self._client_timeout
+        return min(chosen, most) if chosen and most else chosen or most
 
     def _give_up(self, identifier: str) -> None:
         """Called on the monitor's own thread, which cannot wait for its own end."""

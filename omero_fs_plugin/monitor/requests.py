@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import enum
+import math
 import os
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
+
+# In the context of a call of createMonitor: s that its client may be away before the monitor is
+# given up.  The signature of the Slice interface has no place for it.
+CLIENT_TIMEOUT = "omero.fs.clientTimeout"
 
 
 class MonitorError(FsError):
@@ -46,6 +52,8 @@ class Request:
     block_size: int  # 0: as many as fit
     ignore_sys_files: bool
     ignore_dir_events: bool
+    # s that the client may be away; 0: as omero.fs.clientTimeout says, which is the most
+    client_timeout: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.events:
@@ -54,8 +62,41 @@ class Request:
             raise MonitorError(f"timeout = {self.timeout}: must be 0 or more seconds")
         if self.type is MonitorType.INACTIVITY and not self.timeout:
             raise MonitorError("timeout = 0: an Inactivity monitor needs a time in seconds")
+        if not 0 <= self.client_timeout < 1e9:
+            raise MonitorError(
+                f"{CLIENT_TIMEOUT} = {self.client_timeout}: must be more than 0 seconds"
+            )
         if self.block_size < 0:
             raise MonitorError(f"blockSize = {self.block_size}: must be 0 (all) or more")
+
+
+def client_timeout(context: Mapping[str, str]) -> float:
+    """What a client has chosen in the context of its call, s; 0: nothing.
+
+    Raises MonitorError for what is no number of seconds.
+    """
+    text = context.get(CLIENT_TIMEOUT, "")
+    if not text:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise MonitorError(f"{CLIENT_TIMEOUT} = {text!r} in the context: must be a time in seconds")
+    return seconds
+
+
+def name_of(path: str) -> bytes:
+    """The absolute path that a client gives, normalised; asks the disk nothing.
+
+    Raises MonitorError when it is none.
+    """
+    if not path:
+        raise MonitorError("pathString is empty: give the absolute path of a directory")
+    if "\0" in path:
+        raise MonitorError(f"pathString {path!r} holds a null character")
+    return _normalised(path).encode("utf-8", "surrogateescape")
 
 
 def directory_named(path: str) -> bytes:
@@ -63,11 +104,7 @@ def directory_named(path: str) -> bytes:
 
     Raises MonitorError if it is missing, not a directory, or not readable.
     """
-    if not path:
-        raise MonitorError("pathString is empty: give the absolute path of a directory")
-    if "\0" in path:
-        raise MonitorError(f"pathString {path!r} holds a null character")
-    name = _normalised(path).encode("utf-8", "surrogateescape")
+    name = name_of(path)
     try:
         if not os.path.isdir(name):  # noqa: PTH112 - bytes are no Path
             os.stat(name)  # noqa: PTH116 - says why

@@ -19,10 +19,19 @@ import omero
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
 
+from .access import Access
 from .files import Files, Stats
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell
-from .requests import MonitorError, MonitorType, PathMode, Request, directory_named
+from .requests import (
+    MonitorError,
+    MonitorType,
+    PathMode,
+    Request,
+    client_timeout,
+    directory_named,
+    name_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +125,10 @@ def _fs_error(reason: str, error: Exception) -> Any:
 class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
     """omero.grid.monitors.MonitorServer over a `Monitors`."""
 
-    def __init__(self, monitors: Monitors, platform: str) -> None:
-        """`platform` is a value of sys.platform."""
+    def __init__(self, monitors: Monitors, platform: str, access: Access) -> None:
+        """`platform` as sys.platform has it."""
         self._monitors = monitors
+        self._access = access
         self._platform = platform
 
     def createMonitor(
@@ -146,8 +156,12 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
                 )
             if proxy is None:
                 raise MonitorError("proxy is null: give a MonitorClient to notify")
+            # Nobody else learns what is there; and what is there now may be another's link.
+            self._access.check(name_of(pathString), current, missing_well=True)
+            path = directory_named(pathString)
+            self._access.check(path, current)
             request = Request(
-                path=directory_named(pathString),
+                path=path,
                 type=MonitorType(str(mType)),
                 events=frozenset[EventType]().union(*(_WATCHED[one] for one in eTypes)),
                 mode=PathMode(str(pMode)),
@@ -157,6 +171,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
                 block_size=blockSize,
                 ignore_sys_files=ignoreSysFiles,
                 ignore_dir_events=ignoreDirEvents,
+                client_timeout=client_timeout(current.ctx if current is not None else {}),
             )
             return self._monitors.create(request, IceClient(proxy))
 
@@ -184,79 +199,84 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
 
 
 class FileServer(slice_.FileServer):  # type: ignore[misc]
-    """omero.grid.monitors.FileServer over `Files`.
+    """omero.grid.monitors.FileServer: over `ours` for the server's own account, else over `others`.
 
     Times are Slice floats of 32 bits: seconds since the epoch, rounded to about
     two minutes.  The interface requires this.
     """
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, ours: Files, others: Files, access: Access) -> None:
+        self._ours = ours
+        self._others = others
+        self._access = access
 
     def getDirectory(self, absPath: str, filter: str, current: Any = None) -> list[str]:
         """Names, sorted.  `filter` is as in a shell."""
         with told_as_fs_error():
-            return self._files.names(absPath, filter)
+            return self._files(current).names(absPath, filter)
 
     def getBulkDirectory(self, absPath: str, filter: str, current: Any = None) -> list[Any]:
         """FileStats, sorted by name."""
         with told_as_fs_error():
-            return [_file_stats(one) for one in self._files.all_stats(absPath, filter)]
+            return [_file_stats(one) for one in self._files(current).all_stats(absPath, filter)]
 
     def fileExists(self, fileId: str, current: Any = None) -> bool:
         """Whether a file is there.  For a path outside the watched directories it is an error."""
         with told_as_fs_error():
-            return self._files.exists(fileId)
+            return self._files(current).exists(fileId)
 
     def getBaseName(self, fileId: str, current: Any = None) -> str:
-        """The base name of a file that is there."""
-        return self._stats(fileId).base_name
+        """Of a file that is there."""
+        return self._stats(fileId, current).base_name
 
     def getStats(self, fileId: str, current: Any = None) -> Any:
-        """FileStats of the name itself, not of the file that a link leads to."""
-        return _file_stats(self._stats(fileId))
+        """FileStats of the name itself, not of what a link leads to."""
+        return _file_stats(self._stats(fileId, current))
 
     def getSize(self, fileId: str, current: Any = None) -> int:
         """Bytes."""
-        return self._stats(fileId).size
+        return self._stats(fileId, current).size
 
     def getOwner(self, fileId: str, current: Any = None) -> str:
         """The user's name."""
-        return self._stats(fileId).owner
+        return self._stats(fileId, current).owner
 
     def getCTime(self, fileId: str, current: Any = None) -> float:
         """Seconds since the epoch."""
-        return self._stats(fileId).ctime
+        return self._stats(fileId, current).ctime
 
     def getMTime(self, fileId: str, current: Any = None) -> float:
         """Seconds since the epoch."""
-        return self._stats(fileId).mtime
+        return self._stats(fileId, current).mtime
 
     def getATime(self, fileId: str, current: Any = None) -> float:
         """Seconds since the epoch."""
-        return self._stats(fileId).atime
+        return self._stats(fileId, current).atime
 
     def isDir(self, fileId: str, current: Any = None) -> bool:
-        """Whether it is a directory; a mount point is one too."""
-        return self._stats(fileId).type in ("Dir", "Mount")
+        """A mount point is one, too."""
+        return self._stats(fileId, current).type in ("Dir", "Mount")
 
     def isFile(self, fileId: str, current: Any = None) -> bool:
-        """Whether it is a regular file."""
-        return self._stats(fileId).type == "File"
+        """A regular file."""
+        return self._stats(fileId, current).type == "File"
 
     def getSHA1(self, fileId: str, current: Any = None) -> str:
         """Lower-case hexadecimal."""
         with told_as_fs_error():
-            return self._files.sha1(fileId)
+            return self._files(current).sha1(fileId)
 
     def readBlock(self, fileId: str, offset: int, size: int, current: Any = None) -> bytes:
         """At most files.LARGEST_BLOCK bytes."""
         with told_as_fs_error():
-            return self._files.block(fileId, offset, size)
+            return self._files(current).block(fileId, offset, size)
 
-    def _stats(self, path: str) -> Stats:
+    def _files(self, current: Any) -> Files:
+        return self._ours if self._access.is_ours(current) else self._others
+
+    def _stats(self, path: str, current: Any) -> Stats:
         with told_as_fs_error():
-            return self._files.stats(path)
+            return self._files(current).stats(path)
 
 
 def _file_stats(stats: Stats) -> Any:

@@ -7,12 +7,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import changed_monitoring, digest
-from omero_fs_plugin.config.parsing import read_monitoring
+from omero_fs_plugin.config.parsing import read, read_monitoring
 
+from .access import Access
 from .files import Files, Root
 from .kernel.observers import Observing
 from .monitors import Monitors
@@ -53,7 +55,6 @@ class FSServer:
             client_timeout=given.client_timeout,
             observing=Observing(given.observer),
         )
-        lasting = [Root(os.fsencode(path), deep=True) for path in given.file_server_roots]
         problems = {f"problem.{n}": str(p) for n, p in enumerate(given.problems, 1)}
         for problem in problems.values():
             log.error("%s; the default is used", problem)
@@ -69,12 +70,14 @@ class FSServer:
             icegrid.STATUS_FACET,
         )
         self.adapter = communicator.createObjectAdapter(ADAPTER)
+        self._watched = _watched(properties)
+        access = Access(self._given_to_all)
         self.adapter.add(
-            MonitorServer(self.monitors, sys.platform),
+            MonitorServer(self.monitors, sys.platform, access),
             communicator.stringToIdentity(given.server_id),
         )
         self.adapter.add(
-            FileServer(Files(lambda: [*lasting, *self.monitors.roots()])),
+            FileServer(Files(self._roots), Files(self._roots_for_all), access),
             communicator.stringToIdentity(given.file_server_id),
         )
         # Before anybody can ask for them: a client that is told something may ask at once.
@@ -93,6 +96,20 @@ class FSServer:
         if changed:
             log.warning("changed; takes effect at the next start of FSServer: %s", self._restart)
         self._seen = digest(properties)
+        self._watched = _watched(communicator.getProperties())
+
+    def _given_to_all(self) -> list[str]:
+        """The directories that clients of every account may watch and read."""
+        return [*self._watched, *self._given.monitor_roots, *self._given.file_server_roots]
+
+    def _roots_for_all(self) -> list[Root]:
+        """As Files takes it; first those that are known to hang."""
+        given = [Root(os.fsencode(path), deep=True) for path in self._given_to_all()]
+        return [*(root for root in self.monitors.roots() if _is_in(root, given)), *given]
+
+    def _roots(self) -> list[Root]:
+        """For our own account."""
+        return [*self.monitors.roots(), *self._roots_for_all()]
 
     def _check_pulses(self) -> None:
         while not self._stopped.wait(PULSE):
@@ -111,6 +128,19 @@ class FSServer:
         if self.record is not None:
             self.record.close()
         log.info("FSServer has stopped")
+
+
+def _watched(properties: Any) -> list[str]:
+    """What DropBox watches by these properties, also where a rule is wrong in another way."""
+    settings = read(properties.getPropertiesForPrefix("omero."))
+    return [str(rule.watch_dir) for rule in (*settings.rules, *settings.unusable)]
+
+
+def _is_in(root: Root, others: Iterable[Root]) -> bool:
+    return any(
+        root.path == other.path or root.path.startswith(other.path.rstrip(b"/") + b"/")
+        for other in others
+    )
 
 
 def main() -> int:

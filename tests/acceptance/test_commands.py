@@ -210,6 +210,24 @@ def test_watch_that_sees_nothing_in_time_ends_and_leaves_no_monitor(
     )
 
 
+def test_a_watch_that_was_killed_leaves_no_monitor(grid: Server, tmp_path: Path) -> None:
+    def monitors() -> list[str]:
+        return [one["path"] for one in grid.status(limit=1)["monitors"]]
+
+    watch = grid.popen("fs", "watch", tmp_path)
+    try:
+        assert _first_line_with(watch, "watching") is not None, grid.evidence()
+        assert str(tmp_path) in monitors()
+    finally:
+        watch.kill()
+        watch.communicate()
+    until(
+        "its monitor is given up",
+        lambda: str(tmp_path) not in monitors(),
+        evidence=grid.evidence,
+    )
+
+
 def test_watch_of_a_missing_directory(grid: Server, tmp_path: Path) -> None:
     done = grid.run("fs", "watch", tmp_path / "missing", "--timeout", "1", check=False)
     assert_one_line(done, "missing")

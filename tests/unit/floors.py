@@ -50,8 +50,10 @@ FLOORS: dict[str, str] = {
     "dropbox.disks": "",
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
-    "monitor.files monitor.kernel config",
-    "monitor.servants": "monitor.monitors monitor.files monitor.notices monitor.requests",
+    "monitor.access monitor.files monitor.kernel config",
+    "monitor.servants": (
+        "monitor.monitors monitor.access monitor.files monitor.notices monitor.requests"
+    ),
     "monitor.monitors": (
         "monitor.watcher monitor.telling monitor.record monitor.tracking monitor.files "
         "monitor.notices monitor.requests monitor.kernel"
@@ -63,6 +65,7 @@ FLOORS: dict[str, str] = {
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
+    "monitor.access": "monitor.requests",
     "monitor.files": "",
     "monitor.notices": "monitor.kernel",
     "monitor.requests": "",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat as stat_module
 from contextlib import suppress
 from dataclasses import replace
@@ -16,9 +15,11 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
+from omero_fs_plugin.dropbox.disks.calls import CALLS, Call
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
+_BLOCK = 2**20  # bytes
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | _CLOEXEC
@@ -42,6 +43,11 @@ def move_out(root: str, met: Found, to: Path) -> bool:
 
     Raises OSError and ImportRefused.
     """
+    with CALLS.at(root) as call:
+        return _move_out(root, met, to, call)
+
+
+def _move_out(root: str, met: Found, to: Path, call: Call) -> bool:
     *_, name = parts_beneath(root, met.path)
     directory = open_directory(root, met.path)
     try:
@@ -53,7 +59,7 @@ def move_out(root: str, met: Found, to: Path) -> bool:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                return _copy_out(name, directory, met.stat, to)
+                return _copy_out(name, directory, met.stat, to, call)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
             _give_back(to, name, directory)  # it was exchanged at this very moment
@@ -67,6 +73,11 @@ def move_back(source: Path, root: str, to: str) -> None:
 
     Raises FileExistsError if something is there, other OSErrors, and ImportRefused.
     """
+    with CALLS.at(root) as call:
+        _move_back(source, root, to, call)
+
+
+def _move_back(source: Path, root: str, to: str, call: Call) -> None:
     *above, name = parts_beneath(root, to)
     _make_below(root, above)
     directory = open_directory(root, to)
@@ -77,7 +88,7 @@ def move_back(source: Path, root: str, to: str) -> None:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
                 raise
-            _copy_back(source, name, directory)
+            _copy_back(source, name, directory, call)
         source.unlink()
     finally:
         os.close(directory)
@@ -110,7 +121,7 @@ def _make_below(root: str, parts: list[str]) -> None:
         os.close(directory)
 
 
-def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> bool:
+def _copy_out(name: str, directory: int, stat: FileStat, to: Path, call: Call) -> bool:
     """To another file system; whether it was what it is to be until it was whole there."""
     part = to.with_name(f".{to.name[:200]}.part")
     part.unlink(missing_ok=True)  # of a copy that was cut short
@@ -119,7 +130,7 @@ def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> bool:
             found = os.fstat(source.fileno())
             if not stat_module.S_ISREG(found.st_mode) or FileStat.of(found) != stat:
                 return False
-            _copy(source.fileno(), os.open(part, _NEW, 0o600), found)
+            _copy(source.fileno(), os.open(part, _NEW, 0o600), found, reading=call)
             now = FileStat.of(os.fstat(source.fileno()))
         part.rename(to)
         _sync(to.parent)
@@ -132,7 +143,7 @@ def _copy_out(name: str, directory: int, stat: FileStat, to: Path) -> bool:
     return True
 
 
-def _copy_back(source: Path, name: str, directory: int) -> None:
+def _copy_back(source: Path, name: str, directory: int, call: Call) -> None:
     """Copies from another file system, under a hidden name until the copy is whole and on disk."""
     part = f".{name[:200]}.part"
     with suppress(FileNotFoundError):  # of a copy that was cut short, or a trap
@@ -140,7 +151,8 @@ def _copy_back(source: Path, name: str, directory: int) -> None:
     try:
         with os.fdopen(os.open(source, _READ), "rb") as content:
             found = os.fstat(content.fileno())
-            _copy(content.fileno(), os.open(part, _NEW, 0o644, dir_fd=directory), found)
+            target = os.open(part, _NEW, 0o644, dir_fd=directory)
+            _copy(content.fileno(), target, found, writing=call)
         os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
         _sync(".", directory)
     finally:
@@ -148,10 +160,28 @@ def _copy_back(source: Path, name: str, directory: int) -> None:
             os.unlink(part, dir_fd=directory)
 
 
-def _copy(source: int, descriptor: int, found: os.stat_result) -> None:
-    """All bytes, the mode and the times, on disk when it returns; closes `descriptor`."""
+def _copy(
+    source: int,
+    descriptor: int,
+    found: os.stat_result,
+    *,
+    reading: Call | None = None,
+    writing: Call | None = None,
+) -> None:
+    """All bytes, the mode and the times, on disk when it returns; closes `descriptor`.
+
+    `reading` or `writing` is the call to the disk of the user's directory.
+    """
+    call = reading or writing
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(descriptor, "wb") as target:
-        shutil.copyfileobj(content, target, 2**20)
+        while block := content.read(_BLOCK):
+            if call is reading and call is not None:
+                call.rest()  # the other disk is waited for
+            target.write(block)
+            if call is not None:
+                call.pulse()
+        if call is not None:
+            call.rest()  # however long it takes until all of it is on disk
         target.flush()
         os.fchmod(descriptor, stat_module.S_IMODE(found.st_mode) & 0o777)
         os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))

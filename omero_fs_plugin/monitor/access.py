@@ -1,0 +1,140 @@
+"""Who may watch and read what: FSServer lends nobody the rights of its own account.
+
+Everybody on this machine who reaches its port may call it, and it reads with its
+account's rights.  So it does for another account only what an admin has named:
+the directories that DropBox watches, `omero.fs.fileServerRoots` and
+`omero.fs.monitorRoots`.  What its own account or root asks for it does anywhere,
+for they can do that without it.
+
+Linux tells whose a connection of this machine is (``/proc/net/tcp``, see proc(5)).
+Where that is not known, as of a client on another machine, it counts as another's.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from omero_fs_plugin.links import Route, reach
+
+from .requests import MonitorError
+
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_ESTABLISHED = "01"  # in any other state the kernel may show 0 for whose it is
+
+Address = tuple[str, int]
+
+
+class Access:
+    """Rule: what another account may see lies in a directory of `given`, over no user's link.
+
+    `given` is asked at each call: it changes when DropBox's rules do.
+    """
+
+    def __init__(
+        self,
+        given: Callable[[], Iterable[str]],
+        account_of: Callable[[Any], int | None] | None = None,
+    ) -> None:
+        """`account_of` gives the uid of whose a connection is, None where nobody can tell."""
+        self._given = given
+        self._account_of = account_of or account_of_connection
+
+    def is_ours(self, current: Any) -> bool:
+        """Whether the server's own account or root calls; `current` as Ice gives it."""
+        if current is None or current.con is None:
+            return True  # from this very process
+        return self._account_of(current.con) in (0, os.geteuid())
+
+    def check(self, path: bytes, current: Any, *, missing_well: bool = False) -> None:
+        """Raises MonitorError when whoever calls may not have `path` watched.
+
+        `missing_well`: what is not there is judged by where it would be.
+        """
+        if self.is_ours(current):
+            return
+        wanted = os.fsdecode(path)
+        if missing_well:
+            while not os.path.lexists(wanted) and wanted != "/":
+                wanted = os.path.dirname(wanted)  # noqa: PTH120
+        if self._is_given(wanted):
+            return
+        raise MonitorError(
+            f"pathString {os.fsdecode(path)!r}: not among the directories that clients of other "
+            "accounts may watch: those that DropBox watches, and those of omero.fs.monitorRoots"
+        )
+
+    def _is_given(self, path: str) -> bool:
+        wanted = _route(path)
+        if wanted is None:
+            return False
+        roots = (_route(root) for root in self._given())
+        return any(root is not None and root.identity in wanted.above for root in roots)
+
+
+def _route(path: str) -> Route | None:
+    try:
+        descriptor, route = reach(path)
+    except OSError:
+        return None
+    os.close(descriptor)
+    return route
+
+
+def account_of_connection(connection: Any) -> int | None:
+    """The uid of whose the other end of an Ice connection is; None where nobody can tell."""
+    info = connection.getInfo()
+    try:
+        ours = (_plain(info.localAddress), int(info.localPort))
+        theirs = (_plain(info.remoteAddress), int(info.remotePort))
+    except (AttributeError, ValueError):
+        return None
+    return account_of_socket(theirs, ours)
+
+
+def account_of_socket(
+    local: Address, remote: Address, tables: Iterable[str] = _TABLES
+) -> int | None:
+    """The uid of the socket of this machine that is connected from `local` to `remote`."""
+    for line in _lines(tables):
+        fields = line.split()
+        try:
+            connected = _address(fields[1]) == local and _address(fields[2]) == remote
+            state, uid, inode = fields[3], int(fields[7]), int(fields[9])
+        except (IndexError, ValueError):
+            continue  # the heading
+        if connected and state == _ESTABLISHED and inode:
+            return uid
+    return None
+
+
+def _lines(tables: Iterable[str]) -> Iterator[str]:
+    for table in tables:
+        try:
+            with open(table, encoding="ascii") as lines:  # noqa: PTH123
+                yield from lines
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EACCES):  # no IPv6, or no /proc
+                raise
+
+
+def _address(field: str) -> Address:
+    """Of the table: words of four bytes in the machine's order, and a port."""
+    words, _, port = field.partition(":")
+    packed = b"".join(
+        int(words[n : n + 8], 16).to_bytes(4, sys.byteorder) for n in range(0, len(words), 8)
+    )
+    kind = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return _plain(socket.inet_ntop(kind, packed)), int(port, 16)
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address also where IPv6 has wrapped it."""
+    found = ipaddress.ip_address(address)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
