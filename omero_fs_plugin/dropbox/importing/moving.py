@@ -186,6 +186,8 @@ def _copy(
         os.fchmod(descriptor, stat_module.S_IMODE(found.st_mode) & 0o777)
         os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))
         os.fsync(descriptor)
+    if call is not None:
+        call.pulse()
 
 
 def _sync(directory: Path | str, above: int | None = None) -> None:
