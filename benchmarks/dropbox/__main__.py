@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import report, scenarios
+from . import idle, report, scenarios
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
@@ -30,6 +30,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
         "fairness": lambda scratch: scenarios.fairness(scratch, 10_000 // less, LONE),
         "rescan": lambda scratch: scenarios.rescan(scratch, 200_000 // less),
         "backlog": lambda scratch: scenarios.backlog(scratch, 100_000 // less),
+        "idle": lambda scratch: idle.idle(scratch, 60 / less),
     }
 
 
@@ -39,7 +40,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=("delay", "throughput", "fairness", "rescan", "backlog"),
+        choices=("delay", "throughput", "fairness", "rescan", "backlog", "idle"),
         help="may be repeated",
     )
     parser.add_argument(

@@ -105,7 +105,7 @@ def drop_many(directory: Path, count: int) -> list[Path]:
 
 
 @contextmanager
-def _grid(scratch: Path, **properties: float | str) -> Iterator[Grid]:
+def running_grid(scratch: Path, **properties: float | str) -> Iterator[Grid]:
     """Runs, with these omero.fs properties."""
     with Grid(scratch, {f"omero.fs.{k}": str(v) for k, v in properties.items()}) as grid:
         grid.start()
@@ -126,7 +126,7 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
     """From close to the begin of the import, one file at a time."""
     pause = 0.25  # s
     outcome = Outcome(f"{count:,} files dropped one by one, quiet period {quiet:g} s")
-    with _grid(scratch, dirImportWait=quiet) as grid:
+    with running_grid(scratch, dirImportWait=quiet) as grid:
         closed: dict[str, float] = {}
         for number in range(count):
             path = grid.home("amy") / f"image-{number:06}.tif"
@@ -147,7 +147,7 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
 def throughput(scratch: Path, count: int, importers: int) -> Outcome:
     """A mass copy, by two users: imports an hour, and who spends what on them."""
     outcome = Outcome(f"{count:,} files at once, {importers} importers")
-    with _grid(scratch, dirImportWait=1, importers=importers) as grid:
+    with running_grid(scratch, dirImportWait=1, importers=importers) as grid:
         before = grid.cpu()
         for user in ("amy", "zak"):
             drop_many(grid.home(user), count // 2)
@@ -173,7 +173,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
     """Memory while nearly nothing is imported and everything stands in line."""
     outcome = Outcome(f"{count:,} files in the backlog")
     stands = {"dirImportWait": LONG, "throttleImport": LONG}
-    with _grid(scratch, **stands) as grid:
+    with running_grid(scratch, **stands) as grid:
         empty = grid.peak()
         for user in ("amy", "zak"):
             drop_many(grid.home(user), count // 2)
@@ -185,7 +185,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
                 return found.get(state, 0) >= dropped - 2
 
             grid.wait(f"all {state}", there, patience=STALLED)
-            _quiet_down(grid)
+            quiet_down(grid)
             return grid.peak()
 
         waiting = stand("waiting")
@@ -219,7 +219,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
 def fairness(scratch: Path, count: int, lone: int) -> Outcome:
     """A lone user's files, each dropped when the former one is imported."""
     outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
-    with _grid(scratch, dirImportWait=1) as grid:
+    with running_grid(scratch, dirImportWait=1) as grid:
         idle = _lone(grid, "idle", lone)
         drop_many(grid.home("zak"), count)
         busy = _lone(grid, "busy", lone)
@@ -269,13 +269,13 @@ def rescan(scratch: Path, count: int) -> Outcome:
     known.make(journal, place / "in" / "amy", count)
     before = history.everything(journal)
     # Beside the sandbox: that is made last, for it keeps no ports until it is started.
-    with _grid(scratch, watchDir=str(place / "in"), journal=f"sqlite:///{journal}") as grid:
+    with running_grid(scratch, watchDir=str(place / "in"), journal=f"sqlite:///{journal}") as grid:
         end = time.monotonic() + STALLED
         while not _rescans(grid.log("DropBox")):
             if time.monotonic() > end:
                 raise BenchmarkError(f"no rescan\n{grid.logs()}")
             time.sleep(0.5)
-        _quiet_down(grid)
+        quiet_down(grid)
         walked = walk(place / "in")
         lines = grid.log("DropBox")
         told = _rescans(lines)
@@ -312,7 +312,7 @@ def _first_rescan(lines: list[str]) -> float:
     return (end - begin).total_seconds()
 
 
-def _quiet_down(grid: Grid) -> None:
+def quiet_down(grid: Grid) -> None:
     """Returns when DropBox has spent little CPU for some seconds."""
     before = grid.cpu()["DropBox"]
     end = time.monotonic() + STALLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,10 @@ from omero_fs_plugin.private import keep_private
 from . import schema
 
 _SQLITE = "sqlite:///"
-_BUSY_S = 30.0  # how long we wait for a write of another process
-# How long (s) PostgreSQL waits.  A client may be stopped or lose its network within a
-# transaction.  It holds up the others no longer than this.
+_TICK_S = 0.1  # longer than any kernel's between two times of a file
+_BUSY_S = 30.0  # how long another process's write is waited for
+# s: what PostgreSQL waits for.  A peer that was lost within a transaction, as one that
+# was stopped or lost its network, holds up the others so long and no longer.
 LIMITS = {
     "lock_timeout": 20.0,  # for another transaction; then this one is given up
     "statement_timeout": 40.0,
@@ -56,6 +58,9 @@ _ALIVE = {
 }
 # Any number that nobody else locks in the database: the bytes of "omero fs".
 _WRITING = int.from_bytes(b"omero fs", "big")
+
+
+Mark = tuple[tuple[int, int, int], ...]
 
 
 class NotYet(JournalError):
@@ -90,6 +95,7 @@ class Database:
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
         self.share = share or ""
+        self._file = file
         if file is not None:
             try:
                 keep_private(file, make=make)
@@ -114,6 +120,27 @@ class Database:
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
+
+    def mark(self) -> Mark | None:
+        """What every commit changes, of whatever process; None where that cannot be told.
+
+        To ask the file system is a hundredth of the work of asking the database.
+        On a share another machine's commit may show late, and what was written
+        just now may be written again within the same tick of the clock.
+        """
+        if self._file is None or self.share:
+            return None
+        found = []
+        for path in (str(self._file), f"{self._file}-wal"):
+            try:
+                one = os.stat(path)  # noqa: PTH116 - asked for all the time
+            except OSError:
+                found.append((0, 0, 0))
+                continue
+            if not one.st_mtime + _TICK_S < time.time():
+                return None
+            found.append((one.st_ino, one.st_size, one.st_mtime_ns))
+        return tuple(found)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from . import schema
-from .database import Database
+from .database import Database, Mark
 from .records import GONE, Claim, Fileset, Found, Held, chunks, signed
 from .records import fileset as to_fileset
 from .states import OPEN, State
@@ -45,6 +45,8 @@ class JournalReader:
         self._clock = clock
         self._who = who
         self._database = Database(url, make=make and not read_only, share=share)
+        # The last answer, and the mark before it was asked for
+        self._queued_users: tuple[Mark | None, list[str]] | None = None
 
     @property
     def shown(self) -> str:
@@ -199,8 +201,11 @@ class JournalReader:
     def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
         """The open filesets whose first file has one of `paths`."""
         opened: dict[str, Fileset] = {}
+        paths = list(paths)
+        if not paths:
+            return opened
         with self._database.reading() as connection:
-            for chunk in chunks(list(paths), CHUNK):
+            for chunk in chunks(paths, CHUNK):
                 rows = connection.execute(
                     select(schema.fileset.c.id, schema.fileset.c.state).where(
                         schema.fileset.c.path.in_(chunk)
@@ -211,8 +216,18 @@ class JournalReader:
         return opened
 
     def queued_users(self) -> list[str]:
-        """The users with queued filesets; the user who has waited longest comes first."""
-        # Goes from one user to the next in the index: a queue may be very long, and
+        """The users with queued filesets, the one waiting longest first.
+
+        Asked all the time, so nobody is asked while nothing was written.
+        """
+        mark = self._database.mark()
+        known = self._queued_users
+        if mark is None or known is None or known[0] != mark:
+            known = self._queued_users = mark, self._look_for_queued_users()
+        return list(known[1])
+
+    def _look_for_queued_users(self) -> list[str]:
+        # From one user to the next in the index: a queue may be very long, and
         # this is asked before every import.
         fileset = schema.fileset.c
         after = select(func.min(fileset.user).label("name")).where(fileset.state == State.QUEUED)

@@ -184,10 +184,11 @@ def test_impossible_arguments_are_named(
 def test_a_platform_that_is_not_tested_is_refused_when_asked(
     service: FSServer, clients: Any, client: Client, tmp_path: Path
 ) -> None:
+    from omero_fs_plugin.monitor.access import Access
     from omero_fs_plugin.monitor.servants import MonitorServer
 
     identity = clients.stringToIdentity("elsewhere")
-    service.adapter.add(MonitorServer(service.monitors, "darwin"), identity)
+    service.adapter.add(MonitorServer(service.monitors, "darwin", Access(list)), identity)
     elsewhere = slice_.MonitorServerPrx.uncheckedCast(
         clients.stringToProxy(address_of(service, "elsewhere"))
     )
