@@ -67,8 +67,9 @@ def test_a_listing_that_breaks_off_is_told_and_closed(
     real, closed = os.scandir, []
 
     class Broken:
-        def __init__(self, directory: str) -> None:
-            self._entries, self._breaks = real(directory), directory.endswith("sub")
+        def __init__(self, directory: int) -> None:
+            self._entries = real(directory)
+            self._breaks = os.readlink(f"/proc/self/fd/{directory}").endswith("sub")
 
         def __enter__(self) -> Broken:
             return self
