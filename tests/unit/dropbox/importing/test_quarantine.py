@@ -114,7 +114,7 @@ def test_what_cannot_be_copied_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fchmod", full)
     quarantine.take(fileset)
     assert Path(fileset.path).read_bytes() == CONTENT
     assert list(place(tmp_path, fileset).parent.iterdir()) == [], "and no half of it elsewhere"
