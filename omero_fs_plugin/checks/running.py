@@ -131,6 +131,9 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
         elif key.startswith("watch.") and key.endswith(".problem") and why:
             directory = told.get(key.replace(".problem", ".directory"), "")
             yield warning("servers", f"{server}: {directory}: {why}", f"see var/log/{server}.log")
+        elif key.startswith("away."):
+            what = f"{server}: {key.removeprefix('away.')}: {why}; its files wait, others do not"
+            yield error("servers", what, "is a share away? `mount` and `df` tell")
     state = told.get("state", "running")
     if state != "running":
         why = told.get("reason") or "see its log"

@@ -10,6 +10,8 @@ from omero_fs_plugin.site import printable
 from .tables import new_table, text_of
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
+_AWAY = "away."  # ... and of directories whose disk does not answer
+_TOLD = {_AWAY: "waits", _LEFT: "left alone"}
 _FILES_SHOWN = 3  # of a fileset; --json has all
 
 
@@ -51,9 +53,10 @@ def _about_servers(status: dict[str, Any]) -> list[str]:
             for monitor in status["monitors"]
         ]
     for key, why in sorted(dropbox.items()):
-        left = key[len(_LEFT) :]
-        if key.startswith(_LEFT) and (user is None or _is_of(left, user, status["watched"])):
-            lines.append(f"left alone: {printable(left)}: {printable(why)}")
+        kind, _, what = key.partition(".")
+        if f"{kind}." not in _TOLD or not (user is None or _is_of(what, user, status["watched"])):
+            continue
+        lines.append(f"{_TOLD[f'{kind}.']}: {printable(what)}: {printable(why)}")
     for rule in status["watched"]:
         directory = rule["directory"]
         if user is not None and rule["user"] == EVERYONE:

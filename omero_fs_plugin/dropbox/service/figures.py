@@ -52,7 +52,7 @@ def figures(
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
-        **{f"left.{root}": why for root, why in parts.lanes.calls.told().items()},
+        **{f"away.{root}": why for root, why in parts.lanes.calls.told().items()},
     }
 
 

@@ -107,3 +107,12 @@ def test_names_are_no_markup_and_nothing_a_terminal_acts_on() -> None:
 )
 def test_bytes_as_dropbox_tells_them(told: str, known: dict[str, int] | None) -> None:
     assert _bytes(told) == known
+
+
+def test_a_disk_that_does_not_answer_is_told_to_those_whose_files_wait_for_it() -> None:
+    why = "its disk does not answer, since 12 s ago"
+    status = a_status(dropbox={"away./OMERO/DropBox/zak": why})
+    line = f"waits: /OMERO/DropBox/zak: {why}"
+    assert line in render(status).splitlines()
+    assert line in render(status | {"user": "zak"}).splitlines()
+    assert line not in render(status | {"user": "amy"}).splitlines()
