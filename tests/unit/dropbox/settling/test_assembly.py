@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -463,6 +464,25 @@ def test_a_queued_set_ends_with_a_reason_when_a_later_one_has_its_files(stage: S
     assert ended is not None
     assert ended.state is State.SKIPPED
     assert f"are imported with {meta}" in ended.reason
+
+
+@pytest.mark.parametrize("how", ["rescan", "revisit"])
+def test_a_file_at_rest_that_was_touched_settles_anew(stage: Stage, how: str) -> None:
+    """Only ctime shows a write after which mtime was set back; no event has told of it."""
+    (path,) = stage.drop("p0")
+    lot = stage.lot()
+    stage.answer(lot, Candidate((path,), missing=(f"{AMY}/p1",)))
+    was = stage.disk.files[path]
+    stage.disk.files[path] = replace(was, ctime_ns=was.ctime_ns + 1)
+    if how == "rescan":
+        stage.pipeline.scanned(stage.disk.scan(), stage.now)
+    else:
+        stage.pipeline.revisit(stage.now)
+    assert path in stage.pipeline.settler
+    again = stage.lot()
+    stage.answer(again, Candidate((path,), missing=(f"{AMY}/p1",)))
+    assert again.stats[path].ctime_ns == was.ctime_ns + 1
+    assert set(stage.journal.known(stage.disk.scan())) == {path}
 
 
 def test_a_single_file_that_a_queued_set_has_is_none_of_its_own(stage: Stage) -> None:
