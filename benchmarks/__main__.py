@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import kernel_queue, report, runs, workloads
 from .contenders import FSSERVER, INOTIFY, WATCHDOG, BenchmarkError, Contender, omero_dropbox
+from .options import at_least_one, parser_of
 from .report import Results
 
 STANDING = "standing"  # start, memory and idleness on a large tree
@@ -33,11 +34,7 @@ def say(text: str) -> None:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     names = [*(one.name for one in workloads.WORKLOADS), STANDING, CYCLES]
-    parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=...", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
-    parser.add_argument(
-        "--only", action="append", choices=names, metavar="NAME", help=", ".join(names)
-    )
+    parser = parser_of("bench", __doc__, RESULTS, names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs of each")
     parser.add_argument(
         "--contender", action="append", metavar="NAME", help="this one alone; may be repeated"
@@ -47,15 +44,8 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="the Python of a virtual environment that has omero-dropbox",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help=f"where the tables go; a whole run of full size writes {RESULTS.name} by itself",
-    )
     parsed = parser.parse_args(given)
-    if parsed.repeat < 1:
-        parser.error("--repeat: must be 1 or more")
+    at_least_one(parser, parsed, "repeat")
     return parsed
 
 

@@ -12,10 +12,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.options import at_least_one, parser_of
+
 from . import idle, report, scenarios
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
+PARTS = ("delay", "throughput", "fairness", "rescan", "backlog", "idle")
 IMPORTERS = 2  # as omero.fs.importers is unless set
 LONE = 10  # files of the lone user
 
@@ -35,14 +38,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-dropbox BENCH_ARGS=...", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
-    parser.add_argument(
-        "--only",
-        action="append",
-        choices=("delay", "throughput", "fairness", "rescan", "backlog", "idle"),
-        help="may be repeated",
-    )
+    parser = parser_of("bench-dropbox", __doc__, RESULTS, PARTS)
     parser.add_argument(
         "--importers",
         type=int,
@@ -50,15 +46,8 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="omero.fs.importers of the mass copy (default: %(default)s)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help=f"where the tables go; a whole run of full size writes {RESULTS.name} by itself",
-    )
     parsed = parser.parse_args(given)
-    if parsed.importers < 1:
-        parser.error("--importers: must be 1 or more")
+    at_least_one(parser, parsed, "importers")
     return parsed
 
 

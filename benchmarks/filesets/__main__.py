@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
+from benchmarks.options import at_least_one, parser_of
 
 from . import grouping, importing
 
@@ -29,23 +30,12 @@ HEADING = (
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-filesets BENCH_ARGS=...", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
-    parser.add_argument(
-        "--only", action="append", choices=("grouping", "importing"), help="may be repeated"
-    )
+    parser = parser_of("bench-filesets", __doc__, RESULTS, ("grouping", "importing"))
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help="default: %(default)s"
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help=f"where the tables go; a whole run of full size writes {RESULTS.name} by itself",
-    )
     parsed = parser.parse_args(given)
-    if parsed.rounds < 1:
-        parser.error("--rounds: must be 1 or more")
+    at_least_one(parser, parsed, "rounds")
     return parsed
 
 

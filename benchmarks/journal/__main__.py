@@ -6,13 +6,13 @@ interrupted.  A target that is missed is told, and fails nothing.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
+from benchmarks.options import parser_of
 
 from . import scenarios
 
@@ -27,24 +27,9 @@ HEADING = (
 )
 
 
-def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-journal BENCH_ARGS=...", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
-    parser.add_argument(
-        "--only", action="append", choices=tuple(scenarios.PARTS), help="may be repeated"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help=f"where the tables go; a whole run of full size writes {RESULTS.name} by itself",
-    )
-    return parser.parse_args(given)
-
-
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = _arguments(given)
+    options = parser_of("bench-journal", __doc__, RESULTS, scenarios.PARTS).parse_args(given)
     less = 10 if options.quick else 1
     return execute(
         {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,27 +16,21 @@ from omero.config import ConfigXml
 
 from omero_fs_plugin.checks import Level, Line, Subject, inotify, java, journal, space
 from omero_fs_plugin.cli import check
-from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Sources
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.monitor.kernel.limits import watches
 from tests import DATA
+from tests.omerodirs import installed
 
 OLD = DATA / "journal-version-1.sql"
-GRID = DATA / "grid"
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
 
 
 @pytest.fixture
 def omerodir(tmp_path: Path) -> Path:
     """Installed, configured, and never started; data/DropBox has amy."""
-    for name in ("templates.xml", "default.xml"):
-        target = tmp_path / "etc/templates/grid" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(GRID / name, target)
-    (tmp_path / "etc/grid").mkdir()
+    installed(tmp_path)
     (tmp_path / "data/DropBox/amy").mkdir(parents=True)
-    installation.install(tmp_path)
     configure(tmp_path, {"omero.data.dir": f"{tmp_path}/data"})
     return tmp_path
 

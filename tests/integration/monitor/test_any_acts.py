@@ -25,9 +25,9 @@ from omero_fs_plugin.monitor.kernel.observers import Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.record import Record
-from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from tests.requests import request_of
 
 from .fsserver import until
 
@@ -106,17 +106,8 @@ class AnyActs(RuleBasedStateMachine):
         self.client = Client()
         self.client.files, self.client.directories = self.disk()
         self.serve()
-        request = Request(
-            path=os.fsencode(self.root),
-            type=MonitorType.PERSISTENT,
-            events=frozenset({EventType.CREATE, EventType.MODIFY, EventType.DELETE}),
-            mode=PathMode.FOLLOW,
-            whitelist=(),
-            blacklist=(),
-            timeout=0.0,
-            block_size=2,
-            ignore_sys_files=False,
-            ignore_dir_events=False,
+        request = request_of(
+            os.fsencode(self.root), block_size=2, ignore_sys_files=False, ignore_dir_events=False
         )
         self.monitors.get(self.monitors.create(request, self.client)).start()
 

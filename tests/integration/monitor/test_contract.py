@@ -21,8 +21,9 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.observers import INOTIFY, POLLING, Observing
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
+from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from tests.requests import request_of
 
 from .fsserver import until
 from .observed import Acts, FSEvents, PlayedObserving, ReadDirectoryChanges
@@ -82,20 +83,9 @@ class Watched:
         self._sentinels = 0
 
     def start(self, root: Path | None = None, **changed: Any) -> Client:
-        values: dict[str, Any] = {
-            "path": os.fsencode(root or self.root),
-            "type": MonitorType.PERSISTENT,
-            "events": frozenset({EventType.CREATE, EventType.MODIFY, EventType.DELETE}),
-            "mode": PathMode.FOLLOW,
-            "whitelist": (),
-            "blacklist": (),
-            "timeout": 0.0,
-            "block_size": 0,
-            "ignore_sys_files": True,
-            "ignore_dir_events": True,
-        }
         client = Client(root or self.root)
-        client.identifier = self.monitors.create(Request(**{**values, **changed}), client)
+        request = request_of(os.fsencode(root or self.root), **changed)
+        client.identifier = self.monitors.create(request, client)
         self.monitors.get(client.identifier).start()
         return client
 

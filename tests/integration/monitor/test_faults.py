@@ -58,13 +58,6 @@ class Served:
 
 
 @pytest.fixture
-def clients() -> Iterator[Any]:
-    communicator = initialize()
-    yield communicator
-    communicator.destroy()
-
-
-@pytest.fixture
 def running(clients: Any) -> Iterator[Callable[..., Served]]:
     """Begins an FSServer with the properties given."""
     begun: list[Served] = []

@@ -111,13 +111,6 @@ def disk(root: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture
-def clients() -> Iterator[Any]:
-    communicator = initialize()
-    yield communicator
-    communicator.destroy()
-
-
-@pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
     directory = tmp_path / "data"
     directory.mkdir()

@@ -69,13 +69,6 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def clients() -> Iterator[Any]:
-    communicator = initialize()
-    yield communicator
-    communicator.destroy()
-
-
-@pytest.fixture
 def service() -> Iterator[FSServer]:
     communicator = initialize()
     server = FSServer(communicator)

@@ -30,22 +30,16 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Origin, Sources
 from omero_fs_plugin.errors import ConfigurationError
-from tests import DATA
+from tests.omerodirs import GRID, installed
 
-GRID = DATA / "grid"
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """An OMERODIR with our servers in its templates, and data/DropBox."""
-    for name in ("templates.xml", "default.xml"):
-        target = tmp_path / "etc/templates/grid" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(GRID / name, target)
-    (tmp_path / "etc/grid").mkdir()
+    installed(tmp_path)
     (tmp_path / "data/DropBox").mkdir(parents=True)
-    installation.install(tmp_path)
     return tmp_path
 
 

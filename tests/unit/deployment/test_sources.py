@@ -20,26 +20,17 @@ from omero.config import ConfigXml
 from omero_fs_plugin.cli import config
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import PROPERTIES
-from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.deployment.sources import Origin, Row, Sources, look, rows_of
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import Site
-from tests import DATA
+from tests.omerodirs import GRID, installed
 from tests.rules import as_properties
-
-GRID = DATA / "grid"
 
 
 @pytest.fixture
 def omerodir(tmp_path: Path) -> Path:
     """With our servers in its templates, before its first start."""
-    for name in ("templates.xml", "default.xml"):
-        target = tmp_path / "etc/templates/grid" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(GRID / name, target)
-    (tmp_path / "etc/grid").mkdir()
-    install(tmp_path)
-    return tmp_path
+    return installed(tmp_path)
 
 
 def configure(omerodir: Path, **properties: str) -> None:

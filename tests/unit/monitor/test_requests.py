@@ -9,31 +9,9 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor import requests
-from omero_fs_plugin.monitor.requests import (
-    MonitorError,
-    MonitorType,
-    PathMode,
-    Request,
-    directory_named,
-)
-
-
-def request_of(**changed: Any) -> Request:
-    values: dict[str, Any] = {
-        "path": b"/data",
-        "type": MonitorType.PERSISTENT,
-        "events": frozenset({EventType.CREATE}),
-        "mode": PathMode.FOLLOW,
-        "whitelist": (),
-        "blacklist": (),
-        "timeout": 0.0,
-        "block_size": 0,
-        "ignore_sys_files": True,
-        "ignore_dir_events": True,
-    }
-    return Request(**{**values, **changed})
+from omero_fs_plugin.monitor.requests import MonitorError, MonitorType, directory_named
+from tests.requests import request_of
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,6 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
-
-
-@pytest.fixture
 def imported(journal: Journal, directory: Path) -> Fileset:
     """A fileset of which something was still to be done when we were killed."""
     path = directory / "a.tif"

@@ -34,11 +34,6 @@ def across(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
-
-
-@pytest.fixture
 def watch_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "DropBox"
     (directory / "amy" / "day 1").mkdir(parents=True)

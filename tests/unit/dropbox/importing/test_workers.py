@@ -20,11 +20,6 @@ RUN = 30  # filesets
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
-
-
-@pytest.fixture
 def importers(journal: Journal, tmp_path: Path) -> Importers:
     places = places_of(tmp_path)
     return Importers(

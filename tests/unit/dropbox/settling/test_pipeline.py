@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -80,11 +79,6 @@ def build(journal: Journal, disk: Disk, users: set[str]) -> Pipeline:
 @pytest.fixture
 def disk() -> Disk:
     return Disk()
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
 
 
 @pytest.fixture

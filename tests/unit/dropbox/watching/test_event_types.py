@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +20,6 @@ PATH = f"{ROOT}/amy/a"
 @pytest.fixture
 def disk() -> Disk:
     return Disk()
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(f"sqlite:///{tmp_path}/journal.sqlite")
 
 
 def imported(journal: Journal, disk: Disk, event_types: str) -> Pipeline:
