@@ -1,6 +1,6 @@
-"""Disks that may not answer: who waits for one, and which do not answer now.
+"""Disks that may not answer: which calls wait for a disk, and which disks do not answer now.
 
-Rule: a call to a disk holds up what concerns its root, and nothing else.
+Rule: a call to a disk that hangs holds up its own root, and nothing else.
 
 ``calls`` knows the calls that are under way, by root.  ``lanes`` has a worker for each root.
 """

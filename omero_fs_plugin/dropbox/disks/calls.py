@@ -1,8 +1,8 @@
 """The calls to disks that are under way, by root: which roots do not answer.
 
 A system call on a share that is away hangs, and nothing in the process can end
-it.  So the thread that makes one says so here, and somebody else can see how
-long it has not come back.
+it.  So a thread says here that it makes such a call, and other threads can see
+how long the call has taken.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from types import TracebackType
 
 from omero_fs_plugin.events import FileStat, regular_stat
 
-HUNG_S = 2.0  # a call that has not come back after so long asks a disk that does not answer
-# Before it is tried whether a root answers again while a call to it hangs: a call may be lost for
-# good, and each trial may be.  Doubled each time.
+HUNG_S = 2.0  # if a call takes longer than this, its disk does not answer
+# While a call to a root hangs, we wait for this long before we try whether the root answers again.
+# The wait is doubled each time: the call may be lost for good, and so may each trial.
 _TRY_S = 30.0
-_TRY_MOST = 5  # trials that may hang, of one root
+_TRY_MOST = 5  # trials of one root that may hang
 
 
 class RootAway(TimeoutError):
-    """The disk of `root` has not answered for `seconds`: try again when it does."""
+    """The disk of `root` has not answered for `seconds`.  Try again when it answers."""
 
     def __init__(self, root: str, seconds: float) -> None:
         super().__init__(errno.ETIMEDOUT, _told(seconds), root)
@@ -41,15 +41,15 @@ class Call:
     def __init__(self, calls: Calls, root: str) -> None:
         self._calls = calls
         self.root = root
-        self.outer: Call | None = None  # of the same thread, which goes on after this one
-        self.since: float | None = None  # s; None: the disk is not waited for
+        self.outer: Call | None = None  # of the same thread; it goes on after this one
+        self.since: float | None = None  # s; None: nobody waits for the disk
 
     def pulse(self) -> None:
-        """The disk has answered, and is asked for more."""
+        """The disk has answered, and the next question to it begins."""
         self.since = self._calls.clock()
 
     def rest(self) -> None:
-        """The disk has answered, and is asked for nothing until `pulse`."""
+        """The disk has answered, and nobody asks it until `pulse`."""
         self.since = None
 
     def __enter__(self) -> Call:
@@ -66,7 +66,7 @@ class Call:
 
 
 class Calls:
-    """All that are under way in this process.  Thread-safe.
+    """All calls that are under way in this process.  Thread-safe.
 
     `clock`: seconds, monotonic.
     """
@@ -76,18 +76,18 @@ class Calls:
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._under_way: dict[str, set[Call]] = {}
-        self._tried: dict[str, list[float]] = {}  # root -> when each trial that hangs began
+        self._tried: dict[str, list[float]] = {}  # root -> when each hanging trial began
         self._were_away: dict[str, float] = {}  # root -> when it was last seen not to answer, s
 
     def at(self, root: str) -> Call:
-        """For a `with` around a call to the disk of `root`.
+        """A context manager for a call to the disk of `root`.
 
-        Raises RootAway when entered while another call to it has not come back for HUNG_S.
+        Entering it raises RootAway if another call to this disk has hung for HUNG_S.
         """
         return Call(self, root)
 
     def begin(self, call: Call) -> None:
-        """As entering the `with`."""
+        """Called when a thread enters the `with`."""
         call.outer = getattr(self._mine, "call", None)
         if call.outer is not None:
             call.outer.rest()
@@ -107,7 +107,7 @@ class Calls:
         self._mine.call = call
 
     def end(self, call: Call) -> None:
-        """As leaving it."""
+        """Called when the thread leaves the `with`."""
         with self._lock:
             others = self._under_way.get(call.root, set())
             others.discard(call)
@@ -139,15 +139,15 @@ class Calls:
         return away
 
     def were_away(self) -> dict[str, float]:
-        """Root -> when (s) it was last seen not to answer."""
+        """Root -> when (s) we last saw that it did not answer."""
         return dict(self._were_away)
 
     def told(self) -> dict[str, str]:
-        """For people: root -> why nothing goes on there."""
+        """Root -> why nothing happens there, for people."""
         return {root: _told(seconds) for root, seconds in self.away().items()}
 
     def to_try(self) -> list[str]:
-        """Roots of which it is to be tried now whether they answer again; each is then counted."""
+        """The roots to try now, to see whether they answer again.  Counts a trial for each."""
         now = self.clock()
         due = []
         for root, seconds in self.away().items():
@@ -160,7 +160,7 @@ class Calls:
         return due
 
     def answered(self, root: str, began: float) -> None:
-        """A trial that began at `began` (s) was answered: older calls that hang are lost."""
+        """The root answered a trial that began at `began` (s): older calls that hang are lost."""
         with self._lock:
             for call in self._under_way.get(root, ()):
                 if call.since is not None and call.since <= began:
@@ -168,7 +168,7 @@ class Calls:
             self._tried.pop(root, None)
 
     def stat(self, root: str, path: str) -> FileStat | None:
-        """As `regular_stat`, of a file below `root`.  Raises RootAway as well."""
+        """What `regular_stat` gives for a file below `root`.  Raises RootAway too."""
         with self.at(root):
             return regular_stat(path)
 
@@ -181,5 +181,5 @@ def _told(seconds: float) -> str:
     return f"its disk does not answer, since {seconds:.0f} s ago"
 
 
-# Disks are the machine's, so there is one account of them in a process.
+# Disks belong to the machine, so a process has one list of the calls to them.
 CALLS = Calls()

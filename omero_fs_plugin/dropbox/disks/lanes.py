@@ -1,4 +1,4 @@
-"""A worker for each root: what concerns one root is done in its order, and waits for no other."""
+"""A worker for each root: the jobs of a root run in order, and wait for no other root."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .calls import CALLS, HUNG_S, Calls, RootAway
 
 log = logging.getLogger(__name__)
 
-_IDLE_S = 10.0  # a worker with nothing to do ends after so long
-_LOOK_S = 0.25  # between two looks whether a disk that is waited for hangs
+_IDLE_S = 10.0  # a worker with nothing to do ends after this time
+_LOOK_S = 0.25  # while we wait for a disk, how often we look whether it hangs
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ class _Answer(Generic[T]):
 
 
 class Lanes:
-    """Runs jobs, those of one root one after the other.  Thread-safe.
+    """Runs jobs.  The jobs of one root run one after the other.  Thread-safe.
 
-    `failed` is called with the root and with what a job raised, in its thread.
+    If a job raises, `failed` is called with the root and the exception, in the job's thread.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Lanes:
     def do(
         self, root: str, job: Callable[[], None], *, key: Hashable = None, beside: str = ""
     ) -> None:
-        """Runs `job` in the lane of `root`, after what is to be done there already.
+        """Runs `job` in the lane of `root`, after the jobs that wait there.
 
-        `beside` is the name of a second lane, for what may take long though the
-        disk answers.  A job with a `key` that waits there already is not added again.
+        `beside` names a second lane of the root, for jobs that take long even if the
+        disk answers.  If a job with this `key` waits there already, nothing is added.
         """
         where = root, beside
         with self._lock:
@@ -76,13 +76,13 @@ class Lanes:
                     lane.news.notify()
                     return
                 lane.at_work = True
-        # A daemon: a disk that does not answer must not keep us from ending.
+        # A daemon: a disk that does not answer must not keep the process from ending.
         threading.Thread(target=self._work, args=[where, lane], name="disk", daemon=True).start()
 
     def ask(self, root: str, question: Callable[[], T]) -> T:
-        """What `question` gives, or raises, in the lane of `root`.
+        """Runs `question` in the lane of `root`, and gives or raises what it gives or raises.
 
-        Raises RootAway as soon as that disk does not answer; the question may still be asked.
+        Raises RootAway as soon as the disk does not answer; `question` may still run later.
         """
         if not self.calls.answers(root):
             raise RootAway(root, HUNG_S)
@@ -106,7 +106,7 @@ class Lanes:
         return cast("T", answer.value)
 
     def stop(self, until: float) -> bool:
-        """Begins nothing more; whether all has ended at `until` (s, monotonic)."""
+        """Begins no more jobs.  True if all have ended by `until` (s, monotonic)."""
         with self._lock:
             self._stopped = True
             lanes = list(self._lanes.values())
@@ -139,7 +139,7 @@ class Lanes:
 
     def _leave(self, where: tuple[str, str], lane: _Lane) -> None:
         with self._lock, lane.news:
-            if lane.jobs and not self._stopped:  # came in between
+            if lane.jobs and not self._stopped:  # a job came in between
                 again = True
             else:
                 again = lane.at_work = False
@@ -151,4 +151,4 @@ class Lanes:
 
 
 def _log_it(root: str, error: Exception) -> None:
-    log.error("what was to be done in %s failed", root, exc_info=error)
+    log.error("a job for %s failed", root, exc_info=error)

@@ -1,6 +1,6 @@
-"""Hands what is heard, and what may be at rest, to the lane of its root.
+"""Hands the files FSServer told of, and those that may be at rest, to the lane of their root.
 
-Rule: this thread asks no disk, no OMERO and nobody else who may not answer.
+Rule: this thread asks no disk, no OMERO and nothing else that may not answer.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ from omero_fs_plugin.errors import FsError
 
 log = logging.getLogger(__name__)
 
-_GATHER_S = 0.1  # how long omero.fs.fileBatch files are gathered before fewer are looked at
+_GATHER_S = 0.1  # how long we gather files, up to omero.fs.fileBatch, before we look at them
 _STEP_S = 0.5  # the longest time between two looks at what is due
-_HEARD_AT_ONCE = 5_000  # files of notifications handed on at once
-_HEARD_MOST = 2_000  # notifications kept; more are answered by a rescan
-_KEPT_MOST = 100_000  # files heard of in one root that wait for its disk; likewise
-_PROBE_S = 5.0  # how often the disk of what another process reads is asked whether it answers
-_LOOK_S = 30.0  # how often it is looked whether a root is still what was taken
+_HEARD_AT_ONCE = 5_000  # the most files of notifications that are handed on at once
+_HEARD_MOST = 2_000  # the most notifications that are kept; if there are more, we rescan
+_KEPT_MOST = 100_000  # the most files of one root that wait for its disk; if more, we rescan
+_PROBE_S = 5.0  # how often we ask a disk whether it answers while another process reads it
+_LOOK_S = 30.0  # how often we look whether a root is still the one that was taken
 
 
 class Dispatch:
     """The thread that keeps DropBox going.
 
-    `batch` gives omero.fs.fileBatch; `rested` is called when files have come to rest, `failed`
-    with what went wrong in a lane (empty: a defect, see the log), `back` with a root that answers
-    again, `missed` when more is heard than can be kept.  `reading` gives what other
-    processes read for us, as (root, path); `tend` is called at each look.
+    `batch` gives omero.fs.fileBatch, and `reading` gives the files that other processes read
+    for us, as (root, path).  The others are called:
+
+    - `rested` when files have come to rest;
+    - `failed` with what went wrong in a lane (empty: a defect, see the log);
+    - `back` with a root that answers again;
+    - `missed` if more is heard than can be kept;
+    - `tend` at each look.
     """
 
     def __init__(
@@ -64,10 +68,10 @@ class Dispatch:
         self._tend = tend
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
         self._lock = threading.Lock()
-        self._heard: dict[str, list[str]] = {}  # root -> what was heard of it, in order
+        self._heard: dict[str, list[str]] = {}  # root -> the paths heard of it, in order
         self._stepping: set[str] = set()  # roots whose lane has a step to take, or takes it
-        self._away: set[str] = set()  # roots told to be so
-        self._seen_away: dict[str, float] = {}  # root -> when it was away last, as it was looked at
+        self._away: set[str] = set()  # roots that the log says are away
+        self._seen_away: dict[str, float] = {}  # root -> the last time away that `back` knows of
         self._probed = 0.0
         self._looked = 0.0
         self._stopping = threading.Event()
@@ -79,12 +83,12 @@ class Dispatch:
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        """Begins nothing more."""
+        """Begins no more work."""
         self._stopping.set()
         self._wake()
 
     def stop(self) -> None:
-        """Ends the thread, which waits for nobody."""
+        """Ends the thread.  It waits for nothing, so this is quick."""
         self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join()
@@ -100,7 +104,7 @@ class Dispatch:
         try:
             self._events.put_nowait(())
         except queue.Full:
-            return  # it is awake
+            return  # the thread is awake
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -113,11 +117,11 @@ class Dispatch:
                 log.error("%s", error)
                 self._failed(str(error))
             except Exception:
-                log.exception("what is heard and due could not be handed out")
+                log.exception("could not hand out the files that are heard of or due")
                 self._failed("")
 
     def _next_events(self) -> list[str]:
-        """What was heard, after waiting for it no longer than until something may be due."""
+        """Waits for paths to be heard, but no longer than until something may be due."""
         with self._lock:
             busy = set(self._stepping)
         due = self._pipeline.next_due(busy | self._calls.away().keys())
@@ -127,7 +131,7 @@ class Dispatch:
             paths.extend(self._events.get(timeout=wait))
             if not paths:
                 return paths
-            # A fileset's files come together: better looked at together.
+            # A fileset's files come together, so it is better to look at them together.
             gathered = time.monotonic() + _GATHER_S
             while len(paths) < self._batch() and time.monotonic() < gathered:
                 paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
@@ -156,7 +160,7 @@ class Dispatch:
                 self._lanes.do(root, partial(self._hear, root), key="heard")
 
     def _hear(self, root: str) -> None:
-        """In the lane of `root`."""
+        """Runs in the lane of `root`."""
         with self._lock:
             paths = self._heard.pop(root, [])
         if self._stopping.is_set():
@@ -175,7 +179,7 @@ class Dispatch:
             self._lanes.do(root, partial(self._step_in, root))
 
     def _step_in(self, root: str) -> None:
-        """In the lane of `root`."""
+        """Runs in the lane of `root`."""
         try:
             if self._stopping.is_set():
                 return
@@ -193,7 +197,7 @@ class Dispatch:
     def _look_at_disks(self) -> None:
         told = self._calls.told()
         for root in told.keys() - self._away:
-            log.warning("%s: %s; it is left alone until it answers", root, told[root])
+            log.warning("%s: %s; DropBox leaves it alone until it answers", root, told[root])
         for root in self._away - told.keys():
             log.info("%s answers again", root)
         self._away = set(told)
@@ -215,7 +219,7 @@ class Dispatch:
                 self._lanes.do(root, partial(_look_at, self._calls, root), key="look")
 
     def _try(self, root: str) -> None:
-        """Whether a root answers though a call to it hangs, which may be lost for good."""
+        """Asks a root to which a call hangs: the root may answer, and the call be lost."""
         began = self._calls.clock()
         try:
             os.stat(root)  # noqa: PTH116
@@ -225,7 +229,7 @@ class Dispatch:
 
 
 class _Telling:
-    """Around what is done in a lane: whatever it raises is told, and the lane goes on."""
+    """A context manager for work in a lane: reports what it raises, and the lane goes on."""
 
     def __init__(self, failed: Callable[[str], None]) -> None:
         self._failed = failed
@@ -254,7 +258,7 @@ def _look_at(calls: Calls, root: str) -> None:
 
 
 def _probe(calls: Calls, root: str, path: str) -> None:
-    """Reads a byte of what another process reads: only so it is seen that the disk hangs."""
+    """Reads a byte of a file that another process reads, to see whether the disk hangs."""
     with calls.at(root):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

@@ -32,8 +32,8 @@ _WALKED = 2_000  # files handed to the pipeline at once
 class Rescanner:
     """Rescans when asked to, and from time to time by itself, until it is stopped.
 
-    Each directory is looked at in its lane, so that one whose disk does not
-    answer holds up no other: it is looked at when it answers.
+    It looks at each directory in the lane of that directory.  So a disk that does not
+    answer holds up no other directory; its own is looked at when it answers.
 
     `interval` gives omero.fs.rescanInterval (s; 0: only when asked).
     """
@@ -64,13 +64,13 @@ class Rescanner:
         self._thread.start()
 
     def stop(self, until: float) -> bool:
-        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
+        """Ends the thread.  True if it has ended by `until` (s, monotonic)."""
         self.ask_to_stop()
         self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
     def ask_to_stop(self) -> None:
-        """Tells the thread to begin nothing more."""
+        """Tells the thread to begin no more work."""
         self._stopping.set()
         self._asked.set()
 
@@ -88,7 +88,7 @@ class Rescanner:
         self._stopping.wait(_AGAIN_S)
 
     def look_at(self, root: str) -> None:
-        """A rescan of the directory `root` alone, as soon as its disk lets us."""
+        """Rescans the directory `root` alone, as soon as its disk answers."""
         place = self._pipeline.places.place(f"{root}/any")
         if place is None or place.root != root:
             self.ask()  # all users' directories may lie in it
@@ -172,7 +172,7 @@ class Rescanner:
         )
 
     def _owners(self) -> list[tuple[str, str]]:
-        """(user, directory) of all that are watched; stray files above them are told."""
+        """(user, directory) of all watched directories.  Reports stray files above them."""
         rules = self._pipeline.places.rules
         self._away = {rule: why for rule, why in self._away.items() if rule in rules}
         found: dict[Rule, list[str]] = {}
@@ -215,9 +215,9 @@ class Rescanner:
         return 0
 
     def _walk(self, user: str, directory: str, *, hasty: bool) -> int:
-        """Hands on what lies in `directory`, and looks at what waits there; the number of files.
+        """Hands on the files in `directory`, and looks at those that wait there.
 
-        In its lane.
+        Gives the number of files.  Runs in the lane of the directory.
         """
         pipeline = self._pipeline
         pipeline.files.unsure.discard(directory)

@@ -1,4 +1,4 @@
-"""Looks at many directories, each in its lane, a few at a time, and waits for those that answer."""
+"""Looks at many directories, each in its lane, a few at a time.  Waits for those that answer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from omero_fs_plugin.errors import FsError
 
 log = logging.getLogger(__name__)
 
-LANE = "rescan"  # beside what is heard of a directory: a whole tree takes its time
-_AT_ONCE = 2  # more would only take turns at one disk
-_LOOK_S = 0.25  # between two looks at which disks answer
+LANE = "rescan"  # a lane of its own, because a whole tree takes long
+_AT_ONCE = 2  # if there were more, they would only take turns at one disk
+_LOOK_S = 0.25  # how often we look which disks answer
 
 
 class Round:
-    """One look at many directories.  `begin` and `wait` are for one thread.
+    """One look at many directories.  One thread calls `begin` and `wait`.
 
-    A directory whose disk does not answer is not waited for: `away` has it then, and its look
-    goes on by itself when the disk answers.
+    If the disk of a directory does not answer, nobody waits for it: `away` names the directory,
+    and its look goes on by itself when the disk answers.
     """
 
     def __init__(self, lanes: Lanes, stopping: threading.Event) -> None:
@@ -36,10 +36,10 @@ class Round:
         self.failed: dict[str, str] = {}  # directory -> why looking at it failed, for people
 
     def begin(self, root: str, look: Callable[[], int]) -> None:
-        """Looks at `root` as soon as fewer than _AT_ONCE others that answer are looked at.
+        """Looks at `root` as soon as fewer than _AT_ONCE looks are under way on disks that answer.
 
-        `look` gives the number of files.  Raises what concerns everybody, as a
-        journal that cannot be written.
+        `look` gives the number of files.  Raises what concerns all directories, such
+        as a journal that cannot be written.
         """
         self._wait_for_less_than(_AT_ONCE)
         if self._stopping.is_set():
@@ -49,7 +49,7 @@ class Round:
         self._lanes.do(root, lambda: self._look(root, look), beside=LANE)
 
     def wait(self) -> None:
-        """Until all that answer were looked at.  Raises as `begin`."""
+        """Waits until all looks on disks that answer have ended.  Raises what `begin` raises."""
         self._wait_for_less_than(1)
 
     def _wait_for_less_than(self, most: int) -> None:
@@ -75,10 +75,10 @@ class Round:
         except RootAway as error:
             with self._news:
                 self.away[root] = str(error.strerror)
-        except FsError as error:  # the journal, or what else concerns everybody
+        except FsError as error:  # the journal, or another thing that concerns all directories
             with self._news:
                 self._error = error
-        except Exception as error:  # a defect of ours hurts one directory, and no other
+        except Exception as error:  # a defect of ours hurts one directory only
             log.exception("the rescan of %s failed", root)
             why = f"the rescan of it failed with {type(error).__name__}; see the log"
             with self._news:
@@ -86,6 +86,6 @@ class Round:
         finally:
             with self._news:
                 if root in self.away and time.monotonic() - began > _LOOK_S:
-                    log.info("%s answers again, and was looked at", root)
+                    log.info("%s answers again, and DropBox has looked at it", root)
                 self._under_way.discard(root)
                 self._news.notify_all()
