@@ -1,4 +1,4 @@
-"""Users, groups and passwords: what the sandbox knows of who may do what."""
+"""Users, groups and passwords: who may do what in the sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from .store import ENUMERATIONS, PRIVILEGES, TABLES, Store
 
-# Ids and names as in every OMERO.
+# Every OMERO has these ids and names.
 ROOT, GUEST = 0, 1
 SYSTEM_GROUP, USER_GROUP, GUEST_GROUP = 0, 1, 2
 PRIVATE, READ_ONLY, READ_ANNOTATE, READ_WRITE = "rw----", "rwr---", "rwra--", "rwrw--"
@@ -27,12 +27,12 @@ _USER, _GROUP, _MAP = (
 
 
 class Taken(ValueError):
-    """The name is taken, or is no name for a user or a group."""
+    """The name is taken, or a user or group cannot have it."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One membership, in the order of the user's list; the first that is not `user` is default."""
+    """One group of a user.  A user's groups are ordered: the first other than `user` is default."""
 
     group: int
     name: str
@@ -40,7 +40,7 @@ class Member:
 
 
 def check_name(kind: str, name: str) -> str:
-    """`name` itself; raises Taken when it may not become part of a path."""
+    """Gives `name`.  Raises Taken if it may not become part of a path."""
     if not _NAME.fullmatch(name) or name != name.strip():
         raise Taken(
             f"{name!r} is no {kind} name here: letters, digits and . _ @ + - are, "
@@ -50,13 +50,16 @@ def check_name(kind: str, name: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """`scrypt$salt$hash`."""
+    """The hash as `scrypt$salt$hash`."""
     salt = os.urandom(16)
     return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
 
 
 def password_fits(stored: str | None, password: str) -> bool:
-    """Compares in constant time; a user without a password cannot log in."""
+    """Whether the password is right; compares in constant time.
+
+    A user without a password cannot log in.
+    """
     if not stored or not password:
         return False
     _, salt, digest = stored.split("$")
@@ -68,7 +71,7 @@ def _scrypt(password: str, salt: bytes) -> bytes:
 
 
 def seed(store: Store, root_password: str) -> None:
-    """Makes root, guest and OMERO's own groups; does nothing when they are there."""
+    """Makes root, guest and OMERO's own groups, unless they exist."""
     with store.begin() as db:
         if store.row(db, "Experimenter", ROOT):
             return
@@ -96,7 +99,7 @@ def seed(store: Store, root_password: str) -> None:
 def create_group(
     store: Store, db: sa.Connection, name: str, permissions: str = PRIVATE, description: str = ""
 ) -> int:
-    """A new group's id.  Raises Taken."""
+    """Makes a group and gives its id.  Raises Taken."""
     check_name("group", name)
     if store.first(db, "ExperimenterGroup", name=name):
         raise Taken(f"there is a group {name} already")
@@ -113,7 +116,7 @@ def create_group(
 def create_user(
     store: Store, db: sa.Connection, name: str, password: str, groups: Iterable[int], **fields: Any
 ) -> int:
-    """A new user's id, a member of `groups`, the first of which is the default.  Raises Taken."""
+    """Makes a user and gives the id.  The first of `groups` is the default.  Raises Taken."""
     check_name("user", name)
     if store.first(db, "Experimenter", omeName=name):
         raise Taken(f"there is a user {name} already")
@@ -126,7 +129,7 @@ def create_user(
 
 
 def join(store: Store, db: sa.Connection, user: int, group: int, *, owner: bool = False) -> None:
-    """Makes `user` a member of `group`, last in the order; a member stays one."""
+    """Makes `user` a member of `group`, last in the order.  Does nothing for a member."""
     if store.first(db, "GroupExperimenterMap", parent=group, child=user):
         return
     last = db.execute(sa.select(sa.func.max(_MAP.c._position)).where(_MAP.c.child == user))
@@ -142,7 +145,7 @@ def leave(db: sa.Connection, user: int, group: int) -> None:
 
 
 def set_default_group(db: sa.Connection, user: int, group: int) -> None:
-    """Puts a membership first."""
+    """Puts a group first in the order of a user."""
     first = db.execute(sa.select(sa.func.min(_MAP.c._position)).where(_MAP.c.child == user))
     where = (_MAP.c.child == user, _MAP.c.parent == group)
     db.execute(_MAP.update().where(*where).values(_position=(first.scalar() or 0) - 1))
@@ -160,13 +163,13 @@ def memberships(db: sa.Connection, user: int) -> tuple[Member, ...]:
 
 
 def default_group(members: Iterable[Member]) -> Member | None:
-    """The first membership other than of `user`, which holds no data, if there is one."""
+    """The first group of a user other than `user`, which holds no data.  None if there is none."""
     ordered = sorted(members, key=lambda m: m.group == USER_GROUP)
     return ordered[0] if ordered else None
 
 
 def privileges(db: sa.Connection, user: int, members: Iterable[Member]) -> frozenset[str]:
-    """What an administrator may do: all, unless `restrict` left some; nothing for others."""
+    """What a user may do as an administrator: all, or what `restrict` left.  Others: nothing."""
     if all(m.group != SYSTEM_GROUP for m in members):
         return frozenset()
     rows = db.execute(sa.select(PRIVILEGES.c.privilege).where(PRIVILEGES.c.experimenter == user))
@@ -175,11 +178,11 @@ def privileges(db: sa.Connection, user: int, members: Iterable[Member]) -> froze
 
 
 def restrict(db: sa.Connection, user: int, only: Iterable[str]) -> None:
-    """Leaves an administrator these privileges; all of them: no longer restricted."""
+    """Leaves an administrator only these privileges.  With all of them the restriction ends."""
     db.execute(PRIVILEGES.delete().where(PRIVILEGES.c.experimenter == user))
     wanted = set(only)
     if wanted != set(ENUMERATIONS["AdminPrivilege"]):
-        for value in wanted | {""}:  # "" tells "restricted to none" from "not restricted"
+        for value in wanted | {""}:  # "" marks a user who is restricted to no privilege at all
             db.execute(PRIVILEGES.insert().values(experimenter=user, privilege=value))
 
 

@@ -19,7 +19,7 @@ from .store import ENUMERATIONS, Store
 
 
 def event_context(store: Store, session: Session, group: int | None = None) -> Any:
-    """Who a session is, with the memberships it began with."""
+    """The user and the groups of a session, as they were when it began."""
     number = session.group if group in (None, -1) else group
     with store.read() as db:
         row = store.row(db, "ExperimenterGroup", number or 0)
@@ -40,7 +40,7 @@ def event_context(store: Store, session: Session, group: int | None = None) -> A
 
 
 class Admin(Servant, omero.api.IAdmin):  # type: ignore[misc]
-    """Reads for everyone; changes for administrators with the privilege, as in OMERO."""
+    """Everyone may read; administrators with the privilege may change, as in OMERO."""
 
     def do_getEventContext(self, call: Call) -> Any:
         return event_context(self.sandbox.store, self.session, call.group)
@@ -235,7 +235,7 @@ class Admin(Servant, omero.api.IAdmin):  # type: ignore[misc]
             accounts.set_password(self.sandbox.store, db, user, password)
 
     def do_changePassword(self, call: Call, password: Any) -> None:
-        if not self.session.by_password:  # a session someone opened for the user
+        if not self.session.by_password:  # somebody else opened the session for the user
             raise security("Bad authentication credentials for this action.")
         self._set_password(call.user, unwrap(password) or "")
 

@@ -1,4 +1,4 @@
-"""A session, and one call within it: who speaks, of which group, and what that may see."""
+"""A session, and one call in it: who calls, in which group, and what the caller may see."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GROUPS = TABLES["ExperimenterGroup"]
 
 @dataclass(eq=False)
 class Session:
-    """One live session; keeps the memberships it began with."""
+    """One live session.  It keeps the groups that its user had when it began."""
 
     uuid: str
     id: int
     user: int
     user_name: str
-    group: int  # the one it works in; changed by setSecurityContext
+    group: int  # the group it works in; setSecurityContext changes it
     members: tuple[Member, ...]
     privileges: frozenset[str]
     time_to_live: int  # ms; 0: no end
@@ -36,7 +36,7 @@ class Session:
     sudoer: int | None = None
     sudoer_name: str | None = None
     agent: str = ""
-    by_password: bool = False  # the user gave a password, rather than someone opening it for him
+    by_password: bool = False  # the user gave a password; False: somebody else opened it
     clients: int = 0
     identities: set[Any] = field(default_factory=set)  # of its servants
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -47,14 +47,14 @@ class Session:
         return any(m.group == accounts.SYSTEM_GROUP for m in self.members)
 
     def expired(self, now: float) -> bool:
-        """Whether its time to live or to idle is over at `now` (s, monotonic)."""
+        """Whether its time to live or to idle has ended at `now` (s, monotonic)."""
         live, idle = self.time_to_live / 1000, self.time_to_idle / 1000
         return bool((live and now >= self.born + live) or (idle and now >= self.used + idle))
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: the session, and the group it speaks of (-1: all that the user may see)."""
+    """One call: its session, and the group it is about (-1: all that the user may see)."""
 
     session: Session
     group: int
@@ -62,10 +62,11 @@ class Call:
     client: str = ""  # omero.client.uuid of the call's context
 
     def require_client(self) -> None:
-        """Raises InternalException where the context does not say which client calls.
+        """Raises InternalException if the context does not say which client calls.
 
-        omero.client puts it into the implicit context, and an explicit one is instead of that:
-        OMERO then does not find what the client's objects are held by.
+        omero.client puts its uuid into the implicit context.  An explicit context replaces
+        the implicit one, and without the uuid OMERO does not find the holder of the client's
+        objects.
         """
         if not self.client:
             raise omero.InternalException("", "", "No ServantHolder for proxy")
@@ -82,7 +83,7 @@ class Call:
 
     @property
     def write_group(self) -> int:
-        """Where new objects go: the call's group, or the session's when that is -1."""
+        """The group of new objects: that of the call, or that of the session if it is -1."""
         return self.session.group if self.group == -1 else self.group
 
     def owns_group(self, group: int) -> bool:
@@ -95,16 +96,16 @@ class Call:
             raise security(f"{self.session.user_name} needs the privilege {privilege}")
 
     def require_role(self) -> None:
-        """Raises SecurityViolation for an inactive user: one who is not in the group `user`."""
+        """Raises SecurityViolation for an inactive user, that is one outside the group `user`."""
         names = [m.name for m in self.session.members]
         if "user" not in names and not self.is_admin:
             raise security(f"No matching roles found in [{', '.join(names)}]")
 
     def visible(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
-        """The condition on a table with owner_id and group_id: what this call may see.
+        """The condition for the rows this call may see, in a table with owner_id and group_id.
 
-        Private groups show a member his own; the others show all; owners of a group and
-        administrators see everything in it.
+        In a private group members see their own rows; in other groups they see all.
+        Owners of a group and administrators see everything in it.
         """
         group, owner = table.c.group_id, table.c.owner_id
         inside = sa.true() if self.group == -1 else group == self.group
@@ -118,7 +119,7 @@ class Call:
         return sa.or_(sa.and_(inside, group.in_(readable), within), everyones)
 
     def may_see(self, row: Mapping[str, Any]) -> bool:
-        """`visible` for one row, whatever the group of the call."""
+        """Whether the caller may see this row; as `visible`, but in any group."""
         group = row["group_id"]
         if self.is_admin or self.owns_group(group) or group == accounts.USER_GROUP:
             return True
@@ -126,27 +127,30 @@ class Call:
         return mine and (row["owner_id"] == self.user or self._allows(row, 2, "r"))
 
     def may_annotate(self, row: Mapping[str, Any]) -> bool:
-        """Whether the caller may hang an annotation on this row: also in read-annotate groups."""
+        """Whether the caller may annotate this row; read-annotate groups allow it too."""
         may = self.may_change(row) or self._allows(row, 3, "aw")
         return may and not self._private_to_another(row)
 
     def may_link(self, row: Mapping[str, Any]) -> bool:
-        """Whether the caller may put this row into, or make it, a container.
+        """Whether the caller may put this row into a container, or others into this one.
 
-        As `may_change`, but in a private group only its owner: what is another's
-        stays apart, from the group's owners and administrators too.
+        The rule is that of `may_change`, except that in a private group only the owner of
+        the row may: neither the owners of the group nor administrators.
         """
         return self.may_change(row) and not self._private_to_another(row)
 
     def restrictions(self, row: Mapping[str, Any]) -> list[bool]:
-        """What is forbidden, by omero.constants.permissions: link, edit, delete, annotate."""
+        """True for each thing the caller may not do: link, edit, delete, annotate.
+
+        This is the order of omero.constants.permissions.
+        """
         may = self.may_change(row)
         return [not self.may_link(row), not may, not may, not self.may_annotate(row)]
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
         """Whether the caller may change or delete this row.
 
-        The owner, administrators and the group's owners may; members in a read-write group.
+        The owner, administrators and the group's owners may; in a read-write group all members.
         """
         group = row["group_id"]
         if row["owner_id"] == self.user or self.owns_group(group):
@@ -170,10 +174,10 @@ class Call:
 
 
 def security(text: str) -> omero.SecurityViolation:
-    """The exception OMERO refuses with."""
+    """The exception with which OMERO refuses."""
     return omero.SecurityViolation("", "", text)
 
 
 def removed(text: str) -> omero.RemovedSessionException:
-    """The exception for a session that is not, or no longer."""
+    """The exception for a session that does not exist, or has ended."""
     return omero.RemovedSessionException("", "", text)

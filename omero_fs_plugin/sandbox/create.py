@@ -25,7 +25,7 @@ ROOT_PASSWORD = "omero"
 
 @dataclass(frozen=True)
 class Made:
-    """A sandbox that is there, not started."""
+    """A sandbox that was made, and not started."""
 
     directory: Path
     ports: Ports
@@ -39,11 +39,11 @@ def create(
     prefix: int | None = None,
     with_fs: bool = True,
 ) -> Made:
-    """Makes a sandbox in `directory`, absolute.
+    """Makes a sandbox in `directory`, an absolute path.
 
-    `users` come beside amy and zak, each with its name as password, a group of its own and a
-    directory in the DropBox.  `prefix` goes before the ports; None reserves the first free ones.
-    Raises ConfigurationError, and has then left nothing behind.
+    `users` are added to amy and zak.  Each user has the name as password, a group of its own
+    and a directory in the DropBox.  `prefix` goes before the ports; None reserves the first
+    free ones.  Raises ConfigurationError, and then leaves nothing behind.
     """
     names = list(dict.fromkeys([*USERS, *users]))
     _check(directory, names, root_password)
@@ -141,8 +141,8 @@ def _people(directory: Path, names: Sequence[str], root_password: str) -> None:
 
 
 def _certificates(directory: Path) -> None:
-    """As an admin does, with omero-certificates; it asks openssl and checks nothing."""
-    program = (  # in a process of its own, for openssl talks on the terminal
+    """Makes certificates as an admin does, with omero-certificates.  It does not check them."""
+    program = (  # in a process of its own, because openssl writes to the terminal
         "import sys; from omero_certificates.certificates import create_certificates; "
         "create_certificates(sys.argv[1])"
     )

@@ -1,9 +1,9 @@
-"""omero.cmd.Delete2, alone or in a DoAll: rows, and the files behind them.
+"""omero.cmd.Delete2, alone or in a DoAll: deletes rows, and their files.
 
-Everything that refers to a deleted row goes with it.  What would take
-something else apart is refused, as a whole: an image whose fileset has other
-images, a container that is not empty.  Directories stay, and so does the
-source of a file linked in place.
+Everything that refers to a deleted row is deleted too.  A request that would
+tear something else apart is refused as a whole: an image whose fileset has
+other images, or a container that is not empty.  Directories stay, and so does
+the source of a file that was linked in place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .handles import CommandFailed
 from .sessions import Call
 from .store import MODEL, SUBTYPES, TABLES, Store, base
 
-# What may be asked for; its parts go with it.
+# What a client may ask to delete; its parts are deleted too.
 TARGETS = (
     "Fileset",
     "Image",
@@ -38,16 +38,16 @@ CONTENTS = {
     "Project": "ProjectDatasetLink",
     "Screen": "ScreenPlateLink",
 }
-SHARED = ("TagAnnotation", "FileAnnotation")  # stay when what they annotate goes
+SHARED = ("TagAnnotation", "FileAnnotation")  # these stay if what they annotate is deleted
 
 Found = dict[str, set[int]]  # entity -> ids
 Place = Callable[[Mapping[str, Any]], Path | None]
 
 
 def respond(store: Store, place: Place, call: Call, request: Any) -> Any:
-    """The answer to a Delete2 or a DoAll of them.  Raises CommandFailed.
+    """Carries out a Delete2, or a DoAll of them, and gives the answer.  Raises CommandFailed.
 
-    `place` tells where the file behind a row of OriginalFile is.
+    `place` gives the path of the file of an OriginalFile's row.
     """
     if isinstance(request, omero.cmd.DoAll):
         responses = [respond(store, place, call, part) for part in request.requests]
@@ -83,7 +83,7 @@ def respond(store: Store, place: Place, call: Call, request: Any) -> Any:
 
 
 def _check(db: sa.Connection, request: Any, found: Found) -> None:
-    """Adds the filesets of which all images go; raises where one would be torn apart."""
+    """Adds the filesets whose images are all deleted.  Raises if one would be torn apart."""
     for fileset in _ids(db, "Image", "id", found["Image"], "fileset") - {None}:
         left = _ids(db, "Image", "fileset", {fileset}) - found["Image"]
         if left and fileset not in found["Fileset"]:
@@ -100,7 +100,7 @@ def _check(db: sa.Connection, request: Any, found: Found) -> None:
 
 
 def _collect(db: sa.Connection, found: Found) -> None:
-    """Adds all that belongs to what was found, and the links to it."""
+    """Adds everything that belongs to the rows found, and the links to them."""
     filesets = found["Fileset"]
     found["OriginalFile"] |= _ids(db, "FilesetEntry", "fileset", filesets, "originalFile")
     found["Job"] |= _ids(db, "FilesetJobLink", "parent", filesets, "child")

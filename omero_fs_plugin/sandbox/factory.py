@@ -1,7 +1,7 @@
-"""The way in: who may log in, and what a session is served with.
+"""Logins: who may log in, and which services a session gets.
 
-`Verifier` and `Manager` are what Glacier2 and the servers inside the grid ask
-for sessions; `Factory` is a session as its client holds it.
+Glacier2 and the servers inside the grid ask `Verifier` and `Manager` for sessions.
+`Factory` is the proxy of a session that its client holds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .sessions import Call, Sandbox, Session, security
 
 log = logging.getLogger(__name__)
 
-STATUS_CHECK = "####### STATUS CHECK ########"  # how `omero admin status` knocks
+STATUS_CHECK = "####### STATUS CHECK ########"  # the name with which `omero admin status` asks
 
 SERVICES = {
     "Admin": (Admin, omero.api.IAdminPrx),
@@ -41,7 +41,7 @@ SERVICES = {
 
 
 class Verifier(Glacier2.PermissionsVerifier):  # type: ignore[misc]
-    """Name and password, or a live session's uuid as both."""
+    """Checks a name and its password, or the uuid of a live session given as both."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -62,7 +62,7 @@ class Verifier(Glacier2.PermissionsVerifier):  # type: ignore[misc]
 
 
 class Manager(Glacier2.SessionManager):  # type: ignore[misc]
-    """Opens sessions: for the router, which has checked the password, and inside the grid."""
+    """Opens sessions for the router, which has checked the password, and inside the grid."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -102,7 +102,7 @@ class Manager(Glacier2.SessionManager):  # type: ignore[misc]
 class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
     """omero.api.ServiceFactory: one client of a session.
 
-    When the last client that did not detach has gone, the session ends.
+    The session ends when the last client that did not detach has gone.
     """
 
     def __init__(self, sandbox: Sandbox, session: Session) -> None:
@@ -170,10 +170,10 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
         self.session.by_password = True
 
     def do_setCallback(self, call: Call, callback: Any) -> None:
-        """Clients offer one always; the sandbox has nothing to tell them."""
+        """Does nothing: clients always offer a callback, and the sandbox never calls it."""
 
     def do_subscribe(self, call: Call, topic: str, proxy: Any) -> None:
-        """There is no IceStorm in the sandbox, hence never an event."""
+        """Does nothing: the sandbox has no IceStorm, so there are no events."""
 
     def do_activeServices(self, call: Call) -> Any:
         return sorted(Ice.identityToString(i) for i in list(self.session.identities))
@@ -191,7 +191,7 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
         self._close_on_destroy = False
 
     def destroy(self, current: Any = None) -> None:
-        """From the router, when the client goes or is lost; the session may be over already."""
+        """The router calls it when the client goes or is lost.  The session may have ended."""
         if self._destroyed.is_set():
             return
         self._destroyed.set()
@@ -202,7 +202,7 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
 
 
 class SharedResources(Servant, omero.grid.SharedResources):  # type: ignore[misc]
-    """The repositories; no tables, no scripts."""
+    """Gives the repositories.  There are no tables and no scripts."""
 
     def do_repositories(self, call: Call) -> Any:
         return self.sandbox.repositories.map(self.session)

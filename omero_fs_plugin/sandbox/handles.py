@@ -1,4 +1,4 @@
-"""Commands and their handles: work done off the caller's thread, polled or told by callback."""
+"""Commands and their handles: work in another thread.  The client polls, or gets a callback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Work = Callable[[], Any]
 
 
 class CommandFailed(Exception):
-    """Ends a command with the omero.cmd.ERR it carries."""
+    """Ends a command.  Its omero.cmd.ERR is the answer."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error.parameters.get("message", error.name))
@@ -32,9 +32,9 @@ class CommandFailed(Exception):
 
 
 def error(request: Any, name: str, message: str, trace: str = "") -> Any:
-    """The omero.cmd.ERR that OMERO answers with: the kind of request, what failed, and why.
+    """The omero.cmd.ERR as OMERO answers it: the kind of request, what failed, and why.
 
-    `trace` is the Java one, whose last "Caused by" is the reason at the bottom.
+    `trace` is a Java stack trace; its last "Caused by" is the first cause.
     """
     parameters = {"message": message, "stacktrace": trace} if trace else {"message": message}
     return omero.cmd.ERR(request.ice_id(), name, parameters)
@@ -43,8 +43,8 @@ def error(request: Any, name: str, message: str, trace: str = "") -> Any:
 class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
     """One command under way, or done.
 
-    Polling is no activity of the session; when that has ended before the
-    command, the command is done all the same and its answer never comes.
+    Polling does not count as activity of the session.  If the session ends before
+    the command, the command is still carried out, but its answer never comes.
     """
 
     keeps_alive = False
@@ -61,14 +61,14 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
         self._status = omero.cmd.Status(None, kind, kind, [], {}, 0, 1, _ms(), [], [], 0)
 
     def call(self, current: Any) -> Call:
-        """An expired session's handle is gone."""
+        """Who calls.  The handle of an expired session does not exist any more."""
         try:
             return super().call(current)
         except omero.RemovedSessionException as gone:
             raise Ice.ObjectNotExistException from gone
 
     def start(self, workers: ThreadPoolExecutor, work: Work) -> Handle:
-        """Has `work` done; itself."""
+        """Hands `work` to `workers`, and gives this handle."""
         self._future = workers.submit(self._run, work)
         return self
 
@@ -87,9 +87,9 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
         self._finish(response)
 
     def _meet(self, step: str, name: str) -> None:
-        """What a command's work meets of the server's moods.  Raises CommandFailed, as OMERO.
+        """Applies the server's moods to the work of a command.  Raises CommandFailed, as OMERO.
 
-        OMERO words the cause in the trace alone.
+        OMERO gives the cause in the trace only.
         """
         try:
             self.sandbox.mood.meet(step, self.session.user_name)
@@ -111,7 +111,7 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
                 self._status.flags.append(omero.cmd.State.FAILURE)
             callbacks = list(self._callbacks.values())
         for callback in callbacks:
-            # The client may be gone; the answer waits for whoever polls.
+            # The client may be gone; the answer is kept for whoever polls.
             with suppress(Ice.Exception):
                 callback.ice_oneway().ice_timeout(5000).finished(response, self._status)
 
@@ -133,7 +133,7 @@ class Handle(Servant, omero.cmd.Handle):  # type: ignore[misc]
         return self._status
 
     def do_cancel(self, call: Call) -> bool:
-        """True when the work had not begun, and never will."""
+        """True if the work had not begun; then it never will."""
         if self._future is None or not self._future.cancel():
             return False
         self._status.flags.append(omero.cmd.State.CANCELLED)

@@ -1,12 +1,12 @@
-"""One import: from the fileset a client describes to the images it becomes.
+"""One import: from the fileset that a client describes to its images.
 
-Nothing is cleaned up after a failure, and nothing is resumed: the Fileset and
-its OriginalFiles stay, with the hashes they got, as in OMERO.server.
+After a failure nothing is cleaned up or resumed: the Fileset and its
+OriginalFiles stay, with their hashes, as in OMERO.server.
 
-What its rows tell of an import that lasts is little, as in OMERO.server: the
-UploadJob is Finished once the upload was found whole and the import begins;
-the row of the import's log is changed after each step; no other job changes,
-nor is the end told anywhere but in the answer and the log.
+While an import runs its rows say little, as in OMERO.server.  The UploadJob is
+Finished when the upload was found whole and the import begins.  The row of the
+import's log changes after each step.  No other job changes, and only the answer
+and the log tell the end.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ LOG_MIMETYPE = "application/omero-log-file"
 
 
 def checked(fileset: Any, settings: Any) -> str:
-    """The name of the checksum algorithm, when all of the request is in order.
+    """Checks a request, and gives the name of its checksum algorithm.
 
     Raises ApiUsageException or ValidationException in OMERO.server's words.
     """
@@ -88,16 +88,16 @@ def checked(fileset: Any, settings: Any) -> str:
 
 
 class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
-    """The upload of one fileset, and what starts its import.
+    """The upload of one fileset, and the call that starts its import.
 
-    All its calls must be of the group it began in.
+    All its calls must be in the group in which it began.
     """
 
     @classmethod
     def begin(
         cls, sandbox: Sandbox, session: Session, call: Call, fileset: Any, settings: Any
     ) -> ImportProcess:
-        """Makes the fileset's directory and its rows.  Raises as `checked` does."""
+        """Makes the fileset's directory and its rows.  Raises what `checked` raises."""
         call.require_role()
         checksum = checked(fileset, settings)
         links, entries = fileset.copyJobLinks(), fileset.copyUsedFiles()
@@ -138,9 +138,9 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         with sandbox.store.begin() as db:
             save(sandbox.store, db, call, fileset)
             for file in (*(entry.originalFile for entry in entries), logged):
-                # Only here does a file become one of the repository's.
+                # Nowhere else does a file become a file of the repository.
                 sandbox.store.update(db, "OriginalFile", file.id.val, repo=repositories.uuid)
-        fileset.copyJobLinks()[1].parent = fileset  # the request tells of it, loaded
+        fileset.copyJobLinks()[1].parent = fileset  # the request carries it loaded
 
         def stored(file: Any) -> StoredFile:
             place = repositories.root / (unwrap(file.path) + unwrap(file.name))
@@ -236,15 +236,15 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         )
 
     def do_close(self, call: Call) -> None:
-        """Ends the upload; an import that has begun goes on."""
+        """Ends the upload.  An import that has begun goes on."""
         for proxy in (*(uploader.proxy for uploader in self._uploaders), self.proxy):
             self.sandbox.withdraw(self.session, proxy.ice_getIdentity())
 
 
 class Import:
-    """The work of a handle: reads the first file and makes the images, all or none.
+    """The work of a handle: reads the first file and makes all images, or none.
 
-    It goes on whatever becomes of the client, until its end or that of the server.
+    It goes on even if the client goes away, until it ends or the server does.
     """
 
     def __init__(
@@ -257,10 +257,10 @@ class Import:
         self._log_file = log_file
         self._fileset = request.activity.parent
         self._pace = pace
-        self._logged = 0  # bytes in its log
+        self._logged = 0  # bytes in the import's log
 
     def __call__(self) -> Any:
-        """An ImportResponse or an ERR."""
+        """Imports, and gives an ImportResponse or an ERR."""
         number = unwrap(self._fileset.id)
         try:
             response = self._import()
@@ -310,7 +310,7 @@ class Import:
             if isinstance(target, DatasetI) and not plates:
                 for image in ids:
                     self._link(db, DatasetImageLinkI(), target, ImageI(image, False))
-            elif isinstance(target, ScreenI):  # images stay outside, without a word
+            elif isinstance(target, ScreenI):  # images stay outside it, and no error says so
                 for plate in plates:
                     self._link(db, ScreenPlateLinkI(), target, PlateI(plate, False))
             build = Builder(self._store, db)
@@ -324,7 +324,7 @@ class Import:
         save(self._store, db, self._call, link)
 
     def _insert(self, db: sa.Connection, number: int, one: Series, total: int) -> tuple[int, int]:
-        """The ids of a new Image and its Pixels."""
+        """Adds an Image and its Pixels, and gives their ids."""
         settings, owned = self._request.settings, self._owned
         name = unwrap(settings.userSpecifiedName) or self._first.name
         image = self._store.insert(
@@ -346,7 +346,7 @@ class Import:
             image=image,
             **sizes,
             significantBits=PIXEL_TYPES[one.pixel_type],
-            sha1="Pending...",  # what OMERO leaves there for files it reads in place
+            sha1="Pending...",  # as OMERO writes it for files that it reads in place
             dimensionOrder=self._store.enum(db, "DimensionOrder", "XYZCT"),
             pixelsType=self._store.enum(db, "PixelsType", one.pixel_type),
             **owned,
@@ -363,13 +363,13 @@ class Import:
         self._pace.reach(point, lambda: self._log(point))
 
     def _step(self, text: str) -> None:
-        """The end of a step: only now is the log's row changed."""
+        """Ends a step.  Only now does the row of the log change."""
         log.info("%s", text)
         self._log(text)
         self._log_file.save()
 
     def _log(self, text: str) -> None:
-        """A line more in the import's own log."""
+        """Adds a line to the import's own log."""
         line = f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n".encode()
         self._log_file.write(line, self._logged)
         self._logged += len(line)

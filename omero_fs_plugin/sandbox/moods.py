@@ -1,25 +1,25 @@
-"""How the sandbox feels: slow, busy, late, or without its database, as a real OMERO may be.
+"""The moods of a sandbox: slow, busy, late, or without its database, as a real OMERO may be.
 
-The file `moods.json` in omero.data.dir is looked at for each call, so moods change while the
-server runs, and what is not in the file is well.  `write` writes it; by hand::
+The server looks at the file `moods.json` in omero.data.dir at each call, so moods change while
+it runs.  What the file does not name works well.  `write` writes the file; by hand::
 
     {"database": "away", "slow": 0.2,
      "faults": [{"calls": "RawFileStore\\\\.save", "raises": "ResourceError", "times": 2}]}
 
 ===========  =====================================================================================
-database     `away`: what needs it is refused with InternalException "Cannot open connection",
-             nobody logs in with a password, and Blitz itself answers all the while.
-             `busy`: refused with DatabaseBusyException.
-             `hung`: it answers when the mood has changed, or after HUNG_S with "busy"
-slow         s that every call takes longer which needs the database
-logins       `refused`: sessions are refused with WrappedCreateSessionException.
-             `null`: they are null, which clients word "Obtained null object prox".
-             `denied`: the router says that the password is wrong, even of a session
-late         s after the start in which logins are `refused`, as those of a real server are
+database     `away`: calls that need it raise InternalException "Cannot open connection", and
+             nobody can log in with a password.  Blitz itself still answers.
+             `busy`: these calls raise DatabaseBusyException.
+             `hung`: these calls wait until the mood changes; after HUNG_S they are "busy"
+slow         each call that needs the database takes so many seconds longer
+logins       `refused`: a login raises WrappedCreateSessionException.
+             `null`: its session is null; clients then say "Obtained null object prox".
+             `denied`: the router says that the password is wrong, even that of a session
+late         for so many seconds after the start logins are `refused`, as by a real server
 faults       exceptions for single calls: see Fault
 ===========  =====================================================================================
 
-What a call needs is told by its name: `needs_database`.
+`needs_database` tells from a call's name whether it needs the database.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ import omero
 log = logging.getLogger(__name__)
 
 FILE = "moods.json"  # in omero.data.dir
-HUNG_S = 95.0  # as long as a server was seen to hang whose pool of connections was used up
+HUNG_S = 95.0  # so long a real server hung when its pool of connections was used up
 WELL, AWAY, BUSY, HUNG = "", "away", "busy", "hung"
 REFUSED, NULL, DENIED = "refused", "null", "denied"
 _LOOK_S = 0.05  # how often a call that hangs looks at the moods
@@ -55,8 +55,8 @@ NO_CONNECTION = (
 )
 NO_CONNECTION_FREE = "cannot get a connection, pool error Timeout waiting for idle object"
 
-# What Blitz answers from memory, or from disk.  An import and a deletion are commands: they are
-# taken, and their work needs the database.
+# The calls that Blitz answers from memory or from disk.  An import and a deletion are commands:
+# the server accepts them without the database, but their work needs it.
 _FROM_MEMORY = re.compile(
     r"ServiceFactory\.(?!getSecurityContexts|setSecurity).*|SharedResources\..*|Handle\..*"
     r"|RawFileStore\.(?:write|read|exists|size|truncate|getFileId)"
@@ -66,18 +66,18 @@ _FROM_MEMORY = re.compile(
 
 @dataclass(frozen=True)
 class Fault:
-    """An exception for the calls of some name, instead of their answer.
+    """An exception that calls with some name raise instead of answering.
 
-    A command's work is called after its kind: `ImportRequest.begin` and `ImportRequest.end`,
-    `Delete2.begin`.  What is raised there is the command's ERR, and at the end of an import its
-    images are there all the same.
+    The work of a command has the name of its kind: `ImportRequest.begin`, `ImportRequest.end`,
+    `Delete2.begin`.  An exception there becomes the command's ERR.  At `ImportRequest.end` the
+    images exist nevertheless.
     """
 
     calls: str  # a regular expression: the whole of Interface.operation
     raises: str = "InternalException"  # a class of omero, or of Ice
     says: str = ""
-    times: int = 0  # so often, counted since the moods changed; 0: always
-    user: str = ""  # in the sessions of this one alone; empty: in all
+    times: int = 0  # how often, counted since the moods changed; 0: always
+    user: str = ""  # only in the sessions of this user; empty: in all sessions
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,19 @@ class Moods:
 
 
 def needs_database(call: str) -> bool:
-    """Whether this call, `Interface.operation`, is answered only with the database there."""
+    """Whether this call, `Interface.operation`, needs the database."""
     return not _FROM_MEMORY.fullmatch(call)
 
 
 def write(data_dir: Path, moods: Moods | None = None) -> None:
-    """From now on these hold for the sandbox with that omero.data.dir; None: all is well."""
+    """Sets the moods of the sandbox with this omero.data.dir; None: all works well."""
     fresh = data_dir / f".{FILE}.{os.getpid()}.{threading.get_ident()}"
     fresh.write_text(json.dumps(asdict(moods or Moods())), encoding="utf-8")
     fresh.replace(data_dir / FILE)
 
 
 def parse(text: str) -> Moods:
-    """Raises ValueError for what is no JSON, and for a mood that there is not."""
+    """Reads moods from JSON.  Raises ValueError if it is not JSON, or for an unknown mood."""
     told = json.loads(text)
     if not isinstance(told, dict):
         raise ValueError("an object is wanted")
@@ -129,7 +129,7 @@ def parse(text: str) -> Moods:
 
 
 def exception(name: str, says: str) -> Exception:
-    """An exception of omero or of Ice, with its text.  Raises ValueError for an unknown name."""
+    """Makes an exception of omero or Ice with its text.  Raises ValueError for unknown names."""
     kind = getattr(omero, name, None) or getattr(Ice, name, None)
     if isinstance(kind, type) and issubclass(kind, omero.ServerError):
         trace = f"ome.conditions.{name}: {says}\n\tat ome.services.util.Executor.execute"
@@ -155,7 +155,7 @@ class Mood:
         self._done: dict[Fault, int] = {}  # how often each fault was met
 
     def current(self) -> Moods:
-        """As the file says now; what it cannot mean is logged, and changes nothing."""
+        """The moods in the file.  If the file is wrong, that is logged and changes nothing."""
         try:
             found = self._file.stat()
             key: tuple[int, ...] | None = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -174,9 +174,9 @@ class Mood:
             return self._moods
 
     def meet(self, call: str, user: str = "") -> None:
-        """What a call, `Interface.operation`, meets before it is answered: nothing, or worse.
+        """Applies the moods to a call, `Interface.operation`: returns, waits or raises.
 
-        `user` is whose session it is in.
+        `user` is the user of its session.
         """
         moods = self.current()
         for fault in moods.faults:
@@ -207,7 +207,7 @@ class Mood:
         return REFUSED if late or moods.database != WELL else WELL
 
     def knows_passwords(self) -> bool:
-        """Whether passwords can be looked up."""
+        """Whether the server can look up passwords now."""
         return self.current().database == WELL
 
     def _once_more(self, fault: Fault) -> bool:
@@ -224,7 +224,7 @@ class Mood:
 
 
 def refusal_of_login() -> Any:
-    """What the manager raises for a login that is refused."""
+    """The exception that the manager raises for a refused login."""
     return omero.WrappedCreateSessionException(
         "Error creating session", False, 0, "ome.conditions.InternalException"
     )

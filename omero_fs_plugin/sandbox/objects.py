@@ -1,4 +1,4 @@
-"""Rows to objects of omero.model, and objects to rows."""
+"""Turns rows into objects of omero.model, and objects into rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .store import MODEL, TABLES, Store, base
 
 
 class Builder:
-    """Makes objects within one transaction; the same row is the same object.
+    """Makes objects in one transaction.  The same row gives the same object.
 
-    With a `call`, their permissions tell what its user may do with them.
+    If there is a `call`, their permissions say what its user may do with them.
     """
 
     def __init__(self, store: Store, db: sa.Connection, call: Call | None = None) -> None:
@@ -29,7 +29,7 @@ class Builder:
         self._permissions: dict[int, str] = {}
 
     def load(self, entity: str, row_id: int) -> Any:
-        """The loaded object with this id, its references unloaded; None when there is none."""
+        """The loaded object with this id, its references unloaded.  None if there is none."""
         if (base(entity), row_id) in self._made:
             return self._made[(base(entity), row_id)]
         row = self._store.row(self._db, entity, row_id)
@@ -55,7 +55,7 @@ class Builder:
         return built
 
     def attach(self, entity: str, row_id: int, attribute: str) -> list[Any]:
-        """Loads a reference or a collection of an object, as `join fetch` does; what it found."""
+        """Loads a reference or a collection of an object, as `join fetch` does, and gives it."""
         owner = self.load(entity, row_id)
         entity = base(entity)
         if attribute.startswith("details."):
@@ -130,7 +130,7 @@ def _class(name: str) -> Any:
 
 
 def entity_of(value: Any) -> str:
-    """The entity's name of a model object, such as Image; raises ApiUsageException."""
+    """The name of a model object's entity, such as Image.  Raises ApiUsageException."""
     name = str(value.ice_id()).rpartition("::")[2]
     try:
         base(name)
@@ -140,10 +140,10 @@ def entity_of(value: Any) -> str:
 
 
 def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
-    """Inserts or updates `value` with what hangs on it unsaved; the id.
+    """Inserts or updates `value` and the unsaved objects it refers to, and gives its id.
 
-    Raises SecurityViolation where the caller may not change, link or see a row, and
-    ValidationException where a row does not exist.
+    Raises SecurityViolation if the caller may not change, link or see a row, and
+    ValidationException if a row does not exist.
     """
     entity = entity_of(value)
     row_id = unwrap(value.id)
@@ -159,7 +159,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     }
     _check_name(entity, values)
     for name, target in kind.references.items():
-        referred = getattr(value, "_" + name, None)  # of a subtype, it may not be
+        referred = getattr(value, "_" + name, None)  # a subtype may lack it
         values[name] = None if referred is None else _referred(store, db, call, target, referred)
     if entity == "OriginalFile":
         _check_file(store, db, row_id, values)
@@ -198,7 +198,7 @@ def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: A
 def _check_file(
     store: Store, db: sa.Connection, row_id: int | None, values: Mapping[str, Any]
 ) -> None:
-    """A row is what leads to a file in the repository: clients neither make nor move one."""
+    """Refuses clients who make or move such a row: it leads to a file in the repository."""
     row = store.row(db, "OriginalFile", row_id) if row_id is not None else None
     place = ("repo", "path", "name")
     if (row and row["repo"] and any(values[c] != row[c] for c in place)) or (
@@ -208,14 +208,14 @@ def _check_file(
 
 
 def _check_place(values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """A row of a repository says which file is read: only the repository makes and moves it."""
+    """Refuses clients who make or move a row of a repository: it says which file is read."""
     moved = any(values[name] != before.get(name) for name in ("repo", "path", "name"))
     if moved and (values["repo"] or before.get("repo")):
         raise security("The files of a repository are not changed through IUpdate")
 
 
 def _check_name(entity: str, values: Mapping[str, Any]) -> None:
-    """What OMERO's database has no room for, or needs."""
+    """Refuses a name that is missing or too long for OMERO's database."""
     name = values.get("name")
     if name is None and entity in ("Project", "Dataset", "Screen", "Plate"):
         raise omero.ValidationException("", "", f"not-null property references null: {entity}.name")
@@ -231,7 +231,7 @@ def _check_link(
     row_id: int | None,
     values: Mapping[str, Any],
 ) -> None:
-    """Both ends in the link's group; the caller may link, or annotate them; and only once."""
+    """Refuses a link that exists, leads to another group, or that the caller may not make."""
     ends = {end: values[end] for end in MODEL[entity].references}
     if row_id is None and store.first(db, entity, owner_id=call.user, **ends):
         raise omero.ValidationException(

@@ -1,17 +1,17 @@
-"""How fast the sandbox works: calls and imports that stop at a point until they may go on.
+"""How fast the sandbox works: calls and imports can stop at a point until they may go on.
 
-A real server takes minutes for a plate, and carries out a call long after the client has given
-it up.  Points are named:
+A real server takes minutes for a plate, and may carry out a call long after the client has
+given it up.  The points have names:
 
 ==============================  ==================================================================
 `Interface.operation`           a call, before it is carried out
 `ImportRequest.read`            an import, before it reads the first file
-`ImportRequest.save`            before its rows are there; all come in one transaction
-`ImportRequest.finish`          its images are there, and their thumbnails are not
+`ImportRequest.save`            an import, before it adds its rows, all in one transaction
+`ImportRequest.finish`          an import, when its images exist but their thumbnails do not
 ==============================  ==================================================================
 
-Each import takes `seconds` at least, as omero.sandbox.import_seconds says, in equal parts before
-its points.
+Each import takes at least `seconds`, as omero.sandbox.import_seconds says.  It waits an equal
+part of them before each of its points.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from collections.abc import Callable
 
 READ, SAVE, FINISH = (f"ImportRequest.{step}" for step in ("read", "save", "finish"))
 IMPORT_SECONDS = "omero.sandbox.import_seconds"
-_BEAT_S = 0.05  # how often what waits at a point shows that it lives
+_BEAT_S = 0.05  # how often a call that waits at a point shows that it lives
 
 
 class Interrupted(BaseException):
-    """The server stops, as if it was killed: what waits at a point goes no further."""
+    """The server stops as if it was killed: calls that wait at a point go no further."""
 
 
 class Gate:
-    """One point at which everything stops."""
+    """A point at which all calls stop."""
 
     def __init__(self, *, silent: bool = False) -> None:
-        """`silent`: what waits here shows no sign of life."""
+        """`silent`: calls that wait here show no sign of life."""
         self.silent = silent
-        self.reached = threading.Event()  # something has come to the point
+        self.reached = threading.Event()  # a call has come to the point
         self._open = threading.Event()
 
     def release(self) -> None:
-        """What waits goes on, and nothing stops here any more."""
+        """Lets the waiting calls go on.  No call stops here any more."""
         self._open.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was released within so many seconds."""
+        """Waits for the release for so many seconds; whether it came."""
         return self._open.wait(seconds)
 
 
@@ -57,16 +57,16 @@ class Pace:
         self._stopping = threading.Event()
 
     def hold(self, point: str, *, silent: bool = False) -> Gate:
-        """From now on everything stops at `point`, until the gate is released."""
+        """From now on all calls stop at `point`, until the gate is released."""
         gate = self._gates[point] = Gate(silent=silent)
         return gate
 
     def let_pass(self) -> None:
-        """Whoever comes from now on stops nowhere; what stands at a gate still waits for it."""
+        """From now on calls stop nowhere.  Those that wait at a gate still wait for it."""
         self._gates.clear()
 
     def reach(self, point: str, alive: Callable[[], None] = lambda: None) -> None:
-        """Returns when what has come to `point` may go on; calls `alive` now and then meanwhile.
+        """Waits at `point` until the caller may go on, and calls `alive` now and then.
 
         Raises Interrupted when the server stops.
         """
@@ -82,7 +82,7 @@ class Pace:
                 self._beat(alive)
 
     def stop(self) -> None:
-        """Ends all waiting, for good."""
+        """Ends all waits, for good."""
         self._stopping.set()
 
     def _beat(self, alive: Callable[[], None]) -> None:

@@ -1,9 +1,9 @@
-"""Where imported files go: client paths made safe, trimmed, and given a home.
+"""Where imported files go: makes client paths safe, trims them, and gives them a directory.
 
-The rules are those of OMERO.server's managed repository: a name that
-omero.fs.repo.path_rules does not allow is refused, parents that all files share
-are trimmed, and each fileset gets a directory of its own from the template
-`%user%_%userId%/%year%-%month%/%day%/%time%`, whose names are made safe.
+The rules are those of OMERO.server's managed repository.  It refuses a name that
+omero.fs.repo.path_rules does not allow.  It trims the parents that all files share.
+Each fileset gets a directory of its own from the template
+`%user%_%userId%/%year%-%month%/%day%/%time%`, with safe names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import omero.all  # every Slice type
 
 import omero
 
-# Parents kept above the files when no reader says how many its format needs.
+# So many parents are kept above the files if no reader is named.
 PARENTS_KEPT = 3
 
 UNSAFE = str.maketrans(
@@ -31,25 +31,26 @@ UNSAFE = str.maketrans(
 
 
 def safe_component(text: str) -> str:
-    """One component of a path, as the repository stores it; never longer than it was.
+    """One component of a path as the repository stores it.  It never gets longer.
 
-    Dots alone would lead elsewhere on disk: they become underscores here, and
-    `leads_elsewhere` is what refuses them.
+    A component of dots would lead elsewhere on disk, so its dots become underscores here;
+    `leads_elsewhere` refuses it.
     """
     text = text.translate(UNSAFE).replace("/", "_")
     return "_" * len(text) if text in (".", "..") else text
 
 
 def components(client_path: str) -> list[str]:
-    """The components of a client path; empty ones are dropped.
+    """The components of a client path, without the empty ones.
 
-    Dots alone would lead elsewhere on disk, and NUL ends a name: they become underscores.
+    A component of dots would lead elsewhere on disk, and NUL would end a name: these
+    characters become underscores.
     """
     parts = [part for part in client_path.split("/") if part]
     return [re.sub(r"^\.{1,2}$", lambda m: "_" * len(m[0]), p).replace("\0", "_") for p in parts]
 
 
-# The rules by their names in omero.fs.repo.path_rules: what a component may not have.
+# A rule's name in omero.fs.repo.path_rules -> what it forbids in a component.
 PATH_RULES = "omero.fs.repo.path_rules"
 PATH_RULES_DEFAULT = "Windows required, UNIX required"
 _DEVICES = ["AUX", "CLOCK$", "CON", "NUL", "PRN"]
@@ -67,7 +68,7 @@ _RULES: dict[str, dict[str, list[str]]] = {
 
 
 def check_names(path: str, rules: str) -> None:
-    """Raises FilePathNamingException, in OMERO's words, for a path with a name against `rules`."""
+    """Raises FilePathNamingException, in OMERO's words, if a name breaks one of `rules`."""
     found: dict[str, set[str]] = defaultdict(set)
     told = [rule.strip().replace("local", "UNIX") for rule in rules.split(",")]
     for name in path.split("/"):
@@ -98,8 +99,8 @@ def leads_elsewhere(client_path: str) -> bool:
 def trimmed(client_paths: Sequence[str], *, reader: str) -> list[str]:
     """The paths below the fileset's own directory, in the same order.
 
-    Of the parents that all files share none is kept when a `reader` class is
-    named (the formats read here need none), else the last PARENTS_KEPT.
+    If a `reader` class is named, no parent that all files share is kept, because the
+    formats read here need none.  Otherwise the last PARENTS_KEPT are kept.
     """
     split = [components(path) for path in client_paths]
     columns = itertools.zip_longest(*(parts[:-1] for parts in split))
@@ -109,7 +110,7 @@ def trimmed(client_paths: Sequence[str], *, reader: str) -> list[str]:
 
 
 def new_directory(root: Path, user: str, user_id: int, now: datetime) -> str:
-    """Makes a directory that nothing else uses; its path below `root`, ending in `/`."""
+    """Makes a new directory.  Gives its path below `root`, which ends in `/`."""
     time = f"{now:%H-%M-%S}.{now.microsecond // 1000:03d}"
     parent = f"{safe_component(user)}_{user_id}/{now:%Y-%m}/{now:%d}"
     (root / parent).mkdir(parents=True, exist_ok=True)
@@ -124,9 +125,9 @@ def new_directory(root: Path, user: str, user_id: int, now: datetime) -> str:
 
 
 def below(root: Path, path: str) -> Path:
-    """The file at `path` in a repository at `root`, wherever links inside it lead.
+    """The file at `path` in the repository at `root`.  Links in the repository may lead outside.
 
-    Raises ValueError for a path that would leave the repository.
+    Raises ValueError for a path that would itself leave the repository.
     """
     joined = Path(os.path.normpath(root / path.lstrip("/")))
     if joined != root and root not in joined.parents:

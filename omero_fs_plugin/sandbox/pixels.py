@@ -1,9 +1,9 @@
-"""What images a file holds: sizes and pixel type, from its headers alone.
+"""Which images a file holds: their sizes and pixel type, from its headers alone.
 
-The sandbox's place of Bio-Formats.  It reads TIFF and OME-TIFF (tifffile),
-OME-XML companions, DICOM (pydicom), PNG and JPEG (pillow); it goes by content,
-never by the name.  Pixels are never decoded, and only regular files are
-opened.  Unlike Bio-Formats it also refuses a file that was cut short.
+The sandbox has this instead of Bio-Formats.  It reads TIFF and OME-TIFF (tifffile),
+OME-XML companions, DICOM (pydicom), PNG and JPEG (pillow).  It goes by the content,
+never by the name.  It never decodes pixels, and opens only regular files.  Unlike
+Bio-Formats it also refuses a file that was cut short.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# A companion or an OME-XML block larger than this is no header any more.
+# A companion or an OME-XML block larger than this does not count as a header.
 MAX_XML = 64 << 20  # bytes
 
-# Each becomes rows of the database: what a header claims must not fill it.
+# Each image becomes rows of the database.  A header that claims too many must not fill it.
 MAX_CHANNELS, MAX_IMAGES = 4096, 10_000
 
 # numpy's names -> OMERO's PixelsType; a bitmap becomes bytes, as in Bio-Formats.
@@ -37,12 +37,12 @@ OME_TYPES = {*PIXEL_TYPES.values(), "bit"}
 
 
 class UnreadableImage(Exception):
-    """No image can be read from this file; the text names it and says why."""
+    """No image can be read from this file.  The text names the file and says why."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where on a plate an image was taken."""
+    """The place on a plate where an image was taken."""
 
     plate: str  # its name; may be empty
     row: int
@@ -53,14 +53,14 @@ class Place:
 class Series:
     """One image of a file; every size is at least 1."""
 
-    name: str  # as the file gives it; empty when it gives none
+    name: str  # as in the file; empty if it has none
     size_x: int  # pixels
     size_y: int  # pixels
     size_z: int
     size_c: int
     size_t: int
     pixel_type: str  # a value of OMERO's PixelsType
-    place: Place | None = None  # None: of no plate
+    place: Place | None = None  # None: not on a plate
 
     def __post_init__(self) -> None:
         sizes = (self.size_x, self.size_y, self.size_z, self.size_c, self.size_t)
@@ -71,10 +71,10 @@ class Series:
 def read_series(path: Path) -> list[Series]:
     """The images of the file at `path`, in the file's order, at least one.
 
-    Raises UnreadableImage whatever is wrong with the file.
+    Raises UnreadableImage if anything is wrong with the file.
     """
     try:
-        # A FIFO or a device would hold a reader for ever.
+        # A reader of a FIFO or a device could wait for ever.
         if not stat.S_ISREG(path.stat().st_mode):
             raise ValueError("not a regular file")
         with path.open("rb") as file:
@@ -84,7 +84,7 @@ def read_series(path: Path) -> list[Series]:
                 return read(path)
         raise ValueError("unknown file format" if head else "the file is empty")
     except Exception as error:
-        # What a broken file makes three libraries raise has no common base.
+        # The exceptions that three libraries raise for a broken file have no common base.
         reason = str(error).strip() or type(error).__name__
         raise UnreadableImage(f"{path.name}: {reason}") from error
 
@@ -93,7 +93,7 @@ def _tiff(path: Path) -> list[Series]:
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
-        # All of them, as pages: frames would take the first one's word for the rest.
+        # All of them as pages: frames would have the values of the first one.
         pages: list[Any] = list(tif.pages)
         if not pages:
             raise ValueError("no readable image file directory")
@@ -102,7 +102,7 @@ def _tiff(path: Path) -> list[Series]:
         description = first.description if isinstance(first.description, str) else ""
         if "<OME" in description[:2000]:
             return _ome(description.encode(), path.parent)
-        # Thumbnails, masks and pyramid levels are no planes of the image.
+        # Thumbnails, masks and pyramid levels do not count as planes of the image.
         planes = sum(
             page.imagewidth == first.imagewidth
             and page.imagelength == first.imagelength
@@ -121,9 +121,9 @@ def _tiff(path: Path) -> list[Series]:
 
 
 def _whole(path: Path, pages: list[Any]) -> None:
-    """Raises ValueError when directories, tags or planes lie beyond the end of the file.
+    """Raises ValueError if directories, tags or planes lie beyond the end of the file.
 
-    tifffile, like Bio-Formats, takes what it finds and passes over the rest.
+    tifffile and Bio-Formats read what they find and pass over the rest.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -141,7 +141,7 @@ def _whole(path: Path, pages: list[Any]) -> None:
 
 
 def _directories(file: BinaryIO, size: int) -> int:
-    """How many image file directories the chain has, each with its tags inside the file."""
+    """The number of image file directories in the chain.  The tags of each must be in the file."""
     head = file.read(16)
     order, big = "<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+")
     counter, entry, offset = (
@@ -165,7 +165,7 @@ def _directories(file: BinaryIO, size: int) -> int:
 
 
 def _ome(text: bytes, directory: Path, *, companion: bool = False) -> list[Series]:
-    """The images an OME-XML block tells of; BinaryOnly leads to its companion, once."""
+    """The images that an OME-XML block describes.  Follows BinaryOnly to its companion, once."""
     from lxml import etree
 
     if len(text) > MAX_XML:
@@ -193,7 +193,7 @@ def _ome(text: bytes, directory: Path, *, companion: bool = False) -> list[Serie
 
 
 def _places(root: Any) -> Iterator[tuple[str, Place]]:
-    """The id of each image that lies in a well, and where."""
+    """The id of each image that lies in a well -> its place."""
     for plate in root.iterfind("{*}Plate"):
         for well in plate.iterfind("{*}Well"):
             place = Place(plate.get("Name", ""), int(well.get("Row")), int(well.get("Column")))
@@ -210,7 +210,7 @@ def _dicom(path: Path) -> list[Series]:
     import pydicom
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    # Odd values in fields that are not read here are nobody's business here.
+    # We do not read these fields, so odd values in them do not matter here.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     meta = pydicom.filereader.read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
@@ -218,7 +218,7 @@ def _dicom(path: Path) -> list[Series]:
     # Larger values, the pixels above all, stay in the file.
     data = pydicom.dcmread(path, defer_size=64 << 10)
     floats = {0x7FE00008: "float32", 0x7FE00009: "float64"}
-    # Asking for an element by name would read it; the values as they are do not.
+    # To ask for an element by name would read it; to list the raw values does not.
     raw = next((e for e in data.values() if e.tag == 0x7FE00010 or e.tag in floats), None)
     if raw is None:
         raise ValueError("DICOM without pixel data")
@@ -235,7 +235,7 @@ def _dicom(path: Path) -> list[Series]:
 def _picture(path: Path) -> list[Series]:
     from PIL import Image
 
-    # The bound is on what would be decoded, and nothing is.
+    # pillow limits what it decodes, but here nothing is decoded.
     Image.MAX_IMAGE_PIXELS = None
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 4096), 2)

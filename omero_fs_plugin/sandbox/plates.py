@@ -1,4 +1,4 @@
-"""Plates: the rows that hold images apart by the wells they were taken in."""
+"""Plates: the rows that say in which well an image was taken."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def insert_plates(
     name: str,
     otherwise: str,
 ) -> list[int]:
-    """The ids of new Plates, for those of `images` (ids, as `found`) that say where they lie.
+    """Makes Plates for those of `images` (ids, as `found`) that have a place, and gives their ids.
 
-    Called `name` when that is given, or as they call themselves, or `otherwise`.
+    A plate's name is `name` if that is given, or else that in the file, or else `otherwise`.
     """
     placed = [(s.place, i) for s, i in zip(found, images, strict=True) if s.place]
     plates: dict[str, int] = {}

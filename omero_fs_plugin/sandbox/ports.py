@@ -1,8 +1,8 @@
-"""Which ports a sandbox has: it reserves them when it is made, not when it is started.
+"""The ports of a sandbox: they are reserved when it is made, not when it is started.
 
-A reservation is a file that names the sandbox.  It holds as long as that
-sandbox is there, so nobody has to give it back, and a kill leaves nothing to
-tidy.  The files lie where every user of the machine sees them.
+A reservation is a file that names the sandbox.  It counts as long as that
+sandbox exists, so nobody has to end it, and a kill leaves nothing to clean
+up.  Every user of the machine can see the files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
 
-# Outlives a restart of the machine, as sandboxes do; /tmp may not.
+# It outlives a restart of the machine, as sandboxes do; /tmp may not.
 PLACE = Path("/var/tmp/omero-fs-sandboxes")
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOCK_LIMIT = 30.0  # s; a reservation takes milliseconds
@@ -27,7 +27,7 @@ _MOST = 65536  # bytes of a reservation that are read
 
 @dataclass(frozen=True)
 class Ports:
-    """Where one grid listens: the prefix stands before each of the other three."""
+    """The ports on which one grid listens.  The prefix goes before each of the other three."""
 
     prefix: int  # omero.ports.prefix
     registry: int = 4061  # omero.ports.registry, IceGrid's
@@ -41,17 +41,17 @@ class Ports:
 
     @property
     def router(self) -> int:
-        """The port that a client is given."""
+        """The port that a client uses."""
         return self.numbers[-1]
 
     def properties(self) -> dict[str, str]:
-        """As OMERO's configuration says it; what is OMERO's default is left out."""
+        """The properties for OMERO's configuration, without those that are OMERO's default."""
         plain = Ports(self.prefix)
         names = [n for n in ("registry", "tcp", "ssl") if getattr(self, n) != getattr(plain, n)]
         return {f"omero.ports.{name}": str(getattr(self, name)) for name in ("prefix", *names)}
 
 
-PREFIXES = tuple(range(1, 7))  # 64064 is a port, 74064 is none
+PREFIXES = tuple(range(1, 7))  # 64064 is a port; 74064 is too large
 # 14064, 24064 ... 64064, 14074, 24074 ... 64154
 ALL = tuple(
     Ports(prefix, 4061 + more, 4063 + more, 4064 + more)
@@ -61,13 +61,13 @@ ALL = tuple(
 
 
 def reserve(directory: Path, prefix: int | None = None, *, place: Path | None = None) -> Ports:
-    """The ports of the sandbox that will be in `directory`, absolute.
+    """Reserves ports for the sandbox that will be in `directory`, an absolute path.
 
-    `prefix` is what somebody wants, whether others have it or not; None is the
-    first ports that are free and nobody's.  `place` is where reservations lie:
-    PLACE, for all users of the machine, unless given.
+    If somebody asks for a `prefix`, it is given even if others have it.  None: the first
+    ports that are free and not reserved.  `place` is the directory of the reservations;
+    by default PLACE, for all users of the machine.
 
-    Raises ConfigurationError when there are none, or none of that prefix.
+    Raises ConfigurationError if there are no such ports.
     """
     if prefix is not None and prefix not in PREFIXES:
         raise ConfigurationError(f"--prefix {prefix}: must be 1 to {max(PREFIXES)}")
@@ -82,7 +82,7 @@ def reserve(directory: Path, prefix: int | None = None, *, place: Path | None = 
 def release(directory: Path, *, place: Path | None = None) -> None:
     """Ends the reservation of a sandbox that was not made after all.
 
-    Raises ConfigurationError when the place of reservations cannot be used.
+    Raises ConfigurationError if the directory of reservations cannot be used.
     """
     with _locked(place or PLACE) as place:
         _forget(place, directory)
@@ -101,21 +101,21 @@ def _first_free(place: Path) -> Ports:
 
 
 def _given_to_clients(ports: Ports) -> bool:
-    """Whether the kernel may give one of them to any program that connects to another."""
+    """Whether the kernel may give one of the ports to any program that opens a connection."""
     try:
         first, last = map(int, _EPHEMERAL.read_text(encoding="ascii").split())
     except (OSError, ValueError):
-        first, last = 32768, 60999  # Linux's own
+        first, last = 32768, 60999  # Linux's default
     return any(first <= number <= last for number in ports.numbers)
 
 
 def _file(place: Path, ports: Ports) -> Path:
-    """Of this user: in `place` each may change only what is their own."""
+    """The file of this user: in `place` a user may change only their own files."""
     return place / f"{ports.router}.{os.getuid()}"
 
 
 def _holders(place: Path) -> dict[int, str]:
-    """The router's port of what is reserved, by whatever user -> a sandbox that has it."""
+    """Each router's port that any user reserved -> a sandbox that has it."""
     holders = {}
     for file in sorted(place.iterdir()):
         router = file.name.partition(".")[0]
@@ -126,9 +126,9 @@ def _holders(place: Path) -> dict[int, str]:
 
 
 def _living(file: Path) -> list[str]:
-    """The sandboxes that a reservation names and that are still there."""
+    """The sandboxes that a reservation names and that still exist."""
     try:
-        # Anybody may put anything there: no link is followed, no pipe waited for.
+        # Anybody may put anything there, so follow no link and wait for no pipe.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return []
@@ -146,7 +146,7 @@ def _may_be_there(directory: str) -> bool:
         return False
     try:
         os.stat(directory)  # noqa: PTH116 - Path.exists hides what it may not see
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # of a name that cannot be
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # or cannot exist
         return False
     except OSError:
         return True  # another user's
@@ -154,7 +154,7 @@ def _may_be_there(directory: str) -> bool:
 
 
 def _forget(place: Path, directory: Path) -> None:
-    """A sandbox has one reservation: that of one which was there before it ends."""
+    """Ends the reservation of an earlier sandbox here: a sandbox has only one."""
     for file in place.glob(f"*.{os.getuid()}"):
         named = _living(file)
         if str(directory) in named:
@@ -172,8 +172,8 @@ def _write(file: Path, directories: list[str]) -> None:
 
 @contextmanager
 def _locked(place: Path) -> Iterator[Path]:
-    """One creator at a time, of whatever user, in `place`."""
-    import fcntl  # what else is here can be imported anywhere
+    """Lets only one process of any user make reservations in `place` at a time."""
+    import fcntl  # here, so that the rest of the module can be imported anywhere
 
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -199,7 +199,7 @@ def _locked(place: Path) -> Iterator[Path]:
 
 
 def _make(place: Path) -> None:
-    """For every user at once, each for their own files; a kill leaves it whole or not there."""
+    """Makes the directory for the files of all users.  A kill leaves it whole or absent."""
     before = os.umask(0)
     try:
         place.mkdir(mode=0o1777, exist_ok=True)

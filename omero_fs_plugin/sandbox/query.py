@@ -41,7 +41,7 @@ class Asking(Servant):
 
 
 class Container(Asking, omero.api.IContainer):  # type: ignore[misc]
-    """Of IContainer what a gateway needs to show an image."""
+    """The part of IContainer that a gateway needs to show an image."""
 
     def do_getImages(self, call: Call, root: str, ids: list[int], options: Any) -> Any:
         paths = {"Image": "i.id", "Dataset": "l.parent.id"}
@@ -56,7 +56,7 @@ class Container(Asking, omero.api.IContainer):  # type: ignore[misc]
 
 
 class Query(Asking, omero.api.IQuery):  # type: ignore[misc]
-    """HQL (see hql.py for what of it) and look-ups by id or by a value."""
+    """HQL (hql.py says which part of it), and look-ups by id or by a value."""
 
     def do_projection(self, call: Call, text: str, parameters: Any) -> Any:
         rows = self._run(call, text, parameters)

@@ -1,4 +1,4 @@
-"""Files of the repositories, written and read over the RawFileStore interface."""
+"""Files of the repositories: clients write and read them over the RawFileStore interface."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .sessions import Call, Sandbox, Session, security
 from .store import Store
 
 CHECKSUMS_SUPPORTED = "omero.checksum.supported"  # in descending order of preference
-# OMERO's name -> hashlib's, those that give plain hex; the first is preferred unless it is said.
+# OMERO's name -> hashlib's name, for those that give plain hex.  By default the first is preferred.
 CHECKSUMS = {"SHA1-160": "sha1", "MD5-128": "md5"}
 
 
 class StoredFile:
-    """The file behind one OriginalFile; thread-safe.
+    """The file on disk of one OriginalFile.  Thread-safe.
 
-    Size and hash in the database are of the file on disk as `save` met it.  As in
-    OMERO.server, a file nobody wrote to through it is hashed again only when its size is
-    another: one that was exchanged for an equally long one keeps the old hash, and fails.
+    The database has the size and hash that the file had at the last `save`.  As in
+    OMERO.server, a file that no client wrote to is hashed again only if its size has changed.
+    So a file that was replaced by one of the same length keeps the old hash, and fails.
     """
 
     def __init__(self, store: Store, file_id: int, path: Path, checksum: str = "SHA1-160") -> None:
@@ -36,14 +36,15 @@ class StoredFile:
         self._store = store
         self._checksum = CHECKSUMS[checksum]
         self._lock = threading.RLock()
-        self._saved: tuple[str, FileStat] | None = None  # the hash, and of what
+        self._saved: tuple[str, FileStat] | None = None  # the hash, and the file it is of
         self._written = False  # since the last save
-        # While it grows from its beginning: the hash so far, of how many bytes, the file then.
+        # While the file grows from its beginning: the hash so far, how many bytes it is of, and
+        # the file at that time.
         self._growing: tuple[Any, int, FileStat | None] | None = None
 
     @contextmanager
     def _open(self, flags: int) -> Iterator[int]:
-        # Only regular files: a FIFO must not stop us, and links are for reading.
+        # A FIFO must not stop us; links may only be read.
         with self._lock, _resource_errors(self.path):
             descriptor = os.open(self.path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
             try:
@@ -52,12 +53,12 @@ class StoredFile:
                 os.close(descriptor)
 
     def size(self) -> int:
-        """Bytes; 0 while there is no file."""
+        """The size in bytes; 0 while there is no file."""
         with _resource_errors(self.path):
             return self.path.stat().st_size if self.exists() else 0
 
     def exists(self) -> bool:
-        """Whether there is anything at its place, a dangling link too."""
+        """Whether there is anything at its path, even a dangling link."""
         return os.path.lexists(self.path)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -67,7 +68,7 @@ class StoredFile:
             return os.pread(descriptor, min(length, left), offset)
 
     def write(self, data: bytes, offset: int) -> None:
-        """Writes all of `data`; never through a link, which is somebody's source."""
+        """Writes all of `data`, but never through a link: that leads to somebody's source."""
         with _resource_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._open(os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW) as descriptor:
@@ -83,7 +84,7 @@ class StoredFile:
                 self._growing = (growing[0], offset + len(data), after)
 
     def truncate(self, length: int) -> bool:
-        """Cuts the file to `length` bytes; False when it is no longer than that."""
+        """Cuts the file to `length` bytes.  False if it is not longer than that."""
         with self._open(os.O_RDWR | os.O_NOFOLLOW) as descriptor:
             if os.fstat(descriptor).st_size <= length:
                 return False
@@ -92,7 +93,7 @@ class StoredFile:
             return True
 
     def save(self) -> None:
-        """Records size and hash of what is on disk; makes an empty file where there is none."""
+        """Records the size and hash of the file on disk.  Makes an empty file if there is none."""
         with self._lock:
             if not self.exists():
                 self.write(b"", 0)
@@ -117,9 +118,9 @@ class StoredFile:
                 )
 
     def differs_from(self, wanted: str) -> str | None:
-        """The hash that is not `wanted`, or None when the recorded one and the disk's are.
+        """The recorded hash or that on disk, if it is not `wanted`.  None if both are.
 
-        Raises ResourceError when there is no file to hash.
+        Raises ResourceError if there is no file.
         """
         with self._open(os.O_RDONLY) as descriptor:
             now = FileStat.of(os.fstat(descriptor))
@@ -127,7 +128,7 @@ class StoredFile:
                 self.save()
             assert self._saved is not None
             digest, then = self._saved
-            if digest == wanted and then != now:  # touched since: what counts is on disk
+            if digest == wanted and then != now:  # touched since then: what is on disk counts
                 digest = _hash(descriptor, self._checksum)
         return None if digest == wanted else digest
 
@@ -150,7 +151,7 @@ def _resource_errors(path: Path) -> Iterator[None]:
 
 
 class RawFile(Servant, omero.api.RawFileStore):  # type: ignore[misc]
-    """One open StoredFile of a client's.  `group` is the only one it may be used in."""
+    """A StoredFile that a client has open.  Only calls in `group` may use it; None: all may."""
 
     def __init__(
         self,
@@ -216,6 +217,6 @@ class RawFile(Servant, omero.api.RawFileStore):  # type: ignore[misc]
 
 
 def same_group(call: Call, group: int | None) -> None:
-    """Raises SecurityViolation for a call in another group than the import it belongs to."""
+    """Raises SecurityViolation if a call is in another group than its import."""
     if group is not None and call.write_group != group:
         raise security(f"this import is of group {group}, and the call of group {call.write_group}")

@@ -1,8 +1,7 @@
 """The repositories of the sandbox: scripts, ManagedRepository and data, as OMERO lists them.
 
-Only the managed repository holds anything.  Its files are below
-<omero.data.dir>/ManagedRepository; an OriginalFile row that carries the
-repository's uuid says where, with `path` and `name`.
+Only the managed repository has files.  They are below <omero.data.dir>/ManagedRepository.
+An OriginalFile row with the repository's uuid says where, with its `path` and `name`.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from .sessions import Call, Sandbox, Session, security
 log = logging.getLogger(__name__)
 
 MANAGED = "ManagedRepository"
-WORKERS = 4  # commands under way at a time; further ones wait
+WORKERS = 4  # commands under way at a time; more than these wait
 
 
 class Repositories:
-    """What there is once in a server: the repositories' rows, the root, the workers.
+    """The things of which a server has one: the repositories' rows, the root, the workers.
 
-    Close it when the server stops: an import that runs is finished, one that waits in a queue
-    or at a point of its pace is not.
+    Close it when the server stops.  An import that runs is then finished; one that waits in
+    a queue or at a point of its pace is not.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -55,7 +54,7 @@ class Repositories:
         self.uuid = str(row["hash"]) if row else ""
 
     def _describe(self, name: str, parent: Path, hashed: str) -> int:
-        """The row of a repository, made at the first start; the path may have moved since."""
+        """The id of a repository's row.  Makes the row at the first start, and updates its path."""
         store, key = self.sandbox.store, {"name": name, "mimetype": "Repository"}
         with store.begin() as db:
             row = store.first(db, "OriginalFile", **key)
@@ -71,7 +70,7 @@ class Repositories:
         self.workers.shutdown(cancel_futures=True)
 
     def map(self, session: Session) -> Any:
-        """The RepositoryMap; as in OMERO not every repository can be called."""
+        """The RepositoryMap.  As in OMERO, some repositories in it cannot be called."""
         scripts = self.sandbox.serve(session, Repository(self.sandbox, session), "scripts")
         managed = self.sandbox.serve(session, Managed(self.sandbox, session), "managed")
         with self.sandbox.store.read() as db:
@@ -82,11 +81,11 @@ class Repositories:
         return omero.grid.RepositoryMap(descriptions, [*casts, None])
 
     def raw_file_store(self, session: Session) -> Any:
-        """A RawFileStore that reads whatever file its user sets."""
+        """A RawFileStore; it reads the file that its user sets."""
         return _store_proxy(RawFile(self.sandbox, session))
 
     def submit(self, session: Session, call: Call, request: Any) -> Any:
-        """Has a request done; its handle.  What cannot be done ends as omero.cmd.ERR."""
+        """Starts a request, and gives its handle.  If it fails its answer is an omero.cmd.ERR."""
         handle = Handle(self.sandbox, session, request)
         handle.start(
             self.workers, lambda: deletes.respond(self.sandbox.store, self.place, call, request)
@@ -94,13 +93,13 @@ class Repositories:
         return omero.cmd.HandlePrx.uncheckedCast(handle.proxy)
 
     def place(self, row: Mapping[str, Any]) -> Path | None:
-        """Where the file of an OriginalFile's row is; None for a row without a file."""
+        """The path of the file of an OriginalFile's row.  None for a row without a file."""
         if row["repo"] == self.uuid:
             return below(self.root, f"{row['path']}/{row['name']}")
         return None
 
     def row(self, call: Call, file_id: int) -> Mapping[str, Any]:
-        """The row of a file that the caller may see; raises ValidationException."""
+        """The row of a file, if the caller may see it.  Otherwise raises ValidationException."""
         with self.sandbox.store.read() as db:
             row = self.sandbox.store.row(db, "OriginalFile", file_id)
         if row is None or not call.may_see(row):
@@ -108,14 +107,14 @@ class Repositories:
         return row
 
     def stored_file(self, call: Call, file_id: int) -> StoredFile:
-        """The file behind an OriginalFile; raises ValidationException."""
+        """The file of an OriginalFile.  Raises ValidationException."""
         place = self.place(self.row(call, file_id))
         if place is None:
             raise omero.ValidationException("", "", f"OriginalFile:{file_id} has no file here")
         return StoredFile(self.sandbox.store, file_id, place)
 
     def original_file(self, call: Call, file_id: int) -> Any:
-        """The OriginalFile as it now is; raises ValidationException."""
+        """The OriginalFile as it is now.  Raises ValidationException."""
         with self.sandbox.store.read() as db:
             return Builder(self.sandbox.store, db).build("OriginalFile", self.row(call, file_id))
 
@@ -125,16 +124,16 @@ def _store_proxy(servant: RawFile) -> Any:
 
 
 class Repository(Servant, omero.grid.Repository):  # type: ignore[misc]
-    """A repository that is listed and holds nothing."""
+    """A repository that is listed, but has no files."""
 
 
 class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
-    """The managed repository, as one session sees it."""
+    """The managed repository as one session sees it."""
 
     hides_refusal = True
 
     def _files(self, call: Call, path: str) -> list[Mapping[str, Any]]:
-        """The rows directly in a directory of the repository that the caller may see."""
+        """The rows of files directly in a directory, as far as the caller may see them."""
         store, whole = self.sandbox.store, "/".join(components(path))
         key = {"repo": self.sandbox.repositories.uuid, "path": f"{whole}/" if whole else ""}
         with store.read() as db:

@@ -1,16 +1,16 @@
-"""The base of every servant: each operation of its interface answers, always.
+"""The base class of every servant: each operation of its interface answers, always.
 
-IcePy 3.6 never answers a call whose AMD method `xxx_async` is missing, and its
-client waits for ever.  So `Servant` makes a dispatcher for every operation of
-the Slice interfaces that a subclass inherits:
+If the AMD method `xxx_async` is missing, IcePy 3.6 never answers the call, and the
+client waits for ever.  So `Servant` makes a dispatcher for every operation of the
+Slice interfaces that a subclass inherits:
 
-- `do_xxx(self, call, *arguments)`, where the subclass has it, is called with
-  the `Call` (who calls, in which group).  It returns the result; annotated
-  `-> None` means that the operation has none (a test compares this with the
-  Slice, for IcePy crashes on the wrong number of results).
-- Any other operation raises omero.ApiUsageException that names it.
+- If the subclass has `do_xxx(self, call, *arguments)`, the dispatcher calls it with
+  the `Call` (who calls, in which group).  It returns the result.  The annotation
+  `-> None` means that the operation has no result.  A test compares this with the
+  Slice, because IcePy crashes on the wrong number of results.
+- Any other operation raises an omero.ApiUsageException that names it.
 
-OMERO's and Ice's exceptions pass; any other is logged and becomes an
+Exceptions of OMERO and Ice go to the client.  Any other is logged and becomes an
 omero.InternalException.
 """
 
@@ -34,7 +34,7 @@ _PREFIX = "_op_"
 
 
 def operations(cls: type) -> dict[str, bool]:
-    """The Slice operations of a servant class: name -> is dispatched as AMD."""
+    """The Slice operations of a servant class: name -> whether Ice dispatches it as AMD."""
     slices = [c for c in cls.__mro__ if not issubclass(c, Servant) and c is not object]
     names = {a[len(_PREFIX) :] for c in slices for a in vars(c) if a.startswith(_PREFIX)}
     return {
@@ -45,11 +45,11 @@ def operations(cls: type) -> dict[str, bool]:
 
 
 class Servant:
-    """One object that serves one session; see the module."""
+    """One object that serves one session.  See the module."""
 
     #: Whether calls count as activity of the session.  Polling an import's handle does not.
     keeps_alive = True
-    #: Repositories tell of a refused session as Ice.UnknownException, as OMERO's do.
+    #: Repositories refuse a session with Ice.UnknownException, as OMERO's do.
     hides_refusal = False
 
     def __init__(self, sandbox: Sandbox, session: Session) -> None:
@@ -60,11 +60,11 @@ class Servant:
         super().__init_subclass__(**kwargs)
         for name, amd in operations(cls).items():
             method = name + "_async" if amd else name
-            if method not in vars(cls):  # what a class dispatches itself stays
+            if method not in vars(cls):  # a class may dispatch some itself
                 setattr(cls, method, _dispatcher(cls, name, amd))
 
     def call(self, current: Any) -> Call:
-        """Who calls; raises what OMERO raises when the session may not."""
+        """Who calls.  If the session may not, raises what OMERO raises."""
         try:
             return self.sandbox.sessions.call(self.session, current.ctx, touch=self.keeps_alive)
         except omero.SecurityViolation as error:
@@ -85,7 +85,7 @@ def _dispatcher(cls: type, name: str, amd: bool) -> Callable[..., Any]:
                     "", "", f"{_interface(self)}.{name} is not part of the sandbox"
                 )
             call = self.call(current)
-            # The client may give up meanwhile; the call is carried out all the same.
+            # The client may give up meanwhile; the call is still carried out.
             self.sandbox.pace.reach(f"{_interface(self)}.{name}")
             self.sandbox.mood.meet(f"{_interface(self)}.{name}", self.session.user_name)
             return method(self, call, *arguments)

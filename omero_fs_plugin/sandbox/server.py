@@ -1,4 +1,4 @@
-"""The sandbox server under IceGrid, in the place of Blitz: `python -m` this module."""
+"""The sandbox server under IceGrid, instead of Blitz.  Run it with `python -m`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REAPING = 5.0  # s between two looks for expired sessions
 
 
 def register_types(communicator: Any) -> None:
-    """Lets `communicator` receive objects of omero.model, as omero.client does."""
+    """Makes `communicator` able to receive objects of omero.model, as omero.client does."""
     ObjectFactoryRegistrar.registerObjectFactory(communicator, None)
     for factory in ObjectFactories.values():
         factory.register(communicator)
@@ -41,7 +41,7 @@ def build(
     properties: Mapping[str, str],
     now: Callable[[], float] = time.monotonic,
 ) -> Sandbox:
-    """The server's parts on `adapter`, which is activated by whoever made it."""
+    """Puts the server's parts on `adapter`.  Whoever made the adapter activates it."""
     register_types(adapter.getCommunicator())
     store = Store(data_dir / FILE)
     sandbox = Sandbox(adapter, store, data_dir, properties, now)
@@ -52,7 +52,7 @@ def build(
 
 
 class Server:
-    """A sandbox that serves until `stop`; expired sessions are ended meanwhile."""
+    """A sandbox that serves until `stop`, and ends expired sessions."""
 
     def __init__(self, communicator: Any) -> None:
         properties = communicator.getProperties().getPropertiesForPrefix("omero.")
@@ -70,7 +70,7 @@ class Server:
             self.sandbox.sessions.live()
 
     def stop(self) -> None:
-        """Ends the reaper and lets go of the files."""
+        """Stops ending sessions, and closes the files."""
         self._stopping.set()
         self._reaper.join()
         self.sandbox.repositories.close()

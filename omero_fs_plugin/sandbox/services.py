@@ -17,11 +17,11 @@ from .servants import Servant
 from .sessions import Call, Session, security
 from .store import MODEL, base
 
-VERSION = "5.6.0-sandbox"  # what clients compare; "sandbox" tells people
+VERSION = "5.6.0-sandbox"  # clients compare the numbers; people see "sandbox"
 
 
 class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
-    """Sessions of one's own, and with the privilege Sudo those of others."""
+    """The caller's own sessions, and with the privilege Sudo those of others."""
 
     def _open(self, call: Call, principal: Any, live: int | None, idle: int | None) -> Any:
         if (live is not None and live < 0) or (idle is not None and idle < 0):
@@ -36,7 +36,7 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
             sudoer=self.session,
             event_type=principal.eventType or "User",
         )
-        session.clients = 1  # whoever made it counts, until its closeSession
+        session.clients = 1  # its maker counts as a client, until its closeSession
         return self._row(session)
 
     def _row(self, session: Session) -> Any:
@@ -72,7 +72,7 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
         try:
             session = self._mine(call, unwrap(row.uuid))
         except omero.RemovedSessionException:
-            return -2  # as OMERO answers for a session that is not there
+            return -2  # OMERO's answer for a session that does not exist
         self.sandbox.sessions.end(session)
         return -2
 
@@ -98,18 +98,18 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
         return dict(self._mine(call, key).inputs)
 
 
-# Of etc/omero.properties, where a client may ask for them.
+# From etc/omero.properties: those that a client may ask for.
 DEFAULTS = {
     PATH_RULES: PATH_RULES_DEFAULT,
     CHECKSUMS_SUPPORTED: ", ".join(CHECKSUMS),
 }
 
-# What any client may read; everything else is for administrators.
+# Any client may read these; only administrators may read the others.
 _CLIENT = re.compile(r"omero\.(client\.|version$|upgrades\.url$|data\.dir$|search\.)")
 
 
 class Config(Servant, omero.api.IConfig):  # type: ignore[misc]
-    """The configuration the server was started with; it is changed with `omero config`."""
+    """The configuration with which the server was started.  `omero config` changes it."""
 
     def do_getVersion(self, call: Call) -> str:
         return VERSION
@@ -141,7 +141,7 @@ class Config(Servant, omero.api.IConfig):  # type: ignore[misc]
 
 
 class Update(Servant, omero.api.IUpdate):  # type: ignore[misc]
-    """Saves graphs of model objects, for instance datasets and links."""
+    """Saves graphs of model objects, such as datasets and links."""
 
     def _save(self, call: Call, values: Any) -> list[int]:
         call.require_role()
@@ -156,7 +156,7 @@ class Update(Servant, omero.api.IUpdate):  # type: ignore[misc]
 
     def _loaded(self, build: Builder, value: Any, row_id: int) -> Any:
         entity = entity_of(value)
-        for name in MODEL[base(entity)].references:  # what came loaded goes back loaded
+        for name in MODEL[base(entity)].references:  # a reference that came loaded goes back loaded
             referred = getattr(value, "_" + name, None)
             if referred is not None and referred.loaded:
                 build.attach(entity, row_id, name)

@@ -1,7 +1,7 @@
 """Sessions: who is logged in, and until when.
 
-Live sessions are in memory: a killed server forgets them, as OMERO's clients
-must expect.  The table keeps what a query may ask of them afterwards.
+Live sessions are in memory.  A killed server forgets them, as OMERO's clients
+must expect.  The table keeps what queries may ask for afterwards.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["Call", "Sandbox", "Session", "Sessions", "removed", "security"]
 
 TIME_TO_LIVE = 0  # ms, 0: no end; omero.sessions.maximum
 TIME_TO_IDLE = 600_000  # ms; omero.sessions.timeout
-_REMEMBERED = 10_000  # ended sessions that are told from unknown ones
+_REMEMBERED = 10_000  # so many ended sessions are not taken for unknown ones
 
 
 class Sessions:
-    """All live sessions.  `now` gives seconds, monotonic; thread-safe."""
+    """All live sessions.  `now` gives seconds, monotonic.  Thread-safe."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._live: dict[str, Session] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        with store.begin() as db:  # those of the server before
+        with store.begin() as db:  # sessions of the server's last run
             table = TABLES["Session"]
             db.execute(table.update().where(table.c.closed.is_(None)).values(closed=_ms()))
 
@@ -63,12 +63,12 @@ class Sessions:
         event_type: str = "User",
         by_password: bool = False,
     ) -> Session:
-        """A new session for the user `name`, in `group` or in the user's default group.
+        """Makes a session for the user `name`, in `group` or in the user's default group.
 
-        Whether the user is in that group is found out at the first call, as in OMERO.
+        As in OMERO, only the first call finds out whether the user is in that group.
 
-        Raises RemovedSessionException for an unknown user, AuthenticationException for an
-        unknown group or a user without any.
+        Raises RemovedSessionException for an unknown user, and AuthenticationException for
+        an unknown group or a user without a group.
         """
         with self._store.begin() as db:
             user = accounts.user_by_name(self._store, db, name)
@@ -99,7 +99,7 @@ class Sessions:
                 _group=number,
             )
             privileges = accounts.privileges(db, user["id"], members)
-            if sudoer:  # nobody gains by sudo
+            if sudoer:  # sudo gives nobody more privileges
                 privileges &= sudoer.privileges
         now = self._now()
         session = Session(
@@ -125,7 +125,7 @@ class Sessions:
         return session
 
     def get(self, key: str) -> Session:
-        """The live session with this uuid; raises RemovedSessionException."""
+        """The live session with this uuid.  Raises RemovedSessionException."""
         with self._lock:
             session = self._live.get(key)
         if session is None:
@@ -136,26 +136,26 @@ class Sessions:
         return session
 
     def find(self, key: str) -> Session | None:
-        """The live session with this uuid, if there is one."""
+        """The live session with this uuid, or None."""
         try:
             return self.get(key)
         except omero.RemovedSessionException:
             return None
 
     def touch(self, session: Session) -> None:
-        """Counts as activity."""
+        """Counts as activity of the session."""
         session.used = self._now()
 
     def call(self, session: Session, context: Mapping[str, str], *, touch: bool) -> Call:
         """The Call of a live session.
 
-        Raises RemovedSessionException, or SecurityViolation when the user is not in the group.
+        Raises RemovedSessionException, or SecurityViolation if the user is not in the group.
         """
         self.get(session.uuid)
         if touch:
             self.touch(session)
         given = context.get("omero.group", "")
-        numeric = given.lstrip("-").isdigit()  # a name belongs to the login, and is passed over
+        numeric = given.lstrip("-").isdigit()  # a name is only for the login; ignore it
         group = int(given) if numeric else session.group
         for needed in {session.group, group} - {-1}:
             self._check_member(session, needed)
@@ -166,7 +166,7 @@ class Sessions:
             raise security(f"User {session.user} is not a member of group {group} and cannot login")
 
     def end(self, session: Session) -> None:
-        """Ends a session and what it serves; ending twice is ending once."""
+        """Ends a session and its servants.  Does nothing if it has ended."""
         with self._lock:
             if self._live.pop(session.uuid, None) is None:
                 return
@@ -178,12 +178,12 @@ class Sessions:
         self._on_end(session)
 
     def was(self, key: str) -> bool:
-        """Whether this was a session that has ended."""
+        """Whether this is the uuid of a session that has ended."""
         with self._lock:
             return key in self._ended
 
     def live(self) -> list[Session]:
-        """All that have not expired; ends those that have."""
+        """Ends the sessions that have expired, and gives the others."""
         with self._lock:
             sessions = list(self._live.values())
         for session in sessions:
@@ -211,7 +211,7 @@ class Sandbox:
         self.adapter = adapter
         self.store = store
         self.data_dir = data_dir  # omero.data.dir
-        self.properties = properties  # omero.* as the server was started with
+        self.properties = properties  # the omero.* with which the server was started
         self.sessions = Sessions(store, self._forget, now)
         self.mood = Mood(data_dir, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
@@ -220,38 +220,40 @@ class Sandbox:
         adapter.addServantLocator(_Ended(self.sessions), "")
 
     def serve(self, session: Session, servant: Any, name: str = "") -> Any:
-        """Puts a servant of `session` on the adapter; its proxy.
+        """Puts a servant of `session` on the adapter, and gives its proxy.
 
-        A `name` is for what there is once in a session, a service; it is served once.  Its
-        calls after the session's end raise RemovedSessionException; objects without a name
-        are simply gone (ObjectNotExistException).
+        A service, of which a session has one, has a `name` and is added once.  After the
+        session's end its calls raise RemovedSessionException.  Objects without a name then
+        do not exist (ObjectNotExistException).
         """
         identity = Ice.Identity(name or f"object-{uuid.uuid4()}", f"session-{session.uuid}")
         if not (name and self.adapter.find(identity)):
-            with suppress(Ice.AlreadyRegisteredException):  # by another thread of the session
+            with suppress(
+                Ice.AlreadyRegisteredException
+            ):  # another thread of the session was first
                 self.adapter.add(servant, identity)
             session.identities.add(identity)
         return self.adapter.createDirectProxy(identity)
 
     def serve_factory(self, session: Session, factory: Any) -> Any:
-        """Puts one client's ServiceFactory on the adapter; its identity's name is the session."""
+        """Puts a client's ServiceFactory on the adapter.  Its identity's name is the session."""
         session.identities.add(factory.identity)
         return self.adapter.add(factory, factory.identity)
 
     def timeouts(self) -> tuple[int, int]:
-        """What sessions get that ask for nothing: to live, to idle; omero.sessions.*, in ms."""
+        """The default times to live and to idle, in ms, from omero.sessions.*."""
         live = self.properties.get("omero.sessions.maximum") or TIME_TO_LIVE
         idle = self.properties.get("omero.sessions.timeout") or TIME_TO_IDLE
         return int(live), int(idle)
 
     def withdraw(self, session: Session, identity: Any) -> None:
-        """Takes one servant away, as its close() does."""
+        """Removes one servant, as its close() does."""
         session.identities.discard(identity)
-        with suppress(Ice.NotRegisteredException):  # the session ended meanwhile
+        with suppress(Ice.NotRegisteredException):  # the session has ended meanwhile
             self.adapter.remove(identity)
 
     def _note_start(self) -> None:
-        """A Node for each start, as OMERO has it: what a server before it began has ended."""
+        """Adds a Node for each start, as OMERO does.  What an earlier run began has ended."""
         with self.store.begin() as db:
             table, now = TABLES["Node"], _ms()
             db.execute(table.update().where(table.c.down.is_(None)).values(down=now))
@@ -263,7 +265,7 @@ class Sandbox:
 
 
 class _Ended(Ice.ServantLocator):  # type: ignore[misc]
-    """Tells clients of ended sessions so."""
+    """Tells clients that their session has ended."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -276,7 +278,7 @@ class _Ended(Ice.ServantLocator):  # type: ignore[misc]
         return None
 
     def finished(self, current: Any, servant: Any, cookie: Any) -> None:
-        """Nothing to release."""
+        """There is nothing to release."""
 
     def deactivate(self, category: str) -> None:
-        """Nothing to release."""
+        """There is nothing to release."""
