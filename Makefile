@@ -7,6 +7,8 @@
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
 #   make torture                  the campaigns at full size, kill -9 and takeovers;
 #                                 TORTURE_ARGS="--seed 7", or "--takeovers sqlite" for one of them
+#   make fuzz                     every parser of users' files, given what nobody would write, for an
+#                                 hour; FUZZ_ARGS="--seconds 60 --seed 7"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
@@ -24,6 +26,7 @@ SANDBOX_ARGS ?=
 OMERODIR ?=
 PYTEST_ARGS ?=
 TORTURE_ARGS ?=
+FUZZ_ARGS ?=
 BENCH_ARGS ?=
 
 SHELL := /bin/bash
@@ -31,7 +34,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
+.PHONY: help venv demo sandbox test test-packages acceptance torture fuzz unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -61,6 +64,9 @@ torture: test-packages
 	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers sqlite --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
+
+fuzz: test-packages
+	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)
 
 unit: venv
 	$(RUN) pytest -n 2 $(PYTEST_ARGS) tests/unit

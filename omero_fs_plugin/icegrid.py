@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import Ice
 
 from .errors import FsError, GridError
+from .names import log_safely
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
     try:
         if properties.getProperty("Ice.Admin.ServerId"):
             configure_server_logging(properties)
+            log_safely()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _shutdown_soon(communicator))
         try:

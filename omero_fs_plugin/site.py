@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.icegrid import Grid
 from omero_fs_plugin.icegrid import grid as open_grid
+from omero_fs_plugin.names import printable as printable
 
 
 class Site:
@@ -70,8 +71,3 @@ class Site:
 def site(ctx: Any) -> Site:
     """The Site for a command's context."""
     return Site(Path(ctx.dir).absolute())
-
-
-def printable(text: str) -> str:
-    """`text` without control characters for terminals, which file names may contain."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

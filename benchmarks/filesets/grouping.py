@@ -85,7 +85,12 @@ def scenario(scratch: Path, singles: int, sets: int, rounds: int) -> Outcome:
     ready = []
     for _ in range(rounds):
         with ExitStack() as stack:
-            workers = [stack.enter_context(BioFormats(installation, memory=MEMORY)) for _ in "12"]
+            workers = [
+                stack.enter_context(
+                    BioFormats(installation, memory=MEMORY, roots=lambda: [str(root)])
+                )
+                for _ in "12"
+            ]
             for worker in workers:
                 begun = time.monotonic()
                 worker.version()  # is there when it was started

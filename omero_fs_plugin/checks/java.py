@@ -1,4 +1,4 @@
-"""Java and Bio-Formats, which group files into filesets."""
+"""Java and Bio-Formats, which group files into filesets, and what the kernel keeps them from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from . import Line, Subject, ok, warning
 
 ABOUT = "Bio-Formats"
+READING = "reading files"
 _JARS = BY_NAME["bioformatsJars"].key
 _WITHOUT = "files are grouped only by signatures, and files that these cannot group are held"
 
@@ -31,3 +32,15 @@ def bioformats(subject: Subject) -> Iterator[Line]:
         yield warning(ABOUT, f"{what}: {_WITHOUT}", remedy)
     else:
         yield ok(ABOUT, f"from {found.source}, with {found.jvm}")
+
+
+def reading(subject: Subject) -> Iterator[Line]:
+    """Whether the kernel keeps the processes that read users' files from all others."""
+    from omero_fs_plugin.dropbox.grouping.child import kernel
+
+    lacking = kernel.lacking()
+    if lacking:
+        remedy = "a kernel from 5.13 on, with landlock in its list of security modules (lsm=)"
+        yield warning(READING, kernel.kept(), remedy)
+    else:
+        yield ok(READING, kernel.kept())

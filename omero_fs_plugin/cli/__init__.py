@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from typing import Any
 from omero.cli import NonZeroReturnCode, Parser, _SubParsersAction
 
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.names import printable
 
 # name, what `omero fs -h` says of it, module
 SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -150,8 +152,51 @@ class _Sub:
         return self._parser
 
 
+# What makes text bold, dim or coloured in our own tables, and hides nothing.
+_STYLE = re.compile(r"(\x1b\[(?:[0-4]|[39][0-7]|39)?(?:;(?:[0-4]|[39][0-7]|39))*m)")
+
+
+def _shown(text: object) -> str:
+    """`text` as it goes out: our own line breaks and styles, and nothing else to act on."""
+    lines = [_STYLE.split(line) for line in str(text).split("\n")]
+    return "\n".join(
+        "".join(part if at % 2 else printable(part) for at, part in enumerate(line))
+        for line in lines
+    )
+
+
+class Shown:
+    """The context of a subcommand, through which nothing goes out that a terminal would act on.
+
+    Who makes a line of a name writes the name by `printable`, so that it breaks no line.  This is
+    the second net, for all of it.
+    """
+
+    def __init__(self, ctx: Any) -> None:
+        self.__dict__["_ctx"] = ctx
+
+    def out(self, text: object, *more: Any, **options: Any) -> None:
+        """As of omero-py's context."""
+        self._ctx.out(_shown(text), *more, **options)
+
+    def err(self, text: object, *more: Any, **options: Any) -> None:
+        """As of omero-py's context."""
+        self._ctx.err(_shown(text), *more, **options)
+
+    def die(self, code: int, text: object, *more: Any, **options: Any) -> None:
+        """As of omero-py's context: it raises NonZeroReturnCode."""
+        self._ctx.die(code, _shown(text), *more, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._ctx, name, value)
+
+
 def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
-    """Runs one subcommand.  Every error becomes one line and an exit code."""
+    """Runs one subcommand.  Whatever goes wrong becomes one line and an exit code."""
+    ctx = Shown(ctx)
     try:
         module.run(ctx, args)
     except NonZeroReturnCode:

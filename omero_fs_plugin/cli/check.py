@@ -175,6 +175,7 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         Check("space for the journal", partial(space.journal, subject)),
         Check("journal", partial(journal.opens, subject)),
         Check("Bio-Formats", partial(java.bioformats, subject)),
+        Check(java.READING, partial(java.reading, subject)),
         Check("port", partial(grid.router, subject, running=not running.away)),
         Check("mail", partial(mail.mail, subject)),
         Check("servers", partial(grid_that_runs.servers, subject, running)),

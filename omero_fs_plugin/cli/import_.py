@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -101,7 +101,7 @@ def run(ctx: Any, args: Any) -> None:
     with where.grid() as grid:
         _check_server(grid)
         _check_users(grid, settings, {one.user for one in given})
-        way = _grouping(grid, settings, where.omerodir)
+        way = _grouping(grid, settings, where.omerodir, {one.root for one in given})
     with where.journal(settings, read_only=False) as journal:
         if retrying:
             with _InOmero(where, settings) as there:
@@ -125,7 +125,7 @@ def run(ctx: Any, args: Any) -> None:
         ctx.die(1, f"{number}; the reasons are above")
 
 
-def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
+def _grouping(grid: Grid, settings: Settings, omerodir: Path, roots: Collection[str]) -> Choice:
     """The way in which DropBox itself finds out which files belong together."""
     told = grid.figures("DropBox").get("grouping", "")
     by_signatures = told.startswith(SIGNATURES)
@@ -134,6 +134,7 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path) -> Choice:
         str(omerodir),
         time_limit=settings.bioformats_timeout,
         memory=settings.bioformats_memory,
+        roots=lambda: [*(str(rule.watch_dir) for rule in settings.rules), *roots],
     )
     if told and not told.startswith(way.name):
         raise ConfigurationError(

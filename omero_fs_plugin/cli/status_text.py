@@ -69,6 +69,8 @@ def _about_servers(status: dict[str, Any]) -> list[str]:
             lines.append(f"  changes nothing: {printable(rule['ignored'])}")
     if status["grouping"]:
         lines.append(f"grouped by {printable(status['grouping'])}")
+    if dropbox.get("reading"):
+        lines.append(printable(dropbox["reading"]))
     if dropbox.get("busy"):
         lines.append(printable(dropbox["busy"]))
     if dropbox.get("restart"):

@@ -19,6 +19,7 @@ from omero_fs_plugin.config import lists
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX, PROPERTIES, Property
 from omero_fs_plugin.config.settings import Problem, Settings
+from omero_fs_plugin.names import printable
 
 from .differences import ALWAYS, RETIRED, SHIPPED, different, refused_arguments
 from .former import Former
@@ -248,8 +249,8 @@ def render(former: Former, migration: Migration) -> str:
 
 
 def _told(one: Told) -> str:
-    text = f"  {_shown(one.key)} = {_shown(one.value)}"
-    return f"{text}\n      {_shown(one.what)}" if one.what else text
+    text = f"  {printable(one.key)} = {printable(one.value)}"
+    return f"{text}\n      {printable(one.what)}" if one.what else text
 
 
 def _to_run(lines: tuple[Line, ...]) -> list[str]:
@@ -260,12 +261,7 @@ def _to_run(lines: tuple[Line, ...]) -> list[str]:
         if not line.blocked:
             text.append(f"  {line}")
         elif line.value.isprintable():
-            text += [f"  # mend this first: {_shown(line.blocked)}", f"  # {line}"]
+            text += [f"  # not before it is mended: {printable(line.blocked)}", f"  # {line}"]
         else:
-            text.append(f"  # {line.key}: {_shown(line.blocked)}")
+            text.append(f"  # {line.key}: {printable(line.blocked)}")
     return [*text, "  omero fs check"]
-
-
-def _shown(text: str) -> str:
-    """The text without control characters for terminals."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

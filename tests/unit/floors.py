@@ -9,7 +9,7 @@ below it.
 from __future__ import annotations
 
 # What any room may use: the words both servers share.
-GROUND = ("errors", "events", "filters", "filesystems", "icegrid", "links", "private")
+GROUND = ("errors", "events", "filters", "filesystems", "icegrid", "links", "names", "private")
 
 FLOORS: dict[str, str] = {
     # who asks: the command line
@@ -37,7 +37,7 @@ FLOORS: dict[str, str] = {
     "dropbox.settling": (
         "dropbox.grouping dropbox.journal dropbox.places dropbox.confine dropbox.disks config"
     ),
-    "dropbox.grouping": "dropbox.confine config",
+    "dropbox.grouping": "dropbox.confine dropbox.disks config",
     "dropbox.importing": (
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
     ),
@@ -79,11 +79,17 @@ FLOORS: dict[str, str] = {
 # Inside a room that has rooms, and modules, of its own: the same again.
 INSIDE: dict[str, dict[str, str]] = {
     "dropbox.grouping": {
-        "bioformats": "completeness filesets",
-        "native": "completeness surroundings filesets formats",
-        "completeness": "promises formats",
-        "surroundings": "",
+        "bioformats": "confined halving child completeness filesets",
+        "confined": "wire halving child completeness filesets",
+        "served": "wire native child completeness opening",
+        "wire": "child completeness filesets",
+        "native": "completeness surroundings opening filesets formats",
+        "completeness": "promises surroundings opening formats",
+        "surroundings": "opening",
+        "halving": "filesets",
         "promises": "",
+        "opening": "",
+        "child": "",
         "filesets": "",
         "formats": "",
     },

@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 from . import promises
 from .formats import omexml, tiff, tiff_chain
 from .formats.omexml import OmeXml, OmeXmlError
+from .opening import Opener, open_file
+from .surroundings import no_name
 
 _COMPANION = ".companion.ome"
 _MOST_NAMED = 1000  # missing files that are listed
+_TOLD = 100  # characters of a name that is told
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,13 @@ class Findings:
     named: tuple[str, ...] = ()
 
 
-def check(root: str, files: Sequence[str]) -> Findings:
+def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findings:
     """What is known to be wrong with a fileset of `files`, absolute paths below `root`.
 
     A file that is gone is missing.  If `confine` does not open a file, the fileset is refused.
     If a file cannot be read now, the fileset is incomplete.
     """
-    found = _Check(root)
+    found = _Check(root, opener)
     # Companions first: there is no need to read the XML of a file that a companion names.
     for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
         found.take(path)
@@ -56,8 +59,9 @@ def check(root: str, files: Sequence[str]) -> Findings:
 class _Check:
     """The check of one fileset, file by file."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, opener: Opener) -> None:
         self._root = root
+        self._opener = opener
         self._missing: dict[str, None] = {}
         self._named: dict[str, None] = {}
         self._incomplete = ""
@@ -67,8 +71,11 @@ class _Check:
         return Findings(tuple(self._missing), self._incomplete, self._refused, tuple(self._named))
 
     def take(self, path: str) -> None:
+        if why := no_name(path):
+            self._refused = self._refused or f"it has a file {path[-_TOLD:]!r}, {why}"
+            return
         try:
-            with os.fdopen(open_beneath(self._root, path), "rb") as file:
+            with self._opener(self._root, path) as file:
                 self._look(path, file)
         except FileNotFoundError:
             self._missing.setdefault(path)
@@ -114,6 +121,8 @@ class _Check:
         except ValueError as error:
             self._incomplete = self._incomplete or f"{path}: {error}"
             return
+        except ImportRefused as refusal:
+            raise ImportRefused(f"{path}: {refusal}", final=True) from refusal
         for promise in names:
             self._expect(path, promise, str(directory / promise))
 
@@ -141,7 +150,9 @@ class _Check:
     def _expect(self, path: str, name: str, target: str) -> None:
         """Expects `target`, which the file at `path` calls `name`."""
         target = os.path.normpath(target)
-        if "\0" in target:
+        if why := no_name(target):
+            told = f"{path} names a file {name[:_TOLD]!r}, {why}"
+            self._refused = self._refused or told
             return
         try:
             parts_beneath(self._root, target)

@@ -5,20 +5,29 @@ image.  It fails on a file pattern and does not say which file is missing.  Sour
 documentation of Bio-Formats' pattern files; MetaMorph's `.nd`, Micro-Manager's `metadata.txt`
 and Harmony's index files, which are all text.
 
-It does not promise a name that it cannot derive with certainty.
+It does not promise a name that it cannot derive with certainty.  Whatever a file multiplies out
+is counted before, and what is more than any real set has is refused.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.parsers import expat
 
+from omero_fs_plugin.errors import ImportRefused
+
 LIMIT = 64 << 20  # bytes of a metadata file; larger ones are not looked at
-MOST = 100_000  # names; no more are taken
+MOST = 200_000  # names that one file may promise; the largest plates have half of it
+_LONGEST = 4096  # bytes of a name; no path is longer
+_PATTERN = 1 << 16  # bytes of a file pattern
+_DEEPEST = 64  # elements in elements
+# In JSON; as many characters as a path may have bytes, for `re` remembers each of them.
+_FILE_NAME = re.compile(rb'"FileName"\s*:\s*"((?:[^"\\]|\\.){0,%d})("|)' % _LONGEST, re.DOTALL)
 
 
 def is_promising(name: str) -> bool:
@@ -29,10 +38,21 @@ def is_promising(name: str) -> bool:
 def promised(name: str, data: bytes, present: Sequence[str]) -> tuple[str, ...]:
     """The names of files that the file `name` with content `data` needs, in its directory.
 
-    `present`: the names in its directory.  Raises ValueError for content that ends too early.
+    `present`: the names in its directory.  Raises ValueError for content that ends too early,
+    ImportRefused for content that no real set has.
     """
     kind = _kind(name)
-    return () if kind is None else tuple(itertools.islice(kind(name, data, present), MOST))
+    if kind is None:
+        return ()
+    names = tuple(itertools.islice(kind(name, data, present), MOST + 1))
+    _at_most(len(names))
+    return names
+
+
+def _at_most(number: int) -> None:
+    """Raises ImportRefused for more names than may be promised."""
+    if number > MOST:
+        raise ImportRefused(f"it names more files than a set may have, {MOST}", final=True)
 
 
 def _kind(name: str) -> Callable[[str, bytes, Sequence[str]], Iterator[str]] | None:
@@ -50,12 +70,21 @@ def _kind(name: str) -> Callable[[str, bytes, Sequence[str]], Iterator[str]] | N
 
 def _pattern(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
     """A block, `<0-9>`, `<00-10:2>`, `<a-c>` or `<red,green>`, stands for each value in it."""
+    if len(data) > _PATTERN:
+        raise ImportRefused(f"a file pattern of more than {_PATTERN} bytes", final=True)
     text = data.decode(errors="replace").strip()
     if "\n" in text or not text:
         return
     pieces = re.split(r"<([^<>]*)>", text)
-    blocks = [_block(block) for block in pieces[1::2]]
-    if not blocks or not all(blocks):
+    blocks: list[list[str]] = []
+    number = 1
+    for block in pieces[1::2]:
+        blocks.append(_block(block))
+        number *= len(blocks[-1])
+        _at_most(number)
+        if not number:
+            break
+    if not blocks or not number:
         return  # a regular expression, or nothing that is known
     for values in itertools.product(*blocks):
         joined = itertools.zip_longest(pieces[::2], values, fillvalue="")
@@ -70,16 +99,15 @@ def _block(text: str) -> list[str]:
         letters = re.fullmatch(r"([a-z])-([a-z])|([A-Z])-([A-Z])", item)
         if numbers:
             first, last, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
-            if not step or (last - first) // step > MOST:
+            if not step:
                 return []
+            _at_most(len(values) + max(0, last - first) // step)
             values += (str(n).zfill(len(numbers[1])) for n in range(first, last + 1, step))
         elif letters:
             low, high = (end for end in letters.groups() if end)
             values += map(chr, range(ord(low), ord(high) + 1))
         else:
             values.append(item)
-        if len(values) > MOST:
-            return []
     return values
 
 
@@ -99,12 +127,16 @@ def _metamorph(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
     if len(shapes) != 1:
         return  # the names differ in their form, so nobody knows those of the others
     counts = {"w": "NWavelengths", "s": "NStagePositions", "t": "NTimePoints"}
-    ranges = []
+    numbers_of: dict[str, int] = {}
     for key in shapes.pop():
         count = fields.get(counts[key], "")
         if not count.isdecimal():
             return
-        ranges.append([(key, number) for number in range(1, int(count) + 1)])
+        if len(count) > len(str(MOST)):
+            _at_most(MOST + 1)
+        numbers_of[key] = int(count)
+    _at_most(math.prod(numbers_of.values()))
+    ranges = [[(key, number) for number in range(1, most + 1)] for key, most in numbers_of.items()]
     waves = {int(found["w"]): found["wave"] for found in planes if found["w"]}
     there = {
         tuple(int(found[key]) for key in "wst" if found[key]): found.group() for found in planes
@@ -127,10 +159,18 @@ def _metamorph(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
 def _micromanager(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
     if not data.lstrip().startswith(b"{") or b'"Summary"' not in data[:4096]:
         return
-    text = data.decode(errors="replace")
-    names = re.findall(r'"FileName"\s*:\s*("(?:[^"\\]|\\.)*")', text)
-    for quoted in dict.fromkeys(names):
-        yield json.loads(quoted)
+    # As bytes: text of all of it may take four times as much memory.
+    told: set[bytes] = set()
+    for found in _FILE_NAME.finditer(data):
+        quoted, end = found.groups()
+        if not end:
+            if found.end() == len(data):
+                return  # cut short
+            raise ImportRefused("it names a file by more bytes than a path may have", final=True)
+        if quoted not in told:
+            told.add(quoted)
+            _at_most(len(told))
+            yield str(json.loads(b'"%s"' % quoted.decode(errors="replace").encode()))
 
 
 def _harmony(name: str, data: bytes, present: Sequence[str]) -> Iterator[str]:
@@ -153,7 +193,8 @@ class _Harmony:
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.EntityDeclHandler = self._refuse
         self._path: list[str] = []
-        self._text = ""
+        self._text: list[str] = []
+        self._length = 0  # characters of the text so far
         self._image: dict[str, str] = {}
 
     def feed(self, data: bytes) -> None:
@@ -168,24 +209,30 @@ class _Harmony:
         raise ValueError("its XML has a document type or entities, which are not taken")
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if len(self._path) == _DEEPEST:
+            raise ImportRefused(f"its XML is more than {_DEEPEST} elements deep", final=True)
         self._path.append(name.rpartition(" ")[2])
         if len(self._path) == 1 and self._path[0] != "EvaluationInputData":
             raise _OtherError
-        self._text = ""
+        self._text, self._length = [], 0
         if self._path[-1] == "Image":
             self._image = {}
 
     def _take(self, text: str) -> None:
-        self._text += text
+        # A longer text is no name, and is not kept.
+        self._length += len(text)
+        if self._length <= _LONGEST:
+            self._text.append(text)
 
     def _end(self, name: str) -> None:
         local = self._path.pop()
         if local in ("URL", "State") and self._path[-1:] == ["Image"]:
-            self._image[local] = self._text.strip()
+            self._image[local] = "".join(self._text).strip()
         elif local == "Image" and self._image.get("URL"):
             # An image whose State is not Ok was not taken, and has no file.
             if self._image.get("State", "Ok") == "Ok":
                 self.names.append(self._image["URL"])
+                _at_most(len(self.names))
             self._image = {}
 
 

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
+from .opening import Opener, open_file
+
+_LONGEST, _LONGEST_PART = 4096, 255  # bytes of a path and of one name in it; Linux
+_TOLD = 100  # characters of a name that is told
 # Errors for a name that no file can have: such a file is not there and will not come.
 _NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
+
+
+def no_name(name: str) -> str:
+    """Why there can be no file of that name, or path, that is imported; empty: there can.
+
+    DropBox leaves a file alone whose name is not UTF-8: neither OMERO nor the journal has such.
+    """
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        return "which is not UTF-8: such files are not imported"
+    parts = encoded.split(b"/")
+    if not encoded or b"\0" in encoded or len(encoded) >= _LONGEST:
+        return "which no file can be called"
+    return "which no file can be called" if max(map(len, parts)) > _LONGEST_PART else ""
 
 
 def is_hidden(path: str) -> bool:
@@ -26,26 +46,28 @@ class Surroundings:
     the same list.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, opener: Opener = open_file) -> None:
+        self._opener = opener
         self.root = os.path.normpath(root)
         self._names: dict[str, tuple[str, ...]] = {}
         self._spelled: dict[str, dict[str, str]] = {}  # directory -> name in any case -> name
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """Opens a file.  Raises what `open_beneath` does: ImportRefused, or an OSError."""
-        return os.fdopen(open_beneath(self.root, path), "rb", buffering=1 << 13)
+        return self._opener(self.root, path)
 
     def names(self, directory: str) -> tuple[str, ...]:
         """The names of the regular files in `directory` that are not hidden, sorted.
 
-        Empty if the directory cannot be read.
+        Only of those that may be imported.  Empty if the directory cannot be read.
         """
         found = self._names.get(directory)
         if found is None:
             try:
                 with os.scandir(directory) as entries:
                     files = (e.name for e in entries if e.is_file(follow_symlinks=False))
-                    found = tuple(sorted(name for name in files if not is_hidden(name)))
+                    files = (name for name in files if not is_hidden(name) and not no_name(name))
+                    found = tuple(sorted(files))
             except OSError:
                 found = ()
             self._names[directory] = found
@@ -79,8 +101,8 @@ class Surroundings:
         It joins the two as Java does, so `/name` is below the directory too.  Raises
         ImportRefused if the result is not below the root.
         """
-        if not name or "\0" in name:
-            raise ImportRefused(f"{path}: names a file {name!r}, which no file can be called")
+        if why := no_name(name):
+            raise ImportRefused(f"{path}: names a file {name[:_TOLD]!r}, {why}", final=True)
         target = os.path.normpath(f"{PurePath(path).parent}/{name}")
         try:
             parts_beneath(self.root, target)

@@ -40,6 +40,7 @@ def figures(
         "journal": parts.journal.shown,
         "pending": str(parts.pipeline.pending()),
         "grouping": f"{parts.grouping.name}: {parts.grouping.why}",
+        "reading": parts.grouping.reading,
         "busy": parts.importers.busy,
         **_importers(settings, parts.ways),
         **{f"progress.{n}": far for n, far in parts.importers.progress().items()},

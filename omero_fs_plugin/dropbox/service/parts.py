@@ -106,6 +106,7 @@ def put_together(
         os.environ.get("OMERODIR"),
         time_limit=settings.bioformats_timeout,
         memory=settings.bioformats_memory,
+        roots=lambda: [str(rule.watch_dir) for rule in places.rules],
     )
     quarantine = Quarantine(settings.quarantine, places, journal)
     importers = Importers(

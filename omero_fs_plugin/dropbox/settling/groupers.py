@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePath
 
@@ -17,8 +17,10 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
+from omero_fs_plugin.dropbox.grouping.child.kept import Roots
+from omero_fs_plugin.dropbox.grouping.child.kernel import kept
+from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
-from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ConfigurationError, FsError
@@ -44,26 +46,36 @@ class Choice:
     name: str  # for people
     why: str
     make: Callable[[], Grouper]
+    reading: str = field(default_factory=kept)  # what those who read files are kept from
 
 
 def choose(
-    bioformats_jars: Sequence[str], omerodir: str | None, *, time_limit: float, memory: int
+    bioformats_jars: Sequence[str],
+    omerodir: str | None,
+    *,
+    time_limit: float,
+    memory: int,
+    roots: Roots = tuple,
 ) -> Choice:
     """Bio-Formats, if it is there and a Java too; otherwise signatures.
 
     `bioformats_jars` is omero.fs.bioformatsJars, or ``("none",)`` to do without;
-    `time_limit` (s) and `memory` (MiB) as BioFormats takes them.
+    `time_limit` (s), `memory` (MiB) and `roots` as BioFormats takes them.
     """
+
+    def by_signatures() -> Grouper:
+        return Confined(roots=roots, time_limit=min(LIMIT_S, time_limit))
+
     if tuple(bioformats_jars) == ("none",):
-        return Choice(SIGNATURES, "omero.fs.bioformatsJars says so", NativeGrouper)
+        return Choice(SIGNATURES, "omero.fs.bioformatsJars says so", by_signatures)
     try:
         installation = find(bioformats_jars, omerodir)
     except ConfigurationError as error:
-        return Choice(SIGNATURES, str(error), NativeGrouper)
+        return Choice(SIGNATURES, str(error), by_signatures)
     return Choice(
         "Bio-Formats",
         f"found in {installation.source}",
-        lambda: BioFormats(installation, time_limit=time_limit, memory=memory),
+        lambda: BioFormats(installation, time_limit=time_limit, memory=memory, roots=roots),
     )
 
 
@@ -220,7 +232,7 @@ class Groupers:
 
     def _answer(self, grouper: Grouper, lot: Lot) -> Grouping:
         readers = self._readers(lot.rule)
-        if isinstance(grouper, BioFormats):  # its process reads
+        if isinstance(grouper, (BioFormats, Confined)):  # its process reads
             return group_whole(grouper, lot.root, lot.files, readers, ask=self._lanes.ask)
         return self._lanes.ask(lot.root, lambda: group_whole(grouper, lot.root, lot.files, readers))
 

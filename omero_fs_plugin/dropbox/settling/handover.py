@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouper, Grouping
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
 from omero_fs_plugin.dropbox.journal.records import Formed, Found
@@ -65,7 +66,11 @@ def sort_out(
     formed: list[Formed] = []
     left: list[Left] = []
     for (user, root, rule), files in lots.items():
-        grouping = group_whole(grouper, root, list(files), readers(rule))
+        try:
+            grouping = group_whole(grouper, root, list(files), readers(rule))
+        except RootAway as away:
+            left.append(Left(tuple(files), f"cannot be read now: {away}"))
+            continue
         for candidate in grouping.candidates:
             if files.keys().isdisjoint(candidate.files):
                 continue  # an index around them names only other files

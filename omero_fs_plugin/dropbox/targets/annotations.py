@@ -13,7 +13,7 @@ from typing import Any
 
 import omero.model
 from omero.constants.metadata import NSCLIENTMAPANNOTATION, NSINSIGHTTAGSET
-from omero.rtypes import rlong, rstring, unwrap
+from omero.rtypes import rlist, rlong, rstring, unwrap
 
 from omero_fs_plugin.blitz.sessions import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
@@ -22,8 +22,15 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 from .containers import BATCH, ids_of, parameters_of, plates_of
 from .sidecar import Sidecar
 
-# If several imports need the same new tag, one of them makes it.
-_turn = threading.Lock()
+# Of several imports into one group that need the same new tag, one makes it; those into other
+# groups do not wait for it.
+_turns: dict[str, threading.Lock] = {}  # name of a group ->
+_lock = threading.Lock()
+
+
+def _turn_of(group: str) -> threading.Lock:
+    with _lock:
+        return _turns.setdefault(group, threading.Lock())
 
 
 def annotate(session: UserSession, images: Sequence[int], sidecar: Sidecar) -> None:
@@ -61,27 +68,42 @@ class _Annotating:
         self._kind = kind  # Image or Plate
 
     def tags(self, texts: Sequence[str]) -> list[int]:
-        """The ids of tags with these texts: the user's own, or those of others, or new ones."""
-        # The lock is held during calls to OMERO on purpose: others wait for the tag made here.
-        with _turn:
-            return [self._tag(text) for text in texts]
+        """The ids of the user's tags of these texts, or of others' that may be used, or new."""
+        if not texts:
+            return []
+        # Held over calls to OMERO on purpose: who waits wants what is made here.
+        with _turn_of(self._session.user.group):
+            found = self._usable(texts)
+            self._make([text for text in texts if text not in found], found)
+        return [found[text] for text in texts]
 
-    def _tag(self, text: str) -> int:
-        found = self._ask(
-            "select t from TagAnnotation t where t.textValue = :text "
+    def _usable(self, texts: Sequence[str]) -> dict[str, int]:
+        """The tag of each text that there is one of: the user's own, else the oldest."""
+        there = self._ask(
+            "select t from TagAnnotation t where t.textValue in (:texts) "
             "and (t.ns is null or t.ns <> :sets) order by t.id",
-            text=rstring(text),
+            texts=rlist([rstring(text) for text in texts]),
             sets=rstring(NSINSIGHTTAGSET),
         )
         user = self._session.user.id
-        usable = [t for t in found if t.details.permissions.canAnnotate()]
+        usable = [t for t in there if t.details.permissions.canAnnotate()]
         mine = [t for t in usable if t.details.owner.id.val == user]
-        if mine or usable:
-            return int((mine or usable)[0].id.val)
-        tag = omero.model.TagAnnotationI()
-        tag.textValue = rstring(text)
-        with server_errors(f"making the tag {text!r}", Step.DESCRIBE):
-            return int(self._session.services.getUpdateService().saveAndReturnObject(tag).id.val)
+        found: dict[str, int] = {}
+        for tag in (*mine, *usable):
+            found.setdefault(tag.textValue.val, int(tag.id.val))
+        return found
+
+    def _make(self, texts: Sequence[str], found: dict[str, int]) -> None:
+        """Makes those tags, with one call, and adds their ids to `found`."""
+        tags = []
+        for text in texts:
+            tag = omero.model.TagAnnotationI()
+            tag.textValue = rstring(text)
+            tags.append(tag)
+        if tags:
+            with server_errors(f"making the tag {texts[0]!r}", Step.DESCRIBE):
+                made = self._session.services.getUpdateService().saveAndReturnArray(tags)
+            found.update((tag.textValue.val, int(tag.id.val)) for tag in made)
 
     def describe(self, objects: Sequence[int], text: str) -> None:
         """Sets the description of those objects that have another one."""

@@ -18,7 +18,8 @@ may be several, from the user's own directory down to the file's.  For each key
 the nearest sidecar that has it decides.  Each pair of [key_value] is a key.
 
 Users write it, and DropBox reads it as the server's user.  So it is opened like
-any dropped file, and read up to `MAX_BYTES`.
+any dropped file, and read up to `MAX_BYTES`.  What it may have is bounded before it is parsed,
+and before anything is asked of OMERO.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from omero_fs_plugin.dropbox.confine import open_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
 
-from .targets import Template
+from .targets import REGEX, Template
 from .templates import nearest, parse
+from .toml_bounds import too_much
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,6 +48,13 @@ FILE = "omero-fs.toml"
 MAX_BYTES = 64 * 1024
 KEYS = ("target", "group", "name", "description", "tags", "key_value")
 LONGEST = 255  # characters of a name or a group; OMERO's columns
+# Each tag and pair is made, linked and looked for in OMERO.  More are a mistake, or worse.
+MOST_TAGS = 100
+MOST_PAIRS = 500
+LONGEST_TAG = 255  # characters of a tag, or of a pair's key
+LONGEST_VALUE = 4_000  # characters of a pair's value
+LONGEST_TARGET = 2_000  # characters
+_TOLD = 500  # characters of what is wrong; a key may have thousands
 
 
 @dataclass(frozen=True)
@@ -122,24 +131,29 @@ def wrong_in(root: str, directory: str) -> str:
 def understand(file: str, content: bytes) -> Sidecar:
     """Reads one sidecar from its content.  Raises ConfigurationError, which names `file`."""
     try:
-        table = tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        if too_large := too_much(text):
+            raise _wrong(file, f"not a sidecar: {too_large}")
+        table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise _wrong(file, f"byte {error.start + 1} is not UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number of too many digits
         raise _wrong(file, f"not TOML: {_line(str(error))}") from error
+    if _has_nul(table):
+        raise _wrong(file, "it has a NUL character, which OMERO cannot keep")
     for key in table:
         if key not in KEYS:
-            allowed = ", ".join(KEYS)
-            raise _wrong(file, f"unknown key {key!r}: allowed is {allowed}{nearest(key, KEYS)}")
-    text = {key: _text(file, key, table.get(key)) for key in KEYS[:4]}
-    for key in ("group", "name"):
-        if len(text[key] or "") > LONGEST:
-            raise _wrong(file, f"{key} has {len(text[key] or '')} characters, at most {LONGEST}")
+            allowed = ", ".join(KEYS) + nearest(key, KEYS)
+            raise _wrong(file, f"unknown key {key[:LONGEST]!r}: allowed is {allowed}")
+    texts = {key: _text(file, key, table.get(key)) for key in KEYS[:4]}
+    for key, longest in (("group", LONGEST), ("name", LONGEST), ("target", LONGEST_TARGET)):
+        if len(texts[key] or "") > longest:
+            raise _wrong(file, f"{key} has {len(texts[key] or '')} characters, at most {longest}")
     return Sidecar(
-        target=_target(file, text["target"]),
-        group=text["group"] or None,
-        name=text["name"] or None,
-        description=text["description"],
+        target=_target(file, texts["target"]),
+        group=texts["group"] or None,
+        name=texts["name"] or None,
+        description=texts["description"],
         tags=_tags(file, table.get("tags")),
         key_value=_pairs(file, table.get("key_value")),
         files=(file,),
@@ -182,14 +196,13 @@ def _text(file: str, key: str, value: Any) -> str | None:
 def _target(file: str, text: str | None) -> Template | None:
     if text is None:
         return None
+    if text.partition(":")[0] == REGEX:
+        # Matching may take for ever, and whoever drops files would choose when.
+        raise _wrong(file, "target: regex: is for omero.fs.target; use {dir1}, {dir} and so on")
     try:
-        template = parse(text)
+        return parse(text)
     except ConfigurationError as error:
         raise _wrong(file, f"target: {error}") from error
-    if template.pattern:
-        # A regular expression may take for ever, and any user could write one.
-        raise _wrong(file, "target: regex: is for omero.fs.target; use {dir1}, {dir} and so on")
-    return template
 
 
 def _tags(file: str, value: Any) -> tuple[str, ...] | None:
@@ -200,7 +213,13 @@ def _tags(file: str, value: Any) -> tuple[str, ...] | None:
     tags = [tag.strip() for tag in value]
     if not all(tags):
         raise _wrong(file, "tags has an empty one")
-    return tuple(dict.fromkeys(tags))
+    longest = max(map(len, tags), default=0)
+    if longest > LONGEST_TAG:
+        raise _wrong(file, f"tags has one of {longest} characters, at most {LONGEST_TAG}")
+    found = tuple(dict.fromkeys(tags))
+    if len(found) > MOST_TAGS:
+        raise _wrong(file, f"tags has {len(found)} of them, at most {MOST_TAGS}")
+    return found
 
 
 def _pairs(file: str, value: Any) -> tuple[tuple[str, str], ...]:
@@ -215,9 +234,29 @@ def _pairs(file: str, value: Any) -> tuple[tuple[str, str], ...]:
                 raise _wrong(
                     file, f"key_value.{key} must be text, a number or a list of them: {_kind(one)}"
                 )
-            text = str(one).lower() if isinstance(one, bool) else str(one)
+            try:
+                text = str(one).lower() if isinstance(one, bool) else str(one)
+            except ValueError as error:
+                raise _wrong(file, f"key_value.{key} is a number of too many digits") from error
+            if len(key) > LONGEST_TAG:
+                raise _wrong(file, f"key_value has a key of {len(key)} characters")
+            if len(text) > LONGEST_VALUE:
+                what = f"has {len(text)} characters, at most {LONGEST_VALUE}"
+                raise _wrong(file, f"key_value.{key} {what}")
             pairs.append((key, text))
-    return tuple(dict.fromkeys(pairs))
+    found = tuple(dict.fromkeys(pairs))
+    if len(found) > MOST_PAIRS:
+        raise _wrong(file, f"key_value has {len(found)} pairs, at most {MOST_PAIRS}")
+    return found
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether any text in `value`, which is not nested deeply, has one."""
+    if isinstance(value, Mapping):
+        return any(_has_nul(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _kind(value: Any) -> str:
@@ -234,4 +273,5 @@ def _line(text: str) -> str:
 
 
 def _wrong(file: str, what: str) -> ConfigurationError:
-    return ConfigurationError(f"{file}: {what}")
+    told = what if len(what) <= _TOLD else what[:_TOLD] + "..."
+    return ConfigurationError(f"{file}: {told}")

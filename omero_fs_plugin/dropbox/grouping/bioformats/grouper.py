@@ -26,13 +26,18 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 
 from omero_fs_plugin.config.readers import KNOWN, PACKAGE
+from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S, RootAway
+from omero_fs_plugin.dropbox.grouping.child.frames import Frame
+from omero_fs_plugin.dropbox.grouping.child.kept import Kept, Roots
+from omero_fs_plugin.dropbox.grouping.child.process import Child, ChildDied
+from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined, ConfinedError
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
+from omero_fs_plugin.dropbox.grouping.halving import halved
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .jars import Installation
-from .process import Process, WorkerDied
+from .process import start
 from .walk import Content, Walk, in_order
-from .worker import Frame
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +60,24 @@ class BioFormats:
     """
 
     def __init__(
-        self, installation: Installation, *, time_limit: float = 300.0, memory: int = 512
+        self,
+        installation: Installation,
+        *,
+        time_limit: float = 300.0,
+        memory: int = 512,
+        roots: Roots = tuple,
+        parsers: Confined | None = None,
     ) -> None:
         """Starts nothing yet.
 
         `time_limit`: how long (s) Bio-Formats may take for one file.  `memory`: MiB of Java
-        heap.
+        heap.  `roots` gives the watched directories.  `parsers` say whether sets are whole.
         """
         self._installation = installation
         self._time_limit = time_limit
         self._memory = memory
-        self._process: Process | None = None
+        self._kept = Kept(self._start, roots)
+        self._parsers = parsers or Confined(roots=roots, time_limit=min(LIMIT_S, time_limit))
         self._closed = False
         self._in_use = threading.RLock()
         self._readers: dict[str, bool] = {}  # name -> whether there is such a reader
@@ -74,12 +86,16 @@ class BioFormats:
     @property
     def pid(self) -> int | None:
         """The id of the worker process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        return None if self._kept.child is None else self._kept.child.pid
 
     def version(self) -> str:
-        """The version of Bio-Formats.  Raises BioFormatsError."""
+        """The version of Bio-Formats.  Raises BioFormatsError.  All that is needed runs then."""
         with self._in_use:
-            return self._running().version
+            try:
+                self._parsers.ready()
+            except ConfinedError as error:
+                raise BioFormatsError(str(error)) from error
+            return str(self._running().ready["version"])
 
     def unknown_readers(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of `names`, simple or canonical, for which this Bio-Formats has no reader.
@@ -90,7 +106,7 @@ class BioFormats:
         with self._in_use:
             new = [name for name in asked if name not in self._readers]
             if new:
-                answer = self._ask({"check": new})
+                answer = self._ask("", {"check": new})
                 if "killed" in answer:
                     why = answer["killed"]
                     raise BioFormatsError(f"Bio-Formats does not say what readers it has: {why}")
@@ -107,14 +123,17 @@ class BioFormats:
         BioFormatsError, and ConfigurationError for a reader that no Bio-Formats has.
         """
         with self._in_use:
-            return self._group(root, files, readers)
+            try:
+                return halved(lambda part: self._group(root, part, readers), files)
+            except ConfinedError as error:
+                raise BioFormatsError(str(error)) from error
 
     def _group(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> Grouping:
         if readers is not None:
             unknown = [name for name in self.unknown_readers(readers) if not is_known(name)]
             if unknown:
                 raise ConfigurationError(f"omero.fs.readers: no such reader: {', '.join(unknown)}")
-        walk = Walk(root)
+        walk = Walk(root, self._parsers.check)
         anew = True  # forget the lists of directories from the last call
         for path in in_order(files):
             if path in walk.users or path.rpartition("/")[2].startswith("."):
@@ -125,11 +144,12 @@ class BioFormats:
             verdict = self._verdict(content)
             if verdict is None:
                 answer = self._ask(
+                    root,
                     {
                         "path": walk.inside(path),
                         "readers": None if readers is None else list(readers),
                         "anew": anew,
-                    }
+                    },
                 )
                 anew = False
                 walk.take(path, answer)
@@ -142,16 +162,14 @@ class BioFormats:
     def rest(self) -> None:
         """Ends the worker until it is needed again."""
         with self._in_use:
-            process, self._process = self._process, None
-            if process is not None:
-                process.close()
+            self._kept.rest()
+            self._parsers.rest()
 
     def close(self) -> None:
         """Ends everything: a call under way in another thread raises BioFormatsError."""
         self._closed = True
-        process = self._process
-        if process is not None:
-            process.kill()
+        self._kept.kill()
+        self._parsers.close()
         # That call ends now, unless a dead share holds the process.
         if self._in_use.acquire(timeout=_CLOSE_S):
             try:
@@ -165,41 +183,44 @@ class BioFormats:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _running(self) -> Process:
-        if self._process is not None and not self._process.alive():
-            log.warning("Bio-Formats' process %d has ended by itself", self._process.pid)
-            self.rest()
+    def _start(self, roots: tuple[str, ...]) -> Child:
+        child = start(self._installation, roots, memory=self._memory, time_limit=self._time_limit)
+        source, version = self._installation.source, child.ready["version"]
+        log.info("Bio-Formats %s of %s runs in process %d", version, source, child.pid)
+        return child
+
+    def _running(self, root: str = "") -> Child:
+        child = self._kept.child
+        if child is not None and not child.alive():
+            log.warning("Bio-Formats' process %d has ended by itself", child.pid)
         if self._closed:
             raise BioFormatsError("Bio-Formats was closed")
-        if self._process is None:
-            try:
-                self._process = Process(self._installation, memory=self._memory)
-            except (WorkerDied, OSError) as error:
-                raise BioFormatsError(
-                    f"Bio-Formats ({self._installation.source}): {error}"
-                ) from error
-            log.info(
-                "Bio-Formats %s of %s runs in process %d",
-                self._process.version,
-                self._installation.source,
-                self._process.pid,
-            )
-            if self._closed:  # `close` was called meanwhile, and has not seen the process
-                self.rest()
-                raise BioFormatsError("Bio-Formats was closed")
-        return self._process
+        try:
+            child = self._kept.of(root)
+        except RootAway:
+            raise
+        except (ChildDied, OSError) as error:
+            raise BioFormatsError(f"Bio-Formats ({self._installation.source}): {error}") from error
+        if self._closed:  # `close` was called meanwhile, and has not seen the child
+            self._kept.rest()
+            raise BioFormatsError("Bio-Formats was closed")
+        return child
 
-    def _ask(self, request: Frame) -> Frame:
-        """The worker's answer; `{"killed": why}` if the request ended every worker."""
+    def _ask(self, root: str, request: Frame) -> Frame:
+        """The child's answer; `{"killed": why}` if the request ended every child."""
         why = ""
         for attempt in range(1, TRIES + 1):
             try:
-                return self._running().ask(request, self._time_limit)
-            except WorkerDied as died:
+                child = self._running(root)
+                gone = (lambda: not CALLS.answers(root)) if root else lambda: False
+                return _understood(child.ask(request, self._time_limit, given_up=gone))
+            except (ChildDied, ValueError) as died:
                 why = str(died)
-                self.rest()
+                self._kept.rest()
                 if self._closed:
                     raise BioFormatsError("Bio-Formats was closed") from died
+                if root and not CALLS.answers(root):
+                    raise RootAway(root, HUNG_S) from died
                 log.warning(
                     "Bio-Formats, asked for %s (%d of %d): %s",
                     request.get("path", "its readers"),
@@ -223,3 +244,17 @@ class BioFormats:
 def is_known(name: str) -> bool:
     """Whether any Bio-Formats has a reader of this name, simple or canonical."""
     return (name if "." in name else PACKAGE + name) in KNOWN
+
+
+def _understood(answer: Frame) -> Frame:
+    """`answer`, as `worker` says.  Raises ValueError for any other: who gives it is not trusted."""
+    lists = [answer[key] for key in ("files", "absent") if key in answer]
+    texts = [answer[key] for key in ("reader", "unknown", "error") if key in answer]
+    texts += [text for one in lists if isinstance(one, list) for text in one]
+    right = all(isinstance(one, list) for one in lists)
+    right = right and all(isinstance(text, str) for text in texts)
+    if "files" in answer:
+        right = right and "reader" in answer and isinstance(answer.get("plate"), bool)
+    if not right or not (lists or texts) or "killed" in answer:
+        raise ValueError("an answer that is not understood")
+    return answer

@@ -1,22 +1,21 @@
 """The walk over files at rest, with the rules of OMERO's importer.
 
-It opens one file after the other and notes which files each fileset uses.  The checks of
-paths and of completeness are ours: see `confine` and `completeness`.
+It notes which files each fileset uses, one file after the other.  The checks of paths and of
+completeness are ours: see `confine` and `completeness`.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
-from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping.child.frames import Frame
+from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
 from omero_fs_plugin.errors import ImportRefused
-
-from .worker import Frame
 
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
 
@@ -44,9 +43,11 @@ def _place(path: str) -> tuple[list[str], str]:
 class Walk:
     """One call: what was found so far."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, check: Callable[[str, Sequence[str]], Findings]) -> None:
+        """`check` as completeness.check."""
         self._root = root
-        # Admins may have links on the way to the user's directory, and some readers resolve them.
+        self._check = check
+        # Some readers resolve links on the way to the user's directory, which is the admin's.
         self._real = os.path.realpath(root).rstrip("/")
         self._above = root.rstrip("/")
         self._found: list[_Found] = []
@@ -93,8 +94,8 @@ class Walk:
         elif "unknown" in answer:
             self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
         elif "error" in answer:
-            # The files that its metadata names wait with it, and are not imported one by one.
-            named = completeness.check(self._root, [path]).named
+            # What its metadata names waits with it, rather than being imported singly.
+            named = self._check(self._root, [path]).named
             files = dict.fromkeys([path, *named])
             self._add(_Found(tuple(files), error=f"its reader: {answer['error']}"))
         else:
@@ -134,7 +135,7 @@ class Walk:
         return Grouping(tuple(self._candidate(found) for found in kept.values()), unreadable)
 
     def _candidate(self, found: _Found) -> Candidate:
-        state = completeness.check(self._root, found.files)
+        state = self._check(self._root, found.files)
         return Candidate(
             files=tuple(
                 path for path in found.files if path not in state.missing and self._is_below(path)

@@ -1,65 +1,29 @@
-"""The process that runs Bio-Formats: asked about one file, it says what belongs to it.
+"""Bio-Formats in a child: it is asked about one file, and says what belongs to it.
 
-`process` starts it as a process of its own, because readers crash, hang and fill
-memory.  It imports nothing of this package, and ends when its parent does.
+`process` starts it, as `child.main` serves it, because readers crash, hang and fill memory.  The
+JVM and some readers print on stdout and stderr.  Nobody reads that, except the last lines of a
+process that died.  What it is given is `{"jvm": path, "jars": [path], "options": [JVM option]}`;
+it tells `{"version": version of Bio-Formats}`.  Requests are
 
-Both sides send frames over a socket pair: four bytes of length, big-endian, and so
-many bytes of JSON.  The JVM and some readers print on stdout and stderr.  Nobody reads
-that, except the last lines of a process that died.
-
-1. first frame in: `{"jvm": path, "jars": [path], "options": [JVM option]}`; out:
-   `{"ready": version of Bio-Formats}` or `{"failed": why}`, and then the process ends
-2. `{"path": path, "readers": [class name] or null, "anew": bool}` asks for the fileset that opens
-   with this file.  The lists of directories are remembered until a request has `anew`.  Out:
-   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` if no reader
-   takes it, or `{"error": why}` if its reader failed
-3. `{"check": [class name]}` asks which of these readers do not exist.  Out: `{"absent": [name]}`
+1. `{"path": path, "readers": [class name] or null, "anew": bool}`: the fileset that opens with
+   this file; what directories hold is remembered until `anew` is asked for.  The answer:
+   `{"files": [path], "reader": class name, "plate": bool}`, or `{"unknown": why}` when no reader
+   takes it, or `{"error": why}` when its reader failed
+2. `{"check": [class name]}`: which of these readers do not exist.  The answer: `{"absent": [name]}`
 """
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
-import queue
-import socket
-import struct
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
-_HEAD = struct.Struct(">I")
-LONGEST = 64 << 20  # bytes of a frame: a million files of a plate
-_BUFFER = 1 << 14  # bytes; with the default, 1 MiB, a large TIFF takes seven times as long
+from omero_fs_plugin.dropbox.grouping.child.frames import Frame
+from omero_fs_plugin.dropbox.grouping.child.pulse import Pulse
+
+_BUFFER = 1 << 14  # bytes; 1 MiB unless set, with which a large TIFF takes seven times as long
 _PACKAGE = "loci.formats.in."  # of a reader that is given by its simple name
-
-Frame = dict[str, Any]
-
-
-def encode(frame: Frame) -> bytes:
-    """The bytes of a frame."""
-    data = json.dumps(frame).encode()
-    return _HEAD.pack(len(data)) + data
-
-
-def decode(received: bytearray) -> Frame | None:
-    """Takes the first whole frame from `received`; None as long as there is none.
-
-    Raises ValueError for bytes that are not a frame.
-    """
-    if len(received) < _HEAD.size:
-        return None
-    (length,) = _HEAD.unpack_from(received)
-    if length > LONGEST:
-        raise ValueError(f"a frame of {length} bytes")
-    end = _HEAD.size + length
-    if len(received) < end:
-        return None
-    frame = json.loads(received[_HEAD.size : end])
-    del received[:end]
-    if not isinstance(frame, dict):
-        raise ValueError("a frame that is not an object")
-    return frame
 
 
 class Reading:
@@ -162,40 +126,24 @@ class Reading:
         return found if wanted.isAssignableFrom(found) else None
 
 
-def _receive(connection: socket.socket, take: Callable[[Frame | None], None]) -> None:
-    """Passes on frames.  The process ends with its parent, also in the midst of a reader."""
-    received = bytearray()
-    try:
-        while data := connection.recv(1 << 16):
-            received += data
-            while (frame := decode(received)) is not None:
-                take(frame)
-    finally:
-        os._exit(0)
+def prepare(given: Frame) -> None:
+    """JPype is looked for where it may be; then no other place can be looked into."""
+    importlib.import_module("jpype")
 
 
-def main(descriptor: int) -> None:
-    """Serves the socket `descriptor` until its other end is closed."""
-    connection = socket.socket(fileno=descriptor)
-    requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-    threading.Thread(
-        target=_receive, args=(connection, requests.put), name="requests", daemon=True
-    ).start()
-    first = requests.get()
-    try:
-        reading = Reading(first["jvm"], first["jars"], first["options"])
-    except Exception as error:  # the parent must hear of any error
-        connection.sendall(encode({"failed": f"{type(error).__name__}: {error}"}))
-        raise
-    connection.sendall(encode({"ready": reading.version}))
-    while True:
-        request = requests.get()
+def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
+    """As child.main has it.  Raises whatever JPype and Java do."""
+    scratch = os.environ["TMPDIR"]
+    places = [f"-Djava.io.tmpdir={scratch}", f"-Duser.home={scratch}"]
+    reading = Reading(given["jvm"], given["jars"], [*given["options"], *places])
+
+    def answer(request: Frame) -> Frame:
         if "check" in request:
-            answer: Frame = {"absent": reading.absent(request["check"])}
-        else:
-            answer = reading.read(request["path"], request["readers"], anew=request["anew"])
-        connection.sendall(encode(answer))
+            return {"absent": reading.absent(request["check"])}
+        try:
+            return reading.read(request["path"], request["readers"], anew=request["anew"])
+        except (UnicodeDecodeError, UnicodeEncodeError) as error:
+            # A name that Java has, and Python has not.
+            return {"error": f"{type(error).__name__}: {error.reason}"}
 
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    return answer, {"version": reading.version}

@@ -20,6 +20,9 @@ from . import tiff
 # Bytes.  A plate of a hundred thousand planes, each with its UUID, takes a third of it.
 LIMIT = 64 << 20
 _CHUNK = 1 << 16
+MOST_NAMES = 200_000  # of files, twice what the largest known plates have
+_LONGEST = 4096  # characters of a name or UUID; no path has more bytes
+_DEEPEST = 256  # elements in elements
 _NAMESPACE = "openmicroscopy.org/schemas/ome"
 _Place = tuple[
     int, ...
@@ -114,6 +117,7 @@ class _Parser:
         self._place: _Place = ()  # of the first plane of the TiffData at hand
         self._name = ""  # FileName of the UUID element at hand
         self._text: list[str] | None = None  # its text so far
+        self._length = 0  # characters of that
 
     def feed(self, data: bytes, last: bool = False) -> None:
         try:
@@ -141,20 +145,23 @@ class _Parser:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         space, _, local = name.rpartition(" ")
         self._depth += 1
+        if self._depth > _DEEPEST:
+            raise OmeXmlError(f"its OME-XML is more than {_DEEPEST} elements deep")
         if self._depth == 1:
             if local != "OME" or _NAMESPACE not in space.lower():
                 raise OmeXmlError(f"its XML is not OME-XML: the root is {local} of {space or 'no'}")
-            self._uuid = attributes.get("UUID", "").lower()
+            self._uuid = _short(attributes.get("UUID", "")).lower()
         elif local == "BinaryOnly":
-            uuid = attributes.get("UUID", "").lower()
-            self._metadata = (attributes.get("MetadataFile", ""), uuid)
+            uuid = _short(attributes.get("UUID", "")).lower()
+            self._metadata = (_short(attributes.get("MetadataFile", "")), uuid)
         elif local == "Image" and self._depth == 2:
             self._images += 1
         elif local == "Plate":
             self._plate = True
         elif local == "Pixels":
             self._tiffdata_of_image = 0
-            self._slowest_first = attributes.get("DimensionOrder", "XYZCT")[:1:-1]
+            order = attributes.get("DimensionOrder", "XYZCT")
+            self._slowest_first = (order if len(order) == 5 else "XYZCT")[:1:-1]
         elif local == "TiffData":
             self._in_tiffdata, self._named = True, False
             self._tiffdata_of_image += 1
@@ -163,9 +170,17 @@ class _Parser:
             self._place = (self._images, *(int(n) if n.isdecimal() else 0 for n in firsts))
         elif local == "UUID" and self._in_tiffdata:
             self._named = True
-            self._name = attributes.get("FileName", "")
+            self._name = _short(attributes.get("FileName", ""))
             self._text = []
-            self._expat.CharacterDataHandler = self._text.append
+            self._length = 0
+            self._expat.CharacterDataHandler = self._take
+
+    def _take(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > _LONGEST:
+            raise OmeXmlError(f"its OME-XML has a UUID of more than {_LONGEST} characters")
+        if self._text is not None:
+            self._text.append(text)
 
     def _end(self, name: str) -> None:
         local = name.rpartition(" ")[2]
@@ -180,8 +195,16 @@ class _Parser:
                     self._files[self._name] = (self._place, first[1] if first else uuid)
             else:
                 self._unnamed.setdefault(uuid)
+            if len(self._files) + len(self._unnamed) > MOST_NAMES:
+                raise OmeXmlError(f"its OME-XML names more than {MOST_NAMES} files")
         elif local == "TiffData":
             self._in_tiffdata = False
             self._own_planes |= not self._named
         elif local == "Pixels":
             self._own_planes |= not self._tiffdata_of_image
+
+
+def _short(name: str) -> str:
+    if len(name) > _LONGEST:
+        raise OmeXmlError(f"its OME-XML has a name of more than {_LONGEST} characters")
+    return name

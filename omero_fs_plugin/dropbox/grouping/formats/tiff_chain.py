@@ -22,15 +22,16 @@ _PRIVATE = 32768  # tags from here on belong to programs
 _NDPI = 65420  # Hamamatsu's own mark
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types that offsets have
 _AT_ONCE = 1 << 16  # numbers read in one piece: a slide has millions of tiles
-# In one file.  The largest known files have a tenth of each.
+# In one file.  The largest known files have at most a quarter of each.
 _MOST_DIRECTORIES = 1 << 20
 _MOST_NUMBERS = 1 << 26
+_MOST_FIELDS = 1 << 23  # of all directories; one that lies in many others is counted for each
 
 _Entries = Mapping[int, tiff.Entry]
 
 
 class _EnoughError(Exception):
-    """More directories than any real file has: the reader decides on the rest."""
+    """More directories, or fields, than any real file has: the reader decides on the rest."""
 
 
 def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
@@ -59,7 +60,7 @@ class _Chain:
         self._numbers_left = _MOST_NUMBERS
 
     def fault(self) -> str:
-        to_follow, seen = [self._layout.first], {0}
+        to_follow, seen, fields = [self._layout.first], {0}, 0
         known: list[_Entries] = []  # the first two directories
         while to_follow:
             offset = to_follow.pop()
@@ -72,6 +73,9 @@ class _Chain:
             if directory is None:
                 continue
             entries = directory.entries
+            fields += len(entries)
+            if fields > _MOST_FIELDS or len(to_follow) > _MOST_DIRECTORIES:
+                raise _EnoughError
             if _NDPI in entries and self._size > 1 << 32 and not self._layout.big:
                 return ""  # its offsets have further bits elsewhere
             outside = self._outside_value(entries) or self._outside(entries)

@@ -16,6 +16,7 @@ from pathlib import PurePath
 from omero_fs_plugin.config.readers import takes
 from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
 from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
 from omero_fs_plugin.errors import ImportRefused
 
@@ -32,13 +33,19 @@ _COMPANION_LEVELS = 2
 
 
 class NativeGrouper:
-    """A Grouper that needs no Java.  It keeps nothing between calls.  Thread-safe."""
+    """A Grouper that needs no Java.  It keeps nothing between calls.  Thread-safe if its opener is.
+
+    It parses what users wrote in the process that calls it: DropBox has `confined` do that.
+    """
+
+    def __init__(self, opener: Opener = open_file) -> None:
+        self._opener = opener
 
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
         """As Grouper.group.  It reads a limited part of each file, and never pixels."""
-        return _Call(root, files, readers).grouping()
+        return _Call(root, files, readers, self._opener).grouping()
 
     def close(self) -> None:
         """Does nothing, because nothing was started."""
@@ -47,8 +54,15 @@ class NativeGrouper:
 class _Call:
     """One call.  Each step takes the files that it knows; the surest step comes first."""
 
-    def __init__(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> None:
-        self._around = Surroundings(root)
+    def __init__(
+        self,
+        root: str,
+        files: Sequence[str],
+        readers: Collection[str] | None,
+        opener: Opener,
+    ) -> None:
+        self._opener = opener
+        self._around = Surroundings(root, opener)
         self._neighbours = Neighbours(self._around, readers)
         self._ome = OmeSets(self._around)
         self._readers = readers
@@ -125,7 +139,7 @@ class _Call:
         """The candidate, with what its files contain and promise."""
         if candidate.refused or not candidate.complete:
             return candidate
-        state = completeness.check(self._around.root, candidate.files)
+        state = completeness.check(self._around.root, candidate.files, self._opener)
         return replace(
             candidate,
             missing=state.missing,

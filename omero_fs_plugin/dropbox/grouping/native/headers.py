@@ -65,7 +65,10 @@ def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
             name = found[1].strip().decode("utf-8", "surrogateescape")
             if name.upper().startswith("LIST") or "%" in name:
                 raise UnknownFormat(f"NRRD with its pixels in several files: {JAVA}")
-            return (around.named(path, name),)
+            target = around.named(path, name)
+            if target == path:
+                raise UnknownFormat("NRRD that names itself for its pixels")
+            return (target,)
     raise UnknownFormat("NRRD whose header does not end")
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from omero_fs_plugin.config.readers import KNOWN
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioFormatsError
-from omero_fs_plugin.dropbox.grouping.bioformats.process import Process
+from omero_fs_plugin.dropbox.grouping.child.process import Child
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
@@ -43,17 +43,29 @@ def installation() -> jars.Installation:
 
 
 @pytest.fixture(scope="session")
-def shared(installation: jars.Installation) -> Iterator[BioFormats]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], list[str]]:
+    """What may be read: the directories of all tests."""
+    return lambda: [str(tmp_path_factory.getbasetemp())]
+
+
+@pytest.fixture(scope="session")
+def shared(
+    installation: jars.Installation, watched: Callable[[], list[str]]
+) -> Iterator[BioFormats]:
     """One JVM for all tests that do it no harm."""
-    with BioFormats(installation, time_limit=60) as grouper:
+    with BioFormats(installation, time_limit=60, roots=watched) as grouper:
         yield grouper
 
 
 @pytest.fixture
-def own(installation: jars.Installation) -> Iterator[Callable[..., BioFormats]]:
+def own(
+    installation: jars.Installation, watched: Callable[[], list[str]]
+) -> Iterator[Callable[..., BioFormats]]:
     """Makes one for a test that ends it, or wants it otherwise."""
     with contextlib.ExitStack() as stack:
-        yield lambda **options: stack.enter_context(BioFormats(installation, **options))
+        yield lambda **options: stack.enter_context(
+            BioFormats(installation, **{"roots": watched, **options})
+        )
 
 
 def uuid(number: int) -> str:
@@ -347,12 +359,12 @@ def test_a_process_killed_in_a_call(
 ) -> None:
     """Once each while two files are read, and each time while a third one is."""
     asked = batch(tmp_path)
-    ask = Process.ask
+    ask = Child.ask
     left = {"b&sleepInitFile=1000.fake": 1, "c&sleepInitFile=1000.fake": 1, HANGS: 9}
     asked += [sleeper(tmp_path, name) for name in left]
     killed = []
 
-    def killing(self: Process, request: dict[str, object], limit: float) -> dict[str, object]:
+    def killing(self: Child, request: dict[str, object], limit: float) -> dict[str, object]:
         name = Path(str(request.get("path", ""))).name
         if left.get(name, 0) > 0:
             left[name] -= 1
@@ -360,7 +372,7 @@ def test_a_process_killed_in_a_call(
             threading.Timer(0.1, os.kill, (self.pid, signal.SIGKILL)).start()
         return ask(self, request, limit)
 
-    monkeypatch.setattr(Process, "ask", killing)
+    monkeypatch.setattr(Child, "ask", killing)
     grouping = own().group(str(tmp_path), asked)
     names = ["a.tif", "b&sleepInitFile=1000.fake", "c&sleepInitFile=1000.fake", "z.tif"]
     assert told(tmp_path, grouping) == [[name] for name in names]
@@ -407,7 +419,7 @@ def test_it_ends_with_who_started_it(installation: jars.Installation, tmp_path: 
         "import sys, threading, time\n"
         "from omero_fs_plugin.dropbox.grouping.bioformats import jars\n"
         "from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats\n"
-        "grouper = BioFormats(jars.find())\n"
+        f"grouper = BioFormats(jars.find(), roots=lambda: [{str(tmp_path)!r}])\n"
         "grouper.version()\n"
         "print(grouper.pid, flush=True)\n"
         f"grouper.group({str(tmp_path)!r}, [{hanging!r}])\n"

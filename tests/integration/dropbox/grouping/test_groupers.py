@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.grouping.confined import Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.errors import ConfigurationError
@@ -23,20 +24,35 @@ from tests.samples import SAMPLES, Sample
 ORDERS = 2
 
 
-def bio_formats() -> Grouper:
+def confined(*roots: str) -> Grouper:
+    return Confined(roots=lambda: roots)
+
+
+def native(*roots: str) -> Grouper:
+    """In this process, as no DropBox has it."""
+    return NativeGrouper()
+
+
+def bio_formats(*roots: str) -> Grouper:
     """With whatever Java and jars there are; skips where there are none."""
     jars = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.jars")
     module = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.grouper")
     try:
-        made: Grouper = module.BioFormats(jars.find(), time_limit=60)
+        made: Grouper = module.BioFormats(jars.find(), time_limit=60, roots=lambda: roots)
     except ConfigurationError as error:
         pytest.skip(str(error))
     return made
 
 
-@pytest.fixture(scope="module", params=[NativeGrouper, bio_formats], ids=["native", "Bio-Formats"])
-def grouper(request: pytest.FixtureRequest) -> Iterator[Grouper]:
-    made: Grouper = request.param()
+@pytest.fixture(
+    scope="module",
+    params=[native, confined, bio_formats],
+    ids=["native", "confined", "Bio-Formats"],
+)
+def grouper(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Grouper]:
+    made: Grouper = request.param(str(tmp_path_factory.getbasetemp()))
     try:
         yield made
     finally:
@@ -46,20 +62,20 @@ def grouper(request: pytest.FixtureRequest) -> Iterator[Grouper]:
 
 
 @pytest.fixture
-def native(grouper: Grouper) -> bool:
-    return isinstance(grouper, NativeGrouper)
+def by_signatures(grouper: Grouper) -> bool:
+    return isinstance(grouper, (NativeGrouper, Confined))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_the_table_from_any_order_of_arrival(
-    grouper: Grouper, native: bool, sample: Sample, tmp_path: Path
+    grouper: Grouper, by_signatures: bool, sample: Sample, tmp_path: Path
 ) -> None:
     sample.make(tmp_path)
     files = files_below(tmp_path)
     for seed in range(ORDERS):
         random.Random(seed).shuffle(files)
         found = grouped(grouper, tmp_path, files)
-        if native and sample.held:
+        if by_signatures and sample.held:
             assert not as_table(found.candidates)
         else:
             assert as_table(found.candidates) == expected_table(tmp_path, sample.expected)
@@ -90,13 +106,13 @@ def test_nothing_of_a_set_is_imported_until_its_last_file_is_there(
     assert as_table(grouped(grouper, root).candidates) == expected_table(root, sample.expected)
 
 
-def test_a_whole_tree_in_one_call(grouper: Grouper, native: bool, tmp_path: Path) -> None:
+def test_a_whole_tree_in_one_call(grouper: Grouper, by_signatures: bool, tmp_path: Path) -> None:
     expected = set()
     for sample in SAMPLES:
         to = tmp_path / sample.name
         to.mkdir()
         sample.make(to)
-        if not (native and sample.held):
+        if not (by_signatures and sample.held):
             expected |= expected_table(to, sample.expected)
     assert as_table(grouped(grouper, tmp_path).candidates) == expected
 

@@ -34,6 +34,7 @@ from omero.rtypes import rstring, unwrap
 import omero
 from omero_fs_plugin.blitz.sessions import UserSession
 from omero_fs_plugin.blitz.users import User
+from omero_fs_plugin.dropbox.targets import annotations
 from omero_fs_plugin.dropbox.targets.annotations import annotate
 from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
 from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
@@ -436,12 +437,12 @@ class Dying:
     def saveArray(self, values: Any) -> None:
         self._change(self._services.getUpdateService().saveArray, values)
 
-    def saveAndReturnObject(self, value: Any) -> Any:
-        return self._change(self._services.getUpdateService().saveAndReturnObject, value)
+    def saveAndReturnArray(self, values: Any) -> Any:
+        return self._change(self._services.getUpdateService().saveAndReturnArray, values)
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("last", range(5))
+@pytest.mark.parametrize("last", range(4))
 def test_killed_while_annotating(amy: Someone, last: int, done: bool) -> None:
     images = amy.imported(IMAGE)
     user = amy.session.user
@@ -450,6 +451,54 @@ def test_killed_while_annotating(amy: Someone, last: int, done: bool) -> None:
         annotate(dying, images, SAID)
     annotate(amy.session, images, SAID)
     _as_said(_annotated(amy), 1)
+
+
+class Counting:
+    """Services that note each call of a query or an update."""
+
+    def __init__(self, services: Any) -> None:
+        self._services = services
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("getQueryService", "getUpdateService"):
+            return lambda: _Noted(getattr(self._services, name)(), self.calls)
+        return getattr(self._services, name)
+
+
+class _Noted:
+    def __init__(self, service: Any, calls: list[str]) -> None:
+        self._service, self._calls = service, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls.append(name)
+        return getattr(self._service, name)
+
+
+def test_many_tags_take_as_many_calls_as_one(amy: Someone) -> None:
+    images = amy.imported(IMAGE)
+    few, many = Counting(amy.services), Counting(amy.services)
+    amy_too = amy.session.user
+    annotate(UserSession(Client(few), amy_too, lambda: None), images, Sidecar(tags=("one",)))
+    tags = tuple(f"tag {number}" for number in range(100))
+    annotate(UserSession(Client(many), amy_too, lambda: None), images, Sidecar(tags=tags))
+    assert many.calls == few.calls
+    assert len(amy.rows("select l.id from ImageAnnotationLink l")) == 101
+
+
+def test_who_makes_tags_in_one_group_waits_for_nobody_in_another(amy: Someone) -> None:
+    images = amy.imported(IMAGE)
+    ended = threading.Event()
+
+    def annotated() -> None:
+        annotate(amy.session, images, Sidecar(tags=("mitosis",)))
+        ended.set()
+
+    with annotations._turn_of("another group"):
+        thread = threading.Thread(target=annotated, name="annotate")
+        thread.start()
+        assert ended.wait(30)
+        thread.join()
 
 
 def test_tags_are_ones_own_or_usable_and_no_tag_sets(blitz: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
 
@@ -249,7 +250,7 @@ def test_what_cannot_be_read_now_waits(tmp_path: Path, monkeypatch: pytest.Monke
     def stale(root: str, path: str) -> int:
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr(completeness, "open_beneath", stale)
+    monkeypatch.setattr(opening, "open_beneath", stale)
     found = check(str(tmp_path), [str(tmp_path / "a.tif")])
     assert found.incomplete == f"{tmp_path}/a.tif: cannot be read now: Stale file handle"
 
@@ -275,3 +276,31 @@ def test_a_pattern_that_leads_out_is_refused(tmp_path: Path, text: str) -> None:
 def test_of_many_missing_names_some_are_told(tmp_path: Path) -> None:
     (tmp_path / "all.pattern").write_text("t<0-1999>.tif")
     assert len(check(str(tmp_path), [str(tmp_path / "all.pattern")]).missing) == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("\ud800.tif", "not UTF-8"),
+        ("\udcff.tif", "not UTF-8"),
+        ("a\0b.tif", "no file can be called"),
+        ("x" * 256, "no file can be called"),
+        ("x/" * 2048, "no file can be called"),
+    ],
+    ids=["half a pair", "a byte", "NUL", "256 bytes", "4096 bytes"],
+)
+def test_a_name_that_no_file_has_is_refused_and_never_raises(
+    tmp_path: Path, name: str, says: str
+) -> None:
+    notes = tmp_path / "metadata.txt"
+    notes.write_text(json.dumps({"Summary": {}, "F": {"FileName": name}}))
+    found = check(str(tmp_path), [str(notes)])
+    assert says in found.refused and str(notes) in found.refused and not found.missing
+    found.refused.encode()
+    assert says in check(str(tmp_path), [f"{tmp_path}/{name}"]).refused
+
+
+def test_what_is_too_much_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "x.pattern").write_text("t<001-999999>.tif")
+    found = check(str(tmp_path), [str(tmp_path / "x.pattern")])
+    assert found.refused.startswith(f"{tmp_path}/x.pattern: it names more files than")

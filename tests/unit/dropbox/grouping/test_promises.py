@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
+import time
+import tracemalloc
+
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.promises import is_promising, promised
+from omero_fs_plugin.dropbox.grouping import promises
+from omero_fs_plugin.dropbox.grouping.promises import MOST, is_promising, promised
+from omero_fs_plugin.errors import ImportRefused
 
 
 @pytest.mark.parametrize(
@@ -17,7 +23,6 @@ from omero_fs_plugin.dropbox.grouping.promises import is_promising, promised
         (r"t[0-2]\.tif", []),
         ("t<0-2>.tif\nt<3-4>.tif", []),
         ("t<5-2>.tif", []),
-        ("t<0-999999999>.tif", []),
         ("", []),
     ],
 )
@@ -86,3 +91,75 @@ def test_harmony_that_is_not_taken(data: bytes) -> None:
 def test_other_names_promise_nothing() -> None:
     assert not is_promising("a.tif")
     assert promised("a.tif", b"t<0-2>.tif", []) == ()
+
+
+FEW = 2000  # in place of MOST, where all of it has to be written
+WAVES = {"NWavelengths": "1000", "NStagePositions": "1000", "NTimePoints": "1000"}
+TOO_MUCH = {
+    "time points": ("e.nd", nd(NTimePoints="20000000"), ["e_t1.TIF"]),
+    "a count of 5,000 digits": ("e.nd", nd(NTimePoints="9" * 5000), ["e_t1.TIF"]),
+    "waves, stages and times": ("e.nd", nd(**WAVES), ["e_w1_s1_t1.TIF"]),
+    "a range": ("x.pattern", b"t<001-999999>.tif", []),
+    "a range of nine digits": ("x.pattern", b"t<0-999999999>.tif", []),
+    "two ranges": ("x.pattern", b"<1-1000>_<1-1000>.tif", []),
+    "blocks without end": ("x.pattern", b"<1-100000>" * 5000, []),
+    "ranges in one block": ("x.pattern", b"<" + b"1-100000," * 5000 + b"1>", []),
+    "a long pattern": ("x.pattern", b"<a,b>" * 20_000, []),
+    "two to the power of 10,000": ("x.pattern", b"<a,b>" * 10_000, []),
+    "names": (
+        "metadata.txt",
+        b'{"Summary": {}, ' + b"".join(b'"FileName": "%d",' % n for n in range(FEW + 1)),
+        [],
+    ),
+    "a long name": (
+        "metadata.txt",
+        b'{"Summary": {}, "FileName": "' + b"x" * (4 << 20) + b'"}',
+        [],
+    ),
+    "images": (
+        "Index.xml",
+        b"<EvaluationInputData>" + b"<Image><URL>a</URL></Image>" * (FEW + 1),
+        [],
+    ),
+    "elements in elements": ("Index.xml", b"<EvaluationInputData>" + b"<a>" * (1 << 18), []),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_what_no_real_set_has_is_refused_before_it_is_multiplied_out(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promises, "MOST", FEW)
+    name, data, present = TOO_MUCH[kind]
+    tracemalloc.start()
+    begun = time.process_time()
+    try:
+        with pytest.raises(ImportRefused) as refused:
+            promised(name, data, present)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.final
+    assert peak < 64 << 20, "bytes"
+    assert time.process_time() - begun < 20
+
+
+def test_as_many_as_a_set_may_have() -> None:
+    half = MOST // 2
+    text = nd(NWavelengths="2", NTimePoints=str(half))
+    assert len(promised("e.nd", text, ["e_w1_t1.TIF"])) == MOST
+    assert len(promised("x.pattern", f"<1-{half}><a,b>".encode(), [])) == MOST
+
+
+def test_a_text_in_an_index_takes_no_square_of_its_length() -> None:
+    data = b"<EvaluationInputData><Image><URL>" + b"x&#10;" * (1 << 19) + b"</URL></Image>"
+    begun = time.process_time()
+    names = promised("Index.xml", data + b"</EvaluationInputData>", [])
+    assert len("".join(names)) <= 4096
+    assert time.process_time() - begun < 20
+
+
+@pytest.mark.parametrize("name", ["\ud800.tif", "a\0b", "é😀.tif", "\udcff"])
+def test_names_in_json_come_as_they_are(name: str) -> None:
+    data = json.dumps({"Summary": {}, "F": {"FileName": name}}).encode()
+    assert promised("metadata.txt", data, []) == (name,)

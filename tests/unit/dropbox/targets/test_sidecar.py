@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.targets.sidecar import (
     FILE,
@@ -118,7 +122,7 @@ def test_only_the_directories_above_the_file_count(root: Path) -> None:
         ("target = 'regex:(?<Container1>(a+)+)b'", "regex: is for omero.fs.target"),
         ("name = x", "not TOML: Invalid value (at line 1, column 8)"),
         ('name = "a"\nname = "b"', "not TOML: Cannot overwrite a value"),
-        ("tags = " + "[" * 5000, "not TOML: "),
+        ("tags = " + "[" * 5000, "not a sidecar: nested more than 8 deep"),
     ],
 )
 def test_what_is_wrong_in_one_line(root: Path, text: str, says: str) -> None:
@@ -164,3 +168,119 @@ def test_only_regular_files_are_read(root: Path, kind: str) -> None:
 def test_its_name() -> None:
     assert is_sidecar(f"/drop/amy/{FILE}")
     assert not is_sidecar(f"/drop/amy/{FILE}.tif")
+
+
+def test_what_costs_a_parser_dear_is_not_parsed() -> None:
+    """The first one took 20 s of a processor, at each look at the directory."""
+    dear = {
+        "a." * 20_000 + "a = 1": "a key of more than 8 parts",
+        "[" + "a." * 20_000 + "a]": "a key of more than 8 parts",
+        '"a".' * 10_000 + "a = 1": "a key of more than 8 parts",
+        "a . " * 10_000 + "a = 1": "a key of more than 8 parts",
+        "x = [{" + "a." * 20_000 + "a = 1}]": "a key of more than 8 parts",
+        "tags = " + "[" * 60_000: "nested more than 8 deep",
+        "key_value = " + "{a=" * 20_000: "nested more than 8 deep",
+        "[key_value]\n" + "".join(f"{n}=1\n" for n in range(6_000)): "more than 4000 values",
+        "tags = [" + "1," * 30_000 + "]": "more than 4000 values",
+        "[[a]]\n" * 10_000: "more than 4000 values",
+    }
+    begun = time.process_time()
+    for text, says in dear.items():
+        assert len(text) <= MAX_BYTES, says
+        with pytest.raises(ConfigurationError, match=says):
+            understand("f", text.encode())
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'description = "a.b.c.d.e.f.g.h.i.j [[[[[[[[[[ {{{{{{{{{{ = = ="',
+        "description = 'C:.a.b.c.d.e.f.g.h.i.j.[[[[[[[[[[[[['",
+        'description = """\na.b.c.d.e.f.g.h.i.j \\""" [[[[[[[[[[[ ""\n"""',
+        "description = '''\n[[[[[[[[[[[[[[[[ '' a.b.c.d.e.f.g.h.i.j.k.l\n'''",
+        "# [[[[[[[[[[[[[ a.b.c.d.e.f.g.h.i.j.k.l = '\nname = 'x'",
+        '[key_value]\n"a.b.c.d.e.f.g.h.i.j.k" = 1.5\nTime = 07:32:00.999',
+        "tags = [\n  'a',  # [[[[[[[[[[[[[[\n  \"b.c.d.e.f.g.h.i.j.k.l\",\n]",
+    ],
+)
+def test_what_stands_in_texts_and_comments_is_nobodys_structure(text: str) -> None:
+    assert understand("f", text.encode()).files == ("f",)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"tags = {[str(n) for n in range(101)]}", "tags has 101 of them, at most 100"),
+        (f'tags = ["{"t" * 256}"]', "tags has one of 256 characters, at most 255"),
+        (f"[key_value]\na = {[str(n) for n in range(501)]}", "key_value has 501 pairs"),
+        (f'[key_value]\n"{"k" * 256}" = 1', "key_value has a key of 256 characters"),
+        (f'[key_value]\na = "{"v" * 4001}"', "key_value.a has 4001 characters, at most 4000"),
+        (f'target = "Dataset:name:{"x" * 2000}"', "target has 2013 characters, at most 2000"),
+        ('name = "a\\u0000b"', "a NUL character, which OMERO cannot keep"),
+        ('[key_value]\na = ["\\u0000"]', "a NUL character"),
+        ("[key_value]\na = 0x" + "f" * 60_000, "key_value.a is a number of too many digits"),
+        ("[key_value]\na = " + "9" * 60_000, "not TOML: "),
+        ("x" * 60_000 + " = 1", "unknown key 'xxx"),
+    ],
+)
+def test_caps(text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        understand("f", text.encode())
+    assert says in str(wrong.value)
+    assert len(str(wrong.value)) < 600
+
+
+def test_as_much_as_there_may_be() -> None:
+    tags = [f"{n:0255}" for n in range(100)]
+    found = understand("f", f"tags = {tags}".encode())
+    assert found.tags == tuple(tags)
+    pairs = "".join(f"k{n} = 'v'\n" for n in range(500))
+    assert len(understand("f", f"[key_value]\n{pairs}".encode()).key_value) == 500
+
+
+PIECES = [
+    *[
+        "a",
+        ".",
+        "=",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        '"',
+        "'",
+        '"""',
+        "'''",
+        "\\",
+        "#",
+        "1",
+        "[[",
+        "]]",
+        "target",
+        "a.b.c",
+        "0x",
+        "inf",
+        "true",
+        "regex:",
+        "é",
+    ],
+    *("\n", " ", "tags = [", "[key_value]\n", "name = ", "1979-05-27", "\\u0000", "\x00", "\ud7ff"),
+    "Dataset:name:{dir1}",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60), st.integers(1, 300))
+def test_nothing_unexpected_comes_of_any_text(pieces: list[str], times: int) -> None:
+    content = ("".join(pieces) * times).encode()[:MAX_BYTES]
+    begun = time.process_time()
+    with contextlib.suppress(ConfigurationError):
+        understand("f", content)
+    assert time.process_time() - begun < 5
+
+
+@given(st.binary(max_size=300))
+def test_nothing_unexpected_comes_of_any_bytes(content: bytes) -> None:
+    with contextlib.suppress(ConfigurationError):
+        understand("f", content)

@@ -5,35 +5,39 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.bioformats import grouper as bioformats
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioFormatsError
 from omero_fs_plugin.dropbox.grouping.bioformats.jars import Installation
-from omero_fs_plugin.dropbox.grouping.bioformats.process import WorkerDied, jvm_options
-from omero_fs_plugin.dropbox.grouping.bioformats.worker import Frame, decode, encode
+from omero_fs_plugin.dropbox.grouping.bioformats.process import jvm_options
+from omero_fs_plugin.dropbox.grouping.child.frames import Frame, decode, encode
+from omero_fs_plugin.dropbox.grouping.child.process import ChildDied
+from omero_fs_plugin.dropbox.grouping.completeness import check
 from omero_fs_plugin.errors import ConfigurationError
 
 Answers = Callable[[Frame], Frame]
 
 
 class Worker:
-    """Stands for bioformats_process.Process."""
+    """Stands for the child that process.start gives."""
 
     started = 0
     answers: Answers
 
-    def __init__(self, installation: Installation, *, memory: int) -> None:
+    def __init__(self, installation: Installation, roots: tuple[str, ...], **limits: float) -> None:
         Worker.started += 1
         self.pid = Worker.started
-        self.version = "0"
+        self.ready = {"version": "0"}
+        self.roots = self.asked_roots = roots
         self.running = True
 
     def ask(self, request: Frame, limit: float) -> Frame:
         try:
             return Worker.answers(request)
-        except WorkerDied:
+        except ChildDied:
             self.running = False
             raise
 
@@ -46,11 +50,23 @@ class Worker:
     close = kill
 
 
+class Here:
+    """Stands for Confined: says whether sets are whole, in this process."""
+
+    check = staticmethod(check)
+
+    def rest(self) -> None:
+        pass
+
+    ready = close = rest
+
+
 @pytest.fixture
 def grouper(monkeypatch: pytest.MonkeyPatch) -> BioFormats:
-    monkeypatch.setattr(bioformats, "Process", Worker)
+    monkeypatch.setattr(bioformats, "start", Worker)
     monkeypatch.setattr(Worker, "started", 0)
-    return BioFormats(Installation(("x.jar",), "somewhere", "libjvm.so"), time_limit=7)
+    installation = Installation(("x.jar",), "somewhere", "libjvm.so")
+    return BioFormats(installation, time_limit=7, parsers=Here())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -71,7 +87,7 @@ def dies(on: str, times: int) -> Answers:
     def answers(request: Frame) -> Frame:
         if request["path"].endswith(on) and left[0]:
             left[0] -= 1
-            raise WorkerDied("it broke")
+            raise ChildDied("it broke")
         return single(request)
 
     return answers
@@ -118,8 +134,8 @@ def test_one_that_ends_two_is_unreadable_and_the_rest_goes_on(
 def test_a_worker_that_ended_while_idle_is_no_files_fault(grouper: BioFormats, root: Path) -> None:
     Worker.answers = dies("a", 1)
     grouper.version()
-    assert grouper._process is not None
-    grouper._process.kill()
+    assert grouper._kept.child is not None
+    grouper._kept.child.kill()
     assert group(grouper, root) == (["a", "b", "c"], {})
     assert Worker.started == 3
 
@@ -154,12 +170,12 @@ def test_closed_while_it_starts(
 ) -> None:
     started = []
 
-    def slow(installation: Installation, *, memory: int) -> Worker:
+    def slow(*given: Any, **limits: float) -> Worker:
         grouper.close()
-        started.append(Worker(installation, memory=memory))
+        started.append(Worker(*given, **limits))
         return started[0]
 
-    monkeypatch.setattr(bioformats, "Process", slow)
+    monkeypatch.setattr(bioformats, "start", slow)
     with pytest.raises(BioFormatsError, match="was closed"):
         group(grouper, root)
     assert not started[0].running and grouper.pid is None
@@ -168,10 +184,10 @@ def test_closed_while_it_starts(
 def test_a_start_that_fails_is_nobodys_fault(
     grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(installation: Installation, *, memory: int) -> Worker:
-        raise WorkerDied("could not be started: no room")
+    def fails(*given: Any, **limits: float) -> Worker:
+        raise ChildDied("could not be started: no room")
 
-    monkeypatch.setattr(bioformats, "Process", fails)
+    monkeypatch.setattr(bioformats, "start", fails)
     with pytest.raises(BioFormatsError, match=r"\(somewhere\): could not be started: no room"):
         group(grouper, root)
 

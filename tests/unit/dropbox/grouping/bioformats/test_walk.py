@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.dropbox.grouping.bioformats.walk import Walk, in_order
+from omero_fs_plugin.dropbox.grouping.completeness import check
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 
 
@@ -15,7 +16,7 @@ def group(root: Path, sets: Mapping[str, Any], asked: Sequence[str] | None = Non
     for name in {*names, *(file for files in sets.values() for file in files)}:
         if not name.startswith(".."):
             (root / name).touch()
-    walk = Walk(str(root))
+    walk = Walk(str(root), check)
     for path in in_order(str(root / name) for name in names):
         if path not in walk.users and walk.fit(path) is not None:
             files = sets[Path(path).name]
@@ -74,7 +75,7 @@ def test_none_is_forgotten(tmp_path: Path) -> None:
 def test_what_was_not_opened_is_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.tif")
     (tmp_path / "link.tif").symlink_to(tmp_path / "fifo.tif")
-    walk = Walk(str(tmp_path))
+    walk = Walk(str(tmp_path), check)
     odd = os.fsdecode(b"\xff.tif")
     asked = [str(tmp_path / name) for name in ("fifo.tif", "link.tif", "gone.tif", odd, ".hid")]
     for path in asked[:-1]:
@@ -98,7 +99,7 @@ def test_a_used_file_outside_is_refused_and_not_listed(tmp_path: Path) -> None:
 
 def test_a_used_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    walk = Walk(str(tmp_path))
+    walk = Walk(str(tmp_path), check)
     walk.take(str(tmp_path / "a"), {"files": [f"{tmp_path}/a", "b"], "reader": "R", "plate": True})
     (candidate,) = walk.grouping([str(tmp_path / "a")]).candidates
     assert (candidate.files, candidate.plate) == ((str(tmp_path / "a"),), True)
@@ -117,7 +118,7 @@ def test_a_root_that_is_reached_over_a_link(tmp_path: Path) -> None:
     (tmp_path / "real" / "a").touch()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     root = tmp_path / "link"
-    walk = Walk(str(root))
+    walk = Walk(str(root), check)
     path = str(root / "a")
     assert walk.fit(path) is not None
     assert walk.inside(path) == str(tmp_path / "real" / "a")

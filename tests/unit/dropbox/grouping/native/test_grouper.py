@@ -307,14 +307,14 @@ def test_parts_of_an_oif(root: Path) -> None:
 def test_a_share_that_does_not_answer_is_no_verdict(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from omero_fs_plugin.dropbox.grouping import surroundings
+    from omero_fs_plugin.dropbox.grouping import opening
 
     def away(*_: object) -> int:
         raise OSError(5, "Input/output error")
 
     samples.plain_tiff(root)
     files = files_below(root)
-    monkeypatch.setattr(surroundings, "open_beneath", away)
+    monkeypatch.setattr(opening, "open_beneath", away)
     found = native(root, files)
     assert not found.unreadable
     assert {c.incomplete for c in found.candidates} == {"cannot be read now: Input/output error"}

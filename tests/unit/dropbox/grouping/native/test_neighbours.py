@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.grouping import surroundings
+from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from tests import samples
 from tests.groupings import as_table, files_below, grouped
@@ -80,14 +80,14 @@ def test_an_index_that_cannot_be_read_now_lets_nothing_through(
 ) -> None:
     put(tmp_path, "index.xml", b"<x/>")
     put(tmp_path, "x.tif")
-    opened = surroundings.open_beneath
+    opened = opening.open_beneath
 
     def away(root: str, path: str) -> int:
         if path.endswith(".xml"):
             raise OSError(5, "Input/output error")
         return opened(root, path)
 
-    monkeypatch.setattr(surroundings, "open_beneath", away)
+    monkeypatch.setattr(opening, "open_beneath", away)
     found = grouped(NativeGrouper(), tmp_path)
     assert not found.unreadable
     assert {c.incomplete for c in found.candidates} == {"cannot be read now: Input/output error"}

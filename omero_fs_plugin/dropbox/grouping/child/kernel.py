@@ -1,0 +1,27 @@
+"""What this kernel can keep a child from, in words for status and check."""
+
+from __future__ import annotations
+
+import errno
+
+from . import landlock
+
+
+def kept() -> str:
+    """What the processes that read users' files are kept from, in one line."""
+    version = landlock.abi()
+    if version:
+        return (
+            f"users' files are read by processes that Landlock (version {version}) lets read "
+            "the watched directories, and what they run on, alone"
+        )
+    return f"users' files are read by processes that may read what the server may: {lacking()}"
+
+
+def lacking() -> str:
+    """Why there is no Landlock; empty: there is."""
+    if landlock.abi():
+        return ""
+    if landlock.missing() == errno.EOPNOTSUPP:
+        return "Landlock is switched off in this kernel"
+    return "this kernel has no Landlock"

@@ -1,0 +1,288 @@
+"""One child: starts it, asks it, and ends it in every case.
+
+What it reads cannot hold up or hurt the caller: each answer has a time limit, memory has a
+limit, and the process is killed when it does not answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .bounds import Bounds
+from .frames import Frame, decode, encode
+from .pulse import Pulse
+
+START_S = 60.0  # it takes one second; a machine that swaps may need many
+_REAP_S = 5.0  # a killed process that a dead file system holds is not waited for longer
+_LOOK_S = 0.5  # between two looks at a process that is waited for
+_TAIL = 4096  # bytes of its last words that are kept
+# Of our environment: where programs and libraries are, and what time it is.  Nothing else is told,
+# for an environment has keys and passwords.
+_PASSED = ("PATH", "LD_LIBRARY_PATH", "TZ", "JAVA_HOME")
+_SCRATCH = "omero-fs-scratch-"
+# Isolated (-I): neither our environment nor the directory that we are in decides what is run.
+_BEGIN = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from omero_fs_plugin.dropbox.grouping.child.main import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class ChildDied(Exception):
+    """The process ended, or was ended because it gave no answer.  Its text says why.
+
+    `reading`: the file that it was reading then, as its pulse told it; empty: none.  `idle`: it
+    did nothing any more, but wait for something, such as a disk.
+    """
+
+    def __init__(self, text: str, *, reading: str = "", idle: bool = False) -> None:
+        super().__init__(text)
+        self.reading = reading
+        self.idle = idle
+
+
+class Child:
+    """A running child.  Not thread-safe, but for `kill`."""
+
+    def __init__(
+        self,
+        serve: str,
+        bounds: Bounds,
+        given: Frame,
+        *,
+        scratch: bool = False,
+        explain: Callable[[int, bytes], str] = lambda code, said: "",
+    ) -> None:
+        """Starts it, and waits until it is ready.
+
+        `serve`: the module, as `main` has it; `given`: what that takes.  `scratch`: whether it gets
+        a directory to write to, which is gone with it.  `explain` gives what an exit code and the
+        last words mean; empty: nothing special.  Raises ChildDied.
+        """
+        self._explain = explain
+        self._scratch = _scratch() if scratch else ""
+        if scratch:
+            bounds = replace(bounds, scratch=self._scratch)
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        page = Pulse.memory()
+        self._pulse = Pulse(page)
+        try:
+            with theirs, os.fdopen(writing, "wb") as output:
+                paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
+                told = [str(theirs.fileno()), str(page)]
+                self._child = subprocess.Popen(
+                    [sys.executable, "-I", "-c", _BEGIN, paths, *told],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs.fileno(), page],
+                    cwd="/",
+                    env=_environment(self._scratch),
+                    start_new_session=True,  # Ctrl-C in a shell is not for it
+                )
+        except BaseException:
+            ours.close()
+            os.close(reading)
+            self._pulse.close()
+            _remove(self._scratch)
+            raise
+        finally:
+            os.close(page)
+        self._connection = ours
+        self._output = reading
+        self._received = bytearray()
+        self._said = bytearray()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(ours, selectors.EVENT_READ, self._take_answer)
+        self._selector.register(reading, selectors.EVENT_READ, self._take_output)
+        try:
+            ready = self.ask({"serve": serve, "bounds": bounds.frame(), "with": given}, START_S)
+        except ChildDied as died:
+            raise ChildDied(f"could not be started: {died}") from died
+        if "failed" in ready:
+            self.close()
+            raise ChildDied(f"could not be started: {ready['failed']}")
+        self.ready: Mapping[str, object] = ready
+        self.asked_roots = bounds.roots
+        # Those that may be read: a share that did not answer is not among them.
+        self.roots: tuple[str, ...] = tuple(ready["bound"]["roots"])
+        self.real_roots: tuple[str, ...] = tuple(ready["bound"]["real_roots"])
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._child.pid
+
+    def ask(
+        self,
+        request: Frame,
+        limit: float,
+        *,
+        idle: float = math.inf,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> Frame:
+        """The answer to `request`.
+
+        `limit`: seconds, counted anew whenever the pulse beats.  `idle`: the same, in which it
+        uses no processor.  `given_up` is asked twice a second whether the answer is wanted no more.
+        Raises ChildDied when the process ends before it answers, answers too late or is given up,
+        and is no more in each case.
+        """
+        waiting = _Waiting(self.pid, self._pulse, limit, idle)
+        try:
+            self._connection.settimeout(limit)
+            self._connection.sendall(encode(request))
+            self._connection.setblocking(False)
+            while (answer := decode(self._received)) is None:
+                ready = self._selector.select(min(_LOOK_S, limit))
+                if not ready and (waiting.is_over() or given_up()):
+                    raise TimeoutError
+                for key, _ in ready:
+                    take: Callable[[], None] = key.data
+                    take()
+        except TimeoutError:
+            at = self._pulse.path
+            self.close()
+            text = f"no answer within {waiting.limit:g} s"
+            raise ChildDied(text, reading=at, idle=waiting.idles) from None
+        except (OSError, EOFError, ValueError) as error:
+            at = self._pulse.path
+            raise ChildDied(self._end(error), reading=at) from error
+        return answer
+
+    def _take_answer(self) -> None:
+        data = self._connection.recv(1 << 16)
+        if not data:
+            raise EOFError("its end of the connection is closed")
+        self._received += data
+
+    def _take_output(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self._output, 1 << 16)
+            if not data:
+                self._selector.unregister(self._output)
+            self._said += data
+            del self._said[:-_TAIL]
+
+    def _end(self, error: Exception) -> str:
+        """Why it ended, in one line."""
+        if isinstance(error, ValueError):
+            self._child.kill()  # it runs, and what it says is not to be understood
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(_REAP_S)
+        code = self._child.poll()
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            self._take_output()
+        said = bytes(self._said)
+        self.close()
+        if code is None or isinstance(error, ValueError):
+            return f"{error}"
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        return self._explain(code, said) or _code(code) + (f": {last}" if last else "")
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        """Ends the process, from any thread; who waits for an answer gets ChildDied."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """Ends the process and lets go of all it had.  Harmless when done before."""
+        if self._output < 0:
+            return
+        self._child.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(_REAP_S)
+        self._selector.close()
+        self._connection.close()
+        os.close(self._output)
+        self._output = -1
+        self._pulse.close()
+        _remove(self._scratch)
+
+
+class _Waiting:
+    """How long an answer is waited for."""
+
+    def __init__(self, pid: int, pulse: Pulse, limit: float, idle: float) -> None:
+        self._pid, self._pulse = pid, pulse
+        self.limit, self._idle = limit, idle
+        self._beats, self._cpu = pulse.beats, _cpu(pid)
+        self._since = self._idle_since = time.monotonic()
+
+    @property
+    def idles(self) -> bool:
+        """Whether it has waited itself for half of the time, or more."""
+        return time.monotonic() - self._idle_since > min(self._idle, self.limit / 2)
+
+    def is_over(self) -> bool:
+        """Whether it has taken too long."""
+        now, beats, cpu = time.monotonic(), self._pulse.beats, _cpu(self._pid)
+        if beats != self._beats:
+            self._since = now
+        if (beats, cpu) != (self._beats, self._cpu):
+            self._idle_since = now
+        self._beats, self._cpu = beats, cpu
+        return now - self._since >= self.limit or now - self._idle_since >= self._idle
+
+
+def _cpu(pid: int) -> int:
+    """Ticks of a processor that the process has used; 0: nobody knows."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _scratch() -> str:
+    """A new directory.  Those of parents that were killed go first."""
+    place = Path(tempfile.gettempdir())
+    for left in place.glob(f"{_SCRATCH}*"):
+        owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and _is_ours(left):
+            _remove(str(left))
+    return tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=place)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.getuid() and not path.is_symlink()
+    except OSError:
+        return False
+
+
+def _remove(directory: str) -> None:
+    if directory:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """Java decodes file names as the locale says: always UTF-8, as Python does here."""
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return kept | {"LC_ALL": "C.UTF-8", "HOME": scratch or "/", "TMPDIR": scratch or "/"}
+
+
+def _code(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    names: Sequence[str] = [s.name for s in signal.Signals if s == -code]
+    return f"was ended by {names[0] if names else f'signal {-code}'}"

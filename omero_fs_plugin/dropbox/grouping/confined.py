@@ -1,0 +1,209 @@
+"""Our own parsers, in a process of their own: whatever a file does to them hurts that file alone.
+
+How to use it, one object for each thread::
+
+    parsers = Confined(roots=watched_directories)
+    grouping = parsers.group(root, files)       # by signatures: a Grouper
+    findings = parsers.check(root, files)       # whether a set is whole, as `completeness`
+    parsers.close()                             # from any thread
+
+The first call starts the process, in a fifth of a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.errors import FsError
+
+from .child.bounds import Bounds
+from .child.frames import Frame
+from .child.kept import Kept, Roots
+from .child.process import Child, ChildDied
+from .completeness import Findings
+from .filesets import Grouping
+from .halving import Unanswered, halved
+from .wire import findings_of, grouping_of
+
+log = logging.getLogger(__name__)
+
+LIMIT_S = 60.0  # for what is done with one file; the largest slides take ten
+IDLE_S = 10.0  # in which the process does nothing: then the disk is at fault, and no file
+MEMORY = 512  # MiB; the largest metadata that is read takes half of it
+TRIES = 2  # a file that ended so many processes is not read again
+_MOST_DEATHS = 40  # of processes in one question; then it is asked about halves
+_VERDICT_S = 3600.0  # then a file may be read again: the machine may have been at fault
+_MOST_VERDICTS = 10_000
+_CLOSE_S = 15.0
+_Answer = TypeVar("_Answer")
+_SERVED = "omero_fs_plugin.dropbox.grouping.served"
+
+
+class ConfinedError(FsError):
+    """Our own parsers cannot be asked at all."""
+
+
+class Confined:
+    """A Grouper, by signatures.  Thread-safe; calls wait for each other, only `close` does not.
+
+    Rule: a file that ends the process twice, by its time, memory or a crash, or that something
+    unexpected is raised on, is refused with that reason until it changes.  All others are answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Roots = tuple,
+        time_limit: float = LIMIT_S,
+        memory: int = MEMORY,
+    ) -> None:
+        """Starts nothing yet.
+
+        `roots` gives the watched directories; `time_limit`: s for one file; `memory`: MiB.
+        """
+        self._time_limit = time_limit
+        self._memory = memory
+        self._kept = Kept(self._make, roots)
+        self._closed = False
+        self._in_use = threading.RLock()
+        self._deaths: Counter[str] = Counter()
+        # path -> until when it is avoided, what it is then, and why
+        self._avoided: dict[str, tuple[float, list[Any]]] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return None if self._kept.child is None else self._kept.child.pid
+
+    def ready(self) -> None:
+        """Starts the process, unless it runs.  Raises ConfinedError."""
+        with self._in_use:
+            self._running("")
+
+    def group(
+        self, root: str, files: Sequence[str], readers: Collection[str] | None = None
+    ) -> Grouping:
+        """As Grouper has it.  Raises ConfinedError, and RootAway when the disk does not answer."""
+        chosen = None if readers is None else list(readers)
+
+        def group(part: Sequence[str]) -> Grouping:
+            request = {"do": "group", "root": root, "files": list(part), "readers": chosen}
+            return self._ask(root, request, grouping_of)
+
+        with self._in_use:
+            return halved(group, files)
+
+    def check(self, root: str, files: Sequence[str]) -> Findings:
+        """As completeness.check; what keeps it from an answer refuses the set.
+
+        Raises ConfinedError, and RootAway when the disk does not answer.
+        """
+        with self._in_use:
+            try:
+                request = {"do": "check", "root": root, "files": list(files)}
+                return self._ask(root, request, findings_of)
+            except Unanswered as error:
+                return Findings(refused=f"{files[0]}: nothing can be said of its set: {error}")
+
+    def rest(self) -> None:
+        """Ends the process until it is needed again."""
+        with self._in_use:
+            self._kept.rest()
+
+    def close(self) -> None:
+        """Ends everything: a call under way in another thread raises ConfinedError."""
+        self._closed = True
+        self._kept.kill()
+        if self._in_use.acquire(timeout=_CLOSE_S):
+            try:
+                self._kept.rest()
+            finally:
+                self._in_use.release()
+
+    def __enter__(self) -> Confined:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make(self, roots: tuple[str, ...]) -> Child:
+        # Of one file, or between two.  A process that hangs is ended before, by its time.
+        cpu = int(self._time_limit) + 10
+        return Child(_SERVED, Bounds(roots, memory=self._memory, cpu=cpu), {"cpu": cpu})
+
+    def _running(self, root: str) -> Child:
+        if self._closed:
+            raise ConfinedError("our own parsers were closed")
+        try:
+            child = self._kept.of(root)
+        except RootAway:
+            raise
+        except (ChildDied, OSError) as error:
+            raise ConfinedError(f"the process that reads files: {error}") from error
+        if self._closed:  # meanwhile, and `close` has not seen it
+            self._kept.rest()
+            raise ConfinedError("our own parsers were closed")
+        return child
+
+    def _ask(self, root: str, request: Frame, understand: Callable[[Frame], _Answer]) -> _Answer:
+        """The answer.  Raises Unanswered, RootAway, ConfinedError."""
+        why = ""
+        for _ in range(_MOST_DEATHS):
+            request["avoid"] = self._avoid(root)
+            child = self._running(root)
+            try:
+                answer = child.ask(
+                    request,
+                    self._time_limit,
+                    idle=IDLE_S,
+                    given_up=lambda: not CALLS.answers(root),
+                )
+                if "raised" not in answer:
+                    return understand(answer)
+                at, why, tries = str(answer.get("at", "")), str(answer["raised"]), 1
+            except ValueError as error:  # of `understand`: whoever answers so is not asked again
+                at, why, tries = "", f"its answer is not understood: {error}", 1
+                self._kept.rest()
+            except ChildDied as died:
+                at, why, tries = died.reading, str(died), TRIES
+                self._kept.rest()
+                if self._closed:
+                    raise ConfinedError("our own parsers were closed") from died
+                if died.idle or not CALLS.answers(root):
+                    raise RootAway(root, IDLE_S) from died
+            if not at:
+                raise Unanswered(why)
+            log.warning("reading %s: %s", at, why)
+            self._deaths[at] += 1
+            if self._deaths[at] >= tries:
+                del self._deaths[at]
+                self._condemn(at, why)
+        raise Unanswered(why)
+
+    def _avoid(self, root: str) -> dict[str, list[Any]]:
+        """What is not to be read below `root`, as it is sent."""
+        now, above = time.monotonic(), root.rstrip("/") + "/"
+        return {
+            path: content
+            for path, (until, content) in self._avoided.items()
+            if until > now and path.startswith(above)
+        }
+
+    def _condemn(self, path: str, why: str) -> None:
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return  # gone: nothing is to be avoided
+        self._avoided.pop(path, None)
+        words = f"the process that reads files fails on it: {why}"
+        content = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, words]
+        self._avoided[path] = (time.monotonic() + _VERDICT_S, content)
+        if len(self._avoided) > _MOST_VERDICTS:
+            del self._avoided[next(iter(self._avoided))]

@@ -1,0 +1,92 @@
+"""Our own parsers, as a child serves them: grouping by signatures, and whether sets are whole.
+
+`confined` is the other end.  Requests are
+
+    {"do": "group", "root": path, "files": [path], "readers": [name] or null, "avoid": Avoided}
+    {"do": "check", "root": path, "files": [path], "avoid": Avoided}
+
+and answers as `wire` has them, or `{"raised": what, "at": path}` when something unexpected did.
+Avoided: path -> device, inode, bytes, mtime (ns) and why, of a file that is not read again.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from omero_fs_plugin.errors import FsError, ImportRefused
+
+from . import completeness
+from .child.frames import Frame
+from .child.limits import allow_cpu
+from .child.pulse import Pulse
+from .native.grouper import NativeGrouper
+from .opening import open_file
+from .wire import findings_frame, grouping_frame
+
+
+class Told:
+    """An Opener that tells the pulse what is being read, and reads nothing that is avoided."""
+
+    def __init__(self, pulse: Pulse, cpu: int) -> None:
+        """`cpu`: s of a processor that one file may take; the kernel ends the process then."""
+        self._pulse = pulse
+        self._cpu = cpu
+        self._at = ""
+        self.avoid: dict[str, list[Any]] = {}
+        self.fault = ""  # the file that was being read when something unexpected was raised
+
+    @contextmanager
+    def __call__(self, root: str, path: str) -> Iterator[BinaryIO]:
+        outer, self._at = self._at, path
+        self._pulse.beat(path)
+        allow_cpu(self._cpu)
+        try:
+            with open_file(root, path) as file:
+                self._refuse(path, file)
+                yield file
+        except (FsError, OSError):
+            raise
+        except BaseException:
+            self.fault = self.fault or path
+            raise
+        finally:
+            self._at = outer
+            self._pulse.beat(outer)
+
+    def _refuse(self, path: str, file: BinaryIO) -> None:
+        avoided = self.avoid.get(path)
+        if avoided is not None:
+            found = os.fstat(file.fileno())
+            *content, why = avoided
+            if content == [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]:
+                raise ImportRefused(f"{path}: {why}", final=True)
+
+
+def prepare(given: Frame) -> None:
+    """All is imported by now."""
+
+
+def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
+    """As child.main has it."""
+    told = Told(pulse, given["cpu"])
+    grouper = NativeGrouper(told)
+
+    def answer(request: Frame) -> Frame:
+        told.avoid, told.fault = request["avoid"], ""
+        root, files = request["root"], request["files"]
+        try:
+            if request["do"] == "check":
+                return findings_frame(completeness.check(root, files, told))
+            return grouping_frame(grouper.group(root, files, request["readers"]))
+        except MemoryError:
+            return {"raised": "it needs more memory than it may have", "at": told.fault}
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+            return {"raised": what[:500], "at": told.fault}
+
+    return answer, {}

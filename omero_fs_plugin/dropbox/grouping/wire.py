@@ -1,0 +1,95 @@
+"""Answers of our own parsers as frames, and back.
+
+Rule: what comes back is not trusted: whoever answers has read users' files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .child.frames import Frame
+from .completeness import Findings
+from .filesets import Candidate, Grouping
+
+MOST_TOLD = 300_000  # files that one answer names, in all of its sets together
+_TEXTS = ("reader", "incomplete", "broken", "held", "refused")
+
+
+class TooMuch(ValueError):
+    """An answer that names more files than any lot of real ones."""
+
+
+def grouping_frame(grouping: Grouping) -> Frame:
+    """Raises TooMuch."""
+    told = sum(len(one.files) + len(one.missing) for one in grouping.candidates)
+    if told > MOST_TOLD:
+        raise TooMuch(f"the sets name {told} files, and at most {MOST_TOLD} are taken")
+    return {
+        "candidates": [
+            {
+                "files": one.files,
+                "plate": one.plate,
+                "missing": one.missing,
+                **{name: getattr(one, name) for name in _TEXTS if getattr(one, name)},
+            }
+            for one in grouping.candidates
+        ],
+        "unreadable": dict(grouping.unreadable),
+    }
+
+
+def grouping_of(frame: Frame) -> Grouping:
+    """Raises ValueError for what is no answer."""
+    candidates = tuple(map(_candidate, _list(frame.get("candidates"))))
+    unreadable = frame.get("unreadable")
+    if not isinstance(unreadable, Mapping):
+        raise ValueError("no answer")
+    return Grouping(candidates, {path: _text(why) for path, why in unreadable.items()})
+
+
+def findings_frame(findings: Findings) -> Frame:
+    """As it is sent."""
+    return {
+        "missing": findings.missing,
+        "incomplete": findings.incomplete,
+        "refused": findings.refused,
+        "named": findings.named,
+    }
+
+
+def findings_of(frame: Frame) -> Findings:
+    """Raises ValueError for what is no answer."""
+    return Findings(
+        missing=_texts(frame.get("missing")),
+        incomplete=_text(frame.get("incomplete")),
+        refused=_text(frame.get("refused")),
+        named=_texts(frame.get("named")),
+    )
+
+
+def _candidate(value: Any) -> Candidate:
+    if not isinstance(value, Mapping) or not isinstance(value.get("plate"), bool):
+        raise ValueError("no answer")
+    files = _texts(value.get("files"))
+    if not files:
+        raise ValueError("a set of no files")
+    texts = {name: _text(value.get(name, "")) for name in _TEXTS}
+    missing = _texts(value.get("missing"))
+    return Candidate(files=files, plate=value["plate"], missing=missing, **texts)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("no answer")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, _list(value)))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no answer")
+    return value

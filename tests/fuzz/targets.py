@@ -1,0 +1,195 @@
+"""The parsers: what each is given, and which exceptions it says that it raises."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from omero_fs_plugin.dropbox.grouping import completeness, promises
+from omero_fs_plugin.dropbox.grouping.child.frames import decode
+from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff, tiff_chain
+from omero_fs_plugin.dropbox.grouping.native import headers, signatures
+from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.wire import findings_of, grouping_of
+from omero_fs_plugin.dropbox.targets import sidecar, templates
+from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+from omero_fs_plugin.names import printable
+from tests.groupings import grouped
+
+from .mutants import mutants
+
+TIFF = (".tif", ".tiff", ".svs", ".stk")
+OME = (".ome", ".ome.tif")
+PROMISING = ("x.nd", "x.pattern", "metadata.txt", "Index.xml", "Index.idx.xml")
+SEEDS = {
+    "x.nd": b'"NWavelengths", 2\r\n"NStagePositions", 2\r\n"NTimePoints", 3\r\n'
+    b'"WaveName1", "a"\r\n',
+    "x.pattern": b"t<0-2>_<a,b>_<R-T:1>.tif",
+    "metadata.txt": b'{"Summary": {}, "FrameKey-0": {"FileName": "a.tif"}}',
+    "Index.xml": b"<EvaluationInputData xmlns='Harmony'><Image><State>Ok</State>"
+    b"<URL>a.tif</URL></Image></EvaluationInputData>",
+}
+DIRECTORY = (
+    *("x.tif", "x_t1.tif", "x.ome.tif", "x.companion.ome", "x.nhdr", "x.ics", "x.ids", "x.nd"),
+    *("x.pattern", "metadata.txt", "Index.xml", "x.dcm", "y.dcm", "x.dv"),
+)
+PRESENT = ("x_w1a_s1_t1.tif", "x_w2_s1_t1.tif", "a.tif")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One parser."""
+
+    name: str
+    inputs: st.SearchStrategy[Any]
+    parse: Callable[[Any], object]
+    raises: tuple[type[Exception], ...] = ()
+
+
+def _tiff(data: bytes) -> None:
+    file = io.BytesIO(data)
+    layout = tiff.read_layout(file)
+    if layout is not None:
+        tiff_chain.fault(file, layout, len(data))
+        with suppress(tiff.TiffError):
+            directory = tiff.read_directory(file, layout, layout.first)
+            for entry in directory.entries.values():
+                with suppress(tiff.TiffError):
+                    tiff.read_value(file, entry, 4096)
+
+
+def _promised(given: tuple[str, bytes]) -> None:
+    name, data = given
+    for one in promises.promised(name, data, PRESENT):
+        assert isinstance(one, str)
+
+
+def _header(given: tuple[str, bytes]) -> None:
+    rule, data = given
+    around = Surroundings("/nowhere/amy")
+    headers.NEEDED[rule](around, "/nowhere/amy/x.nhdr", io.BytesIO(data))
+
+
+def _directory(given: dict[str, bytes]) -> None:
+    """A directory of such files: grouped, and each looked at for whether it is whole."""
+    place = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        for name, data in given.items():
+            (place / name).write_bytes(data)
+        found = grouped(NativeGrouper(), place)
+        for candidate in found.candidates:
+            assert all(path.startswith(f"{place}/") for path in candidate.files)
+            "".join((*candidate.missing, candidate.refused, candidate.incomplete)).encode()
+        for name in given:
+            told = completeness.check(str(place), [str(place / name)])
+            "".join((*told.missing, told.incomplete, told.refused, *told.named)).encode()
+    finally:
+        shutil.rmtree(place)
+
+
+def _frame(data: bytes) -> None:
+    frame = decode(bytearray(data))
+    if frame is not None:
+        for understand in (grouping_of, findings_of):
+            with suppress(ValueError):
+                understand(frame)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ("candidates", "unreadable", "files", "plate", "missing", "named", "refused")
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+_ANY = (*TIFF, *OME, ".nhdr", ".ics", ".dv", ".dcm", ".xml", ".txt", ".nd", ".pattern")
+TARGETS = (
+    Target("directories of a TIFF", mutants(TIFF), _tiff),
+    Target(
+        "the kind of a file",
+        st.tuples(
+            mutants(_ANY), st.sampled_from(("x.tif", "x.ndpi", "x.svs", "x.dcm", "x", "x.ics"))
+        ),
+        lambda given: signatures.identify(io.BytesIO(given[0]), given[1]),
+        (signatures.UnknownFormat,),
+    ),
+    Target(
+        "OME-XML of a companion",
+        mutants((".companion.ome",)),
+        lambda data: omexml.of_companion(io.BytesIO(data)),
+        (omexml.OmeXmlError,),
+    ),
+    Target(
+        "OME-XML of a TIFF",
+        mutants((".ome.tif",)),
+        lambda data: omexml.of_tiff(io.BytesIO(data)),
+        (omexml.OmeXmlError, tiff.TiffError),
+    ),
+    *(
+        Target(
+            f"what a {name} promises",
+            st.tuples(st.just(name), mutants((f"/{name}",), SEEDS.get(name, SEEDS["Index.xml"]))),
+            _promised,
+            (ValueError, ImportRefused),
+        )
+        for name in PROMISING
+    ),
+    Target(
+        "headers of text",
+        st.tuples(st.sampled_from(sorted(headers.NEEDED)), mutants((".nhdr", ".ics", ".hdr"))),
+        _header,
+        (signatures.UnknownFormat, ImportRefused),
+    ),
+    Target(
+        "a directory of files",
+        st.dictionaries(
+            st.sampled_from(DIRECTORY),
+            mutants(_ANY, *SEEDS.values()),
+            max_size=4,
+        ),
+        _directory,
+    ),
+    Target(
+        "a sidecar",
+        mutants(
+            ("no such",),
+            b'target = "Project:name:{dir1}/Dataset:name:{dir}"\ngroup = "lab"\nname = "n"\n'
+            b'description = "d"\ntags = ["a", "b"]\n[key_value]\nStain = "DAPI"\nN = [1, 2.5]\n',
+        ).map(lambda data: data[: sidecar.MAX_BYTES]),
+        lambda data: sidecar.understand("omero-fs.toml", data),
+        (ConfigurationError,),
+    ),
+    Target(
+        "a target",
+        st.text(st.sampled_from("Project:nameDatasetidScreen/{}%+-@dir1 0")) | st.text(),
+        templates.parse,
+        (ConfigurationError,),
+    ),
+    Target("a frame", st.binary(max_size=64), _frame, (ValueError,)),
+    Target(
+        "an answer",
+        _JSON,
+        lambda value: (grouping_of if isinstance(value, dict) else _frame)(
+            value if isinstance(value, dict) else b""  # type: ignore[arg-type]
+        ),
+        (ValueError,),
+    ),
+    Target("a name", st.text(st.characters(codec=None)), lambda name: printable(name).encode()),
+)

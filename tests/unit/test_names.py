@@ -1,0 +1,167 @@
+"""Names of files, and texts of others, as people see them: on one line, and nothing acts on it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omero_fs_plugin.cli import run
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.names import OneLine, log_safely, printable
+
+HOSTILE = (
+    "a\n2026-11-28 09:00:00,000 INFO  [omero_fs_plugin] fileset 7: imported\r\x1b[2J\x1b]0;x\x07"
+    "\u202egpj.exe\u2028\u2066\x85\x9b31m\ud800\udcff\x00\x7f\t\u200f\ufffe.tif"
+)
+FORMAT = "%(asctime)s %(levelname)-5.5s [%(name)40s] (%(threadName)-10s) %(message)s"
+ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+BESIDE = "    | "
+
+
+def acts(text: str) -> list[str]:
+    """Characters that a terminal would act on, or that stand for none."""
+    return [c for c in text if not c.isprintable() and c != "\n"]
+
+
+def test_what_is_shown() -> None:
+    assert printable("plain é 😀 name.tif") == "plain é 😀 name.tif"
+    assert printable("a\nb\x1b[1m\u202e") == r"a\nb\x1b[1m\u202e"
+    assert printable("\udcff\ud800") == r"\udcff\ud800"
+    assert printable("") == ""
+
+
+@given(st.text(st.characters(codec=None)))
+def test_anything_is_one_line_and_can_be_encoded(text: str) -> None:
+    shown = printable(text)
+    shown.encode()
+    assert shown.isprintable() and printable(shown) == shown
+
+
+@pytest.fixture
+def log() -> Any:
+    """A logger with omero-py's format, as our servers have it."""
+    stream = io.StringIO()
+    logger = logging.getLogger("tests.names")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    log_safely(logger)
+    yield SimpleNamespace(logger=logger, lines=lambda: stream.getvalue().splitlines())
+    logger.removeHandler(handler)
+    logger.propagate = True
+
+
+def nested() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError as error:
+        raise KeyError(HOSTILE) from error
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda log: log.warning("%s is left alone: %s", HOSTILE, HOSTILE),
+        lambda log: log.error(HOSTILE),
+        lambda log: log.info("%r", HOSTILE),
+        lambda log: log.info("with its stack %s", HOSTILE, stack_info=True),
+        lambda log: _excepting(log),
+    ],
+    ids=["arguments", "the text itself", "repr", "a stack", "an exception in an exception"],
+)
+def test_no_name_makes_a_line_of_a_log(log: Any, write: Callable[[logging.Logger], None]) -> None:
+    write(log.logger)
+    first, *more = log.lines()
+    assert ENTRY.match(first)
+    assert all(line.startswith(BESIDE) for line in more)
+    assert not acts("\n".join([first, *more]))
+    assert "fileset 7: imported" in first + "".join(more)  # it is there, and plain to see
+
+
+def _excepting(log: logging.Logger) -> None:
+    try:
+        nested()
+    except KeyError:
+        log.exception("reading %s failed", HOSTILE)
+
+
+def test_a_handler_without_a_format_and_one_twice(log: Any) -> None:
+    handler = log.logger.handlers[0]
+    made = handler.formatter
+    log_safely(log.logger)
+    assert handler.formatter is made
+    entry = logging.makeLogRecord({"msg": "a\nb"})
+    assert OneLine(None).format(entry) == r"a\nb"
+
+
+class Context:
+    """Stands for omero-py's context."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.rv = 0
+        self.dir = "."
+
+    def out(self, text: str, newline: bool = True) -> None:
+        self.said.append(text)
+
+    err = out
+
+    def die(self, code: int, text: str) -> None:
+        self.rv = code
+        self.said.append(text)
+
+    def dbg(self, text: str) -> None:
+        pass
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda ctx: ctx.out(f"one {HOSTILE}"),
+        lambda ctx: ctx.err(f"one {HOSTILE}"),
+        lambda ctx: ctx.die(1, f"one {HOSTILE}"),
+        lambda ctx: _raise(ConfigurationError(HOSTILE)),
+        lambda ctx: _raise(ValueError(HOSTILE)),
+    ],
+    ids=["out", "err", "die", "an error of ours", "an unexpected error"],
+)
+def test_no_name_acts_on_a_terminal(act: Callable[[Any], None]) -> None:
+    ctx = Context()
+    run("try", SimpleNamespace(run=lambda ctx, args: act(ctx)), ctx, None)  # type: ignore[arg-type]
+    assert ctx.said and not acts("".join(ctx.said))
+
+
+def test_our_own_tables_keep_their_styles() -> None:
+    ctx = Context()
+    table = "\x1b[1mId\x1b[0m  \x1b[2;36mUser\x1b[0m\n7   \x1b[8mhidden\x1b[0m\x1b[2J"
+    module = SimpleNamespace(run=lambda ctx, args: ctx.out(table))
+    run("try", module, ctx, None)  # type: ignore[arg-type]
+    assert ctx.said == [
+        "\x1b[1mId\x1b[0m  \x1b[2;36mUser\x1b[0m\n7   \\x1b[8mhidden\x1b[0m\\x1b[2J"
+    ]
+
+
+def test_what_a_command_sets_reaches_the_context() -> None:
+    ctx = Context()
+
+    def set_code(shown: Any, _: Any) -> None:
+        shown.rv = 3
+        assert shown.dir == "."
+
+    run("try", SimpleNamespace(run=set_code), ctx, None)  # type: ignore[arg-type]
+    assert ctx.rv == 3
