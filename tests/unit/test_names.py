@@ -49,16 +49,12 @@ def test_anything_is_one_line_and_can_be_encoded(text: str) -> None:
 def log() -> Any:
     """A logger with omero-py's format, as our servers have it."""
     stream = io.StringIO()
-    logger = logging.getLogger("tests.names")
+    logger = logging.Logger("tests.names")  # of its own: nobody else is to show the names
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
     log_safely(logger)
-    yield SimpleNamespace(logger=logger, lines=lambda: stream.getvalue().splitlines())
-    logger.removeHandler(handler)
-    logger.propagate = True
+    return SimpleNamespace(logger=logger, lines=lambda: stream.getvalue().splitlines())
 
 
 def nested() -> None:

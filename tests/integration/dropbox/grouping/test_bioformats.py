@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -364,13 +365,15 @@ def test_a_process_killed_in_a_call(
     asked += [sleeper(tmp_path, name) for name in left]
     killed = []
 
-    def killing(self: Child, request: dict[str, object], limit: float) -> dict[str, object]:
+    def killing(
+        self: Child, request: dict[str, object], limit: float, **more: Any
+    ) -> dict[str, object]:
         name = Path(str(request.get("path", ""))).name
         if left.get(name, 0) > 0:
             left[name] -= 1
             killed.append(self.pid)
             threading.Timer(0.1, os.kill, (self.pid, signal.SIGKILL)).start()
-        return ask(self, request, limit)
+        return ask(self, request, limit, **more)
 
     monkeypatch.setattr(Child, "ask", killing)
     grouping = own().group(str(tmp_path), asked)

@@ -31,10 +31,10 @@ class Worker:
         Worker.started += 1
         self.pid = Worker.started
         self.ready = {"version": "0"}
-        self.roots = self.asked_roots = roots
+        self.roots = self.asked_roots = self.real_roots = roots
         self.running = True
 
-    def ask(self, request: Frame, limit: float) -> Frame:
+    def ask(self, request: Frame, limit: float, **_: object) -> Frame:
         try:
             return Worker.answers(request)
         except ChildDied:
@@ -66,7 +66,7 @@ def grouper(monkeypatch: pytest.MonkeyPatch) -> BioFormats:
     monkeypatch.setattr(bioformats, "start", Worker)
     monkeypatch.setattr(Worker, "started", 0)
     installation = Installation(("x.jar",), "somewhere", "libjvm.so")
-    return BioFormats(installation, time_limit=7, parsers=Here())  # type: ignore[arg-type]
+    return BioFormats(installation, time_limit=7, roots=lambda: ["/"], parsers=Here())  # type: ignore[arg-type]
 
 
 @pytest.fixture
