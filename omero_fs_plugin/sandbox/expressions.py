@@ -22,9 +22,11 @@ CLAUSES = {"where", "group", "order", "join", "left", "inner", "outer", "fetch",
 KEYWORDS = {"and", "or", "not", "as", "from", "by", "asc", "desc", "is", "in", "like", "select"}
 
 
-# Nodes without a table of their own: of two events, and of what is never there.
+# Nodes without a table of their own: two events, a pair of name and value in a map, and what
+# is never there.
 EVENTS = {"details.creationEvent": "Event", "details.updateEvent": "Update"}
-VIRTUAL = (*EVENTS.values(), "Nothing")
+PAIR = "Pair"
+VIRTUAL = (*EVENTS.values(), PAIR, "Nothing")
 
 
 def refuse(text: str) -> omero.QueryException:

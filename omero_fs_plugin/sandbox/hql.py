@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import omero
 
 from .calls import Call
-from .expressions import CLAUSES, EVENTS, KEYWORDS, VIRTUAL, Expressions, Node, Value, refuse
+from .expressions import CLAUSES, EVENTS, KEYWORDS, PAIR, VIRTUAL, Expressions, Node, Value, refuse
 from .store import MODEL, SUBTYPES, TABLES, base
 
 
@@ -171,6 +171,8 @@ class _Parser(Expressions):
     def connect(self, node: Node, attribute: str, outer: bool) -> Node:
         """Joins what `attribute` of `node` refers to."""
         model = MODEL.get(base(node.entity)) if node.entity not in VIRTUAL else None
+        if model and model.columns.get(attribute) == "map":
+            return self.pairs(node, attribute, outer)
         if model and attribute in model.collections:
             target, reference = model.collections[attribute]
             joined = self.node(target)
@@ -183,6 +185,12 @@ class _Parser(Expressions):
         top = node.top
         top.chain = top.chain.join(joined.table, sa.and_(on, *self.guard(joined)), isouter=outer)
         return joined
+
+    def pairs(self, node: Node, attribute: str, outer: bool) -> Node:
+        """Joins the names and values of a map, as of an annotation or of an upload."""
+        table = sa.func.json_each(node.table.c[attribute]).table_valued("value")
+        node.top.chain = node.top.chain.join(table, sa.true(), isouter=outer)
+        return Node(PAIR, table, node.top)
 
     def reference(self, node: Node, attribute: str) -> tuple[str, Any]:
         model = MODEL[base(node.entity)] if node.entity not in VIRTUAL else None
@@ -237,6 +245,11 @@ class _Parser(Expressions):
                 then = made if node.entity == "Event" else sa.func.coalesce(changed, made)
                 return Value(then, "time")
             return Value(node.table.c.id, "int")
+        if node.entity == PAIR:
+            if name not in ("name", "value"):
+                raise refuse(f"a pair has no {name!r}")
+            place = "$[0]" if name == "name" else "$[1]"
+            return Value(sa.func.json_extract(node.table.c.value, place), "text")
         if node.entity == "Nothing":
             raise refuse(f"{name!r} of what it never has")
         if name == "id":

@@ -62,7 +62,7 @@ PlateAnnotationLink     parent>Plate.annotationLinks child>Annotation.-
 OriginalFileAnnotationLink parent>OriginalFile.annotationLinks child>Annotation.-
 ExperimenterAnnotationLink parent>Experimenter.annotationLinks child>Annotation.-
 ExperimenterGroupAnnotationLink parent>ExperimenterGroup.annotationLinks child>Annotation.-
-Job                     username groupname type message submitted:time scheduledFor:time started:time finished:time status>JobStatus.- _type
+Job                     username groupname type message submitted:time scheduledFor:time started:time finished:time status>JobStatus.- versionInfo:map _type
 FilesetJobLink          parent>Fileset.jobLinks child>Job.- _position:int
 JobOriginalFileLink     parent>Job.originalFileLinks child>OriginalFile.-
 """  # noqa: E501

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from omero.rtypes import rlist, rlong, unwrap
 
 import omero
 from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.sessions import AGENT, UserSession
 from omero_fs_plugin.blitz.users import ALL_GROUPS
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
@@ -45,6 +45,10 @@ _LOGS = (
     "join j.originalFileLinks k join k.child o "
     "where fs.id in (:ids) and o.mimetype = 'application/omero-log-file'"
 )
+_CLIENTS = (
+    "select l.parent.id, v.value from FilesetJobLink l, UploadJob u join u.versionInfo v "
+    "where l.child.id = u.id and l.parent.id in (:ids) and v.name = 'client'"
+)
 _STARTED = "select max(n.up) from Node n"
 
 
@@ -58,6 +62,7 @@ class Signs:
     logged: int = 0  # bytes in its log, on disk
     hashes: tuple[str | None, ...] = ()  # of its files; one that is uploaded has one
     files: tuple[int, ...] = ()  # their OriginalFile ids
+    client: str = ""  # what began it, as it says itself; empty: not known
 
 
 @dataclass(frozen=True)
@@ -67,19 +72,20 @@ class Look:
     now: float  # s since the epoch, by OMERO's clock
     started: float  # when this OMERO.server started, by the same clock; 0: not known
     signs: Mapping[int, Signs]  # by Fileset id; a fileset that is gone has none
+    ahead: float = 0.0  # s that our clock is ahead of OMERO's
 
 
 @dataclass(frozen=True)
 class Rest:
     """For how long nothing has moved in a fileset's import."""
 
-    begun: float  # when the fileset was made, in s since the epoch, by OMERO's clock
+    begun: float  # when the fileset was made, in s since the epoch, as our clock shows time now
     age: float  # s since then
     told: bool  # the import itself has begun
     quiet: float  # s since the last sign of life
     watched: float  # s since we first saw it as it is now
     ended: bool = False  # it is certain that its server has ended, or that the upload is over
-    ours: bool = False  # it is certain that this process made the upload
+    ours: bool = False  # it is certain that this process, or any DropBox, made the upload
 
     def over(self, limit: float) -> bool:
         """Whether it has ended: it is certain, or there was no sign of life for `limit` s."""
@@ -96,14 +102,20 @@ def late_s(size: int) -> float:
     return LATE_S + size / LATE_BYTES_PER_S
 
 
-def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
-    """How far the imports of `filesets` are.  Raises ServerAwayError, UserError, ImportRefused."""
+def look(
+    session: UserSession, filesets: Sequence[ServerFileset], clock: Callable[[], float]
+) -> Look:
+    """How far the imports of `filesets` are.  `clock` is ours, in s since the epoch.
+
+    Raises ServerAwayError, UserError and ImportRefused.
+    """
     parameters = omero.sys.ParametersI()
     parameters.map = {"ids": rlist([rlong(one.id) for one in filesets])}
     with server_errors("asking how far an import is"):
         services = session.services
         query = services.getQueryService()
         now = unwrap(services.getConfigService().getServerTime()) / 1000
+        ahead = clock() - now
         made: dict[int, float] = {}
         files: dict[int, list[int]] = {}
         for fileset, at, file in map(unwrap, query.projection(_MADE, parameters, ALL_GROUPS)):
@@ -112,6 +124,7 @@ def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
         logs = {
             row[0]: row[1:] for row in map(unwrap, query.projection(_LOGS, parameters, ALL_GROUPS))
         }
+    clients = _clients(query, parameters)
     signs = {}
     for one in filesets:
         if one.id not in made:
@@ -125,8 +138,9 @@ def look(session: UserSession, filesets: Sequence[ServerFileset]) -> Look:
             logged=logged,
             hashes=one.hashes,
             files=tuple(files[one.id]),
+            client=clients.get(one.id, ""),
         )
-    return Look(now, _started(query), signs)
+    return Look(now, _started(query), signs, ahead)
 
 
 class Watch:
@@ -162,13 +176,13 @@ class Watch:
             over = not self._over.isdisjoint(signs.files)
         _, since, known = seen
         return Rest(
-            begun=signs.begun,
+            begun=signs.begun + found.ahead,
             age=found.now - signs.begun,
             told=signs.told,
             quiet=found.now - since,
             watched=found.now - known,
             ended=over or signs.begun < found.started,
-            ours=over,
+            ours=over or signs.client.startswith(f"{AGENT} "),
         )
 
     def refused(self, identifier: int, found: Look) -> int:
@@ -200,6 +214,16 @@ def _size(services: Any, file: int) -> int:
     except (ImportRefused, UnclearError, UserError) as error:
         log.debug("%s", error)
         return 0
+
+
+def _clients(query: Any, parameters: Any) -> dict[int, str]:
+    """Fileset id -> what began it, where that is known: OMERO's own importer says it otherwise."""
+    try:
+        with server_errors("asking what began an import"):
+            return dict(map(unwrap, query.projection(_CLIENTS, parameters, ALL_GROUPS)))
+    except (ImportRefused, UnclearError, UserError) as error:
+        log.debug("%s", error)
+        return {}
 
 
 def _started(query: Any) -> float:

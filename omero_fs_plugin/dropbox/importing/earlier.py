@@ -28,9 +28,10 @@ class Earlier:
     """What OMERO has of a fileset, and the journal does not know.
 
     Rules: while OMERO may be importing it, nobody imports it again.  Something
-    is deleted only if it is this user's, has exactly these paths and no images,
-    and was begun after the journal knew the fileset.  Also, its server has ended,
-    or it has shown no sign of life for longer than an import of its size may.
+    is deleted only if it is this user's, has exactly these paths and no images, and
+    a DropBox has begun it, or it was begun after the journal knew the fileset.
+    Also, its server has ended, or it has shown no sign of life for longer than an
+    import of its size may.
     """
 
     journal: Journal
@@ -56,21 +57,39 @@ class Earlier:
         """
         if not unfinished:
             return False
-        found = look(self.session, unfinished)
+        found = self._look(unfinished)
         rests = self._rests(unfinished, found)
         for one, rest in rests:
             limit = self._limit(one, rest)
             if self._may_import(rest) and not rest.over(limit):
                 raise StillRunning(_waiting(one, rest, limit))
-        return self._clear(rests, found, importing=True)
+        strangers = any(not self._ours(one, rest) for one, rest in rests)
+        return self._clear(rests, found, importing=True) or strangers
 
     def clear(self) -> bool:
         """Deletes unfinished filesets.  Returns whether something is left to look at later."""
         unfinished = [one for one in self.unrecorded() if not one.images]
         if not unfinished:
             return False
-        found = look(self.session, unfinished)
+        found = self._look(unfinished)
         return self._clear(self._rests(unfinished, found), found)
+
+    def strangers(self) -> dict[int, bool]:
+        """Unfinished filesets of this path that DropBox may not delete: id -> whether it is dead.
+
+        OMERO's own importer may have made them for a journal that was lost.
+        """
+        unfinished = [one for one in self.unrecorded() if not one.images]
+        if not unfinished:
+            return {}
+        return {
+            one.id: rest.over(limit_s(*_extent(self.fileset, one)))
+            for one, rest in self._rests(unfinished, self._look(unfinished))
+            if not self._ours(one, rest)
+        }
+
+    def _look(self, unfinished: Sequence[ServerFileset]) -> Look:
+        return look(self.session, unfinished, self.journal.now)
 
     def _client_path(self, path: str) -> str:
         return client_path(path, self.omero.path_rules)
@@ -125,10 +144,9 @@ class Earlier:
         return left
 
     def _ours(self, one: ServerFileset, rest: Rest) -> bool:
-        """Whether an attempt at this fileset made it.
+        """Whether a DropBox made it: it says so, or it was made after we knew the file.
 
-        If we do not know, two clocks are compared.  If ours is ahead of OMERO's, the answer
-        is no, and nothing is deleted.
+        OMERO's time and ours come from two clocks, which `Rest.begun` allows for.
         """
         paths = sorted(self._client_path(met.path) for met in self.fileset.files)
         if sorted(one.paths) != paths:

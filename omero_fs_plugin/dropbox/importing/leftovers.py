@@ -44,24 +44,41 @@ class Leftovers:
         """`group_of` gives the group of a fileset's import; empty is the user's default."""
         self._journal, self._omero = journal, omero
         self._pool, self._watch, self._group_of = pool, watch, group_of
+        self._since: dict[str, float] = {}  # note -> since when (s, monotonic) we know it
 
     def sweep(self) -> None:
         """Looks once.  Raises ServerAwayError and JournalError."""
-        for key, noted in self._journal.notes(_NOTE).items():
+        for key in self._journal.notes(_NOTE):
             fileset = self._journal.get(int(key.removeprefix(_NOTE)))
             if fileset is None:
                 self._journal.note(key, "")
             elif fileset.state not in OPEN:  # the next attempt at an open one looks itself
-                self._look(fileset, key, float(noted))
+                self._look(fileset, key)
 
-    def _look(self, fileset: Fileset, key: str, noted: float) -> None:
+    def _look(self, fileset: Fileset, key: str) -> None:
         try:
             with self._pool.session(fileset.user, self._group_of(fileset)) as session:
                 earlier = Earlier(self._journal, self._omero, session, fileset, self._watch)
                 left = earlier.clear()
+                strangers = earlier.strangers()
         except (UserError, ImportRefused) as error:
             log.warning("fileset %d: what is left of it in OMERO: %s", fileset.id, error)
             return
-        # If the clock was set back, we only look for longer.
-        if not left and time.time() - noted > LATE_S:
-            self._journal.note(key, "")
+        # This clock is never set, and after a restart we only look for longer.
+        since = self._since.setdefault(key, time.monotonic())
+        if left or not all(strangers.values()) or time.monotonic() - since <= LATE_S:
+            return
+        self._tell_of(fileset, sorted(strangers))
+        self._journal.note(key, "")
+        del self._since[key]
+
+    def _tell_of(self, fileset: Fileset, strangers: list[int]) -> None:
+        """Notes at the fileset what DropBox may not delete, so that status tells of it."""
+        if strangers:
+            told = ", ".join(f"Fileset:{one}" for one in strangers)
+            why = (
+                f"OMERO has an unfinished {told} of the same file, and DropBox does not know who "
+                "made it: delete it there if nobody uploads it"
+            )
+            log.warning("fileset %d: %s", fileset.id, why)
+            self._journal.remark(fileset.id, f"imported, but {why}")

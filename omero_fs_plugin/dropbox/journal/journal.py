@@ -534,6 +534,21 @@ class Journal(JournalReader):
                 .values(to_annotate=0, **({"reason": reason} if reason else {}))
             )
 
+    def remark(self, fileset: int, reason: str) -> None:
+        """Notes what people should know of an imported fileset, if nothing else is noted of it."""
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(
+                    table.id == fileset,
+                    table.state == State.IMPORTED,
+                    table.to_annotate == 0,
+                    table.reason == "",
+                )
+                .values(reason=reason, changed=self._clock(), moved_by=self._who)
+            )
+
     def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
         """Records imports that this journal does not know, and returns their number.
 

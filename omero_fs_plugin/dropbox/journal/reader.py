@@ -58,6 +58,10 @@ class JournalReader:
         """The type of network file system that it lies on; empty if on none."""
         return self._database.share
 
+    def now(self) -> float:
+        """s since the epoch, by the clock that `created` and `changed` come from."""
+        return self._clock()
+
     def close(self) -> None:
         """Closes every connection."""
         self._database.close()

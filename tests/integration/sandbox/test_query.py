@@ -44,7 +44,8 @@ def fileset(blitz: Any) -> Callable[..., int]:
             store.insert(
                 db, "FilesetEntry", fileset=made, originalFile=file, clientPath=path, **whose
             )
-            job = store.insert(db, "UploadJob", message="", **whose)
+            told = [["client", f"importer of {user}"], ["os", "Linux"]]
+            job = store.insert(db, "UploadJob", message="", versionInfo=told, **whose)
             store.insert(db, "FilesetJobLink", parent=made, child=job, **whose)
             for number in range(images):
                 image = store.insert(
@@ -125,6 +126,9 @@ def test_a_private_groups_owner_sees_all_of_it(blitz: Any, fileset: Any) -> None
          {}, [(1, 2), (2, 1)]),
         ("select f.id, size(f.images) from Fileset f order by f.id", {}, [(1, 2), (2, 1)]),
         ("select l.parent.id from FilesetJobLink l, UploadJob u where l.child = u order by l.id", {}, [(1,), (2,)]),
+        ("select l.parent.id, v.value from FilesetJobLink l, UploadJob u join u.versionInfo v"
+         " where l.child.id = u.id and v.name = 'client' order by l.id", {},
+         [(1, "importer of amy"), (2, "importer of amy")]),
         ("select count(u) from MetadataImportJob u", {}, [(0,)]),
         ("select i.details.owner.omeName, i.details.group.name from Image i where i.series = 1", {},
          [("amy", "amy_group")]),

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
+import omero.all
 import pytest
 import tifffile
 
+import omero
 from omero_fs_plugin.dropbox.importing import activity
 from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
@@ -123,5 +125,8 @@ def begin_by_another_client(world: World, path: Path) -> None:
         (Found(str(path), FileStat.of(path.lstat())),), (None,),
     )  # fmt: skip
     importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)
+    description = importer._description()
+    (link,) = description.copyJobLinks()
+    link.child.versionInfo = [omero.model.NamedValue("client", "OMERO.insight 5.8.6")]
     repository = session.managed_repository()
-    repository.importFileset(importer._description(), importer._settings(repository))
+    repository.importFileset(description, importer._settings(repository))

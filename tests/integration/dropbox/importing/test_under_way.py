@@ -300,6 +300,118 @@ class TestACallThatIsCarriedOutLate:
         assert sorted(map(len, world.in_omero(path))) == [0, 1]
 
 
+def killed_after_the_upload(world: World, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """DropBox dies before OMERO is told to import."""
+
+    def killed(self: NativeImport, process: Any) -> Any:
+        raise Killed("_verify")
+
+    world.queue(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(NativeImport, "_verify", killed)
+        with pytest.raises(Killed):
+            world.attempt()
+    world.restart()
+    assert world.in_omero(path) == [()]
+
+
+def set_clock(world: World, tmp_path: Path, ahead: float) -> None:
+    """DropBox's clock is so much (s) ahead of OMERO's."""
+    world.journal.close()
+    world.journal = Journal(
+        f"sqlite:///{tmp_path}/journal.sqlite", clock=lambda: time.time() + ahead
+    )
+
+
+def known_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of OMERO's own importer, which tells in its own words what it is."""
+    monkeypatch.setattr(activity, "_clients", lambda query, parameters: {})
+
+
+class TestWhatADeadAttemptLeft:
+    @pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+    @pytest.mark.parametrize("known", [True, False])
+    def test_goes_whatever_our_clock_says(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        ahead: float,
+        known: bool,
+    ) -> None:
+        """Times of OMERO's are compared by OMERO's clock."""
+        set_clock(world, tmp_path, ahead)
+        if not known:
+            known_by_nobody(monkeypatch)
+        path = world.drop("a.tif")
+        killed_after_the_upload(world, monkeypatch, path)
+        no_patience(monkeypatch)
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+    @pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+    def test_is_not_what_another_client_began_before(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ahead: float
+    ) -> None:
+        path = world.drop("a.tif")
+        begin_by_another_client(world, path)
+        time.sleep(0.05)  # OMERO's clock goes on, which is what the test is about
+        set_clock(world, tmp_path, ahead)
+        world.queue(path)
+        assert world.journal.take("amy") is not None
+        world.restart()
+        no_patience(monkeypatch)
+        assert world.attempt() is State.IMPORTED
+        assert sorted(map(len, world.in_omero(path))) == [0, 1]
+
+    def test_goes_also_after_the_journal_was_lost(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        sweep: Callable[[], None],
+    ) -> None:
+        path = world.drop("a.tif")
+        killed_after_the_upload(world, monkeypatch, path)
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.recover()
+        world.queue(path)
+        assert world.attempt() is State.IMPORTED
+        assert sorted(map(len, world.in_omero(path))) == [0, 1], "somebody may be at it"
+        no_patience(monkeypatch)
+        sweep()
+        assert world.in_omero(path) == [world.row(path).images]
+        assert world.row(path).reason == ""
+
+    def test_is_told_where_nobody_knows_whose_it_is(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        sweep: Callable[[], None],
+    ) -> None:
+        known_by_nobody(monkeypatch)
+        path = world.drop("a.tif")
+        killed_after_the_upload(world, monkeypatch, path)
+        (dead,) = world.omero.filesets(world.omero.user("amy"), str(path)[1:])
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.queue(path)
+        assert world.attempt() is State.IMPORTED
+        monkeypatch.setattr(leftovers, "LATE_S", -1.0)
+        sweep()
+        assert world.row(path).reason == "", "somebody may be at it"
+        no_patience(monkeypatch)
+        sweep()
+        assert world.row(path).reason == (
+            f"imported, but OMERO has an unfinished Fileset:{dead.id} of the same file, and "
+            "DropBox does not know who made it: delete it there if nobody uploads it"
+        )
+        assert sorted(map(len, world.in_omero(path))) == [0, 1]
+        assert world.journal.notes("leftover:") == {}, "and it is told once"
+
+
 def test_one_that_omero_has_answered_with_a_no_is_not_waited_for(world: World) -> None:
     path = world.drop("a.tif")
     world.queue(path)

@@ -73,6 +73,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "note_nothing_there": lambda j, i: j.note_nothing_there(i),
     "imported": lambda j, i: j.imported(i, 70, [70], [SHA1]),
     "finished": lambda j, i: j.finished(i),
+    "remark": lambda j, i: j.remark(i, "imported, but"),
     "found_in_omero": lambda j, i: j.found_in_omero(
         "amy", "/dropbox/amy", [ServerFileset(9, (9,), ("x",), (SHA1,), (1,))]
     ),
