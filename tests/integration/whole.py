@@ -24,7 +24,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
-from omero_fs_plugin.dropbox.service import parts, service
+from omero_fs_plugin.dropbox.service import dispatch, parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.monitor.server import FSServer
@@ -88,7 +88,8 @@ class Whole:
     ) -> None:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
-        for module in (groupers, leftovers, native, pool, rescanner, service, users, workers):
+        timed = (dispatch, groupers, leftovers, native, pool, rescanner, service, users, workers)
+        for module in timed:
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"
