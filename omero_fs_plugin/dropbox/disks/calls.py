@@ -36,13 +36,14 @@ class RootAway(TimeoutError):
 class Call:
     """One call, or several one after the other, to the disk of one root."""
 
-    __slots__ = ("_calls", "outer", "root", "since")
+    __slots__ = ("_calls", "outer", "root", "since", "thread")
 
     def __init__(self, calls: Calls, root: str) -> None:
         self._calls = calls
         self.root = root
         self.outer: Call | None = None  # of the same thread; it goes on after this one
         self.since: float | None = None  # s; None: nobody waits for the disk
+        self.thread = 0  # as threading.get_ident has it
 
     def pulse(self) -> None:
         """The disk has answered, and the next question to it begins."""
@@ -88,6 +89,7 @@ class Calls:
 
     def begin(self, call: Call) -> None:
         """Called when a thread enters the `with`."""
+        call.thread = threading.get_ident()
         call.outer = getattr(self._mine, "call", None)
         if call.outer is not None:
             call.outer.rest()
@@ -137,6 +139,17 @@ class Calls:
         }
         self._were_away.update(dict.fromkeys(away, now))
         return away
+
+    def threads(self) -> set[int]:
+        """The threads whose calls hang, as threading.get_ident has them."""
+        now = self.clock()
+        with self._lock:
+            return {
+                call.thread
+                for calls in self._under_way.values()
+                for call in calls
+                if call.since is not None and now - call.since >= HUNG_S
+            }
 
     def were_away(self) -> dict[str, float]:
         """Root -> when (s) we last saw that it did not answer."""

@@ -28,6 +28,7 @@ class Work:
     user: str
     root: str
     path: str  # of a file in `root`
+    thread: int
     since: float  # s, monotonic
 
 
@@ -81,7 +82,8 @@ class Crew:
     def at(self, filesets: Sequence[Fileset]) -> Iterator[None]:
         """Around the import of `filesets`, of one user and root."""
         first = filesets[0]
-        work = Work(first.user, first.root, first.path, time.monotonic())
+        me = threading.get_ident()
+        work = Work(first.user, first.root, first.path, me, time.monotonic())
         with self._lock:
             self._works.add(work)
         try:
@@ -111,9 +113,14 @@ class Crew:
         return not any(thread.is_alive() for thread in threads)
 
     def _parked(self) -> list[Work]:
-        now = time.monotonic()
+        if not self._works:
+            return []
+        now, held = time.monotonic(), self._calls.threads()
         return [
             work
             for work in self._works
-            if now - work.since > LONG_S or not self._calls.answers(work.root)
+            # Its own root's disk, which another thread may wait for, or one that it asks besides.
+            if now - work.since > LONG_S
+            or work.thread in held
+            or not self._calls.answers(work.root)
         ]

@@ -246,7 +246,8 @@ class Importers:
         if fileset is None:
             return
         try:
-            self._importing.finish(fileset)
+            with self._crew.at([fileset]):
+                self._importing.finish(fileset)
         except (ServerAwayError, JournalError):
             self._importing.unfinished.append(identifier)
             raise

@@ -40,6 +40,8 @@ class Imports:
         self.at_work: list[str] = []
         self._go = {user: threading.Event() for user in users}
         self.spare = 0
+        self.started = False
+        self.root_of: Callable[[str], str] = lambda user: f"/{user}"
         self.stopping = threading.Event()
 
     def _work(self) -> None:
@@ -53,7 +55,7 @@ class Imports:
             if user is None:
                 self.stopping.wait(0.005)
                 continue
-            with self.crew.at([fileset(user)]), self._calls.at(f"/{user}"):
+            with self.crew.at([fileset(user)]), self._calls.at(self.root_of(user)):
                 with self._lock:
                     self.at_work.append(user)
                 assert self._go[user].wait(20)
@@ -61,6 +63,9 @@ class Imports:
                     self.at_work.remove(user)
 
     def until_at_work(self, *users: str) -> None:
+        if not self.started:
+            self.started = True
+            self.crew.start()
         until(lambda: sorted(self.at_work) == sorted(users))
 
     def let_go(self, user: str) -> None:
@@ -91,7 +96,6 @@ def make(clock: Clock) -> Iterator[Callable[..., Imports]]:
 
     def make_one(*users: str) -> Imports:
         made.append(Imports(Calls(clock), list(users)))
-        made[-1].crew.start()
         return made[-1]
 
     yield make_one
@@ -116,6 +120,19 @@ def test_at_a_disk_that_does_not_answer(make: Callable[..., Imports], clock: Clo
     assert imports.crew.parked() == []
 
 
+def test_at_another_disk_than_that_of_its_root(make: Callable[..., Imports], clock: Clock) -> None:
+    """As where a file of the same content lay before."""
+    imports = make("zak", "zoe", "amy")
+    imports.root_of = lambda user: "/elsewhere" if user == "zak" else f"/{user}"
+    imports.until_at_work("zak", "zoe")
+    imports.let_go("zoe")
+    imports.until_at_work("zak", "amy")
+    imports.let_go("amy")
+    imports.until_at_work("zak")
+    clock.ahead += HUNG_S
+    assert {work.user for work in imports.crew.parked()} == {"zak"}
+
+
 def test_at_an_omero_that_takes_long(
     make: Callable[..., Imports], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +149,7 @@ def test_there_are_never_more_than_may_be(
 ) -> None:
     monkeypatch.setattr(crew_module, "_MOST", 5)
     imports = make(*(f"u{n}" for n in range(9)))
+    imports.until_at_work("u0", "u1")
     for _ in range(5):
         clock.ahead += HUNG_S
         imports.crew.relieve()
