@@ -140,16 +140,20 @@ class Calls:
         self._were_away.update(dict.fromkeys(away, now))
         return away
 
-    def threads(self) -> set[int]:
-        """The threads whose calls hang, as threading.get_ident has them."""
+    def waited_for(self, seconds: float) -> tuple[set[str], set[int]]:
+        """Roots that have not answered for so long, and the threads that wait for them.
+
+        A thread as threading.get_ident has it.
+        """
         now = self.clock()
         with self._lock:
-            return {
-                call.thread
+            late = [
+                call
                 for calls in self._under_way.values()
                 for call in calls
-                if call.since is not None and now - call.since >= HUNG_S
-            }
+                if call.since is not None and now - call.since >= seconds
+            ]
+        return {call.root for call in late}, {call.thread for call in late}
 
     def were_away(self) -> dict[str, float]:
         """Root -> when (s) we last saw that it did not answer."""

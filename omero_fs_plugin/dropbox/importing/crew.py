@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
+SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait: they see nothing of it
 LONG_S = 120.0  # whatever takes longer is no reason for others to wait
 _READ_S = 2.0  # what is imported faster is read by nobody for long
 _MOST = 32  # threads at all, parked ones among them; each has a session at most
@@ -92,6 +93,10 @@ class Crew:
             with self._lock:
                 self._works.discard(work)
 
+    def at_work(self) -> bool:
+        """Whether something is imported."""
+        return bool(self._works)
+
     def parked(self) -> list[Work]:
         """What is under way, and gets nowhere at the moment."""
         with self._lock:
@@ -115,12 +120,10 @@ class Crew:
     def _parked(self) -> list[Work]:
         if not self._works:
             return []
-        now, held = time.monotonic(), self._calls.threads()
+        now, (roots, threads) = time.monotonic(), self._calls.waited_for(SLOW_S)
         return [
             work
             for work in self._works
             # Its own root's disk, which another thread may wait for, or one that it asks besides.
-            if now - work.since > LONG_S
-            or work.thread in held
-            or not self._calls.answers(work.root)
+            if now - work.since > LONG_S or work.root in roots or work.thread in threads
         ]

@@ -111,6 +111,7 @@ class Importers:
         self._number = number
         self.relieve = self._crew.relieve
         self.reading = self._crew.reading
+        self.busy_at_work = self._crew.at_work
         self._threads = [
             # Daemons: one held by a call to OMERO must not keep us from ending.
             threading.Thread(target=work, name=name, daemon=True)

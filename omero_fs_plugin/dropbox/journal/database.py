@@ -130,13 +130,14 @@ class Database:
         """
         if self._file is None or self.share:
             return None
-        found = []
+        found: list[tuple[int, int, int]] = []
         for path in (str(self._file), f"{self._file}-wal"):
             try:
                 one = os.stat(path)  # noqa: PTH116 - asked for all the time
             except OSError:
-                found.append((0, 0, 0))
                 continue
+            if not one.st_size:
+                continue  # a -wal that a reader has made, with no commit in it
             if not one.st_mtime + _TICK_S < time.time():
                 return None
             found.append((one.st_ino, one.st_size, one.st_mtime_ns))

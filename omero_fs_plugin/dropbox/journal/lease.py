@@ -19,7 +19,7 @@ from .records import Held
 # A holder whose count has not moved for so long is gone.  No transaction of ours waits
 # so long.
 EXPIRES = 60.0  # s
-RENEW = 5.0  # s between two counts
+RENEW = 15.0  # s between two counts: each is a write to the disk, also while nothing happens
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class JournalReader:
         self._who = who
         self._database = Database(url, make=make and not read_only, share=share)
         # The last answer, and the mark before it was asked for
-        self._queued_users: tuple[Mark | None, list[str]] | None = None
+        self._queued_users: tuple[Mark, list[str]] | None = None
 
     @property
     def shown(self) -> str:
@@ -226,7 +226,9 @@ class JournalReader:
         """
         mark = self._database.mark()
         known = self._queued_users
-        if mark is None or known is None or known[0] != mark:
+        if mark is None:
+            return self._look_for_queued_users()
+        if known is None or known[0] != mark:
             known = self._queued_users = mark, self._look_for_queued_users()
         return list(known[1])
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _GATHER_S = 0.1  # how long we gather files, up to omero.fs.fileBatch, before we look at them
 _STEP_S = 0.5  # the longest time between two looks at what is due
+_BUSY_S = 0.25  # ... while something is imported, which a disk may hold up
+_IDLE_S = 1.0  # ... while nothing is in its quiet period; what is heard ends the wait
 _HEARD_AT_ONCE = 5_000  # the most files of notifications that are handed on at once
 _HEARD_MOST = 2_000  # the most notifications that are kept; if there are more, we rescan
 _KEPT_MOST = 100_000  # the most files of one root that wait for its disk; if more, we rescan
@@ -55,6 +57,7 @@ class Dispatch:
         missed: Callable[[str], None],
         reading: Callable[[], Iterable[tuple[str, str]]] = tuple,
         tend: Callable[[], None] = lambda: None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pipeline = pipeline
         self._lanes = lanes
@@ -66,6 +69,7 @@ class Dispatch:
         self._missed = missed
         self._reading = reading
         self._tend = tend
+        self._busy = busy
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
         self._lock = threading.Lock()
         self._heard: dict[str, list[str]] = {}  # root -> the paths heard of it, in order
@@ -125,7 +129,8 @@ class Dispatch:
         with self._lock:
             busy = set(self._stepping)
         due = self._pipeline.next_due(busy | self._calls.away().keys())
-        wait = _STEP_S if due is None else min(_STEP_S, max(0.01, due - time.monotonic()))
+        longest = _BUSY_S if self._busy() else _IDLE_S if due is None else _STEP_S
+        wait = longest if due is None else min(longest, max(0.01, due - time.monotonic()))
         paths: list[str] = []
         try:
             paths.extend(self._events.get(timeout=wait))

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.importing.ways import Way, Ways
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
@@ -38,6 +39,7 @@ from .parts import put_together
 log = logging.getLogger(__name__)
 
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
+_TAKE_S = 1.0  # that the directories of a configuration may take to answer
 _STOP_S = 6.0  # ... and for whatever is under way
 
 
@@ -70,6 +72,7 @@ class DropBox:
             missed=self.rescanner.ask,
             reading=lambda: [*self.importers.reading(), *self.groupers.reading()],
             tend=self.importers.relieve,
+            busy=self.importers.busy_at_work,
         )
         self._stopping = threading.Event()
         self._changes: queue.Queue[Mapping[str, str] | None] = queue.Queue()
@@ -124,6 +127,24 @@ class DropBox:
             log.exception("cannot begin; ending")
             self._give_up()
 
+    def _take_roots(self, roots: Sequence[str]) -> None:
+        """Now, before anybody can exchange them; those that do not answer, when they do."""
+        taken = threading.Semaphore(0)
+
+        def take(root: str) -> None:
+            try:
+                ROOTS.look(root)
+            finally:
+                taken.release()
+
+        for root in roots:
+            self.lanes.do(root, partial(take, root))
+        until = time.monotonic() + _TAKE_S
+        for _ in roots:
+            if not taken.acquire(timeout=max(0.0, until - time.monotonic())):
+                log.warning("not all watched directories answer; those are taken when they do")
+                return
+
     def _revisit(self, user: str, root: str) -> None:
         self.pipeline.revisit(time.monotonic(), (user, root))
 
@@ -151,6 +172,7 @@ class DropBox:
                 log.warning("omero.fs.importArgs: %s changes nothing: %s", argument, why)
         self.configuration.settings = settings
         self.parts.apply(settings, ways)
+        self._take_roots([str(rule.watch_dir) for rule in settings.rules])
         self.subscriptions.apply(settings.rules, platform_check=settings.platform_check)
         self.importers.wake()
 

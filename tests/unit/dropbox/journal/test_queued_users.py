@@ -91,6 +91,21 @@ def test_what_was_written_just_now_may_be_written_again_within_a_tick(
     assert len(asked) == 3
 
 
+def test_a_reader_beside_changes_nothing(journal: Journal, file: Path, asked: list[str]) -> None:
+    """It makes an empty -wal, and the last one to leave takes it away."""
+    hand_over(journal, "amy")
+    age(file)
+    assert journal.queued_users() == ["amy"]
+    asked.clear()
+    beside = Path(f"{file}-wal")
+    assert not beside.exists()
+    beside.touch()
+    assert journal.queued_users() == ["amy"]
+    beside.unlink()
+    assert journal.queued_users() == ["amy"]
+    assert asked == []
+
+
 def test_on_a_share_it_is_always_asked(file: Path, asked: list[str]) -> None:
     journal = Journal(f"sqlite:///{file}", share="nfs4")
     age(file)
