@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -20,6 +21,7 @@ from omero_fs_plugin.checks import (
     directories,
     grid,
     inotify,
+    java,
     mail,
     space,
     timely,
@@ -29,6 +31,7 @@ from omero_fs_plugin.checks.running import Running, changes, servers, users
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Origin, Sources
+from omero_fs_plugin.dropbox.grouping.child import landlock
 from omero_fs_plugin.errors import ConfigurationError
 from tests.omerodirs import GRID, installed
 
@@ -617,3 +620,27 @@ def test_a_link_that_a_user_may_have_made_and_what_is_omeros_own(site: Path) -> 
     (site / "link").symlink_to(site / "data" / "ManagedRepository")
     of = subject(site, importUsers="amy", watchDir=str(site / "link"))
     assert "it is OMERO's managed repository" in only(directories.watched(of, rule(of))).what
+
+
+@pytest.mark.parametrize(
+    ("version", "missing", "level", "says"),
+    [
+        (7, 0, OK, "Landlock (version 7) lets read the watched directories"),
+        (0, errno.ENOSYS, WARNING, "may read what the server may: this kernel has no Landlock"),
+        (0, errno.EOPNOTSUPP, WARNING, "Landlock is switched off in this kernel"),
+    ],
+    ids=["there", "none", "switched off"],
+)
+def test_what_the_kernel_keeps_readers_from(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    version: int,
+    missing: int,
+    level: Level,
+    says: str,
+) -> None:
+    monkeypatch.setattr(landlock, "abi", lambda: version)
+    monkeypatch.setattr(landlock, "missing", lambda: missing)
+    (line,) = java.reading(Subject(tmp_path, Sources({}, {})))
+    assert line.level is level and says in line.what
+    assert ("lsm=" in line.remedy) is (level is WARNING)

@@ -116,3 +116,10 @@ def test_a_disk_that_does_not_answer_is_told_to_those_whose_files_wait_for_it() 
     assert line in render(status).splitlines()
     assert line in render(status | {"user": "zak"}).splitlines()
     assert line not in render(status | {"user": "amy"}).splitlines()
+
+
+def test_what_readers_are_kept_from_is_told_in_one_line() -> None:
+    status = a_status()
+    status["dropbox"]["reading"] = "users' files are read by processes that ...\x1b[2J"
+    lines = render(status).splitlines()
+    assert "users' files are read by processes that ...\\x1b[2J" in lines
