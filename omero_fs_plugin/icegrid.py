@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 STATUS_FACET = "omero.fs.status"
 SERVERS = ("FSServer", "DropBox")
 
-# Ice turns no call into a wait without end: a dead peer is noticed.
-INVOCATION_TIMEOUT_MS = 60_000  # of every call a server makes, unless it says otherwise
+# No call of Ice waits for ever: a dead peer is noticed.
+INVOCATION_TIMEOUT_MS = 60_000  # for every call that a server makes, unless the call sets another
 CALL_TIMEOUT_MS = 30_000
 
 
@@ -125,7 +125,7 @@ def server_properties(arguments: list[str]) -> Any:
     properties = Ice.createProperties(arguments)
     properties.setProperty("Ice.ImplicitContext", "Shared")
     _default(properties, "Ice.Override.ConnectTimeout", "5000")
-    # Whoever does not answer is away, be it OMERO, the grid or a client.
+    # If OMERO, the grid or a client does not answer in this time, it counts as away.
     _default(properties, "Ice.Default.InvocationTimeout", str(INVOCATION_TIMEOUT_MS))
     # The admin object appears once our own facets are on it.
     properties.setProperty("Ice.Admin.DelayCreation", "1")

@@ -1,8 +1,8 @@
-"""The route to a directory: a link in it is followed only where an admin made it.
+"""The route to a directory.  A link on it is followed only if an admin must have made it.
 
-That is where nobody but root and the server's own account can put another in its
-place.  The owner and the mode of every directory on the route tell, as sshd judges
-the route to a user's keys.
+That is so if nobody but root and the server's own account can put another link in its
+place.  The owner and the mode of every directory on the route decide this, as sshd
+decides it for the route to a user's keys.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _ACL = "system.posix_acl_access"
 
 @dataclass(frozen=True)
 class Route:
-    """How a directory is reached, with no link left in it."""
+    """The path of a directory without links, and the directories on it."""
 
-    fixed: str  # the part of it that only root and the server's account can change
-    rest: tuple[str, ...]  # the names from there on: no link was followed among them
+    fixed: str  # the part that only root and the server's account can change
+    rest: tuple[str, ...]  # the names from there on; there was no link among them
     above: tuple[Identity, ...]  # of each directory on the route, from / on; its own is the last
 
     @property
     def real(self) -> str:
-        """The whole, absolute."""
+        """The whole path, absolute."""
         return "/".join((self.fixed.rstrip("/"), *self.rest)) or "/"
 
     @property
     def identity(self) -> Identity:
-        """Of the directory itself."""
+        """The device and inode of the directory itself."""
         return self.above[-1]
 
 
@@ -67,7 +67,7 @@ class Mount:
 def reach(path: str) -> tuple[int, Route]:
     """A descriptor of the directory at `path`, for use as a `dir_fd`, and the route to it.
 
-    Raises OSError: ELOOP, with the reason, for a link that a user may have made.
+    Raises OSError; with ELOOP and the reason for a link that a user may have made.
     """
     pending = _parts(path)[::-1]
     links = 0
@@ -109,14 +109,14 @@ def _parts(path: str) -> list[str]:
 
 
 class _Walk:
-    """Where the walk is: `descriptor`, and the names that led there, none of which is a link."""
+    """The place of the walk: `descriptor`, and the names that led there, without links."""
 
     def __init__(self) -> None:
         self.descriptor = -1
         self.restart()
 
     def restart(self) -> None:
-        """From the root of all."""
+        """Goes back to /."""
         former = self.descriptor
         self.descriptor = os.open("/", _WALK)
         if former >= 0:
@@ -129,21 +129,21 @@ class _Walk:
         self._all_fixed = True
 
     def path(self, name: str) -> str:
-        """Of something here, for people."""
+        """The path of a name here, for people."""
         return "/" + "/".join((*self.names, name))
 
     def keeps(self, found: os.stat_result) -> bool:
-        """Whether only an admin can put something else in the place of what was found here."""
+        """Whether only an admin can replace the entry that was found here."""
         here = self._here
         if not self._all_fixed or here.st_uid not in _admins():
             return False
         if not _others_write(here, self.descriptor):
             return True
-        # In a directory such as /tmp everybody may remove only what is their own.
+        # In a directory such as /tmp everybody may remove only their own files.
         return bool(here.st_mode & stat_module.S_ISVTX) and found.st_uid in _admins()
 
     def enter(self, name: str, found: os.stat_result) -> None:
-        """A directory here.  Raises OSError, as when it has become a link."""
+        """Enters a directory here.  Raises OSError, for instance if it has become a link."""
         keeps = self.keeps(found)
         try:
             inner = os.open(name, _WALK, dir_fd=self.descriptor)
@@ -161,7 +161,7 @@ class _Walk:
             self._fixed = len(self.names)
 
     def route(self) -> Route:
-        """The whole of it."""
+        """The route to the place of the walk."""
         fixed = "/" + "/".join(self.names[: self._fixed])
         return Route(fixed, tuple(self.names[self._fixed :]), tuple(self._above))
 
@@ -171,7 +171,7 @@ def _admins() -> tuple[int, int]:
 
 
 def _others_write(found: os.stat_result, descriptor: int) -> bool:
-    """Whether others than root and the server's account may write to the directory."""
+    """Whether accounts other than root and the server's may write to the directory."""
     if found.st_mode & stat_module.S_IWOTH:
         return True
     if not found.st_mode & stat_module.S_IWGRP:
@@ -185,7 +185,7 @@ def _others_write(found: os.stat_result, descriptor: int) -> bool:
 
 
 def _is_private(group: int) -> bool:
-    """Whether nobody but root and the server's account is named as a member of it."""
+    """Whether the group has no members but root and the server's account."""
     try:
         members = grp.getgrgid(group).gr_mem
         return all(pwd.getpwnam(name).pw_uid in _admins() for name in members)
@@ -194,7 +194,7 @@ def _is_private(group: int) -> bool:
 
 
 def mount_of(descriptor: int) -> Mount | None:
-    """What holds the open directory; None where the kernel does not tell."""
+    """The mount of the open directory.  None if the kernel does not tell."""
     try:
         with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:  # noqa: PTH123
             number = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))

@@ -1,4 +1,4 @@
-"""Files of the servers' own that nobody else is to read: databases, and what lies beside them."""
+"""Files that only the servers' own account may read: databases, and the files beside them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 
 MODE = 0o600
-# What SQLite keeps beside a database, with its mode: https://sqlite.org/tempfiles.html
+# SQLite keeps these beside a database, with its mode: https://sqlite.org/tempfiles.html
 BESIDE = ("-wal", "-shm", "-journal")
 
 
 def keep_private(file: Path, *, make: bool = True) -> None:
-    """Only its account may read or write the database `file`, and what lies beside it.
+    """Lets only this account read and write the database `file` and the files beside it.
 
-    To be called before each opening: a backup that was put back, and what an older
-    release has made, have the mode that they came with.  With `make` it is made
-    when it is missing, with that mode from the first byte on.
+    Call it before each opening: a restored backup or a file of an older release has
+    another mode.  With `make` a missing file is made, with this mode from the start.
 
-    It opens no file that is there: to close it would end the locks that SQLite has
+    It opens no existing file: to close it again would end the locks that SQLite has
     on it in this process (https://sqlite.org/howtocorrupt.html).
 
-    Raises OSError.  A file of another account keeps its mode: that is its owner's affair.
+    Raises OSError.  A file of another account keeps its mode, because its owner decides that.
     """
     if make:
         with suppress(FileExistsError):

@@ -36,7 +36,7 @@ cannot be reached; 130 interrupted
 # also the time between two tries to make the monitor again.
 CHECK = 3.0  # s
 CALL_TIMEOUT_MS = 30_000
-# When this process is killed, nobody destroys its monitor: FSServer gives it up after so long.
+# If this process is killed, nobody destroys its monitor.  FSServer gives it up after this time.
 AWAY = 20.0  # s
 # startMonitor returns when all directories are watched: large trees take a while.
 START_TIMEOUT_MS = 600_000

@@ -279,9 +279,9 @@ PROPERTIES: tuple[Property, ...] = (
         "monitorRoots",
         kinds.PATHS,
         "",
-        "directories that clients of any account may have watched, and may read through the file "
-        "server, beside those that DropBox watches. Clients of the server's own account may have "
-        "any directory watched",
+        "more directories, beside those that DropBox watches, that clients of any account may "
+        "watch, and may read through the file server. Clients of the server's own account may "
+        "watch any directory",
     ),
     _of_fsserver(
         "monitors",

@@ -28,9 +28,9 @@ class Place:
 
 
 class _AtStart:
-    """The directories there are in one at the start.
+    """The directories that exist below a directory at the start.
 
-    They are looked for in a thread, since a disk may not answer.  Until it does, none is there.
+    A thread looks for them, because the disk may not answer.  Until it does, there are none.
     """
 
     def __init__(self, top: str) -> None:
@@ -41,11 +41,14 @@ class _AtStart:
         threading.Thread(target=self._look, args=[top], name="disk", daemon=True).start()
 
     def has(self, directory: str) -> bool:
-        """Whether it was there."""
+        """Whether `directory` existed."""
         return directory in self._found
 
     def wait(self, until: float, late: Callable[[], None]) -> None:
-        """Until they are known, or `until` (s, monotonic); then `late` is called once they are."""
+        """Waits until they are known, or until `until` (s, monotonic).
+
+        If the time is up first, `late` is called when they are known.
+        """
         if not self._done.wait(max(0.0, until - time.monotonic())):
             with self._lock:
                 self._late = late
@@ -120,7 +123,7 @@ class Places:
         self._watched: tuple[_Watched, ...] = ()
         # The last directory that was asked for, because files are met directory by directory.
         self._last: _Asked = ((), "", None, None)
-        # Called when a directory of a rule was looked at later than when the rule began.
+        # Called if the look at a directory of a rule ends only after the rule began.
         self.late: Callable[[], None] = lambda: None
         self.apply(rules)
 
@@ -148,7 +151,7 @@ class Places:
         return self._of_directory(path.rpartition("/")[0])[1]
 
     def stat(self, path: str) -> FileStat | None:
-        """As `stat_beneath` the root of its place; what lies in none is looked at as it is."""
+        """What `stat_beneath` gives below the root of its place.  Without a place: a plain stat."""
         place = self.place(path)
         if place is None:
             return CALLS.stat(path.rpartition("/")[0], path)

@@ -107,7 +107,10 @@ def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
 
 
 def _reached(directory: Path) -> os.stat_result:
-    """As DropBox reaches it: only over links that an admin made.  Raises OSError."""
+    """The stat of a directory, reached as DropBox does: only over an admin's links.
+
+    Raises OSError.
+    """
     if os.open not in os.supports_dir_fd:
         return directory.stat()
     try:
@@ -273,10 +276,10 @@ def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Findi
 
 
 def _make(finding: Finding) -> None:
-    """Makes one directory.  Raises OSError, and has then left none behind.
+    """Makes one directory.  Raises OSError, and then leaves no directory behind.
 
-    As root it gives it away, so it must be where it is said to be: no link leads there
-    that a user may have made.
+    Root gives the directory to its user.  So no link that a user may have made may lead
+    there.
     """
     name = finding.directory.name
     above, _ = reach(str(finding.directory.parent))

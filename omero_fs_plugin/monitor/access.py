@@ -1,13 +1,14 @@
 """Who may watch and read what: FSServer lends nobody the rights of its own account.
 
-Everybody on this machine who reaches its port may call it, and it reads with its
-account's rights.  So it does for another account only what an admin has named:
-the directories that DropBox watches, `omero.fs.fileServerRoots` and
-`omero.fs.monitorRoots`.  What its own account or root asks for it does anywhere,
-for they can do that without it.
+Everybody on this machine can call its port, and it reads with the rights of its
+account.  So for other accounts it watches and reads only the directories that an
+admin has named: those that DropBox watches, `omero.fs.fileServerRoots` and
+`omero.fs.monitorRoots`.  For its own account and root it watches and reads any
+directory, because they can read it without FSServer.
 
-Linux tells whose a connection of this machine is (``/proc/net/tcp``, see proc(5)).
-Where that is not known, as of a client on another machine, it counts as another's.
+Linux tells which account a connection of this machine belongs to (``/proc/net/tcp``,
+see proc(5)).  If this is not known, as for a client on another machine, the client
+counts as another account.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from omero_fs_plugin.links import Route, reach
 from .requests import MonitorError
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
-_ESTABLISHED = "01"  # in any other state the kernel may show 0 for whose it is
+_ESTABLISHED = "01"  # in any other state the kernel may show 0 as the account
 
 Address = tuple[str, int]
 
 
 class Access:
-    """Rule: what another account may see lies in a directory of `given`, over no user's link.
+    """Rule: another account may see only what lies in a directory of `given`.
 
-    `given` is asked at each call: it changes when DropBox's rules do.
+    No link that a user made may be on the way.  `given` is asked at each call, because
+    it changes when DropBox's rules change.
     """
 
     def __init__(
@@ -41,20 +43,20 @@ class Access:
         given: Callable[[], Iterable[str]],
         account_of: Callable[[Any], int | None] | None = None,
     ) -> None:
-        """`account_of` gives the uid of whose a connection is, None where nobody can tell."""
+        """`account_of` gives the uid of a connection's account; None if it is not known."""
         self._given = given
         self._account_of = account_of or account_of_connection
 
     def is_ours(self, current: Any) -> bool:
-        """Whether the server's own account or root calls; `current` as Ice gives it."""
+        """Whether the server's own account or root calls.  `current` as Ice gives it."""
         if current is None or current.con is None:
             return True  # from this very process
         return self._account_of(current.con) in (0, os.geteuid())
 
     def check(self, path: bytes, current: Any, *, missing_well: bool = False) -> None:
-        """Raises MonitorError when whoever calls may not have `path` watched.
+        """Raises MonitorError if the caller may not watch `path`.
 
-        `missing_well`: what is not there is judged by where it would be.
+        `missing_well`: a path that does not exist is judged by the directory it would be in.
         """
         if self.is_ours(current):
             return
@@ -87,7 +89,7 @@ def _route(path: str) -> Route | None:
 
 
 def account_of_connection(connection: Any) -> int | None:
-    """The uid of whose the other end of an Ice connection is; None where nobody can tell."""
+    """The uid of the account at the other end of an Ice connection.  None if it is not known."""
     info = connection.getInfo()
     try:
         ours = (_plain(info.localAddress), int(info.localPort))
@@ -100,14 +102,14 @@ def account_of_connection(connection: Any) -> int | None:
 def account_of_socket(
     local: Address, remote: Address, tables: Iterable[str] = _TABLES
 ) -> int | None:
-    """The uid of the socket of this machine that is connected from `local` to `remote`."""
+    """The uid of this machine's socket that is connected from `local` to `remote`."""
     for line in _lines(tables):
         fields = line.split()
         try:
             connected = _address(fields[1]) == local and _address(fields[2]) == remote
             state, uid, inode = fields[3], int(fields[7]), int(fields[9])
         except (IndexError, ValueError):
-            continue  # the heading
+            continue  # the heading of the table
         if connected and state == _ESTABLISHED and inode:
             return uid
     return None
@@ -124,7 +126,7 @@ def _lines(tables: Iterable[str]) -> Iterator[str]:
 
 
 def _address(field: str) -> Address:
-    """Of the table: words of four bytes in the machine's order, and a port."""
+    """Reads an address of the table: words of four bytes in the machine's order, and a port."""
     words, _, port = field.partition(":")
     packed = b"".join(
         int(words[n : n + 8], 16).to_bytes(4, sys.byteorder) for n in range(0, len(words), 8)
@@ -134,7 +136,7 @@ def _address(field: str) -> Address:
 
 
 def _plain(address: str) -> str:
-    """An IPv4 address also where IPv6 has wrapped it."""
+    """The IPv4 address in an IPv6 address that wraps one; any other as it is."""
     found = ipaddress.ip_address(address)
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return str(mapped or found)

@@ -156,7 +156,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
                 )
             if proxy is None:
                 raise MonitorError("proxy is null: give a MonitorClient to notify")
-            # Nobody else learns what is there; and what is there now may be another's link.
+            # Other accounts must not learn what is there, and it may be a link by now.
             self._access.check(name_of(pathString), current, missing_well=True)
             path = directory_named(pathString)
             self._access.check(path, current)
@@ -191,7 +191,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
             self._monitors.destroy(id)
 
     def getMonitorState(self, id: str, current: Any = None) -> Any:
-        """The state; it is Started also while the directory cannot be reached."""
+        """The state.  It is Started even while the directory cannot be reached."""
         with told_as_fs_error():
             monitor: Monitor = self._monitors.get(id)
             state = slice_.MonitorState
@@ -199,7 +199,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
 
 
 class FileServer(slice_.FileServer):  # type: ignore[misc]
-    """omero.grid.monitors.FileServer: over `ours` for the server's own account, else over `others`.
+    """omero.grid.monitors.FileServer.  Shows `ours` to the server's own account, else `others`.
 
     Times are Slice floats of 32 bits: seconds since the epoch, rounded to about
     two minutes.  The interface requires this.
@@ -226,7 +226,7 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
             return self._files(current).exists(fileId)
 
     def getBaseName(self, fileId: str, current: Any = None) -> str:
-        """Of a file that is there."""
+        """The last part of the path of a file that is there."""
         return self._stats(fileId, current).base_name
 
     def getStats(self, fileId: str, current: Any = None) -> Any:
@@ -254,7 +254,7 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
         return self._stats(fileId, current).atime
 
     def isDir(self, fileId: str, current: Any = None) -> bool:
-        """A mount point is one, too."""
+        """Whether it is a directory; a mount point is one too."""
         return self._stats(fileId, current).type in ("Dir", "Mount")
 
     def isFile(self, fileId: str, current: Any = None) -> bool:

@@ -1,9 +1,8 @@
-"""Opens a file that a user dropped, and lets no link lead it elsewhere.
+"""Opens the files that users dropped, and follows no links.
 
 A user may put symbolic links, FIFOs and devices into the user's directory.
 DropBox imports only regular files below that directory, and follows no link on
-the way to them.  The directory itself is held to be the one that was taken: see
-`roots`.
+the way to them.  The directory itself must be the one that was taken: see `roots`.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 def open_beneath(root: str, path: str) -> int:
     """A file descriptor of the regular file `path` below the directory `root`.
 
-    Raises ImportRefused when `path` is not below it, leads through a link, is no
-    regular file, may not be read, or is a hard link to a file of somebody
-    other than whose `root` is; FileNotFoundError when it is gone; another
-    OSError when that cannot be told now: RootAway when its disk does not answer,
-    RootChanged when `root` is not the directory that was taken.
+    Raises ImportRefused if `path` is not below it, leads through a link, is not a
+    regular file, may not be read, or is a hard link to a file that does not belong
+    to the owner of `root`.  Raises FileNotFoundError if it is gone.  Raises another
+    OSError if the disk cannot tell now: RootAway if it does not answer, RootChanged
+    if `root` is not the directory that was taken.
     """
     with CALLS.at(root):
         return _open_beneath(root, path)
@@ -63,9 +62,9 @@ def _open_beneath(root: str, path: str) -> int:
 
 
 def open_directory(root: str, path: str) -> int:
-    """A file descriptor of the directory that `path` lies in, for use as a `dir_fd`.
+    """A file descriptor of the directory of `path`, for use as a `dir_fd`.
 
-    It is reached without following a link.  Raises as `open_beneath`.
+    Follows no link on the way.  Raises what `open_beneath` raises.
     """
     *above, _ = _parts(root, path)
     with CALLS.at(root):
@@ -79,7 +78,7 @@ def _parts(root: str, path: str) -> tuple[str, ...]:
 
 
 def _down(directory: int, parts: list[str], path: str) -> int:
-    """From a directory to one below it; closes `directory`."""
+    """Goes from a directory to one below it.  Closes `directory`."""
     try:
         for part in parts:
             inner = os.open(part, _DIRECTORY, dir_fd=directory)
@@ -95,7 +94,7 @@ def _down(directory: int, parts: list[str], path: str) -> int:
 def listing(root: str, directory: str) -> Iterator[int]:
     """A descriptor of `directory`, which is `root` or lies below it, to list with os.scandir.
 
-    Raises OSError: ELOOP or ENOTDIR when a link is on the way to it.
+    Raises OSError; with ELOOP or ENOTDIR if there is a link on the way to it.
     """
     above = ROOTS.open(root)
     try:
@@ -114,10 +113,10 @@ def listing(root: str, directory: str) -> Iterator[int]:
 
 
 def stat_beneath(root: str, path: str) -> FileStat | None:
-    """The FileStat of `path` if it is a regular file itself, reached over no link; else None.
+    """The FileStat of `path`.  None if it is not a regular file, or a link leads there.
 
-    Raises OSError when it cannot be told, as on a share that does not answer,
-    or where `root` is not the directory that was taken: that is not the same as gone.
+    Raises OSError if the disk cannot tell, such as a share that does not answer, or if
+    `root` is not the directory that was taken.  The file is then not known to be gone.
     """
     with CALLS.at(root):
         return _stat_beneath(root, path)
@@ -147,7 +146,7 @@ def _stat_beneath(root: str, path: str) -> FileStat | None:
 
 
 def is_there(root: str) -> bool:
-    """Whether `root` is a directory, and the one that was taken."""
+    """Whether `root` is the directory that was taken."""
     try:
         with CALLS.at(root):
             os.close(ROOTS.open(root))
@@ -157,7 +156,7 @@ def is_there(root: str) -> bool:
 
 
 def _told(error: OSError, path: str) -> Exception:
-    """What is at fault with the file itself as an ImportRefused, and anything else as it is."""
+    """An ImportRefused if the file itself is at fault; otherwise the error as it is."""
     if isinstance(error, RootChanged):
         return error
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -172,8 +171,8 @@ def _told(error: OSError, path: str) -> Exception:
 def check_file(path: str, found: os.stat_result, owner: int) -> None:
     """Raises ImportRefused for a file that does not belong to the owner of its directory.
 
-    `owner`: uid of the user's directory.  Whoever may write there can give anybody's
-    file a second name in it, if the system allows this.
+    `owner`: uid of the user's directory.  On some systems a person who may write there
+    can make a hard link to the file of anybody.
     """
     if not stat_module.S_ISREG(found.st_mode):
         raise ImportRefused(f"{path}: not a regular file", final=True)

@@ -1,20 +1,20 @@
-"""The directories that the rules name: each is taken once, and no other takes its place unseen.
+"""The roots: the directories that the rules name.  DropBox notices if one is replaced.
 
-A user may own the directory above the one that a rule names, and so may put a
-link, or another directory, in its place.  A root is therefore known by its
-device and inode from the moment it is taken until the next reload.
+A user may own the directory above a root, and so may put a link or another
+directory in its place.  So DropBox takes a root once, and knows it by its device
+and inode until the next reload.
 
-Who may have changed what is found there decides what becomes of it:
+What it does then depends on what it finds there:
 
-- the very directory that was taken: all is well;
-- another directory, or a link: a user may have put it there.  It is not
-  followed, and people are told.  `omero fs reload` takes it, if it may be taken;
-- a directory on a file system that was mounted there since: only an admin mounts.
-  It is taken at once.  So a share may be mounted again under another device
-  number, and one that comes late is taken when it comes;
-- nothing is mounted any more where the root was on a mount: its files are away.
+- The directory that was taken: all is well.
+- Another directory, or a link: a user may have put it there.  DropBox does not
+  follow it, and reports it.  `omero fs reload` takes it, if it may be a root.
+- A directory on a file system that was mounted there since: only an admin mounts,
+  so DropBox takes it at once.  So a share may be mounted again under another device
+  number, and a share that comes late is taken when it comes.
+- The root was on a mount, and nothing is mounted any more: its files are away.
 
-No descriptor is kept, for it would keep a share from being unmounted.
+No descriptor is kept, because an open one would keep a share from being unmounted.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _OMERODIR = "OMERODIR"
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _NO_LINK = _DIRECTORY | getattr(os, "O_NOFOLLOW", 0)
-# File systems that may give a directory another number while nothing has changed: made up by a
-# program or by the host of a virtual machine, or seen through other layers.
+# File systems that may give a directory another inode number though nothing has changed: a program
+# or the host of a virtual machine makes the numbers up, or other layers lie below.
 _NUMBERS_ANEW = ("9p", "cifs", "drvfs", "overlay", "prl_fs", "smb3", "vboxsf", "vmhgfs")
-_REMEMBERED = 10_000  # directories of which it is known what root they lie in
+_REMEMBERED = 10_000  # directories whose root is remembered
 
 
 def apart_from(settings: Settings, omerodir: str | None) -> dict[str, str]:
-    """What no root may hold or lie in, as `Roots.apply` takes it."""
+    """The directories that no root may contain or lie in, for `Roots.apply`."""
     return {
         "OMERO's managed repository": str(settings.managed_dir),
         _OMERODIR: omerodir or "",
@@ -53,7 +53,10 @@ def apart_from(settings: Settings, omerodir: str | None) -> dict[str, str]:
 
 
 class RootChanged(OSError):
-    """What is there is not what was taken, or may not be taken.  `strerror` is for people."""
+    """The directory is not the one that was taken, or may not be a root.
+
+    `strerror` says why, for people.
+    """
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.ESTALE, why)
@@ -61,14 +64,14 @@ class RootChanged(OSError):
 
 @dataclass(frozen=True)
 class Taken:
-    """A root as it was when it was taken."""
+    """A root as it was when DropBox took it."""
 
     route: Route
-    mount: Mount | None  # what holds it; None where that cannot be told
+    mount: Mount | None  # its mount; None where that cannot be told
 
     @property
     def numbers_last(self) -> bool:
-        """Whether its file system numbers a directory once and for all."""
+        """Whether its file system never gives a directory another inode number."""
         kind = self.mount.type if self.mount is not None else ""
         return kind not in _NUMBERS_ANEW and kind.partition(".")[0] != "fuse"
 
@@ -76,21 +79,24 @@ class Taken:
 @dataclass(frozen=True)
 class _Root:
     path: str  # as the rule names it: absolute, normalised
-    number: int  # of its rule: the first of two that are one directory has it
-    taken: Taken | None = None  # None: not yet
-    trouble: str = ""  # why it is not followed now; empty: it is
+    number: int  # the place of its rule: of two that are one directory the first is the root
+    taken: Taken | None = None  # None: not taken yet
+    trouble: str = ""  # why DropBox does not follow it now; empty: it does
 
     def yields_to(self, other: _Root, own: Route, others: Route) -> bool:
-        """Whether of two that are one directory the other stays: one that no link led to first."""
+        """If this and the other are one directory, whether the other stays the root.
+
+        One that no link leads to stays; otherwise the first does.
+        """
         linked, other_linked = own.real != self.path, others.real != other.path
         return self.number > other.number if linked == other_linked else linked
 
 
 class Roots:
-    """The roots of a process.  Thread-safe; no lock is held while the disk is asked."""
+    """The roots of a process.  Thread-safe.  Holds no lock while it asks a disk."""
 
     def __init__(self, tell: Callable[..., None] = log.error) -> None:
-        """`tell` is called as a logger is, when there is trouble with a root."""
+        """`tell` is called like a method of a logger if there is trouble with a root."""
         self._tell = tell
         self._lock = threading.Lock()
         self._roots: dict[str, _Root] = {}
@@ -99,11 +105,11 @@ class Roots:
         self._found: dict[str, tuple[str, tuple[str, ...]] | None] = {}
 
     def apply(self, paths: Iterable[str], apart: Mapping[str, str]) -> None:
-        """These are to be taken, anew where they were before; asks the disk nothing.
+        """Sets the roots to take, even those that were taken before.  Does not ask the disk.
 
-        `apart`: directories that no root may hold or lie in, by what people call
-        them; an empty one is left out.  What was a root before goes on as one:
-        files below it may be under way.
+        `apart`: name for people -> a directory that no root may contain or lie in; an
+        empty one does not count.  Earlier roots stay roots, because files below them may
+        be under way.
         """
         with self._lock:
             for number, path in enumerate(paths):
@@ -114,11 +120,11 @@ class Roots:
     def open(self, directory: str) -> int:
         """A descriptor of `directory`, for use as a `dir_fd`.
 
-        From a root on no link is followed.  A directory in no root may be
-        reached through links: whoever named it may read what the server reads.
+        Below a root it follows no link.  On the way to a directory outside all roots
+        links are followed: the person who named it may read what the server reads.
 
-        Raises RootChanged for a root that is not what was taken, or may not be
-        taken, and another OSError for what cannot be reached.
+        Raises RootChanged if the root is not the directory that was taken, or may not be
+        a root, and another OSError if the directory cannot be reached.
         """
         nearest = self._nearest(directory)
         if nearest is None:
@@ -135,12 +141,12 @@ class Roots:
             raise
 
     def trouble(self, path: str) -> str:
-        """Why the root at `path` is not followed; empty when it is, or was not looked at yet."""
+        """Why DropBox does not follow the root at `path`; empty if it does or has not looked."""
         root = self._roots.get(path)
         return root.trouble if root is not None else ""
 
     def real(self, path: str) -> str | None:
-        """Where the root at `path` is, with no link in it; None while it was not taken."""
+        """The path of the root at `path` without links.  None if it has not been taken."""
         root = self._roots.get(path)
         return root.taken.route.real if root is not None and root.taken is not None else None
 
@@ -189,7 +195,7 @@ class Roots:
         return descriptor
 
     def _judge(self, root: _Root, now: Taken) -> None:
-        """Takes what was reached, or raises RootChanged."""
+        """Takes the directory that was reached, or raises RootChanged."""
         was = root.taken
         moved = was is not None and was.route.identity != now.route.identity
         why = _exchanged(was, now) if was is not None and moved else ""
@@ -197,12 +203,12 @@ class Roots:
         if why:
             raise self._troubled(root, why)
         with self._lock:
-            if self._roots[root.path] is root:  # else another has judged, or it is to be anew
+            if self._roots[root.path] is root:  # otherwise another thread was first, or a reload
                 self._roots[root.path] = replace(root, taken=now, trouble="")
         if moved:
-            log.info("%s is on another mount now, and taken: %s", root.path, now.mount)
+            log.info("%s is on another mount now; DropBox takes it: %s", root.path, now.mount)
         elif root.trouble:
-            log.info("%s is followed again", root.path)
+            log.info("%s is again the directory that was taken", root.path)
         elif was is None and now.route.real != root.path:
             log.info("%s is taken: it is %s", root.path, now.route.real)
 
@@ -215,7 +221,7 @@ class Roots:
         return RootChanged(why)
 
     def _not_apart(self, route: Route) -> str:
-        """Why OMERO's own directories keep this from being a root; empty when they do not."""
+        """Why this cannot be a root because of OMERO's own directories; empty if it can."""
         apart = {name: _identities(where) for name, where in self._apart.items()}
         data = apart.pop(DATA_DIR, ())
         for name, other in apart.items():
@@ -223,14 +229,14 @@ class Roots:
                 return f"it is {name}, {self._apart[name]}"
             if route.identity in other:
                 return f"{name}, {self._apart[name]}, lies in it"
-            # OMERO's data may be kept below OMERODIR.
+            # OMERO's data may lie below OMERODIR.
             well = name == _OMERODIR and other and other[-1] in data and data[-1] in route.above
             if other and other[-1] in route.above and not well:
                 return f"it lies in {name}, {self._apart[name]}"
         return ""
 
     def _not_another(self, root: _Root, route: Route) -> str:
-        """Why another root keeps this from being one; empty when none does."""
+        """Why this cannot be a root because of another root; empty if it can."""
         for other in list(self._roots.values()):
             if other.path == root.path or other.taken is None or other.trouble:
                 continue
@@ -241,12 +247,12 @@ class Roots:
         return ""
 
 
-# The one of this process: whoever opens a file by its path, in whatever room, is held to it.
+# The roots of this process: every room that opens a file by its path uses them.
 ROOTS = Roots()
 
 
 def _down(descriptor: int, parts: Sequence[str]) -> int:
-    """From a directory to one below it, no link followed; closes `descriptor`."""
+    """Goes from a directory to one below it, and follows no link.  Closes `descriptor`."""
     try:
         for part in parts:
             inner = os.open(part, _NO_LINK, dir_fd=descriptor)
@@ -259,7 +265,7 @@ def _down(descriptor: int, parts: Sequence[str]) -> int:
 
 
 def _again(route: Route) -> int:
-    """A descriptor of the very directory; -1 when it is not there any more."""
+    """A descriptor of the same directory.  -1 if it is not there any more."""
     try:
         descriptor = _down(os.open(route.fixed, _DIRECTORY), route.rest)
     except OSError:
@@ -272,7 +278,7 @@ def _again(route: Route) -> int:
 
 
 def _exchanged(was: Taken, now: Taken) -> str:
-    """Why what is there instead may not be followed; empty when it may."""
+    """Why DropBox may not take the directory that is there instead; empty if it may."""
     anew = "omero fs reload takes it, if that is meant"
     if was.mount is not None and (now.mount is None or len(now.mount.point) < len(was.mount.point)):
         return f"{was.mount} is not mounted any more"
@@ -284,7 +290,7 @@ def _exchanged(was: Taken, now: Taken) -> str:
 
 
 def _identities(where: str) -> tuple[Identity, ...]:
-    """Of a directory and those above it, from / on; none when it is not there."""
+    """The identities of a directory and those above it, from / on.  Empty if it is not there."""
     real = os.path.realpath(where) if where else ""
     found: list[Identity] = []
     try:
@@ -298,7 +304,7 @@ def _identities(where: str) -> tuple[Identity, ...]:
 
 
 def _at_odds(path: str, route: Route, other: str, others: Route) -> bool:
-    """Whether they are one directory, or one lies in the other and their names do not say so."""
+    """Whether they are one directory, or one lies in the other but its path does not say so."""
     if route.identity == others.identity:
         return True
     for outer, outer_route, inner, inner_route in (

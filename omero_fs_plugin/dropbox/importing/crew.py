@@ -1,8 +1,8 @@
-"""How many importers there are: as many as were asked for, that get on.
+"""How many importers there are: as many as were asked for, not counting those that wait long.
 
-An importer may be parked for long: at a disk that does not answer, or at an
-OMERO that is at one import for an hour.  Another takes its place until it is
-through, so that no user's share and no user's plate stops the imports of the others.
+An importer may be parked for long: its disk does not answer, or OMERO takes an hour
+for one import.  Another importer takes its place until it goes on.  So neither the
+share nor the plate of one user stops the imports of the others.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
-SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait: they see nothing of it
-LONG_S = 120.0  # whatever takes longer is no reason for others to wait
-_READ_S = 2.0  # what is imported faster is read by nobody for long
-_MOST = 32  # threads at all, parked ones among them; each has a session at most
+LONG_S = 120.0  # the others do not wait for an import that takes longer
+_READ_S = 2.0  # an import that is faster does not read a file for long
+_MOST = 32  # the most threads, with the parked ones; each has at most one session
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What one importer is at."""
+    """The import that one importer is doing."""
 
     user: str
     root: str
@@ -36,7 +35,7 @@ class Work:
 class Crew:
     """The threads of the importers.  Thread-safe.
 
-    Each runs `work`, which returns when `is_spare` says so to its thread, or at the stop.
+    Each runs `work`, which returns if `is_spare` is true for its thread, or at the stop.
     """
 
     def __init__(self, number: int, work: Callable[[], None], *, calls: Calls = CALLS) -> None:
@@ -50,11 +49,11 @@ class Crew:
         self._stopped = False
 
     def start(self) -> None:
-        """Begins, with as many as were asked for."""
+        """Starts as many threads as were asked for."""
         self.relieve()
 
     def relieve(self) -> None:
-        """Somebody takes the place of those that are parked."""
+        """Starts a thread in the place of each that is parked."""
         with self._lock:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if self._stopped:
@@ -62,7 +61,7 @@ class Crew:
             missing = self._number + len(self._parked()) - len(self._threads)
             for _ in range(min(missing, max(self._number, _MOST) - len(self._threads))):
                 self._made += 1
-                # A daemon: one held by a call to OMERO, or to a disk, must not keep us from ending.
+                # A daemon: a call that hangs must not keep the process from ending.
                 thread = threading.Thread(
                     target=self._run, name=f"importer-{self._made}", daemon=True
                 )
@@ -70,7 +69,7 @@ class Crew:
                 self._threads.append(thread)
 
     def is_spare(self) -> bool:
-        """Whether the thread that asks is one too many, and is to end: then it counts no more."""
+        """Whether there is a thread too many.  If so, the caller must end, and counts no more."""
         with self._lock:
             spare = len(self._threads) - len(self._parked()) > self._number
             me = threading.current_thread()
@@ -81,7 +80,7 @@ class Crew:
 
     @contextmanager
     def at(self, filesets: Sequence[Fileset]) -> Iterator[None]:
-        """Around the import of `filesets`, of one user and root."""
+        """A context manager for the import of `filesets`, which have one user and root."""
         first = filesets[0]
         me = threading.get_ident()
         work = Work(first.user, first.root, first.path, me, time.monotonic())
@@ -98,18 +97,18 @@ class Crew:
         return bool(self._works)
 
     def parked(self) -> list[Work]:
-        """What is under way, and gets nowhere at the moment."""
+        """The imports under way that make no progress at the moment."""
         with self._lock:
             return self._parked()
 
     def reading(self) -> list[tuple[str, str]]:
-        """(root, a file in it) of what may be read now, for longer than a moment."""
+        """(root, a file in it) of the imports that may be reading for longer than a moment."""
         now = time.monotonic()
         with self._lock:
             return [(w.root, w.path) for w in self._works if now - w.since > _READ_S]
 
     def stop(self, until: float) -> bool:
-        """Adds nobody more; whether all have ended at `until` (s, monotonic)."""
+        """Adds no more threads.  True if all have ended by `until` (s, monotonic)."""
         with self._lock:
             self._stopped = True
             threads = list(self._threads)

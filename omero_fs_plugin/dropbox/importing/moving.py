@@ -1,7 +1,7 @@
-"""Moving a file into and out of quarantine: no link is followed, and nothing is overwritten.
+"""Moves a file into and out of quarantine: follows no link, and overwrites nothing.
 
-Between file systems a file is copied.  The copy, and its name, are on disk before the
-original goes.
+Between file systems it copies the file.  The copy and its name are on disk before the
+original is removed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _BLOCK = 2**20  # bytes
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | _CLOEXEC
-# O_NONBLOCK: a FIFO that took the file's place would keep us waiting for a writer.
+# O_NONBLOCK: if a FIFO has replaced the file, to open it does not wait for a writer.
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
 
 
 def make_directory(directory: Path) -> None:
-    """`directory` and those above it, where they are not there; on disk when it returns."""
+    """Makes `directory` and those above it, if they are missing.  They are on disk at the end."""
     if directory.is_dir():
         return
     make_directory(directory.parent)
@@ -62,7 +62,7 @@ def _move_out(root: str, met: Found, to: Path, call: Call) -> bool:
                 return _copy_out(name, directory, met.stat, to, call)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
-            _give_back(to, name, directory)  # it was exchanged at this very moment
+            _give_back(to, name, directory)  # it was replaced at this very moment
         return False
     finally:
         os.close(directory)
@@ -83,7 +83,7 @@ def _move_back(source: Path, root: str, to: str, call: Call) -> None:
     directory = open_directory(root, to)
     try:
         try:
-            # Unlike a rename, a link never replaces what the user has put there since.
+            # Unlike a rename, a link never replaces a file that the user has put there since.
             os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
@@ -99,7 +99,7 @@ def _is(name: str, directory: int, stat: FileStat) -> bool:
 
 
 def _give_back(to: Path, name: str, directory: int) -> None:
-    """What was moved was another file: it goes where it was, unless something is there."""
+    """Moves a wrong file back to where it was, unless something is there."""
     if stat_module.S_ISDIR(to.lstat().st_mode):
         os.rename(to, name, dst_dir_fd=directory)
         return
@@ -108,7 +108,7 @@ def _give_back(to: Path, name: str, directory: int) -> None:
 
 
 def _make_below(root: str, parts: list[str]) -> None:
-    """The directories of `parts`, one below the other, where they are not there."""
+    """Makes the directories of `parts`, each in the one before, if they are missing."""
     directory = ROOTS.open(root)
     try:
         for part in parts:
@@ -122,7 +122,7 @@ def _make_below(root: str, parts: list[str]) -> None:
 
 
 def _copy_out(name: str, directory: int, stat: FileStat, to: Path, call: Call) -> bool:
-    """To another file system; whether it was what it is to be until it was whole there."""
+    """Copies to another file system.  False if the file changed before the copy was whole."""
     part = to.with_name(f".{to.name[:200]}.part")
     part.unlink(missing_ok=True)  # of a copy that was cut short
     try:
@@ -168,7 +168,7 @@ def _copy(
     reading: Call | None = None,
     writing: Call | None = None,
 ) -> None:
-    """All bytes, the mode and the times, on disk when it returns; closes `descriptor`.
+    """Copies all bytes, the mode and the times, to the disk.  Closes `descriptor`.
 
     `reading` or `writing` is the call to the disk of the user's directory.
     """
@@ -176,12 +176,12 @@ def _copy(
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(descriptor, "wb") as target:
         while block := content.read(_BLOCK):
             if call is reading and call is not None:
-                call.rest()  # the other disk is waited for
+                call.rest()  # we wait for the other disk
             target.write(block)
             if call is not None:
                 call.pulse()
         if call is not None:
-            call.rest()  # however long it takes until all of it is on disk
+            call.rest()  # it may take any time until all of it is on disk
         target.flush()
         os.fchmod(descriptor, stat_module.S_IMODE(found.st_mode) & 0o777)
         os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))
@@ -191,7 +191,7 @@ def _copy(
 
 
 def _sync(directory: Path | str, above: int | None = None) -> None:
-    """The names in `directory` are on disk when it returns."""
+    """Writes the names in `directory` to the disk."""
     descriptor = os.open(directory, _DIRECTORY, dir_fd=above)
     try:
         os.fsync(descriptor)

@@ -16,8 +16,8 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 
 _PROC = "/proc"
-_LONGEST_S = 2.0  # that one look at all descriptors serves
-_SHARE = 0.05  # of a core that the looks may take
+_LONGEST_S = 2.0  # for so long one look at all descriptors is used
+_SHARE = 0.05  # the part of a core that the looks may take
 
 Open = dict[str, list[tuple[str, str]]]  # path -> processes and numbers of descriptors
 
@@ -25,15 +25,14 @@ Open = dict[str, list[tuple[str, str]]]  # path -> processes and numbers of desc
 class Writers:
     """Finds files that are being written below the watched directories.
 
-    Rule: where nothing is asked nobody is looked at, and where much is, looking
-    takes no more than a twentieth of a core: then a look serves for up to two
-    seconds.  Who begins to write in these has not written for a quiet period, and
-    is as late as who begins after the look.  That a descriptor is still open
-    is looked at each time.
+    Rule: it looks at processes only if it is asked.  If it is asked often, the looks
+    take no more than a twentieth of a core: one look is then used for up to two
+    seconds.  A process that begins to write in these two seconds had not written for a
+    quiet period; it is as late as one that begins after the look.  Whether a
+    descriptor is still open is looked at each time.
 
-    `watch_dir` gives the directory of a path that is watched, None for what lies
-    below none; `real` where that is, without links in it, None where that is not
-    known.
+    `watch_dir` gives the watched directory of a path, None if there is none.  `real`
+    gives its path without links, None if that is not known.
     """
 
     def __init__(
@@ -48,14 +47,14 @@ class Writers:
         self._proc = proc
         self._real = real
         self._clock = clock
-        self._open: Open = {}  # as the last look has found it
+        self._open: Open = {}  # what the last look found
         self._serves_until = float("-inf")  # s, by the clock
 
     def of(self, paths: Collection[str]) -> set[str]:
-        """Those of `paths` that are open to be written; empty where there is no /proc."""
+        """Those of `paths` that a process holds open for writing.  Empty without /proc."""
         if not paths:
             return set()
-        # What the kernel tells has no links in it.
+        # The kernel shows paths without links.
         real: dict[str, str] = {}
         wanted: dict[str, str] = {}
         for path in paths:
@@ -73,7 +72,7 @@ class Writers:
         return held
 
     def _look(self) -> None:
-        """At every descriptor of a file."""
+        """Looks at every descriptor of a file."""
         begun = self._clock()
         found: Open = {}
         for process in self._processes():
@@ -91,7 +90,7 @@ class Writers:
 
 
 def _open_files(process: str) -> Iterator[tuple[str, str]]:
-    """Number and path of each descriptor; none if the process is not ours, or has ended."""
+    """Number and path of each descriptor.  Empty if the process is not ours, or has ended."""
     with suppress(OSError), os.scandir(f"{process}/fd") as entries:
         for entry in entries:
             with suppress(OSError):
@@ -101,7 +100,7 @@ def _open_files(process: str) -> Iterator[tuple[str, str]]:
 
 
 def _writes(process: str, descriptor: str, target: str) -> bool:
-    """Whether it is still open, and to write."""
+    """Whether the descriptor is still open for writing."""
     with suppress(OSError):
         if os.readlink(f"{process}/fd/{descriptor}") != target:  # noqa: PTH115
             return False

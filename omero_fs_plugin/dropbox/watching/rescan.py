@@ -16,11 +16,10 @@ from omero_fs_plugin.events import FileStat
 def top(
     watch_dir: str, answered: Callable[[], None] = lambda: None
 ) -> tuple[list[str], list[Found]]:
-    """What lies in `watch_dir` itself: names of directories, and stray files.
+    """The names in `watch_dir` itself: directories, and stray files.
 
-    Links and what begins with a dot are left out.  `answered` is called each time that the disk
-    has.  Raises OSError when it cannot be listed: it is unavailable, which is not the same as
-    empty.
+    Leaves out links, and names that begin with a dot.  `answered` is called each time that the
+    disk has answered.  Raises OSError if it cannot be listed: it is then unavailable, not empty.
     """
     directories: list[str] = []
     strays: list[Found] = []
@@ -64,10 +63,10 @@ def walk(
 ) -> Iterator[Found]:
     """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
 
-    `call` is the one under way to the disk of `root`: it hears each time that the disk answers.
-    What is neither file nor directory, and what cannot be listed, is told to
-    `left` with the reason; the next rescan looks again.  Dot files and
-    directories are passed over, as OMERO's own importer does.
+    `call` is the call to the disk of `root`; it is told each time that the disk answers.
+    `left` is called with each entry that is neither file nor directory or cannot be
+    listed, and the reason; the next rescan looks again.  Dot files and directories do not
+    count, as for OMERO's own importer.
     """
     answered = call.pulse if call is not None else _nobody_waits
     waiting = [root]
@@ -79,7 +78,7 @@ def walk(
                 yield from _entries(directory.rstrip("/"), entries, waiting, left, enters, answered)
         except FileNotFoundError:
             continue
-        except OSError as error:  # also in the middle: what was listed by then is met
+        except OSError as error:  # even in the middle: what was listed so far counts
             left(directory, f"cannot be listed: {error.strerror}")
 
 
@@ -111,4 +110,4 @@ def _entries(
 
 
 def _nobody_waits() -> None:
-    """For whoever walks and is not watched."""
+    """For a walk of which nobody watches the progress."""
