@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
+SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait
 LONG_S = 120.0  # the others do not wait for an import that takes longer
 _READ_S = 2.0  # an import that is faster does not read a file for long
 _MOST = 32  # the most threads, with the parked ones; each has at most one session
