@@ -109,7 +109,7 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
         try:
             if communicator.getProperties().getProperty("Ice.Admin.ServerId"):
                 communicator.getAdmin()
-            communicator.waitForShutdown()
+            _wait_for_shutdown(communicator)
         finally:
             service.stop()
         return 0
@@ -130,6 +130,23 @@ def server_properties(arguments: list[str]) -> Any:
     # The admin object appears once our own facets are on it.
     properties.setProperty("Ice.Admin.DelayCreation", "1")
     return properties
+
+
+def _wait_for_shutdown(communicator: Any) -> None:
+    """As the communicator's own, which wakes up twice a second when the main thread calls it.
+
+    Python's handlers of signals run in the main thread, also while it waits here.
+    """
+    ended = threading.Event()
+
+    def wait() -> None:
+        try:
+            communicator.waitForShutdown()
+        finally:
+            ended.set()
+
+    threading.Thread(target=wait, name="shutdown-wait", daemon=True).start()
+    ended.wait()
 
 
 def _default(properties: Any, key: str, value: str) -> None:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 SIGNATURES = "file signatures"  # the name that people see, without Bio-Formats
 NUMBER = 2  # so that slow files of one user hold up nobody else
 _STEP_S = 0.5  # the longest time between two looks for a lot
+_IDLE_S = 5.0  # ... while no file is at rest; `wake` ends the wait
 _AGAIN_S = 10.0  # after a question that could not be answered
 _REST_S = 300.0  # a grouper that had nothing to do for so long gives back its memory
 _EXPIRE_S = 60.0  # how often it is looked for what was incomplete for too long
@@ -182,7 +183,8 @@ class Groupers:
                 self._stopping.wait(_AGAIN_S)
             with self._news:
                 if not self._stopping.is_set():
-                    self._news.wait(_STEP_S)
+                    # `wake` comes after a file is at rest, so it finds us waiting or we find it.
+                    self._news.wait(_STEP_S if len(self._pipeline.lots) else _IDLE_S)
 
     def _warm(self, grouper: Grouper) -> None:
         """Starts Java, which takes a second, so that the first file need not wait for it."""
