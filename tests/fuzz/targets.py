@@ -110,7 +110,16 @@ _JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ("candidates", "unreadable", "files", "plate", "missing", "named", "refused")
+                (
+                    "candidates",
+                    "unreadable",
+                    "findings",
+                    "files",
+                    "plate",
+                    "missing",
+                    "named",
+                    "refused",
+                )
             ),
             inner,
             max_size=4,

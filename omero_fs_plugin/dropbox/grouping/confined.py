@@ -4,7 +4,7 @@ How to use it, one object for each thread::
 
     parsers = Confined(roots=watched_directories)
     grouping = parsers.group(root, files)       # by signatures: a Grouper
-    findings = parsers.check(root, files)       # whether a set is whole, as `completeness`
+    findings = parsers.check(root, sets)        # whether sets are whole, as `completeness`
     parsers.close()                             # from any thread
 
 The first call starts the process, in a fifth of a second.
@@ -100,17 +100,29 @@ class Confined:
         with self._in_use:
             return halved(group, files)
 
-    def check(self, root: str, files: Sequence[str]) -> Findings:
-        """As completeness.check; what keeps it from an answer refuses the set.
+    def check(self, root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
+        """As completeness.check, of each of `sets`; what keeps it from an answer refuses a set.
 
         Raises ConfinedError, and RootAway when the disk does not answer.
         """
+        if not sets:
+            return []
+
+        def understand(answer: Frame) -> list[Findings]:
+            found = findings_of(answer)
+            if len(found) != len(sets):
+                raise ValueError("an answer about other sets")
+            return found
+
         with self._in_use:
             try:
-                request = {"do": "check", "root": root, "files": list(files)}
-                return self._ask(root, request, findings_of)
+                request = {"do": "check", "root": root, "sets": [list(files) for files in sets]}
+                return self._ask(root, request, understand)
             except Unanswered as error:
-                return Findings(refused=f"{files[0]}: nothing can be said of its set: {error}")
+                if len(sets) > 1:
+                    return [found for one in sets for found in self.check(root, [one])]
+                refused = f"{sets[0][0]}: nothing can be said of its set: {error}"
+                return [Findings(refused=refused)]
 
     def rest(self) -> None:
         """Ends the process until it is needed again."""

@@ -3,7 +3,7 @@
 `confined` is the other end.  Requests are
 
     {"do": "group", "root": path, "files": [path], "readers": [name] or null, "avoid": Avoided}
-    {"do": "check", "root": path, "files": [path], "avoid": Avoided}
+    {"do": "check", "root": path, "sets": [[path]], "avoid": Avoided}
 
 and answers as `wire` has them, or `{"raised": what, "at": path}` when something unexpected did.
 Avoided: path -> device, inode, bytes, mtime (ns) and why, of a file that is not read again.
@@ -77,11 +77,12 @@ def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
 
     def answer(request: Frame) -> Frame:
         told.avoid, told.fault = request["avoid"], ""
-        root, files = request["root"], request["files"]
+        root = request["root"]
         try:
             if request["do"] == "check":
-                return findings_frame(completeness.check(root, files, told))
-            return grouping_frame(grouper.group(root, files, request["readers"]))
+                sets = (completeness.check(root, files, told) for files in request["sets"])
+                return findings_frame(sets)
+            return grouping_frame(grouper.group(root, request["files"], request["readers"]))
         except MemoryError:
             return {"raised": "it needs more memory than it may have", "at": told.fault}
         except Exception as error:

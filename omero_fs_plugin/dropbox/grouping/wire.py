@@ -5,7 +5,8 @@ Rule: what comes back is not trusted: whoever answers has read users' files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from .child.frames import Frame
@@ -48,28 +49,34 @@ def grouping_of(frame: Frame) -> Grouping:
     return Grouping(candidates, {path: _text(why) for path, why in unreadable.items()})
 
 
-def findings_frame(findings: Findings) -> Frame:
-    """As it is sent."""
-    return {
-        "missing": findings.missing,
-        "incomplete": findings.incomplete,
-        "refused": findings.refused,
-        "named": findings.named,
-    }
+def findings_frame(findings: Iterable[Findings]) -> Frame:
+    """Those of several sets, in their order.  Raises TooMuch."""
+    told: list[Frame] = []
+    number = 0
+    for one in findings:
+        number += len(one.missing) + len(one.named)
+        if number > MOST_TOLD:
+            raise TooMuch(f"the sets name more than {MOST_TOLD} files")
+        told.append(asdict(one))
+    return {"findings": told}
 
 
-def findings_of(frame: Frame) -> Findings:
+def findings_of(frame: Frame) -> list[Findings]:
     """Raises ValueError for what is no answer."""
-    return Findings(
-        missing=_texts(frame.get("missing")),
-        incomplete=_text(frame.get("incomplete")),
-        refused=_text(frame.get("refused")),
-        named=_texts(frame.get("named")),
-    )
+    return [
+        Findings(
+            missing=_texts(one.get("missing")),
+            incomplete=_text(one.get("incomplete")),
+            refused=_text(one.get("refused")),
+            named=_texts(one.get("named")),
+        )
+        for one in map(_mapping, _list(frame.get("findings")))
+    ]
 
 
 def _candidate(value: Any) -> Candidate:
-    if not isinstance(value, Mapping) or not isinstance(value.get("plate"), bool):
+    value = _mapping(value)
+    if not isinstance(value.get("plate"), bool):
         raise ValueError("no answer")
     files = _texts(value.get("files"))
     if not files:
@@ -77,6 +84,12 @@ def _candidate(value: Any) -> Candidate:
     texts = {name: _text(value.get(name, "")) for name in _TEXTS}
     missing = _texts(value.get("missing"))
     return Candidate(files=files, plate=value["plate"], missing=missing, **texts)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("no answer")
+    return value
 
 
 def _list(value: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
 from omero_fs_plugin.errors import ImportRefused
 
+Check = Callable[[str, Sequence[Sequence[str]]], list[Findings]]
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
 
 
@@ -43,8 +44,8 @@ def _place(path: str) -> tuple[list[str], str]:
 class Walk:
     """One call: what was found so far."""
 
-    def __init__(self, root: str, check: Callable[[str, Sequence[str]], Findings]) -> None:
-        """`check` as completeness.check."""
+    def __init__(self, root: str, check: Check) -> None:
+        """`check` as Confined.check."""
         self._root = root
         self._check = check
         # Some readers resolve links on the way to the user's directory, which is the admin's.
@@ -95,7 +96,7 @@ class Walk:
             self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
         elif "error" in answer:
             # What its metadata names waits with it, rather than being imported singly.
-            named = self._check(self._root, [path]).named
+            named = self._check(self._root, [[path]])[0].named
             files = dict.fromkeys([path, *named])
             self._add(_Found(tuple(files), error=f"its reader: {answer['error']}"))
         else:
@@ -132,13 +133,16 @@ class Walk:
         unreadable: Mapping[str, str] = {
             path: why for path, why in self.unreadable.items() if path not in covered
         }
-        return Grouping(tuple(self._candidate(found) for found in kept.values()), unreadable)
+        # All in one question: each takes as long as some files do.
+        states = self._check(self._root, [found.files for found in kept.values()])
+        candidates = map(self._candidate, kept.values(), states)
+        return Grouping(tuple(candidates), unreadable)
 
-    def _candidate(self, found: _Found) -> Candidate:
-        state = self._check(self._root, found.files)
+    def _candidate(self, found: _Found, state: Findings) -> Candidate:
+        missing = frozenset(state.missing)
         return Candidate(
             files=tuple(
-                path for path in found.files if path not in state.missing and self._is_below(path)
+                path for path in found.files if path not in missing and self._is_below(path)
             ),
             reader=found.reader,
             plate=found.plate,

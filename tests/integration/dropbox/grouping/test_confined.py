@@ -95,7 +95,7 @@ def test_a_process_that_waits_for_a_disk_is_no_files_fault(failing: Confined, ro
     with pytest.raises(RootAway, match="does not answer"):
         failing.group(str(root), files)
     with pytest.raises(RootAway):
-        failing.check(str(root), files)
+        failing.check(str(root), [files])
     (root / "hangs.tif").unlink()
     found = grouped(failing, root, files[:-1])
     assert not refused(found) and len(found.candidates) == 3
@@ -146,9 +146,13 @@ def test_a_companion_beside_a_lot_that_kills_hurts_no_file_of_it(
 def test_whether_a_set_is_whole_is_asked_there_too(failing: Confined, root: Path) -> None:
     bad, good = str(root / "spins.tif"), str(root / "good.tif")
     fill(root, "spins.tif", "good.tif", among=0)
-    assert failing.check(str(root), [good]).refused == ""
-    assert "no answer within 1 s" in failing.check(str(root), [good, bad]).refused
-    assert failing.check(str(root), [str(root / "gone.tif")]).missing == (str(root / "gone.tif"),)
+    gone = str(root / "gone.tif")
+    found = failing.check(str(root), [[good], [good, bad], [gone]])
+    assert [one.missing for one in found] == [(), (), (gone,)]
+    assert found[0].refused == "" and "no answer within 1 s" in found[1].refused
+    silent = fill(root, "silent crash.tif", among=0)
+    assert "was ended by SIGABRT" in failing.check(str(root), [[good], silent])[1].refused
+    assert failing.check(str(root), []) == []
 
 
 def test_a_process_that_ends_between_two_questions_is_no_files_fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.grouping.bioformats.jars import Installation
 from omero_fs_plugin.dropbox.grouping.bioformats.process import jvm_options
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame, decode, encode
 from omero_fs_plugin.dropbox.grouping.child.process import ChildDied
-from omero_fs_plugin.dropbox.grouping.completeness import check
+from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.errors import ConfigurationError
 
 Answers = Callable[[Frame], Frame]
@@ -53,7 +53,8 @@ class Worker:
 class Here:
     """Stands for Confined: says whether sets are whole, in this process."""
 
-    check = staticmethod(check)
+    def check(self, root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
+        return [check(root, files) for files in sets]
 
     def rest(self) -> None:
         pass

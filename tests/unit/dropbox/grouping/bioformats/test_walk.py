@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.dropbox.grouping.bioformats.walk import Walk, in_order
-from omero_fs_plugin.dropbox.grouping.completeness import check
+from omero_fs_plugin.dropbox.grouping.completeness import Findings
+from omero_fs_plugin.dropbox.grouping.completeness import check as check_one
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
+
+
+def check(root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
+    """As Confined has it, in this process."""
+    return [check_one(root, files) for files in sets]
 
 
 def group(root: Path, sets: Mapping[str, Any], asked: Sequence[str] | None = None) -> Grouping:
