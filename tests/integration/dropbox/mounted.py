@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +91,45 @@ def test_watch_directory_is_unmounted(tmp_path: Path, make_whole: Callable[..., 
     after = whole.drop("after.tif")
     whole.until_known(*settling, after)
     whole.assert_once(imported, *settling, after)
+
+
+def test_a_user_of_her_own_directory_on_a_share(
+    tmp_path: Path, make_whole: Callable[..., Whole]
+) -> None:
+    """It comes late, goes, and comes back under another device number; and what she swaps stays."""
+    share, home = tmp_path / "share", tmp_path / "home" / "amy"
+    mine = home / "myData"
+    mine.mkdir(parents=True)
+    home.chmod(0o777)
+    _small_disk(share, "8m")
+    whole = make_whole(importUsers="amy", watchDir=str(mine))
+    whole.until_state("running")
+    _mount("--bind", share, mine)
+    first = mine / "first.tif"
+    shutil.copy(whole.drop("elsewhere.tif", user="zak"), first)
+    whole.dropbox.rescanner.ask()
+    whole.until_known(first)
+    subprocess.run(["umount", "-l", mine], check=True)
+    whole.dropbox.rescanner.ask()
+    whole.until_state("watch directory changed")
+    assert "is not mounted any more" in whole.dropbox.figures()["reason"]
+    assert whole.row(first).state is State.IMPORTED
+    other = tmp_path / "other"
+    _small_disk(other, "8m")
+    shutil.copy2(share / "first.tif", other / "first.tif")
+    shutil.copy(whole.drop("elsewhere 2.tif", user="zak"), other / "second.tif")
+    _mount("--bind", other, mine)
+    whole.dropbox.rescanner.ask()
+    whole.until_known(mine / "second.tif")
+    whole.until_state("running")
+    whole.until_settled()
+    assert whole.journal.counts()[State.IMPORTED] == 2, "what it knew is not imported again"
+    subprocess.run(["umount", "-l", mine], check=True)
+    mine.rename(home / "old")
+    mine.symlink_to(tmp_path / "OMERO" / "DropBox" / "zak")
+    whole.dropbox.rescanner.ask()
+    whole.until(
+        "the link is told", lambda: "is a symbolic link" in whole.dropbox.figures()["reason"]
+    )
+    whole.until_settled()
+    assert {row.path for row in whole.journal.select()} == {str(first), str(mine / "second.tif")}
