@@ -106,11 +106,16 @@ class Database:
             if file is None
             else _sqlite_engine(str(file), "DELETE" if self.share else "WAL")
         )
+        self._kept_open: Connection | None = None
         try:
             with self._errors():
                 if make:
                     self._check_pages()
                     self._create()
+                    if file is not None and not self.share:
+                        # Whoever closes the last connection locks out everybody while it moves
+                        # the WAL into the file.  If it is stopped there, nobody takes over.
+                        self._kept_open = self._engine.connect()
                 else:
                     self._check_version()
         except BaseException:
@@ -119,6 +124,9 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection."""
+        if self._kept_open is not None:
+            self._kept_open.close()
+            self._kept_open = None
         self._engine.dispose()
 
     def mark(self) -> Mark | None:

@@ -20,6 +20,7 @@ from sqlalchemy import func, select
 from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Held
 from omero_fs_plugin.dropbox.journal.schema import event_log
+from omero_fs_plugin.errors import JournalError
 
 from .campaign import _PATIENCE_S, Campaign, Result
 from .faults import CALLS, SIDES, STOP, point
@@ -61,31 +62,36 @@ class Takeovers(Campaign):
             provoke(self)
             self._until_fired(name, 12.0)
         stopped = faults.stopped(name)
-        holder = self._seen_lease()
         lost = self._other_took_over(stopped)
         if lost and self._chance.random() < 0.5:
             time.sleep(self._chance.uniform(0, 3))  # the other has begun, or has done
-        events = self._last_event()
+        events = self._last_event() if lost else 0
         with suppress(ProcessLookupError):
             os.kill(stopped, signal.SIGCONT)
         if lost:
             self.takeovers += 1
             self._until(lambda: not _runs(stopped), f"{stopped}, which lost the lease, ends")
             self.wrote_after += self._written_by(stopped, events)
-        self._say(f"stopped {name}: {'taken over' if lost else 'went on'} (epoch {holder.epoch})")
+        epoch = self._journal.lease().epoch
+        self._say(f"stopped {name}: {'taken over' if lost else 'went on'} (epoch {epoch})")
 
     def _other_took_over(self, stopped: int) -> bool:
         """Whether the lease passed from `stopped` to another."""
         deadline = time.monotonic() + _NO_TAKEOVER_S
         while time.monotonic() < deadline:
             held = self._seen_lease()
-            if held.holder and Holder.parse(held.holder).pid != stopped:
+            if held is not None and held.holder and Holder.parse(held.holder).pid != stopped:
                 return True
             time.sleep(0.1)
         return False
 
-    def _seen_lease(self) -> Held:
-        return self._journal.lease()
+    def _seen_lease(self) -> Held | None:
+        """None: whoever was stopped has locked SQLite's file, for readers as well."""
+        try:
+            return self._journal.lease()
+        except JournalError as error:
+            self._say(f"the lease cannot be read: {error}")
+            return None
 
     def _last_event(self) -> int:
         with self._journal._database.reading() as connection:

@@ -422,6 +422,20 @@ def test_many_threads_take_each_fileset_once(journal: Journal) -> None:
     assert len(taken) == 60
 
 
+def test_no_transaction_locks_out_readers_at_its_end(sqlite_url: str) -> None:
+    """Who closes the last connection does, and may be stopped then; so there is always one more."""
+    journal = Journal(sqlite_url)
+    other = Journal(sqlite_url, make=False)
+    wal = Path(f"{sqlite_url.removeprefix('sqlite:///')}-wal")
+    for one in (journal, other):
+        one.note("key", "value")
+        assert wal.exists(), "it was not the last connection that closed"
+    journal.close()
+    other.note("key", "other")
+    assert not wal.exists(), "nobody keeps it open any more"
+    other.close()
+
+
 def test_a_newer_journal_is_refused(journal: Journal, url: str) -> None:
     with journal._database.writing() as connection:
         connection.execute(text("UPDATE meta SET value = '99' WHERE key = 'version'"))
