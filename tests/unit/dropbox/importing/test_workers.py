@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,16 @@ def test_a_whole_run_is_given_back_when_the_journal_is_there_again(
     importers._take()  # before anything else
     assert journal.counts()[State.IMPORTING] <= 1
     assert journal.counts()[State.QUEUED] >= RUN - 1
+
+
+@pytest.mark.parametrize("attempts", [1, 100, 5000])
+def test_however_often_it_was_tried_it_rests_a_minute_at_most(
+    journal: Journal, importers: Importers, attempts: int
+) -> None:
+    """An import that OMERO is at for a week is looked at some ten thousand times."""
+    journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
+    fileset = journal.take("amy")
+    assert fileset is not None
+    begun = time.monotonic()
+    importers._ended(replace(fileset, attempts=attempts), State.QUEUED)
+    assert 0 < importers._resting[fileset.id] - begun <= 61
