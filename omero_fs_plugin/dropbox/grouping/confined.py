@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
+from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import FsError
 
@@ -28,7 +29,7 @@ from .child.frames import Frame
 from .child.kept import Kept, Roots
 from .child.process import Child, ChildDied
 from .completeness import Findings
-from .filesets import Grouping
+from .filesets import Candidate, Grouping
 from .halving import Unanswered, halved
 from .wire import findings_of, grouping_of
 
@@ -98,7 +99,10 @@ class Confined:
             return self._ask(root, request, grouping_of)
 
         with self._in_use:
-            return halved(group, files)
+            try:
+                return halved(group, files)
+            except RootChanged as changed:
+                return waiting(files, str(changed.strerror))
 
     def check(self, root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
         """As completeness.check, of each of `sets`; what keeps it from an answer refuses a set.
@@ -118,6 +122,8 @@ class Confined:
             try:
                 request = {"do": "check", "root": root, "sets": [list(files) for files in sets]}
                 return self._ask(root, request, understand)
+            except RootChanged as changed:
+                return [Findings(incomplete=f"cannot be read now: {changed.strerror}")] * len(sets)
             except Unanswered as error:
                 if len(sets) > 1:
                     return [found for one in sets for found in self.check(root, [one])]
@@ -145,17 +151,17 @@ class Confined:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make(self, roots: tuple[str, ...]) -> Child:
+    def _make(self, roots: tuple[str, ...], more: tuple[str, ...]) -> Child:
         # Of one file, or between two.  A process that hangs is ended before, by its time.
         cpu = int(self._time_limit) + 10
-        return Child(_SERVED, Bounds(roots, memory=self._memory, cpu=cpu), {"cpu": cpu})
+        return Child(_SERVED, Bounds(roots, more, memory=self._memory, cpu=cpu), {"cpu": cpu})
 
     def _running(self, root: str) -> Child:
         if self._closed:
             raise ConfinedError("our own parsers were closed")
         try:
             child = self._kept.of(root)
-        except RootAway:
+        except (RootAway, RootChanged):
             raise
         except (ChildDied, OSError) as error:
             raise ConfinedError(f"the process that reads files: {error}") from error
@@ -219,3 +225,9 @@ class Confined:
         self._avoided[path] = (time.monotonic() + _VERDICT_S, content)
         if len(self._avoided) > _MOST_VERDICTS:
             del self._avoided[next(iter(self._avoided))]
+
+
+def waiting(files: Sequence[str], why: str) -> Grouping:
+    """Nothing can be said of any of them now."""
+    words = f"cannot be read now: {why}"
+    return Grouping(tuple(Candidate((path,), incomplete=words) for path in dict.fromkeys(files)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.errors import FsError
 
@@ -25,11 +26,11 @@ class Unanswered(Exception):
 def halved(group: Callable[[Sequence[str]], Grouping], files: Sequence[str]) -> Grouping:
     """What `group` says of `files`; what it raises fails the file that it raises on, and no other.
 
-    FsError is raised on, and RootAway: then nothing can be said of any file.
+    FsError is raised on, RootAway and RootChanged too: then nothing can be said of any file.
     """
     try:
         return group(files)
-    except (FsError, RootAway):
+    except (FsError, RootAway, RootChanged):
         raise
     except Exception as error:
         why = str(error) if isinstance(error, Unanswered) else _defect(error)

@@ -26,11 +26,12 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 
 from omero_fs_plugin.config.readers import KNOWN, PACKAGE
+from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S, RootAway
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.child.kept import Kept, Roots
 from omero_fs_plugin.dropbox.grouping.child.process import Child, ChildDied
-from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined, ConfinedError
+from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined, ConfinedError, waiting
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.grouping.halving import halved
 from omero_fs_plugin.errors import ConfigurationError, FsError
@@ -125,6 +126,8 @@ class BioFormats:
         with self._in_use:
             try:
                 return halved(lambda part: self._group(root, part, readers), files)
+            except RootChanged as changed:
+                return waiting(files, str(changed.strerror))
             except ConfinedError as error:
                 raise BioFormatsError(str(error)) from error
 
@@ -183,8 +186,10 @@ class BioFormats:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, roots: tuple[str, ...]) -> Child:
-        child = start(self._installation, roots, memory=self._memory, time_limit=self._time_limit)
+    def _start(self, roots: tuple[str, ...], more: tuple[str, ...]) -> Child:
+        child = start(
+            self._installation, roots, more, memory=self._memory, time_limit=self._time_limit
+        )
         source, version = self._installation.source, child.ready["version"]
         log.info("Bio-Formats %s of %s runs in process %d", version, source, child.pid)
         return child
@@ -197,7 +202,7 @@ class BioFormats:
             raise BioFormatsError("Bio-Formats was closed")
         try:
             child = self._kept.of(root)
-        except RootAway:
+        except (RootAway, RootChanged):
             raise
         except (ChildDied, OSError) as error:
             raise BioFormatsError(f"Bio-Formats ({self._installation.source}): {error}") from error

@@ -42,15 +42,21 @@ def jvm_options(memory: int) -> list[str]:
 
 
 def start(
-    installation: Installation, roots: tuple[str, ...], *, memory: int, time_limit: float
+    installation: Installation,
+    roots: tuple[str, ...],
+    more: tuple[str, ...],
+    *,
+    memory: int,
+    time_limit: float,
 ) -> Child:
     """Starts it, which takes about a second.
 
-    `roots`: the directories that it may read; `memory`: MiB of Java heap; `time_limit`: s of one
-    answer.  Raises ChildDied.
+    `roots`, `more`: the directories that it may read, as Bounds has them; `memory`: MiB of Java
+    heap; `time_limit`: s of one answer.  Raises ChildDied.
     """
     bounds = Bounds(
         roots,
+        more,
         reads=tuple(_reads(installation)),
         memory=2 * memory + _BESIDE,
         cpu=(int(time_limit) + 60) * (os.cpu_count() or 1),

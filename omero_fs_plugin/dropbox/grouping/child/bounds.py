@@ -8,9 +8,11 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 
 from . import landlock, syscalls
 from .frames import Frame
@@ -48,7 +50,8 @@ class Bounds:
     Rule: nothing is allowed that is not named here.
     """
 
-    roots: tuple[str, ...]  # directories of users' files, to be read
+    roots: tuple[str, ...]  # watched directories, to be read: each as it is taken now
+    more: tuple[str, ...] = ()  # directories that somebody handed over, to be read as well
     reads: tuple[str, ...] = ()  # what else may be read, beside the system's and Python's own
     scratch: str = ""  # the only directory that may be written to; empty: none
     memory: int = 512  # MiB of data, of the whole process
@@ -62,7 +65,7 @@ class Bounds:
     @classmethod
     def of(cls, frame: Frame) -> Bounds:
         """As it was sent."""
-        tuples = {key: tuple(frame[key]) for key in ("roots", "reads")}
+        tuples = {key: tuple(frame[key]) for key in ("roots", "more", "reads")}
         return cls(**{**frame, **tuples})
 
 
@@ -72,8 +75,8 @@ class Bound:
 
     landlock: int  # version of the kernel's; 0: it has none
     syscalls: bool  # whether they are filtered
-    roots: tuple[str, ...]  # those that may be read: one that does not answer is left out
-    real_roots: tuple[str, ...]  # the same, without links on the way
+    # Those that may be read, with their devices and inodes.  One that does not answer is left out.
+    roots: Mapping[str, tuple[int, int]]
 
 
 def python_paths() -> list[str]:
@@ -87,8 +90,10 @@ def bind(bounds: Bounds) -> Bound:
     """Gives up, for good, everything else.  Raises OSError when the kernel does not let it."""
     syscalls.give_up_privileges()
     version = landlock.abi()
-    opened = _open_in_time(bounds.roots, _OPEN_S)
-    real = tuple(_path_of(descriptor) for descriptor in opened.values())
+    # From here on no other directory takes the place of one, see `roots` of confine.
+    ROOTS.apply(bounds.roots, {})
+    opened = _open_in_time((*bounds.roots, *bounds.more), _OPEN_S)
+    roots = {path: identity_of(descriptor) for path, descriptor in opened.items()}
     if version:
         system = _open_all([*_SYSTEM, *_libraries(), *python_paths(), *bounds.reads])
         scratch = _open_all([bounds.scratch] if bounds.scratch else [])
@@ -104,18 +109,17 @@ def bind(bounds: Bounds) -> Bound:
         file=_FILE if bounds.scratch else _SMALL_FILE,
         threads=bounds.threads,
     )
-    return Bound(version, filtered, tuple(opened), real)
+    return Bound(version, filtered, roots)
 
 
 def _libraries() -> list[str]:
     return [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
 
 
-def _path_of(descriptor: int) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
-    except OSError:  # no Linux
-        return ""
+def identity_of(descriptor: int) -> tuple[int, int]:
+    """Device and inode."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def _close(descriptors: Iterable[int]) -> None:
@@ -141,12 +145,15 @@ def _open_in_time(paths: Iterable[str], limit: float) -> dict[str, int]:
     turn = threading.Lock()
 
     def take(path: str) -> None:
-        for descriptor in _open_all([path]):
-            with turn:
-                if not closed.is_set():
-                    opened[path] = descriptor
-                    return
-            os.close(descriptor)
+        try:
+            descriptor = ROOTS.open(path)
+        except OSError:
+            return  # it cannot be read now, or is not to be
+        with turn:
+            if not closed.is_set():
+                opened[path] = descriptor
+                return
+        os.close(descriptor)
 
     threads = [threading.Thread(target=take, args=[path], daemon=True) for path in paths]
     for thread in threads:

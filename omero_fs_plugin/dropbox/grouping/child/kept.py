@@ -7,59 +7,74 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 
+from .bounds import identity_of
 from .process import Child
 
-_MORE_ROOTS = 100  # asked about beside the watched ones: users' directories that are links
-_PATIENT_S = 30.0  # before a directory that did not answer is tried again
+_MOST_MORE = 100  # directories beside the watched ones: those that somebody handed over
+_PATIENT_S = 30.0  # before a child is made anew once more for a directory that did not answer it
 
 Roots = Callable[[], Sequence[str]]  # the watched directories, as they are now
+# Starts a child that may read the watched directories, and others; raises ChildDied.
+Make = Callable[[tuple[str, ...], tuple[str, ...]], Child]
 
 
 class Kept:
     """At most one child, which may read the directories that are watched, and those asked about.
 
+    Rule: it reads the very directories that this process has taken.  One that is taken anew, or
+    mounted anew, is another, and so is the child.
+
     Not thread-safe, but for `kill`.
     """
 
-    def __init__(self, make: Callable[[tuple[str, ...]], Child], roots: Roots) -> None:
-        """`make` starts a child that may read those directories, and raises ChildDied."""
+    def __init__(self, make: Make, roots: Roots) -> None:
+        """Starts nothing yet."""
         self._make = make
         self._roots = roots
         self._more: OrderedDict[str, None] = OrderedDict()
-        self._begun = 0.0
+        self._made_for: OrderedDict[str, float] = OrderedDict()  # root -> when, s
         self.child: Child | None = None
 
     def of(self, root: str = "") -> Child:
         """A child that may read `root`; any one when it is empty.
 
-        Raises ChildDied when it cannot be started, RootAway.
+        Raises ChildDied when it cannot be started, RootAway and RootChanged as confine does.
         """
-        real = _real(root) if root else ""
-        for _ in range(2):
-            child = self._current()
-            if not real or _covers(child.real_roots, real):
-                return child
-            if root in child.asked_roots:  # and did not answer then
-                since = time.monotonic() - self._begun
-                if since < _PATIENT_S:
-                    raise RootAway(root, since)
-                self.rest()
+        watched = tuple(self._roots())
+        if root and _around(watched, root) is None:
             self._more[root] = None
             self._more.move_to_end(root)
-            if len(self._more) > _MORE_ROOTS:
+            if len(self._more) > _MOST_MORE:
                 self._more.popitem(last=False)
-        raise RootAway(root, time.monotonic() - self._begun)
+        child = self._current(watched)
+        around = _around(child.asked_roots, root) if root else None
+        if around is None:
+            return child
+        with CALLS.at(root):
+            identity = _identity(around)
+        if child.roots.get(around) == identity:
+            return child
+        since = time.monotonic() - self._made_for.get(around, -_PATIENT_S)
+        if since < _PATIENT_S:
+            raise RootAway(root, since)
+        self.rest()
+        child = self._current(watched)
+        if child.roots.get(around) != identity:
+            self._made_for[around] = time.monotonic()
+            raise RootAway(root, 0.0)
+        return child
 
-    def _current(self) -> Child:
-        """The child, that was asked to read what is to be read now."""
-        wanted = tuple(dict.fromkeys((*self._roots(), *self._more)))
+    def _current(self, watched: tuple[str, ...]) -> Child:
+        """The child that was asked to read what is to be read now."""
         child = self.child
-        if child is None or not child.alive() or set(child.asked_roots) != set(wanted):
+        wanted = {*watched, *self._more}
+        if child is None or not child.alive() or set(child.asked_roots) != wanted:
             self.rest()
-            self._begun = time.monotonic()
-            child = self.child = self._make(wanted)
+            more = tuple(path for path in self._more if path not in watched)
+            child = self.child = self._make(watched, more)
         return child
 
     def rest(self) -> None:
@@ -75,11 +90,15 @@ class Kept:
             child.kill()
 
 
-def _real(root: str) -> str:
-    """Without links.  Raises RootAway."""
-    with CALLS.at(root):
-        return os.path.realpath(root)
+def _around(roots: Iterable[str], path: str) -> str | None:
+    """The nearest of `roots` that `path` is, or lies below."""
+    found = (root for root in roots if path == root or path.startswith(root.rstrip("/") + "/"))
+    return max(found, key=len, default=None)
 
 
-def _covers(roots: Iterable[str], real: str) -> bool:
-    return any(real == root or real.startswith(root.rstrip("/") + "/") for root in roots)
+def _identity(root: str) -> tuple[int, int]:
+    descriptor = ROOTS.open(root)
+    try:
+        return identity_of(descriptor)
+    finally:
+        os.close(descriptor)

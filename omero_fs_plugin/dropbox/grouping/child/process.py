@@ -119,10 +119,12 @@ class Child:
             self.close()
             raise ChildDied(f"could not be started: {ready['failed']}")
         self.ready: Mapping[str, object] = ready
-        self.asked_roots = bounds.roots
-        # Those that may be read: a share that did not answer is not among them.
-        self.roots: tuple[str, ...] = tuple(ready["bound"]["roots"])
-        self.real_roots: tuple[str, ...] = tuple(ready["bound"]["real_roots"])
+        self.asked_roots = (*bounds.roots, *bounds.more)
+        # Those that may be read, with device and inode: a share that did not answer is not there.
+        self.roots: dict[str, tuple[int, int]] = {
+            path: (int(device), int(inode))
+            for path, (device, inode) in ready["bound"]["roots"].items()
+        }
 
     @property
     def pid(self) -> int:

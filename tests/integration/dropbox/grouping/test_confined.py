@@ -15,9 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping import confined
-from omero_fs_plugin.dropbox.grouping.child import landlock
+from omero_fs_plugin.dropbox.grouping.child import kept
 from omero_fs_plugin.dropbox.grouping.confined import Confined, ConfinedError
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from tests import samples
@@ -178,26 +179,49 @@ def test_a_big_file_is_no_hang(make: Make, root: Path) -> None:
     assert time.monotonic() - begun > 0.5, "too quick to tell"
 
 
-@pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
 def test_other_directories_are_watched_now(tmp_path: Path) -> None:
-    """As a reload changes the rules, and as a user's directory that is a link."""
-    amy, zak, linked = tmp_path / "amy", tmp_path / "zak", tmp_path / "drop" / "eve"
-    for one in (amy, zak, tmp_path / "home", tmp_path / "drop"):
+    """As a reload changes the rules, and as a directory that somebody hands over."""
+    amy, zak, handed = tmp_path / "amy", tmp_path / "zak", tmp_path / "elsewhere"
+    for one in (amy, zak, handed):
         one.mkdir()
     watched = [str(amy)]
-    linked.symlink_to(tmp_path / "home")
     with Confined(roots=lambda: watched) as one:
         assert len(one.group(str(amy), fill(amy, among=1)).candidates) == 1
         first = one.pid
-        watched[:] = [str(zak), str(tmp_path / "drop")]
-        for place in (zak, linked):
+        watched[:] = [str(zak)]
+        for place in (zak, handed):
             found = one.group(str(place), fill(place, among=1))
             assert [c.complete for c in found.candidates] == [True]
         assert one.pid != first
         second = one.pid
         assert one.group(str(zak), fill(zak, among=1)).candidates and one.pid == second
-        with pytest.raises(RootAway):
-            one.group(str(tmp_path / "nowhere"), [str(tmp_path / "nowhere/a.tif")])
+
+
+def test_a_directory_that_was_taken_anew_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload takes it; until then nobody reads another that is in its place."""
+    amy = tmp_path / "amy"
+    amy.mkdir()
+    roots = Roots()
+    monkeypatch.setattr(kept, "ROOTS", roots)
+    roots.apply([str(amy)], {})
+    with Confined(roots=lambda: [str(amy)]) as one:
+        files = fill(amy, among=1)
+        assert one.group(str(amy), files).candidates[0].complete
+        first = one.pid
+        amy.rename(tmp_path / "before")
+        amy.mkdir()
+        fill(amy, among=1)
+        (waits,) = one.group(str(amy), files).candidates
+        assert "another directory is there" in waits.incomplete and one.pid == first
+        assert "another directory" in one.check(str(amy), [files])[0].incomplete
+        roots.apply([str(amy)], {})
+        assert one.group(str(amy), files).candidates[0].complete and one.pid != first
+        # One that is a link by now, to what another user has.
+        amy.rename(tmp_path / "and before")
+        amy.symlink_to(tmp_path / "before")
+        assert one.group(str(amy), files).candidates[0].incomplete
 
 
 def test_closing_ends_a_question_in_another_thread(failing: Confined, root: Path) -> None:

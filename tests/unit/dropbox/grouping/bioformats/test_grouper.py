@@ -21,17 +21,29 @@ from omero_fs_plugin.errors import ConfigurationError
 Answers = Callable[[Frame], Frame]
 
 
+def identity(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
+
+
 class Worker:
     """Stands for the child that process.start gives."""
 
     started = 0
     answers: Answers
 
-    def __init__(self, installation: Installation, roots: tuple[str, ...], **limits: float) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        roots: tuple[str, ...],
+        more: tuple[str, ...],
+        **limits: float,
+    ) -> None:
         Worker.started += 1
         self.pid = Worker.started
         self.ready = {"version": "0"}
-        self.roots = self.asked_roots = self.real_roots = roots
+        self.asked_roots = roots
+        self.roots = {path: identity(path) for path in roots}
         self.running = True
 
     def ask(self, request: Frame, limit: float, **_: object) -> Frame:
