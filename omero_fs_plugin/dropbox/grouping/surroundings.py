@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine import listing, open_beneath, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 from .opening import Opener, open_file
@@ -64,11 +64,11 @@ class Surroundings:
         found = self._names.get(directory)
         if found is None:
             try:
-                with os.scandir(directory) as entries:
+                with listing(self.root, directory) as opened, os.scandir(opened) as entries:
                     files = (e.name for e in entries if e.is_file(follow_symlinks=False))
                     files = (name for name in files if not is_hidden(name) and not no_name(name))
                     found = tuple(sorted(files))
-            except OSError:
+            except (OSError, ImportRefused):
                 found = ()
             self._names[directory] = found
         return found

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import PurePath
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.confine import listing
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
@@ -312,12 +313,12 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
     found = []
     for name in directories:
         try:
-            with CALLS.at(root), os.scandir(name) as entries:
+            with CALLS.at(root), listing(root, name) as opened, os.scandir(opened) as entries:
                 found += [
-                    entry.path
+                    f"{name}/{entry.name}"
                     for entry in entries
                     if may_be_index(entry.name)
-                    and entry.path not in asked
+                    and f"{name}/{entry.name}" not in asked
                     and entry.is_file(follow_symlinks=False)
                 ]
         except RootAway:
