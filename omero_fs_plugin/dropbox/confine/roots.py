@@ -79,9 +79,10 @@ class Taken:
 @dataclass(frozen=True)
 class _Root:
     path: str  # as the rule names it: absolute, normalised
-    number: int  # the place of its rule: of two that are one directory the first is the root
-    taken: Taken | None = None  # None: not taken yet
-    trouble: str = ""  # why DropBox does not follow it now; empty: it does
+    number: int  # of its rule: the first of two that are one directory has it
+    taken: Taken | None = None  # None: not yet
+    trouble: str = ""  # why it is not followed now; empty: it is
+    former: bool = False  # no rule names it any more; files below it may be under way
 
     def yields_to(self, other: _Root, own: Route, others: Route) -> bool:
         """If this and the other are one directory, whether the other stays the root.
@@ -112,6 +113,8 @@ class Roots:
         be under way.
         """
         with self._lock:
+            for path, root in self._roots.items():
+                self._roots[path] = replace(root, former=True)
             for number, path in enumerate(paths):
                 self._roots[path] = _Root(path, number)
             self._apart = {name: where for name, where in apart.items() if where}
@@ -239,6 +242,8 @@ class Roots:
         """Why this cannot be a root because of another root; empty if it can."""
         for other in list(self._roots.values()):
             if other.path == root.path or other.taken is None or other.trouble:
+                continue
+            if other.former or root.former:
                 continue
             if _at_odds(root.path, route, other.path, other.taken.route):
                 if root.yields_to(other, route, other.taken.route):

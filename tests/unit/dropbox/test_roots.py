@@ -267,6 +267,21 @@ class TestWhatMayBeARoot:
         link.symlink_to(zaks / "day 1")
         assert "lies in the other" in taken(zaks, link).trouble(str(link))
 
+    def test_what_no_rule_names_any_more_is_in_nobodys_way(
+        self, taken: Callable[..., Roots], tmp_path: Path, zaks: Path
+    ) -> None:
+        link = tmp_path / "amys"
+        link.symlink_to(zaks)
+        taken(zaks)
+        all_roots = taken(link)
+        assert all_roots.trouble(str(link)) == ""
+        assert content(link, link / "day 1" / "a.tif") == b"zak's"
+        assert content(zaks, zaks / "day 1" / "a.tif") == b"zak's", "it may be under way"
+        zaks.rename(tmp_path / "old")
+        zaks.mkdir()
+        with pytest.raises(RootChanged):
+            content(zaks, zaks / "day 1" / "a.tif")
+
     def test_one_in_another_by_its_name(self, taken: Callable[..., Roots], tmp_path: Path) -> None:
         (tmp_path / "DropBox" / "amy").mkdir(parents=True)
         link = tmp_path / "linked"
