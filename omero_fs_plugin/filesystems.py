@@ -10,7 +10,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 TABLE = "/proc/self/mountinfo"
@@ -72,6 +72,7 @@ class Mounts:
         self._points: dict[bytes, Mount] = {}
         self._any_share = False
         self._changed: set[bytes] = set()
+        self._below: dict[bytes, Mapping[bytes, Mount]] = {}  # by path, as `below` gives them
         self._descriptor = -1
         if not sys.platform.startswith("linux"):
             return
@@ -100,6 +101,20 @@ class Mounts:
         self._refresh()
         return path in self._points
 
+    def below(self, path: bytes) -> Mapping[bytes, Mount]:
+        """The mounts below `path`, by where they are; without symbolic links in it."""
+        self._refresh()
+        found = self._below.get(path)
+        if found is None:
+            above = path.rstrip(b"/") + b"/"
+            found = {
+                point: mount
+                for point, mount in self._points.items()
+                if point.startswith(above) and point != path
+            }
+            self._below[path] = found
+        return found
+
     def changed(self) -> set[bytes]:
         """Where something was mounted or unmounted since the last call."""
         self._refresh()
@@ -116,7 +131,12 @@ class Mounts:
 
     def share(self, path: bytes) -> str | None:
         """The type of the share that `path` lies on; None if it is not on a share."""
-        if not self.any_share():
+        self._refresh()
+        return self.share_as_read(path)
+
+    def share_as_read(self, path: bytes) -> str | None:
+        """As `share`, by the table as it was read last."""
+        if not self._any_share:
             return None
         found = self._holding(path)
         return found.type if found is not None and found.shared else None
@@ -151,6 +171,7 @@ class Mounts:
         for mount in parse(b"".join(parts)):
             # A later mount hides an earlier one on the same place.
             self._points[mount.point] = mount
+        self._below = {}
         differing = set(before.values()) ^ set(self._points.values())
         self._changed.update(mount.point for mount in differing)
         self._any_share = any(mount.shared for mount in self._points.values())

@@ -19,14 +19,19 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from omero_fs_plugin.links import Route, reach
 
+from .kernel.answers import place_of
 from .requests import MonitorError
 
+T = TypeVar("T")
+
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
-_ESTABLISHED = "01"  # in any other state the kernel may show 0 as the account
+# How long a directory may take to answer.
+_PATIENCE = 3.0  # s
+_ESTABLISHED = "01"  # in any other state the kernel may show 0 for whose it is
 
 Address = tuple[str, int]
 
@@ -62,8 +67,10 @@ class Access:
             return
         wanted = os.fsdecode(path)
         if missing_well:
-            while not os.path.lexists(wanted) and wanted != "/":
-                wanted = os.path.dirname(wanted)  # noqa: PTH120
+            try:
+                wanted = _asked(wanted, _first_there)
+            except OSError as error:
+                raise MonitorError(f"pathString {wanted!r}: {error.strerror}") from error
         if self._is_given(wanted):
             return
         raise MonitorError(
@@ -80,12 +87,30 @@ class Access:
 
 
 def _route(path: str) -> Route | None:
+    """None also where its file system does not answer: one root's that hangs hurts no other."""
     try:
-        descriptor, route = reach(path)
+        return _asked(path, _reached)
     except OSError:
         return None
+
+
+def _reached(path: str) -> Route:
+    descriptor, route = reach(path)
     os.close(descriptor)
     return route
+
+
+def _first_there(path: str) -> str:
+    """It, or the first directory above it that there is."""
+    while not os.path.lexists(path) and path != "/":
+        path = os.path.dirname(path)  # noqa: PTH120
+    return path
+
+
+def _asked(path: str, act: Callable[[str], T]) -> T:
+    """What `act` gives.  Raises OSError, Unanswered when that takes longer than `_PATIENCE`."""
+    place = place_of((act, path), _PATIENCE, idle=0.0)
+    return place.call(lambda beat: act(path), os.fsencode(path))
 
 
 def account_of_connection(connection: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -71,7 +72,7 @@ class Monitor:
         """Begins to watch, and returns when every directory is watched.
 
         The client is not told of what is there now.  Raises MonitorError if the directory
-        cannot be watched.
+        cannot be watched, also if its disk does not answer.
         """
         with self._lifecycle:
             if self._destroyed:
@@ -80,7 +81,7 @@ class Monitor:
                 return
             self._collect()
             watcher = self._watch(resumed=False)
-            watcher.ready.wait()
+            watcher.await_ready()
             if watcher.error is not None:
                 self._collect()
                 if self._record is not None:
@@ -112,17 +113,18 @@ class Monitor:
         watcher.thread.start()
         return watcher
 
-    def stop(self, *, for_good: bool = False) -> None:
+    def stop(self, *, for_good: bool = False, patience: float = STOP_TIMEOUT) -> None:
         """Ends watching.  What was not delivered yet is dropped.
 
         `for_good`: no `start` brings it back, not even one that waits already.  Then the
         caller decides what the record keeps.  Otherwise the record keeps that it is stopped.
+        `patience`: how long a disk may take that does not answer, in s.
         """
         self.request_stop()  # this also ends a `start` under way
         with self._lifecycle:
             was_started = self.started
             self._destroyed = self._destroyed or for_good
-            self._collect()
+            self._collect(patience)
             if self._record is not None and not for_good:
                 self._record.stopped(self.identifier)
         if was_started:
@@ -134,11 +136,11 @@ class Monitor:
         if watcher is not None:
             watcher.request_stop(orderly=orderly)
 
-    def _collect(self) -> None:
+    def _collect(self, patience: float = STOP_TIMEOUT) -> None:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.request_stop()
-            watcher.thread.join(STOP_TIMEOUT)
+            watcher.thread.join(0.0 if watcher.abandoned else patience)
             if watcher.thread.is_alive():
                 log.error("monitor %s does not end: the disk does not answer", self.identifier)
                 watcher.abandon()
@@ -149,6 +151,12 @@ class Monitor:
         """Whether its disk does not answer."""
         watcher = self._watcher
         return watcher is not None and watcher.hanging
+
+    @property
+    def unanswered(self) -> list[bytes]:
+        """What is mounted below its directory and does not answer."""
+        watcher = self._watcher
+        return watcher.tracker.unanswered if watcher is not None and not watcher.ended else []
 
     def check_pulse(self, now: float) -> None:
         """Tells the client if the disk does not answer.  `now` is from time.monotonic()."""
@@ -171,6 +179,7 @@ class Monitor:
             "events": str(told),
             "waiting": str(len(live.outbox) if live is not None else 0),
             "unspeakable": str(live.unspeakable if live is not None else 0),
+            "unanswered": "; ".join(map(shown, self.unanswered)),
             "reachable": str(live is None or (live.tracker.reachable and not live.hanging)).lower(),
             "away": f"{self._absence.so_far:.0f}",  # s that its client has not answered
         }
@@ -313,8 +322,10 @@ class Monitors:
         monitors = self.all().values()
         for monitor in monitors:
             monitor.request_stop(orderly=True)
+        end = time.monotonic() + STOP_TIMEOUT
         for monitor in monitors:
-            monitor.stop(for_good=True)
+            # However many disks do not answer, all are waited for together.
+            monitor.stop(for_good=True, patience=max(0.0, end - time.monotonic()))
         for thread in list(self._ending):
             thread.join()
 
@@ -324,16 +335,17 @@ class Monitors:
             monitor.check_pulse(now)
 
     def roots(self) -> list[Root]:
-        """The directories that are watched now: FileServer may look into them."""
-        return [
-            Root(
-                monitor.request.path,
-                deep=monitor.request.mode is not PathMode.FLAT,
-                hanging=monitor.hanging,
-            )
-            for monitor in self.all().values()
-            if monitor.started
-        ]
+        """The directories that are watched now: FileServer may look into them.
+
+        If a mount in one of them does not answer, it is a root by itself.
+        """
+        roots = []
+        for monitor in self.all().values():
+            if monitor.started:
+                deep = monitor.request.mode is not PathMode.FLAT
+                roots.append(Root(monitor.request.path, deep=deep, hanging=monitor.hanging))
+                roots += [Root(path, deep=True, hanging=True) for path in monitor.unanswered]
+        return roots
 
     def figures(self) -> dict[str, str]:
         """For the status facet."""

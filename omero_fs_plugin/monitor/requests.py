@@ -13,9 +13,14 @@ from types import ModuleType
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import EventType
 
+from .kernel.answers import place_of
+
 # In the context of a call of createMonitor: s that its client may be away before the monitor is
 # given up.  The signature of the Slice interface has no place for it.
 CLIENT_TIMEOUT = "omero.fs.clientTimeout"
+# How long the directory that a client names may take to answer.  An automounter may first
+# have to mount it.
+_PATIENCE = 3.0  # s
 
 
 class MonitorError(FsError):
@@ -102,18 +107,29 @@ def name_of(path: str) -> bytes:
 def directory_named(path: str) -> bytes:
     """The directory that a client wants to watch, normalised.
 
-    Raises MonitorError if it is missing, not a directory, or not readable.
+    Raises MonitorError if it is missing, not a directory, or not readable, or if its file
+    system does not answer within `_PATIENCE`.
     """
     name = name_of(path)
     try:
-        if not os.path.isdir(name):  # noqa: PTH112 - bytes are no Path
-            os.stat(name)  # noqa: PTH116 - says why
-            raise MonitorError(f"pathString {path!r} is not a directory")
+        # By its path, for that of its file system may lead over one that does not answer.
+        place = place_of(("named", name), _PATIENCE, idle=0.0)
+        wrong = place.call(lambda beat: _wrong_with(name), name)
     except OSError as error:
         raise MonitorError(f"pathString {path!r}: {error.strerror}") from error
-    if not os.access(name, os.R_OK | os.X_OK):
-        raise MonitorError(f"pathString {path!r} is not readable for the user of FSServer")
+    if wrong:
+        raise MonitorError(f"pathString {path!r} {wrong}")
     return name
+
+
+def _wrong_with(name: bytes) -> str:
+    """Why it cannot be watched; empty when it can.  Raises OSError."""
+    if not os.path.isdir(name):  # noqa: PTH112 - bytes are no Path
+        os.stat(name)  # noqa: PTH116 - says why
+        return "is not a directory"
+    if not os.access(name, os.R_OK | os.X_OK):
+        return "is not readable for the user of FSServer"
+    return ""
 
 
 def _normalised(path: str, flavour: ModuleType = os.path) -> str:

@@ -38,9 +38,10 @@ class FSServer:
         properties = communicator.getProperties()
         for key, value in (
             (f"{ADAPTER}.Endpoints", ENDPOINTS),
-            # So that no call has to wait for a start that looks at a large tree.
+            # So that no call has to wait for a start that looks at a large tree, or for many calls
+            # about disks that do not answer.  Each of these holds a thread for a short time.
             (f"{ADAPTER}.ThreadPool.Size", "2"),
-            (f"{ADAPTER}.ThreadPool.SizeMax", "16"),
+            (f"{ADAPTER}.ThreadPool.SizeMax", "64"),
         ):
             if not properties.getProperty(key):
                 properties.setProperty(key, value)

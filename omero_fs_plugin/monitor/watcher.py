@@ -45,6 +45,9 @@ LONGEST_RESTART = 60.0  # s
 LAST_ANSWER = 2.0  # s
 # If a system call has not returned after this time, its share is away.
 HANGS = 30.0  # s
+# The same of a start, which somebody waits for, and of one that is to stop.
+START_HANGS, STOP_HANGS = 30.0, 2.0  # s
+_HANGS_TEXT = "the file system does not answer"
 
 
 class Watcher:
@@ -70,6 +73,7 @@ class Watcher:
         self.ready = threading.Event()  # everything is watched, or `error` says why not
         self.error: str | None = None
         self.ended = False
+        self.abandoned = False  # nobody waits for its end
         self.unspeakable = 0  # events whose name is not UTF-8
         self.outbox = Outbox(block_size=request.block_size)
         self.tracker = Tracker(
@@ -135,6 +139,16 @@ class Watcher:
         self._stop = True
         self._wake()
 
+    def await_ready(self) -> None:
+        """Returns when everything is watched, or `error` says why not."""
+        while not self.ready.wait(0.5):
+            since, limit = self._busy_since, STOP_HANGS if self._stop else START_HANGS
+            if since is not None and time.monotonic() - since > limit:
+                self.error = f"pathString {shown(self._request.path)!r}: {_HANGS_TEXT}"
+                self.request_stop()
+                self.abandon()
+                return
+
     def check_pulse(self, now: float) -> None:
         """Tells the client if the disk does not answer, because our thread cannot do so."""
         since = self._busy_since
@@ -143,8 +157,8 @@ class Watcher:
         self._hang_told = True
         path = self._request.path
         log.warning("monitor %s: %s does not answer", self._identifier, shown(path))
-        text = "the file system does not answer"
-        self._client.notify(self._identifier, [Notice.UNREACHABLE.tell(path, text)], _not_awaited)
+        tell = Notice.UNREACHABLE.tell(path, _HANGS_TEXT)
+        self._client.notify(self._identifier, [tell], _not_awaited)
 
     @property
     def hanging(self) -> bool:
@@ -153,6 +167,7 @@ class Watcher:
 
     def abandon(self) -> None:
         """The thread hangs.  Whatever it does later does not count."""
+        self.abandoned = True
         self._keeper.close()
 
     def _wake(self) -> None:

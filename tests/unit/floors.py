@@ -65,10 +65,10 @@ FLOORS: dict[str, str] = {
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
-    "monitor.access": "monitor.requests",
+    "monitor.access": "monitor.requests monitor.kernel",
     "monitor.files": "",
     "monitor.notices": "monitor.kernel",
-    "monitor.requests": "",
+    "monitor.requests": "monitor.kernel",
     "monitor.kernel": "",
     # what all of them stand on
     "blitz": "config",

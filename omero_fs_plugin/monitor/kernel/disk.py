@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import stat as stat_module
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
 
-from omero_fs_plugin.filesystems import Mounts
+from omero_fs_plugin.filesystems import Mount, Mounts
 
-from .entries import Entry, Kind, Listing
+from .answers import Beat, Place, place_of
+from .entries import Entry, Kind, Listing, Unanswered
+
+T = TypeVar("T")
 
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -22,11 +28,19 @@ class LocalDisk:
     """The part of entries.Disk that looks; it does not watch.
 
     The root may be a symbolic link.  No link below it is followed.
+
+    Rule: what is mounted below the root may fail to answer, and then keeps nobody waiting for
+    longer than a Place does.  The root's own file system is asked directly: who watches a root
+    that does not answer waits for it.
     """
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` is called, from any thread, when a file system below answers again."""
         self._root = root
         self._real = os.path.realpath(root)
+        self._wake = wake
+        self._places: dict[Mount, Place] = {}
+        self._late: dict[bytes, Place] = {}  # by mount point
         self.mounts = Mounts()
 
     def close(self) -> None:
@@ -41,18 +55,63 @@ class LocalDisk:
             self._real = os.path.realpath(path)  # it may lead elsewhere by now
         return self.mounts.share(self._real_path(path))
 
+    # File systems below -----------------------------------------------------
+
+    def late(self) -> Mapping[bytes, float]:
+        """As Disk.late; by time.monotonic()."""
+        late: dict[bytes, float] = {}
+        for path, place in list(self._late.items()):
+            since = place.late_since
+            if since is None:
+                del self._late[path]
+            else:
+                late[path] = since
+        return late
+
+    def _mount_of(self, path: bytes) -> Mount | None:
+        """What is mounted below the root that `path` lies on; None: it lies on the root's own."""
+        below = self.mounts.below(self._real)
+        if not below:
+            return None
+        real, top = self._real_path(path), len(self._real)
+        while len(real) > top:
+            if real in below:
+                return below[real]
+            real = real.rpartition(b"/")[0]
+        return None
+
+    def _ask(self, mount: Mount, path: bytes, act: Callable[[Beat], T]) -> T:
+        """What `act` gives, which asks for what is on `mount`.  Raises Unanswered."""
+        place = self._places.get(mount)
+        if place is None:
+            # Of mounts that are no more nothing is kept.
+            there = set(self.mounts.below(self._real).values())
+            self._places = {one: kept for one, kept in self._places.items() if one in there}
+            place = self._places[mount] = place_of(mount)
+        try:
+            return place.call(act, path)
+        except Unanswered:
+            self._late[self._known_as(mount.point)] = place
+            place.when_back(self._wake)
+            raise
+
+    # What is there ----------------------------------------------------------
+
     def look(self, path: bytes) -> Entry | None:
         """As Disk.look."""
+        mount = self._mount_of(path)
         try:
-            found = os.lstat(path)
-            entry = entry_of(found, self._now(path))
-            if entry.kind is Kind.DIRECTORY:
-                above = os.stat(os.path.dirname(path)).st_dev  # noqa: PTH116, PTH120
-                entry = self._crossing(entry, path, found.st_dev, above)
+            if mount is None:
+                found, above = _looked(path)
+            else:
+                found, above = self._ask(mount, path, lambda beat: _looked(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
             return UNSEEN
+        entry = entry_of(found, self._now(path))
+        if above is not None:
+            entry = self._crossing(entry, path, found.st_dev, above)
         return entry
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
@@ -64,53 +123,76 @@ class LocalDisk:
     def remounted(self) -> list[bytes]:
         """As Disk.remounted."""
         real = self._real.rstrip(b"/") + b"/"
-        root = self._root.rstrip(b"/") + b"/"
-        points = self.mounts.changed()
-        return [root + point[len(real) :] for point in points if point.startswith(real)]
+        return [self._known_as(one) for one in self.mounts.changed() if one.startswith(real)]
 
     def _real_path(self, path: bytes) -> bytes:
         return self._real.rstrip(b"/") + path[len(self._root.rstrip(b"/")) :]
 
+    def _known_as(self, real: bytes) -> bytes:
+        """The path by which the tracker has it."""
+        return self._root.rstrip(b"/") + real[len(self._real.rstrip(b"/")) :]
+
     def entries(self, path: bytes) -> Listing:
         """As Disk.entries.  It follows a symbolic link only for the root."""
-        if not _BY_DESCRIPTOR:
-            return self._listed(path, path)
-        descriptor = os.open(path, _LIST if path == self._root else _LIST | _NO_FOLLOW)
-        try:
-            return self._listed(path, descriptor)
-        finally:
-            os.close(descriptor)
+        flags = _LIST if path == self._root else _LIST | _NO_FOLLOW
+        inner = self._points_in(path)
+        mount = self._mount_of(path)
+        if mount is not None:
+            device, found = self._ask(mount, path, lambda beat: _gathered(path, flags, inner, beat))
+            return Listing(device, self._listed(path, device, found))
+        with _opened(path, flags) as where:
+            device = os.stat(where).st_dev  # noqa: PTH116
+            return Listing(device, self._listed(path, device, _stats(where, inner)))
 
-    def _listed(self, path: bytes, where: bytes | int) -> Listing:
-        found: list[tuple[bytes, Entry]] = []
-        device = os.stat(where).st_dev  # noqa: PTH116
-        with os.scandir(where) as listing:
-            now = self._now(path)
-            for one in listing:
-                name = os.fsencode(one.name)
-                try:
-                    stat = one.stat(follow_symlinks=False)
-                except FileNotFoundError:
+    def _points_in(self, path: bytes) -> frozenset[bytes]:
+        """The names in `path` that something is mounted on."""
+        below = self.mounts.below(self._real)
+        if not below:
+            return frozenset()
+        ours = self._real_path(path).rstrip(b"/")
+        split = (point.rpartition(b"/") for point in below)
+        return frozenset(name for above, _, name in split if above == ours)
+
+    def _listed(
+        self, path: bytes, device: int, found: Iterable[tuple[bytes, os.stat_result | None]]
+    ) -> list[tuple[bytes, Entry]]:
+        listed: list[tuple[bytes, Entry]] = []
+        now = self._now(path)
+        for name, stat in found:
+            if stat is None:
+                entry = self._look_inside(path, name)
+                if entry is None:
                     continue  # it is gone, and its event follows
-                except OSError:  # for example on a mount point whose file system is away
-                    mounted = self.mounts.is_point(self._real_path(path + b"/" + name))
-                    found.append((name, UNSEEN._replace(mounted=mounted)))
-                    continue
+            else:
                 entry = entry_of(stat, now)
                 if entry.kind is Kind.DIRECTORY:
                     entry = self._crossing(entry, path + b"/" + name, stat.st_dev, device)
-                found.append((name, entry))
-        return Listing(device, found)
+            listed.append((name, entry))
+        return listed
+
+    def _look_inside(self, path: bytes, name: bytes) -> Entry | None:
+        """Of a name that its listing does not show: a mount point, maybe one that is away."""
+        inside = path + b"/" + name
+        entry = self.look(inside)
+        if entry is not None and entry.kind is Kind.UNSEEN:
+            return UNSEEN._replace(mounted=self.mounts.is_point(self._real_path(inside)))
+        return entry
 
     def _now(self, path: bytes) -> float:
         """The time by the clock that stamps files at `path`; 0 if that clock is not ours."""
-        return 0.0 if self.share(path) else time.time()
+        if path == self._root:
+            share = self.share(path)
+        else:  # the table was read just now, before the path was asked for
+            share = self.mounts.share_as_read(self._real_path(path))
+        return 0.0 if share else time.time()
 
     def mount(self, path: bytes) -> bytes:
         """As Disk.mount."""
-        if _BY_DESCRIPTOR:
-            os.close(os.open(path, _TOUCH))
-        at = os.path.realpath(path)
+        mount = self._mount_of(path)
+        if mount is None:
+            at = _touched(path)
+        else:
+            at = self._ask(mount, path, lambda beat: _touched(path))
         found = self.mounts.holding(at)
         if found is not None:
             return found.point
@@ -120,6 +202,68 @@ class LocalDisk:
                 break
             at = above
         return at
+
+
+# What follows is asked of the disk alone, and may be by the thread of a Place.
+
+
+def _looked(path: bytes) -> tuple[os.stat_result, int | None]:
+    """What is there; and of a directory the device that the one above it is on."""
+    found = os.lstat(path)
+    if not stat_module.S_ISDIR(found.st_mode):
+        return found, None
+    return found, os.stat(os.path.dirname(path)).st_dev  # noqa: PTH116, PTH120
+
+
+def _touched(path: bytes) -> bytes:
+    """Its real path; whatever is to be mounted there is."""
+    if _BY_DESCRIPTOR:
+        os.close(os.open(path, _TOUCH))
+    return os.path.realpath(path)
+
+
+@contextmanager
+def _opened(path: bytes, flags: int) -> Iterator[bytes | int]:
+    """The directory, as os.scandir takes it."""
+    if not _BY_DESCRIPTOR:
+        yield path
+        return
+    descriptor = os.open(path, flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _stats(
+    where: bytes | int, inner: frozenset[bytes]
+) -> Iterator[tuple[bytes, os.stat_result | None]]:
+    """Each name in a directory; None for those `inner`, and for what cannot be looked at."""
+    with os.scandir(where) as listing:
+        for one in listing:
+            name = os.fsencode(one.name)
+            stat = None
+            if name not in inner:
+                try:
+                    stat = one.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # gone since: its event follows
+                except OSError:  # as of a mount point whose file system is away
+                    pass
+            yield name, stat
+
+
+def _gathered(
+    path: bytes, flags: int, inner: frozenset[bytes], beat: Beat
+) -> tuple[int, list[tuple[bytes, os.stat_result | None]]]:
+    """The device of a directory, and all that is in it."""
+    found = []
+    with _opened(path, flags) as where:
+        device = os.stat(where).st_dev  # noqa: PTH116
+        for one in _stats(where, inner):
+            beat()
+            found.append(one)
+    return device, found
 
 
 UNSEEN = Entry(Kind.UNSEEN, (-1, -1, -1), 1, 0.0)

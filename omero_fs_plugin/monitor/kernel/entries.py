@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import errno
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 # Inode, size (bytes), mtime (ns): as events.FileStat, but without the device,
@@ -36,6 +38,13 @@ class Listing(NamedTuple):
     names: list[tuple[bytes, Entry]]
 
 
+class Unanswered(OSError):
+    """A file system below the root does not answer in time; what was asked is not known."""
+
+    def __init__(self, path: bytes = b"") -> None:
+        super().__init__(errno.ETIMEDOUT, "the file system does not answer", path)
+
+
 class Disk(Protocol):
     """The part of the file system that a tracker needs."""
 
@@ -49,13 +58,17 @@ class Disk(Protocol):
         """Ends raw events.  It is not an error if the descriptor is gone already."""
 
     def look(self, path: bytes) -> Entry | None:
-        """What is there, or None."""
+        """What is there, or None; of kind UNSEEN where that cannot be told now."""
 
     def entries(self, path: bytes) -> Listing:
         """What a directory holds.  Raises OSError."""
 
     def mount(self, path: bytes) -> bytes:
         """The mount point that `path` lies on.  Raises OSError."""
+
+    def late(self) -> Mapping[bytes, float]:
+        """The mount points below the root that a call was not answered on, and does not answer
+        now either; and when that call was made, by the clock of the tracker."""
 
     def remounted(self) -> list[bytes]:
         """Paths below the root where something was mounted or unmounted since the last call."""

@@ -18,6 +18,7 @@ import fcntl
 import os
 import termios
 from collections import deque
+from collections.abc import Callable
 
 from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotify_rm_watch
 
@@ -53,9 +54,11 @@ class Inotify(LocalDisk):
     and the next one tries again.
     """
 
-    def __init__(self, root: bytes, *, shares: bool = False) -> None:
-        """`shares`: watch network shares too.  Otherwise they are polled."""
-        super().__init__(root)
+    def __init__(
+        self, root: bytes, wake: Callable[[], None] = lambda: None, *, shares: bool = False
+    ) -> None:
+        """`wake` as for LocalDisk.  `shares`: watch network shares too.  Otherwise they are polled."""
+        super().__init__(root, wake)
         self._shares = shares
         # Our own backlog has overflowed, not the kernel's queue.
         self._overflowed = False
@@ -86,11 +89,11 @@ class Inotify(LocalDisk):
         flags = _MASK
         if path != self._root:
             flags |= raw.IN_DONT_FOLLOW
-        descriptor = inotify_add_watch(self._descriptor, path, flags)
-        if descriptor < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-        return int(descriptor)
+        ours = self._descriptor
+        mount = self._mount_of(path)
+        if mount is None:
+            return _add_watch(ours, path, flags)
+        return self._ask(mount, path, lambda beat: _add_watch(ours, path, flags))
 
     def _instance(self) -> int:
         descriptor = inotify_init()
@@ -155,3 +158,11 @@ class Inotify(LocalDisk):
         buffer = self._backlog.popleft()
         self._backlog_size -= len(buffer)
         return raw.parse(buffer)
+
+
+def _add_watch(instance: int, path: bytes, flags: int) -> int:
+    descriptor = inotify_add_watch(instance, path, flags)
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return int(descriptor)

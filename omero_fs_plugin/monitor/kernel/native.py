@@ -49,8 +49,7 @@ class Native(Polling, FileSystemEventHandler):
     def __init__(
         self, root: bytes, wake: Callable[[], None], source: Callable[[], Source] = _platforms_own
     ) -> None:
-        Polling.__init__(self, root)
-        self._wake = wake
+        Polling.__init__(self, root, wake)
         self._lock = threading.Lock()
         self._hints: dict[bytes, None] = {}
         self._lost = False

@@ -75,11 +75,11 @@ class Observing:
         It calls `wake`, from any thread, for news that `fileno` does not show.
         """
         if self.kind == POLLING:
-            return Polling(root)
+            return Polling(root, wake)
         if self._linux:
             from . import inotify
 
-            return inotify.Inotify(root, shares=self.kind == INOTIFY)
+            return inotify.Inotify(root, wake, shares=self.kind == INOTIFY)
         from .native import Native
 
         return Native(root, wake)

@@ -41,6 +41,7 @@ class Timing:
     burst_longest: float = 30.0  # a burst is told after this even if it goes on
     overflow: float = 0.2  # between an overflow and its rescan: there may be more overflows
     poll: float = 10.0  # between two looks at a directory that cannot be watched
+    late: float = 2.0  # that a file system may fail to answer before the client is told
     check: float = 2.0  # between two looks at whether the root is still itself
 
 

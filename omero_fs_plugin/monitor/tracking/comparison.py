@@ -55,6 +55,8 @@ class Comparison(ABC):
         # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
         self._check_at = math.inf  # when the root is looked at again
+        # Mount points below the root that do not answer, and whether that lasts.
+        self._late: dict[bytes, bool] = {}
 
     @abstractmethod
     def _check_root(self, now: float) -> None:

@@ -77,6 +77,7 @@ class Tracker(Comparison):
     def _release(self) -> None:
         self._watches.clear()
         self._arrivals.clear()
+        self._late.clear()
         self._scans.clear()
         self._queued.clear()
         for directory in self.root.tree():
@@ -89,6 +90,11 @@ class Tracker(Comparison):
     def scanning(self) -> bool:
         """Whether directories wait to be scanned by `step`."""
         return bool(self._scans)
+
+    @property
+    def unanswered(self) -> list[bytes]:
+        """The mount points below the root that do not answer.  From any thread."""
+        return sorted(path for path, lasts in list(self._late.items()) if lasts)
 
     @property
     def watches(self) -> int:
@@ -215,11 +221,12 @@ class Tracker(Comparison):
             return -math.inf
         first = self._arrivals.due()
         times = (self._rescan_at, self._watches.poll_at, self._check_at, self._agree_at)
-        return min(first, *times)
+        return min(first, *times, self._late_due())
 
     def step(self, now: float) -> None:
         """Tells what is due, but not too much at once, and scans one directory if one waits."""
         self._arrivals.step(now)
+        self._mind_late(now)
         if self._check_at <= now:
             self._check_at = now + self._timing.check
             self._check_root(now)
@@ -247,6 +254,34 @@ class Tracker(Comparison):
         self._rescan_at = self._agree_at = math.inf
         self._rescanning = True
         self._queue(self.root)
+
+    # File systems below the root that do not answer ---------------------------
+
+    def _late_due(self) -> float:
+        late = self._disk.late()
+        if late.keys() != self._late.keys():
+            return -math.inf
+        first = min(
+            (since for path, since in late.items() if not self._late[path]), default=math.inf
+        )
+        return first + self._timing.late
+
+    def _mind_late(self, now: float) -> None:
+        """What happened there was not seen: once it answers, it is compared with what is known."""
+        late = self._disk.late()
+        if not late and not self._late:
+            return
+        for path, since in late.items():
+            directory = self.root.known(path)
+            self._late[path] = lasts = since + self._timing.late <= now
+            if lasts and directory is not None:
+                self._watches.unanswered(directory, now)
+        for path in [path for path in self._late if path not in late]:
+            del self._late[path]
+            directory = self.root.known(path)
+            if directory is not None:
+                log.info("%s answers again", shown(path))
+                self._queue(directory)
 
     # The root ---------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
-from omero_fs_plugin.monitor.kernel.entries import Disk, Listing
+from omero_fs_plugin.monitor.kernel.entries import Disk, Listing, Unanswered
 from omero_fs_plugin.monitor.notices import Notice, Tell, shown
 
 from .arrivals import Timing
@@ -52,6 +52,7 @@ class Why(enum.Enum):
     LIMIT = "limit"  # the kernel's limit of watches
     TWICE = "twice"  # the kernel reports it under another path
     REFUSED = "refused"  # it cannot be watched or listed, and the client was told
+    LATE = "late"  # its file system does not answer; the client is told if that lasts
     AWAY = "away"  # its file system is away, and the client was told
     BELOW = "below"  # neither it nor the directory above it can be reached
 
@@ -181,7 +182,7 @@ class Watches:
             "over inotify's limit": polled[Why.LIMIT],
             "known under two paths": polled[Why.TWICE],
             "cannot be watched": polled[Why.REFUSED],
-            "away": polled[Why.AWAY] + polled[Why.BELOW],
+            "away": polled[Why.LATE] + polled[Why.AWAY] + polled[Why.BELOW],
         }
         return ", ".join(word for word, number in words.items() if number)
 
@@ -205,7 +206,8 @@ class Watches:
         """Watches it first and lists it then, so that nothing is missed between the two.
 
         None if it cannot be listed.  It may be gone; then the event of its parent will say
-        so.  Or it cannot be read; then the client is told here.
+        so.  Or it cannot be read; then the client is told here.  Or its file system does not
+        answer; then the client is told if that lasts.
         """
         if self._is_below_away(directory):
             self.release(directory)
@@ -217,6 +219,9 @@ class Watches:
                 why = Why.CHOSEN
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except Unanswered:
+            self._waits(directory, now)
+            return None
         except OSError as error:
             self.release(directory)
             if self._is_limit(error):
@@ -227,6 +232,9 @@ class Watches:
         try:
             listing = self.disk.entries(directory.path)
         except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Unanswered:
+            self._waits(directory, now)
             return None
         except OSError as error:
             self._cannot(directory, error, now)
@@ -280,6 +288,20 @@ class Watches:
             self._tell(Notice.LIMIT.tell(self._root, "every directory is watched again"))
 
     # File systems below the root that come and go ---------------------------
+
+    def _waits(self, directory: Directory, now: float) -> None:
+        """It is looked at again when its file system answers; what watches it goes on."""
+        if self._polled.get(directory) not in (Why.AWAY, Why.BELOW):
+            self.poll(directory, Why.LATE, now)
+
+    def unanswered(self, directory: Directory, now: float) -> None:
+        """What is mounted on it does not answer, and has not for a while."""
+        if self.has_told(directory):
+            return
+        log.warning("%s does not answer", shown(directory.path))
+        self.poll(directory, Why.AWAY, now)
+        text = "the file system does not answer"
+        self._tell(Notice.UNREACHABLE.tell(directory.path, text))
 
     def unmounted(self, directory: Directory, now: float) -> None:
         """What was mounted on it is gone.  Nothing in it counts as deleted."""

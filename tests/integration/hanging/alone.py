@@ -47,7 +47,9 @@ def run(module: Path, *arguments: str, patience: float, only: str = "") -> str:
         pytest.skip(f"no share can be mounted here: {why}")
     process = subprocess.Popen(
         [
-            *(*inside(), sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
+            # It is killed when this process ends, however that ends.
+            *(*inside(), "setpriv", "--pdeathsig", "KILL"),
+            *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
             *(*arguments, f"{module}::{only}" if only else str(module)),
         ],
         cwd=TOP,

@@ -388,6 +388,7 @@ class KilledAtAnyTime(tracking.AnySequence):
         for writer in self.writers:
             self.disk.close(writer)
         self.writers.clear()
+        self.disk.hung.clear()
         for _ in range(60):
             # Long enough for a round of polling that an answer lost in its
             # midst stretched to a minute: such a round is followed by a rest.
@@ -405,10 +406,10 @@ class KilledAtAnyTime(tracking.AnySequence):
         # The record holds the disk, too: a restart has nothing to tell but of
         # times that were set, which tell of a write as well.
         store = self.kept.store
-        assert {key for key, state in store.items() if state == "D"} == {
+        assert {key for key, state in store.items() if state in ("D", "Dm")} == {
             key_of(one, True) for one in below
         }
-        assert {key for key, state in store.items() if state != "D"} == set(there)
+        assert {key for key, state in store.items() if state not in ("D", "Dm")} == set(there)
         for path, inode in there.items():
             kept = store[path]
             assert kept == NEVER or (isinstance(kept, tuple) and kept[0] == inode.number)

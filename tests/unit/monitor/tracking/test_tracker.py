@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel import raw
-from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing
+from omero_fs_plugin.monitor.kernel.disk import UNSEEN
+from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing, Unanswered
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
@@ -68,6 +69,9 @@ class FakeDisk:
         self.refuse: dict[bytes, int] = {}  # path -> errno of watch
         self.share = False  # nothing can be watched
         self.most = 10**9  # directories that can be watched
+        self.points: set[bytes] = set()  # what is mounted below the root
+        self.hung: set[bytes] = set()  # those of them that do not answer
+        self._late: dict[bytes, float] = {}  # those that were asked, and since when
         self._numbers = itertools.count(2)
         self._ticks = itertools.count(1)
         self._cookies = itertools.count(1)
@@ -78,9 +82,16 @@ class FakeDisk:
 
     # tracker.Disk
 
+    def _ask(self, path: bytes) -> None:
+        for point in self.hung:
+            if path == point or path.startswith(point + b"/"):
+                self._late.setdefault(point, self.now)
+                raise Unanswered(path)
+
     def watch(self, path: bytes) -> int | None:
         if self.share:
             return None
+        self._ask(path)
         if path in self.refuse:
             raise OSError(self.refuse[path], "refused")
         inode = self.find(path)
@@ -101,20 +112,37 @@ class FakeDisk:
                 del self._watched[inode]
 
     def look(self, path: bytes) -> Entry | None:
+        try:
+            self._ask(path)
+        except Unanswered:
+            return UNSEEN
         inode = self.find(path)
-        return None if inode is None else self._entry(inode)
+        entry = None if inode is None else self._entry(inode)
+        return entry._replace(mounted=True) if entry and path in self.points else entry
 
     def entries(self, path: bytes) -> Listing:
+        self._ask(path)
         inode = self.find(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         if self.refuse.get(path) == errno.EACCES:
             raise PermissionError(errno.EACCES, "refused", path)
         names = [(name, self._entry(one.inode)) for name, one in inode.names.items()]
+        for number, (name, entry) in enumerate(names):
+            inside = path + b"/" + name
+            if inside in self.hung:
+                self._late.setdefault(inside, self.now)
+                entry = UNSEEN
+            if inside in self.points:
+                names[number] = (name, entry._replace(mounted=True))
         return Listing(0, names)
 
     def remounted(self) -> list[bytes]:
         return []
+
+    def late(self) -> dict[bytes, float]:
+        self._late = {point: since for point, since in self._late.items() if point in self.hung}
+        return self._late
 
     def chosen(self, path: bytes) -> str:
         return "a share"
@@ -127,6 +155,11 @@ class FakeDisk:
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         return inode.mount
+
+    def hang(self, point: bytes) -> None:
+        """What is mounted there does not answer."""
+        self.points.add(point)
+        self.hung.add(point)
 
     # What processes do
 
@@ -1084,7 +1117,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(data=st.data())
     def rmtree(self, data: st.DataObject) -> None:
         path = self.directory(data)
-        if path not in (ROOT, b"/data/outside"):
+        if path not in (ROOT, b"/data/outside") and not self.mounted(path):
             self.disk.rmtree(path)
 
     @rule(data=st.data(), name=NAMES)
@@ -1103,9 +1136,24 @@ class AnySequence(RuleBasedStateMachine):
     def rename_directory(self, data: st.DataObject, name: bytes) -> None:
         source = self.directory(data)
         target = self.directory(data) + b"/" + name
-        fixed = source in (ROOT, b"/data/outside")
+        fixed = source in (ROOT, b"/data/outside") or self.mounted(source)
         if not fixed and not target.startswith(source + b"/") and self.disk.find(target) is None:
             self.disk.rename(source, target)
+
+    def mounted(self, path: bytes) -> bool:
+        """Whether something is mounted there, or below."""
+        return any(one == path or one.startswith(path + b"/") for one in self.disk.points)
+
+    @rule(data=st.data())
+    def hang(self, data: st.DataObject) -> None:
+        below = sorted(self.disk.below(ROOT, Kind.DIRECTORY))
+        if below:
+            self.disk.hang(data.draw(st.sampled_from(below)))
+
+    @precondition(lambda self: self.disk.hung)
+    @rule()
+    def answer(self) -> None:
+        self.disk.hung.clear()
 
     @rule(most=st.integers(1, 8), seconds=st.sampled_from([0.001, 0.03, 0.2, 0.6]))
     def some_work(self, most: int, seconds: float) -> None:
@@ -1141,6 +1189,7 @@ class AnySequence(RuleBasedStateMachine):
         for writer in self.writers:
             self.disk.close(writer)
         self.writers.clear()
+        self.disk.hung.clear()
         for _ in range(60):
             self.watched.wait(1)
             self.read()
