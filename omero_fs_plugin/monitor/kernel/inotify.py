@@ -57,7 +57,7 @@ class Inotify(LocalDisk):
     def __init__(
         self, root: bytes, wake: Callable[[], None] = lambda: None, *, shares: bool = False
     ) -> None:
-        """`wake` as for LocalDisk.  `shares`: watch network shares too.  Otherwise they are polled."""
+        """`wake` as for LocalDisk.  `shares`: watch network shares too, do not poll them."""
         super().__init__(root, wake)
         self._shares = shares
         # Our own backlog has overflowed, not the kernel's queue.
