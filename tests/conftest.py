@@ -26,6 +26,13 @@ EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a server that is given, to test aga
 # ports of their own.  The restart of the whole grid comes after all that is dropped into it.
 _FIRST = ("acceptance/test_torture.py", "acceptance/test_takeover.py")
 _LATER = ("acceptance/test_restart.py",)
+# The state machines take most of the time of the unit tests: the same holds for them.
+_MACHINES = (
+    "journal/test_machine.py",
+    "settling/test_assembly.py",
+    "settling/test_pipeline.py",
+    "tracking/test_picture.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             return 0
         if "/acceptance/" in path:
             return 2 if path.endswith(_LATER) else 1
-        return 3
+        return 3 if path.endswith(_MACHINES) else 4
 
     items.sort(key=rank)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from tests.memory import MEMORY
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
+def journal() -> Iterator[Journal]:
     """An empty journal."""
-    journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
-    yield journal
-    journal.close()
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
+        journal = Journal(f"sqlite:///{directory}/journal.sqlite")
+        yield journal
+        journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
+from tests.memory import MEMORY
 
 
 def elsewhere(token: str) -> Holder:
@@ -129,23 +131,22 @@ def test_each_holder_has_an_epoch_of_its_own(journal: Journal) -> None:
 # Taken, released and taken again by one while another waits.
 @example([(0, 0, False), (1, 0, False), (0, 0, True), (0, 20, False), (1, 40, False)])
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-def test_never_two_at_once(
-    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[int, float, bool]]
-) -> None:
+def test_never_two_at_once(acts: list[tuple[int, float, bool]]) -> None:
     """Each holder stops at the first False and when it could not ask for EXPIRES."""
-    journal = Journal(f"sqlite:///{tmp_path_factory.mktemp('lease')}/journal.sqlite")
-    leases = [Lease(journal, elsewhere(str(n))) for n in range(3)]
-    now = 0.0
-    working: dict[int, float] = {}
-    for who, passed, releases in acts:
-        now += passed
-        working = {w: asked for w, asked in working.items() if now - asked < EXPIRES}
-        if releases and who in working:
-            leases[who].release()
-            del working[who]
-        elif leases[who].hold(now):
-            working[who] = now
-        else:
-            working.pop(who, None)
-        assert len(working) <= 1
-    journal.close()
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
+        journal = Journal(f"sqlite:///{directory}/journal.sqlite")
+        leases = [Lease(journal, elsewhere(str(n))) for n in range(3)]
+        now = 0.0
+        working: dict[int, float] = {}
+        for who, passed, releases in acts:
+            now += passed
+            working = {w: asked for w, asked in working.items() if now - asked < EXPIRES}
+            if releases and who in working:
+                leases[who].release()
+                del working[who]
+            elif leases[who].hold(now):
+                working[who] = now
+            else:
+                working.pop(who, None)
+            assert len(working) <= 1
+        journal.close()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
 from tests.journal_machine import JournalMachine
-
-# No disk is waited for: thousands of transactions are made.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+from tests.memory import MEMORY
 
 
 class InSqlite(JournalMachine):

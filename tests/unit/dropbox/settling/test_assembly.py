@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError, RecordRefused
 from omero_fs_plugin.events import FileStat
 from tests.integration.dropbox.journal.counting import counting
+from tests.memory import MEMORY
 from tests.rules import places_of
 
 from .test_pipeline import QUIET, ROOT, Disk
@@ -101,7 +102,7 @@ class SetsExactlyOnce(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(dir=MEMORY)
         self.url = f"sqlite:///{self.directory.name}/journal.sqlite"
         self.wall = 1_000_000.0
         self.disk = Disk()
@@ -435,8 +436,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def stage() -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
+        yield Stage(Path(directory))
 
 
 def queued(stage: Stage, *names: str) -> Fileset:

@@ -22,6 +22,7 @@ from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.events import FileStat
+from tests.memory import MEMORY
 from tests.rules import places_of
 
 ROOT = "/dropbox"
@@ -308,7 +309,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(dir=MEMORY)
         self.url = f"sqlite:///{self.directory.name}/journal.sqlite"
         self.journal = Journal(self.url)
         self.disk = Disk()
