@@ -21,7 +21,7 @@ from omero_fs_plugin.events import FileStat
 
 from .around import Around
 from .lots import AGAIN_S, Lot, Lots
-from .strangers import Strangers
+from .uncovered import Uncovered
 
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -74,11 +74,11 @@ class Assembly:
         self._lots = lots
         self._pending = pending
         self._failed: list[int] = []  # filesets, since they were last taken
-        self._strangers = Strangers()
+        self._uncovered = Uncovered()
 
     def forget_unasked(self) -> None:
         """Forgets the files outside of every rule that no set has used for a while."""
-        self._strangers.forget_unasked()
+        self._uncovered.forget_unasked()
 
     def failed(self, lot: Lot, why: str, now: float, again: float) -> None:
         """There was no answer.  The lot is asked about again after `again` s."""
@@ -210,7 +210,7 @@ class Assembly:
     ) -> list[Found]:
         """The files of a complete candidate, each at rest.  Raises _Waits."""
         found: list[Found] = []
-        strangers: list[Found] = []
+        uncovered: list[Found] = []
         for path in candidate.files:
             if self._pending(path):
                 raise _Waits(f"waits for {path}, which is in its quiet period")
@@ -224,20 +224,20 @@ class Assembly:
                 raise _Waits(f"waits for {path}, which is not there", _BUSY_S)
             found.append(Found(path, stat))
             if rested is None and path not in lot.stats:
-                strangers.append(found[-1])
-        self._wait_for_strangers(lot, strangers, now)
+                uncovered.append(found[-1])
+        self._wait_for_uncovered(lot, uncovered, now)
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:
             raise _Waits(advice, _UNTOLD_S)
         return found
 
-    def _wait_for_strangers(self, lot: Lot, strangers: list[Found], now: float) -> None:
+    def _wait_for_uncovered(self, lot: Lot, uncovered: list[Found], now: float) -> None:
         """Waits for files that nobody has settled, as no rule covers them.  Raises _Waits."""
-        known = self._journal.known(strangers)
+        known = self._journal.known(uncovered)
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
-        for met in strangers:
+        for met in uncovered:
             if known.get(met.path) in (None, State.WAITING):
-                left = self._strangers.left(met, now, quiet)
+                left = self._uncovered.left(met, now, quiet)
                 if left > 0:
                     raise _Waits(f"waits for {met.path}, which is in its quiet period", left)
 

@@ -6,7 +6,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
 
-class Strangers:
+class Uncovered:
     """Rule: such a file is at rest a quiet period after a set asked for it, if it has not changed.
 
     A change begins the quiet period anew.
