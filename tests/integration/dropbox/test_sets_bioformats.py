@@ -102,3 +102,27 @@ def test_a_rest_and_a_stop_leave_no_process(whole: Whole) -> None:
     for worker in started:
         whole.until("it has ended", lambda worker=worker: not Path(f"/proc/{worker}").exists())
     whole.start_dropbox()
+
+
+def test_names_that_cannot_be_written_fail_their_own_sets_and_no_other(whole: Whole) -> None:
+    """The whole directory was asked about again every minute, for ever."""
+    amy = whole.watch_dir / "amy"
+    others = [whole.drop(f"{number}.tif") for number in range(4)]
+    header = "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 16 16\nencoding: raw\ndata file: NAME\n\n"
+    bad = {
+        amy / "a.nhdr": header.encode().replace(b"NAME", b"\xff\xfe.raw"),
+        amy / "b" / "metadata.txt": b'{"Summary": {}, "F": {"FileName": "\\ud800.tif"}}',
+        amy / "c" / "x.pattern": b"t<001-999999>.tif",
+        amy / "d" / "x.companion.ome": b"<OME/>",
+    }
+    for path, content in bad.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    whole.until_known(*others, whole.drop("of zak.tif", user="zak"))
+    ended = (State.FAILED, State.SKIPPED, State.WAITING)
+    whole.until_known(*bad, states=ended)
+    whole.until("nothing is queued", lambda: not whole.journal.counts()["queued"])
+    assert {str(whole.row(path).state) for path in others} == {"imported"}
+    for path in bad:
+        whole.row(path).reason.encode()
+    assert not whole.dropbox.groupers.trouble
