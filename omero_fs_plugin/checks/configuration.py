@@ -69,12 +69,12 @@ def edited(subject: Subject) -> Iterator[Line]:
             )
 
 
-def way(subject: Subject, rule: Rule) -> Iterator[Line]:
+def method(subject: Subject, rule: Rule) -> Iterator[Line]:
     """Looks at what a rule's values name: readers, importer, its arguments, target."""
-    from omero_fs_plugin.dropbox.importing.ways import make_way
+    from omero_fs_plugin.dropbox.importing.methods import make_method
 
     about = f"imports for {rule.user}"
-    problems, found = make_way(rule, str(subject.omerodir))
+    problems, found = make_method(rule, str(subject.omerodir))
     for problem in problems:
         yield error(about, str(problem), _correct(subject, problem))
     if found is None:

@@ -162,7 +162,7 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
         Check("properties", partial(configuration.connections, subject)),
         Check("properties", partial(configuration.edited, subject)),
         *(
-            Check(f"imports for {rule.user}", partial(configuration.way, subject, rule))
+            Check(f"imports for {rule.user}", partial(configuration.method, subject, rule))
             for rule in rules
         ),
         Check("omero.data.dir", partial(directories.written, subject)),

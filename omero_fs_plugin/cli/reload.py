@@ -45,10 +45,10 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Does it.  Raises ConfigurationError if the configuration is refused."""
     where = site(ctx)
-    from omero_fs_plugin.dropbox.importing.ways import Ways
+    from omero_fs_plugin.dropbox.importing.methods import Methods
 
     # Also the mistakes that show only in other files: readers, targets, jars.
-    settings, _ = Ways(str(where.omerodir)).examine(where.settings())
+    settings, _ = Methods(str(where.omerodir)).examine(where.settings())
     for warning in settings.warnings:
         ctx.err(f"warning: {warning}")
     settings.check()

@@ -123,9 +123,9 @@ INSIDE: dict[str, dict[str, str]] = {
         "writers": "",
     },
     "dropbox.importing": {
-        "workers": "crew importing ways attempts pace recovery importers",
-        "importing": "ways attempts leftovers activity pool importers",
-        "ways": "importers",
+        "workers": "crew importing methods attempts pace recovery importers",
+        "importing": "methods attempts leftovers activity pool importers",
+        "methods": "importers",
         "attempts": "leftovers earlier activity importers",
         "leftovers": "earlier activity pool",
         "earlier": "activity importers",

@@ -4,7 +4,8 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 
 ``workers`` are the importers' threads.  ``importing`` imports one fileset, ``attempts`` makes one
 attempt at it.  ``earlier`` looks at what an earlier attempt left in OMERO, ``activity`` whether
-OMERO is still at it, and ``leftovers`` deletes such things later.  ``ways`` says how the files of
-a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many imports
-run at a time.  ``quarantine`` takes files that failed, ``recovery`` mends a journal that was lost.
+OMERO is still at it, and ``leftovers`` deletes such things later.  ``methods`` says how the files
+of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many
+imports run at a time.  ``quarantine`` takes files that failed, ``recovery`` mends a journal that
+was lost.
 """

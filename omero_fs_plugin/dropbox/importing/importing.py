@@ -27,8 +27,8 @@ from .importers.factory import make
 from .importers.protocol import Importer, Wishes
 from .importers.sources import remove
 from .leftovers import Leftovers
+from .methods import Method, Methods
 from .pool import SessionPool
-from .ways import Way, Ways
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ class BadAdvice(ConfigurationError):
 class Plan:
     """How one fileset is imported."""
 
-    way: Way
+    method: Method
     said: Sidecar
 
     @property
     def group(self) -> str:
         """Empty: the user's default."""
-        return self.said.group or self.way.group
+        return self.said.group or self.method.group
 
 
 class Importing:
@@ -59,7 +59,7 @@ class Importing:
         omero: Omero,
         *,
         places: Places,
-        ways: Ways,
+        methods: Methods,
         address: tuple[str, int],
         import_duplicates: Callable[[], bool],
         stopping: Callable[[], bool],
@@ -68,7 +68,7 @@ class Importing:
         self._journal = journal
         self._omero = omero
         self._places = places
-        self._ways = ways
+        self._methods = methods
         self._host, self._port = address
         self._import_duplicates = import_duplicates
         self._stopping = stopping
@@ -90,7 +90,7 @@ class Importing:
             raise DiskAway(str(error)) from error
         except OSError as error:
             raise BadAdvice(f"{fileset.path}: its sidecar cannot be read: {error}") from error
-        return Plan(self._ways.of(rule), said)
+        return Plan(self._methods.of(rule), said)
 
     def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
         """Imports filesets of one user with one plan.  Yields each with its state, as it ends.
@@ -104,8 +104,10 @@ class Importing:
             user = self._omero.user(name, plan.group) if plan.said.group else None
         except UserError as error:
             raise BadAdvice(f"{plan.said.files[-1]}: {error}") from error
-        with self.pool.session(name, user.group if user else plan.way.group) as session:
-            importer = make(plan.way.choice, session, self._omero, host=self._host, port=self._port)
+        with self.pool.session(name, user.group if user else plan.method.group) as session:
+            importer = make(
+                plan.method.choice, session, self._omero, host=self._host, port=self._port
+            )
             attempts = [self._attempt(plan, session, importer, one) for one in filesets]
             for fileset in filesets:
                 self._importers[fileset.id] = importer
@@ -119,7 +121,7 @@ class Importing:
     def finish(self, fileset: Fileset) -> None:
         """Does what was left to do after the fileset's import.  Raises what `run` raises."""
         plan = self.plan(fileset)
-        transfer = plan.way.choice.transfer
+        transfer = plan.method.choice.transfer
         if transfer.removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
             remove(fileset, sha1s, linked=transfer.links)
@@ -153,7 +155,7 @@ class Importing:
         def wishes() -> Wishes:
             place = self._destination(plan, session, fileset)
             found.append(place)
-            arguments = plan.way.choice.arguments
+            arguments = plan.method.choice.arguments
             return Wishes(
                 reader=fileset.reader,
                 name=plan.said.name or arguments.name,
@@ -179,16 +181,16 @@ class Importing:
             import_duplicates=self._import_duplicates(),
             importer=importer,
             wishes=wishes,
-            removes=plan.way.choice.transfer.removes,
+            removes=plan.method.choice.transfer.removes,
             later=lambda: self.unfinished.append(fileset.id),
-            exclude_imported_paths=plan.way.choice.arguments.exclude_imported_paths,
+            exclude_imported_paths=plan.method.choice.arguments.exclude_imported_paths,
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
         )
 
     def _destination(
         self, plan: Plan, session: UserSession, fileset: Fileset
     ) -> Destination | None:
-        template = plan.way.template if plan.said.target is None else plan.said.target
+        template = plan.method.template if plan.said.target is None else plan.said.target
         if template is None:
             return None
         first = fileset.files[0]
@@ -223,4 +225,4 @@ class Importing:
 
 
 def _aims(plan: Plan) -> bool:
-    return (plan.way.template if plan.said.target is None else plan.said.target) is not None
+    return (plan.method.template if plan.said.target is None else plan.said.target) is not None

@@ -32,9 +32,9 @@ from .crew import Crew
 from .importers import DiskAway
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
+from .methods import Methods
 from .pace import Pace
 from .recovery import Recovery
-from .ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Importers:
         import_duplicates: Callable[[], bool],
         quarantine: Callable[[Fileset], None],
         changed: Callable[[Fileset], None],
-        ways: Ways,
+        methods: Methods,
         address: tuple[str, int] = ("localhost", 4064),
     ) -> None:
         self._journal = journal
@@ -79,13 +79,13 @@ class Importers:
         self._held = held
         self._quarantine = quarantine
         self._changed = changed
-        self._ways = ways
+        self._methods = methods
         self._stopping = threading.Event()
         self._importing = Importing(
             journal,
             omero,
             places=places,
-            ways=ways,
+            methods=methods,
             address=address,
             import_duplicates=import_duplicates,
             stopping=lambda: self._stopping.is_set(),
@@ -287,7 +287,7 @@ class Importers:
     def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
         more: list[Fileset] = []
         # If something unknown is wrong with a fileset, it is imported alone.
-        if self._ways.of(rule).choice.importer == JAVA and first.id not in self._suspects:
+        if self._methods.of(rule).choice.importer == JAVA and first.id not in self._suspects:
             while len(more) + 1 < _TOGETHER:
                 apart = self._resting.keys() | self._suspects.keys()
                 fileset = self._journal.take(first.user, apart, CALLS.away())
@@ -313,7 +313,7 @@ class Importers:
                     self._give_back([left.pop(fileset.id)], str(error))
                     continue
                 # What a sidecar says is of its own filesets: they are not taken together.
-                key = (id(plan.way), fileset.id if plan.said.files else 0)
+                key = (id(plan.method), fileset.id if plan.said.files else 0)
                 plans.setdefault(key, (plan, []))[1].append(fileset)
             for plan, together in plans.values():
                 self._attempt(plan, together, left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
-from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 
 from .configuration import Configuration
@@ -42,7 +42,7 @@ def figures(
         "grouping": f"{parts.grouping.name}: {parts.grouping.why}",
         "reading": parts.grouping.reading,
         "busy": parts.importers.busy,
-        **_importers(settings, parts.ways),
+        **_importers(settings, parts.methods),
         **{f"progress.{n}": far for n, far in parts.importers.progress().items()},
         **{f"problem.{number}": str(one) for number, one in enumerate(settings.problems, 1)},
         "seen": configuration.seen,
@@ -86,10 +86,10 @@ def _changed(settings: Settings) -> dict[str, str]:
     return {path: why for path, why in told.items() if why}
 
 
-def _importers(settings: Settings, ways: Ways) -> dict[str, str]:
+def _importers(settings: Settings, methods: Methods) -> dict[str, str]:
     told = {}
     for number, rule in enumerate(settings.rules, 1):
-        choice = ways.of(rule).choice
+        choice = methods.of(rule).choice
         told[f"importer.{number}"] = f"{choice.importer}: {choice.why}"
         if choice.ignored:
             told[f"ignored.{number}"] = "; ".join(f"{one}: {why}" for one, why in choice.ignored)

@@ -15,8 +15,8 @@ from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
-from omero_fs_plugin.dropbox.importing.ways import Way, Ways
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -49,7 +49,7 @@ class Parts:
     pipeline: Pipeline
     grouping: Choice
     groupers: Groupers
-    ways: Ways
+    methods: Methods
     importers: Importers
     quarantine: Quarantine
     lanes: Lanes
@@ -60,9 +60,9 @@ class Parts:
             for fileset in self.journal.select(State.FAILED):
                 take_out(self.lanes, self.quarantine, fileset)
 
-    def apply(self, settings: Settings, ways: dict[Rule, Way]) -> None:
+    def apply(self, settings: Settings, methods: dict[Rule, Method]) -> None:
         """Puts `settings` into force.  What waits or is being imported goes on."""
-        self.ways.apply(ways)
+        self.methods.apply(methods)
         apart = apart_from(settings, os.environ.get("OMERODIR"))
         ROOTS.apply([str(rule.watch_dir) for rule in settings.rules], apart)
         self.places.apply(settings.rules)
@@ -75,7 +75,7 @@ class Parts:
 def put_together(
     communicator: Any,
     configuration: Configuration,
-    ways: Ways,
+    methods: Methods,
     *,
     who: str,
     heard: Callable[[Sequence[str]], None],
@@ -118,14 +118,14 @@ def put_together(
         import_duplicates=lambda: configuration.settings.duplicates == "import",
         quarantine=partial(take_out, lanes, quarantine),
         changed=lambda fileset: heard([met.path for met in fileset.files]),
-        ways=ways,
+        methods=methods,
         address=(settings.host, settings.port),
     )
     groupers = Groupers(
         pipeline,
         grouping.make,
         lanes=lanes,
-        readers=ways.readers,
+        readers=methods.readers,
         queued=importers.wake,
         failed=partial(take_out, lanes, quarantine),
         lacking=quarantine.bring_what_lacks,
@@ -142,7 +142,7 @@ def put_together(
         pipeline=pipeline,
         grouping=grouping,
         groupers=groupers,
-        ways=ways,
+        methods=methods,
         importers=importers,
         quarantine=quarantine,
         lanes=lanes,

@@ -24,7 +24,7 @@ from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import RootAway
-from omero_fs_plugin.dropbox.importing.ways import Way, Ways
+from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
 from omero_fs_plugin.dropbox.watching.subscription import MonitorClient
@@ -47,14 +47,14 @@ class DropBox:
     """The whole service: its threads, from start to stop."""
 
     def __init__(self, communicator: Any, properties: Mapping[str, str]) -> None:
-        ways = Ways(os.environ.get("OMERODIR"))
-        settings, self._of_rules = ways.examine(read(properties))
+        methods = Methods(os.environ.get("OMERODIR"))
+        settings, self._of_rules = methods.examine(read(properties))
         self.configuration = Configuration(settings, properties)
         me = Holder.me()
         self.parts = put_together(
             communicator,
             self.configuration,
-            ways,
+            methods,
             who=f"DropBox, {me.name()}",
             heard=lambda paths: self.dispatch.heard(paths),
         )
@@ -154,7 +154,7 @@ class DropBox:
         self._stopping.set()
         self._give_up()
 
-    def _take(self, settings: Settings, ways: dict[Rule, Way]) -> None:
+    def _take(self, settings: Settings, methods: dict[Rule, Method]) -> None:
         """Puts `settings` into force.  What waits or is being imported goes on."""
         for rule in settings.rules:
             if rule.watch_dir.parent == settings.data_dir:  # ours to make
@@ -166,12 +166,12 @@ class DropBox:
         for warning in settings.warnings:
             log.warning("%s", warning)
         for rule in settings.rules:
-            choice = ways[rule].choice
+            choice = methods[rule].choice
             log.info("watching for %s; %s imports: %s", rule.name, choice.importer, choice.why)
             for argument, why in choice.ignored:
                 log.warning("omero.fs.importArgs: %s changes nothing: %s", argument, why)
         self.configuration.settings = settings
-        self.parts.apply(settings, ways)
+        self.parts.apply(settings, methods)
         self._take_roots([str(rule.watch_dir) for rule in settings.rules])
         self.subscriptions.apply(settings.rules, platform_check=settings.platform_check)
         self.importers.wake()
@@ -192,10 +192,10 @@ class DropBox:
             self.configuration.seen = digest(properties)
 
     def _change(self, settings: Settings) -> None:
-        settings, ways = self.parts.ways.examine(settings)
+        settings, methods = self.parts.methods.examine(settings)
         taken = self.configuration.changed(settings)
         if taken is not None:
-            self._take(taken, ways)
+            self._take(taken, methods)
             self.rescanner.ask()
 
     def stop(self) -> None:

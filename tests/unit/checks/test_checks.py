@@ -156,32 +156,32 @@ def test_an_edit_that_the_next_start_undoes(site: Path) -> None:
     assert line.remedy == "omero config set -- omero.fs.importers 4"
 
 
-def ways(site: Path, **named: str) -> list[Line]:
+def methods(site: Path, **named: str) -> list[Line]:
     of = subject(site, **named)
-    return list(configuration.way(of, rule(of)))
+    return list(configuration.method(of, rule(of)))
 
 
 def test_readers(site: Path) -> None:
     file = site / "readers.txt"
-    (missing,) = ways(site, readers=str(file))
+    (missing,) = methods(site, readers=str(file))
     assert missing.level is ERROR
     file.write_text("TiffReader\nZeissCZIReader\n")
-    assert ways(site, readers=str(file))[0].what.endswith(f"2 readers of {file}")
+    assert methods(site, readers=str(file))[0].what.endswith(f"2 readers of {file}")
     file.write_text("TifReader\n")
-    (wrong,) = ways(site, readers=str(file))
+    (wrong,) = methods(site, readers=str(file))
     assert (wrong.level, wrong.what.endswith("did you mean TiffReader?")) == (ERROR, True)
     assert wrong.remedy.startswith("omero config set -- omero.fs.readers VALUE")
 
 
 def test_import_args(site: Path) -> None:
-    assert levels(ways(site)) == [OK]
-    assert levels(ways(site, importArgs="--name 'a b'")) == [OK]
+    assert levels(methods(site)) == [OK]
+    assert levels(methods(site, importArgs="--name 'a b'")) == [OK]
     # OMERO's documentation has it as an example.
-    assert levels(ways(site, importArgs="-report -send")) == [OK]
-    assert levels(ways(site, importArgs="-s other")) == [WARNING, OK]
-    assert levels(ways(site, importArgs="--name", target="Nothing:x")) == [ERROR, ERROR]
-    assert levels(ways(site, importArgs="--annotation-ns x")) == [ERROR]
-    assert levels(ways(site, importer="java")) == [ERROR]
+    assert levels(methods(site, importArgs="-report -send")) == [OK]
+    assert levels(methods(site, importArgs="-s other")) == [WARNING, OK]
+    assert levels(methods(site, importArgs="--name", target="Nothing:x")) == [ERROR, ERROR]
+    assert levels(methods(site, importArgs="--annotation-ns x")) == [ERROR]
+    assert levels(methods(site, importer="java")) == [ERROR]
 
 
 # Directories

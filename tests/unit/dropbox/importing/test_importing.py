@@ -12,7 +12,7 @@ import pytest
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing.importing import Importing
-from omero_fs_plugin.dropbox.importing.ways import Ways, make_way
+from omero_fs_plugin.dropbox.importing.methods import Methods, make_method
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -49,7 +49,7 @@ def importing(journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
         journal,
         None,  # type: ignore[arg-type]
         places=places_of(directory.parent),
-        ways=Ways(None),
+        methods=Methods(None),
         address=("localhost", 4064),
         import_duplicates=lambda: False,
         stopping=lambda: False,
@@ -97,9 +97,9 @@ def test_sources_that_were_to_be_removed_are_so_after_a_crash(
     rules = places_of(directory.parent, transfer="upload_rm").rules
     importing._places.apply(rules)
     for rule in rules:
-        _, way = make_way(rule, None)
-        assert way is not None
-        importing._ways.apply({rule: way})
+        _, method = make_method(rule, None)
+        assert method is not None
+        importing._methods.apply({rule: method})
     importing.finish(imported)
     assert not (directory / "a.tif").exists()
     assert journal.unfinished() == []
@@ -109,15 +109,15 @@ def test_sources_that_were_to_be_removed_are_so_after_a_crash(
 def test_a_rule_that_has_just_gone_still_says_how_its_files_are_read(tmp_path: Path) -> None:
     readers = tmp_path / "readers.txt"
     readers.write_text("loci.formats.in.APNGReader\n", encoding="ascii")
-    ways = Ways(None)
+    methods = Methods(None)
     (before,) = settings_of(watchDir="/dropbox", readers=str(readers)).rules
     (after,) = settings_of(watchDir="/elsewhere").rules
     for rule in (before, after):
-        _, way = make_way(rule, None)
-        assert way is not None
-        ways.apply({rule: way})
-    assert ways.readers(before) == ("loci.formats.in.APNGReader",)
-    assert ways.readers(after) is None
+        _, method = make_method(rule, None)
+        assert method is not None
+        methods.apply({rule: method})
+    assert methods.readers(before) == ("loci.formats.in.APNGReader",)
+    assert methods.readers(after) is None
 
 
 class Late:

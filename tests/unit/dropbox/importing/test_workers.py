@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
@@ -33,7 +33,7 @@ def importers(journal: Journal, tmp_path: Path) -> Importers:
         import_duplicates=lambda: False,
         quarantine=lambda fileset: None,
         changed=lambda fileset: None,
-        ways=Ways(None),
+        methods=Methods(None),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.importing import workers
-from omero_fs_plugin.dropbox.importing.ways import Ways
+from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -71,7 +71,7 @@ def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Im
         import_duplicates=lambda: False,
         quarantine=lambda fileset: None,
         changed=lambda fileset: None,
-        ways=Ways(None),
+        methods=Methods(None),
     )
     importers._stopping = Stopping(time)
     return importers

@@ -22,7 +22,7 @@ from .importers.choice import Choice, choose
 
 
 @dataclass(frozen=True)
-class Way:
+class Method:
     """How the filesets of one rule are imported."""
 
     choice: Choice
@@ -31,22 +31,22 @@ class Way:
     readers: tuple[str, ...] | None = None  # None: all
 
 
-def plain(omerodir: str | None) -> Way:
-    """The Way of files that no rule covers: every setting has its default."""
-    return Way(choose("auto", "", omerodir=omerodir))
+def plain(omerodir: str | None) -> Method:
+    """The Method of files that no rule covers: every setting has its default."""
+    return Method(choose("auto", "", omerodir=omerodir))
 
 
-class Ways:
-    """The Way of each rule in force.  Thread-safe: `apply` exchanges them at once."""
+class Methods:
+    """The Method of each rule in force.  Thread-safe: `apply` exchanges them at once."""
 
     def __init__(self, omerodir: str | None) -> None:
         self._omerodir = omerodir
         self._plain = plain(omerodir)
-        self._of: dict[Rule, Way] = {}
-        self._former: dict[Rule, Way] = {}
+        self._of: dict[Rule, Method] = {}
+        self._former: dict[Rule, Method] = {}
 
-    def of(self, rule: Rule | None) -> Way:
-        """The Way of a rule, also of a rule before the last change; plain if `rule` is None."""
+    def of(self, rule: Rule | None) -> Method:
+        """The Method of a rule, even of one before the last change.  None: `plain`."""
         if rule is None:
             return self._plain
         # An import under way may have begun under a rule that is gone by now.
@@ -56,29 +56,29 @@ class Ways:
         """The reader classes of a rule, as a Grouper takes them."""
         return self.of(rule).readers
 
-    def examine(self, settings: Settings) -> tuple[Settings, dict[Rule, Way]]:
-        """`settings` with the problems that are found here, and the Way of each good rule."""
-        found: dict[Rule, Way] = {}
+    def examine(self, settings: Settings) -> tuple[Settings, dict[Rule, Method]]:
+        """`settings` with the problems that are found here, and the Method of each good rule."""
+        found: dict[Rule, Method] = {}
         problems: list[Problem] = []
         for rule in settings.rules:
-            wrong, way = make_way(rule, self._omerodir)
+            wrong, method = make_method(rule, self._omerodir)
             problems += wrong
-            if way is not None:
-                found[rule] = way
+            if method is not None:
+                found[rule] = method
         for rule in settings.unusable:  # so that people hear of all problems at once
-            problems += make_way(rule, self._omerodir)[0]
+            problems += make_method(rule, self._omerodir)[0]
         held = {problem.user for problem in problems}
         rules = tuple(rule for rule in settings.rules if rule.user not in held)
         examined = replace(settings, rules=rules, problems=(*settings.problems, *problems))
-        return examined, {rule: way for rule, way in found.items() if rule in rules}
+        return examined, {rule: method for rule, method in found.items() if rule in rules}
 
-    def apply(self, ways: dict[Rule, Way]) -> None:
+    def apply(self, methods: dict[Rule, Method]) -> None:
         """Puts these into force."""
-        self._former, self._of = self._of, ways
+        self._former, self._of = self._of, methods
 
 
-def make_way(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Way | None]:
-    """What is wrong with what a rule names; if nothing is, its Way."""
+def make_method(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Method | None]:
+    """What is wrong with what a rule names; if nothing is, its Method too."""
     problems: list[Problem] = []
 
     def wrong(name: str, value: object, error: ConfigurationError) -> None:
@@ -115,4 +115,4 @@ def make_way(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Way | Non
         wrong("importArgs", arguments, error)
     if problems or choice is None:
         return problems, None
-    return [], Way(choice, template, rule.group, readers)
+    return [], Method(choice, template, rule.group, readers)
