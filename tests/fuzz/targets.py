@@ -18,7 +18,7 @@ from omero_fs_plugin.dropbox.grouping.child.frames import decode
 from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff, tiff_chain
 from omero_fs_plugin.dropbox.grouping.native import headers, signatures
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.grouping.wire import findings_of, grouping_of
 from omero_fs_plugin.dropbox.targets import sidecar, templates
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
@@ -75,7 +75,7 @@ def _promised(given: tuple[str, bytes]) -> None:
 
 def _header(given: tuple[str, bytes]) -> None:
     rule, data = given
-    around = Surroundings("/nowhere/amy")
+    around = UserFiles("/nowhere/amy")
     headers.NEEDED[rule](around, "/nowhere/amy/x.nhdr", io.BytesIO(data))
 
 

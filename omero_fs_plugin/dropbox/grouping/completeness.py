@@ -25,7 +25,7 @@ from . import promises
 from .formats import omexml, tiff, tiff_chain
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
-from .surroundings import no_name
+from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
 _MOST_NAMED = 1000  # missing files that are listed

@@ -12,7 +12,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.confine import is_there, listing, open_beneath, roots, stat_beneath
 from omero_fs_plugin.dropbox.confine.roots import RootChanged, Roots
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.links import Mount, reach
@@ -426,8 +426,8 @@ def test_what_lies_around_a_file_is_listed_over_no_link(
     (zaks / "day 1" / "zak's.companion.ome").write_bytes(b"")
     asked = str(mine / "day 1" / "a.tif")
     (mine / "day 1" / "amy's.companion.ome").write_bytes(b"")
-    assert Surroundings(str(mine)).names(str(mine / "day 1")) == ("a.tif", "amy's.companion.ome")
+    assert UserFiles(str(mine)).names(str(mine / "day 1")) == ("a.tif", "amy's.companion.ome")
     assert groupers._indexes(str(mine), [asked]) == [str(mine / "day 1" / "amy's.companion.ome")]
     a_link(mine / "day 1", zaks / "day 1")
-    assert Surroundings(str(mine)).names(str(mine / "day 1")) == ()
+    assert UserFiles(str(mine)).names(str(mine / "day 1")) == ()
     assert groupers._indexes(str(mine), [asked]) == []

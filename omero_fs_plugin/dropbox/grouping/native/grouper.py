@@ -17,7 +17,7 @@ from omero_fs_plugin.config.readers import takes
 from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
 from omero_fs_plugin.errors import ImportRefused
 
 from .headers import NEEDED, SUFFIXES, header_of, logs
@@ -62,7 +62,7 @@ class _Call:
         opener: Opener,
     ) -> None:
         self._opener = opener
-        self._around = Surroundings(root, opener)
+        self._around = UserFiles(root, opener)
         self._neighbours = Neighbours(self._around, readers)
         self._ome = OmeSets(self._around)
         self._readers = readers

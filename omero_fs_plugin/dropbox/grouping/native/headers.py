@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 
 from .signatures import JAVA, UnknownFormat
 
 _LIMIT = 1 << 16  # bytes of a header of text
 # Gets an open header and its path; returns the paths that it needs, whether they are there or not.
-Reader = Callable[[Surroundings, str, BinaryIO], tuple[str, ...]]
+Reader = Callable[[UserFiles, str, BinaryIO], tuple[str, ...]]
 
 
 def _like(name: str, suffix: str) -> str:
@@ -26,7 +26,7 @@ def _like(name: str, suffix: str) -> str:
     return path.stem + (suffix.upper() if path.suffix.isupper() else suffix)
 
 
-def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+def _ics(around: UserFiles, path: str, file: BinaryIO) -> tuple[str, ...]:
     """Version 1 has its pixels in the .ids of the same name, version 2 after the header itself.
 
     Raises UnknownFormat for version 2 with pixels elsewhere; no program is known to write this.
@@ -45,12 +45,12 @@ def _ics(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
     return ()
 
 
-def header_of(around: Surroundings, path: str) -> str:
+def header_of(around: UserFiles, path: str) -> str:
     """Where the header of the .ids at `path` is, or will be."""
     return around.beside(path, _like(PurePath(path).name, ".ics"))
 
 
-def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+def _nrrd(around: UserFiles, path: str, file: BinaryIO) -> tuple[str, ...]:
     """`data file:` names the file of the pixels, unless they follow after an empty line.
 
     Raises UnknownFormat for a list or a pattern of files, ImportRefused for a
@@ -72,7 +72,7 @@ def _nrrd(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
     raise UnknownFormat("NRRD whose header does not end")
 
 
-def _nifti(around: Surroundings, path: str, file: BinaryIO) -> tuple[str, ...]:
+def _nifti(around: UserFiles, path: str, file: BinaryIO) -> tuple[str, ...]:
     return (around.beside(path, _like(PurePath(path).name, ".img")),)
 
 
@@ -81,10 +81,10 @@ NEEDED: Mapping[str, Reader] = {"ics": _ics, "nrrd": _nrrd, "nifti": _nifti}
 SUFFIXES = ("ics", "nrrd", "nhdr", "hdr")
 
 
-def logs(around: Surroundings, path: str) -> tuple[str, ...]:
+def logs(around: UserFiles, path: str) -> tuple[str, ...]:
     """The logs that softWoRx wrote beside a DeltaVision file, if they are there.
 
-    Raises what Surroundings.has raises.
+    Raises what UserFiles.has raises.
     """
     name = PurePath(path)
     wanted = (f"{name.name}.log", f"{name.stem}_log.txt")

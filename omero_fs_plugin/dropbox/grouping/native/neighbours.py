@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from omero_fs_plugin.config.readers import PACKAGE, takes
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings, is_hidden
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
 from omero_fs_plugin.errors import ImportRefused
 
 from .headers import SUFFIXES
@@ -96,7 +96,7 @@ def may_be_index(name: str) -> bool:
 class Neighbours:
     """The markers around files.  Each is read once."""
 
-    def __init__(self, around: Surroundings, readers: Collection[str] | None) -> None:
+    def __init__(self, around: UserFiles, readers: Collection[str] | None) -> None:
         self._around = around
         self._readers = readers
         self._of: dict[str, Marker | None] = {}

@@ -15,7 +15,7 @@ from omero_fs_plugin.config.readers import PACKAGE
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
 from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError
-from omero_fs_plugin.dropbox.grouping.surroundings import Surroundings
+from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.errors import ImportRefused
 
 from .signatures import UnknownFormat
@@ -36,7 +36,7 @@ class _Parts:
 class OmeSets:
     """Makes candidates of files with OME-XML.  Each file is read and looked up once."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: UserFiles) -> None:
         self._around = around
         self._read: dict[str, OmeXml] = {}
         self._looked_up: dict[str, _Parts] = {}

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omero_fs_plugin.config.readers import KNOWN
-from omero_fs_plugin.dropbox.grouping import surroundings
+from omero_fs_plugin.dropbox.grouping import userfiles
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.dropbox.grouping.native.signatures import Kind, UnknownFormat, identify
 from tests import samples
@@ -170,10 +170,10 @@ def group_one(root: Path, name: str, data: bytes) -> None:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(self: surroundings.Surroundings, path: str) -> io.BufferedReader:
-        return Counting(io.FileIO(surroundings.open_beneath(self.root, path)))
+    def opened(self: userfiles.UserFiles, path: str) -> io.BufferedReader:
+        return Counting(io.FileIO(userfiles.open_beneath(self.root, path)))
 
-    monkeypatch.setattr(surroundings.Surroundings, "open", opened)
+    monkeypatch.setattr(userfiles.UserFiles, "open", opened)
 
 
 HOSTILE = settings(

@@ -1,4 +1,4 @@
-"""What lies around a dropped file, seen without following a link."""
+"""The files of one user, looked at without following a link."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from omero_fs_plugin.errors import ImportRefused
 from .opening import Opener, open_file
 
 _LONGEST, _LONGEST_PART = 4096, 255  # bytes of a path and of one name in it; Linux
-_TOLD = 100  # characters of a name that is told
+_TOLD = 100  # characters of a name in a message
 # Errors for a name that no file can have: such a file is not there and will not come.
 _NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL)
 
 
 def no_name(name: str) -> str:
-    """Why there can be no file of that name, or path, that is imported; empty: there can.
+    """Why no file with this name or path can be imported; empty if one can.
 
-    DropBox leaves a file alone whose name is not UTF-8: neither OMERO nor the journal has such.
+    DropBox does not import a file whose name is not UTF-8: OMERO and the journal cannot hold it.
     """
     try:
         encoded = name.encode()
@@ -39,7 +39,7 @@ def is_hidden(path: str) -> bool:
     return PurePath(path).name.startswith(".")
 
 
-class Surroundings:
+class UserFiles:
     """The files below one user's directory, for the length of one call.
 
     Rule: it lists a directory once, so that all files of one call are judged by
@@ -57,9 +57,9 @@ class Surroundings:
         return self._opener(self.root, path)
 
     def names(self, directory: str) -> tuple[str, ...]:
-        """The names of the regular files in `directory` that are not hidden, sorted.
+        """The names of the regular files in `directory` that may be imported, sorted.
 
-        Only of those that may be imported.  Empty if the directory cannot be read.
+        Hidden files do not count.  Empty if the directory cannot be read.
         """
         found = self._names.get(directory)
         if found is None:
