@@ -608,7 +608,7 @@ class TestSQLite:
             Journal(sqlite_url)
 
     def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(JournalError, match="unable to open"):
+        with pytest.raises(JournalError, match="No such file or directory"):
             Journal(f"sqlite:///{tmp_path}/no/such/journal.sqlite")
 
     @pytest.mark.parametrize(("share", "mode"), [("", "wal"), ("nfs4", "delete")])

@@ -745,6 +745,18 @@ def test_what_comes_begins_the_wait_anew(stage: Stage) -> None:
     assert stage.rows(State.FAILED) == {}
 
 
+def test_what_waits_for_its_set_is_known_as_it_is_now(stage: Stage) -> None:
+    """A chmod that only a rescan met: else the journal takes the file for another."""
+    (a,) = stage.drop("a")
+    lacks = Candidate((a,), missing=(f"{AMY}/b",))
+    stage.answer(stage.lot(), lacks)
+    stage.disk.chmod(a)
+    stage.pipeline.scanned(stage.disk.scan(), stage.now)
+    stage.answer(stage.lot(), lacks)
+    assert stage.journal.known(stage.disk.scan()) == {a: State.WAITING}
+    assert len(stage.rows()) == 1
+
+
 def test_what_is_held_is_not_given_up(stage: Stage) -> None:
     (a,) = stage.drop("a")
     stage.answer(stage.lot(), Candidate((a,), held="only Bio-Formats can tell"))
