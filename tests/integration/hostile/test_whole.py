@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -76,8 +77,10 @@ def test_the_table_of_what_became_of_each(
         whole.until("everything has come to an end", lambda: _ended(whole), patience=PATIENCE_S)
     finally:
         watch.end()
+    grown = watch.most - watch.begun
+    sys.stdout.write(f"zak waited for at most {max(delays):.2f} s; {grown >> 20} MiB more\n")
     assert max(delays) < DELAY_S, f"zak waited for {max(delays):.1f} s"
-    assert watch.most - watch.begun < MEMORY
+    assert grown < MEMORY
     became = _became(whole, amy)
     wrong = [
         f"{one.name}: {name} is {state}: {reason[:300]!r}, and not {wanted}: {says!r}"
