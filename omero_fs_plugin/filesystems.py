@@ -70,7 +70,7 @@ class Mounts:
 
     def __init__(self, table: str = TABLE) -> None:
         self._points: dict[bytes, Mount] = {}
-        self._any_share = False
+        self.sharing = False  # a share is mounted somewhere, by the table as it was read last
         self._changed: set[bytes] = set()
         self._below: dict[bytes, Mapping[bytes, Mount]] = {}  # by path, as `below` gives them
         self._descriptor = -1
@@ -136,7 +136,7 @@ class Mounts:
 
     def share_as_read(self, path: bytes) -> str | None:
         """As `share`, by the table as it was read last."""
-        if not self._any_share:
+        if not self.sharing:
             return None
         found = self._holding(path)
         return found.type if found is not None and found.shared else None
@@ -144,7 +144,7 @@ class Mounts:
     def any_share(self) -> bool:
         """Whether a share is mounted anywhere."""
         self._refresh()
-        return self._any_share
+        return self.sharing
 
     def _holding(self, path: bytes) -> Mount | None:
         points = self._points
@@ -174,7 +174,7 @@ class Mounts:
         self._below = {}
         differing = set(before.values()) ^ set(self._points.values())
         self._changed.update(mount.point for mount in differing)
-        self._any_share = any(mount.shared for mount in self._points.values())
+        self.sharing = any(mount.shared for mount in self._points.values())
 
 
 def shared(path: str) -> str | None:

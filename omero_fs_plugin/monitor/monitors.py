@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # A started monitor answers `stop` within this time, unless a system call hangs on a dead share.
 STOP_TIMEOUT = 10.0  # s
+# All monitors together at the end of the server, so that the server ends within 10 s.
+CLOSE_TIMEOUT = 8.0  # s
 
 
 def unknown(identifier: str) -> MonitorError:
@@ -322,7 +324,7 @@ class Monitors:
         monitors = self.all().values()
         for monitor in monitors:
             monitor.request_stop(orderly=True)
-        end = time.monotonic() + STOP_TIMEOUT
+        end = time.monotonic() + CLOSE_TIMEOUT
         for monitor in monitors:
             # However many disks do not answer, all are waited for together.
             monitor.stop(for_good=True, patience=max(0.0, end - time.monotonic()))

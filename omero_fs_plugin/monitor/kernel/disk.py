@@ -180,9 +180,10 @@ class LocalDisk:
 
     def _now(self, path: bytes) -> float:
         """The time by the clock that stamps files at `path`; 0 if that clock is not ours."""
+        share = None
         if path == self._root:
             share = self.share(path)
-        else:  # the table was read just now, before the path was asked for
+        elif self.mounts.sharing:  # the table was read just now, before the path was asked for
             share = self.mounts.share_as_read(self._real_path(path))
         return 0.0 if share else time.time()
 
