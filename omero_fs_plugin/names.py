@@ -1,8 +1,8 @@
-"""How anything that others wrote is shown to people: names of files, texts of other programs.
+"""How texts that others wrote are shown to people: names of files, output of other programs.
 
-Rule: a log and a terminal show what is there, on one line, and act on nothing of it.  Characters
-that control a terminal, end a line, turn the direction of writing or stand for no character at all
-are written as Python writes them, such as ``\\n`` and ``\\x1b``.
+Rule: a log and a terminal show such a text on one line, and do not act on it.  Characters that
+control a terminal, end a line or turn the direction of writing, and those that do not stand for a
+character, are written as Python writes them, such as ``\\n`` and ``\\x1b``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from types import TracebackType
 
 _LONGEST = 20_000  # characters of one line of a log
-_BESIDE = "    | "  # before each further line, so that none of them can be taken for a new entry
+_BESIDE = "    | "  # before each further line, so that it does not look like a new entry
 
 
 def printable(text: str) -> str:
-    """`text` without anything a terminal would act on; file names may hold it.
+    """`text` without characters on which a terminal acts; file names may have them.
 
-    Surrogates, which stand for bytes that are not UTF-8, are among what is written visibly, so the
-    result can always be encoded.
+    Surrogates, which stand for bytes that are not UTF-8, are written visibly too, so the result can
+    always be encoded.
     """
     if text.isprintable():  # as nearly all are
         return text
@@ -28,9 +28,9 @@ def printable(text: str) -> str:
 
 
 class OneLine(logging.Formatter):
-    """Formats as another formatter does, each entry on one line.
+    """Formats as another formatter does, but puts each entry on one line.
 
-    What follows it, a traceback, is on lines that begin with a bar.
+    The lines of a traceback after it begin with a bar.
     """
 
     def __init__(self, inner: logging.Formatter | None) -> None:
@@ -62,7 +62,7 @@ def _below(texts: Iterable[str]) -> list[str]:
 
 
 def log_safely(logger: logging.Logger | None = None) -> None:
-    """Every handler of `logger`, by default of the root, shows names as `printable` does."""
+    """Makes every handler of `logger`, by default the root, show names as `printable` does."""
     for handler in (logger or logging.getLogger()).handlers:
         if not isinstance(handler.formatter, OneLine):
             handler.setFormatter(OneLine(handler.formatter))

@@ -29,7 +29,7 @@ from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
 _MOST_NAMED = 1000  # missing files that are listed
-_TOLD = 100  # characters of a name that is told
+_TOLD = 100  # characters of a name in a message
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Check:
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:
-            return  # nobody knows whether it is whole, but the reader has taken it
+            return  # it is not known whether it is whole, but the reader has taken it
         try:
             said = omexml.of_companion(file)
         except OmeXmlError as error:

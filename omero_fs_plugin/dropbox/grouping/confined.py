@@ -1,4 +1,4 @@
-"""Our own parsers, in a process of their own: whatever a file does to them hurts that file alone.
+"""Our own parsers, in a process of their own: a hostile file hurts no other file.
 
 How to use it, one object for each thread::
 
@@ -7,7 +7,7 @@ How to use it, one object for each thread::
     findings = parsers.check(root, sets)        # whether sets are whole, as `completeness`
     parsers.close()                             # from any thread
 
-The first call starts the process, in a fifth of a second.
+The first call starts the process; this takes a fifth of a second.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from .wire import findings_of, grouping_of
 
 log = logging.getLogger(__name__)
 
-LIMIT_S = 60.0  # for what is done with one file; the largest slides take ten
-IDLE_S = 10.0  # in which the process does nothing: then the disk is at fault, and no file
+LIMIT_S = 60.0  # for one file; the largest slides take ten
+IDLE_S = 10.0  # if the process does nothing for so long, the disk is at fault, and no file
 MEMORY = 512  # MiB; the largest metadata that is read takes half of it
-TRIES = 2  # a file that ended so many processes is not read again
-_MOST_DEATHS = 40  # of processes in one question; then it is asked about halves
-_VERDICT_S = 3600.0  # then a file may be read again: the machine may have been at fault
+TRIES = 2  # a file that has ended so many processes is not read again
+_MOST_DEATHS = 40  # of processes in one question; after these we ask about halves
+_VERDICT_S = 3600.0  # after this time a file may be read again: the machine may have been at fault
 _MOST_VERDICTS = 10_000
 _CLOSE_S = 15.0
 _Answer = TypeVar("_Answer")
@@ -52,10 +52,10 @@ class ConfinedError(FsError):
 
 
 class Confined:
-    """A Grouper, by signatures.  Thread-safe; calls wait for each other, only `close` does not.
+    """A Grouper, by signatures.  Thread-safe.  Calls wait for each other, except `close`.
 
-    Rule: a file that ends the process twice, by its time, memory or a crash, or that something
-    unexpected is raised on, is refused with that reason until it changes.  All others are answered.
+    Rule: a file is refused, with the reason, until it changes, if it ends the process twice (by
+    time, memory or a crash) or raises something unexpected.  All other files get an answer.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Confined:
         time_limit: float = LIMIT_S,
         memory: int = MEMORY,
     ) -> None:
-        """Starts nothing yet.
+        """Starts no process yet.
 
         `roots` gives the watched directories; `time_limit`: s for one file; `memory`: MiB.
         """
@@ -75,23 +75,23 @@ class Confined:
         self._closed = False
         self._in_use = threading.RLock()
         self._deaths: Counter[str] = Counter()
-        # path -> until when it is avoided, what it is then, and why
+        # path -> until when it is avoided, its stat then, and why
         self._avoided: dict[str, tuple[float, list[Any]]] = {}
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none."""
+        """The process id.  None while there is no process."""
         return None if self._kept.child is None else self._kept.child.pid
 
     def ready(self) -> None:
-        """Starts the process, unless it runs.  Raises ConfinedError."""
+        """Starts the process if it does not run.  Raises ConfinedError."""
         with self._in_use:
             self._running("")
 
     def group(
         self, root: str, files: Sequence[str], readers: Collection[str] | None = None
     ) -> Grouping:
-        """As Grouper has it.  Raises ConfinedError, and RootAway when the disk does not answer."""
+        """See Grouper.  Raises ConfinedError, and RootAway if the disk does not answer."""
         chosen = None if readers is None else list(readers)
 
         def group(part: Sequence[str]) -> Grouping:
@@ -105,9 +105,9 @@ class Confined:
                 return waiting(files, str(changed.strerror))
 
     def check(self, root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
-        """As completeness.check, of each of `sets`; what keeps it from an answer refuses a set.
+        """What completeness.check gives for each of `sets`.  A set without an answer is refused.
 
-        Raises ConfinedError, and RootAway when the disk does not answer.
+        Raises ConfinedError, and RootAway if the disk does not answer.
         """
         if not sets:
             return []
@@ -136,7 +136,7 @@ class Confined:
             self._kept.rest()
 
     def close(self) -> None:
-        """Ends everything: a call under way in another thread raises ConfinedError."""
+        """Ends everything.  A call under way in another thread raises ConfinedError."""
         self._closed = True
         self._kept.kill()
         if self._in_use.acquire(timeout=_CLOSE_S):
@@ -152,7 +152,7 @@ class Confined:
         self.close()
 
     def _make(self, roots: tuple[str, ...], more: tuple[str, ...]) -> Child:
-        # Of one file, or between two.  A process that hangs is ended before, by its time.
+        # For one file, or between two.  The time limit ends a process that hangs before this.
         cpu = int(self._time_limit) + 10
         return Child(_SERVED, Bounds(roots, more, memory=self._memory, cpu=cpu), {"cpu": cpu})
 
@@ -171,7 +171,7 @@ class Confined:
         return child
 
     def _ask(self, root: str, request: Frame, understand: Callable[[Frame], _Answer]) -> _Answer:
-        """The answer.  Raises Unanswered, RootAway, ConfinedError."""
+        """Asks the process.  Raises Unanswered, RootAway, ConfinedError."""
         why = ""
         for _ in range(_MOST_DEATHS):
             request["avoid"] = self._avoid(root)
@@ -186,7 +186,7 @@ class Confined:
                 if "raised" not in answer:
                     return understand(answer)
                 at, why, tries = str(answer.get("at", "")), str(answer["raised"]), 1
-            except ValueError as error:  # of `understand`: whoever answers so is not asked again
+            except ValueError as error:  # from `understand`: do not ask this process again
                 at, why, tries = "", f"its answer is not understood: {error}", 1
                 self._kept.rest()
             except ChildDied as died:
@@ -206,7 +206,7 @@ class Confined:
         raise Unanswered(why)
 
     def _avoid(self, root: str) -> dict[str, list[Any]]:
-        """What is not to be read below `root`, as it is sent."""
+        """The files below `root` that must not be read, as they are sent."""
         now, above = time.monotonic(), root.rstrip("/") + "/"
         return {
             path: content
@@ -218,7 +218,7 @@ class Confined:
         try:
             found = os.lstat(path)
         except OSError:
-            return  # gone: nothing is to be avoided
+            return  # gone: there is nothing to avoid
         self._avoided.pop(path, None)
         words = f"the process that reads files fails on it: {why}"
         content = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, words]
@@ -228,6 +228,6 @@ class Confined:
 
 
 def waiting(files: Sequence[str], why: str) -> Grouping:
-    """Nothing can be said of any of them now."""
+    """The answer if there is none for any of the files now."""
     words = f"cannot be read now: {why}"
     return Grouping(tuple(Candidate((path,), incomplete=words) for path in dict.fromkeys(files)))

@@ -1,8 +1,8 @@
-"""Finds, among many files, the one that nothing can be said of.
+"""Finds, among many files, the one for which there is no answer.
 
-A question about many files may come to no answer: the process that reads them ends, or a defect of
-ours raises something.  Where nobody knows on which file, the question is asked again about each
-half of them.
+A question about many files may get no answer: the process that reads them ends, or a defect of
+ours raises something.  If it is not known which file is at fault, we ask again about each half of
+the files.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 
 class Unanswered(Exception):
-    """A question came to no answer, and nobody knows on which file.  Its text says how."""
+    """A question got no answer, and the file at fault is not known.  Its text says why."""
 
 
 def halved(group: Callable[[Sequence[str]], Grouping], files: Sequence[str]) -> Grouping:
-    """What `group` says of `files`; what it raises fails the file that it raises on, and no other.
+    """What `group` gives for `files`.  If it raises on a file, only that file fails.
 
-    FsError is raised on, RootAway and RootChanged too: then nothing can be said of any file.
+    FsError, RootAway and RootChanged are raised on: then there is no answer for any file.
     """
     try:
         return group(files)
@@ -41,17 +41,17 @@ def halved(group: Callable[[Sequence[str]], Grouping], files: Sequence[str]) -> 
             refused = f"{files[0]}: nothing can be said of it: {why}"
             return Grouping((Candidate((files[0],), refused=refused),))
         log.warning("of %d files nothing can be said: %s; asking about halves", len(files), why)
-        ordered = sorted(files)  # so that what belongs together, by its name, stays together
+        ordered = sorted(files)  # so that files that belong together, by name, stay together
         middle = len(ordered) // 2
         return together(halved(group, ordered[:middle]), halved(group, ordered[middle:]))
 
 
 def together(one: Grouping, other: Grouping) -> Grouping:
-    """Both answers as one, by the rules of Grouping."""
+    """Joins both answers, by the rules of Grouping."""
     by_first: dict[str, Candidate] = {}
     for candidate in (*one.candidates, *other.candidates):
         known = by_first.get(candidate.files[0])
-        # Of a set that both halves know, the one who saw more of it is right.
+        # If both halves know a set, the half that saw more of it is right.
         if known is None or (known.refused == "", len(known.files)) < (
             candidate.refused == "",
             len(candidate.files),

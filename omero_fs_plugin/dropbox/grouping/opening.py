@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import open_beneath
 
-# Of the directory that it must not leave and of its path; raises as `open_beneath`.
+# Takes the directory that the file must lie below, and its path.  Raises as `open_beneath`.
 Opener = Callable[[str, str], AbstractContextManager[BinaryIO]]
 
 
 def open_file(root: str, path: str) -> BinaryIO:
-    """The file, to be read; raises as `open_beneath`."""
+    """Opens the file for reading.  Raises what `open_beneath` raises."""
     return os.fdopen(open_beneath(root, path), "rb", buffering=1 << 13)

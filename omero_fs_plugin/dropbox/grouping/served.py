@@ -1,12 +1,12 @@
-"""Our own parsers, as a child serves them: grouping by signatures, and whether sets are whole.
+"""Our own parsers, served by a child: grouping by signatures, and whether sets are whole.
 
 `confined` is the other end.  Requests are
 
     {"do": "group", "root": path, "files": [path], "readers": [name] or null, "avoid": Avoided}
     {"do": "check", "root": path, "sets": [[path]], "avoid": Avoided}
 
-and answers as `wire` has them, or `{"raised": what, "at": path}` when something unexpected did.
-Avoided: path -> device, inode, bytes, mtime (ns) and why, of a file that is not read again.
+and answers as in `wire`, or `{"raised": what, "at": path}` if something unexpected was raised.
+Avoided: path -> device, inode, bytes, mtime (ns) and reason, for files not to be read again.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .wire import findings_frame, grouping_frame
 
 
 class Told:
-    """An Opener that tells the pulse what is being read, and reads nothing that is avoided."""
+    """An Opener that tells the pulse which file is read, and refuses files to be avoided."""
 
     def __init__(self, pulse: Pulse, cpu: int) -> None:
-        """`cpu`: s of a processor that one file may take; the kernel ends the process then."""
+        """`cpu`: s of a processor that one file may take; then the kernel ends the process."""
         self._pulse = pulse
         self._cpu = cpu
         self._at = ""
@@ -67,11 +67,11 @@ class Told:
 
 
 def prepare(given: Frame) -> None:
-    """All is imported by now."""
+    """Does nothing: everything is imported by now."""
 
 
 def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
-    """As child.main has it."""
+    """See child.main."""
     told = Told(pulse, given["cpu"])
     grouper = NativeGrouper(told)
 

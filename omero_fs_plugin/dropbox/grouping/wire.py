@@ -1,6 +1,6 @@
-"""Answers of our own parsers as frames, and back.
+"""Turns the answers of our own parsers into frames, and back.
 
-Rule: what comes back is not trusted: whoever answers has read users' files.
+Rule: answers are not trusted, because the process that answers has read users' files.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from .child.frames import Frame
 from .completeness import Findings
 from .filesets import Candidate, Grouping
 
-MOST_TOLD = 300_000  # files that one answer names, in all of its sets together
+MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
 _TEXTS = ("reader", "incomplete", "broken", "held", "refused")
 
 
 class TooMuch(ValueError):
-    """An answer that names more files than any lot of real ones."""
+    """An answer names more files than any real lot has."""
 
 
 def grouping_frame(grouping: Grouping) -> Frame:
-    """Raises TooMuch."""
+    """The frame of a Grouping.  Raises TooMuch."""
     told = sum(len(one.files) + len(one.missing) for one in grouping.candidates)
     if told > MOST_TOLD:
         raise TooMuch(f"the sets name {told} files, and at most {MOST_TOLD} are taken")
@@ -50,7 +50,7 @@ def grouping_of(frame: Frame) -> Grouping:
 
 
 def findings_frame(findings: Iterable[Findings]) -> Frame:
-    """Those of several sets, in their order.  Raises TooMuch."""
+    """The frame of the Findings of several sets, in their order.  Raises TooMuch."""
     told: list[Frame] = []
     number = 0
     for one in findings:

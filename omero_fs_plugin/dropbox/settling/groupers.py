@@ -32,12 +32,12 @@ from .pipeline import Pipeline
 log = logging.getLogger(__name__)
 
 SIGNATURES = "file signatures"  # the name that people see, without Bio-Formats
-NUMBER = 2  # so that slow files of one user hold up nobody else
+NUMBER = 2  # so that slow files of one user do not hold up other users
 _STEP_S = 0.5  # the longest time between two looks for a lot
 _IDLE_S = 5.0  # ... while no file is at rest; `wake` ends the wait
-_AGAIN_S = 10.0  # after a question that could not be answered
-_REST_S = 300.0  # a grouper that had nothing to do for so long gives back its memory
-_EXPIRE_S = 60.0  # how often it is looked for what was incomplete for too long
+_AGAIN_S = 10.0  # when a question without an answer is asked again
+_REST_S = 300.0  # after this time without work a grouper gives back its memory
+_EXPIRE_S = 60.0  # how often we look for filesets that were incomplete for too long
 _LEVELS = 2  # directories above a file in which an index of it may lie
 
 
@@ -48,7 +48,7 @@ class Choice:
     name: str  # for people
     why: str
     make: Callable[[], Grouper]
-    reading: str = field(default_factory=kept)  # what those who read files are kept from
+    reading: str = field(default_factory=kept)  # what the processes that read files cannot do
 
 
 def choose(
@@ -59,7 +59,7 @@ def choose(
     memory: int,
     roots: Roots = tuple,
 ) -> Choice:
-    """Bio-Formats, if it is there and a Java too; otherwise signatures.
+    """Bio-Formats, if there are its jars and a Java; otherwise signatures.
 
     `bioformats_jars` is omero.fs.bioformatsJars, or ``("none",)`` to do without;
     `time_limit` (s), `memory` (MiB) and `roots` as BioFormats takes them.
@@ -82,15 +82,15 @@ def choose(
 
 
 class Groupers:
-    """Groups what the pipeline has at rest.  Each thread has a grouper of its own.
+    """Groups the files that the pipeline has at rest.  Each thread has a grouper of its own.
 
-    `readers` gives the reader classes of a rule, None for all; `queued` is
-    called when filesets were formed, `failed` with one of which nothing can be;
-    `complete_timeout` gives how long (s) one that is incomplete is waited for.
+    `readers` gives the reader classes of a rule, None for all.  `queued` is
+    called when filesets were formed, `failed` with one that cannot be imported.
+    `complete_timeout` gives how long (s) an incomplete fileset waits.
     `lacking` is called with a user and files that came, or that a set lacks; it
-    brings back what was given up for want of them, and gives the paths.
+    brings back the sets that were given up because of them, and gives their paths.
 
-    A disk is asked in the lanes: a grouper waits no longer for one than it answers.
+    Disks are asked in the lanes: a grouper does not wait for a disk that does not answer.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Groupers:
         self._expired = time.monotonic()
         self.trouble = ""  # why nothing can be grouped; empty while files can be
         self._threads = [
-            # Daemons: a thread that reads from a share which hangs must not keep us from ending.
+            # Daemons: a thread that a share holds must not keep the process from ending.
             threading.Thread(target=self._work, args=[one], name=f"grouper-{n}", daemon=True)
             for n, one in enumerate(self._groupers, 1)
         ]
@@ -136,17 +136,17 @@ class Groupers:
             self._news.notify_all()
 
     def ask_to_stop(self) -> None:
-        """Begins nothing more."""
+        """Begins no more work."""
         self._stopping.set()
         self.wake()
 
     def stop(self, until: float) -> bool:
-        """Ends what is under way; whether all of it has ended at `until` (s, monotonic).
+        """Ends the work under way.  True if all has ended by `until` (s, monotonic).
 
-        What was asked is asked again at the next start.
+        The next start asks the same questions again.
         """
         self.ask_to_stop()
-        # Beside each other: a process that a dead disk holds fast is waited for, for a while.
+        # In parallel: each waits a while for a process that a dead disk holds.
         closing = [
             threading.Thread(target=grouper.close, name="grouper-close", daemon=True)
             for grouper in self._groupers
@@ -159,7 +159,7 @@ class Groupers:
         return not any(thread.is_alive() for thread in every)
 
     def reading(self) -> list[tuple[str, str]]:
-        """(root, a file in it) of what is read now to find out what it is."""
+        """(root, a file in it) of the files that the groupers read now."""
         return [(lot.root, lot.files[0]) for lot in list(self._asking.values())]
 
     def _work(self, grouper: Grouper) -> None:
@@ -240,7 +240,7 @@ class Groupers:
         return self._lanes.ask(lot.root, lambda: group_whole(grouper, lot.root, lot.files, readers))
 
     def _bring(self, lot: Lot, paths: Sequence[str]) -> None:
-        """What was given up for want of these settles again."""
+        """Lets the files settle again that were given up because these were missing."""
         if paths:
             bring = partial(self._bring_back, lot.user, tuple(paths))
             self._lanes.do(lot.root, bring, beside="quarantine")
@@ -251,7 +251,7 @@ class Groupers:
             self._pipeline.heard(back, time.monotonic())
 
     def _expire(self, now: float) -> None:
-        """Counts no more than two intervals at once: in a longer one this process stood still."""
+        """Counts at most two intervals at once: if more time passed, the process stood still."""
         passed = min(now - self._expired, 2 * _EXPIRE_S)
         if passed > _EXPIRE_S:
             self._expired = now
@@ -271,7 +271,7 @@ def group_whole(
     *,
     ask: Callable[[str, Callable[[], list[str]]], list[str]] = lambda root, question: question(),
 ) -> Grouping:
-    """As `grouper.group`, of the whole sets that `paths` are of, asked about or not.
+    """What `grouper.group` gives for the whole sets of `paths`, with files not asked about.
 
     `ask` asks the disk of `root` a question.
     """
@@ -286,7 +286,7 @@ def group_whole(
 
 
 def _used_besides(files: Sequence[str], grouping: Grouping) -> list[str]:
-    """Files of complete sets that were not asked about."""
+    """The files of complete sets that were not asked about."""
     asked = set(files)
     return [
         path

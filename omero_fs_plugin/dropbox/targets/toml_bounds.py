@@ -1,7 +1,7 @@
-"""What a sidecar may have of TOML, looked at before it is parsed.
+"""The limits of TOML in a sidecar.  They are checked before it is parsed.
 
-A parser of TOML takes time that grows with the square of a key's parts, and recurses into what is
-nested.  No sidecar needs much of either.  This looks at a text once, from its begin to its end.
+The time of a TOML parser grows with the square of a key's parts, and it recurses into nested
+values.  No sidecar needs much of either.  This reads a text once, from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ DEEPEST = 8  # brackets in brackets
 LONGEST_KEY = 8  # parts of a key, with dots between
 MOST = 4_000  # values, and lists or tables
 
-# Strings and comments as wholes, one that is not closed up to where it would have to be.
+# Whole strings and comments.  One that is not closed goes up to where it would have to end.
 _TOKEN = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\\?$)'
     r"|'''(?:[^']|'(?!''))*(?:'''|$)"
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 
 
 def too_much(text: str) -> str:
-    """Why `text` is not parsed; empty: it may be."""
+    """Why `text` must not be parsed; empty if it may be."""
     depth = dots = values = 0
     for found in _TOKEN.finditer(text):
         token = found[0]

@@ -1,8 +1,8 @@
 """Calls to a file system that may not answer.
 
-A share whose server is away, or a disk that is broken, keeps a call for minutes or for good, and
-nothing but the file system can end it.  So a thread of its own makes the call, and the caller waits
-a little.  What the call gives later is dropped.
+If a share's server is away, or a disk is broken, a call may hang for minutes or for ever, and only
+the file system can end it.  So a thread of its own makes the call, and the caller waits for a short
+time.  If the call ends later, its result is dropped.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any, TypeVar
 from .entries import Unanswered
 
 T = TypeVar("T")
-Beat = Callable[[], None]  # a long call says by it that the file system answers
+Beat = Callable[[], None]  # a long call uses it to say that the file system answers
 
-# How long a caller waits for a sign of life.  A share that answers late, and does, is given
-# twice the time that it took, up to the longest: else no call on it would ever be in time.
+# How long a caller waits for a sign of life.  A share that answered late gets twice the time that
+# it took, up to the longest; otherwise no call on it would ever be in time.
 SHORTEST = 0.5  # s
 LONGEST = 2.0  # s
-# A thread that has had no call for so long ends.
+# A thread ends if it has had no call for this time.
 IDLE = 10.0  # s
 
 
 class Place:
-    """What answers or does not as a whole: one mount.  Thread-safe.
+    """One mount: all of it answers, or none of it does.  Thread-safe.
 
-    Rule: while a call has not come back that its caller gave up, every further call fails at
-    once.  So a place that does not answer costs each caller one wait, and one thread.
+    Rule: if a caller has given up a call, every further call fails at once until that call comes
+    back.  So a place that does not answer costs each caller one wait, and one thread.
     """
 
     def __init__(self, patience: float = SHORTEST, idle: float = IDLE) -> None:
-        """`patience`: how long to wait for a sign of life, in s, at first.
+        """`patience`: how long to wait for a sign of life at first, in s.
 
-        `idle`: how long a thread stays for the next call, in s; 0: not at all.
+        `idle`: how long a thread waits for the next call, in s; 0: it ends at once.
         """
         self._patience = patience
         self.idle = idle
@@ -48,7 +48,7 @@ class Place:
 
     @property
     def late_since(self) -> float | None:
-        """When it was asked what it has not answered, by time.monotonic(); None: it answers."""
+        """When the call began that it has not answered, by time.monotonic(); None: it answers."""
         with self._lock:
             return min((job.began for job in self._given_up), default=None)
 
@@ -62,9 +62,9 @@ class Place:
         wake()
 
     def call(self, act: Callable[[Beat], T], what: bytes = b"") -> T:
-        """What `act` gives, or raises.  Raises Unanswered, about `what`, when that takes too long.
+        """Runs `act`, and gives or raises its result.  Raises Unanswered if it takes too long.
 
-        `act` runs on another thread, and may still do so after that.
+        The error names `what`.  `act` runs in another thread, and may still run after the error.
         """
         job = _Job(act)
         with self._lock:
@@ -87,7 +87,7 @@ class Place:
     # On the threads of workers ----------------------------------------------
 
     def _ended(self, worker: _Worker, job: _Job) -> None:
-        """The worker is to stay for the next call if its place keeps any."""
+        """Keeps the worker for the next call, if its place keeps any."""
         wakes: list[Callable[[], None]] = []
         with self._lock:
             job.done.set()
@@ -103,7 +103,7 @@ class Place:
             wake()
 
     def _leave(self, worker: _Worker) -> bool:
-        """Whether an idle worker may end; False when somebody has just taken it."""
+        """Whether an idle worker may end.  False if a caller has just taken it."""
         with self._lock:
             if worker not in self._idle:
                 return False
@@ -132,7 +132,7 @@ class _Worker:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        # A daemon: a call that never comes back keeps nobody from ending.
+        # A daemon: a call that never comes back must not keep the process from ending.
         threading.Thread(target=self._run, name="disk", daemon=True).start()
 
     def _run(self) -> None:
@@ -145,7 +145,7 @@ class _Worker:
                 continue
             try:
                 job.result = job.act(job.beat)
-            except BaseException as error:  # whatever it is, it is the caller's
+            except BaseException as error:  # whatever it is, the caller gets it
                 job.error = error
             self._place._ended(self, job)
             del job
@@ -158,7 +158,7 @@ _lock = threading.Lock()
 
 
 def place_of(key: Hashable, patience: float = SHORTEST, idle: float = IDLE) -> Place:
-    """The Place of `key`, one for all who have it now; a new one is made as Place says."""
+    """The Place of `key`, shared by all who have it now.  A new one gets the other arguments."""
     with _lock:
         place = _places.get(key)
         if place is None:

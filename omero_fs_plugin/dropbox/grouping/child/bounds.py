@@ -1,4 +1,4 @@
-"""What a child may do, said by its parent, and taken by the child before it reads users' files."""
+"""What a child may do.  Its parent says it, and the child takes it before it reads users' files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .frames import Frame
 from .limits import bound_process
 
 _PACKAGE = str(Path(__file__).parents[3])
-# What a Python and a Java need of the system, and no file that says anything of the site.
+# The files of the system that Python and Java need; none of them says anything about the site.
 _SYSTEM = (
     "/lib",
     "/lib64",
@@ -37,60 +37,60 @@ _SYSTEM = (
     "/proc/cpuinfo",
     "/proc/meminfo",
 )
-_ONLY_NAME = getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH is Linux's own
-_OPEN_S = 5.0  # that a watched directory may take to be opened; a share may hang
+_ONLY_NAME = getattr(os, "O_PATH", os.O_RDONLY)  # only Linux has O_PATH
+_OPEN_S = 5.0  # to open a watched directory may take so long; a share may hang
 _FILE = 256 << 20  # bytes of a file in the scratch directory
-_SMALL_FILE = 1 << 16  # where there is none: of the page that the pulse is written to
+_SMALL_FILE = 1 << 16  # without a scratch directory: for the page of the pulse
 
 
 @dataclass(frozen=True)
 class Bounds:
     """The limits of one child.
 
-    Rule: nothing is allowed that is not named here.
+    Rule: what is not named here is not allowed.
     """
 
     roots: tuple[str, ...]  # watched directories, to be read: each as it is taken now
-    more: tuple[str, ...] = ()  # directories that somebody handed over, to be read as well
-    reads: tuple[str, ...] = ()  # what else may be read, beside the system's and Python's own
+    more: tuple[str, ...] = ()  # directories that somebody handed over; it may read them too
+    reads: tuple[str, ...] = ()  # more that it may read, beside the system's and Python's files
     scratch: str = ""  # the only directory that may be written to; empty: none
     memory: int = 512  # MiB of data, of the whole process
     cpu: int = 600  # s of one answer
-    threads: bool = False  # whether it may start any once it is bound
+    threads: bool = False  # whether it may start threads after it is bound
 
     def frame(self) -> Frame:
-        """As it is sent."""
+        """The bounds as they are sent."""
         return asdict(self)
 
     @classmethod
     def of(cls, frame: Frame) -> Bounds:
-        """As it was sent."""
+        """The bounds from what was sent."""
         tuples = {key: tuple(frame[key]) for key in ("roots", "more", "reads")}
         return cls(**{**frame, **tuples})
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What has become of it."""
+    """Which of the bounds the kernel enforces."""
 
-    landlock: int  # version of the kernel's; 0: it has none
-    syscalls: bool  # whether they are filtered
-    # Those that may be read, with their devices and inodes.  One that does not answer is left out.
+    landlock: int  # the version of the kernel's Landlock; 0: it has none
+    syscalls: bool  # whether system calls are filtered
+    # The directories it may read -> device and inode.  One that does not answer is left out.
     roots: Mapping[str, tuple[int, int]]
 
 
 def python_paths() -> list[str]:
-    """Where this Python and its packages lie."""
+    """The directories of this Python and its packages."""
     paths = sysconfig.get_paths()
     known = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return [*dict.fromkeys([*known, *site.getsitepackages(), _PACKAGE, sys.executable])]
 
 
 def bind(bounds: Bounds) -> Bound:
-    """Gives up, for good, everything else.  Raises OSError when the kernel does not let it."""
+    """Gives up everything else, for good.  Raises OSError if the kernel refuses."""
     syscalls.give_up_privileges()
     version = landlock.abi()
-    # From here on no other directory takes the place of one, see `roots` of confine.
+    # From here on no other directory can replace one of them; see `roots` of confine.
     ROOTS.apply(bounds.roots, {})
     opened = _open_in_time((*bounds.roots, *bounds.more), _OPEN_S)
     roots = {path: identity_of(descriptor) for path, descriptor in opened.items()}
@@ -103,7 +103,7 @@ def bind(bounds: Bounds) -> Bound:
             _close([*system, *scratch])
     _close(opened.values())
     filtered = syscalls.refuse()
-    # Last: to open the directories took threads.
+    # Last, because threads open the directories.
     bound_process(
         memory=bounds.memory,
         file=_FILE if bounds.scratch else _SMALL_FILE,
@@ -128,18 +128,18 @@ def _close(descriptors: Iterable[int]) -> None:
 
 
 def _open_all(paths: Iterable[str]) -> list[int]:
-    """Those that are there."""
+    """Opens those that exist."""
     found = []
     for path in dict.fromkeys(paths):
         try:
             found.append(os.open(path, _ONLY_NAME | os.O_CLOEXEC))
         except OSError:
-            continue  # not on this system: then it is not needed either
+            continue  # this system lacks it, so it is not needed
     return found
 
 
 def _open_in_time(paths: Iterable[str], limit: float) -> dict[str, int]:
-    """Each in a thread of its own, for one that hangs must not keep the others from being read."""
+    """Opens each in a thread of its own, because one that hangs must not hold up the others."""
     opened: dict[str, int] = {}
     closed = threading.Event()  # too late
     turn = threading.Lock()
@@ -148,7 +148,7 @@ def _open_in_time(paths: Iterable[str], limit: float) -> dict[str, int]:
         try:
             descriptor = ROOTS.open(path)
         except OSError:
-            return  # it cannot be read now, or is not to be
+            return  # it cannot be read now, or must not be
         with turn:
             if not closed.is_set():
                 opened[path] = descriptor

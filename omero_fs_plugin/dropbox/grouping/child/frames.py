@@ -1,7 +1,7 @@
-"""What a child and its parent send each other: frames, over a socket pair.
+"""A child and its parent send each other frames, over a socket pair.
 
-A frame is four bytes of length, big-endian, and so many bytes of JSON.  JSON is written in ASCII,
-so a name that is not UTF-8, or no Unicode at all, arrives as it was sent.
+A frame is a length of four bytes, big-endian, and so many bytes of JSON.  The JSON is ASCII, so
+a name that is not UTF-8 arrives as it was sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Frame = dict[str, Any]
 
 
 def encode(frame: Frame) -> bytes:
-    """A frame as it is sent.  Raises ValueError for one that is too long."""
+    """The bytes of a frame.  Raises ValueError if it is too long."""
     data = json.dumps(frame).encode()
     if len(data) > LONGEST:
         raise ValueError(f"a frame of {len(data)} bytes")
@@ -25,9 +25,9 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode(received: bytearray) -> Frame | None:
-    """Takes the first whole frame off `received`; None as long as there is none.
+    """Takes the first whole frame off `received`.  None if there is none yet.
 
-    Raises ValueError for what is no frame.
+    Raises ValueError if it is not a frame.
     """
     if len(received) < _HEAD.size:
         return None

@@ -1,4 +1,4 @@
-"""A child that is kept for many questions, and made anew when other directories are watched."""
+"""A child for many questions.  It is started anew if other directories are watched."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from .bounds import identity_of
 from .process import Child
 
-_MOST_MORE = 100  # directories beside the watched ones: those that somebody handed over
-_PATIENT_S = 30.0  # before a child is made anew once more for a directory that did not answer it
+_MOST_MORE = 100  # directories that somebody handed over, beside the watched ones
+_PATIENT_S = 30.0  # after this time a child is started anew for a directory that did not answer
 
 Roots = Callable[[], Sequence[str]]  # the watched directories, as they are now
 # Starts a child that may read the watched directories, and others; raises ChildDied.
@@ -22,16 +22,16 @@ Make = Callable[[tuple[str, ...], tuple[str, ...]], Child]
 
 
 class Kept:
-    """At most one child, which may read the directories that are watched, and those asked about.
+    """At most one child.  It may read the watched directories, and those it is asked about.
 
-    Rule: it reads the very directories that this process has taken.  One that is taken anew, or
-    mounted anew, is another, and so is the child.
+    Rule: it reads the same directories that this process has taken.  If one is taken or mounted
+    anew, the child is started anew.
 
-    Not thread-safe, but for `kill`.
+    Only `kill` is thread-safe.
     """
 
     def __init__(self, make: Make, roots: Roots) -> None:
-        """Starts nothing yet."""
+        """Starts no child yet."""
         self._make = make
         self._roots = roots
         self._more: OrderedDict[str, None] = OrderedDict()
@@ -39,9 +39,9 @@ class Kept:
         self.child: Child | None = None
 
     def of(self, root: str = "") -> Child:
-        """A child that may read `root`; any one when it is empty.
+        """A child that may read `root`; if it is empty, any child.
 
-        Raises ChildDied when it cannot be started, RootAway and RootChanged as confine does.
+        Raises ChildDied if it cannot be started, and RootAway and RootChanged as confine does.
         """
         watched = tuple(self._roots())
         if root and _around(watched, root) is None:
@@ -68,7 +68,7 @@ class Kept:
         return child
 
     def _current(self, watched: tuple[str, ...]) -> Child:
-        """The child that was asked to read what is to be read now."""
+        """The child, if it was started for the directories that must be read now."""
         child = self.child
         wanted = {*watched, *self._more}
         if child is None or not child.alive() or set(child.asked_roots) != wanted:
@@ -84,14 +84,14 @@ class Kept:
             child.close()
 
     def kill(self) -> None:
-        """From any thread: who waits for an answer gets ChildDied."""
+        """Ends the child, from any thread.  A thread that waits for an answer gets ChildDied."""
         child = self.child
         if child is not None:
             child.kill()
 
 
 def _around(roots: Iterable[str], path: str) -> str | None:
-    """The nearest of `roots` that `path` is, or lies below."""
+    """The nearest of `roots` that is `path`, or above it."""
     found = (root for root in roots if path == root or path.startswith(root.rstrip("/") + "/"))
     return max(found, key=len, default=None)
 

@@ -8,7 +8,7 @@ from . import landlock
 
 
 def kept() -> str:
-    """What the processes that read users' files are kept from, in one line."""
+    """One line that says what the processes that read users' files cannot do."""
     version = landlock.abi()
     if version:
         return (
@@ -19,7 +19,7 @@ def kept() -> str:
 
 
 def lacking() -> str:
-    """Why there is no Landlock; empty: there is."""
+    """Why there is no Landlock; empty if there is."""
     if landlock.abi():
         return ""
     if landlock.missing() == errno.EOPNOTSUPP:

@@ -1,8 +1,8 @@
-"""Landlock, by which a Linux process gives up rights for good: which files it may open, and TCP.
+"""Landlock: a Linux process gives up rights for good, to open files and to use TCP.
 
 Source: the kernel's documentation, userspace-api/landlock.rst.  Linux 5.13 brought it (ABI 1,
 files), 6.7 added TCP (ABI 4), 6.12 signals and abstract sockets (ABI 6).  It needs no privilege.  A
-kernel refuses rights that it does not know, so only those of its own ABI are handled.
+kernel refuses rights that it does not know, so only the rights of its own ABI are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 
-# The same numbers on every processor that is not named below.
+# Every processor has these numbers, unless it is named below.
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _OTHER_NUMBERS = ("mips", "alpha")
 _VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION
@@ -25,7 +25,7 @@ _PATH_BENEATH = 1  # LANDLOCK_RULE_PATH_BENEATH
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
-_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV  # not of directories alone
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV  # not only of directories
 _MAKE_DEVICES = 1 << 6 | 1 << 11  # character and block
 # ABI -> rights about files, about TCP (bind, connect), and scopes (abstract sockets, signals)
 _HANDLED = {
@@ -40,12 +40,12 @@ _HANDLED = {
 
 @cache
 def abi() -> int:
-    """The version that this kernel has; 0: none, or it is switched off."""
+    """The version of this kernel's Landlock.  0: it has none, or it is switched off."""
     return max(0, _ask_abi())
 
 
 def missing() -> int:
-    """The error number with which the kernel says that it has none; 0: it has."""
+    """The kernel's error number if it has no Landlock; 0 if it has it."""
     return -min(0, _ask_abi())
 
 
@@ -59,10 +59,10 @@ def _ask_abi() -> int:
 
 
 def restrict(read: Iterable[int], write: Iterable[int], version: int) -> None:
-    """From now on this thread, and every one that it starts, may open no other files.
+    """From now on this thread, and every thread that it starts, may open only these files.
 
-    `read`, `write`: descriptors (O_PATH) of files and directories.  What lies below those of `read`
-    may be read, below those of `write` also changed; nothing may be executed.  `version`: as `abi`.
+    `read`, `write`: descriptors (O_PATH) of files and directories.  Below those of `read` it may
+    read, below those of `write` also change; it may execute nothing.  `version`: as from `abi`.
     The thread must have given up new privileges before.  Raises OSError.
     """
     files, tcp, scopes = _HANDLED[min(version, max(_HANDLED))]

@@ -1,4 +1,4 @@
-"""How much of the machine a process may use, as the kernel keeps it to that: POSIX's limits."""
+"""POSIX's limits: the kernel lets a process use only so much of the machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def _resource() -> Any:
 
 
 def bound_process(*, memory: int, file: int, threads: bool) -> None:
-    """From now on: `memory` MiB of data, `file` bytes of a file, no core dump.
+    """Sets the limits: `memory` MiB of data, files of `file` bytes, no core dump.
 
-    `threads`: whether any may be started, or other processes.
+    `threads`: whether it may start threads or other processes.
     """
     resource = _resource()
     _limit(resource.RLIMIT_CORE, 0)
@@ -27,7 +27,7 @@ def bound_process(*, memory: int, file: int, threads: bool) -> None:
 
 
 def allow_cpu(seconds: int) -> None:
-    """The process is ended by the kernel when it has used so much more of a processor."""
+    """The kernel ends the process when it has used the processor for so much longer."""
     resource = _resource()
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime) + 1 + seconds

@@ -1,11 +1,11 @@
-"""What runs in a child: it is told its bounds, takes them, and serves its parent.
+"""The program of a child: it gets its bounds, takes them, and serves its parent.
 
-The first frame in is `{"serve": module, "bounds": Bounds, "with": whatever that module takes}`;
-out comes `{"bound": Bound, ...}`, with what `begin` gave, or `{"failed": why}`, and then the
-process ends.  Each further frame in is a request, and has one answer.  A module that is served has
+The first frame to it is `{"serve": module, "bounds": Bounds, "with": argument of the module}`.
+It answers `{"bound": Bound, ...}`, with what `begin` gave; or `{"failed": why}`, and then the
+process ends.  Each further frame to it is a request, and has one answer.  The module has
 
-    prepare(given)              what must be done while every file may still be read: imports
-    begin(given, pulse)         gives a function from a request to an answer, and what to tell
+    prepare(given)              does what needs files that may not be read later: imports
+    begin(given, pulse)         gives a function from a request to an answer, and what to report
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Answer = Callable[[Frame], Frame]
 
 
 def main(connected: int, page: int) -> None:
-    """Serves the socket `connected` until its other end is closed; `page`: of the pulse."""
+    """Serves the socket `connected` until its other end is closed.  `page` is that of the pulse."""
     connection = socket.socket(fileno=connected)
     pulse = Pulse(page)
     os.close(page)
@@ -44,7 +44,7 @@ def main(connected: int, page: int) -> None:
         if requests is not None:
             _watch(connection, received, requests)
         answer, told = module.begin(first["with"], pulse)
-    except BaseException as error:  # whatever it is, the parent has to be told
+    except BaseException as error:  # whatever it is, the parent must know
         connection.sendall(encode({"failed": f"{type(error).__name__}: {error}"}))
         raise
     connection.sendall(encode({"bound": asdict(bound), **told}))
@@ -65,7 +65,7 @@ def _watch(connection: socket.socket, received: bytearray, requests: SimpleQueue
 
 
 def _receive(connection: socket.socket, received: bytearray) -> Frame:
-    """The next frame; the process ends with its parent."""
+    """The next frame.  Ends the process if the parent has ended."""
     while (frame := decode(received)) is None:
         data = b""
         try:

@@ -1,7 +1,7 @@
 """One child: starts it, asks it, and ends it in every case.
 
-What it reads cannot hold up or hurt the caller: each answer has a time limit, memory has a
-limit, and the process is killed when it does not answer.
+The files that it reads cannot hold up or hurt the caller: each answer has a time limit, memory
+has a limit, and a process that does not answer is killed.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from .bounds import Bounds
 from .frames import Frame, decode, encode
 from .pulse import Pulse
 
-START_S = 60.0  # it takes one second; a machine that swaps may need many
-_REAP_S = 5.0  # a killed process that a dead file system holds is not waited for longer
-_LOOK_S = 0.5  # between two looks at a process that is waited for
-_TAIL = 4096  # bytes of its last words that are kept
-# Of our environment: where programs and libraries are, and what time it is.  Nothing else is told,
-# for an environment has keys and passwords.
+START_S = 60.0  # a start takes one second; on a machine that swaps, many
+_REAP_S = 5.0  # wait so long for a killed process, which a dead file system may hold
+_LOOK_S = 0.5  # how often we look at a process while we wait for it
+_TAIL = 4096  # bytes of its last output that are kept
+# From our environment: where programs and libraries are, and the time zone.  The child gets nothing
+# else, because an environment may hold keys and passwords.
 _PASSED = ("PATH", "LD_LIBRARY_PATH", "TZ", "JAVA_HOME")
 _SCRATCH = "omero-fs-scratch-"
-# Isolated (-I): neither our environment nor the directory that we are in decides what is run.
+# Isolated (-I): our environment and our working directory do not decide which code runs.
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from omero_fs_plugin.dropbox.grouping.child.main import main; "
@@ -45,8 +45,8 @@ _BEGIN = (
 class ChildDied(Exception):
     """The process ended, or was ended because it gave no answer.  Its text says why.
 
-    `reading`: the file that it was reading then, as its pulse told it; empty: none.  `idle`: it
-    did nothing any more, but wait for something, such as a disk.
+    `reading`: the file that it was reading then, as its pulse says; empty: none.  `idle`: it only
+    waited for something, such as a disk.
     """
 
     def __init__(self, text: str, *, reading: str = "", idle: bool = False) -> None:
@@ -56,7 +56,7 @@ class ChildDied(Exception):
 
 
 class Child:
-    """A running child.  Not thread-safe, but for `kill`."""
+    """A running child.  Only `kill` is thread-safe."""
 
     def __init__(
         self,
@@ -69,9 +69,9 @@ class Child:
     ) -> None:
         """Starts it, and waits until it is ready.
 
-        `serve`: the module, as `main` has it; `given`: what that takes.  `scratch`: whether it gets
-        a directory to write to, which is gone with it.  `explain` gives what an exit code and the
-        last words mean; empty: nothing special.  Raises ChildDied.
+        `serve` is the module, see `main`, and `given` its argument.  `scratch`: whether it gets a
+        directory to write to, which is removed at its end.  `explain` says what an exit code and
+        the last output mean; empty: nothing special.  Raises ChildDied.
         """
         self._explain = explain
         self._scratch = _scratch() if scratch else ""
@@ -94,7 +94,7 @@ class Child:
                     pass_fds=[theirs.fileno(), page],
                     cwd="/",
                     env=_environment(self._scratch),
-                    start_new_session=True,  # Ctrl-C in a shell is not for it
+                    start_new_session=True,  # a Ctrl-C in a shell does not reach it
                 )
         except BaseException:
             ours.close()
@@ -120,7 +120,7 @@ class Child:
             raise ChildDied(f"could not be started: {ready['failed']}")
         self.ready: Mapping[str, object] = ready
         self.asked_roots = (*bounds.roots, *bounds.more)
-        # Those that may be read, with device and inode: a share that did not answer is not there.
+        # The directories it may read -> device and inode, without shares that did not answer.
         self.roots: dict[str, tuple[int, int]] = {
             path: (int(device), int(inode))
             for path, (device, inode) in ready["bound"]["roots"].items()
@@ -128,7 +128,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._child.pid
 
     def ask(
@@ -141,10 +141,10 @@ class Child:
     ) -> Frame:
         """The answer to `request`.
 
-        `limit`: seconds, counted anew whenever the pulse beats.  `idle`: the same, in which it
-        uses no processor.  `given_up` is asked twice a second whether the answer is wanted no more.
-        Raises ChildDied when the process ends before it answers, answers too late or is given up,
-        and is no more in each case.
+        `limit`: seconds, counted anew at each beat of the pulse.  `idle`: the same for the time in
+        which it uses no processor.  `given_up` is asked twice a second; True: nobody wants the
+        answer any more.  Raises ChildDied if the process ends before it answers, is too late or
+        is given up.  The process has then ended.
         """
         waiting = _Waiting(self.pid, self._pulse, limit, idle)
         try:
@@ -183,9 +183,9 @@ class Child:
             del self._said[:-_TAIL]
 
     def _end(self, error: Exception) -> str:
-        """Why it ended, in one line."""
+        """One line that says why it ended."""
         if isinstance(error, ValueError):
-            self._child.kill()  # it runs, and what it says is not to be understood
+            self._child.kill()  # it runs, but what it says makes no sense
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(_REAP_S)
         code = self._child.poll()
@@ -203,11 +203,11 @@ class Child:
         return self._child.poll() is None
 
     def kill(self) -> None:
-        """Ends the process, from any thread; who waits for an answer gets ChildDied."""
+        """Ends the process, from any thread.  A thread that waits for an answer gets ChildDied."""
         self._child.kill()
 
     def close(self) -> None:
-        """Ends the process and lets go of all it had.  Harmless when done before."""
+        """Ends the process and frees everything it had.  May be called again."""
         if self._output < 0:
             return
         self._child.kill()
@@ -222,7 +222,7 @@ class Child:
 
 
 class _Waiting:
-    """How long an answer is waited for."""
+    """How long we wait for an answer."""
 
     def __init__(self, pid: int, pulse: Pulse, limit: float, idle: float) -> None:
         self._pid, self._pulse = pid, pulse
@@ -232,11 +232,11 @@ class _Waiting:
 
     @property
     def idles(self) -> bool:
-        """Whether it has waited itself for half of the time, or more."""
+        """Whether the process itself has waited for half of the time, or more."""
         return time.monotonic() - self._idle_since > min(self._idle, self.limit / 2)
 
     def is_over(self) -> bool:
-        """Whether it has taken too long."""
+        """Whether the answer has taken too long."""
         now, beats, cpu = time.monotonic(), self._pulse.beats, _cpu(self._pid)
         if beats != self._beats:
             self._since = now
@@ -247,7 +247,7 @@ class _Waiting:
 
 
 def _cpu(pid: int) -> int:
-    """Ticks of a processor that the process has used; 0: nobody knows."""
+    """Ticks of a processor that the process has used; 0 if that is not known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return int(fields[11]) + int(fields[12])
@@ -256,7 +256,7 @@ def _cpu(pid: int) -> int:
 
 
 def _scratch() -> str:
-    """A new directory.  Those of parents that were killed go first."""
+    """Makes a directory.  First removes those that killed parents left."""
     place = Path(tempfile.gettempdir())
     for left in place.glob(f"{_SCRATCH}*"):
         owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
@@ -278,7 +278,7 @@ def _remove(directory: str) -> None:
 
 
 def _environment(scratch: str) -> dict[str, str]:
-    """Java decodes file names as the locale says: always UTF-8, as Python does here."""
+    """The environment.  Java decodes names by the locale, so it is UTF-8, as in Python here."""
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     return kept | {"LC_ALL": "C.UTF-8", "HOME": scratch or "/", "TMPDIR": scratch or "/"}
 

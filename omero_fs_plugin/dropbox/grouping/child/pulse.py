@@ -1,6 +1,6 @@
-"""What a child is reading at the moment, for a parent that finds it dead or silent.
+"""Which file a child is reading, for a parent that finds it dead or silent.
 
-One page of memory that both have.  To write it costs no system call, and nobody is woken.
+It is one page of memory that both share.  To write to it costs no system call and wakes nobody.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Pulse:
     """The page.  The child writes, the parent reads."""
 
     def __init__(self, descriptor: int) -> None:
-        """Of the memory behind `descriptor`, which stays the caller's."""
+        """Uses the memory of `descriptor`.  The caller still has to close the descriptor."""
         self._page = mmap.mmap(descriptor, _SIZE)
 
     @staticmethod
     def memory() -> int:
-        """A descriptor of new memory, to be closed by the caller."""
+        """A descriptor of new memory.  The caller closes it."""
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("pulse")
         else:  # not on Linux
@@ -34,7 +34,7 @@ class Pulse:
         return descriptor
 
     def beat(self, path: str) -> None:
-        """`path` is being read; empty: nothing."""
+        """Says that `path` is being read; empty: nothing."""
         beats, _ = _HEAD.unpack_from(self._page)
         name = path.encode("utf-8", "surrogatepass")[:_MOST]
         self._page[_HEAD.size : _HEAD.size + len(name)] = name
@@ -42,16 +42,16 @@ class Pulse:
 
     @property
     def beats(self) -> int:
-        """How often it has beaten."""
+        """The number of beats so far."""
         return int(_HEAD.unpack_from(self._page)[0])
 
     @property
     def path(self) -> str:
-        """What is being read; empty: nothing."""
+        """The file that is being read; empty: none."""
         _, length = _HEAD.unpack_from(self._page)
         name = self._page[_HEAD.size : _HEAD.size + min(length, _MOST)]
         return name.decode("utf-8", "surrogatepass") if length <= _MOST else ""
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Frees the page."""
         self._page.close()

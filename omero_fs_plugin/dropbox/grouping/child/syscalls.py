@@ -1,8 +1,9 @@
 """A filter of system calls: no sockets, no other programs, no looking into other processes.
 
-Landlock knows TCP alone, and only newer kernels have it; and it lets modes, owners, times and
-attributes of files be changed.  This filter (seccomp, Linux 3.5) closes every kind of socket, and
-all of that.  Source: the kernel's documentation, userspace-api/seccomp_filter.rst.
+Of sockets Landlock knows only TCP, and only newer kernels have it.  It also allows changes of the
+modes, owners, times and attributes of files.  This filter (seccomp, Linux 3.5) forbids every kind
+of socket, and these changes.  Source: the kernel's documentation, userspace-
+api/seccomp_filter.rst.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # BPF's words, of 32 bits
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _NUMBER_AT, _PROCESSOR_AT = 0, 4  # offsets in seccomp_data
-_X32 = 0x40000000  # numbers of the second table that x86-64 has
+_X32 = 0x40000000  # in the numbers of x86-64's second table
 
-# machine -> how the kernel calls it, and the numbers of: socket, execve, execveat, ptrace,
+# machine -> the kernel's name of it, and the numbers of: socket, execve, execveat, ptrace,
 # process_vm_readv, process_vm_writev, io_uring_setup; then of chmod, chown, utime and their
 # kind; then of setxattr and removexattr.
 _REFUSED = {
@@ -44,15 +45,15 @@ _REFUSED = {
 
 
 def give_up_privileges() -> None:
-    """No program that this process starts gets more rights than it has.  Raises OSError."""
+    """From now on no program that this process starts gets more rights.  Raises OSError."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def refuse() -> bool:
-    """From now on those calls fail with EACCES; whether this machine's numbers are known here.
+    """From now on those calls fail with EACCES, in this thread and those that it starts.
 
-    For this thread and those that it starts.  New privileges must have been given up before.
-    Raises OSError.
+    Gives whether this machine's numbers are known here.  New privileges must have been given
+    up before.  Raises OSError.
     """
     known = _REFUSED.get(platform.machine()) if sys.platform == "linux" else None
     if known is None or struct.calcsize("P") != 8:
@@ -66,7 +67,7 @@ def refuse() -> bool:
 
 
 def _program(processor: int, numbers: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """Lines of (operation, jump if true, jump if false, operand); the last one is the refusal."""
+    """Lines of (operation, jump if true, jump if false, operand).  The last one refuses."""
     tests = [(_AT_LEAST, _X32), *((_EQUAL, number) for number in numbers)]
     lines = [(_LOAD, 0, 0, _PROCESSOR_AT), (_EQUAL, 0, len(tests) + 2, processor)]
     lines.append((_LOAD, 0, 0, _NUMBER_AT))
