@@ -17,9 +17,9 @@ import numpy
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.dropbox.importing import importing, quarantine
 from omero_fs_plugin.dropbox.importing.importers import native, sources
+from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.settling.resting import Resting
 from omero_fs_plugin.sandbox.store import FILE
 from tests.integration.whole import Whole
@@ -128,7 +128,7 @@ def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, swap: Swap) -
 # Each step: what is called at its beginning.
 STEPS: dict[str, tuple[Any, str]] = {
     "between meet and settle": (Resting, "_hand_on"),
-    "between settle and group": (NativeGrouper, "group"),
+    "between settle and group": (groupers, "group_whole"),
     "between group and sidecar": (importing, "read_sidecar"),
     "between group and upload": (native.NativeImport, "run"),
     "between upload and remove": (sources, "remove"),
