@@ -14,7 +14,7 @@ from collections.abc import Callable
 from omero_fs_plugin.errors import FsError
 
 from .database import LeaseLost
-from .lease import EXPIRES, RENEW, Lease
+from .lease import EXPIRES, RENEW, RENEW_AGAIN, Lease
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class LeaseKeeper:
         self._lost = lost
         self._clock = clock
         self._stopping = threading.Event()
+        self._failing = False  # the last time, the journal did not answer
         self._held_at: float | None = None  # when (s) we last asked for it, and it was ours
         self._epoch = 0  # of the lease when we gained it
         # A daemon: a database that hangs must not keep us from ending.
@@ -83,18 +84,26 @@ class LeaseKeeper:
             if not mine and self._lease.held_by != waited_for:
                 waited_for = self._lease.held_by
                 log.info("waiting for the lease, held by %s", waited_for)
-            if self._stopping.wait(RENEW if mine else _TRY_AGAIN_S):
+            if self._stopping.wait(self.pause(mine)):
                 return
+
+    def pause(self, mine: bool) -> float:
+        """s until it is asked again."""
+        if not mine:
+            return _TRY_AGAIN_S
+        return RENEW_AGAIN if self._failing else RENEW
 
     def ask(self) -> bool | None:
         """Asks once whether the lease is ours; None if it was, and no longer is."""
         asked = self._clock()  # before a call that may take long
+        self._failing = False
         try:
             mine = self._lease.hold(asked)
         except LeaseLost:
             mine = False
         except FsError as error:
             log.error("lease: %s", error)
+            self._failing = True
             if self._held_at is None:
                 return False
             if self._clock() - self._held_at < EXPIRES / 2:

@@ -19,9 +19,8 @@ from .records import Held
 # A holder whose count has not moved for so long is gone.  No transaction of ours waits
 # so long.
 EXPIRES = 60.0  # s
-# s between two counts.  A longer time would cost less while nothing happens, but a holder that
-# cannot ask for EXPIRES / 2, counted from its last success, ends: a short outage must not end it.
-RENEW = 5.0
+RENEW = 15.0  # s between two counts: each is a write to the disk, also while nothing happens
+RENEW_AGAIN = 5.0  # s, after one that failed: a journal that is away is soon there again
 
 
 @dataclass(frozen=True)

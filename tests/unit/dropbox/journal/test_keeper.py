@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
-from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Lease
+from omero_fs_plugin.dropbox.journal.lease import EXPIRES, RENEW, RENEW_AGAIN, Lease
 from omero_fs_plugin.dropbox.journal.records import Held
 from omero_fs_plugin.errors import JournalError
 
@@ -70,6 +70,21 @@ def test_a_journal_that_is_away_for_a_moment_costs_nothing() -> None:
     assert keeper.ask()
     assert keeper.ask()
     assert told == ["gained"]
+
+
+def test_a_journal_that_is_away_is_asked_again_soon() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [True, JournalError("away"), JournalError("away"), True]
+    assert [keeper.pause(bool(keeper.ask())) for _ in range(4)] == [
+        RENEW,
+        RENEW_AGAIN,
+        RENEW_AGAIN,
+        RENEW,
+    ]
+    assert told == ["gained"]
+    # So an outage that is over by then ends nobody, wherever between two counts it began.
+    assert RENEW + 2 * RENEW_AGAIN < EXPIRES / 2
 
 
 def test_who_cannot_ask_gives_up_long_before_another_may_take_over() -> None:
