@@ -113,8 +113,19 @@ class Scene:
         self.share.answer()
         self.whole.until_known(*files)
         self.whole.until_settled()
-        self.whole.assert_once(*files, *self.of_amy)
+        everything = [*files, *self.of_amy]
+        imported = {path: [ids for ids in self.whole.in_omero(path) if ids] for path in everything}
+        assert all(len(found) == 1 for found in imported.values()), imported
+        self.whole.until("nothing half is left in OMERO", lambda: self._nothing_half(everything))
+        self.whole.assert_once(*everything)
         self.whole.until("status is as ever", lambda: not self.named())
+
+    def _nothing_half(self, files: Sequence[Path]) -> bool:
+        """What a stop cut short is taken away when no call to OMERO can be late any more."""
+        if all(len(self.whole.in_omero(path)) == 1 for path in files):
+            return True
+        self.whole.clock.pass_by(10)
+        return False
 
     def pass_the_test(self, files: Sequence[Path]) -> None:
         """What every case has in common."""
