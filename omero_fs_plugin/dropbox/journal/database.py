@@ -39,6 +39,7 @@ from . import schema
 
 _SQLITE = "sqlite:///"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
+_WAL_PAGES, _PAGE = 128, 4096  # bytes of a page
 _BUSY_S = 30.0  # how long another process's write is waited for
 # s: what PostgreSQL waits for.  A peer that was lost within a transaction, as one that
 # was stopped or lost its network, holds up the others so long and no longer.
@@ -306,6 +307,9 @@ def _sqlite_engine(path: str, mode: str) -> Engine:
         # FULL: what is written survives a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # One connection is always open, so the WAL stays.  It is kept small: disks get full.
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+        cursor.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * _PAGE}")
         cursor.close()
 
     return engine
