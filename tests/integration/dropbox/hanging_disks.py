@@ -313,5 +313,12 @@ def test_stop(make_scene: Callable[..., Scene], step: str) -> None:
     took = time.monotonic() - began
     measured(f"DropBox has stopped after {took:.2f} s")
     assert took < STOP
+    if step == "upload":
+        # Both DropBoxes are in one process here.  As long as it has a file of the share open, no
+        # process can be started from it: the new one would close its copy of the file first.
+        scene.share.answer()
+        scene.whole.start_dropbox()
+        scene.it_answers(files)
+        return
     scene.whole.start_dropbox()
     scene.pass_the_test(files)
