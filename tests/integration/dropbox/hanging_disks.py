@@ -22,6 +22,7 @@ import pytest
 import tifffile
 
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
+from omero_fs_plugin.dropbox.importing import workers
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from tests.integration.hanging.share import Share
@@ -111,14 +112,19 @@ class Scene:
     def it_answers(self, files: Sequence[Path]) -> None:
         """Then all is imported, once, and status is as ever."""
         self.share.answer()
+        everything = self.imported_once(files)
+        self.whole.until("nothing half is left in OMERO", lambda: self._nothing_half(everything))
+        self.whole.assert_once(*everything)
+        self.whole.until("status is as ever", lambda: not self.named())
+
+    def imported_once(self, files: Sequence[Path]) -> list[Path]:
+        """Each of `files`, and of amy's, is one fileset with images; all of them."""
         self.whole.until_known(*files)
         self.whole.until_settled()
         everything = [*files, *self.of_amy]
         imported = {path: [ids for ids in self.whole.in_omero(path) if ids] for path in everything}
         assert all(len(found) == 1 for found in imported.values()), imported
-        self.whole.until("nothing half is left in OMERO", lambda: self._nothing_half(everything))
-        self.whole.assert_once(*everything)
-        self.whole.until("status is as ever", lambda: not self.named())
+        return everything
 
     def _nothing_half(self, files: Sequence[Path]) -> bool:
         """What a stop cut short is taken away when no call to OMERO can be late any more."""
@@ -135,9 +141,10 @@ class Scene:
 
 @pytest.fixture
 def make_scene(
-    tmp_path: Path, make_whole: Callable[..., Whole], request: pytest.FixtureRequest
+    tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Scene]]:
     """Makes a Scene; the share is let go before DropBox is stopped."""
+    monkeypatch.setattr(workers, "SWEEP_S", 1.0)  # by the clock on the wall, which does not leap
     made: list[Share] = []
 
     def make(*, own: bool = False, **properties: str) -> Scene:
@@ -318,7 +325,8 @@ def test_stop(make_scene: Callable[..., Scene], step: str) -> None:
         # process can be started from it: the new one would close its copy of the file first.
         scene.share.answer()
         scene.whole.start_dropbox()
-        scene.it_answers(files)
+        scene.imported_once(files)
+        # Its half uploads stay as long as its sessions, which its own end would have ended.
         return
     scene.whole.start_dropbox()
     scene.pass_the_test(files)
