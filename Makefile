@@ -1,7 +1,9 @@
 # Each target does all the set-up it needs (tools/setup.sh), also on a fresh machine.
 #
 #   make demo                     a sandbox OMERO, two files dropped, two filesets imported
-#   make test                     lint, types, and every test
+#   make test                     lint, types, and every test but the long ones
+#   make long                     the long tests: each step at which a share may hang, and what
+#                                 hostile files do to Bio-Formats
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
@@ -34,7 +36,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test test-packages acceptance torture fuzz unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -52,7 +54,10 @@ test-packages:
 	@tools/setup.sh tests
 
 test: test-packages lint types
-	$(RUN) pytest -n 2 $(PYTEST_ARGS)
+	$(RUN) pytest -n 3 -m 'not long' $(PYTEST_ARGS)
+
+long: test-packages
+	$(RUN) pytest -n 3 -m long $(PYTEST_ARGS)
 
 acceptance: venv
 	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }

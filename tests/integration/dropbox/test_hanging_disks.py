@@ -12,17 +12,19 @@ import pytest
 
 from tests.integration.hanging import alone
 
-CASES = [
-    *("meet[below one root]", "meet[a root of his own]", "settle", "group"),
+CASES = ["meet[below one root]", "upload[below one root]", "group", "rescan", "stop[upload]"]
+LONG = [
+    *("meet[a root of his own]", "settle", "link_in_place", "remove", "upload[a root of his own]"),
     *("group_by_bioformats[killable]", "group_by_bioformats[not even killable]"),
-    *("upload[below one root]", "upload[a root of his own]", "link_in_place", "remove"),
-    *("quarantine", "rescan", "sidecar", "start", "reload"),
-    *("stop[meet]", "stop[group]", "stop[upload]", "stop[remove]", "stop[rescan]"),
+    *("quarantine", "sidecar", "start", "reload"),
+    *("stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
 ]
 PATIENCE = 100.0  # s
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [*CASES, *(pytest.param(case, marks=pytest.mark.long) for case in LONG)]
+)
 def test_a_share_hangs(case: str) -> None:
     module = Path(__file__).with_name("hanging_disks.py")
     printed = alone.run(module, "-s", only=f"test_{case}", patience=PATIENCE)

@@ -24,7 +24,11 @@ LIMIT = 8.0  # s for one file
 MOST = 2 * LIMIT + 30
 
 
-@pytest.fixture(scope="module", params=["signatures", "Bio-Formats"])
+# A reader of Bio-Formats that hangs is given its time twice.
+_BIOFORMATS = pytest.param("Bio-Formats", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module", params=["signatures", _BIOFORMATS])
 def grouper(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Grouper]:
