@@ -27,6 +27,9 @@ class Place:
     passed_over: bool  # because of omero.fs.pathMode or omero.fs.blacklist
 
 
+_AGAIN_S = 1.0  # before a directory that could not be listed at the start is looked at again
+
+
 class _AtStart:
     """The directories that exist below a directory at the start.
 
@@ -56,11 +59,19 @@ class _AtStart:
                 late()
 
     def _look(self, top: str) -> None:
-        with CALLS.at(top) as call:
+        while True:
             found = []
-            for directory, _, _ in os.walk(Path(top)):
-                found.append(directory)
-                call.pulse()
+            try:
+                with CALLS.at(top) as call:
+                    os.listdir(top)  # noqa: PTH208 - which os.walk would pass over when it cannot be listed
+                    for directory, _, _ in os.walk(Path(top)):
+                        found.append(directory)
+                        call.pulse()
+                break
+            except FileNotFoundError:
+                break  # an empty rule, as before
+            except OSError:
+                time.sleep(_AGAIN_S)
         self._found = frozenset(found)
         self._done.set()
         with self._lock:

@@ -15,11 +15,7 @@ from types import TracebackType
 
 from omero_fs_plugin.events import FileStat, regular_stat
 
-HUNG_S = 2.0  # if a call takes longer than this, its disk does not answer
-# While a call to a root hangs, we wait for this long before we try whether the root answers again.
-# The wait is doubled each time: the call may be lost for good, and so may each trial.
-_TRY_S = 30.0
-_TRY_MOST = 5  # trials of one root that may hang
+HUNG_S = 2.0  # the disk of a call that takes longer counts as one that does not answer
 
 
 class RootAway(TimeoutError):
@@ -77,7 +73,6 @@ class Calls:
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._under_way: dict[str, set[Call]] = {}
-        self._tried: dict[str, list[float]] = {}  # root -> when each hanging trial began
         self._were_away: dict[str, float] = {}  # root -> when it was last seen not to answer, s
 
     def at(self, root: str) -> Call:
@@ -115,7 +110,6 @@ class Calls:
             others.discard(call)
             if not others:
                 self._under_way.pop(call.root, None)
-            self._tried.pop(call.root, None)  # it answers
         self._mine.call = call.outer
         if call.outer is not None:
             call.outer.pulse()
@@ -162,27 +156,6 @@ class Calls:
     def told(self) -> dict[str, str]:
         """Root -> why nothing happens there, for people."""
         return {root: _told(seconds) for root, seconds in self.away().items()}
-
-    def to_try(self) -> list[str]:
-        """The roots to try now, to see whether they answer again.  Counts a trial for each."""
-        now = self.clock()
-        due = []
-        for root, seconds in self.away().items():
-            with self._lock:
-                tried = self._tried.setdefault(root, [])
-                after = _TRY_S * 2 ** len(tried)
-                if len(tried) < _TRY_MOST and seconds >= after:
-                    tried.append(now)
-                    due.append(root)
-        return due
-
-    def answered(self, root: str, began: float) -> None:
-        """The root answered a trial that began at `began` (s): older calls that hang are lost."""
-        with self._lock:
-            for call in self._under_way.get(root, ()):
-                if call.since is not None and call.since <= began:
-                    call.since = None
-            self._tried.pop(root, None)
 
     def stat(self, root: str, path: str) -> FileStat | None:
         """What `regular_stat` gives for a file below `root`.  Raises RootAway too."""

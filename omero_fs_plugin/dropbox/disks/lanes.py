@@ -96,7 +96,7 @@ class Lanes:
             finally:
                 answer.done.set()
 
-        self.do(root, job)
+        self.do(root, job, beside="ask")  # not behind what is heard, which may be much
         while not answer.done.wait(_LOOK_S):
             seconds = self.calls.away().get(root)
             if seconds is not None or self._stopped:

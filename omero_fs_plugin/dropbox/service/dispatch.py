@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
@@ -79,7 +80,8 @@ class Dispatch:
         self._probed = 0.0
         self._looked = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="dispatch")
+        # A daemon: the journal may hold it.
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
     def start(self) -> None:
         """Begins."""
@@ -91,11 +93,12 @@ class Dispatch:
         self._stopping.set()
         self._wake()
 
-    def stop(self) -> None:
-        """Ends the thread.  It waits for nothing, so this is quick."""
+    def stop(self, until: float) -> bool:
+        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
         self.ask_to_stop()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(max(0.0, until - time.monotonic()))
+        return not self._thread.is_alive()
 
     def heard(self, paths: Sequence[str]) -> None:
         """FSServer told of `paths`.  Returns at once."""
@@ -210,8 +213,6 @@ class Dispatch:
             if root not in told and at > self._seen_away.get(root, 0.0):
                 self._seen_away[root] = at
                 self._back(root)
-        for root in self._calls.to_try():
-            threading.Thread(target=self._try, args=[root], name="disk", daemon=True).start()
         now = time.monotonic()
         if now - self._probed >= _PROBE_S:
             self._probed = now
@@ -222,15 +223,6 @@ class Dispatch:
             for rule in self._pipeline.places.rules:
                 root = str(rule.watch_dir)
                 self._lanes.do(root, partial(_look_at, self._calls, root), key="look")
-
-    def _try(self, root: str) -> None:
-        """Asks a root to which a call hangs: the root may answer, and the call be lost."""
-        began = self._calls.clock()
-        try:
-            os.stat(root)  # noqa: PTH116
-        except OSError as error:
-            log.debug("%s: %s", root, error)
-        self._calls.answered(root, began)
 
 
 class _Telling:
@@ -258,13 +250,13 @@ class _Telling:
 
 def _look_at(calls: Calls, root: str) -> None:
     """People are told of a root that is not followed, also when nobody drops anything there."""
-    with calls.at(root):
+    with suppress(RootAway), calls.at(root):
         ROOTS.look(root)
 
 
 def _probe(calls: Calls, root: str, path: str) -> None:
     """Reads a byte of a file that another process reads, to see whether the disk hangs."""
-    with calls.at(root):
+    with suppress(OSError), calls.at(root):  # it may be gone, or away, as others will find
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from omero.grid import monitors
@@ -23,7 +24,7 @@ from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
-from omero_fs_plugin.dropbox.disks.calls import RootAway
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
@@ -133,7 +134,8 @@ class DropBox:
 
         def take(root: str) -> None:
             try:
-                ROOTS.look(root)
+                with suppress(RootAway), CALLS.at(root):
+                    ROOTS.look(root)
             finally:
                 taken.release()
 
@@ -158,7 +160,7 @@ class DropBox:
         """Puts `settings` into force.  What waits or is being imported goes on."""
         for rule in settings.rules:
             if rule.watch_dir.parent == settings.data_dir:  # ours to make
-                make = partial(rule.watch_dir.mkdir, parents=True, exist_ok=True)
+                make = partial(_make, rule.watch_dir)
                 with suppress(RootAway):  # which is told, and goes on when it answers
                     self.lanes.ask(str(rule.watch_dir), make)
         for problem in settings.problems:
@@ -209,16 +211,19 @@ class DropBox:
         if begun:
             self.importers.ask_to_stop()
             self.groupers.ask_to_stop()
-            self.dispatch.stop()
+            dispatched = self.dispatch.stop(until)
             self._configurer.join(max(0.0, until - time.monotonic()))
             ended = [
                 self.rescanner.stop(until),
                 self.groupers.stop(until),
                 self.importers.stop(until),
                 self.lanes.stop(until),
+                dispatched,
                 not self._configurer.is_alive(),
             ]
             self.ended = all(ended)
+        else:
+            self.lanes.stop(until)
         self.subscriptions.stop()
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()
@@ -246,3 +251,8 @@ class DropBox:
         # Direct: FSServer need not ask the locator, and a restarted DropBox,
         # which has another port, makes a monitor of its own.
         return monitors.MonitorClientPrx.uncheckedCast(adapter.createDirectProxy(identity))
+
+
+def _make(directory: Path) -> None:
+    with CALLS.at(str(directory)):
+        directory.mkdir(parents=True, exist_ok=True)

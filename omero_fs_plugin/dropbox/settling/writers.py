@@ -66,8 +66,9 @@ class Writers:
         if self._clock() >= self._serves_until:
             self._look()
         held = set()
-        for target in wanted.keys() & self._open.keys():
-            if any(_writes(process, number, target) for process, number in self._open[target]):
+        found = self._open  # of this look, or of another lane's
+        for target in wanted.keys() & found.keys():
+            if any(_writes(process, number, target) for process, number in found[target]):
                 held.add(wanted[target])
         return held
 

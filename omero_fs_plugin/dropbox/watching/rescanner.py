@@ -91,6 +91,7 @@ class Rescanner:
         """Rescans the directory `root` alone, as soon as its disk answers."""
         place = self._pipeline.places.place(f"{root}/any")
         if place is None or place.root != root:
+            self._pipeline.files.unsure.discard(root)
             self.ask()  # all users' directories may lie in it
             return
         user = place.user
@@ -100,7 +101,11 @@ class Rescanner:
     def _look_at_one(self, user: str, root: str) -> None:
         if self._stopping.is_set() or not self._users.is_user(user):
             return
-        self._walk(user, root, hasty=True)
+        try:
+            self._walk(user, root, hasty=True)
+        except BaseException:
+            self._pipeline.files.unsure.add(root)
+            raise
         self._pipeline.ask_all(time.monotonic(), root)
         log.info("%s was looked at again", root)
 

@@ -44,6 +44,10 @@ class Round:
         self._wait_for_less_than(_AT_ONCE)
         if self._stopping.is_set():
             return
+        told = self._lanes.calls.told()
+        if root in told:  # it is looked at when it answers
+            self.away[root] = told[root]
+            return
         with self._news:
             self._under_way.add(root)
         self._lanes.do(root, lambda: self._look(root, look), beside=LANE)

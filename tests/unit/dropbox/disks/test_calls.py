@@ -99,23 +99,6 @@ def test_a_call_within_a_call_is_not_refused_by_it(calls: Calls, clock: Clock) -
             assert calls.answers("/zak"), "the outer one waits for the inner one alone"
 
 
-def test_a_call_may_be_lost_for_good(calls: Calls, clock: Clock) -> None:
-    lost = Elsewhere(calls, "/zak")
-    tried_after = []
-    for _ in range(10_000):
-        clock.now += 1
-        if calls.to_try():
-            tried_after.append(round(clock.now - 100))
-    assert tried_after == [30, 60, 120, 240, 480], "each trial may hang as well"
-    calls.answered("/zak", clock.now)
-    assert calls.answers("/zak")
-    with calls.at("/zak"):
-        clock.now += HUNG_S
-        assert not calls.answers("/zak"), "what came after the trial counts"
-    lost.come_back()
-    assert calls.answers("/zak")
-
-
 def test_whoever_looks_later_learns_what_was_away(calls: Calls, clock: Clock) -> None:
     hung = Elsewhere(calls, "/zak")
     clock.now += HUNG_S

@@ -91,7 +91,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.dispatch.start()
     yield stage
     stage.go.set()
-    stage.dispatch.stop()
+    assert stage.dispatch.stop(time.monotonic() + 20)
     assert stage.lanes.stop(time.monotonic() + 20)
 
 
