@@ -188,15 +188,21 @@ class Groupers:
                     self._news.wait(_STEP_S if len(self._pipeline.lots) else _IDLE_S)
 
     def _warm(self, grouper: Grouper) -> None:
-        """Starts Java, which takes a second, so that the first file need not wait for it."""
-        if isinstance(grouper, BioFormats):
+        """Starts its process, so that the first file need not wait for it.
+
+        Also, while a file on a share that hangs is open, none can be started.
+        """
+        if isinstance(grouper, (BioFormats, Confined)):
             try:
-                grouper.version()
+                if isinstance(grouper, BioFormats):
+                    grouper.version()
+                else:
+                    grouper.ready()
             except FsError as error:  # the first files wait then, with the same reason
                 if not self._stopping.is_set():
                     log.error("%s", error)
             except Exception:
-                log.exception("Bio-Formats cannot be made ready")
+                log.exception("a grouper cannot be made ready")
 
     def _ask(self, grouper: Grouper, lot: Lot) -> None:
         self._bring(lot, lot.files)

@@ -25,6 +25,8 @@ from .faults import SIDES, VERIFIED, point
 from .grid import Grid, Stored
 
 _PATIENCE_S = 90.0  # how long anything that must happen may take
+# A file that was killed in many attempts rests a minute before each of the three that OMERO refuses.
+_TRIED_S = 240.0
 # Who is killed at random, in equal parts.
 _IMPORTER = "importer"
 _VICTIMS = ("Blitz-0", _IMPORTER, "FSServer", "DropBox", "FSServer DropBox")
@@ -303,7 +305,7 @@ class Campaign:
             ]
 
         last, since = remaining(), time.monotonic()
-        while last and time.monotonic() - since < _PATIENCE_S:
+        while last and time.monotonic() - since < _TRIED_S:
             time.sleep(0.5)
             now = remaining()
             if len(now) < len(last):
