@@ -25,7 +25,7 @@ from .faults import SIDES, VERIFIED, point
 from .grid import Grid, Stored
 
 _PATIENCE_S = 90.0  # how long anything that must happen may take
-# A file that was killed in many attempts rests a minute before each of the three that OMERO refuses.
+# A file killed in many attempts rests a minute before each of the three that OMERO refuses.
 _TRIED_S = 240.0
 # Who is killed at random, in equal parts.
 _IMPORTER = "importer"
