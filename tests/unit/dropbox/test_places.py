@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox import places as places_module
+from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.places import Places
 from tests.rules import places_of, settings_of
 
@@ -98,3 +102,29 @@ def test_what_holds_for_files_from_elsewhere() -> None:
     places = Places(settings_of(importUsers="default;amy", watchDir="/d;/a").rules)
     assert [r.user for name in ("amy", "zak") if (r := places.rule_for(name))] == ["amy", "default"]
     assert Places(()).rule_for("amy") is None
+
+
+def test_directories_of_recurse_are_looked_for_until_the_disk_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload while the share hangs: what was there is known once it answers."""
+    (tmp_path / "amy" / "day").mkdir(parents=True)
+    answers = threading.Event()
+    real = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        if not answers.is_set():
+            raise RootAway(str(path), 5.0)
+        return real(path)
+
+    monkeypatch.setattr(places_module, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(places_module, "HUNG_S", 0.05)
+    monkeypatch.setattr(os, "listdir", listdir)
+    places = places_of(tmp_path, pathMode="Recurse")
+    known = threading.Event()
+    places.late = known.set
+    path = f"{tmp_path}/amy/day/a.tif"
+    assert not places.passes(path)
+    answers.set()
+    assert known.wait(10)
+    assert places.passes(path)

@@ -11,20 +11,14 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from tests.clocks import Ahead
 
 T = TypeVar("T")
 
 
-class Clock:
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Ahead:
+    return Ahead()
 
 
 @pytest.fixture
@@ -33,7 +27,7 @@ def failures() -> list[tuple[str, Exception]]:
 
 
 @pytest.fixture
-def lanes(clock: Clock, failures: list[tuple[str, Exception]]) -> Iterator[Lanes]:
+def lanes(clock: Ahead, failures: list[tuple[str, Exception]]) -> Iterator[Lanes]:
     lanes = Lanes(lambda root, error: failures.append((root, error)), calls=Calls(clock))
     yield lanes
     assert lanes.stop(time.monotonic() + 10)
@@ -134,7 +128,7 @@ def test_what_a_job_raises_is_told_and_the_next_one_runs(
         lanes.ask("/zak", fail)
 
 
-def test_a_question_is_given_up_when_the_disk_does_not_answer(lanes: Lanes, clock: Clock) -> None:
+def test_a_question_is_given_up_when_the_disk_does_not_answer(lanes: Lanes, clock: Ahead) -> None:
     held = Held(lanes, "/zak")
     waiting, never = threading.Event(), threading.Event()
     answers: list[object] = []
@@ -164,7 +158,7 @@ def test_a_question_is_given_up_when_the_disk_does_not_answer(lanes: Lanes, cloc
     assert lanes.ask("/zak", lambda: "again") == "again"
 
 
-def test_a_stop_waits_no_longer_than_it_may(clock: Clock) -> None:
+def test_a_stop_waits_no_longer_than_it_may(clock: Ahead) -> None:
     lanes = Lanes(calls=Calls(clock))
     held, begun = Held(lanes, "/zak"), threading.Event()
     lanes.do("/zak", begun.set)

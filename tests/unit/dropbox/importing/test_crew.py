@@ -13,15 +13,9 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls
 from omero_fs_plugin.dropbox.importing import crew as crew_module
 from omero_fs_plugin.dropbox.importing.crew import LONG_S, Crew
+from tests.clocks import Ahead
 
 NUMBER = 2
-
-
-class Clock:
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 def fileset(user: str) -> Any:
@@ -86,12 +80,12 @@ def until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Ahead:
+    return Ahead()
 
 
 @pytest.fixture
-def make(clock: Clock) -> Iterator[Callable[..., Imports]]:
+def make(clock: Ahead) -> Iterator[Callable[..., Imports]]:
     made: list[Imports] = []
 
     def make_one(*users: str) -> Imports:
@@ -103,7 +97,7 @@ def make(clock: Clock) -> Iterator[Callable[..., Imports]]:
         one.end()
 
 
-def test_at_a_disk_that_does_not_answer(make: Callable[..., Imports], clock: Clock) -> None:
+def test_at_a_disk_that_does_not_answer(make: Callable[..., Imports], clock: Ahead) -> None:
     imports = make("zak", "zoe", "amy", "bob")
     imports.until_at_work("zak", "zoe")
     imports.crew.relieve()
@@ -120,7 +114,7 @@ def test_at_a_disk_that_does_not_answer(make: Callable[..., Imports], clock: Clo
     assert imports.crew.parked() == []
 
 
-def test_at_another_disk_than_that_of_its_root(make: Callable[..., Imports], clock: Clock) -> None:
+def test_at_another_disk_than_that_of_its_root(make: Callable[..., Imports], clock: Ahead) -> None:
     """As where a file of the same content lay before."""
     imports = make("zak", "zoe", "amy")
     imports.root_of = lambda user: "/elsewhere" if user == "zak" else f"/{user}"
@@ -145,7 +139,7 @@ def test_at_an_omero_that_takes_long(
 
 
 def test_there_are_never_more_than_may_be(
-    make: Callable[..., Imports], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Imports], clock: Ahead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crew_module, "_MOST", 5)
     imports = make(*(f"u{n}" for n in range(9)))
@@ -166,7 +160,7 @@ def test_what_is_read_for_long_is_told(make: Callable[..., Imports]) -> None:
     assert imports.crew.reading() == []
 
 
-def test_nobody_is_added_after_the_stop(clock: Clock) -> None:
+def test_nobody_is_added_after_the_stop(clock: Ahead) -> None:
     imports = Imports(Calls(clock), ["zak"])
     imports.end()
     imports.crew.relieve()

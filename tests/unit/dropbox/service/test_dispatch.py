@@ -20,21 +20,15 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
+from tests.clocks import Ahead
 from tests.rules import places_of
-
-
-class Clock:
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 class Stage:
     """A pipeline over a disk that may hang, and its dispatch."""
 
     def __init__(self, top: Path) -> None:
-        self.clock = Clock()
+        self.clock = Ahead()
         self.calls = Calls(self.clock)
         self.lanes = Lanes(calls=self.calls)
         self.journal = Journal(f"sqlite:///{top}/journal.sqlite")

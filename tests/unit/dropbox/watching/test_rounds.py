@@ -12,22 +12,16 @@ from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.watching.rounds import Round
 from omero_fs_plugin.errors import JournalError
-
-
-class Clock:
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+from tests.clocks import Ahead
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Ahead:
+    return Ahead()
 
 
 @pytest.fixture
-def lanes(clock: Clock) -> Iterator[Lanes]:
+def lanes(clock: Ahead) -> Iterator[Lanes]:
     lanes = Lanes(calls=Calls(clock))
     yield lanes
     assert lanes.stop(time.monotonic() + 10)
@@ -72,7 +66,7 @@ def test_no_more_than_a_few_at_once(looked: Round) -> None:
 
 
 def test_those_that_hang_are_left_behind_and_go_on_by_themselves(
-    looked: Round, lanes: Lanes, clock: Clock
+    looked: Round, lanes: Lanes, clock: Ahead
 ) -> None:
     go, later = threading.Event(), threading.Event()
     begun = [threading.Event(), threading.Event(), threading.Event()]
@@ -135,3 +129,30 @@ def test_a_stop_ends_it(lanes: Lanes) -> None:
     looked.begin("/amy", lambda: 7)
     assert looked.number == 0
     go.set()
+
+
+def test_one_that_hangs_already_is_not_begun_again(
+    looked: Round, lanes: Lanes, clock: Ahead
+) -> None:
+    """Else every rescan of an hour's hang would be made when the disk answers."""
+    begun, go, again = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with lanes.calls.at("/zak"):
+            begun.set()
+            assert go.wait(10)
+
+    lanes.do("/zak", hang)
+    assert begun.wait(10)
+    clock.ahead += HUNG_S
+
+    def look() -> int:
+        again.set()
+        return 1
+
+    looked.begin("/zak", look)
+    looked.wait()
+    assert looked.away.keys() == {"/zak"}
+    go.set()
+    assert lanes.ask("/amy", lambda: True)
+    assert not again.wait(0.1)

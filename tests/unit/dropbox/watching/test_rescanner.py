@@ -1,0 +1,63 @@
+"""A directory that could not be looked at is looked at again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.disks.calls import Calls
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.errors import JournalError
+from tests.rules import places_of
+
+
+class Pipeline:
+    """As much of one as a rescanner asks; the journal is down."""
+
+    def __init__(self, top: Path) -> None:
+        self.places = places_of(top)
+        self.files: Any = SimpleNamespace(unsure=set(), leave_alone=lambda path, why: None)
+
+    def scanned(self, found: object, now: float) -> None:
+        raise JournalError("the disk is full")
+
+
+@pytest.fixture
+def failed() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    (tmp_path / "amy").mkdir()
+    return Pipeline(tmp_path)
+
+
+@pytest.fixture
+def rescanner(pipeline: Any, failed: threading.Event) -> Rescanner:
+    users: Any = SimpleNamespace(is_user=lambda name: True)
+    lanes = Lanes(lambda root, error: failed.set(), calls=Calls(time.monotonic))
+    return Rescanner(pipeline, users, lanes, lambda: 0.0)
+
+
+def test_one_whose_files_cannot_be_recorded(
+    pipeline: Pipeline, rescanner: Rescanner, failed: threading.Event, tmp_path: Path
+) -> None:
+    rescanner.look_at(f"{tmp_path}/amy")
+    assert failed.wait(10)
+    assert pipeline.files.unsure == {f"{tmp_path}/amy"}
+
+
+def test_one_that_is_nobodys_asks_for_one_rescan_and_not_for_one_each_minute(
+    pipeline: Pipeline, rescanner: Rescanner
+) -> None:
+    pipeline.files.unsure.add("")
+    rescanner.look_at("")
+    assert rescanner._asked.is_set()
+    assert pipeline.files.unsure == set()
