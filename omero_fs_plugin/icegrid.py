@@ -154,9 +154,15 @@ def _default(properties: Any, key: str, value: str) -> None:
         properties.setProperty(key, value)
 
 
+def shut_down(communicator: Any) -> None:
+    """Lets `run` stop the service and end.  Nothing happens to one that has ended already."""
+    with suppress(Ice.CommunicatorDestroyedException):
+        communicator.shutdown()
+
+
 def _shutdown_soon(communicator: Any) -> None:
     """For a signal handler: it calls Ice on another thread."""
-    threading.Thread(target=communicator.shutdown, name="shutdown", daemon=True).start()
+    threading.Thread(target=shut_down, args=[communicator], name="shutdown", daemon=True).start()
 
 
 class Grid:

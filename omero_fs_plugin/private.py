@@ -29,6 +29,6 @@ def keep_private(file: Path, *, make: bool = True) -> None:
     for path in (str(file), *(f"{file}{suffix}" for suffix in BESIDE)):
         with suppress(FileNotFoundError):
             found = Path(path).stat()
-            if stat.S_IMODE(found.st_mode) != MODE:
+            if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != MODE:
                 with suppress(PermissionError):
                     Path(path).chmod(MODE)

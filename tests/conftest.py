@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +36,22 @@ _MACHINES = (
     "settling/test_pipeline.py",
     "tracking/test_picture.py",
 )
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """pytest's own, which can be removed by whoever made it.
+
+    pytest keeps the last three runs.  A directory that is closed to its owner would fail the
+    fourth, and each after it.
+    """
+    yield tmp_path
+    for where, directories, _ in os.walk(tmp_path):
+        for name in directories:
+            path = Path(where, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+                path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -85,10 +85,8 @@ class DropBox:
             connected=self.rescanner.ask,
         )
         self._lease = Lease(self.journal, me)
-        self._keeper = LeaseKeeper(
-            self._lease, gained=lambda: self._beginner.start(), lost=self._lost
-        )
-        self._give_up = communicator.shutdown
+        self._keeper = LeaseKeeper(self._lease, gained=self._gained, lost=self._lost)
+        self._give_up = partial(icegrid.shut_down, communicator)
         self.ended = True  # after `stop`: no thread is left behind
         self._begun = False  # the lease is ours, and the threads below run
         self._beginning = threading.Lock()  # so that nothing begins after a stop
@@ -99,6 +97,11 @@ class DropBox:
     def start(self) -> None:
         """Begins to work as soon as no other DropBox works on this journal."""
         self._keeper.start()
+
+    def _gained(self) -> None:
+        with self._beginning:
+            if not self._stopping.is_set():
+                self._beginner.start()
 
     def _begin(self) -> None:
         """Takes up again what the journal left open, now that the lease is ours."""
@@ -121,11 +124,14 @@ class DropBox:
                 self.dispatch.start()
                 self._configurer.start()
                 self.rescanner.start()
-        except FsError as error:
-            log.error("cannot begin; ending: %s", error)
-            self._give_up()
-        except Exception:
-            log.exception("cannot begin; ending")
+        except Exception as error:
+            if self._stopping.is_set():
+                log.info("stopped before it began: %s", error)
+                return
+            if isinstance(error, FsError):
+                log.error("cannot begin; ending: %s", error)
+            else:
+                log.exception("cannot begin; ending")
             self._give_up()
 
     def _take_roots(self, roots: Sequence[str]) -> None:
@@ -212,7 +218,8 @@ class DropBox:
             self.importers.ask_to_stop()
             self.groupers.ask_to_stop()
             dispatched = self.dispatch.stop(until)
-            self._configurer.join(max(0.0, until - time.monotonic()))
+            if self._configurer.is_alive():  # it is not, if the begin failed before
+                self._configurer.join(max(0.0, until - time.monotonic()))
             ended = [
                 self.rescanner.stop(until),
                 self.groupers.stop(until),
@@ -224,6 +231,9 @@ class DropBox:
             self.ended = all(ended)
         else:
             self.lanes.stop(until)
+            if self._beginner.is_alive():  # it stops at its next step
+                self._beginner.join(max(0.0, until - time.monotonic()))
+                self.ended = not self._beginner.is_alive()
         self.subscriptions.stop()
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()

@@ -66,7 +66,8 @@ class Rescanner:
     def stop(self, until: float) -> bool:
         """Ends the thread.  True if it has ended by `until` (s, monotonic)."""
         self.ask_to_stop()
-        self._thread.join(max(0.0, until - time.monotonic()))
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
     def ask_to_stop(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -11,9 +13,14 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service import service
-from tests.integration.whole import Whole
+from omero_fs_plugin.dropbox.service.parts import Parts
+from omero_fs_plugin.dropbox.settling.groupers import Groupers
+from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
+from tests.integration.whole import PATIENCE_S, Whole
 
 
 class TestDuplicates:
@@ -101,6 +108,55 @@ def test_a_second_dropbox_waits_for_the_lease(whole: Whole) -> None:
     whole.until_known(later)
     whole.until_settled()
     whole.assert_once(path, later)
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [
+        (Journal, "work_as"),
+        (Parts, "apply"),
+        (Subscriptions, "apply"),
+        (Parts, "sweep"),
+        (Journal, "owners_waiting"),
+        (Journal, "make_sure"),
+        (Groupers, "start"),
+        (Rescanner, "start"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+@pytest.mark.parametrize("answer", ["goes on", "fails"])
+def test_a_stop_at_any_step_of_the_begin_ends_it(
+    whole: Whole,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    owner: type,
+    step: str,
+    answer: str,
+) -> None:
+    """An error of a thread that outlives the stop would fail the test as well."""
+    whole.until_state("running")
+    whole.stop_dropbox()
+    at_step, real = threading.Event(), getattr(owner, step)
+
+    def held(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread().name == "begin":
+            at_step.set()
+            assert whole.dropbox._stopping.wait(PATIENCE_S)
+            if answer == "fails":
+                raise OSError(errno.EIO, "I/O error")
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, held)
+        whole.start_dropbox()
+        assert at_step.wait(PATIENCE_S)
+        caplog.clear()
+        begin = whole.dropbox._beginner
+        whole.stop_dropbox()
+    assert whole.dropbox.ended
+    assert not begin.is_alive()
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
+    whole.start_dropbox()  # which `close` stops
 
 
 @pytest.mark.parametrize("when", ["before OMERO was told", "after OMERO was told"])
