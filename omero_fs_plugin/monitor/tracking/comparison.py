@@ -164,6 +164,9 @@ class Comparison(ABC):
             return
         if self._elsewhere(directory, listing.device, now):
             return
+        parent = directory.parent
+        if parent is not None:  # in its parent's list it was unseen, while it did not answer
+            self._found_doubted(parent, directory.path.rpartition(b"/")[2])
         there: set[bytes] = set()
         told = 0
         for name, entry in listing.names:
@@ -234,6 +237,10 @@ class Comparison(ABC):
             self._drop(directory, name)
         return self._found_file(directory, name, entry, silent, now, at_once=at_once)
 
+    def _found_doubted(self, parent: Directory, name: bytes) -> None:
+        if parent.resolve(name):
+            self._tell_directory(EventType.CREATE, parent.join(name), doubted=True)
+
     def _found_directory(
         self,
         parent: Directory,
@@ -246,8 +253,7 @@ class Comparison(ABC):
     ) -> None:
         if name in parent.files:
             self._arrivals.gone(parent, name)  # a file had this name before
-        if parent.resolve(name):
-            self._tell_directory(EventType.CREATE, parent.join(name), doubted=True)
+        self._found_doubted(parent, name)
         child = parent.subdirs.get(name)
         if child is not None:
             if child.mounted and not entry.mounted:

@@ -502,6 +502,20 @@ def test_another_file_in_the_place_of_one_that_was_away_unseen() -> None:
     assert machine.files[p("new")] == 3
 
 
+@pytest.mark.parametrize("directories", [False, True])
+def test_a_directory_that_hangs_when_the_client_may_not_have_heard_of_it(directories: bool) -> None:
+    """A new server meets it by its own answer, not in its parent's list."""
+    machine = KilledAtAnyTime()
+    machine.begin(capacity=1, most=10**9, share=False, directories=directories)
+    machine.disk.mkdirs(p("b"))
+    machine.some_work(most=8, seconds=0.6)
+    machine.the_answer_is_lost()
+    machine.disk.hang(p("b"))
+    machine.kill(most=3)
+    machine.some_work(most=4, seconds=0.6)
+    machine.quiet_at_last()
+
+
 # What is mounted below the root
 
 
