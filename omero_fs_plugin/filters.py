@@ -9,18 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Files that editors, file managers and copy tools make for a moment or for themselves:
-# dot files (such as rsync's .name.XXXXXX and macOS's ._name), back-ups, lock files of
-# office programs, downloads and uploads under way.
-_SYSTEM_FILE = re.compile(
-    r"\.|.*~$|~\$|#.*#$"
-    r"|.*\.(?:tmp|temp|swp|swo|swx|part|partial|filepart|crdownload|download)$"
-    r"|(?:ehthumbs|ehthumbs_vista|thumbs)\.db$|desktop\.ini$",
-    re.DOTALL,
-)
-_SYSTEM_DIRECTORY = re.compile(
-    r"\.|\$recycle\.bin$|system volume information$|lost\+found$|@eadir$|__macosx$", re.DOTALL
-)
+from omero_fs_plugin import system_names
+
+_SYSTEM_FILE = system_names.any_of(system_names.FILES)
+_SYSTEM_DIRECTORY = system_names.any_of(system_names.DIRECTORIES)
 # A directory has such a name only until somebody has typed the right one.  The client is
 # still told of files in it, because people do keep data in "New Folder".
 _NEW_FOLDER = re.compile(

@@ -1,7 +1,9 @@
-"""Writes the reference of the properties into docs/configuration.rst, from the table in the code.
+"""Writes what the docs have from tables in the code: properties, names of system files.
+
+The properties go into docs/configuration.rst, the names into docs/system-names.rst.
 
 python tools/reference.py          # what `make reference` runs
-python tools/reference.py --check  # exit code 1 when the file is not what the table gives
+python tools/reference.py --check  # exit code 1 when a file is not what its table gives
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE))
 
+from omero_fs_plugin import system_names  # noqa: E402
 from omero_fs_plugin.config.properties import PROPERTIES, Property  # noqa: E402
+from omero_fs_plugin.system_names import SystemName  # noqa: E402
 
-FILE = HERE / "docs" / "configuration.rst"
-BEGIN = (
-    ".. The list below is written by `make reference`, from omero_fs_plugin/config/properties.py."
-)
+PROPERTIES_FILE = HERE / "docs" / "configuration.rst"
+NAMES_FILE = HERE / "docs" / "system-names.rst"
+BEGIN = ".. The list below is written by `make reference`, from omero_fs_plugin/{}."
 END = ".. The end of what `make reference` writes."
 WIDTH = 100
 
@@ -53,22 +56,42 @@ def _filled(text: str) -> str:
     )
 
 
-def with_reference(text: str) -> str:
+def names() -> str:
+    """The two lists of names, with an empty line before and after them."""
+    lists = (("Files", system_names.FILES), ("Directories", system_names.DIRECTORIES))
+    return (
+        "".join(
+            f"\n{heading}\n{'-' * len(heading)}\n\n" + "\n".join(map(_kind, kinds))
+            for heading, kinds in lists
+        )
+        + "\n"
+    )
+
+
+def _kind(kind: SystemName) -> str:
+    examples = ", ".join(f"``{example}``" for example in kind.examples)
+    return f"{examples}\n{_filled(kind.maker[0].upper() + kind.maker[1:] + '.')}\n"
+
+
+def replaced(file: Path, source: str, part: str) -> str:
     """The whole file, with the list as it should be."""
-    before, begin, rest = text.partition(BEGIN + "\n")
+    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN.format(source) + "\n")
     _, end, after = rest.partition(END + "\n")
     if not begin or not end:
-        raise SystemExit(f"{FILE}: one of the comments around the list is missing")
-    return before + begin + reference() + end + after
+        raise SystemExit(f"{file}: one of the comments around the list is missing")
+    return before + begin + part + end + after
 
 
 def main() -> int:
     """The exit code."""
-    text = FILE.read_text(encoding="utf-8")
-    wanted = with_reference(text)
+    wanted = {
+        PROPERTIES_FILE: replaced(PROPERTIES_FILE, "config/properties.py", reference()),
+        NAMES_FILE: replaced(NAMES_FILE, "system_names.py", names()),
+    }
     if "--check" in sys.argv[1:]:
-        return int(text != wanted)
-    FILE.write_text(wanted, encoding="utf-8")
+        return int(any(file.read_text(encoding="utf-8") != text for file, text in wanted.items()))
+    for file, text in wanted.items():
+        file.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -9,7 +9,17 @@ below it.
 from __future__ import annotations
 
 # What any room may use: the words both servers share.
-GROUND = ("errors", "events", "filters", "filesystems", "icegrid", "links", "names", "private")
+GROUND = (
+    "errors",
+    "events",
+    "filters",
+    "filesystems",
+    "icegrid",
+    "links",
+    "names",
+    "private",
+    "system_names",
+)
 
 FLOORS: dict[str, str] = {
     # who asks: the command line

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omero_fs_plugin import system_names
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.system_names import SystemName
 
 ROOT = b"/data/Root"
 
@@ -64,39 +68,62 @@ def test_blank_items_are_no_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        b".hidden",
-        b".DS_Store",
-        b"._a.tif",
-        b".a.tif.x7Y2k1",
-        b"a.tif~",
-        b"#a.tif#",
-        b"~$report.docx",
-        b"a.tif.part",
-        b"a.tif.filepart",
-        b"a.crdownload",
-        b"A.TMP",
-        b"Thumbs.db",
-        b"desktop.ini",
-    ],
+    "name", [example for kind in system_names.FILES for example in kind.examples]
 )
-def test_system_files(name: bytes) -> None:
-    assert not Filter(ROOT, ignore_sys_files=True).file(ROOT, name)
-    assert Filter(ROOT).file(ROOT, name)
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+def test_system_files(name: str, change: Callable[[str], str]) -> None:
+    given = change(name).encode()
+    assert not Filter(ROOT, ignore_sys_files=True).file(ROOT, given)
+    assert Filter(ROOT).file(ROOT, given)
 
 
 @pytest.mark.parametrize(
-    "name", [b"a.tif", b"~data.tif", b"party", b"thumbs.db.tif", b"4913", b"a\n.tif", b"a.tmpl"]
+    "kind", [*system_names.FILES, *system_names.DIRECTORIES], ids=lambda kind: kind.pattern
 )
-def test_no_system_files(name: bytes) -> None:
-    assert Filter(ROOT, ignore_sys_files=True).file(ROOT, name)
+def test_each_kind_of_system_name_matches_its_own_examples(kind: SystemName) -> None:
+    for example in kind.examples:
+        assert system_names.any_of((kind,)).match(example.casefold())
 
 
-def test_system_directories_are_not_entered() -> None:
-    passes = Filter(ROOT, ignore_sys_files=True)
-    for name in (b".snapshot", b"$RECYCLE.BIN", b"System Volume Information", b"lost+found"):
-        assert not passes.directory(ROOT, name)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.tif",
+        "~data.tif",
+        "party",
+        "thumbs.db.tif",
+        "4913",
+        "a\n.tif",
+        "a.tmpl",
+        "scan.20241128",
+        "cells.tif.20241128",
+        "1.2.840.113619.2",
+        "series.deadbeef",
+        "a.tif.6EcE1dBa.tif",
+        "tile.part.tif",
+        "uploaded.tif",
+        "a.sb-1.tif",
+        "#1.tif",
+        "a.aspx.tif",
+    ],
+)
+def test_no_system_files(name: str) -> None:
+    assert Filter(ROOT, ignore_sys_files=True).file(ROOT, name.encode())
+
+
+@pytest.mark.parametrize(
+    "name", [example for kind in system_names.DIRECTORIES for example in kind.examples]
+)
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+def test_system_directories_are_not_entered(name: str, change: Callable[[str], str]) -> None:
+    given = change(name).encode()
+    assert not Filter(ROOT, ignore_sys_files=True).directory(ROOT, given)
+    assert Filter(ROOT).directory(ROOT, given)
+
+
+@pytest.mark.parametrize("name", ["trashcan", "recycled polymers", "snapshot", "@home", "raw~1"])
+def test_other_directories_are_entered(name: str) -> None:
+    assert Filter(ROOT, ignore_sys_files=True).directory(ROOT, name.encode())
 
 
 @pytest.mark.parametrize("name", [b"New Folder", b"New folder (2)", b"untitled folder 3"])

@@ -1,0 +1,127 @@
+"""Pure: names of files and directories that hold no data, and who makes them.
+
+One table.  ``filters.py`` uses it where ignoreSysFiles is set, and
+``tools/reference.py`` writes docs/system-names.rst from it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class SystemName(NamedTuple):
+    """One kind of name."""
+
+    pattern: str  # a regular expression of the whole name, case-folded
+    examples: tuple[str, ...]
+    maker: str  # who makes it, and what it is
+
+
+FILES = (
+    SystemName(
+        r"\..*",
+        (".DS_Store", "._a.tif", ".a.tif.x7Y2k1", ".nfs0000000001", ".fuse_hidden01", ".in.a.tif"),
+        "hidden files: macOS's ``._`` files, the temporary files of rsync, lftp and Syncthing on "
+        "Unix, files that NFS and FUSE keep for a program that has them open",
+    ),
+    SystemName(r".*~", ("a.tif~", "a.tif.~1~"), "backups that editors, cp and lftp leave"),
+    SystemName(r"~\$.*", ("~$report.docx",), "lock files of Microsoft Office"),
+    SystemName(
+        r"~syncthing~.*", ("~syncthing~a.tif.tmp",), "temporary files of Syncthing on Windows"
+    ),
+    SystemName(r"#.*#", ("#a.tif#",), "autosave files of Emacs"),
+    SystemName(
+        r".*\.(?:tmp|temp)",
+        ("a.tif.tmp", "A.TMP"),
+        "temporary files of many programs, among them Windows, Office and SMB clients",
+    ),
+    SystemName(r".*\.sw[pox]", ("a.txt.swp",), "swap files of Vim"),
+    SystemName(
+        r".*\.(?:part|partial)",
+        ("a.tif.part", "a.tif.6ece1dba.partial", "a.tif.ocTransferId123.part"),
+        "files of a copy under way: ``.part`` of Firefox, KDE and Nextcloud; "
+        "``.partial`` of rclone, Edge and Aspera",
+    ),
+    SystemName(r".*\.filepart", ("a.tif.filepart",), "files of a copy under way: WinSCP"),
+    SystemName(r".*\.crdownload", ("a.tif.crdownload",), "downloads under way: Chrome, Edge"),
+    SystemName(r".*\.download", ("a.tif.download",), "downloads under way: Safari"),
+    SystemName(r".*\.opdownload", ("a.tif.opdownload",), "downloads under way: Opera"),
+    SystemName(r".*\.dtapart", ("a.tif.dtapart",), "downloads under way: DownThemAll"),
+    SystemName(r".*\.aria2", ("a.tif.aria2",), "aria2's notes on a download under way"),
+    SystemName(
+        r".*\.!(?:qb|ut|bt|sync)",
+        ("a.tif.!qB", "a.tif.!ut", "a.tif.!sync"),
+        "files of a copy under way: qBittorrent, uTorrent, Resilio Sync",
+    ),
+    SystemName(
+        r".*\.(?:aspx|aspera-ckpt)",
+        ("a.tif.aspx", "a.tif.aspera-ckpt"),
+        "Aspera's notes on a copy under way",
+    ),
+    SystemName(
+        r".*\.(?:upload|inprogress|copying)",
+        ("a.tif.upload", "a.tif.inprogress", "a.tif.copying"),
+        "files of a copy under way: web uploads and scripts of many sites",
+    ),
+    SystemName(
+        r".*\.sb-[0-9a-f]+-[0-9a-z]+",
+        ("a.tif.sb-1f2e3d4c-aB12cD",),
+        "files that a program of macOS saves at the moment",
+    ),
+    SystemName(r".*_\.gstmp", ("a.tif_.gstmp",), "files of a copy under way: gsutil"),
+    SystemName(r".*\.ffs_tmp", ("a.tif.1a2b.ffs_tmp",), "files of a copy under way: FreeFileSync"),
+    SystemName(
+        r".+\.[a-z][a-z0-9]{1,7}\.(?=[0-9]*[a-f])[0-9a-f]{8}",
+        ("a.tif.6EcE1dBa", "a.ome.tiff.00c4F1b2"),
+        "files of a copy under way: the AWS command line and boto3 append eight hexadecimal "
+        "digits (a name that ends in eight decimal digits, such as a date, is taken for data)",
+    ),
+    SystemName(
+        r"(?:ehthumbs|ehthumbs_vista|thumbs)\.db|desktop\.ini",
+        ("Thumbs.db", "ehthumbs.db", "desktop.ini"),
+        "what Windows Explorer keeps of a directory",
+    ),
+)
+
+DIRECTORIES = (
+    SystemName(
+        r"\..*",
+        (".snapshot", ".Trash-1000", ".recycle", ".zfs", ".git", ".stversions"),
+        "hidden directories: snapshots (NetApp, ZFS), recycle bins (desktops of Linux, Samba), "
+        "old versions of Syncthing",
+    ),
+    SystemName(
+        r"\$recycle\.bin|recycler|recycled|system volume information",
+        ("$RECYCLE.BIN", "RECYCLER", "Recycled", "System Volume Information"),
+        "Windows: recycle bins of each release, and restore points",
+    ),
+    SystemName(
+        r"#recycle|#snapshot|@eadir|@tmp",
+        ("#recycle", "#snapshot", "@eaDir", "@tmp"),
+        "Synology: recycle bin, snapshots, indexes, temporary files",
+    ),
+    SystemName(
+        r"@recycle|@recently-snapshot",
+        ("@Recycle", "@Recently-Snapshot"),
+        "QNAP: recycle bin, snapshots",
+    ),
+    SystemName(r"~snapshot", ("~snapshot",), "NetApp: snapshots, as Windows sees them"),
+    SystemName(
+        r"trash|files_trashbin",
+        ("Trash", "files_trashbin"),
+        "recycle bins: desktops of Linux, Nextcloud and ownCloud",
+    ),
+    SystemName(r"lost\+found", ("lost+found",), "what a repair of the file system found"),
+    SystemName(r"__macosx", ("__MACOSX",), "what macOS adds to a ZIP archive"),
+    SystemName(
+        r".*\.(?:crdownload|download|opdownload|part|partial)",
+        ("a.tif.download",),
+        "downloads under way that are directories: Safari",
+    ),
+)
+
+
+def any_of(names: tuple[SystemName, ...]) -> re.Pattern[str]:
+    """Matches a whole name, case-folded, that is one of `names`."""
+    return re.compile("(?:" + "|".join(one.pattern for one in names) + r")\Z", re.DOTALL)
