@@ -1,5 +1,7 @@
 """Whether the files of a fileset are whole, and whether all of them are there.
 
+A file is whole if it is not empty, not cut short, and has no hole where its bytes should be.
+
 A reader that opens a fileset proves neither: Bio-Formats accepts a TIFF that was cut short,
 and an OME-TIFF whose companion has not come yet.  So for each TIFF this module follows the
 chain of directories and compares what they say of pixels with the file's length.  It also
@@ -23,11 +25,13 @@ from omero_fs_plugin.errors import ImportRefused
 
 from . import promises
 from .formats import omexml, tiff, tiff_chain
+from .formats.holes import Holes
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
 from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
+_MAY_BE_EMPTY = (".log", ".txt")  # a log in which nothing was written; index files are read
 _MOST_NAMED = 1000  # missing files that are listed
 _TOLD = 100  # characters of a name in a message
 
@@ -49,18 +53,20 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
     A file that is gone is missing.  If `confine` does not open a file, the fileset is refused.
     If a file cannot be read now, the fileset is incomplete.
     """
-    found = _Check(root, opener)
+    found = _Check(root, opener, in_set=len(files) > 1)
     # Companions first: there is no need to read the XML of a file that a companion names.
     for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
         found.take(path)
+    found.take_named(files)
     return found.findings()
 
 
 class _Check:
     """The check of one fileset, file by file."""
 
-    def __init__(self, root: str, opener: Opener) -> None:
+    def __init__(self, root: str, opener: Opener, *, in_set: bool) -> None:
         self._root = root
+        self._in_set = in_set  # of an empty file alone the reader decides
         self._opener = opener
         self._missing: dict[str, None] = {}
         self._named: dict[str, None] = {}
@@ -88,9 +94,21 @@ class _Check:
             words = f"{path}: cannot be read now: {error.strerror}"
             self._incomplete = self._incomplete or words
 
+    def take_named(self, taken: Sequence[str]) -> None:
+        """Looks at the files that are named, but are not among `taken`: no reader may use them."""
+        self._in_set = True
+        known = set(taken)
+        while new := [path for path in self._named if path not in known]:
+            for path in new:
+                known.add(path)
+                self.take(path)
+
     def _look(self, path: str, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
-        if path.endswith(_COMPANION):
+        if not size and self._in_set:
+            if not path.lower().endswith(_MAY_BE_EMPTY):
+                self._incomplete = self._incomplete or f"{path}: it is empty"
+        elif path.endswith(_COMPANION):
             self._companion(path, file, size)
         elif promises.is_promising(path.rpartition("/")[2]):
             self._promising(path, file, size)
@@ -100,6 +118,9 @@ class _Check:
                 self._incomplete = self._incomplete or f"{path}: {fault}"
             elif path not in self._named:
                 self._description(path, file)
+        elif size and Holes(file, size).meet(size - 1, size):
+            words = f"{path}: its end is not written yet, though the file has its length"
+            self._incomplete = self._incomplete or words
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:

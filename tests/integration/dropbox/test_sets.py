@@ -233,6 +233,13 @@ def test_a_thousand_singles_are_asked_about_once_each(
         return answered(self, lot, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(assembly.Assembly, "answered", counting)
-    paths = [whole.drop(f"many/{number}.tif") for number in range(100)]
+    # They come by one rename: a file that is written slowly may be asked about again.
+    made = [whole.drop(f"../../{number}.tif") for number in range(100)]
+    batch = whole.watch_dir.parent / "many"
+    batch.mkdir()
+    for path in made:
+        path.rename(batch / path.name)
+    there = batch.rename(whole.watch_dir / "amy" / "many")
+    paths = [there / path.name for path in made]
     whole.until_known(*paths)
     assert sorted(asked) == sorted(map(str, paths))

@@ -1,8 +1,9 @@
 """Whether a TIFF file was cut short, from the chain of its directories.
 
 Each directory has the offset of the next one, and the offsets of the strips or tiles of its
-pixels.  All of them must lie within the file.  It knows TIFF revision 6.0, BigTIFF, and
-ImageJ's variant.  It reads no pixels, and has a limit for a file that was made to waste time.
+pixels.  All of them must lie within the file, and not in a hole.  It knows TIFF revision 6.0,
+BigTIFF, and ImageJ's variant.  It reads no pixels, and has a limit for a file that was made to
+waste time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from . import tiff
+from .holes import Holes
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION = 256, 257, 258, 259
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
@@ -41,9 +43,8 @@ def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
     """
     if not layout.first:
         return "no directory has been written yet"
-    chain = _Chain(file, layout, size)
     try:
-        return chain.fault()
+        return _Chain(file, layout, size).fault()
     except tiff.TiffError as error:
         return str(error)
     except _EnoughError:
@@ -55,6 +56,7 @@ class _Chain:
 
     def __init__(self, file: BinaryIO, layout: tiff.Layout, size: int) -> None:
         self._file = file
+        self._holes = Holes(file, size)
         self._layout = layout
         self._size = size
         self._numbers_left = _MOST_NUMBERS
@@ -81,6 +83,8 @@ class _Chain:
             outside = self._outside_value(entries) or self._outside(entries)
             if outside:
                 return f"{outside}, and the file has {self._size} bytes"
+            if self._holes and (unwritten := self._unwritten(entries)):
+                return f"{unwritten} is not written yet, though the file has its length"
             known = [*known, entries][:2]
             if _SUBDIRECTORIES in entries:
                 to_follow += islice(self._numbers(entries[_SUBDIRECTORIES]), tiff.MOST_ENTRIES)
@@ -116,6 +120,24 @@ class _Chain:
 
     def _outside(self, entries: _Entries) -> str:
         """The strip or tile that is not within the file; empty if there is none."""
+        for kind, position, offset, count in self._pieces(entries):
+            if offset + count <= self._size:
+                continue
+            if kind == "strip":
+                count = min(count, self._needed(entries, position) or count)
+            if offset + count > self._size:
+                return f"{kind} {position} would end at byte {offset + count}"
+        return ""
+
+    def _unwritten(self, entries: _Entries) -> str:
+        """The strip or tile that is in a hole; empty if there is none."""
+        for kind, position, offset, count in self._pieces(entries):
+            if self._holes.meet(offset, offset + count):
+                return f"{kind} {position}"
+        return ""
+
+    def _pieces(self, entries: _Entries) -> Iterator[tuple[str, int, int, int]]:
+        """(strip or tile, its number, its offset, its bytes) of each that is in the file."""
         for kind, offsets_tag, bytes_tag in (
             ("strip", _STRIPS, _STRIP_BYTES),
             ("tile", _TILES, _TILE_BYTES),
@@ -125,13 +147,8 @@ class _Chain:
             offsets, counts = entries[offsets_tag], entries[bytes_tag]
             pairs = zip(self._numbers(offsets), self._numbers(counts), strict=False)
             for position, (offset, count) in enumerate(pairs):
-                if not offset or not count or offset + count <= self._size:
-                    continue
-                if kind == "strip":
-                    count = min(count, self._needed(entries, position) or count)
-                if offset + count > self._size:
-                    return f"{kind} {position} would end at byte {offset + count}"
-        return ""
+                if offset and count:
+                    yield kind, position, offset, count
 
     def _needed(self, entries: _Entries, position: int) -> int:
         """Bytes that a strip must have; 0 if not known.

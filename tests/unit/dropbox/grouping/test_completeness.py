@@ -13,6 +13,7 @@ import tifffile
 from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
+from omero_fs_plugin.dropbox.grouping.formats.holes import Holes
 
 PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -37,9 +38,9 @@ def planes(*parts: tuple[str, int]) -> str:
     return f'<Image ID="Image:0"><Pixels>{data}</Pixels></Image>'
 
 
-def write(path: Path, description: str = "") -> str:
+def write(path: Path, description: str = "", *, plane: np.ndarray = PLANES[0]) -> str:
     text = description.encode() if description else None
-    tifffile.imwrite(path, PLANES[0], description=text, metadata=None)
+    tifffile.imwrite(path, plane, description=text, metadata=None)
     return str(path)
 
 
@@ -156,10 +157,102 @@ def test_a_companion_that_has_not_come(tmp_path: Path) -> None:
     companion = tmp_path / "s.companion.ome"
     assert check(str(tmp_path), [part]).missing == (str(companion),)
     companion.write_text(ome(planes(("a.ome.tif", 1), ("b.ome.tif", 2)), 9))
-    assert check(str(tmp_path), [part]) == Findings(named=(str(companion),))
-    # And it names a part that has not come either.
-    found = check(str(tmp_path), [part, str(companion)])
-    assert found == Findings(missing=(str(tmp_path / "b.ome.tif"),), named=(part,))
+    # It names a part that has not come either, and counts whether a reader used it or not.
+    missing = (str(tmp_path / "b.ome.tif"),)
+    assert check(str(tmp_path), [part]) == Findings(missing, named=(str(companion), part))
+    assert check(str(tmp_path), [part, str(companion)]) == Findings(missing, named=(part,))
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used by its reader", "passed over"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "hole"])
+def test_a_member_that_is_there_but_not_whole(tmp_path: Path, damage: str, used: bool) -> None:
+    def part(name: str, number: int) -> str:
+        description = ome(planes(("a.ome.tif", 1), ("b.ome.tif", 2)), number)
+        return write(tmp_path / name, description, plane=np.tile(PLANES[0], (4, 4)))
+
+    parts = [part("a.ome.tif", 1), part("b.ome.tif", 2)]
+    assert check(str(tmp_path), parts) == Findings(named=tuple(parts))
+    member = Path(parts[1])
+    size = member.stat().st_size
+    if damage == "hole":
+        hollow(member)
+    else:
+        os.truncate(member, 0 if damage == "empty" else size * 60 // 100)
+    found = check(str(tmp_path), parts if used else parts[:1])
+    assert found.incomplete.startswith(f"{member}: ")
+    assert not found.missing
+    part("b.ome.tif", 2)
+    assert not check(str(tmp_path), parts if used else parts[:1]).incomplete
+
+
+def hollow(path: Path, start: int = 4096) -> None:
+    """Its bytes from `start` on are a hole, as of a program that sets the length first."""
+    data = path.read_bytes()
+    path.unlink()
+    with path.open("wb") as file:
+        file.write(data[:start])
+        file.truncate(max(len(data), 3 * start))
+
+
+def tells_holes(path: Path) -> bool:
+    probe = path / "probe"
+    with probe.open("wb") as file:
+        file.truncate(1 << 16)
+    with probe.open("rb") as file:
+        return bool(Holes(file, 1 << 16))
+
+
+@pytest.mark.parametrize("kind", ["planes", "tiles", "compressed", "BigTIFF"])
+def test_a_hole_under_the_pixels_of_a_tiff(tmp_path: Path, kind: str) -> None:
+    """Its directories were written first, and then the pixels, one after the other."""
+    assert tells_holes(tmp_path), "run this test on a disk with holes, such as ext4 or tmpfs"
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(1).integers(0, 60_000, (6, 256, 256), dtype=np.uint16)
+    tifffile.imwrite(path, noise, **KINDS[kind])
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as written:
+        page = written.pages[-1]
+        start, length = page.dataoffsets[-1], page.databytecounts[-1]
+    with path.open("wb") as file:
+        file.write(data[:start])
+        file.seek(start + length)
+        file.write(data[start + length :])
+        file.truncate(len(data))
+    with path.open("rb") as file:
+        hollow_now = Holes(file, len(data)).meet(start, start + length)
+    found = check(str(tmp_path), [str(path)])
+    # A tile of less than a block may have no hole of its own.
+    assert hollow_now or kind == "tiles"
+    assert ("is not written yet" in found.incomplete) == hollow_now
+    path.write_bytes(data)
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+
+
+def test_a_hole_where_no_pixels_are_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write(path)
+    data = path.read_bytes()
+    with path.open("wb") as file:
+        file.write(data)
+        file.truncate(1 << 20)
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+
+
+@pytest.mark.parametrize("name", ["a.ids", "a.mrc", "a.nd2"])
+def test_a_hole_at_the_end_of_any_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(os.urandom(4096))
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+    os.truncate(path, 1 << 16)
+    assert check(str(tmp_path), [str(path)]).incomplete == (
+        f"{path}: its end is not written yet, though the file has its length"
+    )
+
+
+def test_an_empty_log_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.dv").write_bytes(b"x" * 2000)
+    (tmp_path / "a.dv.log").touch()
+    assert check(str(tmp_path), [str(tmp_path / "a.dv"), str(tmp_path / "a.dv.log")]) == WHOLE
 
 
 @pytest.mark.parametrize("cut", [10, 100, 200])
