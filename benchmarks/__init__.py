@@ -1,4 +1,4 @@
-"""What FSServer costs and whether it loses anything, beside others in the same run.
+"""What FSServer costs, and whether it misses events.  The same run measures others too.
 
 `make bench` runs it; see "Benchmarks" in CONTRIBUTING.rst.
 """

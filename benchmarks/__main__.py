@@ -1,8 +1,8 @@
 """`make bench`: every workload, every contender, in turn.
 
-Exit code 0; or 1 when FSServer missed or doubled a file in any run, or a
-contender could not be run; or 130 when interrupted.  Nothing depends on how
-long anything took.
+Exit code 0; or 1 if FSServer missed or doubled a file in any run, or if a
+contender could not be run; or 130 if it was interrupted.  The exit code does
+not depend on times.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "RESULTS.rst"
 
 
 def say(text: str) -> None:
-    """At once: a run takes minutes."""
+    """Prints at once, because a run takes minutes."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -66,7 +66,7 @@ def _contenders(options: argparse.Namespace, results: Results) -> list[Contender
 
 
 def _in_turn(contenders: list[Contender], number: int) -> list[Contender]:
-    """Another one begins each repetition."""
+    """Each repetition begins with another contender."""
     first = number % len(contenders)
     return contenders[first:] + contenders[:first]
 
@@ -86,7 +86,7 @@ def _run_workloads(
             count = workloads.size(workload, quick=options.quick)
             text = results.texts[workload.name] = workload.text.format(count=count)
             say(f"\n{text} (run {number + 1} of {options.repeat})")
-            # In the order of the report, whoever begins.
+            # In the order of the report, whichever contender begins.
             repetitions = results.workloads.setdefault(
                 workload.name, {one.name: [] for one in contenders}
             )
@@ -109,7 +109,7 @@ def _run_standing(
     root = scratch / "tree"
     say("\nmaking a large tree")
     files = runs.make_tree(root, quick=options.quick)
-    runs.walk(root)  # what was just made is known to the kernel for every contender alike
+    runs.walk(root)  # so the kernel knows the new files equally well for every contender
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
             one = runs.stand(contender, scratch, root, files)

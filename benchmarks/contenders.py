@@ -1,9 +1,9 @@
-"""Who is measured: FSServer, omero-dropbox, watchdog alone, a bare inotify loop.
+"""The contenders: FSServer, omero-dropbox, watchdog alone, a bare inotify loop.
 
-The two servers run as OMERO's grid would run them, with explicit endpoints in
-the place of IceGrid, and are told on by an Ice client in a process of its
-own.  omero-dropbox is a black box: started as its released descriptor starts
-it, and spoken to over the Slice interface.
+The two servers run as in OMERO's grid, but with explicit endpoints instead of
+IceGrid.  An Ice client, in a process of its own, receives their events.
+omero-dropbox is a black box: its released descriptor says how to start it, and
+we speak to it over the Slice interface.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GRID_PROPERTIES = {
 
 
 class BenchmarkError(Exception):
-    """A contender does not do what it must; the text says which and what."""
+    """A contender does not do what it must.  The text says which one, and what."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def omero_dropbox(python: str) -> Contender:
 
 
 class Running:
-    """A contender at work, in processes of its own; a context manager that ends them."""
+    """A contender at work, in processes of its own.  A context manager, which ends them."""
 
     def __init__(self, contender: Contender, scratch: Path) -> None:
-        """Returns when it can be asked to watch.  Raises BenchmarkError."""
+        """Returns when it is ready to watch.  Raises BenchmarkError."""
         self.contender = contender
         self._scratch = scratch
         self._log = scratch / f"{contender.name}.out"
@@ -121,11 +121,11 @@ class Running:
         self.close()
 
     def watch(self, root: Path) -> float:
-        """Begins to watch; the seconds it took."""
+        """Begins to watch.  Returns how long (s) this took."""
         return float(self._ask(f"watch {root}")["seconds"])
 
     def cycle(self, times: int, root: Path) -> float:
-        """Creates, starts, stops and destroys so many monitors; the seconds it took."""
+        """Makes, starts, stops and destroys this many monitors; returns the time (s)."""
         return float(self._ask(f"cycle {times} {root}")["seconds"])
 
     def count(self) -> tuple[int, int]:
@@ -142,7 +142,7 @@ class Running:
         return [(now, kind, path) for now, kind, path in json.loads(text)]
 
     def close(self) -> None:
-        """Ends its processes, the listener first: so monitors end before their server."""
+        """Ends its processes.  The listener is the first, so monitors end before their server."""
         if self._listener is not None:
             if self._listener.stdin is not None:
                 self._listener.stdin.close()
@@ -158,7 +158,7 @@ class Running:
     def _start(self, command: list[str], **pipes: int) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, **pipes}
-            # A group of its own: an interrupt is dealt with in one place, here.
+            # A group of its own: only this process handles an interrupt.
             return subprocess.Popen(
                 command, stderr=log, start_new_session=True, env=_environment(), **streams
             )

@@ -1,7 +1,7 @@
-"""The kernel's limit of queued events, which only root may change.
+"""The kernel's limit of queued events.  Only root may change it.
 
-A queue's length is settled when it is made (inotify(7)), so it is enough to
-lower the limit for the moment in which a contender begins to watch.
+The kernel reads the limit when it makes a queue (inotify(7)).  So we lower it
+only for the moment in which a contender begins to watch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
-# The descriptor on which tools/queue.sh, run by root, is told; see there.
+# We write to tools/queue.sh, which root runs, on this descriptor; see there.
 HELPER = "OMERO_FS_BENCH_QUEUE"
 PATIENCE = 5.0  # s
 
@@ -27,9 +27,9 @@ def cannot() -> str | None:
 
 @contextmanager
 def lowered(events: int | None) -> Iterator[None]:
-    """The limit is `events` inside, and what it was afterwards; None: nothing changes.
+    """Inside, the limit is `events`; afterwards it is as before.  None: nothing changes.
 
-    Should this process end without another word, the helper restores it.
+    If this process ends suddenly, the helper restores the limit.
     Raises TimeoutError when the helper does not answer.
     """
     if events is None:

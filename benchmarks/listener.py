@@ -1,4 +1,4 @@
-"""The process that hears: it notes each event with the time of its arrival.
+"""The process that receives events.  It notes each event with the time of its arrival.
 
 ::
 
@@ -6,10 +6,10 @@
     python -m benchmarks.listener watchdog       watchdog's Observer, in this process
     python -m benchmarks.listener inotify        a bare inotify loop, in this process
 
-It is told what to do by lines on standard input, and answers each with one
-line of JSON: `watch DIR` (seconds it took), `count` (events so far, and when
-the last one came), `dump FILE` (writes them there), `cycle N DIR` (creates,
-starts, stops and destroys N monitors).  At the end of its input it ends.
+It reads commands from standard input, one a line, and answers each with one
+line of JSON: `watch DIR` (how long it took, in s), `count` (events so far, and
+when the last one came), `dump FILE` (writes them there), `cycle N DIR`
+(creates, starts, stops and destroys N monitors).  It ends when its input ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _END_TIMEOUT = 20_000  # ms, for a server to stop a monitor
 
 
 class Ear(Protocol):
-    """Something that is told of files."""
+    """Something that receives events of files."""
 
     count: int  # events so far
     last: int  # ns, when the last one came
@@ -51,7 +51,7 @@ class Ear(Protocol):
         """Everything so far, in order."""
 
     def cycle(self, times: int, root: str) -> None:
-        """Begins and ends watching so many times."""
+        """Begins and ends watching this many times."""
 
     def close(self) -> None:
         """Ends watching."""
@@ -72,7 +72,7 @@ class IceEar:
         ear = self
 
         class Client(slice_.MonitorClient):  # type: ignore[misc]
-            """Keeps what it is told."""
+            """Keeps the events."""
 
             def fsEventHappened(self, id: str, el: list[Any], current: Any = None) -> None:
                 now = time.monotonic_ns()
@@ -144,7 +144,7 @@ class IceEar:
 
 
 class WatchdogEar:
-    """watchdog alone: what a program gets that uses its Observer plainly."""
+    """watchdog alone, as a program gets it that only uses its Observer."""
 
     def __init__(self) -> None:
         from watchdog.observers import Observer
@@ -186,10 +186,10 @@ class WatchdogEar:
 
 
 class InotifyEar:
-    """The least a program can do on Linux: wait, read, parse; no look at the disk.
+    """The least that a program can do on Linux: wait, read and parse, without a look at the disk.
 
-    New directories are watched as they are told, and what is in them by then
-    is missed, as it is by anyone who only listens.
+    It watches a new directory when its event comes.  It misses the files that are in
+    the directory by then, as any program does that only listens.
     """
 
     _CREATE, _MOVED_TO, _MOVED_FROM, _MODIFY, _CLOSE_WRITE = 0x100, 0x80, 0x40, 0x2, 0x8
@@ -217,7 +217,7 @@ class InotifyEar:
             self._paths[watch] = directory
 
     def read(self) -> None:
-        """Takes what the kernel has."""
+        """Reads the kernel's events."""
         buffer = os.read(self.descriptor, 256 * 1024)
         now = time.monotonic_ns()
         at, end, size, unpack = 0, len(buffer), self._HEADER.size, self._HEADER.unpack_from

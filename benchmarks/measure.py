@@ -1,4 +1,4 @@
-"""What /proc says of a process, and what a run comes to."""
+"""What /proc says of a process, and the figures of a run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")  # s
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, its children included.
+    """User and system time (s) of a process and its children so far.
 
-    From the process's CPU clock, in ns, where /proc/PID/stat has ticks of
-    10 ms; children that have ended and were waited for only /proc has.
+    The process's CPU clock counts ns; /proc/PID/stat only has ticks of 10 ms.
+    But only /proc has the children that have ended.
     """
     total = 0.0
     for one in (pid, *_descendants(pid)):
         clock = ctypes.c_int()
         if _libc.clock_getcpuclockid(one, ctypes.byref(clock)):
-            continue  # it has just ended; its parent's figures have it
+            continue  # it has just ended, and is in its parent's figures
         total += time.clock_gettime(clock.value) + _waited_for(one)
     return total
 
@@ -62,7 +62,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def memory(pid: int, field: str = "VmRSS") -> int:
-    """Bytes of resident memory; with VmHWM the most there ever was."""
+    """Bytes of resident memory.  With VmHWM, the largest value so far."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
@@ -71,7 +71,7 @@ def memory(pid: int, field: str = "VmRSS") -> int:
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds that it could forget to give back."""
+    """Things of a process that it could forget to release."""
 
     threads: int
     descriptors: int
@@ -101,7 +101,7 @@ def held(pid: int) -> Held:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a client should be told of a workload."""
+    """The events of a workload that a client should receive."""
 
     kind: str  # Create or Modify
     at: Mapping[str, int]  # path -> ns on CLOCK_MONOTONIC, when it was closed or renamed
@@ -112,9 +112,9 @@ class Outcome:
     """One workload, one contender, one run."""
 
     files: int
-    missing: int  # files the client was not told of
-    twice: int  # times it was told of one again
-    extra: int  # other events: of temporary names, or Modify of a file just created
+    missing: int  # files for which the client received no event
+    twice: int  # further events for a file that it knew
+    extra: int  # other events: for temporary names, or Modify for a new file
     p50: float  # ms from close or rename to the client
     p99: float  # ms
     cpu: float  # s, of the contender's process and its children
@@ -122,23 +122,23 @@ class Outcome:
 
     @property
     def per_cpu(self) -> float:
-        """Files told of in a second of CPU."""
+        """Files reported in a second of CPU."""
         return (self.files - self.missing) / self.cpu if self.cpu else math.nan
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of all do not exceed; nan without values."""
+    """The smallest value that is not below the share `share` of all; nan without values."""
     if not values:
         return math.nan
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def judge(expected: Expected, heard: Sequence[Heard], *, cpu: float, peak: int) -> Outcome:
-    """Compares what was heard with what happened.
+    """Compares the received events with what happened.
 
-    A new file counts from its first Create, a rewritten one from its last
-    Modify: only then has the client heard of all of it.  What was told before
-    the close counts as told at once.
+    For a new file its first Create counts, for a rewritten one its last Modify:
+    only then the client knows the whole file.  An event before the close counts
+    as immediate.
     """
     told: Counter[str] = Counter()
     arrived: dict[str, int] = {}

@@ -23,7 +23,7 @@ Repetitions = dict[str, list[Outcome]]  # contender -> one Outcome for each repe
 
 @dataclass
 class Results:
-    """Everything measured, as it came."""
+    """All measurements, in the order in which they came."""
 
     workloads: dict[str, Repetitions] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)  # workload -> what it is
@@ -32,7 +32,7 @@ class Results:
     skipped: list[str] = field(default_factory=list)  # what was not run, and why
 
     def faults(self) -> list[str]:
-        """Where FSServer missed or doubled a file, in any repetition."""
+        """The workloads in which FSServer missed or doubled a file, in any repetition."""
         return [
             f"{name}, run {number}: {one.missing} missing, {one.twice} twice"
             for name, repetitions in self.workloads.items()
@@ -67,7 +67,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def _ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    """Of the same repetition each."""
+    """Each ratio is of one repetition."""
     return [a / b if b else math.nan for a, b in zip(over, under, strict=False)]
 
 
@@ -88,7 +88,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def outcome_row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """One contender: counts from least to most, all else by median."""
+    """One contender: counts as the least and the most, everything else as the median."""
     return [
         name,
         _range([one.missing for one in outcomes]),
@@ -181,7 +181,7 @@ def _goal(text: str, measured: float, met: bool, digits: int = 2) -> list[str]:
 
 
 def goals(results: Results) -> list[list[str]]:
-    """What FSServer aims at, what was measured, and whether that meets it."""
+    """FSServer's goals, what was measured, and whether it meets them."""
     rows: list[list[str]] = []
     if results.workloads:
         bad = sum(
@@ -215,7 +215,7 @@ def goals(results: Results) -> list[list[str]]:
 
 
 def machine() -> str:
-    """The machine in a sentence; no name, no path."""
+    """The machine in one sentence, without names and paths."""
     release = re.match(r"[0-9.]+", platform.release())
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     model = "unknown processor"

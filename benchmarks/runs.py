@@ -12,11 +12,11 @@ from .contenders import Contender, Running
 from .measure import Held, Outcome
 from .workloads import Workload
 
-# All is heard, and nothing more comes for so long: a repetition would have come by now.
+# All events came, and no more for this long: an event told twice would have come by now.
 SETTLED = 3.0  # s
-# Something is missing, and nothing has come for so long: it will not come.
+# Some events are missing, and none has come for this long: they will not come.
 GIVEN_UP = 15.0  # s
-# CPU is read when nothing has come for so long.
+# CPU is read when no event has come for this long.
 CPU_READ = 1.0  # s
 GLANCE = 0.25  # s between two looks at the count
 
@@ -28,7 +28,7 @@ THREADS_LINGER = 90.0  # s
 
 
 def run(workload: Workload, contender: Contender, scratch: Path, count: int) -> Outcome:
-    """Runs it once, with processes and directories that are new."""
+    """Runs it once, with new processes and new directories."""
     root, beside = scratch / "watched", scratch / "beside"
     workloads.clear(root, beside)
     workload.prepare(root, beside, count)
@@ -73,7 +73,7 @@ class Standing:
 
 
 def make_tree(root: Path, *, quick: bool) -> int:
-    """10,000 directories with 200,000 files, empty ones; how many files."""
+    """Makes 10,000 directories with 200,000 empty files.  Returns the number of files."""
     outer, inner, files = TREE
     if quick:
         outer //= 10
@@ -87,7 +87,7 @@ def make_tree(root: Path, *, quick: bool) -> int:
 
 
 def walk(root: Path) -> float:
-    """Seconds of the plainest look at everything: os.walk, and a stat of each file."""
+    """How long (s) the simplest look at everything takes: os.walk, and a stat of each file."""
     before = time.monotonic()
     for directory, _, files in os.walk(root):
         for name in files:
@@ -96,13 +96,13 @@ def walk(root: Path) -> float:
 
 
 def stand(contender: Contender, scratch: Path, root: Path, files: int) -> Standing:
-    """`root` as make_tree made it."""
+    """Measures a contender on `root`, which make_tree made."""
     with Running(contender, scratch) as running:
         empty = measure.memory(running.pid)
         around = walk(root)
         start = running.watch(root)
         around = (around + walk(root)) / 2
-        time.sleep(2.0)  # what follows a start is not idleness
+        time.sleep(2.0)  # work after the start does not count as idle
         used = measure.memory(running.pid) - empty
         before = measure.cpu_seconds(running.pid)
         time.sleep(IDLE)
@@ -112,7 +112,7 @@ def stand(contender: Contender, scratch: Path, root: Path, files: int) -> Standi
 
 @dataclass(frozen=True)
 class Cycled:
-    """What is left after so many create/start/stop/destroy cycles."""
+    """What is left after this many create/start/stop/destroy cycles."""
 
     cycles: int
     seconds: float
@@ -120,7 +120,7 @@ class Cycled:
 
 
 def cycle(contender: Contender, scratch: Path, *, quick: bool) -> Cycled:
-    """A few cycles first: what a server makes once and keeps is no leak."""
+    """A few cycles come first, because things that a server makes once and keeps are no leak."""
     root = scratch / "watched"
     workloads.clear(root)
     workloads.make_directories(root, 10)

@@ -1,7 +1,7 @@
-"""What happens in the watched directory; the cases of the measured faults, and more.
+"""What happens in the watched directory: the cases in which faults were seen, and more.
 
-Each workload makes ready in `prepare`, before anyone watches, and acts in
-`run`, which returns what a client should be told.  Files hold 1 KiB.
+`prepare` of a workload comes before anyone watches.  `run` acts, and returns the
+events that a client should receive.  Files have 1 KiB.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SMALL_QUEUE = 256  # events
 
 
 def write(path: str) -> int:
-    """A new file; ns when it was closed."""
+    """Makes a new file.  Returns the time (ns) of its close."""
     with open(path, "wb", buffering=0) as stream:  # noqa: PTH123 - pathlib costs the workload more
         stream.write(CONTENT)
     return time.monotonic_ns()
 
 
 def names(root: Path, files: int, *, directories: int) -> Iterator[str]:
-    """Paths of so many files, spread over the directories d000, d001... of `root`."""
+    """Paths of this many files in the directories d000, d001... of `root`."""
     for number in range(files):
         yield f"{root}/d{number % directories:03}/image-{number:06}.tif"
 
@@ -41,7 +41,7 @@ def make_directories(root: Path, count: int) -> None:
 
 @dataclass(frozen=True)
 class Workload:
-    """Rule: `prepare` leaves nothing in `root` that a client should hear of."""
+    """Rule: what `prepare` leaves in `root` causes no events."""
 
     name: str
     text: str  # for the report; {count} is the number of files
@@ -49,7 +49,7 @@ class Workload:
     kernel_queue: int | None = None  # events; None: as the system has it
 
     def prepare(self, root: Path, beside: Path, count: int) -> None:
-        """Before anyone watches; `beside` is on the same file system."""
+        """Called before anyone watches.  `beside` is on the same file system."""
 
     def run(self, root: Path, beside: Path, count: int) -> Expected:
         """Acts as fast as it can."""
@@ -73,7 +73,7 @@ class OneByOne(Workload):
 
 
 class Burst(Workload):
-    """Files into directories that are there, one after the other without a pause."""
+    """Files in existing directories, one after the other without a pause."""
 
     def prepare(self, root: Path, beside: Path, count: int) -> None:
         make_directories(root, 10)
@@ -85,8 +85,8 @@ class Burst(Workload):
 class Unpack(Workload):
     """`tar x`: new directories, filled at once.
 
-    tar tells nobody when it closes a file; the last change of the inode,
-    which it makes a moment earlier, stands for it (kept by ticks of some ms).
+    tar does not say when it closes a file.  We take the last change of the inode,
+    a moment earlier (the kernel keeps it in ticks of some ms).
     """
 
     DIRECTORIES = 100
@@ -119,7 +119,7 @@ class Directories(Workload):
 
 
 class Move(Workload):
-    """A whole tree by one rename: the kernel has one word for all its files."""
+    """A whole tree by one rename: the kernel gives one event for all its files."""
 
     DIRECTORIES = 20
 
@@ -185,7 +185,7 @@ WORKLOADS: tuple[Workload, ...] = (
 
 
 def clear(*directories: Path) -> None:
-    """Empties them; rm is the fastest at it."""
+    """Empties them with rm, which is the fastest way."""
     for directory in directories:
         subprocess.run(["rm", "-rf", "--", directory], check=True)
         directory.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What holds for all tests: how processes share them (pytest -n), and no clock for hypothesis."""
+"""For all tests: how processes share them (pytest -n), and hypothesis without a clock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-# A busy machine is no defect, nor is the first look at Unicode on a new one.
+# A busy machine is not a defect.  The first look at Unicode on a new machine is slow, too.
 settings.register_profile("shrink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The first failure is told as it was found.  To look for a shorter one takes minutes,
-# of a state machine: --hypothesis-profile=shrink does so, from what was found before.
+# The first failure is shown as it was found.  For a state machine, the search for a shorter one
+# takes minutes: --hypothesis-profile=shrink does it, and begins with the failure found before.
 settings.register_profile(
     "patient",
     settings.get_profile("shrink"),
@@ -23,13 +23,13 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
-EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a server that is given, to test against
+EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a given server to test against
 
-# They take longest, most of it waiting: begun first, they end beside the others.  Their grids have
-# ports of their own.  The restart of the whole grid comes after all that is dropped into it.
+# They take longest, and mostly wait.  So they begin first, and run beside the others.  Their grids
+# have ports of their own.  The test that restarts the whole grid comes after those that drop files.
 _FIRST = ("acceptance/test_torture.py", "acceptance/test_takeover.py")
 _LATER = ("acceptance/test_restart.py",)
-# The state machines take most of the time of the unit tests: the same holds for them.
+# The state machines take most of the time of the unit tests, so they begin first as well.
 _MACHINES = (
     "journal/test_machine.py",
     "settling/test_assembly.py",
@@ -40,10 +40,10 @@ _MACHINES = (
 
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """pytest's own, which can be removed by whoever made it.
+    """pytest's own directory.  Whoever made it can remove it.
 
-    pytest keeps the last three runs.  A directory that is closed to its owner would fail the
-    fourth, and each after it.
+    pytest keeps the last three runs.  If the owner could not open a directory in it, the fourth
+    run and each later one would fail.
     """
     yield tmp_path
     for where, directories, _ in os.walk(tmp_path):
@@ -55,7 +55,7 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The order in which modules are handed out."""
+    """Puts the modules in the order in which processes get them."""
 
     def rank(item: pytest.Item) -> int:
         path = item.path.as_posix()
@@ -70,10 +70,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A module is whole in one process, and so are the tests against a server that is given."""
+    """One process runs a whole module.  One process runs all tests against a given server."""
     from xdist.scheduler import LoadScopeScheduling
 
-    config.option.loadscopereorder = False  # our order, not by number of tests
+    config.option.loadscopereorder = False  # our order, not the number of tests
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:

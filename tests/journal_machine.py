@@ -42,7 +42,7 @@ users = st.sampled_from(sorted(USERS))
 which = st.integers(0, 1)  # of the DropBoxes that work, or of both
 ends = st.sampled_from(["imported"] * 4 + ["refused", "refused for good", "given back", "skipped"])
 NEVER = 9
-moments = st.sampled_from([0, 1, 2, NEVER, NEVER, NEVER])  # before which step another takes over
+moments = st.sampled_from([0, 1, 2, NEVER, NEVER, NEVER])  # another takes over before this step
 HELD = (State.QUEUED, State.IMPORTING)
 QUARANTINED = "quarantined "  # a note by a fileset's id: the root that it had
 

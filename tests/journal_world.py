@@ -131,7 +131,7 @@ class Side:
         self.works = False  # it had the lease, and does what a DropBox does
         self.lost = False  # and was told that it has it no more
         self.taken: dict[int, Fileset] = {}  # attempts under way
-        self.told: dict[int, Import] = {}  # ... of which OMERO was told to import
+        self.told: dict[int, Import] = {}  # ... that OMERO was told to import
         self.fenced = 0  # transactions that it began under its epoch
         event.listen(self.journal._database._engine, "before_cursor_execute", self._executed)
 

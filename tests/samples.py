@@ -1,13 +1,13 @@
 """Files of the formats of microscopy, and how Bio-Formats groups them.
 
-The table at the end is the truth that both groupers are held against.  Its
-order of files, readers and plates are what Bio-Formats 7.3.1 answered when it
-was given the directory's files one by one in the order of their names
-(ImageReader without ZipReader, what was used already left out);
-tests/integration/dropbox/grouping/test_groupers.py asks it again wherever there is Java.
+The table at the end is the truth: tests compare both groupers with it.  Bio-Formats 7.3.1
+gave its order of files, its readers and its plates.  It was given the directory's files one by
+one, in the order of their names (ImageReader without ZipReader; files that were used already
+were left out).  tests/integration/dropbox/grouping/test_groupers.py asks it again if there is
+Java.
 
 Files are made by tifffile, pydicom (which ships real scans) and pillow, or by
-hand from the public description of a format that no well-kept library writes.
+hand from the public description of a format, if no good library writes it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 @dataclass(frozen=True)
 class Expected:
-    """A fileset: names below the sample's directory, the one that is opened first at the front."""
+    """A fileset: names below the sample's directory.  The file to open is the first."""
 
     files: tuple[str, ...]
     reader: str  # simple name of its class, which is in the package loci.formats.in
@@ -43,11 +43,11 @@ class Sample:
     """A directory of files, and what becomes of it."""
 
     name: str
-    make: Callable[[Path], None]  # into a directory that is there and empty
+    make: Callable[[Path], None]  # into an empty directory
     expected: tuple[Expected, ...]
-    # Words of the reason why only Bio-Formats may group it; empty: it is done without Java too
+    # Words of the reason why only Bio-Formats may group it; empty: we can group it without Java too
     held: str = ""
-    # A file -> what is told as missing when it alone is not there (without Java)
+    # A file -> what is reported as missing if only this file is absent (without Java)
     needs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -139,7 +139,7 @@ def ome_companion_plain(to: Path) -> None:
 
 
 def ome_companion_above(to: Path) -> None:
-    """A companion whose files lie a directory below, and whose name comes after theirs."""
+    """A companion: its files lie a directory below, and their names come before its own."""
     inner = pixels(2, part(0, "planes/b.ome.tif", 0), part(1, "planes/a.ome.tif", 1))
     (to / "z.companion.ome").write_text(ome(inner, 9))
     for t, name in enumerate("ba"):

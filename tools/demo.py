@@ -1,11 +1,11 @@
 """`make demo`: two users drop microscope files, and they become images in OMERO.
 
-Each step prints one line that says what it does and the command it does it
-with; the commands are the ones to type on a real server.  The grid is stopped
-and everything removed at the end, however the end comes.
+Each step prints one line: what it does, and with which command.  The same
+commands work on a real server.  At the end the grid is stopped and everything
+is removed, also after an error.
 
 Exit code 0 and the line "demo: 2 of 2 filesets imported"; or 1, after the
-tails of the servers' logs; or 130 when interrupted.
+last lines of the servers' logs; or 130 if it was interrupted.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ LOG_LINES = 25  # of each log, when something failed
 
 
 class DemoFailed(Exception):
-    """A step did not do what it should; the text says which."""
+    """A step failed.  The text says which."""
 
 
 def say(text: str) -> None:
-    """One line of narration, at once: the servers' own output comes between."""
+    """Prints one line at once, because output of the servers comes between the lines."""
     sys.stdout.write(f"demo: {text}\n")
     sys.stdout.flush()
 
 
 def run(*command: str | Path, show: bool = False) -> str:
-    """Runs a command and returns its standard output; with `show` prints it as well."""
+    """Runs a command and returns its standard output.  With `show` it prints this, too."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
@@ -96,7 +96,7 @@ def router_port(omerodir: Path) -> str:
 
 
 def stop_grid(omero: Path, omerodir: Path) -> None:
-    """`omero admin stop`, or the node's end, which takes every server along."""
+    """`omero admin stop`.  If that fails, it ends the node, and all servers end with it."""
     say("stopping the grid: omero admin stop")
     try:
         run(omero, "admin", "stop", "--wait", "60")
@@ -109,24 +109,24 @@ def stop_grid(omero: Path, omerodir: Path) -> None:
 
 @contextmanager
 def running_grid(omero: Path, omerodir: Path) -> Iterator[None]:
-    """`omero admin start`, and the grid's stop whatever happens between."""
+    """`omero admin start`, and at the end the stop of the grid, whatever happens between."""
     try:
         run(omero, "admin", "start")
         yield
     except BaseException:
-        with suppress(DemoFailed):  # the first failure is the one to tell
+        with suppress(DemoFailed):  # the first failure is the one to report
             stop_grid(omero, omerodir)
         raise
     stop_grid(omero, omerodir)
 
 
 def drop(source: Path, directory: Path) -> None:
-    """What a user does: copies a file into the directory that bears their name."""
+    """Does what a user does: copies a file into the directory of that user's name."""
     shutil.copyfile(source, directory / source.name)
 
 
 def status_of(omero: Path) -> dict[str, Any]:
-    """What `omero fs status --json` says; its exit code tells healthy from not."""
+    """What `omero fs status --json` says.  Its exit code says whether all is healthy."""
     answer = subprocess.run(
         [str(omero), "fs", "status", "--json"],
         stdin=subprocess.DEVNULL,
@@ -145,7 +145,7 @@ def status_of(omero: Path) -> dict[str, Any]:
 def wait_until(what: str, omero: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The status once it `holds`.
 
-    Raises DemoFailed, with the status, when a fileset failed or PATIENCE is over.
+    Raises DemoFailed, with the status, if a fileset failed or PATIENCE is over.
     """
     say(f"waiting until {what}")
     deadline = time.monotonic() + PATIENCE
@@ -159,7 +159,7 @@ def wait_until(what: str, omero: Path, holds: Callable[[dict[str, Any]], bool]) 
 
 
 def show_logs(omerodir: Path) -> None:
-    """The ends of the logs, for whoever must find out what went wrong."""
+    """The last lines of the logs.  They help to find out what went wrong."""
     for log in sorted((omerodir / "var" / "log").glob("*.log")):
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         sys.stderr.write("\n".join([f"--- {log.name}", *lines, ""]))
@@ -170,7 +170,7 @@ def demonstrate(scratch: Path) -> None:
     omerodir = scratch / "OMERO-sandbox"
     omero = omerodir / "bin" / "omero"
     dropbox = omerodir / "data" / "DropBox"
-    os.environ["OMERO_USERDIR"] = str(scratch / "omero")  # not ~/omero, which is someone's
+    os.environ["OMERO_USERDIR"] = str(scratch / "omero")  # not ~/omero, which may be in use
     try:
         say("making a sandbox, no real OMERO: omero fs sandbox create DIR")
         run("omero", "fs", "sandbox", "create", omerodir)
@@ -212,7 +212,7 @@ def demonstrate(scratch: Path) -> None:
 
 def main() -> int:
     """Runs the demo in a directory of its own; the exit code."""
-    # A `kill` ends like an error does: the grid is stopped on the way out.
+    # After a `kill`, as after an error, the grid is stopped before the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(
         prefix="omero-fs-demo-", ignore_cleanup_errors=True

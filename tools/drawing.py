@@ -48,7 +48,7 @@ def _rules(colours: dict[str, str]) -> str:
 
 @dataclass
 class Drawing:
-    """One picture; what is drawn later lies above."""
+    """One picture.  Later parts lie above earlier ones."""
 
     width: int
     height: int
@@ -77,7 +77,7 @@ class Drawing:
     ) -> None:
         """One line of text; `at` is its base line's start, middle or end.
 
-        With a `halo` it interrupts the lines that it stands on.
+        With a `halo` it interrupts the lines below it.
         """
         weight = ' font-weight="600"' if bold else ""
         around = ' style="paint-order: stroke" stroke-width="6"' if halo else ""

@@ -1,11 +1,11 @@
-"""Draws docs/rooms.svg and docs/states.svg from the tables that the code is held to.
+"""Draws docs/rooms.svg and docs/states.svg.  Tests hold the code to the same tables.
 
 python tools/pictures.py          # what `make pictures` runs
-python tools/pictures.py --check  # exit code 1 when a file is not what the tables give
+python tools/pictures.py --check  # exit code 1 if a file differs from the tables
 
-The rooms, their arrows and a file's way are those of tests/unit/floors.py; the states and their
-transitions are those of dropbox/journal/states.py, which schema.py makes the database keep.
-What stands here is only where each of them is drawn.
+tests/unit/floors.py has the rooms, their arrows and a file's way.  dropbox/journal/states.py has
+the states and their transitions, and by schema.py the database enforces them.  This module has
+only the place of each in the picture.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PLACES: dict[str, Box] = {
     "deployment": Box(9, 4, 2),
     "config": Box(10, 0, 6),
 }
-# Name of each hall, and at which end of its first line it stands.
+# The name of each hall, and the end of the first line at which it stands.
 HALLS = {"monitor": ("FSServer", "start"), "dropbox": ("DropBox", "end")}
 DISK, OMERO = Box(9, 0), Box(6, 6)
 _STORE = 84  # width of OMERO
@@ -68,7 +68,7 @@ _BESIDE = 24
 
 
 def uses() -> list[Edge]:
-    """The arrows: who uses whom, without those that a longer way of arrows stands for."""
+    """The arrows: who uses whom.  An arrow is left out if other arrows lead the same way."""
     floors = {room: set(below.split()) for room, below in FLOORS.items()}
 
     def below(room: str) -> set[str]:
@@ -141,7 +141,7 @@ def _way(drawing: Drawing) -> None:
     report = PLACES["cli"]
     for box, then in pairwise([DISK, *(box for box in stations if box != report), OMERO]):
         _step(drawing, box, then)
-    # What OMERO has is told at the top again.
+    # The report of what OMERO has is at the top again.
     aside = OMERO.left + _STORE / 2
     end = report.right, report.centre[1]
     drawing.line([(aside, OMERO.top), (aside, end[1]), end], "way", width=5, radius=16, dashed=True)

@@ -3,7 +3,7 @@
 The properties go into docs/configuration.rst, the names into docs/system-names.rst.
 
 python tools/reference.py          # what `make reference` runs
-python tools/reference.py --check  # exit code 1 when a file is not what its table gives
+python tools/reference.py --check  # exit code 1 if a file differs from its table
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDTH = 100
 
 
 def reference() -> str:
-    """The list, with an empty line before and after it."""
+    """The list, between two empty lines."""
     return "\n" + "\n".join(map(_entry, PROPERTIES)) + "\n"
 
 

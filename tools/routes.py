@@ -1,4 +1,4 @@
-"""How arrows run between boxes that stand on floors, for tools/pictures.py.
+"""Finds the ways of arrows between boxes on floors, for tools/pictures.py.
 
 An arrow leaves a box below and enters one from above.  In between it keeps to the channels
 between the columns of boxes, and to the tracks between the floors.  Arrows to the same box share
@@ -66,7 +66,7 @@ class Box:
         return self.middle, self.top + HIGH / 2
 
     def port(self, x: float) -> float:
-        """Where an arrow from or to `x` meets the box: a wide one, wherever it comes."""
+        """Where an arrow from or to `x` meets the box.  It meets a wide box anywhere."""
         return min(max(x, self.left + 20), self.right - 20) if self.span > 1 else self.middle
 
 

@@ -1,6 +1,6 @@
 """docs/states.svg: the states of a fileset, for tools/pictures.py.
 
-The states, what is said of each, and the transitions are read from dropbox/journal/states.py.
+It reads the states, their comments and the transitions from dropbox/journal/states.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AT: dict[State, Point] = {
     State.SKIPPED: (_MAIN - _SIDE, 560),
     State.FAILED: (_MAIN + _SIDE, 560),
 }
-# What makes a fileset go some of the ways, and where that is written.
+# Why a fileset makes some of the transitions, and where the text stands.
 _WORDS: tuple[tuple[str, Point, str], ...] = (
     ("it rests, and its set is whole", (_MAIN - 30, 190), "end"),
     ("an importer is free", (_MAIN - 30, 340), "end"),
@@ -43,7 +43,7 @@ _ENDS = {State.IMPORTED: "good", State.FAILED: "bad"}
 
 
 def picture() -> str:
-    """The file.  Raises SystemExit when a state or a transition has no place in it."""
+    """The file.  Raises SystemExit if a state or a transition has no place in it."""
     legal = {(before, after) for before, afters in TRANSITIONS.items() for after in afters}
     lines = _lines()
     missing = [f"{before} -> {after}" for before, after in sorted(legal ^ lines.keys())]

@@ -1,8 +1,8 @@
 """`make bench-dropbox`: every scenario, on a sandbox grid of its own.
 
-Exit code 0; or 1 when a file was missed or imported twice, or a scenario
-could not be run; or 130 when interrupted.  A target that is missed is told,
-and fails nothing.
+Exit code 0; or 1 if a file was missed or imported twice, or if a scenario
+could not be run; or 130 if it was interrupted.  The report names missed targets;
+they do not change the exit code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sandbox grid of its own for one scenario: made, configured, run, asked, ended."""
+"""A sandbox grid for one scenario: makes it, configures it, runs it, asks it, ends it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Grid:
         return self.data / "DropBox" / user
 
     def configure(self, properties: Mapping[str, str]) -> None:
-        """As `omero config set` would; heard at the next start."""
+        """Does what `omero config set` does.  The next start reads it."""
         from omero.config import ConfigXml
 
         config = ConfigXml(str(self.directory / "etc" / "grid" / "config.xml"))
@@ -83,7 +83,7 @@ class Grid:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """`omero admin stop`; nothing when it does not run.  What resists is killed."""
+        """`omero admin stop`, if it runs.  Kills the processes that do not end."""
         pid = self._node()
         if pid is None:
             return
@@ -114,7 +114,7 @@ class Grid:
     def wait(
         self, what: str, holds: Callable[[dict[str, int]], bool], *, patience: float
     ) -> dict[str, int]:
-        """The journal's counts of states once they are so; looks once a second.
+        """Waits until the journal has these counts of states.  It looks once a second.
 
         `patience`: s without any change of the counts.  Raises BenchmarkError.
         """
@@ -136,7 +136,7 @@ class Grid:
         return file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def logs(self) -> str:
-        """The ends of DropBox's and FSServer's, for an error."""
+        """The last lines of DropBox's log and FSServer's, for an error."""
         text = []
         for server in ("DropBox", "FSServer"):
             with suppress(OSError):

@@ -1,7 +1,8 @@
-"""What a journal tells after a run: who moved when.  Read-only, in plain SQL.
+"""What a journal says after a run: which fileset changed its state, and when.  It only reads, in
+plain SQL.
 
-The journal's event table is written by the database in the transaction that
-moves a fileset, with the time DropBox took just before it.
+The database writes the event table in the transaction that changes the state.
+The time in it is DropBox's, read just before the transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ BUSY = 30.0  # s
 
 @dataclass(frozen=True)
 class Times:
-    """When a fileset first came where; s since the epoch, None: not yet."""
+    """When a fileset first came into each state: s since the epoch, None if not yet."""
 
     user: str
     begun: float | None  # importing
@@ -34,7 +35,7 @@ def _looking(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def counts(file: Path) -> dict[str, int]:
-    """Filesets in each state that any is in; empty while there is no journal."""
+    """State -> number of filesets in it, without zeros.  Empty while there is no journal."""
     if not file.exists():
         return {}
     with _looking(file) as journal:
@@ -56,7 +57,7 @@ def times(file: Path) -> dict[str, Times]:
 
 
 def times_of(file: Path, path: str) -> Times | None:
-    """As `times`, of one file; None while the journal does not know it."""
+    """The same as `times`, for one file.  None while the journal does not know it."""
     with _looking(file) as journal:
         row = journal.execute(
             "SELECT f.user,"
@@ -84,7 +85,7 @@ def everything(file: Path) -> str:
 def begun_after(closed: Mapping[str, float], known: Mapping[str, Times]) -> list[float]:
     """s from each file's close to the begin of its import.
 
-    Raises ValueError naming a file whose import has not begun.
+    Raises ValueError if an import has not begun; it names the file.
     """
     late = []
     for path, at in closed.items():
@@ -109,7 +110,7 @@ def done_after(closed: Mapping[str, float], known: Mapping[str, Times]) -> list[
 def per_hour(known: Mapping[str, Times]) -> float:
     """Imports an hour, from the begin of the first to the end of the last.
 
-    Raises ValueError when fewer than two are imported.
+    Raises ValueError if fewer than two are imported.
     """
     begun = [one.begun for one in known.values() if one.begun is not None and one.done is not None]
     done = [one.done for one in known.values() if one.done is not None]

@@ -1,4 +1,4 @@
-"""What the two servers cost while nothing happens, and which of their threads wake up."""
+"""What the two servers cost while nothing happens, and which threads wake up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .scenarios import Figure, Outcome, quiet_down, running_grid
 OURS = ("DropBox", "FSServer")
 DESCRIPTORS = 10_000  # of another process of the same account
 MOST = 0.3  # % of a core, both together
-_NAMED = 12  # threads told of
+_NAMED = 12  # threads in the report
 
 _HOLDS = """
 import os, sys
@@ -36,7 +36,7 @@ def idle(scratch: Path, seconds: float) -> Outcome:
     outcome = Outcome(f"nothing happens for {seconds:g} s")
     with running_grid(scratch) as grid:
         quiet_down(grid)
-        time.sleep(seconds / 4)  # what a start leaves to be done is done
+        time.sleep(seconds / 4)  # so that all work of the start is done
         _measure(outcome, grid, seconds, "")
         with _descriptors(grid.data) as count:
             beside = f", beside {count:,} open files of the same account"
@@ -96,7 +96,7 @@ def _since(before: Mapping[str, tuple[float, int]], now: Threads) -> Threads:
 
 @contextmanager
 def _descriptors(place: Path) -> Iterator[int]:
-    """Another process holds so many, or as many as it may."""
+    """Another process holds this many, or as many as it may."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = DESCRIPTORS if most == resource.RLIM_INFINITY else min(DESCRIPTORS, most - 50)
 

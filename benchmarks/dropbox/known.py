@@ -1,8 +1,8 @@
-"""A tree, and a journal that has imported all of it: a DropBox of some years.
+"""A tree, and a journal in which all of it is imported: a DropBox after some years.
 
-Through the journal's own operations as far as one row at a time is not the
-only way; the last two transitions are made for all filesets at once, in SQL,
-under the same triggers and constraints.
+It uses the journal's own operations, except where these take one row at a time.
+SQL makes the last two transitions for all filesets at once, with the same
+triggers and constraints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DIRECTORIES_IN_ONE = 100
 
 
 def make(journal: Path, home: Path, count: int) -> None:
-    """`home` is a user's directory in the DropBox, `journal` not there yet."""
+    """`home` is a user's directory in the DropBox.  `journal` does not exist yet."""
     for number in range(count // FILES_IN_DIRECTORY):
         outer, inner = divmod(number, DIRECTORIES_IN_ONE)
         directory = home / f"experiment-{outer:03}" / f"well-{inner:03}"

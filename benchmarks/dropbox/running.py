@@ -25,9 +25,9 @@ def execute(
     results: Path,
     heading: Sequence[str],
 ) -> int:
-    """Runs those of `only`, or all, each with a directory for its files; the exit code.
+    """Runs those of `only`, or all, each with a directory for its files.  Returns the exit code.
 
-    The report goes to `output`; else, after a whole run of full size, to `results`.
+    It writes the report to `output`, or after a whole run of full size to `results`.
     """
     if os.geteuid() == 0:
         sys.stderr.write("bench: a sandbox is not run by root: use make\n")

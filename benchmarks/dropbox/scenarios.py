@@ -1,4 +1,4 @@
-"""What is done to DropBox, and the figures of it; each on a grid of its own.
+"""The scenarios and their figures.  Each scenario has a grid of its own.
 
 Files are TIFFs of 16 by 16 pixels, no two alike and all of one size, as a
 microscope writes them.
@@ -28,7 +28,7 @@ from .grid import SERVERS, Grid
 SIDE = 16  # pixels
 FILES_IN_DIRECTORY = 1_000
 STALLED = 120.0  # s without any change of a journal that should change
-LONG = "100000"  # s; what waits so long waits for the whole scenario
+LONG = "100000"  # s; a file that waits this long waits for the whole scenario
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether it is as promised."""
+        """Whether the promise is kept."""
         if self.target is None:
             return True
         return self.value <= self.target if self.most else self.value >= self.target
@@ -52,7 +52,7 @@ class Figure:
 
 @dataclass
 class Outcome:
-    """One scenario's figures, and what else is to be known of it."""
+    """One scenario's figures and remarks."""
 
     title: str
     figures: list[Figure] = field(default_factory=list)
@@ -63,9 +63,9 @@ _number = itertools.count()
 
 
 def tiff(description: bytes = b"") -> bytes:
-    """The smallest TIFF of SIDE * SIDE grey pixels, like no other of this process.
+    """The smallest TIFF of SIDE * SIDE grey pixels.  No two of a process are equal.
 
-    `description`, if it is given, is what its directory says of the image.
+    `description`, if it is given, is written into its directory.
     """
     entries = [
         (256, 3, 1, SIDE), (257, 3, 1, SIDE), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
@@ -86,7 +86,7 @@ def tiff(description: bytes = b"") -> bytes:
 
 
 def drop(path: Path) -> float:
-    """Writes one file; s since the epoch when it was closed."""
+    """Writes one file.  Returns the time of its close (s since the epoch)."""
     path.write_bytes(tiff())
     return time.time()
 
@@ -113,7 +113,7 @@ def running_grid(scratch: Path, **properties: float | str) -> Iterator[Grid]:
 
 
 def _once(outcome: Outcome, grid: Grid, expected: int) -> None:
-    """Every file dropped is one imported fileset, and nothing else is known."""
+    """Checks that every dropped file is one imported fileset, and that there are no others."""
     found = history.counts(grid.journal)
     if found != {"imported": expected}:
         outcome.faults.append(f"{outcome.title}: of {expected} files dropped: {found}")
@@ -145,7 +145,7 @@ def delay(scratch: Path, count: int, quiet: float = 5.0) -> Outcome:
 
 
 def throughput(scratch: Path, count: int, importers: int) -> Outcome:
-    """A mass copy, by two users: imports an hour, and who spends what on them."""
+    """A mass copy by two users: imports an hour, and the CPU time of each server."""
     outcome = Outcome(f"{count:,} files at once, {importers} importers")
     with running_grid(scratch, dirImportWait=1, importers=importers) as grid:
         before = grid.cpu()
@@ -170,7 +170,7 @@ def throughput(scratch: Path, count: int, importers: int) -> Outcome:
 
 
 def backlog(scratch: Path, count: int) -> Outcome:
-    """Memory while nearly nothing is imported and everything stands in line."""
+    """Memory while nearly everything waits in the queue."""
     outcome = Outcome(f"{count:,} files in the backlog")
     stands = {"dirImportWait": LONG, "throttleImport": LONG}
     with running_grid(scratch, **stands) as grid:
@@ -217,7 +217,7 @@ def backlog(scratch: Path, count: int) -> Outcome:
 
 
 def fairness(scratch: Path, count: int, lone: int) -> Outcome:
-    """A lone user's files, each dropped when the former one is imported."""
+    """The files of one user, each dropped when the one before is imported."""
     outcome = Outcome(f"a lone user's file while another's {count:,} are under way")
     with running_grid(scratch, dirImportWait=1) as grid:
         idle = _lone(grid, "idle", lone)
@@ -240,7 +240,7 @@ def fairness(scratch: Path, count: int, lone: int) -> Outcome:
 
 
 def _lone(grid: Grid, name: str, count: int) -> list[float]:
-    """s from close to imported of so many files of amy's."""
+    """s from close to imported, for this many files of amy."""
     closed: dict[str, float] = {}
     for number in range(count):
         path = str(grid.home("amy") / f"{name}-{number}.tif")
@@ -260,7 +260,7 @@ _RESCAN = re.compile(r"rescan: (\d+) files in ([0-9.]+) s")
 
 
 def rescan(scratch: Path, count: int) -> Outcome:
-    """A start on a tree that is known: the real DropBox, a journal made ready for it."""
+    """A start on a known tree: the real DropBox, with a journal prepared for it."""
     outcome = Outcome(f"start on {count:,} files already imported")
     sys.stdout.write(f"  making {count:,} files and their journal\n")
     sys.stdout.flush()
@@ -268,7 +268,7 @@ def rescan(scratch: Path, count: int) -> Outcome:
     journal = place / "journal.sqlite"
     known.make(journal, place / "in" / "amy", count)
     before = history.everything(journal)
-    # Beside the sandbox: that is made last, for it keeps no ports until it is started.
+    # Beside the sandbox.  The sandbox is made last, because it has no ports until it is started.
     with running_grid(scratch, watchDir=str(place / "in"), journal=f"sqlite:///{journal}") as grid:
         end = time.monotonic() + STALLED
         while not _rescans(grid.log("DropBox")):
@@ -298,7 +298,7 @@ def rescan(scratch: Path, count: int) -> Outcome:
 
 
 def _rescans(lines: list[str]) -> list[tuple[int, float]]:
-    """(files, s) of each that DropBox told in its log."""
+    """(files, s) of each rescan in DropBox's log."""
     found = (_RESCAN.search(line) for line in lines)
     return [(int(one[1]), float(one[2])) for one in found if one]
 

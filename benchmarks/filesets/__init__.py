@@ -1,4 +1,4 @@
-"""What grouping and importing of filesets cost, beside the least that they could.
+"""What grouping and importing of filesets cost, beside the least possible cost.
 
 `make bench-filesets` runs it; see "Benchmarks" in CONTRIBUTING.rst.
 """

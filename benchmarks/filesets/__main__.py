@@ -1,7 +1,8 @@
 """`make bench-filesets`: grouping beside cold JVMs, importing beside a bare loop and sha1sum.
 
-Exit code 0; or 1 when files were grouped wrongly or not imported, or a part could not be
-run; or 130 when interrupted.  A target that is missed is told, and fails nothing.
+Exit code 0; or 1 if files were grouped wrongly or not imported, or if a part could not be
+run; or 130 if it was interrupted.  The report names missed targets; they do not change the exit
+code.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Ten files, and a JVM for these alone: what the existing DropBox starts for every ten.
+"""Ten files, and a JVM only for them.  The existing DropBox starts one for every ten files.
 
-A process of its own: on stdin the JVM, its options, the jars and the files, on stdout the
-filesets that they are.  Nothing is asked that need not be: files of a set found before are
-passed over.
+A process of its own.  It reads the JVM, its options, the jars and the files from stdin, and
+writes the filesets to stdout.  It passes over files of a set that it has found already.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _BLOCK = 1 << 20
 
 
 def singles(directory: Path, count: int) -> list[list[str]]:
-    """Each a fileset by itself; the paths, by directories of IN_DIRECTORY."""
+    """Single files, each a fileset.  Returns the paths, by directories of IN_DIRECTORY."""
     lots = []
     for first in range(0, count, IN_DIRECTORY):
         below = directory / f"singles-{first // IN_DIRECTORY:03}"
@@ -31,7 +31,7 @@ def singles(directory: Path, count: int) -> list[list[str]]:
 
 
 def sets(directory: Path, count: int) -> list[list[str]]:
-    """OME-TIFF sets of IN_SET files, each of which names all; the paths, one directory a set."""
+    """OME-TIFF sets of IN_SET files.  Each names all.  Returns the paths, set by set."""
     lots = []
     for number in range(count):
         below = directory / f"set-{number:03}"
@@ -60,7 +60,7 @@ def _xml(own: str, names: list[str], uuids: list[str]) -> str:
 
 
 def large(path: Path, size: int) -> None:
-    """A small TIFF that goes on to `size` bytes, of which few compress."""
+    """A small TIFF, filled up to `size` bytes that hardly compress."""
     block = os.urandom(_BLOCK)
     with path.open("wb") as file:
         file.write(tiff())

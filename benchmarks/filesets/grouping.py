@@ -28,20 +28,20 @@ from omero_fs_plugin.errors import ConfigurationError
 from . import files
 
 BATCH = 10  # files that the existing DropBox gathers for one Java (fileBatch)
-BATCHES = 6  # cold ones in each round, half before ours and half after; all would take minutes
+BATCHES = 6  # cold JVMs in each round, half before ours and half after; more would take minutes
 LIMIT = 120.0  # s for one
 MEMORY = 512  # MiB of Java heap, as omero.fs.bioformatsMemory is unless set
 
-Lots = Sequence[Sequence[str]]  # files that are asked about together: a directory
+Lots = Sequence[Sequence[str]]  # files in one request: a directory
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Of one pass over files."""
+    """The figures of one pass over the files."""
 
     files: int
     seconds: float  # that passed
-    cpu: float  # s, of every process that had to do with it
+    cpu: float  # s, of every process that took part
 
     @property
     def rate(self) -> float:
@@ -59,19 +59,19 @@ class Pace:
 
 @dataclass
 class _Kind:
-    """Singles or sets: what they are, and what each round came to."""
+    """Singles or sets: their description, and the figures of each round."""
 
     name: str
     lots: Lots
     filesets: int
-    target: float  # times as fast as cold, of workers that are warm
+    target: float  # times as fast as cold JVMs, with warm workers
     cold: list[Pace]
     fresh: list[Pace]  # the workers have just been started
     warm: list[Pace]  # they have grouped such files before
 
 
 def scenario(scratch: Path, singles: int, sets: int, rounds: int) -> Outcome:
-    """`singles` TIFFs and `sets` of files.IN_SET OME-TIFFs, so many times over."""
+    """Groups `singles` TIFFs and `sets` of files.IN_SET OME-TIFFs, this many times."""
     try:
         installation = jars.find()
     except ConfigurationError as error:
@@ -134,7 +134,7 @@ def _figures(kind: _Kind) -> list[Figure]:
 
 
 def _pass(root: str, workers: Sequence[BioFormats], kind: _Kind, faults: list[str]) -> Pace:
-    """Each lot by whichever worker is free, as DropBox's groupers do it."""
+    """Gives each lot to a free worker, as DropBox's groupers do."""
     waiting: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
     for lot in kind.lots:
         waiting.put(lot)

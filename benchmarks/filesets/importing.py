@@ -18,14 +18,14 @@ from benchmarks.dropbox.scenarios import Figure, Outcome
 from . import files
 
 LIMIT = 600.0  # s for one import
-IDLE = "1000000"  # s; the DropBox of the grid is to leave the file alone
+IDLE = "1000000"  # s; the grid's DropBox must not import the file
 MB = 1_000_000  # bytes
 WAYS = ("bare", "upload", "ln_s")
 
 
 @dataclass
 class _Runs:
-    """What each round came to."""
+    """The figures of each round."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, list[float]] = field(default_factory=dict)  # bytes, at most
@@ -33,7 +33,7 @@ class _Runs:
 
 
 def scenario(scratch: Path, size: int, rounds: int) -> Outcome:
-    """One file of `size` bytes, so many times each way, on a grid that does nothing else."""
+    """Imports one file of `size` bytes, this many times each way, on a grid without other work."""
     outcome = Outcome(f"Importing a file of {size / 2**30:.3g} GiB natively")
     runs = _Runs()
     with Grid(scratch, {"omero.fs.dirImportWait": IDLE}) as grid:
@@ -42,11 +42,11 @@ def scenario(scratch: Path, size: int, rounds: int) -> Outcome:
         path = grid.directory / "large" / "large.tif"
         path.parent.mkdir()
         files.large(path, size)
-        _sha1sum(path)  # the file is in memory from now on, for all alike
+        _sha1sum(path)  # from now on the file is in memory, for each way
         for _ in range(rounds):
             for way in WAYS:
                 told = _one(grid, way, path)
-                # A bare loop imports nothing; sha1sum is compared with all there is to do.
+                # A bare loop imports nothing.  sha1sum is compared with all of the work.
                 taken = told["whole" if way == "ln_s" else "seconds"]
                 runs.seconds.setdefault(way, []).append(taken)
                 runs.memory.setdefault(way, []).append(told["peak"])
@@ -78,7 +78,7 @@ def _figures(size: int, runs: _Runs) -> list[Figure]:
 
 
 def _one(grid: Grid, way: str, path: Path) -> dict[str, float]:
-    """One run, in a process of its own; what it stored is removed."""
+    """One run, in a process of its own.  It removes what it stored."""
     done = subprocess.run(
         [sys.executable, "-m", f"{__package__}.one_import", way, str(grid.directory), str(path)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""One import of one file into a running sandbox: a process, so that its memory is its own.
+"""One import of one file into a running sandbox, in a process of its own to measure its memory.
 
 Arguments: the way (bare, upload, ln_s), the OMERODIR and the file.  The last line on stdout:
 `{"seconds": until OMERO has the file, "whole": until it has images, "peak": bytes of memory,
@@ -39,7 +39,7 @@ USER = "amy"
 
 
 def bare(session: UserSession, path: Path) -> float:
-    """s to write the file block by block, one after the other, and no more than that."""
+    """How long (s) it takes to write the file block by block, and nothing else."""
     repository = session.managed_repository()
     fileset = omero.model.FilesetI()
     entry = omero.model.FilesetEntryI()

@@ -1,4 +1,4 @@
-"""What many files at once cost the journal, and how that grows with their number.
+"""What many files at once cost the journal, and how the cost grows with their number.
 
 `make bench-journal` runs it; see "Benchmarks" in CONTRIBUTING.rst.
 """

@@ -1,7 +1,7 @@
 """`make bench-journal`: sets, waiting directories and deletions, each of three sizes.
 
-Exit code 0; or 1 when files were lost or a part could not be run; or 130 when
-interrupted.  A target that is missed is told, and fails nothing.
+Exit code 0; or 1 if files were lost or if a part could not be run; or 130 if it was
+interrupted.  The report names missed targets; they do not change the exit code.
 """
 
 from __future__ import annotations

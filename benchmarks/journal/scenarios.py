@@ -21,7 +21,7 @@ from omero_fs_plugin.events import FileStat
 
 WATCHED = "/dropbox"
 HOME = f"{WATCHED}/amy"
-QUIET = 10.0  # s, of a clock that the benchmark turns
+QUIET = 10.0  # s, of a clock that the benchmark sets
 
 
 class Stage:
@@ -36,7 +36,7 @@ class Stage:
         self.pipeline = Pipeline(self.journal, places, Settler(QUIET), outside)
 
     def drop(self, *paths: str) -> None:
-        """They are written, heard of, and come to rest."""
+        """Writes the files, reports them to the pipeline, and lets them come to rest."""
         for path in paths:
             number = len(self.files) + 1
             self.files[path] = FileStat(1, number, 1, number, number)
@@ -46,7 +46,7 @@ class Stage:
             pass
 
     def ask(self, group: Callable[[tuple[str, ...]], Grouping]) -> None:
-        """Each lot that is due has its answer."""
+        """Gives each lot that is due its answer."""
         while (lot := self.pipeline.next_lot(self.now)) is not None:
             self.pipeline.grouped(lot, group(lot.files), self.now, 0.0)
 
@@ -62,7 +62,7 @@ def _settings() -> Settings:
 
 
 def _held(files: tuple[str, ...]) -> Grouping:
-    """Each file waits for what only Bio-Formats can tell."""
+    """Each file waits for an answer that only Bio-Formats can give."""
     return Grouping(tuple(Candidate((path,), held="waits for Bio-Formats") for path in files))
 
 
@@ -79,7 +79,7 @@ def parts_one_by_one(stage: Stage, number: int) -> float:
 
 
 def waiting_directories(stage: Stage, number: int) -> float:
-    """So many directories with a file that waits in each."""
+    """This many directories, each with a file that waits."""
     paths = [f"{HOME}/{n:05}/image.tif" for n in range(number)]
     began = time.perf_counter()
     for path in paths:
@@ -91,7 +91,7 @@ def waiting_directories(stage: Stage, number: int) -> float:
 
 
 def deleted_at_once(stage: Stage, number: int) -> float:
-    """So many files that wait are deleted."""
+    """This many files that wait are deleted."""
     paths = [f"{HOME}/set/{n:05}.tif" for n in range(number)]
     stage.drop(*paths)
     stage.ask(_held)
@@ -103,7 +103,7 @@ def deleted_at_once(stage: Stage, number: int) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that is measured."""
+    """One measurement."""
 
     text: str
     run: Callable[[Stage, int], float]  # gives s

@@ -78,7 +78,7 @@ class Request:
 def client_timeout(context: Mapping[str, str]) -> float:
     """What a client has chosen in the context of its call, s; 0: nothing.
 
-    Raises MonitorError for what is no number of seconds.
+    Raises MonitorError if it is not a number of seconds.
     """
     text = context.get(CLIENT_TIMEOUT, "")
     if not text:

@@ -230,7 +230,7 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
         return self._stats(fileId, current).base_name
 
     def getStats(self, fileId: str, current: Any = None) -> Any:
-        """FileStats of the name itself, not of what a link leads to."""
+        """FileStats of the name itself.  It does not follow a link."""
         return _file_stats(self._stats(fileId, current))
 
     def getSize(self, fileId: str, current: Any = None) -> int:

@@ -22,15 +22,15 @@ CLAUSES = {"where", "group", "order", "join", "left", "inner", "outer", "fetch",
 KEYWORDS = {"and", "or", "not", "as", "from", "by", "asc", "desc", "is", "in", "like", "select"}
 
 
-# Nodes without a table of their own: two events, a pair of name and value in a map, and what
-# is never there.
+# Nodes without a table of their own: two events, a pair of name and value in a map, and a node
+# that never exists.
 EVENTS = {"details.creationEvent": "Event", "details.updateEvent": "Update"}
 PAIR = "Pair"
 VIRTUAL = (*EVENTS.values(), PAIR, "Nothing")
 
 
 def refuse(text: str) -> omero.QueryException:
-    """What the sandbox cannot do, or what is no HQL."""
+    """The sandbox cannot do it, or it is not HQL."""
     return omero.QueryException("", "", f"sandbox: {text}")
 
 
@@ -52,7 +52,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Value:
-    """An expression: `entity` when it stands for an object (then `sql` is its id)."""
+    """An expression.  If it stands for an object, `entity` is set and `sql` is the object's id."""
 
     sql: Any
     kind: str = ""  # text, int, float, bool, time; what is returned is wrapped by it

@@ -1,9 +1,9 @@
 """A small HQL: parsed and turned into one SQL statement over the store's tables.
 
-Of HQL it has select lists (paths, arithmetic, `||`, count, sum, min, max, avg,
+It knows select lists (paths, arithmetic, `||`, count, sum, min, max, avg,
 coalesce, lower, upper, size, sub-selects), from with joins and fetches, where,
-group by, order by and named parameters.  What it does not have raises
-omero.QueryException that names the place.  Every table is seen through
+group by, order by and named parameters.  Anything else raises
+omero.QueryException, which names the place.  Every table is seen through
 `Call.visible`, so a query shows what the caller's group context allows.
 """
 
@@ -24,7 +24,7 @@ from .store import MODEL, SUBTYPES, TABLES, base
 
 @dataclass(frozen=True)
 class Statement:
-    """The SQL, what its columns are, and what is to be loaded with each object."""
+    """The SQL, what its columns are, and what to load with each object."""
 
     select: Any
     items: list[Value]
@@ -131,7 +131,7 @@ class _Parser(Expressions):
             joined: Node | None = None  # comes with every object
             scope[self.alias() or f"_{len(scope)}"] = Node(EVENTS[attribute], node.table, node.top)
         elif outer and self.lacks(node, attribute):
-            joined = None  # what is never there is never found
+            joined = None  # nothing is ever found there
             scope[self.alias() or f"_{len(scope)}"] = Node("Nothing", node.table, node.top)
         else:
             joined = self.connect(node, attribute, outer)
@@ -141,7 +141,7 @@ class _Parser(Expressions):
         return True
 
     def lacks(self, node: Node, attribute: str) -> bool:
-        """Whether OMERO has this attribute, and the sandbox never a value of it."""
+        """Whether OMERO has this attribute, while the sandbox never has a value of it."""
         if node.entity == "Nothing" or attribute == "details.externalInfo":
             return True
         kind, made = MODEL[base(node.entity)], getattr(omero.model, node.entity + "I", None)
@@ -187,7 +187,7 @@ class _Parser(Expressions):
         return joined
 
     def pairs(self, node: Node, attribute: str, outer: bool) -> Node:
-        """Joins the names and values of a map, as of an annotation or of an upload."""
+        """Joins the names and values of a map, such as that of an annotation or an upload."""
         table = sa.func.json_each(node.table.c[attribute]).table_valued("value")
         node.top.chain = node.top.chain.join(table, sa.true(), isouter=outer)
         return Node(PAIR, table, node.top)

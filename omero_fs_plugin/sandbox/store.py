@@ -1,4 +1,4 @@
-"""What the sandbox server keeps: OMERO's model, as far as it has it, in SQLite.
+"""What the sandbox server keeps, in SQLite: the part of OMERO's model that it has.
 
 `MODEL` names entities and attributes as OMERO does, so that HQL and the
 classes of omero.model map onto the tables plainly: a table for each entity, a
@@ -123,7 +123,7 @@ class Entity:
 
     @property
     def owned(self) -> bool:
-        """Has an owner and a group, the columns owner_id and group_id, and in ms `creation` and,
+        """Has an owner and a group: the columns owner_id and group_id.  Also `creation` (ms) and,
         once it was changed, `updated`."""
         return self.name not in UNOWNED
 
@@ -163,7 +163,7 @@ def _table(entity: Entity) -> sa.Table:
     if entity.owned:
         columns += [sa.Column(c, sa.Integer, index=True) for c in ("owner_id", "group_id")]
         columns += [sa.Column(c, sa.BigInteger) for c in ("creation", "updated")]
-    # An id is never given twice, also when what had it was deleted.
+    # An id is never given twice, even if the row with that id was deleted.
     return sa.Table(entity.name.lower(), metadata, *columns, sqlite_autoincrement=True)
 
 
@@ -184,7 +184,7 @@ PRIVILEGES = sa.Table(
 def base(name: str) -> str:
     """The entity in whose table `name` lies: itself, or the base class of a subtype.
 
-    Raises KeyError for what the sandbox does not have.
+    Raises KeyError if the sandbox does not have it.
     """
     entity = SUBTYPES.get(name, name)
     MODEL[entity]
@@ -192,7 +192,7 @@ def base(name: str) -> str:
 
 
 class Store:
-    """The database.  Written by one transaction at a time, read by any number; thread-safe."""
+    """The database.  One transaction at a time writes, any number of them read.  Thread-safe."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -220,7 +220,7 @@ class Store:
                     self.insert(db, "PixelsType", value=value, bitSize=bits)
 
     def _add_columns(self) -> None:
-        """Gives the tables of an older release's sandbox what they lack."""
+        """Adds what the tables of an older release's sandbox lack."""
         known = sa.inspect(self.engine)
         with self.begin() as db:
             for table in metadata.sorted_tables:
@@ -233,7 +233,7 @@ class Store:
                         )
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self.engine.dispose()
 
     @contextmanager
@@ -302,7 +302,7 @@ class Store:
         return [dict(row) for row in db.execute(select.order_by(table.c.id)).mappings()]
 
     def enum(self, db: sa.Connection, entity: str, value: str) -> int:
-        """The id of an enumeration's value; made when it is new, as OMERO does with formats."""
+        """The id of an enumeration's value.  A new value is added, as OMERO does with formats."""
         key = (entity, value)
         if key not in self._enums:
             found = self.first(db, entity, value=value)

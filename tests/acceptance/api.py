@@ -80,7 +80,7 @@ def _safe(name: str) -> str:
 
 
 class Omero:
-    """Root's session, made anew when the server was restarted."""
+    """Root's session.  It is made anew after a restart of the server."""
 
     def __init__(self, host: str, port: int, password: str) -> None:
         self.port = port
@@ -96,7 +96,7 @@ class Omero:
                 client.closeSession()
 
     def ask(self, question: Callable[[Any], Any]) -> Any:
-        """What `question` returns, given root's ServiceFactoryPrx."""
+        """Calls `question` with root's ServiceFactoryPrx, and returns its answer."""
         if self._client is None:
             self._client = self._login()
         return question(self._client.getSession())
@@ -132,11 +132,11 @@ class Omero:
     # -- filesets -----------------------------------------------------------
 
     def fileset_ids(self, *paths: Path) -> dict[Path, list[int]]:
-        """Every fileset OMERO has for each file that was dropped, with images or without."""
+        """For each dropped file, every fileset that OMERO has, with or without images."""
         return self._ids("select distinct e.clientPath, f.id from Fileset f", paths)
 
     def imported_ids(self, *paths: Path) -> dict[Path, list[int]]:
-        """As `fileset_ids`, those with images only."""
+        """The same as `fileset_ids`, but only filesets with images."""
         return self._ids("select distinct e.clientPath, f.id from Fileset f join f.images i", paths)
 
     def _ids(self, hql: str, paths: Iterable[Path]) -> dict[Path, list[int]]:
@@ -191,11 +191,11 @@ class Omero:
         self.ask(delete)
 
     def sha1_read_back(self, file: StoredFile) -> str:
-        """Of what the server hands out when the file is downloaded; lower-case hex."""
+        """The SHA1 of the file as the server gives it for download; lower-case hex."""
 
         def read(services: Any) -> str:
             store = services.createRawFileStore()
-            # Instead of the implicit context, in which omero.client says which client it is.
+            # It replaces the implicit context; omero.client names the client there.
             context = {**self._implicit(), **ALL_GROUPS}
             try:
                 store.setFileId(file.id, context)
@@ -229,7 +229,7 @@ class Omero:
     # -- people -------------------------------------------------------------
 
     def need_user(self, name: str) -> None:
-        """Makes the user with a group of the same kind, if there is none of that name."""
+        """Makes the user, with a group of the same kind, if no user has that name."""
 
         def need(services: Any) -> None:
             admin = services.getAdminService()

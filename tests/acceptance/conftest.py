@@ -168,7 +168,7 @@ def run_name() -> str:
 
 @pytest.fixture(scope="session")
 def ledger() -> dict[Path, int]:
-    """Every file a test answered for: how often it is imported, at the end of the run still."""
+    """Every file that a test checked, and how often it must be imported at the end of the run."""
     return {}
 
 

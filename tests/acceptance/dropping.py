@@ -1,4 +1,4 @@
-"""What a user does, and what is to come of it."""
+"""What a user does, and what must follow."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class DropBox:
         self._ledger = ledger
 
     def drop(self, name: str, content: bytes | None = None) -> Path:
-        """Writes a file, a small TIFF unless told what; directories are made."""
+        """Writes a file, by default a small TIFF.  Makes directories that are missing."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(images.tiff() if content is None else content)
         return path
 
     def drop_many(self, number: int) -> list[Path]:
-        """Writes so many small TIFFs."""
+        """Writes this many small TIFFs."""
         return [self.drop(f"{n:03}.tif") for n in range(number)]
 
     def until_imported(self, *paths: Path, times: int = 1) -> list[Fileset]:
@@ -66,7 +66,7 @@ class DropBox:
         return [self.omero.fileset(ids[-1]) for ids in found.values()]
 
     def until_settled(self) -> None:
-        """Returns when all that lies here now had its quiet period and was dealt with.
+        """Returns when all files that lie here now have had their quiet period and have an end.
 
         A file dropped last is imported, and then nothing is left to be.
         """
@@ -83,7 +83,7 @@ class DropBox:
         Said once, it must hold to the end of the run, whatever happens to the servers.
         """
         self._ledger.update(dict.fromkeys(paths, times))
-        # What a killed import left without images is taken away once no call can be late.
+        # DropBox removes what a killed import left without images, once no call can be late.
         end = time.monotonic() + PATIENCE
         while True:
             whole = self.omero.imported_ids(*paths)

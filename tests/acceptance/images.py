@@ -1,4 +1,4 @@
-"""Files as microscopes and scanners write them; each call's bytes are like no other's."""
+"""Files as microscopes and scanners write them.  Each call gives other bytes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The OMERO.server under test, through its command, its directory and its processes.
 
-Nothing here knows whether it is a sandbox: that is the conftest's affair.
+Nothing here knows whether it is a sandbox.  Only the conftest knows this.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMAND_LIMIT = 180.0  # s for any one command; `omero admin start` of a real se
 LOG_LINES = 20
 COMMAND = "OMERO_FS_ACCEPTANCE_OMERO"  # the environment variable
 OPEN_STATES = ("waiting", "queued", "importing")
-# Nothing of another OMERO that happens to be set where the tests run comes along.
+# Variables of another OMERO in the environment of the tests do not reach it.
 _FOREIGN = ("OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "OMERO_CONFIG", "ICE_CONFIG")
 
 
@@ -83,7 +83,7 @@ class Server:
     def run_all(
         self, commands: Mapping[str, Sequence[str | Path]], *, check: bool = True
     ) -> dict[str, subprocess.CompletedProcess[str]]:
-        """`run` of several commands, as many at a time as there are cores: label -> its end.
+        """Runs several commands, at a time as many as there are cores.  Label -> its result.
 
         Each spends a second or more on its own imports.
         """
@@ -168,7 +168,7 @@ class Server:
         return [f for f in self.status()["filesets"] if str(path) in f["files"]]
 
     def until_told(self, *paths: Path, states: Collection[str] = ()) -> list[dict[str, Any]]:
-        """What a healthy `omero fs status` tells of each file's latest fileset.
+        """What a healthy `omero fs status` shows of each file's latest fileset.
 
         Once it tells of all, in one of `states` when some are given.
         """

@@ -1,4 +1,4 @@
-"""OMERO's own commands, on the server that the files go to."""
+"""OMERO's own commands, on the server that gets the files."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .waiting import PATIENCE, until
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The command refused with one line that holds `words`, and with no traceback."""
+    """Checks that the command refused in one line that has `words`, without a traceback."""
     said = f"exit code {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
     assert done.returncode != 0, said
     assert "Traceback" not in done.stdout + done.stderr, said

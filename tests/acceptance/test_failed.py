@@ -20,7 +20,7 @@ NOTES = b"These are my notes, and no image.\n" * 100
 
 @dataclass(frozen=True)
 class Failed:
-    """Files dropped together, of which one is no image."""
+    """Files dropped together.  One of them is not an image."""
 
     place: DropBox
     bad: Path

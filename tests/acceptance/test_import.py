@@ -1,4 +1,4 @@
-"""A file put into a user's DropBox becomes an image of that user's."""
+"""A file in a user's DropBox becomes an image of that user."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_directory_moved_in_with_its_files(dropbox: DropBox, tmp_path: Path) -> 
 
 @dataclass(frozen=True)
 class Unwanted:
-    """What is not to be imported, after all that was dropped with it has been."""
+    """Files that must not be imported, after all the files dropped with them are in OMERO."""
 
     place: DropBox
     secret: Path  # a file outside of every DropBox

@@ -1,4 +1,4 @@
-"""What was imported is not imported again, and what is being written not before it is whole."""
+"""A file that was imported is not imported again.  A file is not imported before it is whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of the grid and its next start, with all that this run dropped in its place."""
+"""The end of the grid and its next start, while all files of this run are in place."""
 
 from __future__ import annotations
 

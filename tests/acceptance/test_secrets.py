@@ -1,4 +1,4 @@
-"""The keys of the sessions in which DropBox imports are nowhere to be read."""
+"""Nobody can read the keys of the sessions in which DropBox imports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .waiting import until
 
 @dataclass(frozen=True)
 class Seen:
-    """What was there to be read while DropBox imported."""
+    """What people could read while DropBox imported."""
 
     keys: set[str]  # of the users' sessions
     arguments: set[str]  # every word of every command line on this machine

@@ -34,7 +34,7 @@ ICE = {
 
 
 def communicator(properties: Mapping[str, str] | None = None) -> Any:
-    """One whose calls say which client they are of, as those of omero.client do."""
+    """A proxy.  Its calls name the client, as those of omero.client do."""
     made = initialize({**ICE, **(properties or {})})
     made.getImplicitContext().put(omero.constants.CLIENTUUID, "a-client")
     return made

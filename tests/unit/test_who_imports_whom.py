@@ -200,7 +200,7 @@ def test_no_module_is_in_a_circle() -> None:
 
 
 def test_who_meets_over_ice_never_imports_the_other() -> None:
-    """Nor does the sandbox, which stands in for OMERO, know either."""
+    """The sandbox, which stands in for OMERO, knows neither of them."""
     for one, others in {
         "monitor": ("dropbox", "sandbox", "cli"),
         "dropbox": ("monitor", "sandbox", "cli"),

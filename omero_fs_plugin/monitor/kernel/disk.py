@@ -81,7 +81,7 @@ class LocalDisk:
         return None
 
     def _ask(self, mount: Mount, path: bytes, act: Callable[[Beat], T]) -> T:
-        """What `act` gives, which asks for what is on `mount`.  Raises Unanswered."""
+        """Calls `act`, which looks at files on `mount`.  Returns its answer.  Raises Unanswered."""
         place = self._places.get(mount)
         if place is None:
             # Of mounts that are no more nothing is kept.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# If there is nothing to tell, the client is asked so often whether it is there.
+# How often the client is asked whether it is there, if there is nothing to tell.
 PROBE = 600.0  # s
 # The time is kept in steps of this: it need not be exact, and a limit is days long.
 _STEP = 300.0  # s

@@ -275,7 +275,7 @@ class Campaign:
         return [f for f in self._journal.select(state) if f.path in ours]
 
     def _until_in(self, state: State, paths: set[str] | None = None) -> list[Fileset]:
-        """Some filesets in `state`, of `paths` if given; empty when there are none in time."""
+        """Some filesets in `state`, of `paths` if given.  Empty if none comes in time."""
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             found = [f for f in self._in(state) if paths is None or f.path in paths]

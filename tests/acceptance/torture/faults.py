@@ -85,7 +85,7 @@ class Faults:
         return (self._directory / (name + _DONE)).exists()
 
     def stopped(self, name: str) -> int:
-        """The process that was stopped there; 0 as long as there is none."""
+        """The process that was stopped there; 0 before that."""
         try:
             return int((self._directory / f"{name}.pid").read_text(encoding="ascii") or 0)
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The benchmarks read a journal that the real one wrote, and make one that it takes for its own."""
+"""The benchmarks read a journal of the real code, and the real code reads theirs."""
 
 from __future__ import annotations
 

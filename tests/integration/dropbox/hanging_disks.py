@@ -79,7 +79,7 @@ class Scene:
     # -- what hangs ---------------------------------------------------------
 
     def until_dropbox_hangs(self, *operations: str) -> None:
-        """A thread that is none of FSServer's, or another process, waits for the share."""
+        """A thread that is not FSServer's, or another process, waits for the share."""
 
         def hangs() -> bool:
             names = {thread.native_id: thread.name for thread in threading.enumerate()}

@@ -1,4 +1,4 @@
-"""What an end does not end, in DropBox as a whole: sources left by a crash, failed files, sets in
+"""After an end, in the whole DropBox: sources that a crash left, failed files, sets in
 quarantine, and files that are only touched.
 """
 
@@ -113,7 +113,7 @@ class Incomplete:
         )
 
     def assert_imported_as_one(self) -> None:
-        """One fileset of three files, once; nothing else has an end that is none of its own."""
+        """One fileset of three files, once, and no other fileset ends because of it."""
         self.whole.until_known(self.first)
         self.whole.until_settled()
         assert paths_in_omero(self.whole, self.first) == [tuple(NAMES)]

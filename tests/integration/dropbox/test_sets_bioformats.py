@@ -1,4 +1,4 @@
-"""DropBox with Bio-Formats itself: what hangs, starves or kills it holds up nothing else."""
+"""DropBox with Bio-Formats: a file that hangs, starves or kills Bio-Formats stops no other file."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_rest_and_a_stop_leave_no_process(whole: Whole) -> None:
 
 
 def test_names_that_cannot_be_written_fail_their_own_sets_and_no_other(whole: Whole) -> None:
-    """The whole directory was asked about again every minute, for ever."""
+    """Before, DropBox asked about the whole directory again every minute, for ever."""
     amy = whole.watch_dir / "amy"
     others = [whole.drop(f"{number}.tif") for number in range(4)]
     header = "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 16 16\nencoding: raw\ndata file: NAME\n\n"

@@ -1,4 +1,4 @@
-"""DropBox, whole, and an OMERO that takes minutes, or does late what nobody waits for any more."""
+"""The whole DropBox, and an OMERO that takes minutes, or acts when nobody waits any more."""
 
 from __future__ import annotations
 

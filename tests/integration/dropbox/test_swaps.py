@@ -1,4 +1,4 @@
-"""A user exchanges what DropBox has looked at, at each step of a file's way.
+"""A user replaces a file or directory after DropBox looked at it, at each step of a file's way.
 
 amy owns the directory above hers, and puts links to what is not hers into the place
 of the directory, of one on the way, or of the file itself.  Whatever the step:

@@ -1,4 +1,4 @@
-"""A file system that can stop answering: a share whose server or network is away, made at will.
+"""A file system that can stop answering, like a share with its server or network away.
 
 ``share`` is what a test holds: it mounts a directory over another place, and lets it hang, answer
 again, fail or be slow.  ``server`` is the process behind the mount, ``passthrough`` does what is

@@ -131,5 +131,5 @@ def test_every_input_is_one_of_the_table() -> None:
 
 
 def _is_bare(one: Input) -> bool:
-    """What is nothing to DropBox: a directory."""
+    """Something that DropBox does not import: a directory."""
     return "directory" in one.name

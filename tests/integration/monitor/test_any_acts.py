@@ -39,7 +39,7 @@ NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"odd\xff"])
 
 
 class Client:
-    """Reads each file when it is told of it."""
+    """Reads each file when its event comes."""
 
     address = "here"
 

@@ -74,7 +74,7 @@ class Process:
 
 
 class Reader(Client):
-    """A client that reads each file when it is told of it: its picture of the tree.
+    """A client that reads each file when its event comes.  It keeps a picture of the tree.
 
     That it is told twice of what it was told of when FSServer was killed is
     part of the contract, and makes no difference to a picture.

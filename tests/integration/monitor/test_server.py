@@ -580,7 +580,7 @@ def test_an_inactivity_monitor_tells_of_each_end_of_activity(
     assert state(server, identifier) == "Started"
 
 
-# FileServer, and what is told of FSServer itself
+# FileServer, and the figures of FSServer itself
 
 
 def test_file_server(server: Any, files: Any, client: Client, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sandboxes reserve their ports: two never have the same, and none is given back by hand."""
+"""Sandboxes reserve their ports.  Two never have the same, and nobody must release a port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Served in a child: it tries what it is told to, and says what the kernel let it do."""
+"""Served in a child: it tries what a test asks for, and says what the kernel allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own parsers as `served`, with defects: what a file does to them stands in its name."""
+"""Our own parsers as `served`, with defects.  A file's name says what it does to them."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ def sleeper(to: Path, name: str) -> str:
 
 
 def batch(to: Path) -> list[str]:
-    """What has to be grouped whatever happens beside it: before it, and after."""
+    """A file that must be grouped whatever happens beside it, before and after."""
     tiff(to / "a.tif")
     tiff(to / "z.tif")
     return [str(to / "a.tif"), str(to / "z.tif")]

@@ -1,4 +1,4 @@
-"""What the kernel keeps a process from that reads users' files: a served module tries it all."""
+"""The bounds of a process that reads users' files.  A served module tries to pass each of them."""
 
 from __future__ import annotations
 

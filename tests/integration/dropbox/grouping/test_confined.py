@@ -1,4 +1,4 @@
-"""Whatever a file does to the process that reads it, it hurts that file alone."""
+"""A file may do anything to the process that reads it: only this file suffers."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_what_was_refused_is_not_read_again_until_it_changes(
 def test_a_companion_beside_a_lot_that_kills_hurts_no_file_of_it(
     failing: Confined, root: Path
 ) -> None:
-    """It is read though nobody asked about it: it may name those that are asked about."""
+    """A file is read without a question about it, because it may name files of the question."""
     files = fill(root, among=3)
     (root / "crashes.companion.ome").write_text("<OME/>")
     found = grouped(failing, root, files)

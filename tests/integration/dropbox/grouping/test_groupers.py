@@ -34,7 +34,7 @@ def native(*roots: str) -> Grouper:
 
 
 def bio_formats(*roots: str) -> Grouper:
-    """With whatever Java and jars there are; skips where there are none."""
+    """With the Java and the jars of this machine.  Skips if it has none."""
     jars = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.jars")
     module = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.grouper")
     try:

@@ -1,7 +1,7 @@
 """Stands for `java`: takes the Java importer's arguments, prints what it prints, and imports.
 
-What it is to do is told in the environment; the import is ours, over the
-session whose key it is given.
+The environment says what it must do.  The import is ours, over the
+session with the key that it gets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was deleted in OMERO is not there: dropped again, or handed over, it is imported again."""
+"""A fileset that was deleted in OMERO is imported again if it is dropped or handed over again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Java importer: what it is told and may know, and every way in which it may fail."""
+"""The Java importer: its arguments, what it may know, and every way to fail."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(world: Importing, why:
 
 
 class Late:
-    """Time, in which much has passed once something is reached."""
+    """A clock that leaps forward once something is reached."""
 
     sleep = staticmethod(time.sleep)
 

@@ -1,4 +1,4 @@
-"""Imports that last in OMERO, and calls that are carried out late: one image set, no half fileset.
+"""Slow imports in OMERO, and calls that OMERO does late: each gives one set of images, no half.
 
 The sandbox stands still where a test holds it, so that its minutes take no time.
 """

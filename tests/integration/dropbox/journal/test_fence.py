@@ -1,4 +1,4 @@
-"""Who has lost the lease writes nothing more, whatever it believes; on both databases."""
+"""A DropBox without the lease writes nothing more, even if it believes in it; both databases."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sides(url: str) -> Iterator[tuple[Side, Side]]:
         side.journal.close()
 
 
-# Whatever DropBox writes, by who was stopped in the middle of an import.
+# All writes of DropBox, by a process that was stopped in the middle of an import.
 WRITES: dict[str, Callable[[Journal, int], object]] = {
     "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),

@@ -1,4 +1,4 @@
-"""The journal: what the database refuses, whoever asks, and what it remembers.
+"""The journal: what the database refuses to anyone, and what it remembers.
 
 Everything here holds on SQLite and on PostgreSQL, but for what is said of the
 one or the other at the end.
@@ -293,7 +293,7 @@ def test_one_fileset_of_omero_stands_in_one_row(journal: Journal) -> None:
 
 
 def test_a_copy_is_found_however_many_share_a_file_with_it(journal: Journal) -> None:
-    """Such as an empty log: 150 sets have it, and one of them is the same set."""
+    """150 sets have a common file, such as an empty log.  One of them is the same set."""
     for number in range(151):
         files = [found(f"{number}/{n}", inode=1000 + 2 * number + n) for n in range(2)]
         identifier, _ = journal.form(Formed("amy", "/dropbox/amy", files))

@@ -1,4 +1,4 @@
-"""The journal under everything that is done to it, in any order, in PostgreSQL."""
+"""The journal in PostgreSQL, with all its operations in any order."""
 
 from __future__ import annotations
 

@@ -412,7 +412,7 @@ class Killed(BaseException):
 
 
 class Dying:
-    """Services of which the `last`th change is the last thing that this process sees."""
+    """Services.  After their change number `last` this process sees nothing more."""
 
     def __init__(self, services: Any, last: int, *, done: bool) -> None:
         self._services = services

@@ -361,7 +361,7 @@ def test_who_waits_waits_for_no_more_to_come(
     picture.write({b"/data/a": (1, 1, 1)})  # may wait
     record.stopped("one")  # may not, and takes it along
     assert loaded(record, "two") == {b"/data/a": (1, 1, 1)}
-    for number in range(200):  # nor does much that waits
+    for number in range(200):  # a large number of waiting events does not either
         picture.write({b"/data/%d" % number: (1, 1, 1)})
     record.close()
 

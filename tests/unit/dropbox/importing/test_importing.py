@@ -34,7 +34,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def imported(journal: Journal, directory: Path) -> Fileset:
-    """A fileset of which something was still to be done when we were killed."""
+    """A fileset that was not finished when we were killed."""
     path = directory / "a.tif"
     path.write_bytes(b"a")
     fileset = journal.hand_over("amy", str(directory), Found(str(path), FileStat.of(path.lstat())))

@@ -222,7 +222,7 @@ class TestBack:
 
     @pytest.fixture
     def given_up(self, journal: Journal, watch_dir: Path, quarantine: Quarantine) -> Fileset:
-        """Two parts of a set of which the third never came."""
+        """Two parts of a set.  The third part never came."""
         home = watch_dir / "amy"
         met = []
         for name in ("day 1/a.tif", "day 1/b.tif"):

@@ -19,7 +19,7 @@ from tests.memory import MEMORY
 
 
 def elsewhere(token: str) -> Holder:
-    """A holder on another machine, of whose life nothing is known here."""
+    """A holder on another machine.  Nobody here knows whether it lives."""
     return replace(Holder.me(), host="elsewhere", boot="another", token=token)
 
 

@@ -470,7 +470,7 @@ def test_a_queued_set_ends_with_a_reason_when_a_later_one_has_its_files(stage: S
 
 @pytest.mark.parametrize("how", ["rescan", "revisit"])
 def test_a_file_at_rest_that_was_touched_settles_anew(stage: Stage, how: str) -> None:
-    """Only ctime shows a write after which mtime was set back; no event has told of it."""
+    """A write without an event, after which mtime was set back: only ctime shows it."""
     (path,) = stage.drop("p0")
     lot = stage.lot()
     stage.answer(lot, Candidate((path,), missing=(f"{AMY}/p1",)))
@@ -727,7 +727,7 @@ def test_how_long_it_has_waited_outlives_a_restart(stage: Stage) -> None:
 
 
 def test_a_clock_that_is_set_makes_nobody_wait(stage: Stage) -> None:
-    """Nor does a weekend's suspend: what was not looked for could not be seen to come."""
+    """A weekend's suspend does not count: nobody looked, so nobody could see the file come."""
     (a,) = stage.drop("a")
     stage.answer(stage.lot(), Candidate((a,), missing=(f"{AMY}/b",)))
     stage.wall += 3 * A_DAY

@@ -19,7 +19,7 @@ SET = Candidate((T0, T1, T2), reader="loci.formats.in.OMETiffReader")
 
 
 class Scripted:
-    """A Grouper that answers with candidates of what it is asked about."""
+    """A Grouper that answers with candidates of the files in the question."""
 
     def __init__(self, *candidates: Candidate, unreadable: dict[str, str] | None = None) -> None:
         self.candidates = candidates

@@ -69,7 +69,7 @@ def test_a_quiet_period_of_nothing_is_over_at_once() -> None:
 
 
 class TestLongestWait:
-    """A file that never rests is told of, once, and goes on waiting."""
+    """A file that never rests is reported once, and goes on waiting."""
 
     def test_is_told_once_and_not_before(self) -> None:
         settler = Settler(QUIET, longest=60.0)

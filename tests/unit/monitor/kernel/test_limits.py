@@ -1,4 +1,4 @@
-"""What an admin is told of inotify's limits, from a /proc made of files."""
+"""What an admin reads of inotify's limits, with a /proc made of files."""
 
 from __future__ import annotations
 

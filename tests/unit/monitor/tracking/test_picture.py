@@ -474,7 +474,7 @@ def test_a_directory_takes_a_files_place_and_the_client_may_not_have_heard() -> 
 
 
 def test_a_file_that_was_away_unseen_when_the_client_looked_for_it() -> None:
-    """It is back as it was: nothing is told of it, and nothing is to be told."""
+    """It is back as it was, so there is no event for it, neither now nor later."""
     machine = KilledAtAnyTime()
     machine.begin(capacity=1, most=1, share=False, directories=False)
     machine.disk.rmtree(p("a"))

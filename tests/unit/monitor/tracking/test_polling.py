@@ -163,7 +163,7 @@ def test_beside_what_is_polled_the_kernels_word_is_taken() -> None:
     assert watched.take() == [("System", "limit")]
     disk.asked.clear()
     watched.wait(Timing().poll)
-    # d came first and is watched; a look at what is polled is none at it.
+    # d came first and is watched; a look at polled directories does not include it.
     assert sorted(disk.asked) == [p("e"), p("f")]
     disk.put(p("d/a"))
     watched.wait(1)

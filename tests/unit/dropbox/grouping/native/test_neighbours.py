@@ -46,7 +46,7 @@ def test_an_index_holds_the_images_around_it(
     (held,) = found.candidates
     assert {*held.files} == {*files_below(tmp_path)}
     assert held.files[0] == f"{tmp_path}/{index}" and index in held.held
-    # Nor is the image taken out of its set by being asked about alone.
+    # A question about the image alone does not take it out of its set.
     (held,) = grouped(NativeGrouper(), tmp_path, [f"{tmp_path}/{image}"]).candidates
     assert held.held
 

@@ -157,7 +157,7 @@ def sample_bytes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, by
 
 
 def group_one(root: Path, name: str, data: bytes) -> None:
-    """Whatever is in a file, it is told of, and not much of it read."""
+    """Each file gets an answer, whatever it contains, and only a little of it is read."""
     path = root / name
     path.write_bytes(data)
     before = Counting.read_so_far

@@ -1,4 +1,4 @@
-"""omero.fs.importArgs: what it says, to whom, and what is wrong with it."""
+"""omero.fs.importArgs: its options, the importers that take them, and errors in it."""
 
 from __future__ import annotations
 
