@@ -36,6 +36,8 @@ class Mount(NamedTuple):
     number: int  # of the mount, as long as it lasts
     point: bytes  # where it is mounted, absolute
     type: str  # such as nfs4 or fuse.sshfs
+    device: str = ""  # major:minor
+    source: str = ""  # such as nas:/home
 
     @property
     def shared(self) -> bool:
@@ -52,10 +54,16 @@ def parse(table: bytes) -> Iterator[Mount]:
         fields = line.split(b" ")
         try:
             number, point = int(fields[0]), fields[4]
-            kind = fields[fields.index(b"-", 6) + 1]
+            kind, source = fields[fields.index(b"-", 6) + 1 :][:2]
         except (IndexError, ValueError):
             continue  # proc(5) does not know such a line
-        yield Mount(number, _unescaped(point), kind.decode("ascii", "replace"))
+        yield Mount(
+            number,
+            _unescaped(point),
+            kind.decode("ascii", "replace"),
+            fields[2].decode("ascii", "replace"),
+            os.fsdecode(_unescaped(source)),
+        )
 
 
 def _unescaped(field: bytes) -> bytes:

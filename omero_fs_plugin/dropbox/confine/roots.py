@@ -153,6 +153,14 @@ class Roots:
         root = self._roots.get(path)
         return root.taken.route.real if root is not None and root.taken is not None else None
 
+    def without_links(self, directory: str) -> str:
+        """The path of `directory` without links, as far as that is known.  Asks no disk."""
+        nearest = self._nearest(directory)
+        if nearest is None:
+            return directory
+        path, below = nearest
+        return "/".join(((self.real(path) or path).rstrip("/"), *below)) or "/"
+
     def look(self, path: str) -> None:
         """Finds out whether there is trouble with the root at `path`."""
         try:

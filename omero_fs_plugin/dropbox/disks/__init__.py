@@ -3,4 +3,5 @@
 Rule: a call to a disk that hangs holds up its own root, and nothing else.
 
 ``calls`` knows the calls that are under way, by root.  ``lanes`` has a worker for each root.
+``devices`` says which roots lie on one disk.
 """

@@ -134,10 +134,10 @@ class Calls:
         self._were_away.update(dict.fromkeys(away, now))
         return away
 
-    def waited_for(self, seconds: float) -> tuple[set[str], set[int]]:
+    def waited_for(self, seconds: float) -> tuple[set[str], dict[int, str]]:
         """Roots that have not answered for so long, and the threads that wait for them.
 
-        A thread as threading.get_ident has it.
+        A thread as threading.get_ident has it -> the root that it waits for.
         """
         now = self.clock()
         with self._lock:
@@ -147,7 +147,7 @@ class Calls:
                 for call in calls
                 if call.since is not None and now - call.since >= seconds
             ]
-        return {call.root for call in late}, {call.thread for call in late}
+        return {call.root for call in late}, {call.thread: call.root for call in late}
 
     def were_away(self) -> dict[str, float]:
         """Root -> when (s) we last saw that it did not answer."""

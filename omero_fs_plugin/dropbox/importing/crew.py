@@ -3,22 +3,29 @@
 An importer may be parked for long: its disk does not answer, or OMERO takes an hour
 for one import.  Another importer takes its place until it goes on.  So neither the
 share nor the plate of one user stops the imports of the others.
+
+There are not as many places as there may be users on one share.  So a share that has
+enough parked importers gets no more of them until one goes on.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
+from omero_fs_plugin.dropbox.disks.devices import DEVICES
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
 SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait
 LONG_S = 120.0  # the others do not wait for an import that takes longer
 _READ_S = 2.0  # an import that is faster does not read a file for long
+_MOST_AT_ONE_DISK = 3  # the parked importers of a disk that gets no more of them
 _MOST = 32  # the most threads, with the parked ones; each has at most one session
 
 
@@ -33,16 +40,29 @@ class Work:
     since: float  # s, monotonic
 
 
+def disk_of(root: str) -> str:
+    """The disk that `root` lies on, by name.  Asks no disk."""
+    return DEVICES.of(ROOTS.without_links(root))
+
+
 class Crew:
     """The threads of the importers.  Thread-safe.
 
     Each runs `work`, which returns if `is_spare` is true for its thread, or at the stop.
     """
 
-    def __init__(self, number: int, work: Callable[[], None], *, calls: Calls = CALLS) -> None:
+    def __init__(
+        self,
+        number: int,
+        work: Callable[[], None],
+        *,
+        calls: Calls = CALLS,
+        disk_of: Callable[[str], str] = disk_of,
+    ) -> None:
         self._number = number
         self._run = work
         self._calls = calls
+        self._disk_of = disk_of
         self._lock = threading.Lock()
         self._works: set[Work] = set()
         self._made = 0
@@ -101,6 +121,20 @@ class Crew:
         """The imports under way that make no progress at the moment."""
         with self._lock:
             return self._parked()
+
+    def crowded(self, roots: Callable[[], Collection[str]]) -> set[str]:
+        """Those of `roots` that lie on disks for which enough importers wait already."""
+        with self._lock:
+            works = list(self._works)
+        if len(works) < _MOST_AT_ONE_DISK:
+            return set()
+        away, threads = self._calls.waited_for(SLOW_S)
+        waited = [threads.get(one.thread, one.root if one.root in away else "") for one in works]
+        parked = Counter(self._disk_of(root) for root in waited if root)
+        full = {disk for disk, number in parked.items() if number >= _MOST_AT_ONE_DISK}
+        if not full:
+            return set()
+        return {root for root in roots() if self._disk_of(root) in full}
 
     def reading(self) -> list[tuple[str, str]]:
         """(root, a file in it) of the imports that may be reading for longer than a moment."""

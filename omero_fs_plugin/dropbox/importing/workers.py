@@ -271,9 +271,9 @@ class Importers:
                 # The places of those that are parked are for the other users.
                 parked = {work.user for work in self._crew.parked()}
                 users = [user for user in users if user not in parked]
-            away = CALLS.away()
+            not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
             for user in sorted(users, key=lambda name: self._served.get(name, 0)):
-                fileset = self._journal.take(user, self._resting, away)
+                fileset = self._journal.take(user, self._resting, not_at)
                 if fileset is not None:
                     self._turn += 1
                     self._served[user] = self._turn
@@ -290,7 +290,8 @@ class Importers:
         if self._methods.of(rule).choice.importer == JAVA and first.id not in self._suspects:
             while len(more) + 1 < _TOGETHER:
                 apart = self._resting.keys() | self._suspects.keys()
-                fileset = self._journal.take(first.user, apart, CALLS.away())
+                # Of one root: while they are imported, their importer is known to be at it.
+                fileset = self._journal.take(first.user, apart, CALLS.away(), first.root)
                 if fileset is None:
                     break
                 more.append(fileset)

@@ -346,11 +346,16 @@ class Journal(JournalReader):
             return failed
 
     def take(
-        self, user: str, not_now: Collection[int] = (), roots_away: Collection[str] = ()
+        self,
+        user: str,
+        not_now: Collection[int] = (),
+        roots_away: Collection[str] = (),
+        root: str = "",
     ) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
 
-        Those with ids in `not_now`, or in directories of `roots_away`, are passed over.
+        Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
+        and if `root` is given those of other roots.
         """
         fileset = schema.fileset.c
         with self._database.writing() as connection:
@@ -361,6 +366,7 @@ class Journal(JournalReader):
                     fileset.user == user,
                     fileset.id.not_in(list(not_now)),
                     fileset.root.not_in(list(roots_away)),
+                    *((fileset.root == root,) if root else ()),
                 )
                 .order_by(fileset.id)
                 .limit(1)

@@ -252,6 +252,13 @@ class JournalReader:
                 )
             )
 
+    def queued_roots(self) -> list[str]:
+        """The roots of all queued filesets."""
+        fileset = schema.fileset.c
+        with self._database.reading() as connection:
+            queued = select(fileset.root).where(fileset.state == State.QUEUED).distinct()
+            return list(connection.scalars(queued))
+
     def owners_waiting(self) -> list[tuple[str, str]]:
         """(user, root) of all filesets that wait."""
         fileset = schema.fileset.c

@@ -22,9 +22,10 @@ import pytest
 import tifffile
 
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
-from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing import crew, workers
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
+from tests.integration.blitz import seed
 from tests.integration.hanging.share import Share
 from tests.integration.whole import Whole
 
@@ -64,8 +65,9 @@ class Scene:
         """He does so on another machine, so that this does not hang; the paths as seen here."""
         paths = []
         for count in range(number):
-            made = image(self.share.behind / f"{name}{count}.tif", side)
-            paths.append(self.share.point / made.name)
+            made = f"{name}{count}.tif"
+            image(self.share.behind / made, side)
+            paths.append(self.share.point / made)
         return paths
 
     def import_of_amy(self) -> float:
@@ -210,6 +212,32 @@ def test_upload(make_scene: Callable[..., Scene], own: bool) -> None:
     scene.until_dropbox_hangs("read")
     scene.share.hang()
     scene.pass_the_test(files)
+
+
+def test_upload_of_many_users(
+    make_scene: Callable[..., Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them on one share: it does not get the importers of the others."""
+    monkeypatch.setattr(crew, "_MOST", 5)  # of 32
+    users = [f"u{number}" for number in range(SEVERAL)]
+    (tmp_path / "OMERO").mkdir()
+    seed(tmp_path / "OMERO", ("amy", *users))
+    for user in users:
+        (tmp_path / "behind" / user).mkdir(parents=True)
+    point = tmp_path / "OMERO" / "DropBox" / "zak"
+    scene = make_scene(
+        importUsers=";".join(("amy", *users)),
+        watchDir=";".join(("", *(f"{point}/{user}" for user in users))),
+    )
+    scene.share.hang("read", pattern="*uploaded*", beyond=MIB)
+    files = [scene.zak_drops(f"{user}/uploaded", side=1800, number=1)[0] for user in users]
+    scene.until_dropbox_hangs("read")
+    scene.whole.until_known(*files, states=(State.QUEUED, State.IMPORTING))
+    scene.amy_is_served()
+    rows = scene.whole.journal.select(State.IMPORTING)
+    assert 1 <= len(rows) <= 4, rows
+    scene.share.answer()
+    scene.whole.until_known(*files)
 
 
 def test_link_in_place(make_scene: Callable[..., Scene]) -> None:

@@ -16,7 +16,7 @@ CASES = ["meet[below one root]", "upload[below one root]", "group", "rescan", "s
 LONG = [
     *("meet[a root of his own]", "settle", "link_in_place", "remove", "upload[a root of his own]"),
     *("group_by_bioformats[killable]", "group_by_bioformats[not even killable]"),
-    *("quarantine", "sidecar", "start", "reload"),
+    *("upload_of_many_users", "quarantine", "sidecar", "start", "reload"),
     *("stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
 ]
 PATIENCE = 100.0  # s

@@ -27,7 +27,8 @@ class Imports:
     """What the importers are at: the next user's fileset, until they are let go."""
 
     def __init__(self, calls: Calls, users: list[str]) -> None:
-        self.crew = Crew(NUMBER, self._work, calls=calls)
+        self.disk_of: Callable[[str], str] = lambda root: root
+        self.crew = Crew(NUMBER, self._work, calls=calls, disk_of=lambda root: self.disk_of(root))
         self._calls = calls
         self._users = users
         self._lock = threading.Lock()
@@ -166,3 +167,34 @@ def test_nobody_is_added_after_the_stop(clock: Ahead) -> None:
     imports.crew.relieve()
     assert imports.at_work == []
     assert imports.crew.stop(time.monotonic())
+
+
+def test_enough_of_them_wait_for_one_disk(make: Callable[..., Imports], clock: Ahead) -> None:
+    """The roots of all users may lie on one share.  It must not get every importer."""
+    imports = make("zak", "zoe", "zed", "amy")
+    imports.disk_of = lambda root: "/usb" if root in ("/amy", "/bob") else "nas"
+    roots = ["/zak", "/zoe", "/zed", "/zia", "/amy", "/bob"]
+    imports.until_at_work("zak", "zoe")
+    clock.ahead += HUNG_S
+    assert imports.crew.crowded(lambda: roots) == set()
+    imports.crew.relieve()
+    imports.until_at_work("zak", "zoe", "zed", "amy")
+    assert imports.crew.crowded(lambda: roots) == set(), "these two may get on"
+    clock.ahead += HUNG_S
+    assert imports.crew.crowded(lambda: roots) == {"/zak", "/zoe", "/zed", "/zia"}
+    imports.let_go("zoe")
+    until(lambda: "zoe" not in imports.at_work)
+    assert imports.crew.crowded(lambda: roots) == set()
+
+
+def test_long_imports_make_no_disk_crowded(
+    make: Callable[..., Imports], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "LONG_S", 0.0)
+    imports = make("zak", "zoe", "zed")
+    imports.disk_of = lambda root: "nas"
+    imports.until_at_work("zak", "zoe")
+    imports.crew.relieve()
+    imports.until_at_work("zak", "zoe", "zed")
+    assert len(imports.crew.parked()) == 3
+    assert imports.crew.crowded(lambda: ["/amy"]) == set()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing.crew import SLOW_S, Crew
+from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ServerAwayError
 from omero_fs_plugin.events import FileStat
+from tests.clocks import Ahead
 from tests.rules import places_of
 
 
@@ -132,6 +137,69 @@ class TestTurns:
         assert importers._take() == []
         time.now += 10
         assert _one(importers._take()) is not None
+
+
+class TestOfOneDisk:
+    """A share has the roots of many users."""
+
+    @pytest.fixture
+    def hung(self, journal: Journal, time: Time) -> Iterator[Callable[[str], None]]:
+        """Lets an importer wait for the disk of a user."""
+        self.clock = Ahead()
+        self.calls = Calls(self.clock)
+        go, threads = threading.Event(), list[threading.Thread]()
+
+        def hang(user: str) -> None:
+            begun = threading.Event()
+
+            def wait() -> None:
+                (fileset,) = self.importers._take()
+                assert fileset.user == user
+                with self.importers._crew.at([fileset]), self.calls.at(fileset.root):
+                    begun.set()
+                    assert go.wait(20)
+
+            threads.append(threading.Thread(target=wait))
+            threads[-1].start()
+            assert begun.wait(20)
+
+        self.importers = build(journal, None, time)
+        self.importers._crew = Crew(
+            1,
+            lambda: None,
+            calls=self.calls,
+            disk_of=lambda root: "disk" if root.endswith("/amy") else "nas",
+        )
+        yield hang
+        go.set()
+        for thread in threads:
+            thread.join()
+
+    def test_it_does_not_get_every_importer(
+        self, journal: Journal, hung: Callable[[str], None]
+    ) -> None:
+        users = [f"u{number}" for number in range(32)]
+        for user in users:
+            queue(journal, user, 1)
+        for user in users[:3]:
+            hung(user)
+        self.clock.ahead += SLOW_S
+        assert self.importers._take() == [], "enough of them wait for it"
+        queue(journal, "amy", 1)
+        assert _one(self.importers._take()).user == "amy"
+        assert self.importers._take() == []
+
+    def test_a_run_is_of_one_root(self, journal: Journal, time: Time) -> None:
+        """So while it is at a disk, it is known of that disk."""
+        stat = FileStat(1, 7, 1, 1)
+        queue(journal, "amy", 2)
+        journal.hand_over("amy", "/else/amy", Found("/else/amy/0", stat))
+        importers = build(journal, None, time)
+        importers._methods.of = lambda rule: SimpleNamespace(  # type: ignore[method-assign,assignment,return-value]
+            choice=SimpleNamespace(importer=JAVA)
+        )
+        taken = [[one.root for one in importers._take()] for _ in range(2)]
+        assert taken == [["/dropbox/amy"] * 2, ["/else/amy"]]
 
 
 class TestWaitingForOmero:
