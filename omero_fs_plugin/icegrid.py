@@ -165,6 +165,18 @@ def _shutdown_soon(communicator: Any) -> None:
     threading.Thread(target=shut_down, args=[communicator], name="shutdown", daemon=True).start()
 
 
+def how_to_start(server: str, state: str) -> str:
+    """What to do about a server in this state of `Grid.states`, for people."""
+    if state == "not deployed":
+        return "run `omero fs install` and `omero admin restart`"
+    start = f"`omero admin ice server start {server}`"
+    if "disabled" in state:
+        start = f"`omero admin ice server enable {server}`, then {start}"
+    elif not state.startswith("inactive"):
+        return f"see `omero admin ice server state {server}` and var/log/{server}.log"
+    return f"start it with {start}; if it ends again, see var/log/{server}.log"
+
+
 class Grid:
     """What IceGrid knows of our servers, over one admin session."""
 

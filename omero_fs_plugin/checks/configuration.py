@@ -83,4 +83,8 @@ def method(subject: Subject, rule: Rule) -> Iterator[Line]:
         what = f"{option} in omero.fs.importArgs is passed over: {why}"
         yield warning(about, what, "leave it out there")
     named = f", {len(found.readers)} readers of {rule.readers}" if found.readers else ""
-    yield ok(about, f"{found.choice.importer} importer ({found.choice.why}){named}")
+    orphaned = ""
+    if found.template is None:
+        orphaned = "; omero.fs.target is not set, so images are in no dataset (orphaned)"
+    what = f"{found.choice.importer} importer ({found.choice.why}){named}{orphaned}"
+    yield ok(about, what)

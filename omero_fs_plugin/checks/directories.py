@@ -140,7 +140,7 @@ def _of_user(directory: Path) -> Line | None:
 
 
 def written(subject: Subject) -> Iterator[Line]:
-    """omero.data.dir, where the journal is, and omero.fs.quarantine."""
+    """omero.data.dir, where the journal is; and what `quarantined` says."""
     data_dir = subject.settings.data_dir
     if not data_dir.is_dir():
         remedy = f"mkdir -p {data_dir}, or omero config set omero.data.dir /another"
@@ -150,15 +150,34 @@ def written(subject: Subject) -> Iterator[Line]:
         yield error("omero.data.dir", f"{data_dir} cannot be written to", remedy)
     else:
         yield ok("omero.data.dir", f"{data_dir}, owned by {name_of(data_dir)}")
+    yield from quarantined(subject)
+
+
+def quarantined(subject: Subject) -> Iterator[Line]:
+    """omero.fs.quarantine, if it is set."""
     quarantine = subject.settings.quarantine
     if quarantine is None:
         return
-    there = existing(quarantine)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = f"{quarantine} cannot be {'written to' if there == quarantine else 'made'}"
-        yield error("quarantine", what, f"chown {name_of(subject.omerodir / 'etc')} {there}")
+    wrong = unusable(quarantine)
+    if wrong:
+        me = name_of(subject.omerodir / "etc")
+        # Only the directory itself is given away: one above it may belong to the whole system.
+        remedy = f"as root: mkdir -p {quarantine}; chown {me} {quarantine}; chmod 700 {quarantine}"
+        if existing(quarantine) != quarantine and not existing(quarantine).is_dir():
+            remedy = "omero config set omero.fs.quarantine to another directory"
+        yield error("quarantine", wrong, remedy)
     else:
         yield ok("quarantine", f"failed files are moved to {quarantine}")
+
+
+def unusable(quarantine: Path) -> str:
+    """Why no file can be moved to this directory by whoever runs this; empty if it can."""
+    there = existing(quarantine)
+    if not there.is_dir():
+        return f"{there} is not a directory"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{quarantine} cannot be {'written to' if there == quarantine else 'made'}"
+    return ""
 
 
 def existing(path: Path) -> Path:

@@ -57,7 +57,7 @@ def router(subject: Subject, *, running: bool) -> Iterator[Line]:
     Our own servers take any free port of 127.0.0.1.
     """
     host, port = subject.settings.host, subject.settings.port
-    given = variables(subject.omerodir).get(_ROUTER_PORT, "")
+    given = variables(subject.omerodir, subject.sources.properties).get(_ROUTER_PORT, "")
     if host in _LOCAL and given.isdigit() and int(given) != port:
         yield warning(
             "port",

@@ -11,7 +11,7 @@ from omero_fs_plugin import __version__
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
-from omero_fs_plugin.icegrid import SERVERS, Grid
+from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_start
 
 from . import Line, Subject, error, ok, warning
 from .inotify import Taken
@@ -109,14 +109,8 @@ def servers(subject: Subject, running: Running) -> Iterator[Line]:
     for server, state in running.states.items():
         if state == "active":
             yield from _own_word(subject, running, server)
-        elif state == "not deployed":
-            what = f"{server} is not in the grid that runs"
-            yield error("servers", what, "omero fs install; omero admin restart")
         else:
-            remedy = f"omero admin ice server start {server}; see var/log/{server}.log"
-            if "disabled" in state:
-                remedy = f"omero admin ice server enable {server}, then {remedy}"
-            yield error("servers", f"{server} is {state}", remedy)
+            yield error("servers", f"{server} is {state}", how_to_start(server, state))
 
 
 def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]:

@@ -39,6 +39,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("config", "show every property, for which user it holds, and who set it", "config"),
     ("status", "show servers, monitors, and what became of every file", "status"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
+    ("forget", "set failed filesets aside that need not be imported", "forget"),
     ("reload", "tell the running servers what `omero config` says now", "reload"),
     ("users", "compare the users' directories with OMERO's users", "users"),
     ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
@@ -92,9 +93,11 @@ class FsMixin:
             sub = parser.sub()
         sub_parser_class = sub._parser_class
         sub._parser_class = LateParser
+        # omero-py names the program by the path of its executable, up to the first dash in it.
+        parser.prog = program = "omero fs"
         try:
             for name, help_, module in SUBCOMMANDS:
-                late = sub.add_parser(name, help=help_, description=help_)
+                late = sub.add_parser(name, help=help_, description=help_, prog=f"{program} {name}")
                 late.await_module(name, f"{__name__}.{module}", self.ctx)
         finally:
             sub._parser_class = sub_parser_class
@@ -120,6 +123,10 @@ class LateParser(Parser):  # type: ignore[misc]
             # Not as a default, because the defaults of `fs` itself would win over it.
             parsed.func = self._func
         return parsed, rest
+
+    def error(self, message: str) -> None:
+        """Ends the command with 2 and one line."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} -h`\n")
 
     def _complete(self, name: str, module_name: str, ctx: Any) -> None:
         try:

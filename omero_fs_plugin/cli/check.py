@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable
 
+from .values import seconds
+
 if TYPE_CHECKING:
     from omero_fs_plugin.checks import Line, Subject
     from omero_fs_plugin.checks.running import Running
@@ -43,7 +45,7 @@ def configure(sub: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=_LIMIT_S,
         metavar="S",
         help="longest wait for something that does not answer, in seconds (default: %(default)g)",
@@ -95,13 +97,6 @@ def _number(counts: dict[str, int], name: str) -> str:
 def _text(line: Line) -> str:
     remedy = f" -> {line.remedy}" if line.remedy else ""
     return printable(f"{_name(line):8}{line.about}: {line.what}{remedy}")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("more than 0")
-    return value
 
 
 def collect(omerodir: Path, limit: float) -> list[Line]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -11,19 +10,22 @@ from typing import Any
 
 from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset, Formed
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import SIGNATURES, Choice, choose
 from omero_fs_plugin.dropbox.settling.handover import Given, Left, sort_out
+from omero_fs_plugin.dropbox.targets.sidecar import wrong_in
 from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
-from omero_fs_plugin.events import regular_stat
-from omero_fs_plugin.icegrid import Grid
+from omero_fs_plugin.icegrid import Grid, how_to_start
 from omero_fs_plugin.site import Site, printable, site
 
-from .given import files, rule_for
+from .given import files
+from .outcome import is_in_omero, left_line, line_of, wait
+from .plan import tell_plan
+from .retrying import retry
+from .values import positive, seconds
 
 HELP = """Hand files to DropBox now, without the quiet period
 
@@ -42,6 +44,13 @@ import omero-fs.toml.  When one of the PATHs is wrong, it hands over nothing.
 Without --user, PATH must lie in a user's DropBox directory.  Run this as the
 user that OMERO.server runs as.
 
+With --dry-run, nothing is handed over.  The command shows which files would be
+imported together, by which reader, for whom and to which target, what OMERO has
+already, and what would be left out and why.
+
+With --wait, it shows each result and a summary.  A file whose content OMERO has
+already counts as imported.
+
 With --retry or --all-failed, give no PATH: filesets that `omero fs status` shows
 as failed are tried again, the files of a set together.
 
@@ -51,9 +60,6 @@ over, or with --wait: not imported in time; 2 wrong arguments or configuration;
 6 PATH is no regular file; 7 no such user
 """
 
-_LOOK_S = 0.3  # how often --wait looks at the journal
-_OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
-
 
 def configure(sub: Any) -> None:
     """The options."""
@@ -61,7 +67,7 @@ def configure(sub: Any) -> None:
     parser.add_argument("path", nargs="*", metavar="PATH", help="a file or a directory")
     parser.add_argument(
         "--retry",
-        type=int,
+        type=positive,
         action="append",
         default=[],
         metavar="ID",
@@ -70,14 +76,19 @@ def configure(sub: Any) -> None:
     parser.add_argument("--all-failed", action="store_true", help="try every failed fileset again")
     parser.add_argument("--user", metavar="NAME", help="import for this OMERO user")
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="hand over nothing: show the filesets, their targets, and what is left out and why",
+    )
+    parser.add_argument(
         "--wait", action="store_true", help="wait until each is imported or refused"
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=3600.0,
         metavar="S",
-        help="the longest time of --wait, in seconds (default: %(default)s)",
+        help="the longest time of --wait, in seconds (default: %(default)g)",
     )
 
 
@@ -86,6 +97,8 @@ def run(ctx: Any, args: Any) -> None:
     retrying = bool(args.retry or args.all_failed)
     if retrying == bool(args.path):
         raise ConfigurationError("give either PATHs to hand over, or --retry ID, or --all-failed")
+    if retrying and args.dry_run:
+        raise ConfigurationError("--dry-run goes with PATHs, not with --retry or --all-failed")
     where = site(ctx)
     settings = where.settings()
     settings.check()
@@ -96,29 +109,38 @@ def run(ctx: Any, args: Any) -> None:
         given = [one for path in args.path for one in files(path, args.user, places, left)]
         if not given:
             for why in left:
-                ctx.out(_left_line(why))
+                ctx.out(left_line(why))
             raise ConfigurationError(f"no files in {', '.join(map(printable, args.path))}")
     with where.grid() as grid:
-        _check_server(grid)
+        if not args.dry_run:
+            _check_server(grid)
         _check_users(grid, settings, {one.user for one in given})
         way = _grouping(grid, settings, where.omerodir, {one.root for one in given})
-    with where.journal(settings, read_only=False) as journal:
+    with where.journal(settings, read_only=args.dry_run) as journal:
+        filesets: list[Fileset] = []
         if retrying:
-            with _InOmero(where, settings) as there:
-                filesets = _retry(journal, args, settings, way, left, there.has)
+            ids = None if args.all_failed else args.retry
+            again = retry(journal, ids, settings, partial(_sorted, way, settings, left), left)
+            filesets, formed = again.filesets, again.sets
         else:
-            formed = _sorted(given, way, settings, left)
+            formed = list(_sorted(way, settings, left, given))
             for one in given:
                 if one.named:
                     _tell_of_set(ctx, one.found.path, formed)
-            with _InOmero(where, settings) as there:
-                filesets = _hand_over(journal, formed, left, there.has)
+        if args.dry_run:
+            tell_plan(ctx, where, settings, journal, formed, left)
+            return
+        with _InOmero(where, settings) as there:
+            filesets += _hand_over(journal, formed, left, there.has)
+        before = {fileset.id for fileset in filesets if is_in_omero(fileset)}
+        if args.all_failed and not filesets and not left:
+            ctx.out("no fileset has failed: there is nothing to try again")
         for fileset in filesets:
-            ctx.out(_line(fileset))
+            ctx.out(line_of(fileset, in_omero=fileset.id in before))
         for kept in left:
-            ctx.out(_left_line(kept))
+            ctx.out(left_line(kept))
         if args.wait:
-            _wait(ctx, journal, filesets, args.timeout)
+            wait(ctx, journal, filesets, args.timeout, before)
     refused = [kept for kept in left if not kept.passed_over]
     if refused or (left and not filesets):
         number = f"{len(refused)} not handed over" if refused else "nothing was handed over"
@@ -144,7 +166,7 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path, roots: Collection[
 
 
 def _sorted(
-    given: list[Given], way: Choice, settings: Settings, left: list[Left]
+    way: Choice, settings: Settings, left: list[Left], given: list[Given]
 ) -> Sequence[Formed]:
     """The filesets of `given`.  Adds what cannot be handed over to `left`."""
     if not given:
@@ -161,7 +183,15 @@ def _sorted(
     finally:
         grouper.close()
     left += found.left
-    return found.formed
+    formed = []
+    for one in found.formed:
+        # Files that are dropped wait until their sidecar is mended; nobody waits for these.
+        wrong = wrong_in(one.root, str(Path(one.found[0].path).parent))
+        if wrong:
+            left.append(Left(tuple(met.path for met in one.found), wrong))
+        else:
+            formed.append(one)
+    return formed
 
 
 class _InOmero:
@@ -211,88 +241,10 @@ def _hand_over(
     return filesets
 
 
-def _retry(
-    journal: Journal,
-    args: Any,
-    settings: Settings,
-    way: Choice,
-    left: list[Left],
-    is_there: Callable[[Fileset], bool],
-) -> list[Fileset]:
-    """Queues failed filesets again: all of them, or those with the given ids.
-
-    A file that failed may be a part of a set, so this is found out anew.
-    """
-    failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
-    wrong = [str(identifier) for identifier in args.retry if identifier not in failed]
-    if wrong:
-        raise ConfigurationError(
-            f"not failed, so these cannot be tried again: {', '.join(wrong)}; "
-            "see `omero fs status --state failed`"
-        )
-    chosen = [failed[i] for i in sorted(failed if args.all_failed else set(args.retry))]
-    places = Places(settings.rules)
-    again: dict[int, Sequence[Found]] = {}  # fileset -> its files, if they count as they are now
-    given: dict[tuple[str, str], tuple[Given, int]] = {}
-    quarantine = Quarantine(settings.quarantine, places, journal)
-    back: list[int] = []
-    for fileset in chosen:
-        if quarantine.bring_back(fileset):  # DropBox lets it settle where it was dropped
-            back.append(fileset.id)
-            continue
-        try:
-            stat = regular_stat(fileset.path) if len(fileset.files) == 1 else None
-        except OSError as error:
-            left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
-            continue
-        if stat is None:  # a set stays as it was; if the file is gone, the import will say so
-            again[fileset.id] = _as_now(fileset)
-        else:
-            rule = rule_for(places, fileset.path, fileset.user)
-            one = Given(Found(fileset.path, stat), fileset.user, fileset.root, rule, named=True)
-            given[fileset.user, fileset.path] = one, fileset.id
-    sets = []
-    for formed in _sorted([one for one, _ in given.values()], way, settings, left):
-        if len(formed.found) == 1:
-            identifier = given[formed.user, formed.found[0].path][1]
-            handed_over = failed[identifier].origin == HANDED_OVER
-            again[identifier] = formed.found if handed_over else ()
-        else:
-            sets.append(formed)
-    queued = []
-    for identifier, found in again.items():
-        try:
-            if journal.retry(identifier, found):
-                queued.append(identifier)
-        except ImportRefused as refusal:
-            left.append(Left((failed[identifier].path,), str(refusal)))
-    return journal.load([*back, *queued]) + _hand_over(journal, sets, left, is_there)
-
-
-def _as_now(fileset: Fileset) -> Sequence[Found]:
-    """The files of a fileset that was handed over, as they are now, because it does not settle.
-
-    Empty if the fileset was dropped, or if one of its files cannot be looked at.
-    """
-    found: list[Found] = []
-    for met in fileset.files if fileset.origin == HANDED_OVER else ():
-        try:
-            stat = regular_stat(met.path)
-        except OSError:
-            return ()
-        if stat is None:
-            return ()
-        found.append(Found(met.path, stat))
-    return found
-
-
 def _check_server(grid: Grid) -> None:
     state = grid.states()["DropBox"]
     if state != "active":
-        raise GridError(
-            f"DropBox is {state}: start it with `omero admin ice server start DropBox`, "
-            "or see var/log/DropBox.log"
-        )
+        raise GridError(f"DropBox is {state}: {how_to_start('DropBox', state)}")
 
 
 def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:
@@ -309,44 +261,8 @@ def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:
         omero.close()
 
 
-def _wait(ctx: Any, journal: Journal, filesets: list[Fileset], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    open_ids = [fileset.id for fileset in filesets if fileset.state in _OPEN]
-    imported = sum(1 for fileset in filesets if fileset.state is State.IMPORTED)
-    while open_ids:
-        for fileset in journal.load(open_ids):
-            if fileset.state not in _OPEN:
-                open_ids.remove(fileset.id)
-                imported += fileset.state is State.IMPORTED
-                ctx.out(_line(fileset))
-        if open_ids and time.monotonic() > deadline:
-            ctx.die(1, f"{len(open_ids)} of {len(filesets)} not imported after {timeout:g} s")
-        if open_ids:
-            time.sleep(_LOOK_S)
-    if imported < len(filesets):
-        ctx.die(1, f"{imported} of {len(filesets)} imported; the reasons are above")
-
-
 def _tell_of_set(ctx: Any, path: str, formed: Sequence[Formed]) -> None:
     """Says that a named file is one of a set, and that the whole set is imported."""
     for one in formed:
         if len(one.found) > 1 and any(met.path == path for met in one.found):
             ctx.out(f"{printable(path)} is one of {len(one.found)} files, imported together")
-
-
-def _left_line(left: Left) -> str:
-    begin = "passed over" if left.passed_over else "not handed over"
-    return f"{begin}: {_names(left.files)}: {printable(left.why)}"
-
-
-def _names(files: Sequence[str]) -> str:
-    more = len(files) - 1
-    text = printable(files[0])
-    return text + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
-
-
-def _line(fileset: Fileset) -> str:
-    text = f"{fileset.id} {fileset.state} {_names([met.path for met in fileset.files])}"
-    if fileset.images:
-        text += " " + ",".join(f"Image:{i}" for i in fileset.images)
-    return text + (f": {printable(fileset.reason)}" if fileset.reason else "")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
+from functools import partial
 from typing import Any
 
 from omero_fs_plugin.config.changes import digest
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.errors import ConfigurationError, GridError
-from omero_fs_plugin.icegrid import SERVERS, Grid
+from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_start
 from omero_fs_plugin.site import Site, site
 
 HELP = """Tell the running servers what `omero config` says now
@@ -19,8 +23,12 @@ configuration now names, and no others.  Files that wait or are being imported
 are not disturbed.
 
 If something in the configuration is wrong, all of it is refused, and nothing
-changes.  Some properties are read only when a server starts.  The command names
-them; run `omero admin restart` for these.
+changes.  So is a new omero.fs.watchDir or omero.fs.quarantine that is not there
+or cannot be used, and a watchDir that leads into another one or into OMERO's own
+files.  Only the user who may change the configuration may do this.
+
+Some properties are read only when a server starts.  The command names them; run
+`omero admin restart` for these.
 
 The command does what
 `omero admin ice "application update -n etc/grid/default.xml"` does.  So if the
@@ -31,6 +39,7 @@ needs `omero admin restart`; 2 refused, with what is wrong; 3 the servers are no
 running
 """
 
+_LOOK_S = 10.0  # how long new directories may need to answer
 _TAKEN_S = 20.0  # how long a server may need to take the new values
 
 
@@ -47,18 +56,70 @@ def run(ctx: Any, args: Any) -> None:
     where = site(ctx)
     from omero_fs_plugin.dropbox.importing.methods import Methods
 
+    _check_rights(where)
+
     # Also the mistakes that show only in other files: readers, targets, jars.
     settings, _ = Methods(str(where.omerodir)).examine(where.settings())
     for warning in settings.warnings:
         ctx.err(f"warning: {warning}")
-    settings.check()
+    _check(settings)
     with where.grid() as grid:
-        down = [f"{name} is {state}" for name, state in grid.states().items() if state != "active"]
+        down = [
+            f"{name} is {state}: {how_to_start(name, state)}"
+            for name, state in grid.states().items()
+            if state != "active"
+        ]
         if down:
-            raise GridError(f"{', '.join(down)}: no running server can take the new values")
+            raise GridError(f"only running servers can take the new values; {'; '.join(down)}")
+        _check_directories(where, settings, read(grid.properties("DropBox")))
         _update(ctx, where, args.targets)
         for server in SERVERS:
             _await(ctx, grid, server)
+
+
+def _check_rights(where: Site) -> None:
+    """Only whoever may change the configuration may put it into force."""
+    config = where.omerodir / "etc" / "grid" / "config.xml"
+    if config.exists() and not os.access(config, os.W_OK):
+        raise ConfigurationError(
+            f"refused: only who may write {config} may reload it: run this as the user that "
+            "OMERO.server runs as"
+        )
+
+
+def _check(settings: Settings) -> None:
+    try:
+        settings.check()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"refused, and the servers go on as before: {error}") from error
+
+
+def _check_directories(where: Site, settings: Settings, before: Settings) -> None:
+    """Refuses directories that are new and cannot be used.
+
+    Those that the servers have already are left out: a share that is away for now must not keep
+    other changes from being taken.
+    """
+    from omero_fs_plugin.checks import Level, Subject, directories
+    from omero_fs_plugin.checks.timely import Check, within
+    from omero_fs_plugin.deployment.sources import look
+
+    subject = Subject(where.omerodir, look(where.omerodir))
+    known = {(rule.user, rule.watch_dir) for rule in before.rules}
+    checks = [
+        Check(f"omero.fs.watchDir of {rule.user}", partial(directories.watched, subject, rule))
+        for rule in settings.rules
+        if (rule.user, rule.watch_dir) not in known
+    ]
+    if settings.quarantine not in (None, before.quarantine):
+        checks.append(Check("omero.fs.quarantine", partial(directories.quarantined, subject)))
+    wrong = [
+        f"{line.about}: {line.what}; {line.remedy}"
+        for line in within(_LOOK_S, checks)
+        if line.level is Level.ERROR
+    ]
+    if wrong:
+        raise ConfigurationError(f"refused, and the servers go on as before: {'; '.join(wrong)}")
 
 
 def _update(ctx: Any, where: Site, targets: list[str]) -> None:
@@ -91,7 +152,9 @@ def _await(ctx: Any, grid: Grid, server: str) -> None:
             ctx.die(1, f"{server} has not taken it in {_TAKEN_S:g} s: see var/log/{server}.log")
         time.sleep(0.1)
     if figures.get("refused"):
-        raise ConfigurationError(f"{server} goes on as before: {figures['refused']}")
+        raise ConfigurationError(
+            f"refused by {server}, which goes on as before: {figures['refused']}"
+        )
     if figures.get("restart"):
         ctx.out(f"{server}: taken; these need `omero admin restart`: {figures['restart']}")
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .values import positive
+
 DESCRIPTION = """Make a sandbox: a small stand-in for an OMERO server, to try things on
 
 DIR becomes an OMERODIR.  The ordinary `omero admin start`, stop, status and so
@@ -38,10 +40,12 @@ def configure(sub: Any) -> None:
     )
     parser.add_argument("--root-password", metavar="PW", help="default: omero")
     parser.add_argument(
-        "--prefix", type=int, metavar="N", help="first digit of the ports, 1 to 6: 1 makes 14064, "
-        "whoever else has it; default: the first ports that are free and not reserved by another "
-        "sandbox"
-    )  # fmt: skip
+        "--prefix",
+        type=positive,
+        metavar="N",
+        help="first digit of the ports, 1 to 6: 1 makes 14064, whoever else has it; default: the "
+        "first ports that are free and not reserved by another sandbox",
+    )
     parser.add_argument(
         "--no-install", action="store_true", help="do not put FSServer and DropBox into the grid"
     )

@@ -15,10 +15,11 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
-from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.icegrid import SERVERS, how_to_start
 from omero_fs_plugin.site import Site, printable, site
 
 from .status_text import render
+from .values import count
 
 HELP = """Show servers, monitors, and what became of every file
 
@@ -54,7 +55,7 @@ def configure(sub: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument(
         "--limit",
-        type=_count,
+        type=count,
         default=20,
         metavar="N",
         help="show the N filesets that changed last (default: %(default)s; 0: all)",
@@ -150,12 +151,7 @@ def _problems(status: dict[str, Any]) -> list[str]:
     if status["unreachable"]:
         return []  # this was said already
     problems = [
-        f"{server} is {state}: "
-        + (
-            "run `omero fs install` and `omero admin restart`"
-            if state == "not deployed"
-            else f"see `omero admin ice server state {server}` and var/log/{server}.log"
-        )
+        f"{server} is {state}: {how_to_start(server, state)}"
         for server, state in status["servers"].items()
         if state != "active"
     ]
@@ -229,10 +225,3 @@ def _usual_reason(fileset: Fileset, places: Places) -> str:
 
 def _time(fileset: Fileset) -> datetime:
     return datetime.fromtimestamp(fileset.changed).astimezone()
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("0 or more")
-    return number

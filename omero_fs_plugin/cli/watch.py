@@ -16,6 +16,8 @@ from typing import Any
 
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 
+from .values import positive, seconds
+
 HELP = """Show what happens below a directory, live, as FSServer sees it
 
 Prints one line for each event: the time when it arrived; Create, Modify, Delete
@@ -28,8 +30,8 @@ network share, and those for which no inotify watch is left.  The command says
 when there are any.
 
 Exit codes: 0 the N events came, or the time passed and no N was given;
-1 the time passed before N events came; 2 OMERODIR or DIR is wrong; 3 FSServer
-cannot be reached; 130 interrupted
+1 the time passed before N events came, or before all directories were watched;
+2 OMERODIR or DIR is wrong; 3 FSServer cannot be reached; 130 interrupted
 """
 
 # How often FSServer is asked whether the monitor is still there.  If FSServer was restarted,
@@ -40,6 +42,7 @@ CALL_TIMEOUT_MS = 30_000
 AWAY = 20.0  # s
 # startMonitor returns when all directories are watched: large trees take a while.
 START_TIMEOUT_MS = 600_000
+DESTROY = 3.0  # s; FSServer ends the monitor in any case once it hears of it
 
 
 def configure(sub: Any) -> None:
@@ -49,9 +52,9 @@ def configure(sub: Any) -> None:
         "directory", metavar="DIR", help="a directory on the machine that FSServer runs on"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
-    parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    parser.add_argument("--count", type=positive, metavar="N", help="end after N events")
     parser.add_argument(
-        "--timeout", type=_seconds, metavar="S", help="end after S seconds at the latest"
+        "--timeout", type=seconds, metavar="S", help="end after S seconds at the latest"
     )
 
 
@@ -62,7 +65,11 @@ def run(ctx: Any, args: Any) -> None:
     path = os.path.abspath(args.directory)  # noqa: PTH100 - keeps symbolic links
     deadline = None if args.timeout is None else time.monotonic() + args.timeout
     seen = 0
-    with _terminated_as_interrupted(), site(ctx).grid() as grid, _Watch(grid, path) as watch:
+    with (
+        _terminated_as_interrupted(),
+        site(ctx).grid() as grid,
+        _Watch(grid, path, deadline) as watch,
+    ):
         ctx.err(f"watching {printable(path)}")
         for line in watch.warnings():
             ctx.err(printable(line))
@@ -100,10 +107,11 @@ class _Watch:
     It is made again if FSServer is restarted.
     """
 
-    def __init__(self, grid: Any, path: str) -> None:
+    def __init__(self, grid: Any, path: str, deadline: float | None = None) -> None:
         from omero.grid import monitors as slice_
 
         self._path = path
+        self._deadline = deadline  # s, by time.monotonic(); also for the start
         self._slice = slice_
         self._grid = grid
         self._queue: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
@@ -172,6 +180,7 @@ class _Watch:
 
         import omero
         from omero_fs_plugin.config.properties import BY_NAME
+        from omero_fs_plugin.icegrid import how_to_start
 
         types = self._slice
         try:
@@ -191,13 +200,20 @@ class _Watch:
                 {BY_NAME["clientTimeout"].key: f"{AWAY:g}"},  # the call's context
             )
             starting = self._server.ice_invocationTimeout(START_TIMEOUT_MS)
-            _finish(starting.begin_startMonitor(self._identifier), starting.end_startMonitor)
+            call = starting.begin_startMonitor(self._identifier)
+            if not _finished(call, self._deadline):
+                raise FsError(
+                    f"not all directories below {self._path} were watched when the time was over: "
+                    "a large tree takes a while; give it more with --timeout"
+                )
+            starting.end_startMonitor(call)
         except omero.OmeroFSError as error:
             raise ConfigurationError(f"FSServer: {error.reason}") from error
         except Ice.Exception as error:
+            state = self._grid.states()["FSServer"]
             raise GridError(
-                f"FSServer cannot be reached ({type(error).__name__}): see "
-                "`omero admin ice server state FSServer` and var/log/FSServer.log"
+                f"FSServer cannot be reached ({type(error).__name__}); it is {state}: "
+                + how_to_start("FSServer", state)
             ) from error
 
     def _check(self) -> Iterator[tuple[str, str]]:
@@ -231,8 +247,11 @@ class _Watch:
 
         if self._identifier is not None:
             # If it is gone with its server, there is nothing left to destroy.
+            # A monitor that is still starting ends when it can: nobody waits for it.
             with suppress(Ice.Exception, omero.OmeroFSError):
-                self._server.destroyMonitor(self._identifier)
+                call = self._server.begin_destroyMonitor(self._identifier)
+                if _finished(call, time.monotonic() + DESTROY):
+                    self._server.end_destroyMonitor(call)
         self._adapter.destroy()
 
 
@@ -246,11 +265,13 @@ def _servant(slice_: Any, heard: Any) -> Any:
     return Client()
 
 
-def _finish(call: Any, end: Any) -> Any:
-    """Waits for an asynchronous call.  Ctrl-C can interrupt this."""
+def _finished(call: Any, deadline: float | None) -> bool:
+    """Waits for an asynchronous call, to `deadline` at the latest.  Ctrl-C can interrupt this."""
     while not call.isCompleted():
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
         time.sleep(0.02)
-    return end(call)
+    return True
 
 
 @contextmanager
@@ -272,17 +293,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("1 or more")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e9:
-        raise ValueError("more than 0")
-    return number

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 USERS, ITEMS = ";", ","
 QUOTE = '"'
 SHELL_QUOTES = "\"'"  # in arguments, as a shell has them
+BACKSLASH = "\\"  # in arguments it protects the next character, but not within single quotes
 
 
 def split(text: str, separator: str, quotes: str = QUOTE) -> list[str]:
@@ -22,9 +23,13 @@ def split(text: str, separator: str, quotes: str = QUOTE) -> list[str]:
     Raises ValueError for a quote that is not closed.
     """
     entries: list[str] = []
-    begin, inside = 0, ""
+    begin, inside, escaped = 0, "", False
     for position, character in enumerate(text):
-        if inside:
+        if escaped:
+            escaped = False
+        elif character == BACKSLASH and quotes == SHELL_QUOTES and inside != "'":
+            escaped = True
+        elif inside:
             if character == inside:
                 inside = ""
         elif character in quotes:

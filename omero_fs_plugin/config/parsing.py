@@ -6,6 +6,7 @@ are reported at once, and only the wrong entry is left out.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +59,10 @@ class _Reader:
             what = f"has {len(given)} values for {users} users"
             if users == 1:
                 what = f"has {len(given)} values for 1 user"
-            self.problems.append(
-                Problem(known.key, text, f"{what} of omero.fs.importUsers; name the missing ones")
-            )
+            what += " of omero.fs.importUsers; name the missing ones"
+            if users == 1:
+                what += f", or, if it is one value: {_as_one(known, text, given)}"
+            self.problems.append(Problem(known.key, text, what))
         given = given[:users] + [""] * (users - len(given))
         return [entry or known.default for entry in given]
 
@@ -87,6 +89,15 @@ class _Reader:
                 return known.kind.read(known.default)
             text = given.pop()
         return self.convert(known, text or known.default)
+
+
+def _as_one(known: Property, text: str, given: list[str]) -> str:
+    """The command that sets a value which has a `;` in it as the one value of one user."""
+    arguments = known.kind.quotes != lists.QUOTE
+    # Between arguments a `;` has no meaning; elsewhere, quotes make it a part of the value.
+    one = " ".join(entry for entry in given if entry) if arguments else lists.quoted(text)
+    dashes = "-- " if one.startswith("-") else ""
+    return f"omero config set {dashes}{known.key} {shlex.quote(one)}"
 
 
 def read_monitoring(properties: Mapping[str, str]) -> Monitoring:

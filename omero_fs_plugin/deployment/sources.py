@@ -31,8 +31,14 @@ from omero_fs_plugin.errors import ConfigurationError
 # Every `omero admin start` writes the first of them anew from the second.
 TEMPLATES = (Path("etc/grid/templates.xml"), Path("etc/templates/grid/templates.xml"))
 DEFAULT_XML = Path("etc/grid/default.xml")
+DEFAULT_TEMPLATE = Path("etc/templates/grid/default.xml")
 
 _OUR_TEMPLATE = b"FSServerTemplate"
+# What stands for a port in the template of default.xml: the property, and OMERO's default.
+_PORTS = {
+    "@omero.ports.prefix@": ("omero.ports.prefix", ""),
+    "@omero.ports.ssl@": ("omero.ports.ssl", "4064"),
+}
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -201,7 +207,7 @@ def look(omerodir: Path) -> Sources:
         for key, value in properties.items()
         if _differs(key, value, ours.get(key))
     }
-    for key, value in variables(omerodir).items():
+    for key, value in variables(omerodir, config).items():
         properties = {k: v.replace(f"${{{key}}}", value) for k, v in properties.items()}
     # The other ${...} get their values only when the server is started.
     properties = {k: v for k, v in properties.items() if not _VARIABLE.search(v)}
@@ -233,16 +239,27 @@ def in_templates(omerodir: Path, names: Iterable[Path] = TEMPLATES) -> dict[str,
     return {}
 
 
-def variables(omerodir: Path) -> dict[str, str]:
-    """The values of ``${NAME}`` in the descriptors, if default.xml has them."""
+def variables(omerodir: Path, config: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The values of ``${NAME}`` in the descriptors, if default.xml has them.
+
+    Before the first start there is only a template of default.xml.  `omero admin start` writes the
+    file with the ports of `config` (what `omero config get` shows), and so does this.
+    """
     from .document import Document
 
-    path = omerodir / DEFAULT_XML
-    data = _bytes(path)
+    data = _bytes(omerodir / DEFAULT_XML)
+    path = omerodir / (DEFAULT_XML if data else DEFAULT_TEMPLATE)
+    data = data or _bytes(path)
     if not data:
         return {}
     root = Document(data, str(path)).root
-    return {one.get("name"): one.get("value", "") for one in root.iter("variable")}
+    found = {one.get("name"): one.get("value", "") for one in root.iter("variable")}
+    given = config or {}
+    for mark, (key, default) in _PORTS.items():
+        found = {
+            n: v.replace(mark, given.get(key, "").strip() or default) for n, v in found.items()
+        }
+    return {name: value for name, value in found.items() if "@omero." not in value}
 
 
 def _bytes(path: Path) -> bytes:

@@ -86,6 +86,7 @@ def test_a_bad_value_is_refused_and_the_former_stays(
     done = server.run("fs", "reload", check=False)
     assert done.returncode == 2
     said = done.stdout + done.stderr
+    assert "refused, and the servers go on as before: omero.fs" in said
     assert "omero.fs.dirImportWait = 'soon'" in said
     assert "did you mean Follow?" in said
     assert "omero.fs.readers = '/none.txt'" in said
@@ -103,6 +104,46 @@ def test_a_bad_value_is_refused_and_the_former_stays(
         evidence=server.evidence,
     )
     path = dropbox.drop("as before.tif")
+    dropbox.until_imported(path)
+    dropbox.assert_once(path)
+
+
+@pytest.mark.parametrize("name", ["watchDir", "quarantine"])
+def test_a_new_directory_that_cannot_be_used_is_refused(
+    grid: Server, configuration: Configuration, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    configuration.set(**{name: str(tmp_path / "file" / "bad")})
+    done = grid.run("fs", "reload", check=False)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("refused, and the servers go on as before: ")
+    assert f"{tmp_path}/file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    grid.until_healthy()
+
+
+def test_only_who_may_configure_may_reload(grid: Server) -> None:
+    config = grid.omerodir / "etc" / "grid" / "config.xml"
+    mode = config.stat().st_mode
+    config.chmod(0o400)
+    try:
+        done = grid.run("fs", "reload", check=False)
+    finally:
+        config.chmod(mode)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("refused: only who may write ")
+
+
+def test_a_shorter_quiet_period_reaches_files_that_wait(
+    dropbox: DropBox, configuration: Configuration
+) -> None:
+    server = dropbox.server
+    configuration.set(dirImportWait="3000")
+    server.run("fs", "reload")
+    path = dropbox.drop("waits.tif")
+    server.until_told(path, states=("waiting",))
+    configuration.reset()
+    server.run("fs", "reload")
     dropbox.until_imported(path)
     dropbox.assert_once(path)
 

@@ -163,7 +163,13 @@ def _told(error: OSError, path: str) -> Exception:
         return ImportRefused(
             f"{path}: reached through a symbolic link, which is not followed", final=True
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV):
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ImportRefused(
+            f"{path}: cannot be read by the server: {error.strerror}: its owner must allow this to "
+            "the user that OMERO.server runs as (`setfacl -m u:USER:r` on the file, `u:USER:rx` on "
+            "its directories), and it is tried again"
+        )
+    if error.errno in (errno.ENXIO, errno.ENODEV):
         return ImportRefused(f"{path}: cannot be read by the server: {error.strerror}")
     return error
 

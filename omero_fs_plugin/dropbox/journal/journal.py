@@ -465,6 +465,14 @@ class Journal(JournalReader):
                 )
             return True
 
+    def forget(self, fileset: int, reason: str) -> bool:
+        """failed -> skipped: a person has said that it need not be imported.
+
+        Its history stays.  Returns whether it was failed.
+        """
+        with self._database.writing() as connection:
+            return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
+
     def note_verified(
         self, fileset: Fileset, sha1s: Sequence[str], known: Collection[int] | None = None
     ) -> int | None:

@@ -66,6 +66,8 @@ class Parts:
         apart = apart_from(settings, os.environ.get("OMERODIR"))
         ROOTS.apply([str(rule.watch_dir) for rule in settings.rules], apart)
         self.places.apply(settings.rules)
+        with self.pipeline.files.lock:
+            self.pipeline.files.requiet()
         self.pipeline.settler.longest = settings.longest_wait or math.inf
         self.quarantine.directory = settings.quarantine
         self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)

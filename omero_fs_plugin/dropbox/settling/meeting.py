@@ -54,6 +54,8 @@ class Meeting:
             return
         if why:
             self._files.leave_alone(path, why)
+        else:
+            self._files.no_longer_left(path)
 
     def revisit(self, now: float, owner: Owner | None = None) -> None:
         """What waits in the journal and not here goes on waiting, a full quiet period.

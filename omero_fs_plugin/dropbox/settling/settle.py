@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from omero_fs_plugin.events import FileStat
 
@@ -81,6 +81,24 @@ class Settler:
             root = "" if before is None else before.root
         pending = self._pending[path] = Pending(path, stat, now, quiet, root)
         self._in_order.setdefault(root, {}).setdefault(quiet, OrderedDict())[path] = pending
+
+    def requiet(self, quiet: Callable[[str], float | None]) -> None:
+        """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.
+
+        The time that a file has been quiet already counts.
+        """
+        changed = {
+            path: replace(pending, quiet=new)
+            for path, pending in self._pending.items()
+            if (new := quiet(path)) not in (None, pending.quiet)
+        }
+        if not changed:
+            return
+        self._pending.update(changed)
+        self._in_order.clear()
+        for pending in sorted(self._pending.values(), key=lambda one: one.since):
+            of_root = self._in_order.setdefault(pending.root, {})
+            of_root.setdefault(pending.quiet, OrderedDict())[pending.path] = pending
 
     def check(self, path: str, stat: FileStat, now: float) -> bool:
         """Whether `path` is at rest, now that the disk shows `stat`.

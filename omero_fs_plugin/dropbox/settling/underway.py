@@ -34,7 +34,7 @@ class Underway:
 
     Rule: a file is in the journal from the moment it is met, and leaves the
     settler only for the journal.  The caller holds `lock` around every call,
-    except for `leave_alone`, `roots_away`, `cannot_tell` and `cannot_record`.
+    except for `leave_alone`, `no_longer_left`, `roots_away`, `cannot_tell` and `cannot_record`.
     """
 
     journal: Journal
@@ -64,6 +64,15 @@ class Underway:
             self.settler.stir(met.path, met.stat, now, place.rule.quiet_period, place.root)
         else:
             self.settler.stir(met.path, met.stat, now, None, root)
+
+    def requiet(self) -> None:
+        """Files that are in their quiet period get that of the rules in force now."""
+
+        def quiet(path: str) -> float | None:
+            rule = self._rule_of(path)
+            return None if rule is None else rule.quiet_period
+
+        self.settler.requiet(quiet)
 
     def stir_released(self, now: float) -> None:
         """Lets files settle anew that left the lots without a result."""
@@ -137,10 +146,14 @@ class Underway:
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Tells people of a file that cannot be imported, once."""
-        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        shown = _shown(path)
         if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
             log.warning("%s is left alone: %s", shown, reason)
             self.left_alone[shown] = reason
+
+    def no_longer_left(self, path: str) -> None:
+        """It is gone, so people need not hear of it any more."""
+        self.left_alone.pop(_shown(path), None)
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""
@@ -153,3 +166,8 @@ class Underway:
         """Notes that the journal refused a file: a defect of ours, not a fault of the file."""
         self.unrecorded = True
         self.leave_alone(path, f"cannot be recorded, and is tried again soon: {error}")
+
+
+def _shown(path: str) -> str:
+    """`path` with its odd bytes escaped, for people."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

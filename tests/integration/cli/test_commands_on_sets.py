@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +11,14 @@ from typing import Any
 
 import pytest
 from omero.cli import NonZeroReturnCode
+from omero_ext import argparse
 
 from omero_fs_plugin.blitz import sessions
-from omero_fs_plugin.cli import import_, status
+from omero_fs_plugin.cli import forget, import_, status
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
 from tests.integration.dropbox.test_sets import NAMES, reason, write_part
 from tests.integration.whole import Whole
@@ -73,14 +74,14 @@ def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
 def runner(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
     """As the fixture `run`."""
     here = Here(whole, whole.properties)
-    for command in (import_, status):
+    for command in (forget, import_, status):
         monkeypatch.setattr(command, "site", lambda ctx: here)
     monkeypatch.setattr(import_, "_check_users", lambda grid, settings, names: None)
     # As DropBox itself, it enters OMERO by the door behind the router.
     monkeypatch.setattr(sessions, "Omero", type(whole._omero))
 
     def run(name: str, *arguments: object) -> tuple[int, list[str]]:
-        command = {"import": import_, "status": status}[name]
+        command = {"forget": forget, "import": import_, "status": status}[name]
         parser = argparse.ArgumentParser()
         command.configure(parser.add_subparsers())
         context = Context()
@@ -88,6 +89,8 @@ def runner(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
             command.run(context, parser.parse_args([name, *map(str, arguments)]))
         except NonZeroReturnCode as end:
             return end.rv, context.lines
+        except FsError as error:
+            return error.exit_code, [*context.lines, str(error)]
         return 0, context.lines
 
     return run
@@ -106,13 +109,14 @@ def test_a_file_of_a_set_stands_for_the_set(whole: Whole, run: Run, parts: list[
     (row,) = whole.journal.select()
     assert code == 0
     assert lines[0] == f"{parts[1]} is one of 3 files, imported together"
-    assert lines[-1].startswith(f"{row.id} imported {parts[0]} and 2 more files Image:")
+    assert lines[-2].startswith(f"{row.id} imported {parts[0]} and 2 more files Image:")
+    assert lines[-1] == "1 imported"
     assert [met.path for met in row.files] == list(map(str, parts))
     assert row.reader == "loci.formats.in.OMETiffReader"
 
     again, said = run("import", *parts, "--user", "amy", "--wait")
     assert (again, whole.journal.select()) == (0, [row])
-    assert said[-1].startswith(f"{row.id} imported ")
+    assert said[-2].startswith(f"{row.id} in OMERO already ")
 
 
 def test_of_a_directory_what_is_whole_is_handed_over_and_the_rest_told(

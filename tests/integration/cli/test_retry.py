@@ -43,7 +43,7 @@ class TestWhatWasHandedOver:
         Image.fromarray(numpy.zeros((4, 4), "uint8")).save(path)
         code, lines = run("import", "--retry", identifier, "--wait")
         assert code == 0, lines
-        assert lines[-1].startswith(f"{identifier} imported {path} Image:")
+        assert lines[-2].startswith(f"{identifier} imported {path} Image:")
 
     def test_is_imported_when_it_was_written_during_its_import(
         self, whole: Whole, run: Run, tmp_path: Path

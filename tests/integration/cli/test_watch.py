@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -17,11 +16,13 @@ from typing import Any
 
 import Ice
 import pytest
+from omero_ext import argparse
 
 from omero_fs_plugin import site as site_module
 from omero_fs_plugin.cli import watch
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 from omero_fs_plugin.monitor.kernel.inotify import Inotify
+from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
 
 PATIENCE = 20.0  # s
@@ -104,6 +105,9 @@ def grid(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     class Grid:
         def __init__(self, communicator: Any) -> None:
             self.communicator = Registered(communicator, servers.proxy)
+
+        def states(self) -> dict[str, str]:
+            return {"FSServer": "inactive"}
 
         def figures(self, server: str) -> dict[str, str]:
             return servers.service.monitors.figures()
@@ -266,10 +270,35 @@ def test_what_is_polled_is_said(
 
 def test_no_server(ctx: Context, servers: Servers, tmp_path: Path) -> None:
     servers.stop()
-    with pytest.raises(GridError, match="FSServer cannot be reached") as raised:
+    with pytest.raises(GridError, match="it is inactive: start it with `omero") as raised:
         run(ctx, str(tmp_path))
     assert raised.value.exit_code == 3
     servers.start()
+
+
+def test_the_time_is_over_before_all_is_watched(
+    ctx: Context, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a large tree: the end of the command does not wait for it, either."""
+    monkeypatch.setattr(watch, "DESTROY", 0.1)
+    started, go_on = threading.Event(), threading.Event()
+    start = Monitor.start
+
+    def slow(monitor: Monitor) -> None:
+        started.set()
+        assert go_on.wait(PATIENCE)
+        start(monitor)
+
+    monkeypatch.setattr(Monitor, "start", slow)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(FsError, match=r"not all directories below .* were watched") as raised:
+            run(ctx, str(tmp_path), "--timeout", "0.5")
+    finally:
+        go_on.set()
+    assert started.is_set()
+    assert raised.value.exit_code == 1
+    assert time.monotonic() - begun < PATIENCE / 2
 
 
 def test_a_restart_of_fsserver(

@@ -30,7 +30,7 @@ from omero_fs_plugin.checks import ok as fine
 from omero_fs_plugin.checks.running import Running, changes, servers, users
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.deployment import installation
-from omero_fs_plugin.deployment.sources import Origin, Sources
+from omero_fs_plugin.deployment.sources import Origin, Sources, variables
 from omero_fs_plugin.dropbox.grouping.child import landlock
 from omero_fs_plugin.errors import ConfigurationError
 from tests.omerodirs import GRID, installed
@@ -166,7 +166,7 @@ def test_readers(site: Path) -> None:
     (missing,) = methods(site, readers=str(file))
     assert missing.level is ERROR
     file.write_text("TiffReader\nZeissCZIReader\n")
-    assert methods(site, readers=str(file))[0].what.endswith(f"2 readers of {file}")
+    assert f", 2 readers of {file};" in methods(site, readers=str(file))[0].what
     file.write_text("TifReader\n")
     (wrong,) = methods(site, readers=str(file))
     assert (wrong.level, wrong.what.endswith("did you mean TiffReader?")) == (ERROR, True)
@@ -279,6 +279,23 @@ def test_where_dropbox_writes(site: Path) -> None:
     assert levels(directories.written(subject(site, quarantine=str(site / "bad")))) == [OK, OK]
     missing = subject(site, {"omero.data.dir": str(site / "none")})
     assert levels(directories.written(missing)) == [ERROR]
+
+
+def test_a_quarantine_that_cannot_be_used(site: Path) -> None:
+    """The advice gives away no directory that belongs to others."""
+    (site / "file").touch()
+    for place in (site / "file", site / "file/bad"):
+        line = only(directories.quarantined(subject(site, quarantine=str(place))))
+        assert (line.level, line.what) == (ERROR, f"{site}/file is not a directory")
+        assert not line.remedy.endswith(f"chown {account.name_of(site)} {site}")
+
+
+def test_images_without_a_target_are_told_of(site: Path) -> None:
+    of = subject(site)
+    lines = list(configuration.method(of, rule(of)))
+    assert "no dataset" in lines[-1].what and "omero.fs.target" in lines[-1].what
+    of = subject(site, target="Dataset:name:{dir1}")
+    assert "no dataset" not in " ".join(line.what for line in configuration.method(of, rule(of)))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -461,6 +478,28 @@ def test_a_port_that_is_not_the_routers(site: Path, monkeypatch: pytest.MonkeyPa
     assert "14064" in lines[0].what
 
 
+@pytest.mark.parametrize(
+    ("ports", "port"),
+    [
+        ({}, 4064),
+        ({"omero.ports.prefix": "2"}, 24064),
+        ({"omero.ports.prefix": "2", "omero.ports.ssl": "4074"}, 24074),
+    ],
+    ids=["default", "prefix", "prefix and port"],
+)
+def test_before_the_first_start_the_port_is_that_of_the_configuration(
+    site: Path, ports: dict[str, str], port: int
+) -> None:
+    """Then there is only the template of default.xml."""
+    (site / "etc/grid/default.xml").unlink(missing_ok=True)
+    (site / "etc/templates/grid/default.xml").write_text(
+        '<icegrid><application name="OMERO"><variable name="ROUTERPORT" '
+        'value="@omero.ports.prefix@@omero.ports.ssl@"/><variable name="OTHER" '
+        'value="@omero.host@"/></application></icegrid>'
+    )
+    assert variables(site, ports) == {"ROUTERPORT": str(port)}
+
+
 def test_run_as_whom(site: Path) -> None:
     assert levels(account.who(subject(site))) == [OK]
     if os.geteuid() != 0:
@@ -625,7 +664,7 @@ def test_a_link_that_a_user_may_have_made_and_what_is_omeros_own(site: Path) -> 
 @pytest.mark.parametrize(
     ("version", "missing", "level", "says"),
     [
-        (7, 0, OK, "Landlock (version 7) lets read the watched directories"),
+        (7, 0, OK, "can open the watched directories and their own program, and nothing else"),
         (0, errno.ENOSYS, WARNING, "may read what the server may: this kernel has no Landlock"),
         (0, errno.EOPNOTSUPP, WARNING, "Landlock is switched off in this kernel"),
     ],

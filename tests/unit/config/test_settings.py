@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -226,7 +227,8 @@ BAD = [
     ),
     (
         {"watchDir": "/a;/b"},
-        "watchDir = '/a;/b': has 2 values for 1 user of omero.fs.importUsers; name the missing ones",
+        "watchDir = '/a;/b': has 2 values for 1 user of omero.fs.importUsers; name the missing ones, "
+        "or, if it is one value: omero config set omero.fs.watchDir '\"/a;/b\"'",
     ),
     (
         {"defaultDropBoxDir": "/abs"},
@@ -340,6 +342,26 @@ def test_a_value_that_cannot_be_honoured_is_told(properties: dict[str, str], tol
     assert str(problem) == f"omero.fs.{told}"
     with pytest.raises(ConfigurationError):
         settings.check()
+
+
+def test_arguments_with_a_semicolon_between_are_shown_as_they_were_meant() -> None:
+    """As in a recipe that many sites have copied."""
+    text = '-T "regex:^.*/(?<Container1>.*?)"; --transfer=ln_s'
+    (problem,) = read({"omero.fs.importArgs": text}).problems
+    meant = '-T "regex:^.*/(?<Container1>.*?)" --transfer=ln_s'
+    assert f"omero config set -- omero.fs.importArgs '{meant}'" in str(problem)
+    assert read({"omero.fs.importArgs": meant}).problems == ()
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [r'"a \" ; b"', r"a\;b", r"'a \'"],
+    ids=["a quote in quotes", "outside quotes", "not in single quotes"],
+)
+def test_a_backslash_in_arguments_protects_as_in_a_shell(argument: str) -> None:
+    settings = read({"omero.fs.importArgs": f"-n {argument}"})
+    assert settings.problems == ()
+    assert settings.rules[0].import_args == ("-n", *shlex.split(argument))
 
 
 def test_all_of_them_are_told_at_once() -> None:

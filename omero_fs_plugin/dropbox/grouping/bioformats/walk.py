@@ -93,7 +93,10 @@ class Walk:
         if "killed" in answer:
             self.unreadable[path] = f"{DEADLY}: {answer['killed']}"
         elif "unknown" in answer:
-            self.unreadable[path] = f"no reader takes it: {answer['unknown']}"
+            why = answer["unknown"]
+            # The name of the exception alone tells people nothing.
+            more = "" if why.startswith("UnknownFormatException") else f": {why}"
+            self.unreadable[path] = f"no reader takes it{more}"
         elif "error" in answer:
             # What its metadata names waits with it, rather than being imported singly.
             named = self._check(self._root, [[path]])[0].named

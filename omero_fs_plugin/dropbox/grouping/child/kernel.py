@@ -12,8 +12,8 @@ def kept() -> str:
     version = landlock.abi()
     if version:
         return (
-            f"users' files are read by processes that Landlock (version {version}) lets read "
-            "the watched directories, and what they run on, alone"
+            "processes that read users' files can open the watched directories and their own "
+            f"program, and nothing else (the kernel's Landlock, version {version}, sees to it)"
         )
     return f"users' files are read by processes that may read what the server may: {lacking()}"
 

@@ -95,7 +95,8 @@ class _Chain:
         """The directory at `offset`; None if something else is there."""
         if offset >= self._size:
             raise tiff.TiffError(
-                f"the directory at byte {offset} is missing, and the file has {self._size} bytes"
+                f"it is cut short or broken: it has {self._size} bytes, and a part of it would be "
+                f"at byte {offset}"
             )
         self._file.seek(offset)
         count_size, code = (8, "Q") if self._layout.big else (2, "H")

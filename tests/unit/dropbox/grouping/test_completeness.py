@@ -136,7 +136,10 @@ def test_what_is_odd_is_left_to_the_reader(tmp_path: Path, data: bytes) -> None:
     ("data", "said"),
     [
         (b"II*\0" + b"\0" * 40, "no directory has been written yet"),
-        (b"II*\0" + struct.pack("<I", 8) + ifd(999, (256, 4, 1, 1)), "byte 999 is missing"),
+        (
+            b"II*\0" + struct.pack("<I", 8) + ifd(999, (256, 4, 1, 1)),
+            "would be at byte 999",
+        ),
         (b"II*\0" + struct.pack("<I", 8) + ifd(0, (330, 4, 9, 40)), "tag 330 would end at byte 76"),
         (
             b"II*\0" + struct.pack("<I", 8) + ifd(0, (324, 4, 1 << 31, 40), (325, 4, 1, 9)),

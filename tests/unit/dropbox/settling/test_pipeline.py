@@ -294,6 +294,9 @@ def test_what_is_no_file_is_told(pipeline: Pipeline, disk: Disk) -> None:
     pipeline.outside.oddity = lambda path: "a symbolic link" if path.endswith("link") else ""
     pipeline.heard(["/dropbox/amy/link", "/dropbox/amy/gone"], 0.0)
     assert pipeline.files.left_alone == {"/dropbox/amy/link": "a symbolic link"}
+    pipeline.outside.oddity = lambda path: ""
+    pipeline.heard(["/dropbox/amy/link"], 1.0)
+    assert pipeline.files.left_alone == {}, "it is gone"
 
 
 class ExactlyOnce(RuleBasedStateMachine):

@@ -68,6 +68,24 @@ def test_a_quiet_period_of_nothing_is_over_at_once() -> None:
     assert settler.check("/a", stat(), 3.0)
 
 
+@pytest.mark.parametrize("quiet", [3.0, 30.0], ids=["shorter", "longer"])
+def test_another_quiet_period_holds_for_files_that_wait_already(quiet: float) -> None:
+    """The time for which a file has been quiet counts."""
+    settler = Settler(QUIET)
+    for number, path in enumerate(("/b", "/a", "/other")):
+        settler.stir(path, stat(), float(number), QUIET, path[:2])
+    settler.requiet(lambda path: None if path == "/other" else quiet)
+    first = min(quiet, 2.0 + QUIET)
+    assert settler.next_due() == first
+    assert [p.path for p in settler.due(quiet, 10, "/b")] == ["/b"]
+    assert settler.check("/a", stat(), 1.0 + quiet)
+    assert not settler.check("/a", stat(), 0.999 + quiet)
+    assert settler.check("/other", stat(), 2.0 + QUIET)
+    settler.forget("/a")
+    settler.stir("/b", stat(), 1.0)
+    assert settler.due(0.999 + quiet, 10, "/b") == []
+
+
 class TestLongestWait:
     """A file that never rests is reported once, and goes on waiting."""
 

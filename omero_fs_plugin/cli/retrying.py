@@ -1,0 +1,107 @@
+"""`omero fs import --retry`: queues failed filesets again, the files of a set together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.settling.handover import Given, Left
+from omero_fs_plugin.errors import ConfigurationError, ImportRefused
+from omero_fs_plugin.events import regular_stat
+
+from .given import rule_for
+
+
+@dataclass(frozen=True)
+class Again:
+    """What is tried again."""
+
+    filesets: list[Fileset]  # queued, or back from quarantine, where they settle
+    sets: list[Formed]  # files that failed alone and belong together: to be handed over
+
+
+def retry(
+    journal: Journal,
+    ids: Collection[int] | None,
+    settings: Settings,
+    sort: Callable[[list[Given]], Sequence[Formed]],
+    left: list[Left],
+) -> Again:
+    """Queues failed filesets again: those of `ids`; all of them if it is None.
+
+    A file that failed may be a part of a set, so `sort` finds this out anew.  What cannot be tried
+    is added to `left`.  Raises ConfigurationError for an id that is not of a failed fileset.
+    """
+    failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
+    wrong = [_why_not(journal, one) for one in dict.fromkeys(ids or ()) if one not in failed]
+    if wrong:
+        raise ConfigurationError(
+            f"{'; '.join(wrong)}: `omero fs status --state failed` shows what can be tried again"
+        )
+    chosen = [failed[i] for i in sorted(failed if ids is None else set(ids))]
+    places = Places(settings.rules)
+    again: dict[int, Sequence[Found]] = {}  # fileset -> its files, if they count as they are now
+    given: dict[tuple[str, str], tuple[Given, int]] = {}
+    quarantine = Quarantine(settings.quarantine, places, journal)
+    back: list[int] = []
+    for fileset in chosen:
+        if quarantine.bring_back(fileset):  # DropBox lets it settle where it was dropped
+            back.append(fileset.id)
+            continue
+        try:
+            stat = regular_stat(fileset.path) if len(fileset.files) == 1 else None
+        except OSError as error:
+            left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
+            continue
+        if stat is None:  # a set stays as it was; if the file is gone, the import will say so
+            again[fileset.id] = _as_now(fileset)
+        else:
+            rule = rule_for(places, fileset.path, fileset.user)
+            one = Given(Found(fileset.path, stat), fileset.user, fileset.root, rule, named=True)
+            given[fileset.user, fileset.path] = one, fileset.id
+    sets = []
+    for formed in sort([one for one, _ in given.values()]):
+        if len(formed.found) == 1:
+            identifier = given[formed.user, formed.found[0].path][1]
+            handed_over = failed[identifier].origin == HANDED_OVER
+            again[identifier] = formed.found if handed_over else ()
+        else:
+            sets.append(formed)
+    queued = []
+    for identifier, found in again.items():
+        try:
+            if journal.retry(identifier, found):
+                queued.append(identifier)
+        except ImportRefused as refusal:
+            left.append(Left((failed[identifier].path,), str(refusal)))
+    return Again(journal.load([*back, *queued]), sets)
+
+
+def _why_not(journal: Journal, identifier: int) -> str:
+    fileset = journal.get(identifier)
+    if fileset is None:
+        return f"no fileset has the id {identifier}"
+    return f"fileset {identifier} is {fileset.state}, not failed"
+
+
+def _as_now(fileset: Fileset) -> Sequence[Found]:
+    """The files of a fileset that was handed over, as they are now, because it does not settle.
+
+    Empty if the fileset was dropped, or if one of its files cannot be looked at.
+    """
+    found: list[Found] = []
+    for met in fileset.files if fileset.origin == HANDED_OVER else ():
+        try:
+            stat = regular_stat(met.path)
+        except OSError:
+            return ()
+        if stat is None:
+            return ()
+        found.append(Found(met.path, stat))
+    return found

@@ -1,0 +1,37 @@
+"""The values of options on the command line: each function reads one.
+
+Rule: a wrong value gets the words "must be ...", for people.
+"""
+
+from __future__ import annotations
+
+import math
+
+from omero.cli import ArgumentTypeError  # that of omero-py's own copy of argparse
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more."""
+    return _whole(text, 0)
+
+
+def positive(text: str) -> int:
+    """A whole number, 1 or more."""
+    return _whole(text, 1)
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, above 0 and finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1e9:
+        raise ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
+    return number
+
+
+def _whole(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) < 2**31:
+        raise ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
+    return int(text)

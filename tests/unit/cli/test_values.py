@@ -1,0 +1,68 @@
+"""What is said of a wrong value of an option: the same words everywhere, on one line."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from omero.cli import CLI, Parser
+
+import omero_fs_plugin.cli as ours
+from omero_fs_plugin.cli import values
+
+from .test_plugin import Stock, cli_with
+
+
+def typed_options() -> list[Any]:
+    """(subcommand, option) of each option that takes a number."""
+    found = []
+    for name, _, module in ours.SUBCOMMANDS:
+        parser = Parser(prog=name)
+        importlib.import_module(f"{ours.__name__}.{module}").configure(ours._Sub(name, parser))
+        found += [
+            pytest.param(name, action.option_strings[0], id=f"{name} {action.option_strings[0]}")
+            for action in parser._actions
+            if action.type is not None
+        ]
+    return found
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1e99", "nan", ""])
+@pytest.mark.parametrize(("name", "option"), typed_options())
+def test_a_wrong_number_is_told_on_one_line(
+    name: str, option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = cli_with(Stock)
+    cli.invoke(["fs", name, f"{option}={text}"])
+    assert cli.rv == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1, said
+    assert said[0].startswith(f"omero fs {name}: argument {option}: must be a ")
+    assert f"not {text!r}" in said[0]
+
+
+def test_the_program_is_named_without_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    """omero-py takes the path of its executable, up to the first dash in it."""
+    cli = CLI(prog="/srv/omero")
+    ours.extend(cli)
+    cli.register_only("fs", Stock, "Filesystem utilities")
+    cli.configure_plugins()
+    cli.invoke(["fs", "status", "-h"])
+    cli.invoke(["fs", "-h"])
+    cli.invoke(["fs", "nothing"])
+    told = "".join(capsys.readouterr())
+    assert "usage: omero fs status " in told and "usage: omero fs " in told
+    assert "/srv" not in told
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (values.count, "0", 0),
+        (values.positive, "12", 12),
+        (values.seconds, "0.5", 0.5),
+    ],
+)
+def test_a_right_number_is_taken(read: Any, text: str, value: float) -> None:
+    assert read(text) == value
