@@ -25,16 +25,19 @@ settings.load_profile("patient")
 
 EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a given server to test against
 
-# They take longest, and mostly wait.  So they begin first, and run beside the others.  Their grids
-# have ports of their own.  The test that restarts the whole grid comes after those that drop files.
-_FIRST = ("acceptance/test_torture.py", "acceptance/test_takeover.py")
+# They wait for most of their time, for servers, quiet periods and hangs: see ByFile.  The longest
+# come first.  The restart of the whole grid comes after all that is dropped into it.
+_FIRST = (
+    *("acceptance/test_takeover.py", "acceptance/test_torture.py", "acceptance/test_kill.py"),
+    *("dropbox/test_hanging_disks.py", "monitor/test_hanging.py"),
+)
 _LATER = ("acceptance/test_restart.py",)
-# The state machines take most of the time of the unit tests, so they begin first as well.
-_MACHINES = (
-    "journal/test_machine.py",
-    "settling/test_assembly.py",
-    "settling/test_pipeline.py",
-    "tracking/test_picture.py",
+# The state machines take most of the time of the unit tests, the others most of the integration
+# tests': begun first, they end beside the others.
+_LONG = (
+    *("journal/test_machine.py", "settling/test_assembly.py", "settling/test_pipeline.py"),
+    *("tracking/test_picture.py", "dropbox/test_adversity.py", "deployment/test_wheel_install.py"),
+    *("sandbox/test_grid.py", "cli/test_plugin_load.py", "dropbox/test_adversity_mounts.py"),
 )
 
 
@@ -54,18 +57,18 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
                 path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
+def _rank(path: str) -> int:
+    """The place of a module in the order in which modules are handed out; below 20 it waits."""
+    if path.endswith(_FIRST):
+        return next(n for n, name in enumerate(_FIRST) if path.endswith(name))
+    if "tests/acceptance/" in path:
+        return 11 if path.endswith(_LATER) else 10
+    return 20 if path.endswith(_LONG) else 21
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the modules in the order in which processes get them."""
-
-    def rank(item: pytest.Item) -> int:
-        path = item.path.as_posix()
-        if path.endswith(_FIRST):
-            return 0
-        if "/acceptance/" in path:
-            return 2 if path.endswith(_LATER) else 1
-        return 3 if path.endswith(_MACHINES) else 4
-
-    items.sort(key=rank)
+    items.sort(key=lambda item: _rank(item.path.as_posix()))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,9 +79,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     config.option.loadscopereorder = False  # our order, not the number of tests
 
     class ByFile(LoadScopeScheduling):
+        """The last process begins with what works, the others with what waits.
+
+        So those that wait leave the processors to one that works, from the start to the end.
+        """
+
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
             given = EXTERNAL in os.environ and path.startswith("tests/acceptance/")
             return "given" if given else path
+
+        def _assign_work_unit(self, node: Any) -> None:
+            wanted = node is not self.nodes[-1]
+            for scope in self.workqueue:
+                if (scope == "given" or _rank(scope) < 20) is wanted:
+                    self.workqueue.move_to_end(scope, last=False)
+                    break
+            super()._assign_work_unit(node)
 
     return ByFile(config, log)

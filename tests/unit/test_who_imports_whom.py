@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def test_pure_modules_import_nothing_heavy(module: str) -> None:
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in done.stdout.split())
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module, by its dotted name below the package; a package counts as one."""
     found = {}

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ import pytest
 from omero.grid import monitors as slice_
 
 import omero
-from omero_fs_plugin.monitor import watcher
+from omero_fs_plugin.monitor import server, watcher
 from omero_fs_plugin.monitor.server import FSServer
+from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from tests.integration.hanging.share import Share
 
 from .fsserver import Client, address_of, create, initialize, serve, start, state, until
 
 SOON = 1.0  # s; how late others may be told
 POLL = 0.3  # s
+# A new file on a share is told after this time: nobody sees there that its writer has closed it.
+SILENCE = 2.0  # s
 
 
 class Site:
@@ -99,7 +103,8 @@ class Site:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Site]]:
+    monkeypatch.setattr(server, "Timing", partial(Timing, silence=SILENCE))
     made: list[Site] = []
 
     def make(observer: str = "auto") -> Site:
