@@ -100,13 +100,15 @@ def _sandbox(omerodir: Path, userdir: Path) -> Iterator[Server]:
             path=search_path(),
             userdir=userdir,
             root_password="omero",
+            sandbox=True,
         )
-        server.configure(_WAIT, str(QUIET_PERIOD))
         try:
+            server.configure(_WAIT, str(QUIET_PERIOD))
             yield server
         finally:
             if server.is_running():
                 server.stop()
+            server.close()
     finally:
         shutil.rmtree(omerodir)
 

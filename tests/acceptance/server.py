@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from .waiting import until
+from .warm import Warm
 
 COMMAND_LIMIT = 180.0  # s for any one command; `omero admin start` of a real server is slow
 LOG_LINES = 20
@@ -33,9 +34,19 @@ class Server:
     """One OMERODIR and what runs in it."""
 
     def __init__(
-        self, omerodir: Path, *, omero: str, path: str, userdir: Path, root_password: str
+        self,
+        omerodir: Path,
+        *,
+        omero: str,
+        path: str,
+        userdir: Path,
+        root_password: str,
+        sandbox: bool = False,
     ) -> None:
-        """`omero` is the command, and `path` the PATH that the servers run with."""
+        """`omero` is the command, and `path` the PATH that the servers run with.
+
+        A `sandbox` has the `omero` of the tests, which `ask` runs warm.
+        """
         self.omerodir = omerodir
         self.root_password = root_password
         self.omero = omero
@@ -46,6 +57,7 @@ class Server:
             "OMERODIR": str(omerodir),
             "OMERO_USERDIR": str(userdir),  # logins of the tests are nobody else's
         }
+        self._warm = Warm(_as_in(omerodir, self.environment)) if sandbox else None
 
     # -- the command --------------------------------------------------------
 
@@ -57,8 +69,9 @@ class Server:
         `more` goes into the environment.
         """
         command = [self.omero, *map(str, arguments)]
-        try:
-            done = subprocess.run(
+
+        def run() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -67,9 +80,36 @@ class Server:
                 timeout=limit,
                 env={**self.environment, **more},
             )
-        except subprocess.TimeoutExpired:
+
+        return self._checked(command, run, check=check)
+
+    def ask(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """As `run`, for what the test is not about: warm, where the server is a sandbox."""
+        warm = self._warm
+        if warm is None:
+            return self.run(*arguments, check=check)
+        words = [str(word) for word in arguments]
+        return self._checked(
+            [self.omero, *words], lambda: warm.run(words, limit=COMMAND_LIMIT), check=check
+        )
+
+    def close(self) -> None:
+        """Ends what `ask` runs in."""
+        if self._warm is not None:
+            self._warm.close()
+
+    def _checked(
+        self,
+        command: Sequence[str],
+        run: Callable[[], subprocess.CompletedProcess[str]],
+        *,
+        check: bool,
+    ) -> subprocess.CompletedProcess[str]:
+        try:
+            done = run()
+        except subprocess.TimeoutExpired as late:
             pytest.fail(
-                f"`{' '.join(command)}` did not end within {limit:g} s\n{self.evidence()}",
+                f"`{' '.join(command)}` did not end within {late.timeout:g} s\n{self.evidence()}",
                 pytrace=False,
             )
         if check and done.returncode:
@@ -104,20 +144,20 @@ class Server:
 
     def ice(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs `omero admin ice COMMAND`, which is icegridadmin's; several with `;` between."""
-        return self.run("admin", "ice", command, check=check)
+        return self.ask("admin", "ice", command, check=check)
 
     def config(self, key: str) -> str:
         """The value of `omero config get KEY`; empty when it is not set."""
-        return self.run("config", "get", key).stdout.strip()
+        return self.ask("config", "get", key).stdout.strip()
 
     def whole_config(self) -> dict[str, str]:
         """All that `omero config get` tells."""
-        lines = self.run("config", "get").stdout.splitlines()
+        lines = self.ask("config", "get").stdout.splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def configure(self, key: str, value: str) -> None:
         """`omero config set`; an empty value removes the key."""
-        self.run("config", "set", key, *([value] if value else []))
+        self.ask("config", "set", key, *([value] if value else []))
 
     def configure_all(self, properties: Mapping[str, str]) -> None:
         """Several at once, with `omero config load`; an empty value removes the key."""
@@ -126,13 +166,13 @@ class Server:
         with tempfile.NamedTemporaryFile("w", suffix=".properties", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in properties.items() if value)
             file.flush()
-            self.run("config", "load", "-q", file.name)
+            self.ask("config", "load", "-q", file.name)
 
     # -- the grid -----------------------------------------------------------
 
     def is_running(self) -> bool:
         """Whether `omero admin status` says so."""
-        return self.run("admin", "status", "--nodeonly", check=False).returncode == 0
+        return self.ask("admin", "status", "--nodeonly", check=False).returncode == 0
 
     def start(self) -> None:
         """`omero admin start`, until FSServer and DropBox are well."""
@@ -145,7 +185,7 @@ class Server:
 
     def status(self, *, limit: int = 0, healthy: bool = False) -> dict[str, Any]:
         """What `omero fs status --json` prints; with `healthy` empty unless it ends with 0."""
-        done = self.run("fs", "status", "--json", "--limit", str(limit), check=False)
+        done = self.ask("fs", "status", "--json", "--limit", str(limit), check=False)
         if healthy and done.returncode:
             return {}
         try:
@@ -273,6 +313,18 @@ class Server:
         except subprocess.TimeoutExpired:
             said = "--- omero fs status: did not end"
         return "\n".join([*parts, said])
+
+
+def _as_in(omerodir: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the `bin/omero` of a sandbox makes of an environment."""
+    without = ("OMERO_NODE", *_FOREIGN)
+    return {
+        **{key: value for key, value in environment.items() if key not in without},
+        "OMERODIR": str(omerodir),
+        "OMERO_USERDIR": str(omerodir / "var" / "omero"),
+        "OMERO_TMPDIR": str(omerodir / "var" / "tmp"),
+        "PATH": os.pathsep.join([str(omerodir / "bin"), search_path()]),
+    }
 
 
 def search_path() -> str:

@@ -84,5 +84,5 @@ def test_the_full_example(grid: Server, omero_api: Omero, homes: Path) -> None:
         assert "-send" in figures["ignored.2"]
     finally:
         grid.configure_all(before)
-        grid.run("fs", "reload")
+        grid.ask("fs", "reload")
         grid.until_healthy()

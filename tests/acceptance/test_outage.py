@@ -12,7 +12,7 @@ _BLITZ = "Blitz-0"
 
 
 def _status(server: Server) -> str:
-    done = server.run("fs", "status", check=False)
+    done = server.ask("fs", "status", check=False)
     return done.stderr if done.returncode == 1 else ""
 
 
@@ -65,7 +65,7 @@ def test_a_busy_omero_is_asked_for_less_at_a_time(
     path = dropbox.drop("busy.tif")
     until(
         "status says that OMERO is busy",
-        lambda: "OMERO is busy" in server.run("fs", "status", check=False).stdout,
+        lambda: "OMERO is busy" in server.ask("fs", "status", check=False).stdout,
         evidence=server.evidence,
     )
     moods()

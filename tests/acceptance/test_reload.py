@@ -44,7 +44,7 @@ def configuration(grid: Server) -> Iterator[Configuration]:
     configuration = Configuration(grid)
     yield configuration
     configuration.reset()
-    grid.run("fs", "reload")
+    grid.ask("fs", "reload")
     grid.until_healthy()
 
 
@@ -97,9 +97,10 @@ def test_a_bad_value_is_refused_and_the_former_stays(
     server.ice(f"application update -n {descriptor}")
     until(
         "status says that it was refused",
-        lambda: (
-            "has not taken the changed" in server.run("fs", "status", check=False).stderr
-            or "has not taken the changed" in server.run("fs", "status", check=False).stdout
+        lambda: any(
+            "has not taken the changed" in said
+            for done in [server.ask("fs", "status", check=False)]
+            for said in (done.stdout, done.stderr)
         ),
         evidence=server.evidence,
     )

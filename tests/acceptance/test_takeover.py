@@ -1,4 +1,4 @@
-"""The campaign of takeovers in its short form; ``make torture`` has every point."""
+"""The campaign of takeovers in its short form; ``make torture`` has every point, and Java."""
 
 from __future__ import annotations
 
@@ -38,7 +38,14 @@ def test_whoever_lost_the_lease_writes_nothing_and_nothing_is_twice(
     print(f"OMERO_FS_ACCEPTANCE_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
     others = sorted(set(every_point()) - set(ALWAYS))
     points = [*ALWAYS, *random.Random(seed).sample(others, MORE)]
-    with grid(tmp_path / "sandbox", USERS, quiet_period=0.5, journal=url, lease=LEASE_S) as made:
+    with grid(
+        tmp_path / "sandbox",
+        USERS,
+        quiet_period=0.5,
+        journal=url,
+        lease=LEASE_S,
+        bioformats=False,
+    ) as made:
         campaign = Takeovers(made, USERS, seed=seed, filesets=10, kills=0, say=print)
         result = campaign.run_points(points)
         evidence = "" if result.faultless else f"{result.details()}\n{made.server.evidence()}"

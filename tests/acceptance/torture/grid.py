@@ -120,12 +120,14 @@ def grid(
     keep: bool = False,
     journal: str = "",
     lease: float = 0.0,
+    bioformats: bool = True,
 ) -> Iterator[Grid]:
     """A sandbox in `omerodir`, running; removed at the end unless `keep`.
 
     `quiet_period` is in seconds.  `journal` is omero.fs.journal.  With `lease`
     there are two DropBoxes, of which one takes over from the other that has
-    stood still for so many seconds.
+    stood still for so many seconds.  Without `bioformats` no Java is started, which
+    takes longer than all else that a DropBox does at its start.
     """
     omero = shutil.which("omero", path=search_path())
     assert omero, "no `omero` on PATH"
@@ -143,13 +145,17 @@ def grid(
         path=search_path(),
         userdir=omerodir / "var",
         root_password="omero",
+        sandbox=True,
     )
     try:
         made = Grid(server, journal)
         _put_in_fault_points(omerodir, lease)
-        server.configure("omero.fs.dirImportWait", str(quiet_period))
+        properties = {"omero.fs.dirImportWait": str(quiet_period)}
         if journal:
-            server.configure("omero.fs.journal", journal)
+            properties["omero.fs.journal"] = journal
+        if not bioformats:
+            properties["omero.fs.bioformatsJars"] = "none"
+        server.configure_all(properties)
         server.run("admin", "start")
         try:
             if lease:  # either may have it, and for `omero fs status` the other is not well
@@ -160,6 +166,7 @@ def grid(
         finally:
             server.stop()
     finally:
+        server.close()
         if not keep:
             shutil.rmtree(omerodir)
 
