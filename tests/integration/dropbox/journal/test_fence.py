@@ -70,6 +70,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "duplicate": lambda j, i: j.duplicate(i, None, "a copy"),
     "refused": lambda j, i: j.refused(i, State.FAILED, "no"),
     "retry": lambda j, i: j.retry(i),
+    "forget": lambda j, i: j.forget(i, "it is blank"),
     "note_nothing_there": lambda j, i: j.note_nothing_there(i),
     "imported": lambda j, i: j.imported(i, 70, [70], [SHA1]),
     "finished": lambda j, i: j.finished(i),
