@@ -25,7 +25,7 @@ from omero_fs_plugin.errors import ImportRefused
 
 from . import promises
 from .formats import omexml, tiff, tiff_chain
-from .formats.holes import Holes
+from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
 from .userfiles import no_name
@@ -113,12 +113,12 @@ class _Check:
         elif promises.is_promising(path.rpartition("/")[2]):
             self._promising(path, file, size)
         elif (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
-            fault = tiff_chain.fault(file, layout, size)
+            fault = tiff_chain.fault(file, layout, size, holes_of(file, size))
             if fault:
                 self._incomplete = self._incomplete or f"{path}: {fault}"
             elif path not in self._named:
                 self._description(path, file)
-        elif size and Holes(file, size).meet(size - 1, size):
+        elif size and holes_of(file, size).meet(size - 1, size):
             words = f"{path}: its end is not written yet, though the file has its length"
             self._incomplete = self._incomplete or words
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import bisect
 import ctypes
+import errno
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import BinaryIO
 
 _MOST = 1 << 16  # holes of one file that are looked at
@@ -23,33 +26,15 @@ _STATFS_BYTES = 512  # more than struct statfs has on any platform
 
 
 class Holes:
-    """The holes of a file of `size` bytes.  There are none if the file system cannot tell."""
+    """Pure: the holes of one file, by where each starts and where it ends."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        """Raises OSError."""
+    def __init__(self, holes: Iterable[tuple[int, int]] = ()) -> None:
+        """`holes` in order: (first byte, byte after the last one)."""
         self._starts: list[int] = []
         self._ends: list[int] = []
-        descriptor = file.fileno()
-        if not hasattr(os, "SEEK_HOLE") or not _tells(descriptor):
-            return
-        before = os.lseek(descriptor, 0, os.SEEK_CUR)  # `file` counts on it
-        try:
-            self._find(descriptor, size)
-        finally:
-            os.lseek(descriptor, before, os.SEEK_SET)
-
-    def _find(self, descriptor: int, size: int) -> None:
-        at = 0
-        while at < size and len(self._starts) < _MOST:
-            start = os.lseek(descriptor, at, os.SEEK_HOLE)
-            if start >= size:
-                return
-            try:
-                at = os.lseek(descriptor, start, os.SEEK_DATA)
-            except OSError:  # ENXIO: it reaches to the end
-                at = size
+        for start, end in holes:
             self._starts.append(start)
-            self._ends.append(min(at, size))
+            self._ends.append(end)
 
     def meet(self, start: int, end: int) -> bool:
         """Whether one of the bytes from `start` to `end`, without `end`, is in a hole."""
@@ -58,6 +43,33 @@ class Holes:
 
     def __bool__(self) -> bool:
         return bool(self._starts)
+
+
+def holes_of(file: BinaryIO, size: int) -> Holes:
+    """The holes of a file of `size` bytes.  None are known if the file system cannot tell.
+
+    Raises OSError.
+    """
+    descriptor = file.fileno()
+    if not hasattr(os, "SEEK_HOLE") or not _tells(descriptor):
+        return Holes()
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)  # `file` counts on it
+    try:
+        return Holes(islice(_find(descriptor, size), _MOST))
+    finally:
+        os.lseek(descriptor, before, os.SEEK_SET)
+
+
+def _find(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < size and (start := os.lseek(descriptor, at, os.SEEK_HOLE)) < size:
+        try:
+            at = min(os.lseek(descriptor, start, os.SEEK_DATA), size)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            at = size  # it reaches to the end
+        yield start, at
 
 
 def _tells(descriptor: int) -> bool:

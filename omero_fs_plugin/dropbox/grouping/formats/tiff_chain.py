@@ -36,15 +36,15 @@ class _EnoughError(Exception):
     """More directories, or fields, than any real file has: the reader decides on the rest."""
 
 
-def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
-    """What shows that a TIFF file of `size` bytes was cut short; empty if nothing does.
+def fault(file: BinaryIO, layout: tiff.Layout, size: int, holes: Holes | None = None) -> str:
+    """What shows that a TIFF file of `size` bytes is not whole; empty if nothing does.
 
     If something is odd but lies within the file, the reader decides.
     """
     if not layout.first:
         return "no directory has been written yet"
     try:
-        return _Chain(file, layout, size).fault()
+        return _Chain(file, layout, size, holes or Holes()).fault()
     except tiff.TiffError as error:
         return str(error)
     except _EnoughError:
@@ -54,9 +54,9 @@ def fault(file: BinaryIO, layout: tiff.Layout, size: int) -> str:
 class _Chain:
     """The chain of one file.  Its methods raise TiffError if the file is cut short."""
 
-    def __init__(self, file: BinaryIO, layout: tiff.Layout, size: int) -> None:
+    def __init__(self, file: BinaryIO, layout: tiff.Layout, size: int, holes: Holes) -> None:
         self._file = file
-        self._holes = Holes(file, size)
+        self._holes = holes
         self._layout = layout
         self._size = size
         self._numbers_left = _MOST_NUMBERS

@@ -13,7 +13,7 @@ import tifffile
 from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
-from omero_fs_plugin.dropbox.grouping.formats.holes import Holes
+from omero_fs_plugin.dropbox.grouping.formats.holes import holes_of
 
 PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -202,7 +202,7 @@ def tells_holes(path: Path) -> bool:
     with probe.open("wb") as file:
         file.truncate(1 << 16)
     with probe.open("rb") as file:
-        return bool(Holes(file, 1 << 16))
+        return bool(holes_of(file, 1 << 16))
 
 
 @pytest.mark.parametrize("kind", ["planes", "tiles", "compressed", "BigTIFF"])
@@ -222,7 +222,7 @@ def test_a_hole_under_the_pixels_of_a_tiff(tmp_path: Path, kind: str) -> None:
         file.write(data[start + length :])
         file.truncate(len(data))
     with path.open("rb") as file:
-        hollow_now = Holes(file, len(data)).meet(start, start + length)
+        hollow_now = holes_of(file, len(data)).meet(start, start + length)
     found = check(str(tmp_path), [str(path)])
     # A tile of less than a block may have no hole of its own.
     assert hollow_now or kind == "tiles"
