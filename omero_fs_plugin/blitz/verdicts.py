@@ -80,7 +80,17 @@ class Row:
 _NO_ROOM = "|".join(re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT))
 _DISK = "|".join(
     re.escape(os.strerror(code))
-    for code in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOTCONN)
+    for code in (
+        errno.EIO,
+        errno.ESTALE,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.ENODEV,
+        errno.ENXIO,
+    )
 )
 _HOW = (Step.BEGIN, Step.VERIFY, Step.IMPORT, Step.DESCRIBE, Step.DELETE)
 _ERR = omero.cmd.ERR

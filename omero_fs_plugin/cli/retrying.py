@@ -60,7 +60,10 @@ def retry(
             left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
             continue
         if stat is None:  # a set stays as it was; if the file is gone, the import will say so
-            again[fileset.id] = _as_now(fileset)
+            try:
+                again[fileset.id] = _as_now(fileset)
+            except OSError as error:
+                left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
         else:
             rule = rule_for(places, fileset.path, fileset.user)
             one = Given(Found(fileset.path, stat), fileset.user, fileset.root, rule, named=True)
@@ -93,14 +96,12 @@ def _why_not(journal: Journal, identifier: int) -> str:
 def _as_now(fileset: Fileset) -> Sequence[Found]:
     """The files of a fileset that was handed over, as they are now, because it does not settle.
 
-    Empty if the fileset was dropped, or if one of its files cannot be looked at.
+    Empty if the fileset was dropped, or if one of its files is gone.  Raises OSError if
+    nobody knows.
     """
     found: list[Found] = []
     for met in fileset.files if fileset.origin == HANDED_OVER else ():
-        try:
-            stat = regular_stat(met.path)
-        except OSError:
-            return ()
+        stat = regular_stat(met.path)
         if stat is None:
             return ()
         found.append(Found(met.path, stat))

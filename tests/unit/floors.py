@@ -137,7 +137,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "importing": "methods attempts leftovers activity pool importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity importers",
-        "leftovers": "earlier activity pool",
+        "leftovers": "earlier activity pool importers",
         "earlier": "activity importers",
         "activity": "",
         "recovery": "importers",

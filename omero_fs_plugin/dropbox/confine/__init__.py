@@ -18,13 +18,18 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import NOTHING_THERE, FileStat
 
-from .roots import ROOTS, RootChanged
+from .roots import ROOTS, RootChanged, RootMissing
 
 # Windows lacks these, and openat, so every file is refused there.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _HAS_OPENAT = os.open in os.supports_dir_fd
 # O_NONBLOCK: to open a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+# What helps where a mode does not allow the server to read.
+MAY_READ = (
+    "its owner must allow this to the user that OMERO.server runs as (`setfacl -m u:USER:r` on the "
+    "file, `u:USER:rx` on its directories)"
+)
 _NO_NAMES = frozenset(("", ".", ".."))
 _DIRECTORY = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 
@@ -33,10 +38,11 @@ def open_beneath(root: str, path: str) -> int:
     """A file descriptor of the regular file `path` below the directory `root`.
 
     Raises ImportRefused if `path` is not below it, leads through a link, is not a
-    regular file, may not be read, or is a hard link to a file that does not belong
-    to the owner of `root`.  Raises FileNotFoundError if it is gone.  Raises another
-    OSError if the disk cannot tell now: RootAway if it does not answer, RootChanged
-    if `root` is not the directory that was taken.
+    regular file, may not be read by its own mode, or is a hard link to a file that does
+    not belong to the owner of `root`.  Raises FileNotFoundError if it is gone.  Raises
+    another OSError if the disk cannot tell now: RootAway if it does not answer,
+    RootChanged if `root` is not the directory that was taken, RootMissing if it is not
+    there.
     """
     with CALLS.at(root):
         return _open_beneath(root, path)
@@ -44,13 +50,16 @@ def open_beneath(root: str, path: str) -> int:
 
 def _open_beneath(root: str, path: str) -> int:
     *above, name = _parts(root, path)
-    top = ROOTS.open(root)
+    try:
+        top = ROOTS.open(root)
+    except FileNotFoundError as error:
+        raise RootMissing(root) from error
     owner = os.fstat(top).st_uid
     directory = _down(top, above, path)
     try:
         descriptor = os.open(name, _FILE, dir_fd=directory)
     except OSError as error:
-        raise _told(error, path) from error
+        raise _told(error, path, _own_fault(error, name, directory)) from error
     finally:
         os.close(directory)
     try:
@@ -155,7 +164,7 @@ def is_there(root: str) -> bool:
     return True
 
 
-def _told(error: OSError, path: str) -> Exception:
+def _told(error: OSError, path: str, own_fault: bool = False) -> Exception:
     """An ImportRefused if the file itself is at fault; otherwise the error as it is."""
     if isinstance(error, RootChanged):
         return error
@@ -163,15 +172,38 @@ def _told(error: OSError, path: str) -> Exception:
         return ImportRefused(
             f"{path}: reached through a symbolic link, which is not followed", final=True
         )
-    if error.errno in (errno.EACCES, errno.EPERM):
+    if own_fault and error.errno in (errno.EACCES, errno.EPERM):
         return ImportRefused(
-            f"{path}: cannot be read by the server: {error.strerror}: its owner must allow this to "
-            "the user that OMERO.server runs as (`setfacl -m u:USER:r` on the file, `u:USER:rx` on "
-            "its directories), and it is tried again"
+            f"{path}: cannot be read by the server: {error.strerror}: {MAY_READ}, and it is tried "
+            "again"
         )
-    if error.errno in (errno.ENXIO, errno.ENODEV):
+    if own_fault:
         return ImportRefused(f"{path}: cannot be read by the server: {error.strerror}")
     return error
+
+
+def _own_fault(error: OSError, name: str, directory: int) -> bool:
+    """Whether a file cannot be opened because of what it is itself.
+
+    A share whose server was started anew, or whose ticket has run out, refuses for a while to
+    open files that we may read by their mode.  A disk that was pulled out says that it is no
+    device.  That is the disk's fault.
+    """
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV):
+        return False
+    found = os.lstat(name, dir_fd=directory)
+    if not stat_module.S_ISREG(found.st_mode):
+        return True
+    return error.errno in (errno.EACCES, errno.EPERM) and not _may_read(found)
+
+
+def _may_read(found: os.stat_result) -> bool:
+    """Whether the mode says so.  An access list may say otherwise."""
+    if os.geteuid() == found.st_uid:
+        return bool(found.st_mode & stat_module.S_IRUSR)
+    if found.st_gid in (os.getegid(), *os.getgroups()):
+        return bool(found.st_mode & stat_module.S_IRGRP)
+    return bool(found.st_mode & stat_module.S_IROTH)
 
 
 def check_file(path: str, found: os.stat_result, owner: int) -> None:

@@ -62,6 +62,13 @@ class RootChanged(OSError):
         super().__init__(errno.ESTALE, why)
 
 
+class RootMissing(OSError):
+    """The directory is not there.  Nobody knows whether a file in it is gone too."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(errno.ESTALE, f"{directory} is not there")
+
+
 @dataclass(frozen=True)
 class Taken:
     """A root as it was when DropBox took it."""

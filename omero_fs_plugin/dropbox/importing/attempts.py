@@ -171,8 +171,8 @@ class Attempt:
             ",".join(map(str, images)),
         )
         try:
-            importer.done(self.fileset, sha1s)
-        except DiskAway as error:
+            importer.done(self.fileset, sha1s, self.stopping)
+        except (DiskAway, Stopped) as error:
             log.warning("fileset %d: imported, and to be removed later: %s", self.fileset.id, error)
             self.later()
             return State.IMPORTED
@@ -275,9 +275,12 @@ class Attempt:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
     def _sha1s(self) -> tuple[str, ...]:
-        """The SHA1 of each file's bytes, in the order of the files, lower-case hex."""
+        """The SHA1 of each file's bytes, in the order of the files, lower-case hex.
+
+        Raises what `sha1_of` raises.
+        """
         root = self.fileset.root
-        return tuple(sha1_of(root, met, lambda: False) for met in self.fileset.files)
+        return tuple(sha1_of(root, met, self.stopping) for met in self.fileset.files)
 
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)

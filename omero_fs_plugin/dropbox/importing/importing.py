@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
-from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -22,7 +21,8 @@ from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, U
 
 from .activity import Watch
 from .attempts import Attempt, run_together
-from .importers import DiskAway, client_path
+from .importers import client_path
+from .importers.disk import meaning
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
 from .importers.sources import remove
@@ -86,10 +86,8 @@ class Importing:
             said = read_sidecar(fileset.root, fileset.path)
         except (ConfigurationError, ImportRefused) as error:
             raise BadAdvice(str(error)) from error
-        except RootAway as error:
-            raise DiskAway(str(error)) from error
         except OSError as error:
-            raise BadAdvice(f"{fileset.path}: its sidecar cannot be read: {error}") from error
+            raise meaning(error, str(error.filename or fileset.path)) from error
         return Plan(self._methods.of(rule), said)
 
     def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
@@ -119,12 +117,15 @@ class Importing:
                     self._importers.pop(fileset.id, None)
 
     def finish(self, fileset: Fileset) -> None:
-        """Does what was left to do after the fileset's import.  Raises what `run` raises."""
+        """Does what was left to do after the fileset's import.
+
+        Raises what `run` raises, DiskAway, and Stopped.
+        """
         plan = self.plan(fileset)
         transfer = plan.method.choice.transfer
         if transfer.removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
-            remove(fileset, sha1s, linked=transfer.links)
+            remove(fileset, sha1s, linked=transfer.links, stopping=self._stopping)
         if not (plan.said.annotates or _aims(plan)):
             gone = "what had to be done after that is unknown: the sidecar or the rule is gone"
             self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
@@ -144,7 +145,7 @@ class Importing:
     def _group(self, fileset: Fileset) -> str:
         try:
             return self.plan(fileset).group
-        except (BadAdvice, DiskAway):
+        except BadAdvice:
             return ""
 
     def _attempt(

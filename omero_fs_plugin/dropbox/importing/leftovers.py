@@ -18,6 +18,7 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 
 from .activity import LATE_S, Watch
 from .earlier import Earlier
+from .importers import DiskAway
 from .pool import SessionPool
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class Leftovers:
         watch: Watch,
         group_of: Callable[[Fileset], str],
     ) -> None:
-        """`group_of` gives the group of a fileset's import; empty is the user's default."""
+        """`group_of` gives the group of a fileset's import; empty is the user's default.
+
+        It raises DiskAway if the group cannot be known now.
+        """
         self._journal, self._omero = journal, omero
         self._pool, self._watch, self._group_of = pool, watch, group_of
         self._since: dict[str, float] = {}  # note -> since when (s, monotonic) we know it
@@ -61,7 +65,7 @@ class Leftovers:
                 earlier = Earlier(self._journal, self._omero, session, fileset, self._watch)
                 left = earlier.clear()
                 strangers = earlier.strangers()
-        except (UserError, ImportRefused) as error:
+        except (UserError, ImportRefused, DiskAway) as error:
             log.warning("fileset %d: what is left of it in OMERO: %s", fileset.id, error)
             return
         # This clock is never set, and after a restart we only look for longer.

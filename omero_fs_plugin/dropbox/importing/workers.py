@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine import is_there, stat_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -29,7 +30,7 @@ from omero_fs_plugin.errors import (
 
 from .attempts import TRIES, TRY_AGAIN_S, refuse
 from .crew import Crew
-from .importers import DiskAway
+from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
 from .methods import Methods
@@ -47,6 +48,17 @@ _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """The turn that a user has for now: it counts if something is taken."""
+
+    user: str
+    number: int
+    entry: str  # of importUsers; empty: no rule is for the user
+    served: int  # the user's last turn
+    next_start: float | None  # of the entry, before this turn; s, monotonic
 
 
 class Importers:
@@ -90,6 +102,7 @@ class Importers:
             import_duplicates=import_duplicates,
             stopping=lambda: self._stopping.is_set(),
         )
+        # Held for a moment only: never while a disk, OMERO or the journal is asked.
         self._news = threading.Condition()
         self._served: dict[str, int] = {}  # user -> number of the user's last turn
         self._turn = 0
@@ -97,13 +110,19 @@ class Importers:
         self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
         self._in_vain = 0  # imports in a row that failed because OMERO was away
-        self._under_way: set[int] = set()  # filesets
+        self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
         self._pace = Pace(number)
         self._at_work = 0  # threads that import, or look for something to import
         self._went_through = 0  # imports that succeeded since the start
         # Fileset that met an UnclearError -> imports that had succeeded by then
         self._suspects: dict[int, int] = {}
         self._not_given_back: dict[int, str] = {}  # fileset still importing in the journal -> why
+        self._giving_back: set[int] = set()  # those of them that a thread is giving back
+        self._finishing: set[int] = set()  # imported filesets
+        self._begun = 0  # times that something was taken from the journal, or it was tried
+        self._taking = 0  # threads that do that, until what they took is in `_under_way`
+        # The journal failed at a write, which it may have done all the same: see `_find_adrift`.
+        self._adrift = False
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
@@ -200,6 +219,7 @@ class Importers:
                 self._wait_for_omero(error)
             except JournalError as error:
                 log.error("%s", error)
+                self._adrift = True
                 self._stopping.wait(_PING_S)
             except Exception:
                 # A defect of ours must neither end the thread nor be tried again at once.
@@ -239,67 +259,159 @@ class Importers:
 
     def _finish(self) -> None:
         """Finishes one import that was interrupted after the images were in OMERO."""
-        try:
+        with self._news:
+            if not self._importing.unfinished:
+                return
             identifier = self._importing.unfinished.popleft()
-        except IndexError:
-            return
+            self._finishing.add(identifier)
+        try:
+            done = self._finish_one(identifier)
+        except (ServerAwayError, JournalError):
+            done = False
+            raise
+        finally:
+            with self._news:
+                self._finishing.discard(identifier)
+                if not done:
+                    self._importing.unfinished.append(identifier)
+
+    def _finish_one(self, identifier: int) -> bool:
+        """Whether there is nothing left to do.  Raises ServerAwayError and JournalError."""
         fileset = self._journal.get(identifier)
         if fileset is None:
-            return
+            return True
         try:
             with self._crew.at([fileset]):
                 self._importing.finish(fileset)
-        except (ServerAwayError, JournalError):
-            self._importing.unfinished.append(identifier)
-            raise
-        except DiskAway:
-            self._importing.unfinished.append(identifier)
+        except (DiskAway, Stopped):
+            return False
         except (UserError, ImportRefused, BadAdvice) as error:
             self._journal.finished(fileset.id, f"imported, but {error}")
+        return True
 
     def _take(self) -> list[Fileset]:
         """The oldest queued fileset of the user who has waited longest for a turn.
 
         OMERO's own importer gets more filesets of that user, which it imports in one run.
+        They are under way from now on.
         """
+        self._give_back_the_rest()
+        if self._adrift:
+            self._find_adrift()
+        now = time.monotonic()
         with self._news:
-            self._give_back_the_rest()
-            now = time.monotonic()
             self._resting = {i: until for i, until in self._resting.items() if until > now}
-            users = [u for u in self._journal.queued_users() if self._may_go(u, now)]
+            resting = frozenset(self._resting)
+        users = self._journal.queued_users()
+        not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
+        while not self._stopping.is_set() and (turn := self._next_turn(users, now)) is not None:
+            users.remove(turn.user)
+            taken: list[Fileset] = []
+            try:
+                fileset = self._journal.take(turn.user, resting, not_at)
+                if fileset is not None:
+                    taken.append(fileset)
+                    self._take_more(taken)
+            except BaseException:
+                self._end_turn(turn, taken, now, failed=True)
+                raise
+            self._end_turn(turn, taken, now)
+            if taken:
+                return taken
+        return []
+
+    def _next_turn(self, users: Sequence[str], now: float) -> _Turn | None:
+        """Of the user among `users` who has waited longest, if one may go on now."""
+        with self._news:
+            may = [user for user in users if self._may_go(user, now)]
             if self._at_work > self._number:
                 # The places of those that are parked are for the other users.
                 parked = {work.user for work in self._crew.parked()}
-                users = [user for user in users if user not in parked]
-            not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
-            for user in sorted(users, key=lambda name: self._served.get(name, 0)):
-                fileset = self._journal.take(user, self._resting, not_at)
-                if fileset is not None:
-                    self._turn += 1
-                    self._served[user] = self._turn
-                    rule = self._places.rule_of(fileset.path, user)
-                    entry = self._places.rule_for(user)
-                    if rule is not None and entry is not None:
-                        self._next_start[entry.user] = now + rule.throttle_import
-                    return [fileset, *self._more(rule, fileset)]
-        return []
+                may = [user for user in may if user not in parked]
+            if not may:
+                return None
+            user = min(may, key=lambda name: self._served.get(name, 0))
+            rule = self._places.rule_for(user)
+            entry = rule.user if rule is not None else ""
+            turn = _Turn(
+                user,
+                self._turn + 1,
+                entry,
+                self._served.get(user, 0),
+                self._next_start.get(entry),
+            )
+            self._turn = self._served[user] = turn.number
+            if rule is not None:
+                self._next_start[entry] = now + rule.throttle_import
+            self._begun += 1
+            self._taking += 1
+            return turn
 
-    def _more(self, rule: Rule | None, first: Fileset) -> list[Fileset]:
-        more: list[Fileset] = []
+    def _end_turn(
+        self, turn: _Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
+    ) -> None:
+        """Without anything `taken`, the turn does not count.  If it `failed`, it is given back."""
+        with self._news:
+            self._taking -= 1
+            if failed:
+                self._not_given_back.update((one.id, "not begun") for one in taken)
+            else:
+                self._under_way.update(one.id for one in taken)
+            if taken:
+                rule = self._places.rule_of(taken[0].path, turn.user)
+                if rule is not None and turn.entry:
+                    self._next_start[turn.entry] = now + rule.throttle_import
+                return
+            if self._served.get(turn.user) == turn.number:
+                self._served[turn.user] = turn.served
+            if turn.next_start is None:
+                self._next_start.pop(turn.entry, None)
+            else:
+                self._next_start[turn.entry] = turn.next_start
+
+    def _find_adrift(self) -> None:
+        """Finds what is importing or unfinished in the journal, and with none of our threads.
+
+        When the journal is lost in the middle of a write, nobody knows whether it did it.
+        """
+        with self._news:
+            begun, quiet = self._begun, not self._taking
+            ours = self._under_way.keys() | self._not_given_back.keys() | self._giving_back
+            finishing = self._finishing | set(self._importing.unfinished)
+        if not quiet:
+            return
+        importing = [one.id for one in self._journal.importing()]
+        unfinished = [one.id for one in self._journal.unfinished()]
+        with self._news:
+            if self._taking or begun != self._begun:
+                return  # some of it may be taken just now: at the next look
+            self._adrift = False
+            self._begun += 1  # what another thread read at the same time does not count any more
+            why = "the journal was away when it was taken; OMERO will be asked"
+            self._not_given_back.update((one, why) for one in importing if one not in ours)
+            finishing |= ours | self._finishing | set(self._importing.unfinished)
+            self._importing.unfinished.extend(one for one in unfinished if one not in finishing)
+        self._give_back_the_rest()
+
+    def _take_more(self, taken: list[Fileset]) -> None:
+        """Adds to the first of a run those that OMERO's own importer imports with it."""
+        (first,) = taken
+        with self._news:
+            suspects = set(self._suspects)
+            apart = suspects | self._resting.keys()
         # If something unknown is wrong with a fileset, it is imported alone.
-        if self._methods.of(rule).choice.importer == JAVA and first.id not in self._suspects:
-            while len(more) + 1 < _TOGETHER:
-                apart = self._resting.keys() | self._suspects.keys()
-                # Of one root: while they are imported, their importer is known to be at it.
-                fileset = self._journal.take(first.user, apart, CALLS.away(), first.root)
-                if fileset is None:
-                    break
-                more.append(fileset)
-        return more
+        method = self._methods.of(self._places.rule_of(first.path, first.user))
+        if method.choice.importer != JAVA or first.id in suspects:
+            return
+        while len(taken) < _TOGETHER and not self._stopping.is_set():
+            # Of one root: while they are imported, their importer is known to be at it.
+            fileset = self._journal.take(first.user, apart, CALLS.away(), first.root)
+            if fileset is None:
+                return
+            taken.append(fileset)
 
     def _import(self, filesets: list[Fileset]) -> None:
-        with self._news:
-            self._under_way.update(fileset.id for fileset in filesets)
+        """Imports what was taken."""
         left = {fileset.id: fileset for fileset in filesets}
         try:
             plans: dict[tuple[object, ...], tuple[Plan, list[Fileset]]] = {}
@@ -312,6 +424,7 @@ class Importers:
                     continue
                 except DiskAway as error:
                     self._give_back([left.pop(fileset.id)], str(error))
+                    self._rest(fileset)
                     continue
                 # What a sidecar says is of its own filesets: they are not taken together.
                 key = (id(plan.method), fileset.id if plan.said.files else 0)
@@ -320,9 +433,10 @@ class Importers:
                 self._attempt(plan, together, left)
         finally:
             with self._news:
-                self._under_way.difference_update(fileset.id for fileset in filesets)
-            # Something is left if another of them failed in a way that concerns all.
-            self._give_back(list(left.values()), "not begun")
+                # Something is left if another of them failed in a way that concerns all.
+                self._not_given_back.update(dict.fromkeys(left, "not begun"))
+                self._under_way -= Counter(fileset.id for fileset in filesets)
+            self._give_back_the_rest()
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
         """Imports filesets, and removes from `left` those that have their state."""
@@ -404,12 +518,15 @@ class Importers:
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
-            # It was refused; or it, or the same content, is under way, which may take long.
-            rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
-            doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
-            rest = max(rest, min(_LONGEST_REST_S, doubled))
-            with self._news:
-                self._resting[fileset.id] = time.monotonic() + rest
+            self._rest(fileset)
+
+    def _rest(self, fileset: Fileset) -> None:
+        """It was refused; or it, or its content, or its disk, is busy, which may take long."""
+        rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
+        doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
+        rest = max(rest, min(_LONGEST_REST_S, doubled))
+        with self._news:
+            self._resting[fileset.id] = time.monotonic() + rest
 
     def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
         """Gives filesets back to the queue, so that none is left between two states.
@@ -418,13 +535,26 @@ class Importers:
         """
         with self._news:  # note all of them first: the journal may fail at any of them
             self._not_given_back.update((fileset.id, reason) for fileset in filesets)
-            self._give_back_the_rest()
+        self._give_back_the_rest()
 
     def _give_back_the_rest(self) -> None:
         """Raises JournalError; what is not given back then is kept for the next call."""
-        for identifier, reason in list(self._not_given_back.items()):
-            self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
-            del self._not_given_back[identifier]
+        while True:
+            with self._news:
+                if not self._not_given_back:
+                    return
+                # Only one thread gives it back: right after that another may take it again.
+                identifier, reason = self._not_given_back.popitem()
+                self._giving_back.add(identifier)
+            given = False
+            try:
+                self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
+                given = True
+            finally:
+                with self._news:
+                    self._giving_back.discard(identifier)
+                    if not given:
+                        self._not_given_back[identifier] = reason
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""

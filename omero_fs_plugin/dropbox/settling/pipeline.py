@@ -26,6 +26,8 @@ from .underway import Underway
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal
 
+# The longest wait of the thread that hands out work, for others that ask the journal.
+_PATIENCE_S = 0.2
 _AGAIN_S = 10.0  # before files are asked about again whose answer could not be used
 
 
@@ -75,14 +77,25 @@ class Pipeline:
         return self._resting.step(now, root)
 
     def roots_due(self, now: float) -> list[str]:
-        """The roots in which files may have come to rest."""
-        with self.files.lock:
+        """The roots in which files may have come to rest.
+
+        None while another thread records something and the journal is slow: ask again.
+        """
+        if not self.files.lock.acquire(timeout=_PATIENCE_S):
+            return []
+        try:
             return self.settler.roots_due(now)
+        finally:
+            self.files.lock.release()
 
     def next_due(self, but: Collection[str] = ()) -> float | None:
-        """When (s, monotonic) that may be next; None: nowhere.  In no root of `but`."""
-        with self.files.lock:
+        """When (s, monotonic) that may be next; None: nowhere known.  In no root of `but`."""
+        if not self.files.lock.acquire(timeout=_PATIENCE_S):
+            return None
+        try:
             return self.settler.next_due(but)
+        finally:
+            self.files.lock.release()
 
     def pending(self) -> int:
         """Number of files in their quiet period."""

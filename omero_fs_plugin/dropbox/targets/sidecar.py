@@ -34,6 +34,7 @@ from typing import Any
 from omero_fs_plugin.dropbox.confine import open_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused
+from omero_fs_plugin.events import NOTHING_THERE
 
 from .targets import REGEX, Template
 from .templates import nearest, parse
@@ -102,7 +103,7 @@ def read(root: str, path: str) -> Sidecar:
 
     Raises ConfigurationError with one line, which names the sidecar, the key and the nearest
     right spelling.  The files around a wrong sidecar wait until it is mended.  Raises
-    RootAway if the disk does not answer.
+    OSError if nobody knows now what the sidecars say: RootAway if the disk does not answer.
     """
     place = PurePosixPath(path)
     if not place.is_relative_to(root):
@@ -123,7 +124,9 @@ def wrong_in(root: str, directory: str) -> str:
         read(root, f"{directory}/any")
     except RootAway:
         raise
-    except (FsError, OSError) as error:
+    except OSError as error:
+        return f"{error.filename or directory}: cannot be read now: {error.strerror or error}"
+    except FsError as error:
         return str(error)
     return ""
 
@@ -164,22 +167,20 @@ def _content(root: str, path: str) -> bytes | None:
     """The bytes of the sidecar at `path`; None if there is none."""
     try:
         descriptor = open_beneath(root, path)
-    except FileNotFoundError:
-        return None
     except ImportRefused as error:  # a link, not a regular file, not readable, of another user
         raise ConfigurationError(str(error)) from error
-    except RootAway:
-        raise
     except OSError as error:
-        raise _wrong(path, f"cannot be read now: {error.strerror}") from error
+        if error.errno in NOTHING_THERE:
+            return None
+        error.filename = path
+        raise
     with os.fdopen(descriptor, "rb") as source:
         try:
             with CALLS.at(root):
                 content = source.read(MAX_BYTES + 1)
-        except RootAway:
-            raise
         except OSError as error:
-            raise _wrong(path, f"cannot be read now: {error.strerror}") from error
+            error.filename = path
+            raise
     if len(content) > MAX_BYTES:
         raise _wrong(path, f"larger than {MAX_BYTES // 1024} KiB, so it cannot be a sidecar")
     return content

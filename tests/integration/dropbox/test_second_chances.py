@@ -36,9 +36,13 @@ class Deaths:
 @pytest.fixture
 def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
     deaths = Deaths()
-    monkeypatch.setattr(
-        NativeImporter, "done", lambda self, fileset, sha1s: deaths.done(self, fileset, sha1s)
-    )
+
+    def done(
+        self: NativeImporter, fileset: Fileset, sha1s: Sequence[str], stopping: object
+    ) -> None:
+        deaths.done(self, fileset, sha1s)
+
+    monkeypatch.setattr(NativeImporter, "done", done)
     return deaths
 
 

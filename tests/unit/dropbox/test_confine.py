@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.confine import check_file, open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine.roots import RootMissing
 from omero_fs_plugin.errors import ImportRefused
 
 
@@ -119,7 +120,7 @@ class TestHardLinks:
 
 
 def test_a_root_that_is_away_is_not_the_files_fault(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(RootMissing, match="away is not there"):
         open_beneath(str(tmp_path / "away"), str(tmp_path / "away" / "a.tif"))
 
 

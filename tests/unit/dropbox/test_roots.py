@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.confine import is_there, listing, open_beneath, roots, stat_beneath
-from omero_fs_plugin.dropbox.confine.roots import RootChanged, Roots
+from omero_fs_plugin.dropbox.confine.roots import RootChanged, RootMissing, Roots
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.errors import ImportRefused
@@ -187,7 +187,7 @@ class TestBelowARoot:
         everyones.mkdir()
         taken(everyones)
         amys = everyones / "amy"
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(RootMissing):
             content(amys, amys / "a.tif")
         amys.mkdir()
         (amys / "a.tif").write_bytes(b"new")

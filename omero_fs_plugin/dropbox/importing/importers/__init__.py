@@ -3,7 +3,8 @@
 ``protocol`` says what each way is given and what it answers.  There are two: ``native``, with
 ``upload`` and ``in_place``, and ``java``, with ``java_process``, ``java_child`` and ``printed``.
 ``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.
-Both use ``names``, ``sources``, ``checksums`` and ``answers``.
+Both use ``names``, ``sources``, ``checksums`` and ``answers``.  ``disk`` says what an error of a
+disk means.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from .names import Rules, safe
 
 class FileChanged(FsError):
     """A file is no longer as it was at rest; it settles anew."""
+
+
+class FileGone(FileChanged):
+    """A file is not there any more."""
 
 
 class Stopped(FsError):
@@ -30,7 +35,7 @@ class StillRunning(FsError):
 
 
 class DiskAway(FsError):
-    """The disk with its files does not answer; the fileset is given back."""
+    """The disk with its files does not answer, or is ill; the fileset waits in the queue."""
 
 
 class Excluded(FsError):

@@ -56,7 +56,11 @@ class InPlace:
         with server_errors("asking where the managed repository is"):
             described = repository.root()
         root = Path(unwrap(described.path) or "") / (unwrap(described.name) or "")
-        if not root.is_absolute() or not root.is_dir():
+        try:
+            there = root.is_absolute() and root.is_dir()
+        except OSError as error:  # its disk is ill
+            raise told(error, f"looking for OMERO's {root}", Step.IN_PLACE) from error
+        if not there:
             why = "there is no such directory on this machine"
         elif not os.access(root, os.W_OK | os.X_OK):
             why = f"the account of DropBox (uid {os.geteuid()}) may not write there"
@@ -69,7 +73,10 @@ class InPlace:
 
     def check(self, fileset: Fileset) -> None:
         """Checks, before anything is begun, that hard links would not leave their file system."""
-        device = self.root.stat().st_dev
+        try:
+            device = self.root.stat().st_dev
+        except OSError as error:
+            raise told(error, f"looking at OMERO's {self.root}", Step.IN_PLACE) from error
         for met in fileset.files if self.transfer.links else ():
             if met.stat.device != device:
                 raise self._astray(met)
@@ -148,7 +155,7 @@ class InPlace:
         """Removes the empty file that OMERO made.  It proves that this is OMERO's directory."""
         try:
             found = target.lstat()
-        except OSError:
+        except FileNotFoundError:
             found = None
         if found is None or not stat_module.S_ISREG(found.st_mode) or found.st_size:
             raise ImportRefused(

@@ -109,10 +109,12 @@ class JavaImporter:
                 self._progress.more(_size(ready.task.fileset))
                 yield ready.task, outcome
 
-    def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
+    def done(
+        self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         """As the protocol says."""
         if self._options.transfer.removes:
-            sources.remove(fileset, sha1s, linked=self._options.transfer.links)
+            sources.remove(fileset, sha1s, linked=self._options.transfer.links, stopping=stopping)
 
     def progress(self) -> Figures:
         """As the protocol says.  The files of a run count as done when the run has ended."""

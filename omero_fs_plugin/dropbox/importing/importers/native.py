@@ -322,10 +322,12 @@ class NativeImporter:
             except FsError as error:
                 yield task, error
 
-    def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
+    def done(
+        self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         """As the protocol says."""
         if self._options.transfer.removes:
-            sources.remove(fileset, sha1s, linked=self._options.transfer.links)
+            sources.remove(fileset, sha1s, linked=self._options.transfer.links, stopping=stopping)
 
     def progress(self) -> Figures:
         """As the protocol says."""

@@ -112,12 +112,15 @@ class Importer(Protocol):
         outcome of tasks that were not yielded by then is not known, and OMERO is asked.
         """
 
-    def done(self, fileset: Fileset, sha1s: Sequence[str]) -> None:
+    def done(
+        self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         """Called when the images of `fileset` are there, and the journal says so.
 
         Removes the sources if the name of the transfer ends in `_rm`, each only if it
-        is still the file that was imported.  Raises nothing: a file that cannot be
-        removed is logged, and stays.
+        is still the file that was imported.  A file that may not be removed is logged,
+        and stays.  Raises DiskAway if the disk cannot tell now, and Stopped when `stopping`:
+        it is to be called again.
         """
 
     def progress(self) -> Figures:

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import PurePath
 from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import open_beneath, open_directory
-from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
-from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.events import FileStat
 
-from . import DiskAway, FileChanged, Stopped
+from . import DiskAway, FileChanged, FileGone, Stopped
+from .disk import disk_errors
 
 log = logging.getLogger(__name__)
 
 # Bytes read at once, so that large files need no more memory.  Larger blocks are slower.
 BLOCK = 2**20
+# The server's account may read the directory, and not write to it.
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
 def opened(root: str, met: Found) -> Iterator[BinaryIO]:
     """The file, open for reading.  Afterwards it is looked at again.
 
-    Raises FileChanged when it is not what `met` says, before or after, DiskAway, and
-    ImportRefused as `confine.open_beneath` does.
+    Raises FileChanged when it is not what `met` says, before or after, FileGone, DiskAway,
+    and ImportRefused as `confine.open_beneath` does.
     """
-    try:
+    with disk_errors(met.path):
         descriptor = open_beneath(root, met.path)
-    except RootAway as error:
-        raise DiskAway(str(error)) from error
-    except FileNotFoundError as error:
-        raise FileChanged(f"{met.path}: gone before it was imported") from error
-    except OSError as error:
-        raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
     with os.fdopen(descriptor, "rb", buffering=0) as source:
         _unchanged(root, source, met)
         yield source
@@ -47,11 +45,8 @@ def opened(root: str, met: Found) -> Iterator[BinaryIO]:
 
 
 def _unchanged(root: str, source: BinaryIO, met: Found) -> None:
-    try:
-        with CALLS.at(root):
-            found = os.fstat(source.fileno())
-    except RootAway as error:
-        raise DiskAway(str(error)) from error
+    with disk_errors(met.path), CALLS.at(root):
+        found = os.fstat(source.fileno())
     if FileStat.of(found) != met.stat:
         raise FileChanged(f"{met.path}: changed after it had come to rest")
 
@@ -61,16 +56,11 @@ def blocks(
 ) -> Iterator[bytes]:
     """The bytes of a file below `root` from the beginning, at most BLOCK at once.
 
-    Raises FileChanged when they cannot be read, DiskAway, and Stopped when `stopping`.
+    Raises DiskAway when they cannot be read now, and Stopped when `stopping`.
     """
     while True:
-        try:
-            with CALLS.at(root):
-                block = source.read(BLOCK)
-        except RootAway as error:
-            raise DiskAway(str(error)) from error
-        except OSError as error:
-            raise FileChanged(f"{met.path}: cannot be read now: {error.strerror}") from error
+        with disk_errors(met.path), CALLS.at(root):
+            block = source.read(BLOCK)
         if not block:
             return
         if stopping():
@@ -87,10 +77,17 @@ def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
     return digest.hexdigest()
 
 
-def remove(fileset: Fileset, sha1s: Sequence[str], *, linked: bool) -> None:
+def remove(
+    fileset: Fileset,
+    sha1s: Sequence[str],
+    *,
+    linked: bool,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
     """Removes each file that is still the one that was imported.  Logs which stay, and why.
 
-    Raises DiskAway when that cannot be told now: it is to be called again.
+    Raises DiskAway when that cannot be told now, and Stopped when `stopping`: it is to be
+    called again.
 
     `linked`: OMERO has the very inode, so its own time of change was moved on
     by us.  Else a file whose inode was touched since is read again, for a
@@ -98,27 +95,41 @@ def remove(fileset: Fileset, sha1s: Sequence[str], *, linked: bool) -> None:
     """
     for met, sha1 in zip(fileset.files, sha1s, strict=True):
         try:
-            with opened(fileset.root, met) as source:
-                touched = os.fstat(source.fileno()).st_ctime_ns != met.stat.ctime_ns
-            if touched and not linked and sha1_of(fileset.root, met, lambda: False) != sha1:
-                raise FileChanged(f"{met.path}: changed after it was imported")
-            directory = open_directory(fileset.root, met.path)
-            try:
-                with CALLS.at(fileset.root):
-                    name = Path(met.path).name
-                    now = FileStat.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
-                    if now != met.stat:
-                        raise FileChanged(f"{met.path}: changed after it was imported")
-                    os.unlink(name, dir_fd=directory)
-            finally:
-                os.close(directory)
-        except FileNotFoundError:
+            _remove(fileset.root, met, sha1, linked, stopping)
+        except FileGone:
             continue
-        except RootAway as error:
-            raise DiskAway(str(error)) from error
-        except DiskAway:
+        except (DiskAway, Stopped):
             raise
-        except (FsError, OSError) as error:
+        except FsError as error:
             log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
         else:
             log.info("fileset %d: imported, so removed: %s", fileset.id, met.path)
+
+
+def _remove(root: str, met: Found, sha1: str, linked: bool, stopping: Callable[[], bool]) -> None:
+    """Raises FileGone, DiskAway and Stopped, and another FsError if it stays for good."""
+    with opened(root, met) as source, disk_errors(met.path), CALLS.at(root):
+        touched = os.fstat(source.fileno()).st_ctime_ns != met.stat.ctime_ns
+    if touched and not linked and sha1_of(root, met, stopping) != sha1:
+        raise FileChanged(f"{met.path}: changed after it was imported")
+    with disk_errors(met.path):
+        directory = open_directory(root, met.path)
+    try:
+        with disk_errors(met.path), CALLS.at(root):
+            name = PurePath(met.path).name
+            now = FileStat.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+            if now != met.stat:
+                raise FileChanged(f"{met.path}: changed after it was imported")
+            _unlink(name, directory, met)
+    finally:
+        os.close(directory)
+
+
+def _unlink(name: str, directory: int, met: Found) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _MAY_NOT:
+            raise
+        # How the directory is shared or mounted: no later try would end otherwise.
+        raise ImportRefused(f"{met.path}: may not be removed: {error.strerror}") from error

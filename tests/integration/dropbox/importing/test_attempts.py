@@ -197,6 +197,17 @@ def test_or_two_where_an_admin_wants_that(world: World) -> None:
     assert len(world.in_omero(first)) == len(world.in_omero(second)) == 1
 
 
+def test_a_stop_does_not_wait_until_a_file_is_read(world: World) -> None:
+    world.queue(world.drop("a.tif"))
+    world.attempt()
+    path = world.drop("b.tif")
+    world.queue(path)
+    world.stopping.set()
+    assert world.attempt() is State.QUEUED
+    world.stopping.clear()
+    assert world.attempt() is State.SKIPPED, "it has the same content"
+
+
 def test_a_renamed_file_is_no_duplicate_to_import(world: World) -> None:
     path = world.drop("a.tif")
     world.queue(path)

@@ -11,7 +11,7 @@ import pytest
 from omero.model import DatasetI
 from omero.rtypes import rstring
 
-from omero_fs_plugin.dropbox.importing.importers import FileChanged, Stopped, UnderWay
+from omero_fs_plugin.dropbox.importing.importers import FileChanged, FileGone, Stopped, UnderWay
 from omero_fs_plugin.dropbox.importing.importers.protocol import Figures, Imported, Task, Wishes
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerMisconfiguredError
@@ -79,7 +79,7 @@ def test_a_file_that_changed_is_not_imported(world: Importing, kind: str) -> Non
         more.write(b"!")
     gone.unlink()
     outcomes = run(world.importer(kind), *map(notes.task, sets))
-    assert [type(outcome) for outcome in outcomes] == [FileChanged, FileChanged]
+    assert [type(outcome) for outcome in outcomes] == [FileChanged, FileGone]
     assert notes.sha1s == {}
     assert world.in_omero(path) == world.in_omero(gone) == []
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
@@ -23,7 +27,10 @@ RUN = 30  # filesets
 
 @pytest.fixture
 def importers(journal: Journal, tmp_path: Path) -> Importers:
-    places = places_of(tmp_path)
+    return _importers(journal, places_of(tmp_path))
+
+
+def _importers(journal: Journal, places: Places) -> Importers:
     return Importers(
         journal,
         None,  # type: ignore[arg-type]
@@ -69,3 +76,123 @@ def test_however_often_it_was_tried_it_rests_a_minute_at_most(
     begun = time.monotonic()
     importers._ended(replace(fileset, attempts=attempts), State.QUEUED)
     assert 0 < importers._resting[fileset.id] - begun <= 61
+
+
+class TestASlowJournal:
+    """It holds up the thread that asks it, and nobody else."""
+
+    @pytest.mark.parametrize("call", ["take", "queued_users", "move"])
+    def test_neither_a_stop_nor_status_waits_for_it(
+        self,
+        journal: Journal,
+        importers: Importers,
+        monkeypatch: pytest.MonkeyPatch,
+        call: str,
+    ) -> None:
+        journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
+        real, called, answered = getattr(journal, call), threading.Event(), threading.Event()
+
+        def slow(*arguments: Any) -> Any:
+            called.set()
+            answered.wait(30)
+            return real(*arguments)
+
+        if call == "move":
+            fileset = journal.take("amy")
+            assert fileset is not None
+            importers._not_given_back[fileset.id] = "OMERO is away"
+        monkeypatch.setattr(journal, call, slow)
+        thread = threading.Thread(target=importers._take)
+        thread.start()
+        try:
+            assert called.wait(10)
+            asked: list[Callable[[], object]] = [
+                importers.wake,
+                importers.stopped,
+                lambda: importers.busy,
+                importers.ask_to_stop,
+            ]
+            for ask in asked:
+                asking = threading.Thread(target=ask)
+                asking.start()
+                asking.join(5)
+                assert not asking.is_alive(), ask
+        finally:
+            answered.set()
+            thread.join(10)
+        assert not thread.is_alive()
+
+    def test_while_it_is_asked_for_one_user_no_other_import_starts_within_the_throttle(
+        self, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        importers = _importers(journal, places_of("/dropbox", throttleImport="60"))
+        for name in "ab":
+            stat = FileStat(1, ord(name), 1, 1, 1)
+            journal.hand_over("amy", "/dropbox/amy", Found(f"/dropbox/amy/{name}", stat))
+        real, called, answered = journal.take, threading.Event(), threading.Event()
+
+        def slow(*arguments: Any) -> Any:
+            called.set()
+            answered.wait(30)
+            return real(*arguments)
+
+        monkeypatch.setattr(journal, "take", slow)
+        thread = threading.Thread(target=importers._take)
+        thread.start()
+        assert called.wait(10)
+        assert importers._take() == []
+        answered.set()
+        thread.join(10)
+        assert journal.counts()[State.IMPORTING] == 1
+
+
+class TestAWriteWhoseAnswerWasLost:
+    """The journal has done it, and its server went away before it could say so."""
+
+    @contextmanager
+    def lost(self, journal: Journal, monkeypatch: pytest.MonkeyPatch, call: str) -> Iterator[None]:
+        real = getattr(journal, call)
+
+        def done_and_lost(*arguments: Any, **options: Any) -> Any:
+            real(*arguments, **options)
+            raise JournalError("server closed the connection unexpectedly")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, call, done_and_lost)
+            yield
+
+    def test_what_was_taken_is_taken_again(
+        self, journal: Journal, importers: Importers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
+        with self.lost(journal, monkeypatch, "take"), pytest.raises(JournalError):
+            importers._take()
+        assert journal.counts()[State.IMPORTING] == 1
+        importers._adrift = True  # as `_work` does
+        (taken,) = importers._take()
+        assert taken.path == "/dropbox/amy/a"
+        importers._adrift = True
+        assert importers._take() == [], "it is under way"
+        assert journal.counts()[State.IMPORTING] == 1
+
+    def test_what_is_left_to_finish_is_not_forgotten(
+        self, journal: Journal, importers: Importers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
+        fileset = journal.take("amy")
+        assert fileset is not None
+        with self.lost(journal, monkeypatch, "imported"), pytest.raises(JournalError):
+            journal.imported(fileset.id, 1, [1], ["ab"], finished=False)
+        importers._adrift = True
+        for _ in range(2):
+            importers._take()
+            assert list(importers._importing.unfinished) == [fileset.id]
+        with monkeypatch.context() as patch:
+
+            def down(*_: Any) -> None:
+                raise JournalError("the disk is full")
+
+            patch.setattr(journal, "get", down)
+            with pytest.raises(JournalError):
+                importers._finish()
+        assert list(importers._importing.unfinished) == [fileset.id]
