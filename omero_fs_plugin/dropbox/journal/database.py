@@ -88,10 +88,10 @@ class Database:
     def __init__(self, url: str, *, make: bool, share: str | None = None) -> None:
         # For people; a URL may hold a password, which this does not show.
         self.shown = _shown(url)
-        # The epoch of the lease under which this process writes.  None: it has no lease, like
-        # the command line.
-        self.epoch: int | None = None
-        self.lost: Callable[[], None] = lambda: None  # called when the database refuses the epoch
+        # The holder and the epoch of the lease under which this process writes.  None: it has no
+        # lease, like the command line.
+        self.lease: tuple[str, int] | None = None
+        self.lost: Callable[[], None] = lambda: None  # called when the database refuses the lease
         file = sqlite_file(url)
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
@@ -174,8 +174,12 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
-            if fenced and self.epoch is not None:
-                connection.execute(text("INSERT INTO fence VALUES (:mine)"), {"mine": self.epoch})
+            if fenced and self.lease is not None:
+                holder, epoch = self.lease
+                connection.execute(
+                    text("INSERT INTO fence VALUES (:epoch, :holder)"),
+                    {"epoch": epoch, "holder": holder},
+                )
             yield connection
 
     @contextmanager

@@ -630,7 +630,7 @@ class Journal(JournalReader):
         refusal, in the thread that was refused.
         """
         self._held = held
-        self._database.epoch, self._database.lost = held.epoch, lost
+        self._database.lease, self._database.lost = (held.holder, held.epoch), lost
 
     def make_sure(self) -> None:
         """Raises LeaseLost if the lease has passed to another."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 
@@ -218,23 +218,33 @@ for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_
 # suspended or its network cut.  So each transaction of a holder begins with an insert of
 # its epoch into this view, and the database refuses an older epoch.
 FENCE = "the lease has passed to another DropBox"
+# The holder counts too: a journal that was made anew, or an older one that was put back, begins
+# with smaller epochs than somebody has who still writes.
+_HELD = "EXISTS (SELECT 1 FROM lease WHERE epoch = NEW.epoch AND holder = NEW.holder)"
+_FENCE_HOLDS = {
+    "sqlite": (
+        "CREATE VIEW fence AS SELECT epoch, holder FROM lease",
+        f"CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence WHEN NOT {_HELD} "
+        f"BEGIN SELECT RAISE(ABORT, '{FENCE}'); END",
+    ),
+    "postgresql": (
+        "CREATE VIEW fence AS SELECT epoch, holder FROM lease",
+        "CREATE FUNCTION fence_holds() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN IF NOT {_HELD} THEN "
+        f"RAISE EXCEPTION '{FENCE}'; END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence "
+        "FOR EACH ROW EXECUTE FUNCTION fence_holds()",
+    ),
+}
 _FENCE = {
     "sqlite": (
-        "CREATE VIEW fence AS SELECT epoch FROM lease",
-        "CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence "
-        "WHEN NEW.epoch < (SELECT epoch FROM lease) "
-        f"BEGIN SELECT RAISE(ABORT, '{FENCE}'); END",
+        *_FENCE_HOLDS["sqlite"],
         "CREATE TRIGGER lease_epoch_grows BEFORE UPDATE OF epoch ON lease "
         "WHEN NEW.epoch < OLD.epoch "
         "BEGIN SELECT RAISE(ABORT, 'the epoch of a lease never goes back'); END",
     ),
     "postgresql": (
-        "CREATE VIEW fence AS SELECT epoch FROM lease",
-        "CREATE FUNCTION fence_holds() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN IF NEW.epoch < (SELECT epoch FROM lease) THEN "
-        f"RAISE EXCEPTION '{FENCE}'; END IF; RETURN NULL; END $$",
-        "CREATE TRIGGER fence_holds INSTEAD OF INSERT ON fence "
-        "FOR EACH ROW EXECUTE FUNCTION fence_holds()",
+        *_FENCE_HOLDS["postgresql"],
         "CREATE FUNCTION lease_epoch_grows() RETURNS trigger LANGUAGE plpgsql AS $$ "
         "BEGIN RAISE EXCEPTION 'the epoch of a lease never goes back'; END $$",
         "CREATE TRIGGER lease_epoch_grows BEFORE UPDATE OF epoch ON lease FOR EACH ROW "
@@ -290,9 +300,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE fileset ADD COLUMN waited FLOAT NOT NULL DEFAULT 0",
     ),
     4: (),
+    5: ("DROP VIEW fence",),
 }
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
     **{(3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")},
     (4, "sqlite"): ("DROP TRIGGER fileset_update_told", _TOLD_IN_SQLITE[1]),
     (4, "postgresql"): ("DROP TRIGGER fileset_update_told ON fileset", _TOLD_IN_POSTGRESQL[3]),
+    (5, "sqlite"): _FENCE_HOLDS["sqlite"],
+    (5, "postgresql"): ("DROP FUNCTION fence_holds()", *_FENCE_HOLDS["postgresql"]),
 }

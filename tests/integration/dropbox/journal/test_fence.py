@@ -141,6 +141,44 @@ def test_a_claim_lasts_as_long_as_the_attempt(sides: tuple[Side, Side]) -> None:
     assert second.journal.claims()[fileset.id].epoch == 2
 
 
+@pytest.mark.parametrize("now", ["older", "as old", "new"])
+def test_a_journal_that_was_exchanged_refuses_whoever_held_the_former(
+    sides: tuple[Side, Side], url: str, now: str
+) -> None:
+    """A backup was put back, or the journal was made anew, while the first stood still."""
+    first, second = sides
+    for _ in range(2):
+        first.takes_over(0.0)
+        first.lease.release()
+        assert second.lease.hold(0.0)
+        second.lease.release()
+    first.takes_over(0.0)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        count = first.lease.held.epoch - 2
+        connection.execute(text("DELETE FROM lease"))
+        if now != "new":
+            epoch = count if now == "older" else first.lease.held.epoch - 1
+            row = f"(1, '', 1, {epoch})"
+            connection.execute(text(f"INSERT INTO lease (id, holder, count, epoch) VALUES {row}"))
+    engine.dispose()
+    if now != "new":
+        second.takes_over(1.0)
+        assert second.lease.held.epoch <= first.lease.held.epoch
+    with pytest.raises(LeaseLost):
+        first.journal.note("key", "value")
+    assert first.told == 1
+    assert not first.journal.noted("key")
+
+
+def test_who_has_given_up_the_lease_writes_nothing_more(sides: tuple[Side, Side]) -> None:
+    first, _ = sides
+    first.takes_over(0.0)
+    first.lease.release()
+    with pytest.raises(LeaseLost):
+        first.journal.note("key", "value")
+
+
 def test_an_epoch_never_goes_back(sides: tuple[Side, Side], url: str) -> None:
     first, _ = sides
     first.takes_over(0.0)

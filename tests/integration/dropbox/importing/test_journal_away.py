@@ -1,0 +1,120 @@
+"""The journal goes away at each of its statements in turn: nothing is left adrift, nothing twice.
+
+It refuses a statement, its server ends the connection, the commit fails; or the commit is done,
+and nobody hears of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
+from tests.integration.dropbox.journal.postgres import Postgres
+from tests.integration.dropbox.journal.test_journal import postgres
+
+from .attempts import World, world
+from .site import Site
+
+__all__ = ["postgres", "world"]
+
+_MOST = 200  # statements of one import; there are fewer
+
+
+class Trouble:
+    """What happens to the journal at the statement, or the commit, with the number `at`."""
+
+    def __init__(self, journal: Journal, how: str, end: Callable[[int], None] | None) -> None:
+        self._engine = journal._database._engine
+        self._how, self._end = how, end
+        self._count = self.at = 0
+        self.happened = ""
+        if how == "statement":
+            event.listen(self._engine, "before_cursor_execute", self._statement)
+        else:
+            self._commit = self._engine.dialect.do_commit
+            self._engine.dialect.do_commit = self._committing  # type: ignore[method-assign]
+
+    def arm(self, at: int) -> None:
+        self._count, self.at, self.happened = 0, at, ""
+
+    def _is_now(self) -> bool:
+        self._count += 1
+        return self._count == self.at
+
+    def _statement(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if self._is_now():
+            self.happened = statement
+            if self._end is None:
+                full = Exception("database or disk is full")
+                raise OperationalError(statement, {}, full)
+            self._end(connection.connection.driver_connection.info.backend_pid)
+
+    def _committing(self, connection: Any) -> None:
+        now = self._is_now()
+        if now:
+            self.happened = "COMMIT"
+            if self._how == "answer":
+                self._commit(connection)
+            if self._end is None:
+                raise self._engine.dialect.dbapi.OperationalError(  # type: ignore[union-attr]
+                    "database is locked"
+                )
+            self._end(connection.driver_connection.info.backend_pid)
+        self._commit(connection)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ending(world: World, request: pytest.FixtureRequest) -> Iterator[Callable[[int], None] | None]:
+    """Ends the connection of a process of PostgreSQL; None where the journal is SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.url(f"away_{request.node.callspec.params['how']}")
+    world.journal.close()
+    world.journal = Journal(url)
+    with psycopg.connect(url.partition("&")[0], autocommit=True) as admin:
+
+        def end(backend: int) -> None:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
+
+        yield end
+    world.journal.close()
+
+
+@pytest.mark.parametrize("how", ["statement", "commit", "answer"])
+def test_it_is_gone_on_with_when_the_journal_is_back(
+    world: World,
+    ending: Callable[[int], None] | None,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(world, "upload_rm", monkeypatch)
+    trouble = Trouble(world.journal, how, ending)
+    for number in itertools.count(1):
+        assert number < _MOST
+        trouble.arm(0)
+        path = site.drop(handed_over=False)
+        trouble.arm(number)
+        troubles = [site.look() for _ in range(5)]
+        happened = trouble.happened
+        trouble.arm(0)
+        said = f"{how} {number}, {happened}: {troubles}"
+        row = site.row(path)
+        assert row.state is State.IMPORTED, f"{said}: {row.state} {row.reason}"
+        assert world.in_omero(path) == [row.images], said
+        assert row.refusals == 0, said
+        assert not path.exists(), said
+        assert world.journal.unfinished() == [], said
+        assert world.journal.importing() == [], said
+        if not happened:
+            assert number > 3
+            return
