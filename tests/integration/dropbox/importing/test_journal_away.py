@@ -58,17 +58,19 @@ class Trouble:
             self._end(connection.connection.driver_connection.info.backend_pid)
 
     def _committing(self, connection: Any) -> None:
-        now = self._is_now()
-        if now:
-            self.happened = "COMMIT"
-            if self._how == "answer":
-                self._commit(connection)
-            if self._end is None:
-                raise self._engine.dialect.dbapi.OperationalError(  # type: ignore[union-attr]
-                    "database is locked"
-                )
+        if not self._is_now():
+            self._commit(connection)
+            return
+        self.happened = "COMMIT"
+        if self._how == "answer":
+            self._commit(connection)
+        if self._end is not None:
             self._end(connection.driver_connection.info.backend_pid)
-        self._commit(connection)
+            if self._how == "commit":
+                self._commit(connection)
+        raise self._engine.dialect.dbapi.OperationalError(  # type: ignore[union-attr]
+            "the connection was lost"
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
