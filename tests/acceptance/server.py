@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from .waiting import until
-from .warm import Warm
+from .warm import Warm, as_in
 
 COMMAND_LIMIT = 180.0  # s for any one command; `omero admin start` of a real server is slow
 LOG_LINES = 20
@@ -57,7 +57,7 @@ class Server:
             "OMERODIR": str(omerodir),
             "OMERO_USERDIR": str(userdir),  # logins of the tests are nobody else's
         }
-        self._warm = Warm(_as_in(omerodir, self.environment)) if sandbox else None
+        self._warm = Warm(as_in(omerodir, self.environment)) if sandbox else None
 
     # -- the command --------------------------------------------------------
 
@@ -313,18 +313,6 @@ class Server:
         except subprocess.TimeoutExpired:
             said = "--- omero fs status: did not end"
         return "\n".join([*parts, said])
-
-
-def _as_in(omerodir: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the `bin/omero` of a sandbox makes of an environment."""
-    without = ("OMERO_NODE", *_FOREIGN)
-    return {
-        **{key: value for key, value in environment.items() if key not in without},
-        "OMERODIR": str(omerodir),
-        "OMERO_USERDIR": str(omerodir / "var" / "omero"),
-        "OMERO_TMPDIR": str(omerodir / "var" / "tmp"),
-        "PATH": os.pathsep.join([str(omerodir / "bin"), search_path()]),
-    }
 
 
 def search_path() -> str:

@@ -24,7 +24,24 @@ from typing import NoReturn
 
 _TOP = Path(__file__).parents[2]
 _LONGEST = 1 << 20  # bytes of a request
+# What `bin/omero` of a sandbox removes.
+_FOREIGN = (
+    *("ICE_CONFIG", "OMERO_CONFIG", "OMERO_HOME", "OMERO_MASTER", "OMERO_NODE"),
+    "OMERO_SESSIONDIR",
+)
 _NUMBER = struct.Struct("=i")
+
+
+def as_in(omerodir: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the `bin/omero` of a sandbox makes of an environment."""
+    programs = (str(omerodir / "bin"), str(Path(sys.executable).parent))
+    return {
+        **{key: value for key, value in environment.items() if key not in _FOREIGN},
+        "OMERODIR": str(omerodir),
+        "OMERO_USERDIR": str(omerodir / "var" / "omero"),
+        "OMERO_TMPDIR": str(omerodir / "var" / "tmp"),
+        "PATH": os.pathsep.join([*programs, environment.get("PATH", os.defpath)]),
+    }
 
 
 class Warm:

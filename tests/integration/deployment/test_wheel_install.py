@@ -23,7 +23,7 @@ from tests import CHECKOUT
 
 OURS = ("install", "uninstall", "status", "import", "watch", "sandbox")
 OMERO_PYS = ("images", "importtime", "logfile", "ls", "mkdir", "rename", "repos", "sets", "usage")
-ACTIVE_WITHIN = 30  # s from the end of `admin start`
+ACTIVE_WITHIN = 120  # s from the end of `admin start`; never waited for in full
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() == 0, reason="omero refuses to run as root; `make test` uses omero-server"
@@ -67,7 +67,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "*.egg-info"),
     )
     here = Installed(venv=Path(sys.prefix), elsewhere=scratch)
-    here.run("python", "-m", "build", "--outdir", scratch / "dist", source)
+    # The set-up of the tests has shown that pip can fetch the build backend.
+    here.run("python", "-m", "build", "--no-isolation", "--outdir", scratch / "dist", source)
     (wheel,) = (scratch / "dist").glob("*.whl")
     shutil.rmtree(source)
 

@@ -20,6 +20,7 @@ from omero.config import ConfigXml
 
 import omero
 from omero_fs_plugin.sandbox.create import create
+from tests.acceptance.warm import Warm, as_in
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() == 0, reason="omero refuses root"),
@@ -33,6 +34,7 @@ class Grid:
     def __init__(self, directory: Path) -> None:
         made = create(directory, users=["eve"], with_fs=False)
         self.directory, self.port = made.directory, made.ports.router
+        self.warm = Warm(as_in(directory, os.environ))
         done = self.omero("admin", "start", "--wait", "60")
         assert done.returncode == 0, done.stdout + done.stderr
         self.ports = made.ports
@@ -73,6 +75,7 @@ def grid() -> Iterator[Grid]:
             yield made
         finally:
             made.omero("admin", "stop", "--wait", "30")
+            made.warm.close()
 
 
 @pytest.fixture
@@ -195,7 +198,8 @@ def _run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_the_command_line(grid: Grid, command: str, says: str) -> None:
-    done = grid.omero(*(word.replace("\t", " ") for word in command.split(" ")))
+    words = [word.replace("\t", " ") for word in command.split(" ")]
+    done = grid.warm.run(words, limit=120.0)
     assert done.returncode == 0, done.stdout + done.stderr
     assert says in done.stdout
 
