@@ -31,6 +31,7 @@ class Line:
     about: str  # what was looked at, a word or two
     what: str  # what was found
     remedy: str = ""  # what to do, in one line; empty if all is well
+    kind: str = ""  # "down", "failed" or "stuck": an exit code of its own
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Subject:
     def monitoring(self) -> Monitoring:
         """FSServer's settings, as they are configured now."""
         return self.sources.monitoring
+
+
+DOWN, FAILED, STUCK = "down", "failed", "stuck"  # the kinds of a Line
 
 
 def ok(about: str, what: str) -> Line:

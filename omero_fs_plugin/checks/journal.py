@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 
-from . import Line, Subject, error, ok, warning
+from . import FAILED, STUCK, Level, Line, Subject, error, ok, warning
 from .directories import existing
 
 ABOUT = "journal"
@@ -50,5 +50,22 @@ def opens(subject: Subject) -> Iterator[Line]:
             f"{journal.shown} is on a network file system ({journal.share}), where it is slower",
             "omero config set omero.fs.journal to a place on a local disk, or a PostgreSQL",
         )
+    yield from _trouble(url)
     number = sum(counts.values())
     yield ok(ABOUT, f"{journal.shown}, version {schema.VERSION}, {number} filesets")
+
+
+def _trouble(url: str) -> Iterator[Line]:
+    """Filesets that need somebody."""
+    from omero_fs_plugin.dropbox.journal.glance import Asked, glance
+    from omero_fs_plugin.dropbox.journal.states import State
+
+    with glance(url) as look:
+        failed = look.counts(Asked())[State.FAILED] if look is not None else 0
+        held = look.held(Asked()) if look is not None else 0
+    if failed:
+        remedy = "omero fs status --state failed; omero fs import --retry, or omero fs forget"
+        yield Line(Level.WARNING, "filesets", f"{failed} have failed", remedy, FAILED)
+    if held:
+        what = f"{held} are held up: they wait for a file or for something to be mended"
+        yield Line(Level.WARNING, "filesets", what, "omero fs status says for what", STUCK)

@@ -13,7 +13,7 @@ from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
 from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_start
 
-from . import Line, Subject, error, ok, warning
+from . import DOWN, Level, Line, Subject, error, ok, warning
 from .inotify import Taken
 
 _MANY = 5  # users named in one line
@@ -104,19 +104,27 @@ def _subdirectories(subject: Subject) -> list[str]:
 def servers(subject: Subject, running: Running) -> Iterator[Line]:
     """Whether the servers run, and what they report."""
     if running.away:
-        yield ok("servers", f"not asked, and OMERO not asked for its users: {running.away}")
+        yield Line(
+            Level.WARNING,
+            "servers",
+            f"not asked, and OMERO not asked for its users: {running.away}",
+            "omero admin start",
+            DOWN,
+        )
         return
     for server, state in running.states.items():
         if state == "active":
             yield from _own_word(subject, running, server)
         else:
-            yield error("servers", f"{server} is {state}", how_to_start(server, state))
+            remedy = how_to_start(server, state)
+            yield Line(Level.ERROR, "servers", f"{server} is {state}", remedy, DOWN)
 
 
 def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]:
     told = running.figures.get(server, {})
     if not told:
-        yield error("servers", f"{server} does not answer", f"see var/log/{server}.log")
+        what = f"{server} does not answer"
+        yield Line(Level.ERROR, "servers", what, f"see var/log/{server}.log", DOWN)
         return
     known = {str(p) for p in (*subject.settings.problems, *subject.monitoring.problems)}
     for key, why in sorted(told.items()):

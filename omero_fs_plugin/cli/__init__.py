@@ -56,6 +56,8 @@ Exit codes of our own subcommands:
   5    OMERO is down or unreachable
   6    OMERO, or this package, refuses the import
   7    no OMERO user of that name may import
+  8    status and check: filesets have failed
+  9    status and check: filesets are held up
   130  interrupted
 """
 
@@ -126,7 +128,7 @@ class LateParser(Parser):  # type: ignore[misc]
 
     def error(self, message: str) -> None:
         """Ends the command with 2 and one line."""
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} -h`\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see `{self.prog} -h`\n")
 
     def _complete(self, name: str, module_name: str, ctx: Any) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable
 
+from .alerts import kinds
 from .values import seconds
 
 if TYPE_CHECKING:
@@ -33,8 +34,18 @@ With --from, it does none of this.  It says what the properties of an existing
 site mean here, from the site's templates.xml or config.xml, and prints the
 `omero config set` lines to run.
 
-Exit codes: 0 all is well; 1 warnings; 2 errors, or wrong arguments
+Exit codes, each for one kind of trouble; the first that holds counts:
+  2  error    something is not imported, or will not be; or wrong arguments
+  3  down     the grid, FSServer or DropBox does not run
+  8  failed   filesets have failed; `omero fs forget` sets them aside
+  9  stuck    filesets are held up
+  1  warning  other warnings
+  0  all is well, or none of the kinds of --fail-on.  Before OMERO.server is
+     started, --fail-on error,warning leaves out that it does not run.
 """
+
+# In the order in which they count: kind -> exit code.
+KINDS = {"error": 2, "down": 3, "failed": 8, "stuck": 9, "warning": 1}
 
 _LIMIT_S = 20.0
 
@@ -51,6 +62,13 @@ def configure(sub: Any) -> None:
         help="longest wait for something that does not answer, in seconds (default: %(default)g)",
     )
     parser.add_argument(
+        "--fail-on",
+        metavar="KINDS",
+        default=",".join(KINDS),
+        help=f"the exit code tells only of these, with commas between: {', '.join(KINDS)}, or "
+        "none (default: all)",
+    )
+    parser.add_argument(
         "--from",
         dest="former",
         metavar="FILE",
@@ -59,7 +77,7 @@ def configure(sub: Any) -> None:
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints the lines.  The exit code is that of the worst line."""
+    """Prints the lines.  The exit code is that of the worst kind that is asked about."""
     if args.former:
         if args.json:
             raise ConfigurationError("--json and --from do not go together")
@@ -67,23 +85,35 @@ def run(ctx: Any, args: Any) -> None:
 
         ctx.rv = migration.run(ctx, Path(args.former))
         return
+    wanted = kinds(args.fail_on, KINDS)
     lines = collect(Path(ctx.dir).absolute(), args.timeout)
     counts = {name: sum(1 for line in lines if _name(line) == name) for name in _NAMES}
     if args.json:
         told = [
-            {"level": _name(line), "about": line.about, "what": line.what, "remedy": line.remedy}
+            {
+                "level": _name(line),
+                "kind": line.kind,
+                "about": line.about,
+                "what": line.what,
+                "remedy": line.remedy,
+            }
             for line in lines
         ]
         ctx.out(json.dumps({"lines": told, "counts": counts}, indent=2))
     else:
         for line in lines:
             ctx.out(_text(line))
-    worst = max(line.level for line in lines)
-    if worst:
-        ctx.die(int(worst), f"{_number(counts, 'error')}, {_number(counts, 'warning')}")
+    found = {_kind(line) for line in lines} & wanted
+    code = next((code for kind, code in KINDS.items() if kind in found), 0)
+    if code:
+        ctx.die(code, f"{_number(counts, 'error')}, {_number(counts, 'warning')}")
 
 
 _NAMES = ("ok", "warning", "error")
+
+
+def _kind(line: Line) -> str:
+    return line.kind or _name(line)
 
 
 def _name(line: Line) -> str:

@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator
+import os
+import re
+import sys
+import time
 from datetime import datetime
 from typing import Any
 
-from omero_fs_plugin.config.settings import EVERYONE
-from omero_fs_plugin.dropbox.journal.database import sqlite_file
-from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.glance import Asked
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import FsError
-from omero_fs_plugin.icegrid import SERVERS, how_to_start
-from omero_fs_plugin.site import Site, printable, site
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.site import printable, site
 
+from .alerts import DEFAULT, KINDS, code_of, kinds
+from .status_facts import collect
 from .status_text import render
 from .values import count
 
 HELP = """Show servers, monitors, and what became of every file
 
-Shows whether IceGrid runs FSServer and DropBox, which directories are watched,
-how many filesets are in each state, and the latest of them.  It also shows how
-files are grouped and what imports them, and why.  The states are:
+First a sentence with the numbers; then what needs somebody's attention, with its
+age and what to do; what is on its way; and the newest that has ended.  Paths are
+those below the user's directory.  A fileset is
 
-  waiting    in the quiet period (omero.fs.dirImportWait), or for the reason shown
-  queued     will be imported as soon as an importer is free
-  importing  being imported; shows how many of its bytes are in OMERO
+  settling   in its quiet period (omero.fs.dirImportWait), or being grouped
+  queued     imported as soon as an importer is free
+  importing  being imported; shows how much of it is in OMERO
+  held up    waiting for what is shown, such as a missing file, or tried again
   imported   its images are in OMERO, with the ids shown
-  skipped    will not be imported, for the reason shown
-  failed     was refused by OMERO, or cannot be imported, for the reason shown;
+  skipped    not imported, for the reason shown
+  failed     refused by OMERO, or impossible to import, for the reason shown;
              the files are still there
 
-With --user, it shows only what concerns that user: where are my images?
+--state and --json name the states of the journal: settling and what waits for
+something are both waiting there.  docs/status.rst has the fields of --json.
 
-Exit codes: 0 healthy; 1 not healthy; 2 not healthy, because the configuration is
-wrong; 4 the journal cannot be opened
+With --user, it shows only what concerns that user: where are my images?  While
+the grid does not run, it shows the journal alone.
+
+Exit codes, each for one kind of trouble; the first that holds counts:
+  2  config     the configuration is wrong
+  3  down       the grid, FSServer or DropBox does not run
+  4  journal    the journal cannot be read
+  1  unwell     a server runs, and says that something is wrong
+  8  failed     filesets have failed; `omero fs forget` sets them aside
+  9  stuck      filesets are held up
+  0  healthy, or none of the kinds of --fail-on
+7: there is no such user
 """
 
-# Before FSServer's figures of a monitor: monitor.<id>.<figure>
-_MONITOR = "monitor."
-# Before what both servers say is wrong with the configuration
-_PROBLEM = "problem."
-# Before DropBox's figures of filesets under way: how many of their bytes are done
-_PROGRESS = "progress."
+_SHOWN = 20  # filesets, unless --limit or the height of the terminal says another number
+_REFRESH_S = 2.0  # of --watch
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|min|h|d)")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def configure(sub: Any) -> None:
@@ -56,172 +65,71 @@ def configure(sub: Any) -> None:
     parser.add_argument(
         "--limit",
         type=count,
-        default=20,
         metavar="N",
-        help="show the N filesets that changed last (default: %(default)s; 0: all)",
+        help="show N filesets (default: as many as the terminal has lines for, else 20; 0: all)",
     )
     parser.add_argument(
         "--state", choices=[str(s) for s in State], help="only filesets in this state"
     )
     parser.add_argument("--user", metavar="NAME", help="only what concerns this OMERO user")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="only what has changed since then: 30min, 2h, 7d, or 2026-11-28[T14:00]",
+    )
+    parser.add_argument(
+        "--details", action="store_true", help="also what is watched, and what imports the files"
+    )
+    parser.add_argument("--watch", action="store_true", help="refresh in place until interrupted")
+    parser.add_argument(
+        "--fail-on",
+        metavar="KINDS",
+        default=DEFAULT,
+        help=f"the exit code tells only of these, with commas between: {', '.join(KINDS)}, or "
+        "none (default: all)",
+    )
 
 
 def run(ctx: Any, args: Any) -> None:
-    """Prints it.  The exit code is 0 if all is healthy, and 1 or 2 if not."""
-    status = collect(site(ctx), limit=args.limit, state=args.state, user=args.user)
+    """Prints it.  The exit code says what is wrong, if it is one of the kinds asked about."""
+    wanted = kinds(args.fail_on)
+    asked = Asked(
+        user=args.user,
+        since=None if args.since is None else moment(args.since, time.time()),
+        states=(State(args.state),) if args.state else (),
+    )
+    where = site(ctx)
+    if args.watch:
+        if args.json or not sys.stdout.isatty():
+            raise ConfigurationError("--watch needs a terminal, and does not go with --json")
+        from .status_watch import watch
+
+        watch(lambda limit: collect(where, asked, limit=limit), args.limit, _REFRESH_S)
+        return
+    limit = args.limit
+    if limit is None:
+        limit = _SHOWN
+        if sys.stdout.isatty():
+            limit = max(3, os.get_terminal_size(sys.stdout.fileno()).lines // 2 - 3)
+    status = collect(where, asked, limit=limit or None)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
-    elif status["unreachable"]:
-        pass  # the one line is printed below
     else:
-        ctx.out(render(status))
-    if status["problems"]:
-        text = "; ".join(printable(problem) for problem in status["problems"])
-        ctx.die(2 if status["misconfigured"] else 1, f"not healthy: {text}")
+        ctx.out(render(status, details=args.details))
+    trouble = [one for one in status["trouble"] if one["kind"] in wanted]
+    if trouble:
+        text = "; ".join(printable(one["what"]) for one in trouble)
+        ctx.die(code_of(one["kind"] for one in trouble), f"not healthy: {text}")
 
 
-def collect(
-    where: Site, *, limit: int, state: str | None = None, user: str | None = None
-) -> dict[str, Any]:
-    """The whole status, as `--json` prints it.  With `user`, only what concerns that user."""
-    settings = where.settings()
-    status: dict[str, Any] = {
-        "user": user,
-        "servers": dict.fromkeys(SERVERS, "unreachable"),
-        "monitors": [],
-        "counts": {str(s): 0 for s in State},
-        "filesets": [],
-        "watched": [],
-        "grouping": "",
-        "dropbox": {},
-        "problems": [],
-        "misconfigured": bool(settings.problems),
-        "unreachable": False,
-    }
-    problems: list[str] = status["problems"]
+def moment(text: str, now: float) -> float:
+    """The time that --since names, in s since the epoch."""
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return now - float(span[1]) * _UNITS[span[2]]
     try:
-        with where.grid() as grid:
-            status["servers"] = grid.states()
-            fsserver = grid.figures("FSServer")
-            status["monitors"] = _monitors(fsserver)
-            status["dropbox"] = grid.figures("DropBox")
-            status["grouping"] = status["dropbox"].get("grouping", "")
-            status["watched"] = list(_watched(status["dropbox"], user))
-            problems += [why for key, why in sorted(fsserver.items()) if key.startswith(_PROBLEM)]
-    except FsError as error:
-        problems.append(str(error))
-        status["unreachable"] = True
-    problems += _problems(status)
-    # A running server may still report problems of a configuration that was mended since.
-    problems += [str(one) for one in settings.problems if not any(str(one) in p for p in problems)]
-    file = sqlite_file(settings.journal_url)
-    if file is None or file.exists():
-        with where.journal(settings, read_only=True) as journal:
-            _journal(status, journal, limit, state, user, Places(settings.rules))
-    return status
-
-
-def _monitors(figures: dict[str, str]) -> list[dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for key, value in figures.items():
-        if key.startswith(_MONITOR):
-            identifier, _, figure = key[len(_MONITOR) :].rpartition(".")
-            found.setdefault(identifier, {"id": identifier})[figure] = value
-    return [found[identifier] for identifier in sorted(found)]
-
-
-def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, str]]:
-    """What DropBox says of each rule.  With `user`, only of that user's rules."""
-    for number in itertools.count(1):
-        name = figures.get(f"watch.{number}.user")
-        if name is None:
-            return
-        if user in (None, name) or name == EVERYONE:
-            yield {
-                "user": name,
-                "directory": figures.get(f"watch.{number}.directory", ""),
-                "problem": figures.get(f"watch.{number}.problem", ""),
-                "importer": figures.get(f"importer.{number}", ""),
-                "ignored": figures.get(f"ignored.{number}", ""),
-            }
-
-
-def _problems(status: dict[str, Any]) -> list[str]:
-    """What keeps files from being imported, in the order in which to look."""
-    if status["unreachable"]:
-        return []  # this was said already
-    problems = [
-        f"{server} is {state}: {how_to_start(server, state)}"
-        for server, state in status["servers"].items()
-        if state != "active"
-    ]
-    dropbox = status["dropbox"]
-    if status["servers"]["DropBox"] == "active":
-        if not dropbox:
-            problems.append("DropBox does not answer")
-        else:
-            if dropbox.get("state") != "running":
-                problems.append(f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
-            told = "; ".join(problems)
-            problems += [
-                why
-                for key, why in sorted(dropbox.items())
-                if key.startswith(_PROBLEM) and why not in told
-            ]
-            if dropbox.get("refused"):
-                problems.append(f"DropBox has not taken the changed {dropbox['refused']}")
-    return problems
-
-
-def _journal(
-    status: dict[str, Any],
-    journal: Journal,
-    limit: int,
-    state: str | None,
-    user: str | None,
-    places: Places,
-) -> None:
-    status["counts"] = journal.counts(user)
-    states = (State(state),) if state else ()
-    told = status["dropbox"]
-    status["filesets"] = [
-        {
-            "id": fileset.id,
-            "user": fileset.user,
-            "files": [met.path for met in fileset.files],
-            "state": str(fileset.state),
-            "reason": fileset.reason or _usual_reason(fileset, places),
-            "progress": _bytes(told.get(f"{_PROGRESS}{fileset.id}", "")),
-            "plate": fileset.plate,
-            "reader": fileset.reader,
-            "images": list(fileset.images),
-            "fileset": fileset.server_fileset,
-            "revision_of": fileset.revision_of,
-            "duplicate_of": fileset.duplicate_of,
-            "attempts": fileset.attempts,
-            "changed": _time(fileset).isoformat(timespec="seconds"),
-        }
-        for fileset in journal.select(*states, limit=limit or None, user=user)
-    ]
-
-
-def _bytes(told: str) -> dict[str, int] | None:
-    """`3 of 5 bytes` as numbers; None if there is no such text."""
-    words = told.split()
-    return {"done": int(words[0]), "total": int(words[2])} if len(words) > 2 else None
-
-
-def _usual_reason(fileset: Fileset, places: Places) -> str:
-    """What a fileset waits for if it has no other reason."""
-    if fileset.state is State.WAITING:
-        place = places.place(fileset.path)
-        if place is None:
-            return "until it has been quiet for a while"
-        return f"until it has been quiet for {place.rule.quiet_period:g} s"
-    if fileset.revision_of is not None:
-        return f"a revision of {fileset.revision_of}, whose file had other content"
-    return ""
-
-
-def _time(fileset: Fileset) -> datetime:
-    return datetime.fromtimestamp(fileset.changed).astimezone()
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ConfigurationError(
+            f"--since {text}: must be like 30min, 2h, 7d, 2026-11-28 or 2026-11-28T14:00"
+        ) from None

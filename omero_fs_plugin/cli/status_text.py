@@ -1,81 +1,251 @@
-"""Shows people at a terminal what `omero fs status` knows."""
+"""Shows people what `omero fs status` knows: in the width of a terminal, or in full lines."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE
 from omero_fs_plugin.site import printable
 
-from .tables import new_table, text_of
+from .situation import amount, below, lasting, short_path, shortened, without_paths
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
 _TOLD = {_AWAY: "waits", _LEFT: "left alone"}
-_FILES_SHOWN = 3  # of a fileset; --json has all
+_WIDE = 100_000  # columns: without a terminal no line is cut, so that one can search it
+_FILES_SHOWN = 3  # of a fileset in a pipe; --json has all
+_NARROW = 40  # columns at the least
+_BAR = 20  # columns of a bar
+_STYLES = {"failed": "bold red", "held up": "yellow", "importing": "cyan", "imported": "green"}
+
+Line = list[tuple[str, str]]  # parts of one line: text, and its style ("" for none)
 
 
-def render(status: dict[str, Any]) -> str:
-    """The status for a terminal."""
+def render(status: dict[str, Any], *, details: bool = False) -> str:
+    """The status as text; with colours and in the width of the terminal if there is one."""
+    import sys
 
-    lines = _about_servers(status)
-    lines.append(", ".join(f"{number} {name}" for name, number in status["counts"].items()))
-    if not status["filesets"]:
-        return "\n".join(lines)
-    headings = ("Id", "User", "State", "Images", "Changed", "Files", "Reason")
-    table = new_table(headings, whole=("Id", "State", "Changed"))
-    for fileset in status["filesets"]:
-        table.add_row(
-            *(
-                _cell(text)
-                for text in (
-                    str(fileset["id"]),
-                    fileset["user"],
-                    fileset["state"],
-                    ",".join(map(str, fileset["images"])),
-                    fileset["changed"][:19].replace("T", " "),
-                    _files(fileset["files"]),
-                    _remark(fileset),
-                )
-            )
+    if not sys.stdout.isatty():
+        lines = _lines(status, _WIDE, details=details, bars=False)
+        return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
+    import io
+
+    from rich.console import Console
+
+    terminal = Console()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        no_color=terminal.no_color,
+        color_system="standard",
+        width=terminal.width,
+    )
+    with console.capture() as captured:
+        console.print(picture(status, width=terminal.width, details=details))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def picture(
+    status: dict[str, Any], *, width: int, details: bool = False, bars: bool = False
+) -> Any:
+    """The status for rich, in `width` columns; with `bars` for what is being imported."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = _lines(status, max(width, _NARROW), details=details, bars=bars)
+    return Group(*(Text.assemble(*line, no_wrap=True, overflow="crop") for line in lines))
+
+
+def _lines(status: dict[str, Any], width: int, *, details: bool, bars: bool) -> Iterator[Line]:
+    yield from _wrapped([(_sentence(status), "bold")], width)
+    for one in status["trouble"]:
+        if one["kind"] not in ("failed", "stuck"):
+            yield from _wrapped([(printable(one["what"]), "bold red")], width)
+    for text in _notes(status):
+        yield from _wrapped([(text, "yellow")], width)
+    chosen = status["chosen"]
+    parts = (
+        (("Chosen", status["filesets"]),)
+        if chosen
+        else (
+            ("Need attention", status["attention"]),
+            ("On their way", status["under_way"]),
+            ("Newest", [f for f in status["filesets"] if f["stand"] in ("imported", "skipped")]),
         )
-    text = text_of(table)
-    return "\n".join([*lines, "", text])
+    )
+    shown = set()
+    for heading, filesets in parts:
+        if filesets:
+            yield []
+            yield [(heading, "bold")]
+        for fileset in filesets:
+            shown.add(fileset["id"])
+            yield from _fileset(fileset, width, several=status["user"] is None, bars=bars)
+    if len(shown) < status["total"]:
+        yield []
+        yield [(f"{len(shown):,} of {status['total']:,} shown; --limit 0 shows all", "dim")]
+    if details:
+        yield []
+        for text in _about_servers(status):
+            yield from _wrapped([(text, "")], width)
 
 
-def _about_servers(status: dict[str, Any]) -> list[str]:
-    lines = [f"{name}: {state}" for name, state in status["servers"].items()]
-    user, dropbox = status["user"], status["dropbox"]
-    if user is None:
-        lines += [
-            f"monitor {monitor['id']}: {monitor.get('state')}, "
-            f"{printable(monitor.get('path', ''))}, {monitor.get('events')} events told"
-            for monitor in status["monitors"]
+def _sentence(status: dict[str, Any]) -> str:
+    summary = status["summary"]
+    parts = []
+    if summary["attention"]:
+        kinds = [
+            f"{summary[key]:,} {words}"
+            for key, words in (("failed", "failed"), ("held_up", "held up"))
+            if summary[key]
         ]
+        verb = "needs" if summary["attention"] == 1 else "need"
+        parts.append(f"{summary['attention']:,} {verb} attention ({', '.join(kinds)})")
+    parts.append(f"{summary['under_way']:,} on their way")
+    parts.append(f"{summary['imported']:,} imported")
+    if summary["skipped"]:
+        parts.append(f"{summary['skipped']:,} skipped")
+    age = summary["last_import_age"]
+    last = f"; last import {lasting(age)} ago" if age is not None else ""
+    user = f"{printable(status['user'])}: " if status["user"] is not None else ""
+    return f"{user}{', '.join(parts)}{last}"
+
+
+def _fileset(fileset: dict[str, Any], width: int, *, several: bool, bars: bool) -> Iterator[Line]:
+    """One line with its name and how it stands, and lines with the reason and what to do.
+
+    Without a terminal, all of it is one line, with whole paths: for grep.
+    """
+    if width == _WIDE:
+        yield [(_in_full(fileset), "")]
+        return
+    stand = fileset["stand"]
+    ahead = f"{fileset['id']:>6}  "
+    # A word, and what it is at: never cut.
+    tail = _tail(fileset, bars=bars)
+    name = printable(below(fileset["files"][0], fileset["root"])) if fileset["files"] else "-"
+    if several:
+        name = f"{printable(fileset['user'])}/{name}" if not name.startswith("/") else name
+    more = len(fileset["files"]) - 1
+    more_text = f" +{more} file{'s' if more > 1 else ''}" if more > 0 else ""
+    room = width - len(ahead) - len(tail) - len(more_text) - 2
+    if room < 16:  # the name has a line of its own
+        yield [(ahead, "dim"), (short_path(name, width - len(ahead) - len(more_text)), ""),
+               (more_text, "dim")]  # fmt: skip
+        yield [(" " * len(ahead), ""), (tail, _STYLES.get(stand, ""))]
+    else:
+        name = short_path(name, room)
+        pad = " " * (room - len(name))
+        yield [(ahead, "dim"), (name, ""), (more_text, "dim"), (pad, ""), ("  ", ""),
+               (tail, _STYLES.get(stand, ""))]  # fmt: skip
+    why = without_paths(fileset["reason"], fileset["files"], fileset["root"])
+    if stand in ("failed", "held up", "skipped") and why:
+        yield from _wrapped([(printable(why), "")], width, indent=len(ahead))
+    if fileset["deadline"] is not None:
+        text = f"fails in {lasting(fileset['deadline'])} if nothing comes"
+        text += f": {fileset['remedy']}" if fileset["remedy"] else ""
+        yield from _wrapped([(text, "yellow")], width, indent=len(ahead))
+    elif fileset["remedy"]:
+        yield from _wrapped([(f"-> {fileset['remedy']}", "yellow")], width, indent=len(ahead))
+
+
+def _in_full(fileset: dict[str, Any]) -> str:
+    files = fileset["files"]
+    shown = files if len(files) <= _FILES_SHOWN + 1 else files[:_FILES_SHOWN]
+    names = ", ".join(map(printable, shown))
+    if len(files) > len(shown):
+        names += f" and {len(files) - len(shown)} more"
+    parts = [f"{fileset['id']:>6}", printable(fileset["user"]), _tail(fileset, bars=False), names]
+    if fileset["reason"] and fileset["stand"] != "settling":
+        why = fileset["reason"].removeprefix(f"{files[0]}: ") if files else fileset["reason"]
+        parts.append(printable(why))
+    if fileset["deadline"] is not None:
+        parts.append(f"fails in {lasting(fileset['deadline'])}")
+    if fileset["remedy"]:
+        parts.append(f"-> {fileset['remedy']}")
+    return "  ".join(parts)
+
+
+def _tail(fileset: dict[str, Any], *, bars: bool) -> str:
+    stand, age = fileset["stand"], lasting(fileset["age"])
+    if stand == "importing":
+        far = fileset["progress"]
+        if far is None:
+            return f"importing for {age}"
+        share = far["done"] / far["total"] if far["total"] else 1.0
+        bar = f"{'━' * round(share * _BAR)}{'╌' * (_BAR - round(share * _BAR))} " if bars else ""
+        left = f", {lasting(far['left'])} left" if far["left"] is not None else ""
+        return (
+            f"importing {bar}{share:.0%} of {amount(far['total'])}, {amount(far['rate'])}/s{left}"
+        )
+    if stand == "settling":
+        return f"settling for {age} ({fileset['reason']})"
+    if stand == "imported":
+        images = ",".join(map(str, fileset["images"][:3]))
+        images += ",..." if len(fileset["images"]) > 3 else ""
+        what = "plate with Image" if fileset["plate"] else "Image"
+        return f"{what}:{images} {age} ago" if images else f"imported {age} ago"
+    if stand in ("failed", "skipped"):
+        return f"{stand} {age} ago"
+    return f"{stand} for {age}"
+
+
+def _wrapped(line: Line, width: int, *, indent: int = 0) -> Iterator[Line]:
+    """`line` of one part in lines that break between words, each with the indent."""
+    ((text, style),) = line
+    space = " " * indent
+    for part in textwrap.wrap(
+        text,
+        max(width, indent + 20),
+        initial_indent=space,
+        subsequent_indent=space,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]:
+        yield [(shortened(part, width), style)]
+
+
+def _notes(status: dict[str, Any]) -> Iterator[str]:
+    """What people should know besides their filesets."""
+    user, dropbox = status["user"], status["dropbox"]
     for key, why in sorted(dropbox.items()):
         kind, _, what = key.partition(".")
-        if f"{kind}." not in _TOLD or not (user is None or _is_of(what, user, status["watched"])):
-            continue
-        lines.append(f"{_TOLD[f'{kind}.']}: {printable(what)}: {printable(why)}")
+        if f"{kind}." in _TOLD and (user is None or _is_of(what, user, status["watched"])):
+            yield f"{_TOLD[f'{kind}.']}: {printable(what)}: {printable(why)}"
+    for rule in status["watched"]:
+        if rule["problem"]:
+            yield f"not watched: {printable(rule['directory'])}: {printable(rule['problem'])}"
+    if dropbox.get("busy"):
+        yield printable(dropbox["busy"])
+    if dropbox.get("restart"):
+        yield f"changed; takes effect at the next start: {dropbox['restart']}"
+
+
+def _about_servers(status: dict[str, Any]) -> Iterator[str]:
+    user, dropbox = status["user"], status["dropbox"]
+    yield from (f"{name}: {state}" for name, state in status["servers"].items())
+    if user is None:
+        for monitor in status["monitors"]:
+            yield (
+                f"monitor {monitor['id']}: {monitor.get('state')}, "
+                f"{printable(str(monitor.get('path', '')))}, {monitor.get('events')} events told"
+            )
     for rule in status["watched"]:
         directory = rule["directory"]
         if user is not None and rule["user"] == EVERYONE:
             directory = f"{directory.rstrip('/')}/{user}"
         trouble = f" ({rule['problem']})" if rule["problem"] else ""
-        lines.append(f"watched for {user or rule['user']}: {printable(directory)}{trouble}")
+        yield f"watched for {user or rule['user']}: {printable(directory)}{trouble}"
         if rule["importer"]:
-            lines.append(f"  importer {printable(rule['importer'])}")
+            yield f"  importer {printable(rule['importer'])}"
         if rule["ignored"]:
-            lines.append(f"  changes nothing: {printable(rule['ignored'])}")
+            yield f"  changes nothing: {printable(rule['ignored'])}"
     if status["grouping"]:
-        lines.append(f"grouped by {printable(status['grouping'])}")
+        yield f"grouped by {printable(status['grouping'])}"
     if dropbox.get("reading"):
-        lines.append(printable(dropbox["reading"]))
-    if dropbox.get("busy"):
-        lines.append(printable(dropbox["busy"]))
-    if dropbox.get("restart"):
-        lines.append(f"changed; takes effect at the next start: {dropbox['restart']}")
-    return lines
+        yield printable(dropbox["reading"])
 
 
 def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
@@ -85,29 +255,3 @@ def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
         for rule in watched
     ]
     return left == user or any(left == top or left.startswith(f"{top}/") for top in tops)
-
-
-def _files(files: list[str]) -> str:
-    """The paths of files; only the first few if there are many."""
-    shown = files if len(files) <= _FILES_SHOWN + 1 else files[:_FILES_SHOWN]
-    lines = [printable(path) for path in shown]
-    if len(files) > len(shown):
-        lines.append(f"and {len(files) - len(shown)} more")
-    return "\n".join(lines)
-
-
-def _remark(fileset: dict[str, Any]) -> str:
-    parts = ["a plate"] if fileset["plate"] else []
-    far = fileset["progress"]
-    if far is not None:
-        parts.append(f"{far['done']} of {far['total']} bytes")
-    if fileset["reason"]:
-        parts.append(printable(fileset["reason"]))
-    return "; ".join(parts)
-
-
-def _cell(text: str) -> Any:
-    """`text` as it is: brackets in a file name are not markup of rich."""
-    from rich.text import Text
-
-    return Text(text)

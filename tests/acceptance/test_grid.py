@@ -58,7 +58,7 @@ def test_switched_off_and_on(new_dropbox: Callable[..., DropBox], grid: Server, 
     assert off.strip() == "inactive (disabled)"
     path = place.drop("while off.tif")
     status = grid.run("fs", "status", check=False)
-    assert status.returncode == 1
+    assert status.returncode == 3
     assert f"{name} is inactive (disabled)" in status.stdout + status.stderr
 
     # An enabled server that is always to be active may be up before it is told to start.

@@ -18,6 +18,9 @@ from omero_fs_plugin.checks import Level, Line, Subject, inotify, java, journal,
 from omero_fs_plugin.cli import check
 from omero_fs_plugin.deployment.sources import Sources
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.monitor.kernel.limits import watches
 from tests import DATA
 from tests.omerodirs import installed
@@ -166,7 +169,8 @@ class Context:
 
 def run(omerodir: Path, *, timeout: float = 20.0, **options: Any) -> tuple[int, list[str]]:
     context = Context(omerodir)
-    given = {"json": False, "former": None, "timeout": timeout, **options}
+    given = {"json": False, "former": None, "timeout": timeout, "fail_on": ",".join(check.KINDS)}
+    given |= options
     try:
         check.run(context, SimpleNamespace(**given))
     except NonZeroReturnCode as ended:
@@ -181,10 +185,33 @@ def levels(lines: list[str]) -> set[str]:
 def test_a_site_that_was_never_started(omerodir: Path) -> None:
     """Nothing is wrong with it; how much room there is here, and who listens, is not ours."""
     code, lines = run(omerodir)
-    assert code < 2, lines
+    assert code == check.KINDS["down"], lines
+    assert run(omerodir, fail_on="error")[0] == 0
     assert levels(lines) <= {"ok", "warning"}
-    for about in ("grid", "properties", "directory of default", "journal", "mail", "servers"):
+    for about in ("grid", "properties", "directory of default", "journal", "mail"):
         assert any(line.startswith(f"ok      {about}: ") for line in lines), about
+    (servers,) = [line for line in lines if line.startswith("warning servers: ")]
+    assert servers.endswith("-> omero admin start")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "kind"),
+    [
+        (State.FAILED, "no image", "failed"),
+        (State.WAITING, "waits for b.tif", "stuck"),
+        (State.WAITING, "", ""),
+    ],
+)
+def test_filesets_that_need_somebody(omerodir: Path, state: State, reason: str, kind: str) -> None:
+    made = Journal(f"sqlite:///{omerodir}/data/omero-fs-journal.sqlite")
+    made.wait("amy", "/d/amy", [Found("/d/amy/a.tif", FileStat(1, 2, 3, 4))])
+    (fileset,) = made.select()
+    if state is State.FAILED:
+        made.move(fileset.id, State.WAITING, state, reason)
+    made.tell({fileset.id: reason})
+    made.close()
+    code, _ = run(omerodir, fail_on="failed,stuck")
+    assert code == check.KINDS.get(kind, 0)
 
 
 def test_errors_with_their_remedies(omerodir: Path) -> None:

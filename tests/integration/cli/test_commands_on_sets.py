@@ -22,6 +22,7 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
 from tests.integration.dropbox.test_sets import NAMES, reason, write_part
 from tests.integration.whole import Whole
+from tests.unit.cli.status_fields import assert_as_documented
 
 
 class Context:
@@ -177,7 +178,7 @@ def test_status_tells_of_sets_and_of_who_imports_them(
     whole: Whole, run: Run, parts: list[Path]
 ) -> None:
     run("import", parts[0], "--user", "amy", "--wait")
-    code, lines = run("status")
+    code, lines = run("status", "--details")
     assert code == 0
     assert "grouped by file signatures: omero.fs.bioformatsJars says so" in lines
     assert any(line.startswith("  importer native: ") for line in lines)
@@ -187,15 +188,16 @@ def test_status_tells_of_sets_and_of_who_imports_them(
     (fileset,) = known["filesets"]
     assert fileset["files"] == list(map(str, parts))
     assert (fileset["plate"], fileset["progress"]) == (False, None)
+    assert_as_documented(known)
     assert known["watched"][0]["directory"] == str(whole.watch_dir)
 
 
 def test_status_of_one_user(whole: Whole, run: Run) -> None:
     hers, his = whole.drop("hers.tif"), whole.drop("his.tif", "zak")
     whole.until_known(hers, his)
-    _, lines = run("status", "--user", "zak")
+    _, lines = run("status", "--user", "zak", "--details")
     text = "\n".join(lines)
     assert str(his) in text
     assert str(hers) not in text
     assert f"watched for zak: {whole.watch_dir / 'zak'}" in lines
-    assert any(line.endswith("1 imported, 0 skipped, 0 failed") for line in lines)
+    assert lines[0].startswith("zak: 0 on their way, 1 imported; last import ")

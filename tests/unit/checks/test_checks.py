@@ -528,7 +528,7 @@ def test_all_is_well(site: Path) -> None:
 
 def test_omero_does_not_run(site: Path) -> None:
     line = only(servers(subject(site), Running(away="the registry cannot be reached")))
-    assert line.level is OK
+    assert (line.level, line.kind) == (WARNING, "down")
     assert "the registry cannot be reached" in line.what
     assert list(users(Running(away="so"))) == []
 

@@ -1,13 +1,15 @@
-"""What `omero fs status` prints for people."""
+"""What `omero fs status` prints for people: in a terminal of 80 columns, and in a pipe."""
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
 
-from omero_fs_plugin.cli.status import _bytes
-from omero_fs_plugin.cli.status_text import render
+from omero_fs_plugin.cli.status_facts import _bytes
+from omero_fs_plugin.cli.status_text import picture, render
 
 EVERYONES = {
     "user": "default",
@@ -23,27 +25,36 @@ AMYS = {
     "importer": "java: omero.fs.importer says so",
     "ignored": "--report: omero fs status tells of failures",
 }
+LONG = "/OMERO/DropBox/amy/2026-11-28 mice/a very long name of a file that no column can hold.tif"
 
 
 def a_fileset(**other: Any) -> dict[str, Any]:
     return {
         "id": 7,
         "user": "amy",
+        "root": "/OMERO/DropBox/amy",
         "files": ["/OMERO/DropBox/amy/a.tif"],
         "state": "importing",
+        "stand": "importing",
         "reason": "",
+        "age": 12.0,
+        "deadline": None,
+        "remedy": "",
         "images": [],
-        "changed": "2026-03-04T05:06:07+00:00",
         "plate": False,
         "progress": None,
     } | other
 
 
 def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
+    stands = [fileset["stand"] for fileset in filesets]
+    held, failed = stands.count("held up"), stands.count("failed")
+    imported = stands.count("imported")
     return {
         "user": None,
+        "chosen": False,
         "servers": {"DropBox": "active"},
-        "monitors": [{"id": "m1", "state": "started", "path": "/OMERO", "events": "3"}],
+        "monitors": [{"id": "m1", "state": "started", "path": "/OMERO", "events": 3}],
         "dropbox": {
             "left./OMERO/DropBox/zak/link.tif": "a symbolic link",
             "left./OMERO/DropBox/amy/fifo.tif": "not a file",
@@ -51,13 +62,114 @@ def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
         },
         "watched": [AMYS, EVERYONES],
         "grouping": "Bio-Formats: found in lib/client",
-        "counts": {"importing": len(filesets)},
+        "summary": {
+            "attention": held + failed,
+            "failed": failed,
+            "held_up": held,
+            "under_way": len(filesets) - held - failed - imported,
+            "imported": imported,
+            "skipped": 0,
+            "last_import_age": 12.0 if imported else None,
+        },
+        "total": len(filesets),
+        "trouble": [],
         "filesets": list(filesets),
+        "attention": [f for f in filesets if f["stand"] in ("failed", "held up")],
+        "under_way": [f for f in filesets if f["stand"] in ("importing", "queued", "settling")],
     } | other
 
 
+def on_a_terminal(status: dict[str, Any], width: int = 80, **options: bool) -> list[str]:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False)
+    with console.capture() as captured:
+        console.print(picture(status, width=width, **options))
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert all(len(line) <= width for line in lines), lines
+    return lines
+
+
+SEVERAL = (
+    a_fileset(id=1, stand="failed", files=[LONG], reason=f"{LONG}: no reader takes it",
+              remedy="`omero fs import --retry 1`, or `omero fs forget 1`", age=7300.0),
+    a_fileset(id=2, stand="held up", reason="waits for /OMERO/DropBox/amy/b.tif",
+              deadline=86000.0, remedy="copy the missing files there"),
+    a_fileset(id=3, progress={"done": 250_000, "total": 1_000_000, "rate": 20_833.0, "left": 36.0}),
+    a_fileset(id=4, stand="settling", reason="until it has been quiet for 60 s"),
+    a_fileset(id=5, stand="imported", images=[11, 12, 13, 14]),
+)  # fmt: skip
+
+
+def test_at_a_glance_on_a_terminal() -> None:
+    assert on_a_terminal(a_status(*SEVERAL, dropbox={}, watched=[EVERYONES])) == [
+        "2 need attention (1 failed, 1 held up), 2 on their way, 1 imported; last import",
+        "12 s ago",
+        "",
+        "Need attention",
+        "     1  a very long name of a ...that no column can hold.tif      failed 2 h ago",
+        "        no reader takes it",
+        "        -> `omero fs import --retry 1`, or `omero fs forget 1`",
+        "     2  amy/a.tif                                               held up for 12 s",
+        "        waits for b.tif",
+        "        fails in 24 h if nothing comes: copy the missing files there",
+        "",
+        "On their way",
+        "     3  amy/a.tif                  importing 25% of 1.0 MB, 20.8 kB/s, 36 s left",
+        "     4  amy/a.tif           settling for 12 s (until it has been quiet for 60 s)",
+        "",
+        "Newest",
+        "     5  amy/a.tif                                    Image:11,12,13,... 12 s ago",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width: int) -> None:
+    text = "\n".join(on_a_terminal(a_status(*SEVERAL), width, details=True, bars=True))
+    for word in ("attention", "importing", "settling", "copy", "missing"):
+        assert word in text
+
+
+def test_a_bar_in_a_terminal_that_is_watched() -> None:
+    assert "━━━━━╌" in "\n".join(on_a_terminal(a_status(SEVERAL[2]), bars=True))
+
+
+def test_in_a_pipe_each_fileset_is_one_line_with_whole_paths() -> None:
+    lines = render(a_status(*SEVERAL)).splitlines()
+    (failed,) = [line for line in lines if LONG in line]
+    assert failed.count(LONG) == 1
+    for part in ("amy", "failed 2 h ago", "no reader takes it", "-> `omero fs import --retry 1`"):
+        assert part in failed
+    assert "\x1b" not in "".join(lines)
+
+
+def test_colours_on_a_terminal_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[1;31m" in render(a_status(*SEVERAL))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "31m" not in render(a_status(*SEVERAL))
+
+
+def test_there_is_no_identifier_and_no_path_of_the_server_at_the_head() -> None:
+    lines = on_a_terminal(a_status(*SEVERAL, dropbox={}))
+    assert not any("m1" in line or "native" in line for line in lines)
+
+
+def test_what_is_shown_of_all_is_told() -> None:
+    assert "1 of 3,016 shown; --limit 0 shows all" in on_a_terminal(
+        a_status(SEVERAL[4], total=3016)
+    )
+
+
 def test_who_is_watched_for_and_what_imports_it() -> None:
-    lines = render(a_status()).splitlines()
+    lines = render(a_status(), details=True).splitlines()
+    assert "not watched: /home/amy: is not there" in lines
     at = lines.index("watched for amy: /home/amy (is not there)")
     assert lines[at + 1 : at + 4] == [
         "  importer java: omero.fs.importer says so",
@@ -69,7 +181,7 @@ def test_who_is_watched_for_and_what_imports_it() -> None:
 
 
 def test_one_user_sees_what_concerns_that_user() -> None:
-    text = render(a_status(user="zak", watched=[EVERYONES]))
+    text = render(a_status(user="zak", watched=[EVERYONES]), details=True)
     assert "watched for zak: /OMERO/DropBox/zak" in text.splitlines()
     assert "link.tif" in text
     assert "fifo.tif" not in text
@@ -86,27 +198,28 @@ def test_of_many_files_the_first_few(number: int, shown: int) -> None:
     text = render(a_status(a_fileset(files=files)))
     assert [file for file in files if file in text] == files[:shown]
     assert (f"and {number - shown} more" in text) == (number > shown)
-
-
-def test_a_plate_and_how_far_it_is() -> None:
-    fileset = a_fileset(plate=True, progress={"done": 3, "total": 5}, reason="tried again")
-    text = render(a_status(fileset))
-    assert text.splitlines()[-1].endswith("a plate; 3 of 5 bytes; tried again")
+    head = "\n".join(on_a_terminal(a_status(a_fileset(files=files))))
+    assert (f"+{number - 1} file" in head) == (number > 1)
 
 
 def test_names_are_no_markup_and_nothing_a_terminal_acts_on() -> None:
-    text = render(a_status(a_fileset(files=["/OMERO/DropBox/amy/[red]\x1b[2J.tif"])))
-    assert "[red]" in text
-    assert "\x1b" not in text
+    status = a_status(a_fileset(files=["/OMERO/DropBox/amy/[red]\x1b[2J.tif"]))
+    for text in (render(status), "\n".join(on_a_terminal(status))):
+        assert "[red]" in text
+        assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(
     ("told", "known"),
-    [("3 of 5 bytes", {"done": 3, "total": 5}), ("", None)],
-    ids=["under way", "nothing told"],
+    [
+        ("3 of 5 bytes", {"done": 3, "total": 5, "rate": 1.5, "left": 1.3}),
+        ("0 of 5 bytes", {"done": 0, "total": 5, "rate": 0.0, "left": None}),
+        ("", None),
+    ],
+    ids=["under way", "just begun", "nothing told"],
 )
-def test_bytes_as_dropbox_tells_them(told: str, known: dict[str, int] | None) -> None:
-    assert _bytes(told) == known
+def test_bytes_as_dropbox_tells_them(told: str, known: dict[str, Any] | None) -> None:
+    assert _bytes(told, 2.0) == known
 
 
 def test_a_disk_that_does_not_answer_is_told_to_those_whose_files_wait_for_it() -> None:
@@ -121,5 +234,5 @@ def test_a_disk_that_does_not_answer_is_told_to_those_whose_files_wait_for_it() 
 def test_what_readers_are_kept_from_is_told_in_one_line() -> None:
     status = a_status()
     status["dropbox"]["reading"] = "users' files are read by processes that ...\x1b[2J"
-    lines = render(status).splitlines()
+    lines = render(status, details=True).splitlines()
     assert "users' files are read by processes that ...\\x1b[2J" in lines

@@ -1,0 +1,276 @@
+"""A short look at the journal for people: one state of all of it, and fast.
+
+`omero fs status` runs often, by hand and by cron.  To load SQLAlchemy would take longer than the
+whole answer, so this asks SQLite or PostgreSQL itself.  The statements are the same for both.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from omero_fs_plugin.errors import JournalError
+
+from .states import OPEN, State
+
+VERSION = 5  # of the journal; schema.py has it too, and a test compares them
+
+_SQLITE = "sqlite:///"
+_BUSY_S = 30.0  # how long a write of another process is waited for
+_CHUNK = 500  # filesets whose files are asked for in one statement
+_COLUMNS = (
+    *("id", "user", "root", "path", "state", "reason", "attempts", "refusals", "images"),
+    *("server_fileset", "reader", "plate", "revision_of", "duplicate_of"),
+    *("created", "changed", "waited"),
+)
+_SELECT = ", ".join(f'"{name}"' for name in _COLUMNS)
+_HELD = "state IN ('waiting', 'queued') AND reason <> ''"
+_ATTENTION = f"(state = 'failed' OR ({_HELD}))"
+_UNDER_WAY = "(state = 'importing' OR (state IN ('waiting', 'queued') AND reason = ''))"
+_ENDED = "state IN ('imported', 'skipped')"
+_NEWEST = "changed DESC, id DESC"
+_BY_STATE = "CASE state WHEN 'importing' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, id"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A fileset, as people are shown it."""
+
+    id: int
+    user: str
+    root: str  # the user's directory
+    path: str  # of its first file
+    state: State
+    reason: str
+    attempts: int
+    refusals: int  # by OMERO, in a row
+    images: tuple[int, ...]
+    server_fileset: int | None
+    reader: str
+    plate: bool
+    revision_of: int | None
+    duplicate_of: int | None
+    created: float  # s since the epoch
+    changed: float  # s since the epoch
+    waited: float  # s, for what the reason says
+    files: tuple[str, ...] = ()
+    size: int = 0  # bytes, of all files
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which filesets are asked for."""
+
+    user: str | None = None  # of this OMERO user
+    since: float | None = None  # s since the epoch: changed then or later
+    states: tuple[State, ...] = ()  # none: in any
+
+    def where(self, *more: str) -> tuple[str, list[Any]]:
+        """The condition, and its values."""
+        parts, values = list(more), list[Any]()
+        if self.user is not None:
+            parts.append('"user" = ?')
+            values.append(self.user)
+        if self.since is not None:
+            parts.append("changed >= ?")
+            values.append(self.since)
+        if self.states:
+            parts.append(f"state IN ({', '.join('?' * len(self.states))})")
+            values += [str(state) for state in self.states]
+        return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+class Glance:
+    """One state of the journal, in one transaction.  Every number and row is of that state."""
+
+    def __init__(self, ask: Any, mark: str) -> None:
+        self._ask_for = ask
+        self._mark = mark  # what stands for a value in a statement of this database
+
+    def _ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        found = self._ask_for(statement.replace("?", self._mark), values)
+        return [tuple(row) for row in found.fetchall()]
+
+    def version(self) -> str:
+        """The version of the journal, as it is written."""
+        rows = self._ask("SELECT value FROM meta WHERE key = 'version'")
+        return str(rows[0][0]) if rows else ""
+
+    def counts(self, asked: Asked) -> dict[State, int]:
+        """Number of filesets in each state, also if it is 0."""
+        where, values = asked.where()
+        rows = self._ask(f"SELECT state, count(*) FROM fileset{where} GROUP BY state", values)
+        found = {str(state): int(number) for state, number in rows}
+        return {state: found.get(str(state), 0) for state in State}
+
+    def held(self, asked: Asked) -> int:
+        """Number of filesets that wait for something, or are tried again."""
+        where, values = asked.where(_HELD)
+        return int(self._ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
+
+    def last_import(self, user: str | None) -> float | None:
+        """When the last import ended: s since the epoch; None if there was none."""
+        of_user = ' AND fileset."user" = ?' if user is not None else ""
+        rows = self._ask(
+            "SELECT event.at FROM event JOIN fileset ON fileset.id = event.fileset "
+            f"WHERE event.after = 'imported'{of_user} ORDER BY event.id DESC LIMIT 1",
+            [user] if user is not None else [],
+        )
+        return float(rows[0][0]) if rows else None
+
+    def attention(self, asked: Asked, limit: int | None) -> list[Seen]:
+        """What needs somebody: failed, or held up.  Last changed first."""
+        return self._rows(asked.where(_ATTENTION), _NEWEST, limit)
+
+    def under_way(self, asked: Asked, limit: int | None) -> list[Seen]:
+        """What is on its way without trouble: first what is being imported."""
+        return self._rows(asked.where(_UNDER_WAY), _BY_STATE, limit)
+
+    def ended(self, asked: Asked, limit: int | None) -> list[Seen]:
+        """What was imported or skipped, last changed first."""
+        return self._rows(asked.where(_ENDED), _NEWEST, limit)
+
+    def latest(self, asked: Asked, limit: int | None) -> list[Seen]:
+        """All that is asked for, last changed first."""
+        return self._rows(asked.where(), _NEWEST, limit)
+
+    def knows(self, user: str) -> bool:
+        """Whether this user has, or had, a fileset."""
+        return bool(self._ask('SELECT 1 FROM fileset WHERE "user" = ? LIMIT 1', [user]))
+
+    def at(self, path: str) -> list[Seen]:
+        """The filesets that have a file with this path, the newest last."""
+        ids = self._ask("SELECT DISTINCT fileset FROM file WHERE path = ?", [path])
+        return self.load([row[0] for row in ids])
+
+    def load(self, ids: Collection[int]) -> list[Seen]:
+        """The filesets with these ids that there are, in the order of the ids."""
+        found: list[Seen] = []
+        for some in _chunks(sorted(set(ids))):
+            marks = ", ".join("?" * len(some))
+            found += self._rows((f" WHERE id IN ({marks})", list(some)), "id", None)
+        return found
+
+    def below(self, directory: str) -> dict[str, Seen]:
+        """The newest fileset of each file below `directory`: path -> fileset."""
+        top = directory.rstrip("/") + "/"
+        # All that begins with `top`: the character after `/` is `0`.
+        rows = self._ask(
+            "SELECT path, max(fileset) FROM file WHERE path >= ? AND path < ? GROUP BY path",
+            [top, top[:-1] + "0"],
+        )
+        seen = {one.id: one for one in self.load([identifier for _, identifier in rows])}
+        return {path: seen[identifier] for path, identifier in rows if identifier in seen}
+
+    def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
+        """(s since the epoch, state before, state after, reason, who), oldest first."""
+        rows = self._ask(
+            "SELECT at, before, after, reason, who FROM event WHERE fileset = ? ORDER BY id",
+            [fileset],
+        )
+        return [(float(row[0]), *map(str, row[1:])) for row in rows]  # type: ignore[misc]
+
+    def _rows(self, where: tuple[str, list[Any]], order: str, limit: int | None) -> list[Seen]:
+        condition, values = where
+        limited = f" LIMIT {int(limit)}" if limit is not None else ""
+        rows = self._ask(
+            f"SELECT {_SELECT} FROM fileset{condition} ORDER BY {order}{limited}", values
+        )
+        named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        files: dict[int, list[str]] = {row["id"]: [] for row in named}
+        sizes = dict.fromkeys(files, 0)
+        for some in _chunks(list(files)):
+            marks = ", ".join("?" * len(some))
+            for identifier, path, size in self._ask(
+                f"SELECT fileset, path, size FROM file WHERE fileset IN ({marks}) "
+                "ORDER BY fileset, position",
+                some,
+            ):
+                files[identifier].append(path)
+                sizes[identifier] += size
+        return [_seen(row, tuple(files[row["id"]]), sizes[row["id"]]) for row in named]
+
+
+def _seen(row: dict[str, Any], files: tuple[str, ...], size: int) -> Seen:
+    return Seen(
+        **{
+            **row,
+            "state": State(row["state"]),
+            "images": tuple(int(i) for i in row["images"].split(",") if i),
+            "plate": bool(row["plate"]),
+        },
+        files=files,
+        size=size,
+    )
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
+
+
+def is_open(seen: Seen) -> bool:
+    """Whether it has no end yet."""
+    return seen.state in OPEN
+
+
+@contextmanager
+def glance(url: str) -> Iterator[Glance | None]:
+    """The journal at `url` as it is now; None if DropBox has not made it yet.
+
+    Raises JournalError or ConfigurationError, as Database does, if it cannot be read.
+    """
+    try:
+        connection, ask, mark = _open(url)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        raise JournalError(f"the journal {url[len(_SQLITE) :]}: {error.strerror}") from error
+    except Exception as error:
+        raise _why(url, error) from error
+    try:
+        look = Glance(ask, mark)
+        try:
+            version = look.version()
+        except Exception as error:
+            raise _why(url, error) from error
+        if version != str(VERSION):
+            raise _why(url, JournalError(f"the journal has version {version}"))
+        yield look
+    finally:
+        connection.close()
+
+
+def _open(url: str) -> tuple[Any, Any, str]:
+    if url.startswith(_SQLITE):
+        path = Path(url[len(_SQLITE) :])
+        with path.open("rb"):
+            pass  # its errors say more than those of SQLite
+        file = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None
+        )
+        file.execute("BEGIN")
+        return file, file.execute, "?"
+    import psycopg
+
+    scheme, _, rest = url.partition("://")
+    server = psycopg.connect(f"{scheme.partition('+')[0]}://{rest}", connect_timeout=10)
+    server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    return server, server.execute, "%s"
+
+
+def _why(url: str, error: Exception) -> Exception:
+    """The error that the journal itself raises for this; else `error`, as a JournalError."""
+    from .journal import Journal
+
+    try:
+        Journal(url, read_only=True, make=False).close()
+    except Exception as better:
+        return better
+    return JournalError(f"the journal cannot be read: {' '.join(str(error).split())}")

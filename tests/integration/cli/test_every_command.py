@@ -1,0 +1,238 @@
+"""Every command in every place: one clear line, the documented code, and never a traceback.
+
+The commands are the real `omero`, in processes of their own, on a sandbox that was never started.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.cli import SUBCOMMANDS
+from omero_fs_plugin.sandbox.create import create
+
+PATIENCE_S = 60.0
+OMERO = str(Path(sys.executable).with_name("omero"))
+FILE = "{data}/DropBox/amy/a.tif"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of a command, and how it ends."""
+
+    command: str  # after `omero fs`; {data} is omero.data.dir
+    code: int
+    words: str  # in the one line that says why; empty: it works
+    place: str = "stopped"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.command}"
+
+
+# Where no server runs and nobody is logged in.
+STOPPED = [
+    Case("install", 0, ""),
+    Case("install --check", 0, ""),
+    Case("config", 0, ""),
+    Case("status", 3, "not healthy: the OMERO server was never started here"),
+    Case("status --json", 3, "not healthy: the OMERO server was never started here"),
+    Case("status --fail-on none", 0, ""),
+    Case("status --user amy", 7, "the journal has no file of such a user"),
+    Case("check", 3, "0 errors, "),
+    Case(f"import {FILE}", 3, "the OMERO server was never started here"),
+    Case(f"import --dry-run {FILE}", 3, "the OMERO server was never started here"),
+    Case("import --retry 5", 3, "the OMERO server was never started here"),
+    Case("forget 5", 4, "there is no journal at"),
+    Case("reload", 3, "the OMERO server was never started here"),
+    Case("users", 3, "the OMERO server was never started here"),
+    Case("watch {data} --timeout 1", 3, "the OMERO server was never started here"),
+    Case("sandbox create {data}", 2, "is there and not empty"),
+]
+# A user who may not read OMERO.server's files is told whom to be.
+OTHERS = [
+    Case(command, 2, "run this as ", "another user")
+    for command in ("status", "config", "check", f"import {FILE}", "forget 5", "reload", "users")
+]
+WRONG = [
+    Case(command, 2, words, "a bad argument")
+    for command, words in (
+        ("status --limit x", "--limit: must be a whole number"),
+        ("status --state gone", "invalid choice"),
+        ("status --since soon", "must be like 30min"),
+        ("status --fail-on dwon", "some of config, down, journal"),
+        ("status --watch", "--watch needs a terminal"),
+        ("check --timeout 0", "--timeout: must be a number of seconds"),
+        ("check --fail-on x", "some of error, down"),
+        ("check --from /none.xml", "/none.xml"),
+        ("import", "give either PATHs"),
+        ("import /none", "there is no such file or directory"),
+        ("import --retry x", "--retry: must be a whole number"),
+        ("import --dry-run --all-failed", "--dry-run goes with PATHs"),
+        ("forget", "too few arguments"),
+        ("reload --no", "unrecognized arguments"),
+        ("users --no", "unrecognized arguments"),
+        ("watch", "too few arguments"),
+        ("watch /none --count 0", "--count: must be a whole number"),
+        ("install --no", "unrecognized arguments"),
+        ("uninstall --no", "unrecognized arguments"),
+        ("config --no", "unrecognized arguments"),
+        ("sandbox make {data}", "invalid choice"),
+    )
+]
+CASES = [*STOPPED, *OTHERS, *WRONG]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def omerodir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sandbox") / "omero"
+    create(directory)
+    (directory / "data/DropBox/amy/a.tif").write_bytes(b"II*\0\0\0\0\0")
+    done = run(directory, "config")
+    assert done.code == 0, done
+    subprocess.run(
+        [OMERO, "config", "set", "omero.fs.dirImportWait", "5"],
+        env=environment(directory),
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    return directory
+
+
+def environment(directory: Path) -> dict[str, str]:
+    return {**os.environ, "OMERODIR": str(directory), "OMERO_USERDIR": str(directory / "none")}
+
+
+def run(directory: Path, command: str) -> Ended:
+    words = command.format(data=directory / "data").split()
+    done = subprocess.run(
+        [OMERO, "fs", *words],
+        env=environment(directory),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def ended(omerodir: Path) -> dict[Case, Ended]:
+    """Every case; several at a time, as each of them mostly loads modules."""
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(CASES, pool.map(lambda one: _at(omerodir, one), CASES), strict=True))
+    return found | {case: run_shut(omerodir, case) for case in OTHERS}
+
+
+def _at(omerodir: Path, case: Case) -> Ended:
+    return Ended(0, "", "") if case in OTHERS else run(omerodir, case.command)
+
+
+def run_shut(omerodir: Path, case: Case) -> Ended:
+    """As a user who may not read the configuration."""
+    config = omerodir / "etc/grid/config.xml"
+    mode = config.stat().st_mode
+    config.chmod(0)
+    try:
+        return run(omerodir, case.command)
+    finally:
+        config.chmod(mode)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it_ends_with_its_code_and_one_line(ended: dict[Case, Ended], case: Case) -> None:
+    if case in OTHERS and os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    done = ended[case]
+    assert "Traceback" not in done.out + done.err, done
+    assert done.code == case.code, done
+    if not case.words:
+        assert done.err == "", done
+        return
+    told = done.err if case.words in done.err else done.out
+    assert len([one for one in told.splitlines() if case.words in one]) == 1, done
+    if told == done.err:
+        assert len(done.err.splitlines()) == 1, done
+
+
+def test_every_command_is_in_the_table() -> None:
+    for name, _, _ in SUBCOMMANDS:
+        if name != "uninstall":
+            assert any(case.command.split()[0] == name for case in STOPPED), name
+        assert any(case.command.split()[0] == name for case in WRONG), name
+
+
+def on_a_terminal(directory: Path, command: str, **more: str) -> tuple[int, str]:
+    """The command on a terminal of 80 columns and 24 lines: its code, and what it shows."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(environment(directory), COLUMNS="80", LINES="24", TERM="xterm", **more)
+        os.execv(OMERO, [OMERO, "fs", *command.format(data=directory / "data").split()])
+    shown = b""
+    while select.select([terminal], [], [], PATIENCE_S)[0]:
+        try:
+            some = os.read(terminal, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not some:
+            break
+        shown += some
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("status", 3), ("check", 3), ("config", 0), ("status --limit x", 2)]
+)
+def test_on_a_terminal(omerodir: Path, command: str, code: int) -> None:
+    ended, shown = on_a_terminal(omerodir, command)
+    assert ended == code, shown
+    assert "Traceback" not in shown
+
+
+def test_status_without_the_grid_shows_the_journal(omerodir: Path) -> None:
+    from omero_fs_plugin.dropbox.journal.journal import Journal
+    from omero_fs_plugin.dropbox.journal.records import Found
+    from omero_fs_plugin.dropbox.journal.states import State
+    from omero_fs_plugin.events import FileStat
+
+    file = omerodir / "data/omero-fs-journal.sqlite"
+    root = f"{omerodir}/data/DropBox/amy"
+    journal = Journal(f"sqlite:///{file}")
+    try:
+        journal.wait("amy", root, [Found(f"{root}/a.tif", FileStat(1, 2, 3, 4))])
+        (one,) = journal.select()
+        journal.move(one.id, State.WAITING, State.FAILED, f"{root}/a.tif: no image")
+        done = run(omerodir, "status")
+        assert done.code == 3
+        assert done.out.splitlines()[0].startswith("1 needs attention (1 failed)")
+        assert "a.tif  no image  -> `omero fs import --retry" in done.out
+        assert run(omerodir, "status --user amy --fail-on failed").code == 8
+        code, shown = on_a_terminal(omerodir, "status --fail-on failed")
+        assert code == 8
+        lines = shown.replace("\r", "").splitlines()
+        assert "\x1b[" in shown and "amy/a.tif" in shown and root not in shown
+        _, plain = on_a_terminal(omerodir, "status", NO_COLOR="1")
+        assert "31m" not in plain
+        assert len(lines) <= 24
+    finally:
+        journal.close()
+        for path in file.parent.glob(f"{file.name}*"):
+            path.unlink()

@@ -1,0 +1,118 @@
+"""How a fileset stands, in words: normal waiting is another word than being held up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omero_fs_plugin.cli import situation
+from omero_fs_plugin.cli.situation import Stand, standing
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.states import State
+
+ROOT = "/OMERO/DropBox/amy"
+SETTINGS = read({"omero.fs.dirImportWait": "30", "omero.fs.completeTimeout": "1000"})
+NOW = 2_000.0
+
+
+def seen(state: State, reason: str = "", **other: Any) -> Seen:
+    given = {
+        "id": 7,
+        "user": "amy",
+        "root": ROOT,
+        "path": f"{ROOT}/a.tif",
+        "attempts": 0,
+        "refusals": 0,
+        "images": (),
+        "server_fileset": None,
+        "reader": "",
+        "plate": False,
+        "revision_of": None,
+        "duplicate_of": None,
+        "created": 1_000.0,
+        "changed": 1_990.0,
+        "waited": 0.0,
+        "files": (f"{ROOT}/a.tif",),
+    } | other
+    return Seen(state=state, reason=reason, **given)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "stand", "what"),
+    [
+        (State.WAITING, "", Stand.SETTLING, "until it has been quiet for 30 s"),
+        (State.WAITING, "waits for b.tif", Stand.HELD, "waits for b.tif"),
+        (State.QUEUED, "", Stand.QUEUED, ""),
+        (State.QUEUED, "OMERO said no", Stand.HELD, "OMERO said no"),
+        (State.IMPORTING, "", Stand.IMPORTING, ""),
+        (State.IMPORTED, "", Stand.IMPORTED, ""),
+        (State.SKIPPED, "a copy", Stand.SKIPPED, "a copy"),
+        (State.FAILED, "no image", Stand.FAILED, "no image"),
+    ],
+)
+def test_each_state_has_its_word(state: State, reason: str, stand: Stand, what: str) -> None:
+    stands = standing(seen(state, reason), SETTINGS, NOW)
+    assert (stands.stand, stands.what, stands.age) == (stand, what, 10.0)
+
+
+def test_every_state_has_a_word() -> None:
+    for state in State:
+        for reason in ("", "because"):
+            assert standing(seen(state, reason), SETTINGS, NOW).stand in Stand
+
+
+def test_what_misses_a_file_says_until_when() -> None:
+    stands = standing(seen(State.WAITING, "waits for b.tif", waited=400.0), SETTINGS, NOW)
+    assert (stands.deadline, stands.remedy) == (600.0, "copy the missing files there")
+    assert standing(seen(State.QUEUED, "OMERO said no"), SETTINGS, NOW).deadline is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("/x/omero-fs.toml: unknown key", "mend the sidecar, then"),
+        (f"{ROOT}/a: cannot be read by the server: Permission denied", "let the server read it, "),
+        ("who knows", "`omero fs import --retry 7`, or `omero fs forget 7`"),
+    ],
+)
+def test_what_to_do_about_a_failure(reason: str, remedy: str) -> None:
+    stands = standing(seen(State.FAILED, reason), SETTINGS, NOW)
+    assert stands.remedy.startswith(remedy)
+    assert "--retry 7" in stands.remedy
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 days")],
+)
+def test_time_spans(seconds: float, words: str) -> None:
+    assert situation.lasting(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e12, "2.5 TB")]
+)
+def test_sizes(size: float, words: str) -> None:
+    assert situation.amount(size) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "short"),
+    [
+        ("amy/a/b/c.tif", 20, "amy/a/b/c.tif"),
+        ("amy/first/second/third.tif", 24, "amy/.../second/third.tif"),
+        ("amy/first/second/third.tif", 20, "amy/.../third.tif"),
+        ("amy/one two three four five.tif", 22, "one two ...five.tif"),
+    ],
+)
+def test_a_path_is_shortened_between_its_parts(path: str, width: int, short: str) -> None:
+    assert situation.short_path(path, width) == short
+
+
+@given(st.text(alphabet="ab/ _.-", max_size=60), st.integers(16, 60))
+def test_a_short_path_always_fits(path: str, width: int) -> None:
+    assert len(situation.short_path(path, width)) <= width
