@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
-import pwd
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,6 +16,9 @@ from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 from omero_fs_plugin.icegrid import Grid
 from omero_fs_plugin.icegrid import grid as open_grid
 from omero_fs_plugin.names import printable as printable
+
+if sys.platform != "win32":  # Windows has no accounts of this kind
+    import pwd
 
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal

@@ -113,6 +113,42 @@ def _of(
     ]
 
 
+def containers_of(services: Any, images: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """Image -> its dataset and the project of that, in words, for images that OMERO has.
+
+    An image without a dataset has an empty tuple.
+    """
+    query = services.getQueryService()
+
+    def rows(text: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"ids": rlist([rlong(i) for i in ids])}
+        found = query.projection(text, parameters, ALL_GROUPS)
+        return [tuple(unwrap(value) for value in row) for row in found]
+
+    found: dict[int, tuple[str, ...]] = {
+        image: () for (image,) in rows("select i.id from Image i where i.id in (:ids)", images)
+    }
+    if not found:
+        return found
+    linked = rows(
+        "select i.id, d.id, d.name from DatasetImageLink l join l.parent d join l.child i "
+        "where i.id in (:ids)",
+        found,
+    )
+    projects: dict[int, tuple[str, ...]] = {}
+    if linked:
+        for dataset, project, name in rows(
+            "select d.id, p.id, p.name from ProjectDatasetLink l join l.parent p join l.child d "
+            "where d.id in (:ids)",
+            {dataset for _, dataset, _ in linked},
+        ):
+            projects.setdefault(dataset, (f"Project:{project} {name!r}",))
+    for image, dataset, name in linked:
+        found[image] = (f"Dataset:{dataset} {name!r}", *projects.get(dataset, ()))
+    return found
+
+
 def of_images(services: Any, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Fileset id -> image ids, for those of `images` that OMERO really has."""
     parameters = omero.sys.ParametersI()

@@ -253,6 +253,13 @@ class Omero:
             lambda services: filesets.of_images(services, images),
         )
 
+    def containers_of(self, images: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """Image -> its dataset and project in words, for those of `images` that OMERO has."""
+        images = list(images)
+        return self._ask(
+            "asking where images are", lambda services: filesets.containers_of(services, images)
+        )
+
     def close(self) -> None:
         """Ends the grid's session."""
         with self._lock:

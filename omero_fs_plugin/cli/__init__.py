@@ -38,6 +38,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("check", "find what keeps files from being imported, and say what to do", "check"),
     ("config", "show every property, for which user it holds, and who set it", "config"),
     ("status", "show servers, monitors, and what became of every file", "status"),
+    ("explain", "say what became of a file, a fileset or a directory, and why", "explain"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
     ("forget", "set failed filesets aside that need not be imported", "forget"),
     ("reload", "tell the running servers what `omero config` says now", "reload"),

@@ -7,6 +7,7 @@ whole answer, so this asks SQLite or PostgreSQL itself.  The statements are the 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,11 +91,16 @@ class Glance:
 
     def __init__(self, ask: Any, mark: str) -> None:
         self._ask_for = ask
+        self._now = time.time()
         self._mark = mark  # what stands for a value in a statement of this database
 
     def _ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         found = self._ask_for(statement.replace("?", self._mark), values)
         return [tuple(row) for row in found.fetchall()]
+
+    def now(self) -> float:
+        """s since the epoch, when this look began."""
+        return self._now
 
     def version(self) -> str:
         """The version of the journal, as it is written."""

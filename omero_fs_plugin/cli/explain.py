@@ -1,0 +1,314 @@
+"""`omero fs explain`: what became of a file, a fileset or a directory, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omero_fs_plugin.config.settings import EVERYONE, Settings
+from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.site import Site, printable, site
+
+from .history import day_and_time, told
+from .passed_over import rule_around, user_of, why_passed_over
+from .situation import Standing, lasting, standing, without_paths
+
+HELP = """Say what became of a file, a fileset or a directory, and why
+
+WHAT is a path, or the id of a fileset as `omero fs status` shows it.  For a file
+it shows whose file it is and by which rule, its fileset with its history, what
+comes next and when, and what to do; for an imported one the images, with dataset
+and project if OMERO runs.  A file that is passed over is explained too.
+
+For a directory, or with --user for all directories of a user, it counts: how
+many files are imported, on their way, failed or passed over, and why.  It lists
+those that need attention.
+
+It imports nothing and changes nothing.  A file that DropBox has not met yet is
+said to be so.  Run it as the user that OMERO.server runs as.
+
+Exit codes: 0 shown; 2 there is no such file, fileset or user's directory; 4 the
+journal cannot be read
+"""
+
+_SHOWN = 20  # files that are listed for a directory; --json has all
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("explain", description=HELP)
+    parser.add_argument("what", nargs="?", metavar="WHAT", help="a path, or the id of a fileset")
+    parser.add_argument("--user", metavar="NAME", help="all directories of this OMERO user")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it."""
+    if (args.what is None) == (args.user is None):
+        raise ConfigurationError("give either a path or an id, or --user NAME")
+    where = site(ctx)
+    settings = where.settings()
+    with glance(settings.journal_url) as look:
+        if args.user is not None:
+            tops = _directories(args.user, settings)
+            found = _directory(tops, settings, look)
+        elif args.what.isascii() and args.what.isdigit():
+            found = _by_id(int(args.what), where, settings, look)
+        else:
+            path = os.path.abspath(args.what)  # noqa: PTH100 - keeps symbolic links
+            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+                found = _directory([path], settings, look)
+            else:
+                found = _file(path, where, settings, look)
+    if args.json:
+        ctx.out(json.dumps(found, indent=2))
+    else:
+        ctx.out("\n".join(_lines(found)))
+
+
+def _directories(user: str, settings: Settings) -> list[str]:
+    """The directories that are watched for this user, and are there."""
+    tops = [
+        str(rule.watch_dir / user if rule.user == EVERYONE else rule.watch_dir)
+        for rule in settings.rules
+        if rule.user in (user, EVERYONE)
+    ]
+    there = [top for top in tops if os.path.isdir(top)]  # noqa: PTH112
+    if not there:
+        raise ConfigurationError(
+            f"{user}: no such user has a directory here: {', '.join(tops) or 'nothing is watched'}"
+        )
+    return there
+
+
+def _by_id(identifier: int, where: Site, settings: Settings, look: Glance | None) -> dict[str, Any]:
+    seen = look.load([identifier]) if look is not None else []
+    if not seen:
+        raise ConfigurationError(f"no fileset has the id {identifier}: see `omero fs status`")
+    return _of_fileset(seen[0].path, seen[0], where, settings, look)
+
+
+def _file(path: str, where: Site, settings: Settings, look: Glance | None) -> dict[str, Any]:
+    filesets = look.at(path) if look is not None else []
+    if filesets:
+        return _of_fileset(path, filesets[-1], where, settings, look)
+    if not os.path.lexists(path):
+        raise ConfigurationError(
+            f"{printable(path)}: there is no such file, and the journal does not know it"
+        )
+    why = why_passed_over(path, settings)
+    if why:
+        return {**_whose(path, settings), "stand": "passed over", "reason": why, "remedy": ""}
+    return {
+        **_whose(path, settings),
+        "stand": "not met",
+        "reason": "DropBox has not met it yet: FSServer tells of it at once, and a rescan finds it",
+        "remedy": "does DropBox run? `omero fs status` tells; a rescan comes every "
+        f"{settings.rescan_interval:g} s, and at a start",
+    }
+
+
+def _whose(path: str, settings: Settings) -> dict[str, Any]:
+    rule = rule_around(path, settings)
+    return {
+        "path": path,
+        "rule": None if rule is None else {"user": rule.user, "directory": str(rule.watch_dir)},
+        "user": "" if rule is None else user_of(path, rule),
+    }
+
+
+def _of_fileset(
+    path: str, seen: Seen, where: Site, settings: Settings, look: Glance | None
+) -> dict[str, Any]:
+    now = look.now() if look is not None else 0.0
+    stands = standing(seen, settings, now)
+    events = look.events(seen.id) if look is not None else []
+    return {
+        **_whose(path, settings),
+        "user": seen.user,
+        "id": seen.id,
+        "files": list(seen.files),
+        "plate": seen.plate,
+        "reader": seen.reader,
+        "stand": str(stands.stand),
+        "reason": without_paths(stands.what, seen.files, seen.root),
+        "age": round(stands.age, 1),
+        "history": [
+            {"at": step.at, "what": without_paths(step.what, (), seen.root)}
+            for step in told(seen, events)
+        ],
+        "next": _next(seen, stands),
+        "remedy": stands.remedy,
+        "fileset": seen.server_fileset,
+        "images": _images(seen, where, settings),
+    }
+
+
+def _next(seen: Seen, stands: Standing) -> str:
+    """What comes next, and when; empty if nothing does."""
+    if stands.deadline is not None:
+        return f"it fails in {lasting(stands.deadline)} if nothing comes"
+    return {
+        State.WAITING: "it is grouped when it has been quiet for long enough, and then queued",
+        State.QUEUED: "it is imported as soon as an importer is free",
+        State.IMPORTING: "the attempt ends with images, or with a reason",
+    }.get(seen.state, "")
+
+
+def _images(seen: Seen, where: Site, settings: Settings) -> list[dict[str, Any]]:
+    """Its images, with the containers that they are in; None: nobody could ask."""
+    if not seen.images:
+        return []
+    containers: dict[int, tuple[str, ...]] | None = None
+    with suppress(FsError), where.grid() as grid:
+        from omero_fs_plugin.blitz.sessions import Omero
+
+        omero = Omero.of(grid.communicator, settings)
+        try:
+            containers = omero.containers_of(seen.images)
+        finally:
+            omero.close()
+    return [
+        {
+            "id": image,
+            "in_omero": None if containers is None else image in containers,
+            "containers": list((containers or {}).get(image, ())),
+        }
+        for image in seen.images
+    ]
+
+
+@dataclass
+class _Counted:
+    """What became of the files of some directories."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)  # reason -> a file that it concerns
+    attention: dict[int, dict[str, Any]] = field(default_factory=dict)
+    files: int = 0
+
+
+def _directory(tops: list[str], settings: Settings, look: Glance | None) -> dict[str, Any]:
+    found = _Counted()
+    for top in tops:
+        known = look.below(top) if look is not None else {}
+        for path in _all_below(top):
+            found.files += 1
+            _count(path, known.get(path), settings, look, found)
+    return {
+        "directories": tops,
+        "files": found.files,
+        "counts": dict(found.counts),
+        "passed_over": [
+            {"reason": reason, "files": number, "for_example": found.first[reason]}
+            for reason, number in found.passed_over.most_common()
+        ],
+        "attention": list(found.attention.values()),
+    }
+
+
+def _count(
+    path: str, seen: Seen | None, settings: Settings, look: Glance | None, found: _Counted
+) -> None:
+    if seen is None:
+        why = why_passed_over(path, settings)
+        found.counts["passed over" if why else "not met yet"] += 1
+        if why:
+            found.passed_over[why] += 1
+            found.first.setdefault(why, path)
+        return
+    stands = standing(seen, settings, look.now() if look is not None else 0.0)
+    stand = str(stands.stand)
+    if stand in ("settling", "queued", "importing"):
+        stand = "on their way"
+    found.counts[stand] += 1
+    if stand in ("failed", "held up"):
+        found.attention.setdefault(
+            seen.id,
+            {
+                "id": seen.id,
+                "path": path,
+                "stand": stand,
+                "reason": without_paths(stands.what, seen.files, seen.root),
+                "remedy": stands.remedy,
+            },
+        )
+    elif stand == "skipped":
+        found.passed_over[stands.what] += 1
+        found.first.setdefault(stands.what, path)
+
+
+def _all_below(top: str) -> Iterator[str]:
+    """Every name below `top` that is no directory; it follows no link.  Hidden ones too."""
+    for directory, _, names in os.walk(top):
+        for name in sorted(names):
+            yield f"{directory.rstrip('/')}/{name}"
+        # A link to a directory is a name like that of a file.
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_symlink() and entry.is_dir():
+                    yield entry.path
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    if "directories" in found:
+        yield from _lines_of_directory(found)
+        return
+    yield printable(found["path"])
+    rule = found["rule"]
+    whose = f"of {printable(found['user'])}" if found["user"] else "of nobody"
+    by = f", by the rule for {rule['user']} in {printable(rule['directory'])}" if rule else ""
+    yield f"  whose:    {whose}{by}"
+    if "id" in found:
+        number = len(found["files"])
+        what = "a plate" if found["plate"] else "a fileset"
+        yield f"  fileset:  {found['id']}, {what} of {number} file{'s' if number > 1 else ''}"
+        if number > 1:
+            for path in found["files"][:_SHOWN]:
+                yield f"            {printable(path)}"
+            if number > _SHOWN:
+                yield f"            and {number - _SHOWN} more"
+        for step in found["history"]:
+            yield f"  {day_and_time(step['at'])}  {printable(step['what'])}"
+    since = f" for {lasting(found['age'])}" if "age" in found else ""
+    reason = f": {printable(found['reason'])}" if found["reason"] else ""
+    yield f"  now:      {found['stand']}{since}{reason}"
+    for image in found.get("images", ()):
+        there = {None: " (OMERO cannot be asked)", False: " (no longer in OMERO)", True: ""}
+        inside = " in " + " in ".join(image["containers"]) if image["containers"] else ""
+        yield f"  image:    Image:{image['id']}{there[image['in_omero']]}{printable(inside)}"
+    if found.get("next"):
+        yield f"  next:     {found['next']}"
+    if found["remedy"]:
+        yield f"  do:       {found['remedy']}"
+
+
+def _lines_of_directory(found: dict[str, Any]) -> Iterator[str]:
+    counts = found["counts"]
+    order = ("imported", "on their way", "held up", "failed", "skipped", "not met yet")
+    parts = [f"{counts[name]:,} {name}" for name in order if counts.get(name)]
+    if counts.get("passed over"):
+        parts.append(f"{counts['passed over']:,} passed over")
+    names = ", ".join(map(printable, found["directories"]))
+    yield f"{names}: {found['files']:,} files: {', '.join(parts) or 'none'}"
+    for one in found["passed_over"]:
+        example = printable(Path(one["for_example"]).name)
+        such = example if one["files"] == 1 else f"{one['files']:,} files such as {example}"
+        yield f"  not imported: {such}: {printable(one['reason'])}"
+    for one in found["attention"][:_SHOWN]:
+        why = f": {printable(one['reason'])}" if one["reason"] else ""
+        yield f"  {one['stand']}: {one['id']} {printable(one['path'])}{why}"
+        if one["remedy"]:
+            yield f"    -> {one['remedy']}"
+    more = len(found["attention"]) - _SHOWN
+    if more > 0:
+        yield f"  and {more} more that need attention: `omero fs status --limit 0` shows them"

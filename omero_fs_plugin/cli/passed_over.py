@@ -1,0 +1,80 @@
+"""Why a file is passed over: the rule that covers it, and what that rule leaves out.
+
+It asks the same parts as DropBox: the watched directories, the filter, and what is no file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+
+from omero_fs_plugin import system_names
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
+from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
+from omero_fs_plugin.dropbox.watching.rescan import oddity_at
+from omero_fs_plugin.filters import Filter
+
+
+def rule_around(path: str, settings: Settings) -> Rule | None:
+    """The rule whose directory is the nearest above `path`; None if no rule covers it."""
+    covering = [
+        rule for rule in settings.rules if PurePosixPath(path).is_relative_to(str(rule.watch_dir))
+    ]
+    return max(covering, key=lambda rule: len(str(rule.watch_dir)), default=None)
+
+
+def user_of(path: str, rule: Rule) -> str:
+    """The OMERO user whose file `path` is under `rule`; empty if it is nobody's."""
+    parts = PurePosixPath(path).relative_to(str(rule.watch_dir)).parts
+    if rule.user != EVERYONE:
+        return rule.user
+    return parts[0] if len(parts) > 1 else ""
+
+
+def why_passed_over(path: str, settings: Settings) -> str:
+    """Why DropBox does not import the file at `path`; empty if no rule keeps it from that."""
+    if odd := oddity_at(path):
+        return odd
+    rule = rule_around(path, settings)
+    if rule is None:
+        watched = ", ".join(str(rule.watch_dir) for rule in settings.rules) or "nothing"
+        return f"lies in no watched directory: watched is {watched}"
+    if not user_of(path, rule):
+        return "lies in no user's directory"
+    if is_sidecar(path):
+        return "a sidecar: it says how the images around it are imported"
+    top = PurePosixPath(str(rule.watch_dir))
+    *directories, name = PurePosixPath(path).relative_to(top).parts
+    own = directories if rule.user != EVERYONE else directories[1:]
+    if own and rule.path_mode == "Flat":
+        return "lies in a subdirectory, and omero.fs.pathMode is Flat"
+    by_rule = Filter(
+        os.fsencode(top),
+        whitelist=rule.whitelist,
+        blacklist=rule.blacklist,
+        ignore_sys_files=rule.ignore_sys_files,
+    )
+    parent = top
+    for part in directories:
+        if part.startswith(".") or not by_rule.directory(os.fsencode(parent), os.fsencode(part)):
+            return f"lies in {part}: {_of_what(part, rule, system_names.DIRECTORIES)}"
+        parent /= part
+    if name.startswith(".") or not by_rule.file(os.fsencode(parent), os.fsencode(name)):
+        return _of_what(name, rule, system_names.FILES)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "the name is not valid UTF-8: rename the file"
+    return ""
+
+
+def _of_what(name: str, rule: Rule, known: tuple[system_names.SystemName, ...]) -> str:
+    """What keeps this name out, in words."""
+    system = any(system_names.any_of((one,)).match(name.casefold()) for one in known)
+    if name.startswith(".") or (rule.ignore_sys_files and system):
+        return "a system file (omero.fs.ignoreSysFiles)"
+    alone = Filter(b"/", blacklist=rule.blacklist)
+    raw = os.fsencode(name)
+    if not (alone.file(b"/", raw) and alone.directory(b"/", raw)):
+        return "on omero.fs.blacklist"
+    return "not on omero.fs.whitelist, or on omero.fs.blacklist with its path"
