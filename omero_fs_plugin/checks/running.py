@@ -136,6 +136,9 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
         elif key.startswith("away."):
             what = f"{server}: {key.removeprefix('away.')}: {why}; its files wait, others do not"
             yield error("servers", what, "is a share away? `mount` and `df` tell")
+        elif key.startswith("lost."):
+            what = f"{server}: {key.removeprefix('lost.')}: {why}"
+            yield warning("servers", what, f"omero admin ice server stop {server}, and start")
     state = told.get("state", "running")
     if state != "running":
         why = told.get("reason") or "see its log"

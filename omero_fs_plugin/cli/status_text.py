@@ -13,7 +13,8 @@ from .situation import amount, below, lasting, short_path, shortened, without_pa
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
-_TOLD = {_AWAY: "waits", _LEFT: "left alone"}
+_LOST = "lost."  # ... and of those that answer, but not to every call
+_TOLD = {_AWAY: "waits", _LEFT: "left alone", _LOST: "does not answer to every call"}
 _WIDE = 100_000  # columns: without a terminal no line is cut, so that one can search it
 _FILES_SHOWN = 3  # of a fileset in a pipe; --json has all
 _NARROW = 40  # columns at the least

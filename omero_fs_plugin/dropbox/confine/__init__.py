@@ -154,6 +154,17 @@ def _stat_beneath(root: str, path: str) -> FileStat | None:
     return FileStat.of(found) if stat_module.S_ISREG(found.st_mode) else None
 
 
+def try_root(root: str) -> None:
+    """Asks the disk of `root` what no cache knows.  Raises OSError.
+
+    Not a call as `disks` counts them: it may be made although the disk does not answer.
+    """
+    with listing(root, root) as directory:
+        os.fstatvfs(directory)
+        with os.scandir(directory) as entries:
+            next(entries, None)
+
+
 def is_there(root: str) -> bool:
     """Whether `root` is the directory that was taken."""
     try:

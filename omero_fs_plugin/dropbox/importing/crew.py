@@ -10,6 +10,7 @@ enough parked importers gets no more of them until one goes on.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Calls
 from omero_fs_plugin.dropbox.disks.devices import DEVICES
 from omero_fs_plugin.dropbox.journal.records import Fileset
+
+log = logging.getLogger(__name__)
 
 SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait
 LONG_S = 120.0  # the others do not wait for an import that takes longer
@@ -68,6 +71,7 @@ class Crew:
         self._made = 0
         self._threads: list[threading.Thread] = []
         self._stopped = False
+        self.trouble = ""  # why there are too few threads; empty: there are enough
 
     def start(self) -> None:
         """Starts as many threads as were asked for."""
@@ -80,14 +84,24 @@ class Crew:
             if self._stopped:
                 return
             missing = self._number + len(self._parked()) - len(self._threads)
-            for _ in range(min(missing, max(self._number, _MOST) - len(self._threads))):
-                self._made += 1
+            lost = self._calls.lost_threads()  # few: see MOST_LOST
+            gone = sum(thread.ident in lost for thread in self._threads)
+            most = max(self._number, _MOST) + min(gone, _MOST)
+            for _ in range(min(missing, most - len(self._threads))):
                 # A daemon: a call that hangs must not keep the process from ending.
                 thread = threading.Thread(
-                    target=self._run, name=f"importer-{self._made}", daemon=True
+                    target=self._run, name=f"importer-{self._made + 1}", daemon=True
                 )
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # too many threads, or too little memory
+                    if not self.trouble:
+                        log.error("an importer cannot be started: %s; trying again", error)
+                    self.trouble = f"an importer cannot be started: {error}"
+                    return
+                self._made += 1
                 self._threads.append(thread)
+            self.trouble = ""
 
     def is_spare(self) -> bool:
         """Whether there is a thread too many.  If so, the caller must end, and counts no more."""
@@ -123,9 +137,13 @@ class Crew:
             return self._parked()
 
     def crowded(self, roots: Callable[[], Collection[str]]) -> set[str]:
-        """Those of `roots` that lie on disks for which enough importers wait already."""
+        """Those of `roots` that lie on disks for which enough importers wait already.
+
+        Those whose call is lost do not count: their disk answers.
+        """
+        lost = self._calls.lost_threads()
         with self._lock:
-            works = list(self._works)
+            works = [work for work in self._works if work.thread not in lost]
         if len(works) < _MOST_AT_ONE_DISK:
             return set()
         away, threads = self._calls.waited_for(SLOW_S)

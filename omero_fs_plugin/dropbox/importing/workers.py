@@ -137,6 +137,11 @@ class Importers:
             for work, name in ((self._tidy, "sessions"), (self._sweep, "leftovers"))
         ]
 
+    @property
+    def short_of_threads(self) -> str:
+        """Why there are fewer importers than there must be; empty if there are enough."""
+        return self._crew.trouble
+
     def start(self) -> None:
         """Starts the threads.
 

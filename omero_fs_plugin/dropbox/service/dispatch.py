@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from omero_fs_plugin.dropbox.confine import open_beneath, try_root
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.disks.trials import Trials
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
-from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.errors import FsError, ImportRefused
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Dispatch:
         self._pipeline = pipeline
         self._lanes = lanes
         self._calls = lanes.calls
+        self._trials = Trials(lanes, try_root)
         self._batch = batch
         self._rested = rested
         self._failed = failed
@@ -184,7 +187,7 @@ class Dispatch:
                 if root in self._stepping:
                     continue
                 self._stepping.add(root)
-            self._lanes.do(root, partial(self._step_in, root))
+            self._lanes.do(root, partial(self._step_in, root), lost=partial(self._stepped, root))
 
     def _step_in(self, root: str) -> None:
         """Runs in the lane of `root`."""
@@ -195,14 +198,19 @@ class Dispatch:
                 if self._pipeline.step(time.monotonic(), root):
                     self._rested()
         finally:
-            with self._lock:
-                self._stepping.discard(root)
-            self._wake()
+            self._stepped(root)
+
+    def _stepped(self, root: str) -> None:
+        with self._lock:
+            self._stepping.discard(root)
+        self._wake()
 
     def _telling(self) -> _Telling:
         return _Telling(self._failed)
 
     def _look_at_disks(self) -> None:
+        self._lanes.tend()
+        self._trials.begin()
         told = self._calls.told()
         for root in told.keys() - self._away:
             log.warning("%s: %s; DropBox leaves it alone until it answers", root, told[root])
@@ -256,8 +264,9 @@ def _look_at(calls: Calls, root: str) -> None:
 
 def _probe(calls: Calls, root: str, path: str) -> None:
     """Reads a byte of a file that another process reads, to see whether the disk hangs."""
-    with suppress(OSError), calls.at(root):  # it may be gone, or away, as others will find
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # It may be gone, or away, or exchanged, as others will find.
+    with suppress(OSError, ImportRefused), calls.at(root):
+        descriptor = open_beneath(root, path)
         try:
             os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1))
         finally:

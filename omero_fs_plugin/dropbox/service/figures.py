@@ -54,6 +54,7 @@ def figures(
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
         **{f"away.{root}": why for root, why in parts.lanes.calls.told().items()},
+        **{f"lost.{root}": why for root, why in parts.lanes.calls.told_of_lost().items()},
     }
 
 
@@ -65,6 +66,8 @@ def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tu
     elif changed := _changed(settings):
         state = "watch directory changed"
         reason = "; ".join(f"{path} is not followed: {why}" for path, why in changed.items())
+    elif short := parts.lanes.trouble or parts.importers.short_of_threads:
+        state, reason = "short of threads", short
     elif parts.rescanner.unavailable:
         state, reason = "watch directory unavailable", parts.rescanner.unavailable
     elif parts.rescanner.trouble:

@@ -50,7 +50,12 @@ class Round:
             return
         with self._news:
             self._under_way.add(root)
-        self._lanes.do(root, lambda: self._look(root, look), beside=LANE)
+        self._lanes.do(
+            root,
+            lambda: self._look(root, look),
+            beside=LANE,
+            lost=lambda: self._leave(root, "its disk does not answer"),
+        )
 
     def wait(self) -> None:
         """Waits until all looks on disks that answer have ended.  Raises what `begin` raises."""
@@ -70,6 +75,12 @@ class Round:
             if self._error is not None:
                 raise self._error
 
+    def _leave(self, root: str, why: str) -> None:
+        with self._news:
+            self.away[root] = why
+            self._under_way.discard(root)
+            self._news.notify_all()
+
     def _look(self, root: str, look: Callable[[], int]) -> None:
         began = time.monotonic()
         try:
@@ -77,8 +88,7 @@ class Round:
             with self._news:
                 self.number += number
         except RootAway as error:
-            with self._news:
-                self.away[root] = str(error.strerror)
+            self._leave(root, str(error.strerror))
         except FsError as error:  # the journal, or another thing that concerns all directories
             with self._news:
                 self._error = error

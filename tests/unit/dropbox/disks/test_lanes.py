@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, LOST_S, MOST_LOST, Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.disks.trials import Trials
 from tests.clocks import Ahead
 
 T = TypeVar("T")
@@ -190,3 +191,151 @@ def test_many_at_once(lanes: Lanes) -> None:
     for root in range(7):
         then(lanes, f"/{root}", lambda: None)
     assert len(done) == 2_000
+
+
+def test_threads_with_nothing_to_do_end_but_for_a_few(lanes: Lanes) -> None:
+    """As after a rescan of thousands of directories."""
+    before = threading.active_count()
+    held = [Held(lanes, f"/{number}") for number in range(50)]
+    assert threading.active_count() >= before + 50
+    for one in held:
+        one.let_go()
+    end = time.monotonic() + 5
+    while threading.active_count() > before + 5:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for number in range(50):
+        then(lanes, f"/{number}", lambda: None)
+    assert threading.active_count() <= before + 5
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refused)
+        lanes.do("/zak", done.set)
+    assert "can't start new thread" in lanes.trouble
+    assert not done.is_set()
+    lanes.tend()
+    assert done.wait(10)
+    assert lanes.trouble == ""
+
+
+class Scene:
+    """A lane whose job hangs at a call that never comes back, until the test lets it."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.lanes = lanes
+        self.hung = Held(lanes, "/zak")
+        self.trials = Trials(lanes, self._look)
+        self.looks: list[str] = []
+        self.answers = True
+
+    def _look(self, root: str) -> None:
+        self.looks.append(root)
+        if not self.answers:
+            raise OSError(5, "Input/output error")
+
+    def try_it(self) -> None:
+        number = len(self.looks)
+        self.trials.begin()
+        end = time.monotonic() + 10
+        while len(self.looks) == number or self.trials._under_way:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+
+def test_a_root_is_back_although_one_call_is_lost(
+    lanes: Lanes, clock: Ahead, failures: list[tuple[str, Exception]]
+) -> None:
+    scene = Scene(lanes)
+    later = threading.Event()
+    lanes.do("/zak", later.set)
+    clock.ahead += LOST_S / 2
+    scene.trials.begin()
+    assert scene.looks == [], "it may come back soon"
+    clock.ahead += LOST_S
+    scene.answers = False
+    scene.try_it()
+    assert not lanes.calls.answers("/zak")
+    scene.answers = True
+    clock.ahead += 5
+    scene.try_it()
+    assert later.wait(10), "the lane goes on without it"
+    assert lanes.calls.answers("/zak")
+    assert lanes.calls.lost() == {"/zak": 1}
+    assert "1 call to its disk has never come back" in lanes.calls.told_of_lost()["/zak"]
+    assert "/zak" in lanes.calls.were_away()
+    scene.hung.let_go()
+    end = time.monotonic() + 10
+    while not failures:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert isinstance(failures[0][1], RootAway), "another thread does its work by now"
+    assert lanes.calls.lost() == {}
+
+
+def test_whoever_asked_a_lost_question_is_told(lanes: Lanes, clock: Ahead) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def question() -> None:
+        with lanes.calls.at("/zak"):
+            begun.set()
+            assert go.wait(10)
+
+    gone: list[str] = []
+    lanes.do("/zak", question, beside="rescan", lost=lambda: gone.append("lost"))
+    assert begun.wait(10)
+    clock.ahead += LOST_S
+    threads = lanes.calls.give_up("/zak", clock())
+    lanes.give_up(threads)
+    assert gone == ["lost"]
+    go.set()
+
+
+def test_no_more_than_a_few_are_given_up(lanes: Lanes, clock: Ahead) -> None:
+    held = []
+    for number in range(MOST_LOST + 1):
+        begun, go = threading.Event(), threading.Event()
+
+        def hang(begun: threading.Event = begun, go: threading.Event = go) -> None:
+            with lanes.calls.at("/zak"):
+                begun.set()
+                assert go.wait(10)
+
+        lanes.do("/zak", hang, beside=str(number))
+        assert begun.wait(10)
+        held.append(go)
+    clock.ahead += LOST_S
+    assert lanes.calls.give_up("/zak", clock()) == set()
+    assert not lanes.calls.answers("/zak")
+    held.pop().set()
+    while len(lanes.calls.waited_for(LOST_S)[1]) > MOST_LOST:
+        time.sleep(0.001)
+    assert len(lanes.calls.give_up("/zak", clock())) == MOST_LOST
+    for go in held:
+        go.set()
+
+
+def test_a_trial_that_hangs_is_one_of_a_few(lanes: Lanes, clock: Ahead) -> None:
+    held, go = Held(lanes, "/zak"), threading.Event()
+    begun: list[str] = []
+
+    def look(root: str) -> None:
+        begun.append(root)
+        assert go.wait(10)
+
+    trials = Trials(lanes, look)
+    for _ in range(6):
+        clock.ahead += LOST_S
+        trials.begin()
+        time.sleep(0.02)
+    assert len(begun) == 3
+    go.set()
+    held.let_go()
