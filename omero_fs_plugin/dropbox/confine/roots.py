@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from omero_fs_plugin.config.settings import DATA_DIR, Settings
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.links import Identity, Mount, Route, mount_of, reach
 
 log = logging.getLogger(__name__)
@@ -310,14 +311,20 @@ def _exchanged(was: Taken, now: Taken) -> str:
 
 
 def _identities(where: str) -> tuple[Identity, ...]:
-    """The identities of a directory and those above it, from / on.  Empty if it is not there."""
-    real = os.path.realpath(where) if where else ""
+    """The identities of a directory and those above it, from / on.  Empty if it is not there.
+
+    Raises RootAway if its disk does not answer, which may be another than that of a root.
+    """
     found: list[Identity] = []
     try:
-        while real:
-            status = os.stat(real)  # noqa: PTH116
-            found.append((status.st_dev, status.st_ino))
-            real = os.path.dirname(real) if real != "/" else ""  # noqa: PTH120
+        with CALLS.at(where):
+            real = os.path.realpath(where) if where else ""
+            while real:
+                status = os.stat(real)  # noqa: PTH116
+                found.append((status.st_dev, status.st_ino))
+                real = os.path.dirname(real) if real != "/" else ""  # noqa: PTH120
+    except RootAway:
+        raise
     except OSError:
         return ()
     return tuple(reversed(found))

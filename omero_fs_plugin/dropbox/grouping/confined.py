@@ -202,7 +202,7 @@ class Confined:
             self._deaths[at] += 1
             if self._deaths[at] >= tries:
                 del self._deaths[at]
-                self._condemn(at, why)
+                self._condemn(root, at, why)
         raise Unanswered(why)
 
     def _avoid(self, root: str) -> dict[str, list[Any]]:
@@ -214,9 +214,12 @@ class Confined:
             if until > now and path.startswith(above)
         }
 
-    def _condemn(self, path: str, why: str) -> None:
+    def _condemn(self, root: str, path: str, why: str) -> None:
         try:
-            found = os.lstat(path)
+            with CALLS.at(root):
+                found = os.lstat(path)
+        except RootAway:
+            raise
         except OSError:
             return  # gone: there is nothing to avoid
         self._avoided.pop(path, None)

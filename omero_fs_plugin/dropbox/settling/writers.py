@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 
 _PROC = "/proc"
 _LONGEST_S = 2.0  # for so long one look at all descriptors is used
@@ -60,7 +61,7 @@ class Writers:
         for path in paths:
             directory = self._watch_dir(path) or "/"
             if directory not in real:
-                real[directory] = self._real(directory) or os.path.realpath(directory)
+                real[directory] = self._real(directory) or _real(directory)
             below = path[len(directory) :].lstrip("/")
             wanted[f"{real[directory].rstrip('/')}/{below}"] = path
         if self._clock() >= self._serves_until:
@@ -88,6 +89,11 @@ class Writers:
             for entry in entries:
                 if entry.name.isdecimal():
                     yield entry.path
+
+
+def _real(directory: str) -> str:
+    with CALLS.at(directory):
+        return os.path.realpath(directory)
 
 
 def _open_files(process: str) -> Iterator[tuple[str, str]]:

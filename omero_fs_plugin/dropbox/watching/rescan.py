@@ -60,12 +60,14 @@ def walk(
     left: Callable[[str, str], None] = lambda path, why: None,
     enters: Callable[[str], bool] = lambda directory: True,
     call: Call | None = None,
+    failed: Callable[[OSError], None] = lambda error: None,
 ) -> Iterator[Found]:
     """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
 
     `call` is the call to the disk of `root`; it is told each time that the disk answers.
     `left` is called with each entry that is neither file nor directory or cannot be
-    listed, and the reason; the next rescan looks again.  Dot files and directories do not
+    listed, and the reason; the next rescan looks again.  `failed` is called with the error
+    if a directory cannot be listed.  Dot files and directories do not
     count, as for OMERO's own importer.
     """
     answered = call.pulse if call is not None else _nobody_waits
@@ -80,6 +82,7 @@ def walk(
             continue
         except OSError as error:  # even in the middle: what was listed so far counts
             left(directory, f"cannot be listed: {error.strerror}")
+            failed(error)
 
 
 def _entries(

@@ -49,7 +49,8 @@ class Rescanner:
         self._stopping = threading.Event()
         # A daemon: OMERO may not answer it.
         self._thread = threading.Thread(target=self._run, name="rescan", daemon=True)
-        self._away: dict[Rule, str] = {}
+        self._lock = threading.Lock()
+        self._away: dict[Rule, str] = {}  # lanes change it too, so with the lock
         self.trouble = ""  # why the last rescan failed; empty after one that succeeded
         # Directories that the last rescan could not finish -> why
         self.left: dict[str, str] = {}
@@ -57,7 +58,8 @@ class Rescanner:
     @property
     def unavailable(self) -> str:
         """Watched directories that cannot be listed, and why; empty if all can be."""
-        return "; ".join(dict.fromkeys(list(self._away.values())))
+        with self._lock:
+            return "; ".join(dict.fromkeys(self._away.values()))
 
     def start(self) -> None:
         """Starts the thread.  The monitor asks for the first rescan when it watches."""
@@ -96,7 +98,8 @@ class Rescanner:
             self.ask()  # all users' directories may lie in it
             return
         user = place.user
-        self._away = {r: why for r, why in self._away.items() if str(r.watch_dir) != root}
+        with self._lock:
+            self._away = {r: why for r, why in self._away.items() if str(r.watch_dir) != root}
         self._lanes.do(root, lambda: self._look_at_one(user, root), key=LANE, beside=LANE)
 
     def _look_at_one(self, user: str, root: str) -> None:
@@ -180,7 +183,8 @@ class Rescanner:
     def _owners(self) -> list[tuple[str, str]]:
         """(user, directory) of all watched directories.  Reports stray files above them."""
         rules = self._pipeline.places.rules
-        self._away = {rule: why for rule, why in self._away.items() if rule in rules}
+        with self._lock:
+            self._away = {rule: why for rule, why in self._away.items() if rule in rules}
         found: dict[Rule, list[str]] = {}
         tops = Round(self._lanes, self._stopping)
         for rule in rules:
@@ -190,8 +194,7 @@ class Rescanner:
         for rule in rules:
             directory = str(rule.watch_dir)
             if directory in tops.away:
-                self._away[rule] = f"{directory}: {tops.away[directory]}"
-                log.error("%s", self._away[rule])
+                self._is_away(rule, f"{directory}: {tops.away[directory]}")
             elif rule.user != EVERYONE and rule in found:
                 owners.append((rule.user, directory))
             else:
@@ -207,14 +210,19 @@ class Rescanner:
         except RootAway:
             raise
         except OSError as error:
-            self._away[rule] = f"{directory}: {error.strerror}"
-            log.error("%s", self._away[rule])
+            self._is_away(rule, f"{directory}: {error.strerror}")
             return 0
-        self._away.pop(rule, None)
+        with self._lock:
+            self._away.pop(rule, None)
         found[rule] = names
         if rule.user == EVERYONE:
             self._pipeline.scanned(strays, time.monotonic())
         return 0
+
+    def _is_away(self, rule: Rule, why: str) -> None:
+        log.error("%s", why)
+        with self._lock:
+            self._away[rule] = why
 
     def _revisit(self, user: str, root: str) -> int:
         self._pipeline.revisit(time.monotonic(), (user, root))
@@ -230,8 +238,15 @@ class Rescanner:
         batch: list[Found] = []
         number = 0
         begun = time.monotonic()
+        errors: list[OSError] = []
         with self._lanes.calls.at(directory) as call:
-            for met in walk(directory, pipeline.files.leave_alone, pipeline.places.enters, call):
+            for met in walk(
+                directory,
+                pipeline.files.leave_alone,
+                pipeline.places.enters,
+                call,
+                failed=errors.append,
+            ):
                 batch.append(met)
                 if len(batch) == _WALKED:
                     call.rest()
@@ -244,4 +259,7 @@ class Rescanner:
                     call.pulse()
         pipeline.scanned(batch, time.monotonic())
         pipeline.revisit(time.monotonic(), (user, directory))
+        if any(not isinstance(error, PermissionError) for error in errors):
+            # It may pass, as on a share that is away for a moment: nobody knows what is there.
+            pipeline.files.unsure.add(directory)
         return number + len(batch)

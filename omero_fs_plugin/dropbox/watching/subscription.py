@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 log = logging.getLogger(__name__)
 
 _STOP_S = 3.0  # a call under way may take so long when we are stopped
+_DESTROY_MS = 1000  # so long FSServer may take to end a monitor
+_LEFT = object()  # the monitor could not be asked to end
 _PROBE_S = 2.0  # how often FSServer is asked for the monitor's state
 
 _WATCHED = {
@@ -103,15 +106,36 @@ class Subscription:
     def stop(self) -> bool:
         """Ends the thread, and the monitor if FSServer can be reached.  False if one is left."""
         self.ask_to_stop()
-        self._thread.join(_STOP_S)
+        return self.stopped(self.begin_to_stop(time.monotonic() + _STOP_S))
+
+    def begin_to_stop(self, until: float) -> Any:
+        """Ends the thread by `until` (s, monotonic), and asks FSServer to end the monitor.
+
+        Gives what `stopped` takes.  Waits for no answer, so that many can be asked at once.
+        """
+        self.ask_to_stop()
+        self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
+            return _LEFT
+        if not self.monitor:
+            return None
+        try:
+            server = self._server().ice_invocationTimeout(_DESTROY_MS)
+            return server, server.begin_destroyMonitor(self.monitor)
+        except (Ice.Exception, omero.ServerError) as error:
+            log.debug("destroying the monitor: %s", type(error).__name__)
+            return _LEFT
+
+    def stopped(self, asked: Any) -> bool:
+        """Waits for FSServer's answer.  False if a monitor is left."""
+        if asked is None or asked is _LEFT:
+            return asked is None
+        try:
+            server, answer = asked
+            server.end_destroyMonitor(answer)
+        except (Ice.Exception, omero.ServerError) as error:
+            log.debug("destroying the monitor: %s", type(error).__name__)
             return False
-        if self.monitor:
-            try:
-                self._server().ice_invocationTimeout(2000).destroyMonitor(self.monitor)
-            except (Ice.Exception, omero.ServerError) as error:
-                log.debug("destroying the monitor: %s", type(error).__name__)
-                return False
         return True
 
     def _keep(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from .subscription import Subscription, monitored
 log = logging.getLogger(__name__)
 
 _NOTE = "monitor"  # the journal keeps a monitor's id under this and its rule
+_STOP_S = 0.8  # that a stop waits for the threads, all together
 _AGAIN_S = 2.0  # between two tries to destroy monitors that are left
 
 
@@ -101,13 +103,15 @@ class Subscriptions:
             self._tidier.start()
 
     def stop(self) -> None:
-        """Ends every thread, and the monitors if FSServer can be reached."""
+        """Ends every thread, and the monitors if FSServer can be reached: all of them at once."""
         self._stopping.set()
         self._left.set()
         for subscription in self._all:
             subscription.ask_to_stop()
-        for subscription in self._all:
-            subscription.stop()
+        until = time.monotonic() + _STOP_S
+        asked = [(one, one.begin_to_stop(until)) for one in self._all]
+        for subscription, answer in asked:
+            subscription.stopped(answer)
 
     def _make(self, rule: Rule) -> Subscription:
         key = _key(rule)

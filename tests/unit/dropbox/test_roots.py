@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 
 from omero_fs_plugin.dropbox.confine import is_there, listing, open_beneath, roots, stat_beneath
 from omero_fs_plugin.dropbox.confine.roots import RootChanged, RootMissing, Roots
+from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.links import Mount, reach
+from tests.clocks import Ahead
 
 pytestmark = pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="there is no openat")
 
@@ -431,3 +434,34 @@ def test_what_lies_around_a_file_is_listed_over_no_link(
     a_link(mine / "day 1", zaks / "day 1")
     assert UserFiles(str(mine)).names(str(mine / "day 1")) == ()
     assert groupers._indexes(str(mine), [asked]) == []
+
+
+def test_omeros_own_directories_are_calls_to_their_own_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If that of OMERODIR hangs, it is named, and not a user's directory."""
+    (tmp_path / "amy").mkdir()
+    omerodir = str(tmp_path / "omero")
+    clock = Ahead()
+    calls = Calls(clock)
+    monkeypatch.setattr(roots, "CALLS", calls)
+    begun, go = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with calls.at(omerodir):
+            begun.set()
+            assert go.wait(10)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert begun.wait(10)
+    clock.ahead += HUNG_S
+    mine = Roots()
+    mine.apply([f"{tmp_path}/amy"], {"OMERODIR": omerodir})
+    with pytest.raises(RootAway) as away, calls.at(f"{tmp_path}/amy"):
+        mine.open(f"{tmp_path}/amy")
+    assert away.value.root == omerodir
+    assert calls.answers(f"{tmp_path}/amy")
+    go.set()
+    thread.join()
+    os.close(mine.open(f"{tmp_path}/amy"))

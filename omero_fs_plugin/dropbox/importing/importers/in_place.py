@@ -21,6 +21,7 @@ from omero.rtypes import rlong, unwrap
 
 from omero_fs_plugin.blitz.sessions import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
 
@@ -119,7 +120,8 @@ class InPlace:
                     with target.open("xb") as into:
                         read(into)
                 else:
-                    self._link(source, met, target)
+                    with CALLS.at(fileset.root):  # a hard link is on the disk of the source
+                        self._link(source, met, target)
             except OSError as error:
                 raise self._told(error, met) from error
             with server_errors(what, Step.IN_PLACE):

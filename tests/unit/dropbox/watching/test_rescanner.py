@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.watching import rescan
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
 from omero_fs_plugin.errors import JournalError
 from tests.rules import places_of
@@ -52,6 +54,30 @@ def test_one_whose_files_cannot_be_recorded(
     rescanner.look_at(f"{tmp_path}/amy")
     assert failed.wait(10)
     assert pipeline.files.unsure == {f"{tmp_path}/amy"}
+
+
+def test_one_that_cannot_be_listed_for_a_moment(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"{tmp_path}/amy"
+    done = threading.Event()
+    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    pipeline.revisit = lambda now, owner: None  # type: ignore[attr-defined]
+    pipeline.ask_all = lambda now, root: done.set()  # type: ignore[attr-defined]
+    pipeline.files.unsure.add(root)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as away:
+        away.setattr(rescan, "listing", fail)
+        rescanner.look_at(root)
+        assert done.wait(10)
+    assert pipeline.files.unsure == {root}
+    done.clear()
+    rescanner.look_at(root)
+    assert done.wait(10)
+    assert pipeline.files.unsure == set()
 
 
 def test_one_that_is_nobodys_asks_for_one_rescan_and_not_for_one_each_minute(
