@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
-from omero_fs_plugin.dropbox.disks.calls import CALLS, Call
+from omero_fs_plugin.dropbox.disks.calls import CALLS, Call, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 
@@ -38,16 +38,24 @@ def make_directory(directory: Path) -> None:
     _sync(directory.parent)
 
 
-def move_out(root: str, met: Found, to: Path) -> bool:
+def move_out(root: str, met: Found, to: Path, vault: str = "") -> bool:
     """Moves the file below `root` to `to`.  Returns False if it is gone or has changed.
 
+    `vault`: the directory that `to` lies in, whose disk may be another; empty: its own.
     Raises OSError and ImportRefused.
     """
-    with CALLS.at(root) as call:
-        return _move_out(root, met, to, call)
+    vault = vault or str(to.parent)
+    with CALLS.at(vault):
+        above = os.open(to.parent, _DIRECTORY)
+    try:
+        with CALLS.at(root) as call:
+            return _move_out(root, met, to, above, vault, call)
+    finally:
+        with CALLS.at(vault):
+            os.close(above)
 
 
-def _move_out(root: str, met: Found, to: Path, call: Call) -> bool:
+def _move_out(root: str, met: Found, to: Path, above: int, vault: str, call: Call) -> bool:
     *_, name = parts_beneath(root, met.path)
     directory = open_directory(root, met.path)
     try:
@@ -55,11 +63,13 @@ def _move_out(root: str, met: Found, to: Path, call: Call) -> bool:
             if not _is(name, directory, met.stat):
                 return False  # it has changed, and is imported anew
             try:
-                os.rename(name, to, src_dir_fd=directory)
+                # Between two open directories the kernel sees at once that they are on two
+                # disks, and asks neither.
+                os.rename(name, to.name, src_dir_fd=directory, dst_dir_fd=above)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                return _copy_out(name, directory, met.stat, to, call)
+                return _copy_out(name, directory, met.stat, to, vault, call)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
             _give_back(to, name, directory)  # it was replaced at this very moment
@@ -121,24 +131,30 @@ def _make_below(root: str, parts: list[str]) -> None:
         os.close(directory)
 
 
-def _copy_out(name: str, directory: int, stat: FileStat, to: Path, call: Call) -> bool:
+def _copy_out(name: str, directory: int, stat: FileStat, to: Path, vault: str, call: Call) -> bool:
     """Copies to another file system.  False if the file changed before the copy was whole."""
     part = to.with_name(f".{to.name[:200]}.part")
-    part.unlink(missing_ok=True)  # of a copy that was cut short
+    with CALLS.at(vault):
+        part.unlink(missing_ok=True)  # of a copy that was cut short
     try:
         with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as source:
             found = os.fstat(source.fileno())
             if not stat_module.S_ISREG(found.st_mode) or FileStat.of(found) != stat:
                 return False
-            _copy(source.fileno(), os.open(part, _NEW, 0o600), found, reading=call)
+            with CALLS.at(vault):
+                target = os.open(part, _NEW, 0o600)
+            _copy(source.fileno(), target, found, vault, reading=call)
             now = FileStat.of(os.fstat(source.fileno()))
-        part.rename(to)
-        _sync(to.parent)
+        with CALLS.at(vault):
+            part.rename(to)
+            _sync(to.parent)
         if replace(now, ctime_ns=0) != replace(stat, ctime_ns=0) or not _is(name, directory, stat):
-            to.unlink()
+            with CALLS.at(vault):
+                to.unlink()
             raise OSError(errno.EBUSY, "it changed while it was copied")
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(RootAway), CALLS.at(vault):
+            part.unlink(missing_ok=True)
     os.unlink(name, dir_fd=directory)
     return True
 
@@ -152,7 +168,7 @@ def _copy_back(source: Path, name: str, directory: int, call: Call) -> None:
         with os.fdopen(os.open(source, _READ), "rb") as content:
             found = os.fstat(content.fileno())
             target = os.open(part, _NEW, 0o644, dir_fd=directory)
-            _copy(content.fileno(), target, found, writing=call)
+            _copy(content.fileno(), target, found, str(source.parent), writing=call)
         os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
         _sync(".", directory)
     finally:
@@ -164,20 +180,24 @@ def _copy(
     source: int,
     descriptor: int,
     found: os.stat_result,
+    vault: str,
     *,
     reading: Call | None = None,
     writing: Call | None = None,
 ) -> None:
     """Copies all bytes, the mode and the times, to the disk.  Closes `descriptor`.
 
-    `reading` or `writing` is the call to the disk of the user's directory.
+    `reading` or `writing` is the call to the disk of the user's directory; `vault`
+    is on the other disk.
     """
     call = reading or writing
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(descriptor, "wb") as target:
         while block := content.read(_BLOCK):
-            if call is reading and call is not None:
-                call.rest()  # we wait for the other disk
-            target.write(block)
+            if reading is not None:
+                with CALLS.at(vault):
+                    target.write(block)
+            else:
+                target.write(block)
             if call is not None:
                 call.pulse()
         if call is not None:

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath, stat_beneath
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import LACKS, Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
-from omero_fs_plugin.events import regular_stat
 
 from .moving import make_directory, move_back, move_out
 
@@ -50,6 +50,7 @@ class Quarantine:
         """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
         if self.directory is None:
             return
+        vault = str(self.directory)  # its disk may be another than the user's
         root = self.directory / fileset.user / str(fileset.id)
         path = fileset.path
         try:
@@ -59,16 +60,18 @@ class Quarantine:
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
-                if not _moved_before(fileset.root, met, to):
-                    make_directory(to.parent)
-                    if not move_out(fileset.root, met, to):
+                if not _moved_before(fileset.root, met, to, vault):
+                    with CALLS.at(vault):
+                        make_directory(to.parent)
+                    if not move_out(fileset.root, met, to, vault):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         return
-                stat = regular_stat(str(to))
+                stat = CALLS.stat(vault, str(to))
                 if stat is None:
                     return
                 now.append(Found(str(to), stat))
-            _tell(root, fileset)
+            with CALLS.at(vault):
+                _tell(root, fileset)
             self._journal.put_elsewhere(fileset.id, str(root), now)
             for met, moved in zip(fileset.files, now, strict=True):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
@@ -144,7 +147,9 @@ class Quarantine:
             if self._places.place(met.path) is None:
                 return False
             there = stat_beneath(fileset.root, met.path) == met.stat
-            if not there and not _moved_before(fileset.root, met, self._to(fileset, met, root)):
+            if not there and not _moved_before(
+                fileset.root, met, self._to(fileset, met, root), str(self.directory)
+            ):
                 return False  # it has changed, and is imported anew
         shared = self._journal.shared(fileset)
         if shared:
@@ -155,8 +160,10 @@ class Quarantine:
         return root.joinpath(*parts_beneath(fileset.root, met.path))
 
 
-def _moved_before(root: str, met: Found, to: Path) -> bool:
-    return to.is_file() and stat_beneath(root, met.path) is None
+def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
+    with CALLS.at(vault):
+        there = to.is_file()
+    return there and stat_beneath(root, met.path) is None
 
 
 def _told_at(root: Path) -> Path:

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
@@ -25,7 +26,13 @@ def across(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quarantine lies on another file system."""
     real = os.rename
 
-    def rename(source: str, target: Path, *, src_dir_fd: int | None = None) -> None:
+    def rename(
+        source: str,
+        target: Path,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+    ) -> None:
         if src_dir_fd is not None:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         real(source, target)
@@ -451,3 +458,29 @@ def across_link(real: Any, source: Path) -> Any:
         real(one, other, **more)
 
     return link
+
+
+@pytest.mark.usefixtures("across")
+def test_the_disk_of_the_quarantine_is_not_the_users(
+    quarantine: Quarantine, fileset: Fileset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it hangs, it is named, and nothing else waits."""
+    vault, at = str(tmp_path / "failed"), []
+    for name in ("mkdir", "open", "rename", "fsync", "lstat", "stat"):
+        real = getattr(os, name)
+
+        def called(*arguments: Any, real: Any = real, name: str = name, **more: Any) -> Any:
+            where = str(arguments[0])
+            if name == "fsync":
+                where = str(Path(f"/proc/self/fd/{arguments[0]}").readlink())
+            if where == vault or where.startswith(f"{vault}/"):
+                call = getattr(CALLS._mine, "call", None)
+                if call is None or call.since is not None:  # else no disk is waited for
+                    at.append((name, call.root if call is not None else ""))
+            return real(*arguments, **more)
+
+        monkeypatch.setattr(os, name, called)
+    quarantine.take(fileset)
+    names = {name for name, _ in at}
+    assert {"mkdir", "open", "fsync"} <= names
+    assert {root for _, root in at} == {vault}, at
