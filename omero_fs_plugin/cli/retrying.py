@@ -81,6 +81,8 @@ def retry(
         try:
             if journal.retry(identifier, found):
                 queued.append(identifier)
+            else:  # somebody else was faster
+                left.append(Left((failed[identifier].path,), _why_not(journal, identifier)))
         except ImportRefused as refusal:
             left.append(Left((failed[identifier].path,), str(refusal)))
     return Again(journal.load([*back, *queued]), sets)

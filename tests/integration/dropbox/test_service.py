@@ -7,13 +7,16 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Held
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service import service
 from omero_fs_plugin.dropbox.service.parts import Parts
@@ -108,6 +111,37 @@ def test_a_second_dropbox_waits_for_the_lease(whole: Whole) -> None:
     whole.until_known(later)
     whole.until_settled()
     whole.assert_once(path, later)
+
+
+def test_a_begin_that_outlasts_the_lease_imports_nothing(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another DropBox takes over while the first sweeps up, and imports what is queued."""
+    whole.until_state("running")
+    whole.stop_dropbox()
+    real, started = Parts.sweep, threading.Event()
+
+    def sweep(parts: Parts) -> None:
+        real(parts)
+        there = whole.journal.lease()
+        other = Held("elsewhere boot pids 1 then token", 1, there.epoch + 1)
+        while not whole.journal.set_lease(whole.journal.lease(), other):
+            pass  # the first renewed it at this very moment
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "sweep", sweep)
+        patched.setattr(Importers, "start", lambda importers: started.set())
+        whole.start_dropbox()
+        whole.until("it has ended its begin", lambda: whole.dropbox._stopping.is_set())
+        whole.dropbox._beginner.join(PATIENCE_S)
+        assert not whole.dropbox._beginner.is_alive()
+        assert not started.is_set()
+        whole.stop_dropbox()
+    left = whole.journal.lease()
+    assert left.holder.startswith("elsewhere"), "a loser releases nothing"
+    assert whole.journal.set_lease(left, replace(left, holder=""))
+    whole.start_dropbox()  # which `close` stops
+    whole.until_state("running")
 
 
 @pytest.mark.parametrize(
