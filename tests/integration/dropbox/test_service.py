@@ -131,6 +131,8 @@ def test_a_begin_that_outlasts_the_lease_imports_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(Parts, "sweep", sweep)
         patched.setattr(Importers, "start", lambda importers: started.set())
+        # It writes as well, and may be the first to hear of it.
+        patched.setattr(Subscriptions, "apply", lambda *_, **__: None)
         whole.start_dropbox()
         whole.until("it has ended its begin", lambda: whole.dropbox._stopping.is_set())
         whole.dropbox._beginner.join(PATIENCE_S)
