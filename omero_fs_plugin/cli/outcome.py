@@ -51,6 +51,8 @@ def wait(
     `before`: ids of those that were in OMERO before.  Ends the command with 1 if one is not in
     OMERO at the end.
     """
+    if not filesets:
+        return
     begun = time.monotonic()
     ended = {one.id: one for one in filesets if one.state not in OPEN}
     open_ids = [one.id for one in filesets if one.state in OPEN]

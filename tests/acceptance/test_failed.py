@@ -56,7 +56,10 @@ def test_ends_as_failed_with_the_reason(failed: Failed) -> None:
 
 
 def test_status_tells_people_of_it(failed: Failed) -> None:
-    told = failed.place.server.run("fs", "status", "--state", "failed", "--limit", "0").stdout
+    server = failed.place.server
+    done = server.run("fs", "status", "--state", "failed", "--limit", "0", check=False)
+    assert done.returncode == 8, done.stderr
+    told = done.stdout
     (line,) = [line for line in told.splitlines() if str(failed.bad) in line]
     assert failed.told["reason"] in line
     assert "amy" in line

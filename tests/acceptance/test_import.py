@@ -115,7 +115,7 @@ def test_status_shows_users_files_and_image_ids(both: dict[str, Dropped], grid: 
     assert status["servers"] == {"FSServer": "active", "DropBox": "active"}
     assert status["monitors"]
     assert status["counts"]["imported"] >= len(both)
-    told = grid.run("fs", "status", "--limit", "0").stdout
+    told = grid.run("fs", "status", "--limit", "0", "--fail-on", "down").stdout
     for one in both.values():
         (listed,) = [f for f in status["filesets"] if f["files"] == [str(one.path)]]
         assert (listed["user"], listed["state"]) == (one.user, "imported")
