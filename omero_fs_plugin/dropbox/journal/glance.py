@@ -19,7 +19,7 @@ from omero_fs_plugin.errors import JournalError
 
 from .states import OPEN, State
 
-VERSION = 5  # of the journal; schema.py has it too, and a test compares them
+VERSION = 6  # of the journal; schema.py has it too, and a test compares them
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long a write of another process is waited for
