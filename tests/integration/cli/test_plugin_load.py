@@ -27,7 +27,7 @@ SEEDS = range(8)
 OMERO_PYS = {"images", "importtime", "logfile", "ls", "mkdir", "rename", "repos", "sets", "usage"}
 OURS = {
     *("install", "uninstall", "check", "config", "users"),
-    *("status", "import", "forget", "reload", "watch", "sandbox"),
+    *("status", "explain", "import", "forget", "reload", "watch", "sandbox"),
 }
 RIVALS = {"rivalry"}
 
