@@ -53,6 +53,8 @@ def _open_beneath(root: str, path: str) -> int:
     try:
         top = ROOTS.open(root)
     except FileNotFoundError as error:
+        if ROOTS.lies_in_another(root):  # which is there: a user's directory was removed
+            raise
         raise RootMissing(root) from error
     owner = os.fstat(top).st_uid
     directory = _down(top, above, path)

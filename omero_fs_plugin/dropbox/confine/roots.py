@@ -151,6 +151,17 @@ class Roots:
                 ) from error
             raise
 
+    def lies_in_another(self, directory: str) -> bool:
+        """Whether `directory` lies below a root, and that root is there.  Raises OSError."""
+        nearest = self._nearest(directory)
+        if nearest is None or not nearest[1]:
+            return False
+        try:
+            os.close(self._open_root(nearest[0]))
+        except FileNotFoundError:
+            return False
+        return True
+
     def trouble(self, path: str) -> str:
         """Why DropBox does not follow the root at `path`; empty if it does or has not looked."""
         root = self._roots.get(path)

@@ -233,13 +233,9 @@ def test_a_thousand_singles_are_asked_about_once_each(
         return answered(self, lot, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(assembly.Assembly, "answered", counting)
-    # They come by one rename: a file that is written slowly may be asked about again.
-    made = [whole.drop(f"../../{number}.tif") for number in range(100)]
-    batch = whole.watch_dir.parent / "many"
-    batch.mkdir()
-    for path in made:
-        path.rename(batch / path.name)
-    there = batch.rename(whole.watch_dir / "amy" / "many")
-    paths = [there / path.name for path in made]
+    # A rescan meets all of them at once.  Events may come in parts, with a quiet period between.
+    whole.stop_dropbox()
+    paths = [whole.drop(f"many/{number}.tif") for number in range(100)]
+    whole.start_dropbox()
     whole.until_known(*paths)
     assert sorted(asked) == sorted(map(str, paths))

@@ -151,8 +151,8 @@ def test_another_sandbox_with_the_same_ports_does_not_show_this_grid(
     dropped = other / "data/DropBox/amy/a.txt"
     dropped.write_text("a")
     codes = {
-        ("status",): 1,
-        ("status", "--json"): 1,
+        ("status",): 3,
+        ("status", "--json"): 3,
         ("users",): 3,
         ("reload",): 3,
         ("watch", str(tmp_path)): 3,

@@ -190,11 +190,25 @@ class TestBelowARoot:
         everyones.mkdir()
         taken(everyones)
         amys = everyones / "amy"
-        with pytest.raises(RootMissing):
+        with pytest.raises(FileNotFoundError):
             content(amys, amys / "a.tif")
         amys.mkdir()
         (amys / "a.tif").write_bytes(b"new")
         assert content(amys, amys / "a.tif") == b"new"
+
+    def test_a_file_is_gone_with_its_users_directory_but_not_with_the_root(
+        self, taken: Callable[..., Roots], tmp_path: Path
+    ) -> None:
+        everyones = tmp_path / "DropBox"
+        amys = everyones / "amy"
+        amys.mkdir(parents=True)
+        taken(everyones)
+        amys.rmdir()
+        with pytest.raises(FileNotFoundError):
+            content(amys, amys / "a.tif")
+        everyones.rmdir()
+        with pytest.raises(RootMissing):
+            content(amys, amys / "a.tif")
 
 
 class TestWhatMayBeARoot:
