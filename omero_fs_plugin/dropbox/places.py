@@ -69,7 +69,8 @@ class _AtStart:
                         call.pulse()
                 break
             except FileNotFoundError:
-                break  # an empty rule, as before
+                break  # so nothing existed below it
+            # Nobody knows what existed there until its disk, or its mode, lets us list it.
             except OSError:
                 time.sleep(_AGAIN_S)
         self._found = frozenset(found)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from omero_fs_plugin.errors import JournalError
 
-from .states import OPEN, State
+from .states import State
 
 VERSION = 6  # of the journal; schema.py has it too, and a test compares them
 
@@ -218,11 +218,6 @@ def _seen(row: dict[str, Any], files: tuple[str, ...], size: int) -> Seen:
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
-
-
-def is_open(seen: Seen) -> bool:
-    """Whether it has no end yet."""
-    return seen.state in OPEN
 
 
 @contextmanager

@@ -154,7 +154,9 @@ def test_a_question_is_given_up_when_the_disk_does_not_answer(lanes: Lanes, cloc
         lanes.ask("/zak", lambda: "late")
     never.set()
     held.let_go()
+    end = time.monotonic() + 10
     while not lanes.calls.answers("/zak"):
+        assert time.monotonic() < end
         time.sleep(0.001)
     assert lanes.ask("/zak", lambda: "again") == "again"
 
@@ -316,7 +318,9 @@ def test_no_more_than_a_few_are_given_up(lanes: Lanes, clock: Ahead) -> None:
     assert lanes.calls.give_up("/zak", clock()) == set()
     assert not lanes.calls.answers("/zak")
     held.pop().set()
+    end = time.monotonic() + 10
     while len(lanes.calls.waited_for(LOST_S)[1]) > MOST_LOST:
+        assert time.monotonic() < end
         time.sleep(0.001)
     assert len(lanes.calls.give_up("/zak", clock())) == MOST_LOST
     for go in held:
@@ -332,10 +336,14 @@ def test_a_trial_that_hangs_is_one_of_a_few(lanes: Lanes, clock: Ahead) -> None:
         assert go.wait(10)
 
     trials = Trials(lanes, look)
-    for _ in range(6):
+    for number in range(1, 7):
         clock.ahead += LOST_S
         trials.begin()
-        time.sleep(0.02)
+        end = time.monotonic() + 10
+        while len(begun) < min(number, 3):
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        assert len(trials._under_way["/zak"]) == min(number, 3)
     assert len(begun) == 3
     go.set()
     held.let_go()
