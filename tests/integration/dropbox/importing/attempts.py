@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy
@@ -35,6 +36,17 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(activity, name, 0.0)
     for name in ("BYTES_PER_S", "LATE_BYTES_PER_S"):
         monkeypatch.setattr(activity, name, 10**12)
+
+
+PATIENCE_S = 20.0
+
+
+def until(look: Callable[[], object]) -> None:
+    """Waits for what happens in the threads of the sandbox."""
+    end = time.monotonic() + PATIENCE_S
+    while not look():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
 
 
 class Killed(BaseException):

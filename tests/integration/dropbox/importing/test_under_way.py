@@ -26,18 +26,17 @@ from omero_fs_plugin.sandbox import moods
 from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE
 from tests.integration.blitz import Client
 
-from .attempts import Killed, World, begin_by_another_client, no_patience, world
+from .attempts import (
+    PATIENCE_S,
+    Killed,
+    World,
+    begin_by_another_client,
+    no_patience,
+    until,
+    world,
+)
 
 __all__ = ["world"]
-
-PATIENCE_S = 20.0
-
-
-def until(look: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not look():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def killed_while_omero_imports(world: World, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
