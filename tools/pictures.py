@@ -49,6 +49,7 @@ PLACES: dict[str, Box] = {
     "dropbox.importing": Box(5, 4),
     "dropbox.settling": Box(6, 2),
     "dropbox.targets": Box(6, 4),
+    "dropbox.receipts": Box(6, 3),
     "dropbox.userdirs": Box(4, 5),
     "dropbox.grouping": Box(7, 2),
     "dropbox.journal": Box(7, 3),

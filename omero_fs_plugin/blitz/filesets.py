@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,19 @@ def containers_of(services: Any, images: Iterable[int]) -> dict[int, tuple[str, 
 
     An image without a dataset has an empty tuple.
     """
+    found: dict[int, tuple[str, ...]] = {}
+    for some in _some(images):
+        found |= _containers_of(services, some)
+    return found
+
+
+def _some(ids: Iterable[int]) -> Iterator[list[int]]:
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), MOST_ROWS):
+        yield wanted[start : start + MOST_ROWS]
+
+
+def _containers_of(services: Any, images: Sequence[int]) -> dict[int, tuple[str, ...]]:
     query = services.getQueryService()
 
     def rows(text: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
@@ -151,14 +164,15 @@ def containers_of(services: Any, images: Iterable[int]) -> dict[int, tuple[str, 
 
 def of_images(services: Any, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Fileset id -> image ids, for those of `images` that OMERO really has."""
-    parameters = omero.sys.ParametersI()
-    parameters.map = {"ids": rlist([rlong(i) for i in images])}
-    rows = services.getQueryService().projection(
-        "select distinct f.id, i.id from Fileset f join f.images i where i.id in (:ids)",
-        parameters,
-        ALL_GROUPS,
-    )
-    of: dict[int, tuple[int, ...]] = {}
-    for fileset, image in rows:
-        of[unwrap(fileset)] = (*of.get(unwrap(fileset), ()), unwrap(image))
-    return of
+    of: dict[int, list[int]] = {}
+    for some in _some(images):
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"ids": rlist([rlong(i) for i in some])}
+        rows = services.getQueryService().projection(
+            "select distinct f.id, i.id from Fileset f join f.images i where i.id in (:ids)",
+            parameters,
+            ALL_GROUPS,
+        )
+        for fileset, image in rows:
+            of.setdefault(unwrap(fileset), []).append(unwrap(image))
+    return {fileset: tuple(there) for fileset, there in of.items()}

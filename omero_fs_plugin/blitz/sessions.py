@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import Ice
@@ -25,7 +25,8 @@ from omero_fs_plugin.errors import (
     ServerMisconfiguredError,
 )
 
-from . import filesets, users
+from . import copies, filesets, users
+from .copies import Copy
 from .filesets import ServerFileset
 from .users import ALL_GROUPS, User
 from .verdicts import Step, server_errors
@@ -74,6 +75,20 @@ class UserSession:
         if repository is None:
             raise ServerAwayError("OMERO has no managed repository at the moment")
         return repository
+
+    def everywhere(self) -> dict[str, str]:
+        """The context of a call that looks into all groups of the user.
+
+        A context that is given replaces the implicit one, so it has all of that too.
+        """
+        return dict(self._client.getContext(-1))
+
+    def damaged(self, files: Sequence[Copy]) -> dict[int, str]:
+        """Lets OMERO read its copies again: OriginalFile id -> what is wrong, where something is.
+
+        The files are this user's.  Raises ServerAwayError.
+        """
+        return copies.damaged(self.managed_repository(), self.everywhere(), files)
 
     def alive(self) -> bool:
         """Whether OMERO still knows this session."""
@@ -258,6 +273,12 @@ class Omero:
         images = list(images)
         return self._ask(
             "asking where images are", lambda services: filesets.containers_of(services, images)
+        )
+
+    def copies_of(self, of: Collection[int]) -> list[Copy]:
+        """The files of those of these OMERO filesets that are there."""
+        return self._ask(
+            "asking for the files of filesets", lambda services: copies.copies_of(services, of)
         )
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
+from .below import all_below
 from .history import day_and_time, told
 from .passed_over import rule_around, user_of, why_passed_over
 from .situation import Standing, lasting, standing, without_paths
@@ -201,7 +202,7 @@ def _directory(tops: list[str], settings: Settings, look: Glance | None) -> dict
     found = _Counted()
     for top in tops:
         known = look.below(top) if look is not None else {}
-        for path in _all_below(top):
+        for path in all_below(top):
             found.files += 1
             _count(path, known.get(path), settings, look, found)
     return {
@@ -245,18 +246,6 @@ def _count(
     elif stand == "skipped":
         found.passed_over[stands.what] += 1
         found.first.setdefault(stands.what, path)
-
-
-def _all_below(top: str) -> Iterator[str]:
-    """Every name below `top` that is no directory; it follows no link.  Hidden ones too."""
-    for directory, _, names in os.walk(top):
-        for name in sorted(names):
-            yield f"{directory.rstrip('/')}/{name}"
-        # A link to a directory is a name like that of a file.
-        with suppress(OSError), os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.is_symlink() and entry.is_dir():
-                    yield entry.path
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

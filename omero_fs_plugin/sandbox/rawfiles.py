@@ -117,6 +117,19 @@ class StoredFile:
                     mtime=now.mtime_ns // 1_000_000,
                 )
 
+    def is_damaged(self) -> bool:
+        """Whether the bytes on disk do not give the hash in the database.
+
+        A row without a hash says nothing.  Raises ResourceError if there is no file.
+        """
+        with self._store.read() as db:
+            row = self._store.row(db, "OriginalFile", self.file_id)
+        if row is None or not row["hash"]:
+            return False
+        with self._open(os.O_RDONLY) as descriptor:
+            digest: str = _hash(descriptor, self._checksum)
+        return digest != str(row["hash"])
+
     def differs_from(self, wanted: str) -> str | None:
         """The recorded hash or that on disk, if it is not `wanted`.  None if both are.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,17 @@ class Repositories:
 
     def stored_file(self, call: Call, file_id: int) -> StoredFile:
         """The file of an OriginalFile.  Raises ValidationException."""
-        place = self.place(self.row(call, file_id))
+        row = self.row(call, file_id)
+        place = self.place(row)
         if place is None:
             raise omero.ValidationException("", "", f"OriginalFile:{file_id} has no file here")
-        return StoredFile(self.sandbox.store, file_id, place)
+        return StoredFile(self.sandbox.store, file_id, place, self._hasher(row))
+
+    def _hasher(self, row: Mapping[str, Any]) -> str:
+        """The name of the checksum algorithm of a file's row; the usual one if it has none."""
+        with self.sandbox.store.read() as db:
+            kind = row["hasher"] and self.sandbox.store.row(db, "ChecksumAlgorithm", row["hasher"])
+        return str(kind["value"]) if kind else next(iter(CHECKSUMS))
 
     def original_file(self, call: Call, file_id: int) -> Any:
         """The OriginalFile as it is now.  Raises ValidationException."""
@@ -194,6 +201,11 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
         known = {unwrap(algorithm.value) for algorithm in supported if algorithm is not None}
         offered = self.do_listChecksumAlgorithms(call)
         return next((found for found in offered if unwrap(found.value) in known), None)
+
+    def do_verifyChecksums(self, call: Call, ids: Sequence[int]) -> list[int]:
+        call.require_client()
+        files = [self.sandbox.repositories.stored_file(call, file_id) for file_id in ids]
+        return [file.file_id for file in files if file.is_damaged()]
 
     def do_importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
         call.require_client()

@@ -123,12 +123,9 @@ class Server:
     def run_all(
         self, commands: Mapping[str, Sequence[str | Path]], *, check: bool = True
     ) -> dict[str, subprocess.CompletedProcess[str]]:
-        """Runs several commands, at a time as many as there are cores.  Label -> its result.
-
-        Each spends a second or more on its own imports.
-        """
+        """Asks several things, at a time as many as there are cores.  Label -> its result."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            ends = pool.map(lambda command: self.run(*command, check=check), commands.values())
+            ends = pool.map(lambda command: self.ask(*command, check=check), commands.values())
             return dict(zip(commands, ends, strict=True))
 
     def popen(self, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -48,7 +48,7 @@ def test_import_of_a_file_elsewhere_and_again(dropbox: DropBox, outside: Path) -
     assert f"Image:{fileset.images[0].id}" in first.stdout
     assert outside.is_file()
 
-    again = server.run("fs", "import", outside, "--user", "zak", "--wait")
+    again = server.ask("fs", "import", outside, "--user", "zak", "--wait")
     assert again.stdout.splitlines()[-1] == "1 in OMERO already"
     assert f"Image:{fileset.images[0].id}" in again.stdout
     dropbox.assert_once(outside)
@@ -58,10 +58,10 @@ def test_import_of_what_was_deleted_in_omero_imports_it_again(
     dropbox: DropBox, outside: Path
 ) -> None:
     server = dropbox.server
-    server.run("fs", "import", outside, "--user", "zak", "--wait")
+    server.ask("fs", "import", outside, "--user", "zak", "--wait")
     ((first,),) = dropbox.omero.imported_ids(outside).values()
     dropbox.omero.delete(first)
-    again = server.run("fs", "import", outside, "--user", "zak", "--wait")
+    again = server.ask("fs", "import", outside, "--user", "zak", "--wait")
     ((second,),) = dropbox.omero.imported_ids(outside).values()
     assert second != first
     assert f"Image:{dropbox.omero.fileset(second).images[0].id}" in again.stdout
@@ -70,7 +70,7 @@ def test_import_of_what_was_deleted_in_omero_imports_it_again(
 
 def test_import_of_a_file_in_a_users_dropbox_needs_no_user(dropbox: DropBox) -> None:
     path = dropbox.drop("image.tif")
-    done = dropbox.server.run("fs", "import", path, "--wait")
+    done = dropbox.server.ask("fs", "import", path, "--wait")
     # DropBox may have imported it by itself before.
     assert done.stdout.splitlines()[-1] in ("1 imported", "1 in OMERO already")
     ((number,),) = dropbox.omero.imported_ids(path).values()
@@ -83,7 +83,7 @@ def test_import_of_a_directory(dropbox: DropBox, tmp_path: Path) -> None:
     paths[1].parent.mkdir()
     for path in paths:
         path.write_bytes(images.tiff())
-    dropbox.server.run("fs", "import", tmp_path, "--user", "amy", "--wait")
+    dropbox.server.ask("fs", "import", tmp_path, "--user", "amy", "--wait")
     dropbox.assert_once(*paths)
 
 
@@ -92,7 +92,7 @@ def test_import_of_what_is_no_image_is_told_and_not_handed_over(
 ) -> None:
     path = tmp_path / "notes.tif"
     path.write_bytes(b"no image")
-    done = dropbox.server.run("fs", "import", path, "--user", "amy", "--wait", check=False)
+    done = dropbox.server.ask("fs", "import", path, "--user", "amy", "--wait", check=False)
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
     assert line.startswith(f"not handed over: {path}: ")
@@ -106,14 +106,14 @@ def test_import_of_a_file_of_a_set_is_that_of_the_set(dropbox: DropBox, tmp_path
     first, *others = images.ome_tiff_set(whole, ["t0.ome.tif", "t1.ome.tif", "t2.ome.tif"])
     (whole / "notes.txt").write_text("taken on a Monday", encoding="ascii")
     (whole / "omero-fs.toml").write_text('description = "mitosis"', encoding="ascii")
-    done = dropbox.server.run("fs", "import", others[0], "--user", "amy", "--wait")
+    done = dropbox.server.ask("fs", "import", others[0], "--user", "amy", "--wait")
     assert f"{others[0]} is one of 3 files" in done.stdout
     assert f"imported {first} and 2 more files" in done.stdout
     ((number,),) = dropbox.omero.imported_ids(first).values()
     fileset = dropbox.omero.fileset(number)
     assert sorted(stored.sha1 for stored in fileset.files) == sorted(map(sha1, [first, *others]))
 
-    again = dropbox.server.run("fs", "import", whole, "--user", "amy", "--wait")
+    again = dropbox.server.ask("fs", "import", whole, "--user", "amy", "--wait")
     assert f"passed over: {whole / 'notes.txt'}: " in again.stdout
     assert "omero-fs.toml" not in again.stdout
     dropbox.assert_once(first)
@@ -122,7 +122,7 @@ def test_import_of_a_file_of_a_set_is_that_of_the_set(dropbox: DropBox, tmp_path
 def test_import_of_a_set_with_a_file_missing(dropbox: DropBox, tmp_path: Path) -> None:
     first, missing, last = images.ome_tiff_set(tmp_path, ["a.ome.tif", "b.ome.tif", "c.ome.tif"])
     missing.unlink()
-    done = dropbox.server.run("fs", "import", tmp_path, "--user", "amy", check=False)
+    done = dropbox.server.ask("fs", "import", tmp_path, "--user", "amy", check=False)
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
     assert line == f"not handed over: {first} and 1 more file: waits for {missing}"

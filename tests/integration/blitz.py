@@ -112,6 +112,10 @@ class Client:
     def getManagedRepository(self) -> Any:
         return repository_of(self._services)
 
+    def getContext(self, group: int) -> dict[str, str]:
+        implicit = self._services.ice_getCommunicator().getImplicitContext().getContext()
+        return {**implicit, "omero.group": str(group)}
+
     def closeSession(self) -> None:
         self._services.closeOnDestroy()
         self._services.destroy()

@@ -25,8 +25,8 @@ FLOORS: dict[str, str] = {
     # who asks: the command line
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
-        "dropbox.userdirs dropbox.importing dropbox.journal dropbox.settling dropbox.targets "
-        "dropbox.watching"
+        "dropbox.userdirs dropbox.receipts dropbox.importing dropbox.journal dropbox.settling "
+        "dropbox.targets dropbox.watching"
     ),
     "checks": (
         "site blitz deployment config dropbox.confine dropbox.grouping dropbox.importing "
@@ -51,6 +51,7 @@ FLOORS: dict[str, str] = {
     "dropbox.importing": (
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
     ),
+    "dropbox.receipts": "dropbox.journal blitz",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
@@ -104,7 +105,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "formats": "",
     },
     "blitz": {
-        "sessions": "filesets users verdicts",
+        "sessions": "copies filesets users verdicts",
+        "copies": "users verdicts",
         "filesets": "users",
         "users": "",
         "verdicts": "",

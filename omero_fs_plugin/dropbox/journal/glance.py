@@ -164,14 +164,22 @@ class Glance:
 
     def below(self, directory: str) -> dict[str, Seen]:
         """The newest fileset of each file below `directory`: path -> fileset."""
-        top = directory.rstrip("/") + "/"
-        # All that begins with `top`: the character after `/` is `0`.
         rows = self._ask(
             "SELECT path, max(fileset) FROM file WHERE path >= ? AND path < ? GROUP BY path",
-            [top, top[:-1] + "0"],
+            _range(directory),
         )
         seen = {one.id: one for one in self.load([identifier for _, identifier in rows])}
         return {path: seen[identifier] for path, identifier in rows if identifier in seen}
+
+    def all_below(self, directory: str) -> dict[str, list[int]]:
+        """Every fileset of each file below `directory`: path -> ids, the newest last."""
+        found: dict[str, list[int]] = {}
+        for path, identifier in self._ask(
+            "SELECT DISTINCT path, fileset FROM file WHERE path >= ? AND path < ? ORDER BY fileset",
+            _range(directory),
+        ):
+            found.setdefault(path, []).append(identifier)
+        return found
 
     def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
         """(s since the epoch, state before, state after, reason, who), oldest first."""
@@ -213,6 +221,12 @@ def _seen(row: dict[str, Any], files: tuple[str, ...], size: int) -> Seen:
         files=files,
         size=size,
     )
+
+
+def _range(directory: str) -> list[str]:
+    """The first path below `directory`, and the first after them."""
+    top = directory.rstrip("/")
+    return [f"{top}/", f"{top}0"]  # in the order of characters, `0` comes after `/`
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -14,7 +14,7 @@ from omero.cli import NonZeroReturnCode
 from omero_ext import argparse
 
 from omero_fs_plugin.blitz import sessions
-from omero_fs_plugin.cli import explain, forget, import_, status
+from omero_fs_plugin.cli import explain, forget, import_, receipt, status
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
@@ -75,14 +75,16 @@ def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
 def runner(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
     """As the fixture `run`."""
     here = Here(whole, whole.properties)
-    for command in (explain, forget, import_, status):
+    commands = (explain, forget, import_, receipt, status)
+    named = {module.__name__.rpartition(".")[2].rstrip("_"): module for module in commands}
+    for command in commands:
         monkeypatch.setattr(command, "site", lambda ctx: here)
     monkeypatch.setattr(import_, "_check_users", lambda grid, settings, names: None)
     # As DropBox itself, it enters OMERO by the door behind the router.
     monkeypatch.setattr(sessions, "Omero", type(whole._omero))
 
     def run(name: str, *arguments: object) -> tuple[int, list[str]]:
-        command = {"explain": explain, "forget": forget, "import": import_, "status": status}[name]
+        command = named[name]
         parser = argparse.ArgumentParser()
         command.configure(parser.add_subparsers())
         context = Context()

@@ -1,6 +1,7 @@
 """Every command in every place: one clear line, the documented code, and never a traceback.
 
-The commands are the real `omero`, in processes of their own, on a sandbox that was never started.
+The commands are the real `omero`, on a sandbox that was never started: warm in the table, where
+there are some fifty, and in processes of their own on a terminal.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import pty
 import select
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 
 from omero_fs_plugin.cli import SUBCOMMANDS
 from omero_fs_plugin.sandbox.create import create
+from tests.acceptance.warm import Warm
 
 PATIENCE_S = 60.0
 OMERO = str(Path(sys.executable).with_name("omero"))
@@ -52,6 +54,8 @@ STOPPED = [
     Case("import --retry 5", 3, "the OMERO server was never started here"),
     Case("forget 5", 4, "there is no journal at"),
     Case("explain 5", 4, "there is no journal at"),
+    Case(f"explain {FILE}", 0, ""),
+    Case(f"receipt {FILE}", 3, "the OMERO server was never started here"),
     Case("reload", 3, "the OMERO server was never started here"),
     Case("users", 3, "the OMERO server was never started here"),
     Case("watch {data} --timeout 1", 3, "the OMERO server was never started here"),
@@ -60,7 +64,10 @@ STOPPED = [
 # A user who may not read OMERO.server's files is told whom to be.
 OTHERS = [
     Case(command, 2, "run this as ", "another user")
-    for command in ("status", "config", "check", f"import {FILE}", "forget 5", "reload", "users")
+    for command in (
+        *("status", "config", "check", f"import {FILE}", "forget 5", "reload", "users"),
+        *("explain 5", f"receipt {FILE}"),
+    )
 ]
 WRONG = [
     Case(command, 2, words, "a bad argument")
@@ -79,6 +86,11 @@ WRONG = [
         ("import --dry-run --all-failed", "--dry-run goes with PATHs"),
         ("forget", "too few arguments"),
         ("explain --user", "expected one argument"),
+        ("explain", "give either a path or an id"),
+        ("explain /none", "there is no such file, and the journal does not know it"),
+        ("receipt", "too few arguments"),
+        ("receipt /none", "there is no such file or directory"),
+        ("receipt / --csv --json", "not allowed with argument"),
         ("reload --no", "unrecognized arguments"),
         ("users --no", "unrecognized arguments"),
         ("watch", "too few arguments"),
@@ -121,6 +133,19 @@ def environment(directory: Path) -> dict[str, str]:
     return {**os.environ, "OMERODIR": str(directory), "OMERO_USERDIR": str(directory / "none")}
 
 
+@pytest.fixture(scope="module")
+def warm(omerodir: Path) -> Iterator[Warm]:
+    warm = Warm(environment(omerodir))
+    yield warm
+    warm.close()
+
+
+def run_warm(warm: Warm, directory: Path, command: str) -> Ended:
+    words = command.format(data=directory / "data").split()
+    done = warm.run(["fs", *words], limit=PATIENCE_S)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
 def run(directory: Path, command: str) -> Ended:
     words = command.format(data=directory / "data").split()
     done = subprocess.run(
@@ -136,24 +161,23 @@ def run(directory: Path, command: str) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(omerodir: Path) -> dict[Case, Ended]:
-    """Every case; several at a time, as each of them mostly loads modules."""
-    with ThreadPoolExecutor(2) as pool:
-        found = dict(zip(CASES, pool.map(lambda one: _at(omerodir, one), CASES), strict=True))
-    return found | {case: run_shut(omerodir, case) for case in OTHERS}
+def ended(omerodir: Path, warm: Warm) -> dict[Case, Ended]:
+    """How each case ended."""
+    return {
+        case: run_shut(warm, omerodir, case)
+        if case in OTHERS
+        else run_warm(warm, omerodir, case.command)
+        for case in CASES
+    }
 
 
-def _at(omerodir: Path, case: Case) -> Ended:
-    return Ended(0, "", "") if case in OTHERS else run(omerodir, case.command)
-
-
-def run_shut(omerodir: Path, case: Case) -> Ended:
+def run_shut(warm: Warm, omerodir: Path, case: Case) -> Ended:
     """As a user who may not read the configuration."""
     config = omerodir / "etc/grid/config.xml"
     mode = config.stat().st_mode
     config.chmod(0)
     try:
-        return run(omerodir, case.command)
+        return run_warm(warm, omerodir, case.command)
     finally:
         config.chmod(mode)
 

@@ -1,0 +1,149 @@
+"""`omero fs receipt`: which files may be deleted, since OMERO has them whole."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.site import printable, site
+
+from . import receipt_text
+from .below import all_below
+from .passed_over import why_passed_over
+
+HELP = """Say which files may be deleted, because OMERO has them whole
+
+PATH is a file, or a directory with all that is below it.  A file is safe to delete
+if OMERO has images of it, if its content is what was imported, and if OMERO's own
+copy is still as it was imported.  All of this is checked now: the command reads
+every file, and OMERO reads its copies.  This may take as long as the import took.
+
+After an in-place import the file itself is OMERO's data: it is never safe.  A set
+is safe only as a whole.
+
+The receipt lists first the files that are not safe, with the reason, then those
+that are, with size, SHA1, images and where these are.  Hidden files count too.
+
+The command changes nothing.  Run it as the user that OMERO.server runs as.
+
+Exit codes: 0 every file is safe to delete; 1 at least one is not; 2 there is no
+such file; 3 the grid cannot be reached; 4 the journal cannot be read; 5 OMERO is
+down
+"""
+
+_AT_ONCE = 2000  # files; OMERO is asked about them together
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("receipt", description=HELP)
+    parser.add_argument("path", nargs="+", metavar="PATH", help="a file or a directory")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="a table for other programs")
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument("--html", action="store_true", help="one page for a browser")
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it."""
+    where = site(ctx)
+    settings = where.settings()
+    paths = _paths(args.path)
+    from omero_fs_plugin.blitz.sessions import Omero
+    from omero_fs_plugin.dropbox.receipts.proof import Proof, Prover
+
+    with glance(settings.journal_url) as look:
+        ids = _ids(args.path, look)
+        with where.grid() as grid:
+            omero = Omero.of(grid.communicator, settings)
+            try:
+                prover = Prover(omero)
+                proofs: list[Proof] = []
+                for start in range(0, len(paths), _AT_ONCE):
+                    some = paths[start : start + _AT_ONCE]
+                    known = _known(some, ids, look)
+                    proved = {one.path: one for one in prover.prove(known)}
+                    for path in some:
+                        proofs.append(proved.get(path) or _unknown(path, settings))
+                containers = omero.containers_of({i for one in proofs for i in one.images})
+            finally:
+                omero.close()
+    if args.csv:
+        write = receipt_text.as_csv
+    elif args.json:
+        write = receipt_text.as_json
+    elif args.html:
+        write = receipt_text.as_html
+    else:
+        write = receipt_text.as_text
+    ctx.out(write(proofs, containers, args.path))
+    unsafe = sum(not one.safe for one in proofs)
+    if unsafe:
+        ctx.die(1, f"{unsafe:,} of {len(proofs):,} files are not safe to delete")
+
+
+def _paths(given: list[str]) -> list[str]:
+    """Every file of the receipt once, in the order given.  Raises ConfigurationError."""
+    found: dict[str, None] = {}
+    for one in given:
+        path = os.path.abspath(one)  # noqa: PTH100 - keeps symbolic links
+        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            found |= dict.fromkeys(all_below(path))
+        elif os.path.lexists(path):
+            found[path] = None
+        else:
+            raise ConfigurationError(f"{printable(one)}: there is no such file or directory")
+    if not found:
+        raise ConfigurationError(f"no files in {', '.join(map(printable, given))}")
+    return list(found)
+
+
+def _ids(given: list[str], look: Glance | None) -> dict[str, list[int]]:
+    """The filesets of each file that the journal knows: path -> ids, the newest last."""
+    found: dict[str, list[int]] = {}
+    for one in given if look is not None else ():
+        path = os.path.abspath(one)  # noqa: PTH100
+        assert look is not None
+        found |= look.all_below(path)
+        at = [seen.id for seen in look.at(path)]
+        if at:
+            found[path] = at
+    return found
+
+
+def _known(paths: list[str], ids: dict[str, list[int]], look: Glance | None) -> dict[str, Any]:
+    """What the journal has of those files that it knows."""
+    from omero_fs_plugin.dropbox.receipts.proof import Known
+
+    if look is None:
+        return {}
+    seen = {one.id: one for one in look.load({i for path in paths for i in ids.get(path, ())})}
+    twins = {one.duplicate_of for one in seen.values() if one.duplicate_of is not None}
+    twin = {one.id: one for one in look.load(twins)}
+    found: dict[str, Any] = {}
+    for path in paths:
+        of = [seen[i] for i in ids.get(path, ()) if i in seen]
+        if of:
+            newest = of[-1]
+            found[path] = Known(newest, twin.get(newest.duplicate_of or 0), _any_open(of[:-1]))
+    return found
+
+
+def _any_open(filesets: list[Seen]) -> bool:
+    return any(seen.state in (State.WAITING, State.QUEUED, State.IMPORTING) for seen in filesets)
+
+
+def _unknown(path: str, settings: Settings) -> Any:
+    from omero_fs_plugin.dropbox.receipts.proof import Proof
+
+    why = why_passed_over(path, settings)
+    text = f"it is not imported: {why}" if why else "DropBox has not met it yet"
+    try:
+        size = os.lstat(path).st_size
+    except OSError:
+        size = None
+    return Proof(path, size, why_not=text)

@@ -1,0 +1,214 @@
+"""Compares files on disk with the copies that OMERO has of them, byte by byte through checksums.
+
+A file is safe if all of this is so:
+
+- the newest fileset with this file is imported, or has the same content as one that is imported,
+  and none with this file is still on its way;
+- OMERO has images of that fileset;
+- the file's checksum, computed now, is the one that OMERO noted at the import;
+- OMERO has read all of the fileset's copies again now, and their checksums are as noted;
+- OMERO has a copy: after an in-place import the file itself is what OMERO reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from omero_fs_plugin.blitz.copies import Copy
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import UserError
+from omero_fs_plugin.events import FileStat
+
+_BLOCK = 2**20  # bytes read at once
+_OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
+_SHA1 = "SHA1-160"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of one file."""
+
+    path: str
+    size: int | None = None  # bytes; None: it could not be looked at
+    sha1: str = ""  # lower-case hex, of the bytes on disk now; empty if nobody had to know
+    fileset: int | None = None  # its id in the journal
+    server_fileset: int | None = None  # its id in OMERO
+    images: tuple[int, ...] = ()
+    why_not: str = ""  # why it is not safe to delete; empty: it is
+
+    @property
+    def safe(self) -> bool:
+        """Whether OMERO has the same bytes, verified now."""
+        return not self.why_not
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the journal has of one file."""
+
+    newest: Seen
+    twin: Seen | None = None  # the fileset with the same content, if the newest was skipped for it
+    on_its_way: bool = False  # another fileset with this file has not ended
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class _Sum:
+    """A checksum of zlib's, as OMERO writes it: eight digits."""
+
+    def __init__(self, of: Callable[[bytes, int], int], start: int) -> None:
+        self._of, self._value = of, start
+
+    def update(self, data: bytes, /) -> None:
+        self._value = self._of(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value & 0xFFFFFFFF:08x}"
+
+
+# OMERO's name of a checksum algorithm -> how it is computed.  File-Size-64 would prove nothing.
+_DIGESTS: Mapping[str, Callable[[], _Digest]] = {
+    _SHA1: lambda: hashlib.sha1(usedforsecurity=False),
+    "MD5-128": lambda: hashlib.md5(usedforsecurity=False),
+    "CRC-32": lambda: _Sum(zlib.crc32, 0),
+    "Adler-32": lambda: _Sum(zlib.adler32, 1),
+}
+
+
+@dataclass
+class Prover:
+    """Proves files.  It asks OMERO about many filesets at once."""
+
+    omero: Omero
+    _damaged: dict[int, str] = field(default_factory=dict)  # OriginalFile id -> what is wrong
+
+    def prove(self, files: Mapping[str, Known]) -> Iterator[Proof]:
+        """A proof for each file, in the order given.  Raises ServerAwayError."""
+        holding = {path: _holding(known) for path, known in files.items()}
+        kept = {
+            seen.server_fileset: seen
+            for seen in holding.values()
+            if isinstance(seen, Seen) and seen.server_fileset is not None
+        }
+        copies: dict[int, list[Copy]] = {}
+        for copy in self.omero.copies_of(list(kept)):
+            copies.setdefault(copy.fileset, []).append(copy)
+        images = self.omero.filesets_of_images(
+            image for seen in kept.values() for image in seen.images
+        )
+        wrong = self._wrong(kept, copies, images)
+        for path, seen in holding.items():
+            newest = files[path].newest
+            if isinstance(seen, str):
+                yield Proof(path, _size(path), fileset=newest.id, why_not=seen)
+                continue
+            server = seen.server_fileset
+            there = () if server is None else images.get(server, ())
+            size, sha1, why = _compared(path, copies.get(server or 0, []), bool(there))
+            why = why or wrong.get(server or 0, "")
+            yield Proof(path, size, sha1, newest.id, server, tuple(sorted(there)), why)
+
+    def _wrong(
+        self,
+        kept: Mapping[int, Seen],
+        copies: Mapping[int, Sequence[Copy]],
+        images: Mapping[int, Sequence[int]],
+    ) -> dict[int, str]:
+        """OMERO's fileset id -> why its copies are no proof, where they are none."""
+        by_user: dict[str, list[int]] = {}
+        for identifier, seen in kept.items():
+            if images.get(identifier):
+                by_user.setdefault(seen.user, []).append(identifier)
+        found: dict[int, str] = {}
+        for user, identifiers in by_user.items():
+            mine = [copy for identifier in identifiers for copy in copies.get(identifier, ())]
+            try:
+                session = self.omero.session_for(self.omero.user(user))
+            except UserError as error:
+                found |= dict.fromkeys(identifiers, f"OMERO's copies cannot be verified: {error}")
+                continue
+            try:
+                damaged = session.damaged(mine)
+            finally:
+                session.close()
+            for copy in mine:
+                if copy.id in damaged:
+                    found[copy.fileset] = f"{damaged[copy.id]} (OriginalFile:{copy.id})"
+        return found
+
+
+def _holding(known: Known) -> Seen | str:
+    """The fileset that has the file's bytes in OMERO, or why there is none."""
+    if known.on_its_way:
+        return "a fileset with it is still on its way"
+    newest = known.newest
+    if newest.state is State.IMPORTED:
+        return newest
+    if newest.state is State.SKIPPED and known.twin is not None:
+        if known.twin.state is State.IMPORTED:
+            return known.twin
+        return f"it was skipped as a copy of {known.twin.path}, which is {known.twin.state}"
+    words = {State.SKIPPED: "it was not imported", State.FAILED: "its import failed"}
+    word = words.get(newest.state, f"it is {newest.state}")
+    return f"{word}: {newest.reason}" if newest.reason else word
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return None
+
+
+def _compared(path: str, copies: Sequence[Copy], has_images: bool) -> tuple[int | None, str, str]:
+    """Size and SHA1 of the file now, and why it is not proved; empty if it is."""
+    if not has_images:
+        return _size(path), "", "OMERO has no images of it any more"
+    hashers = {copy.hasher for copy in copies if copy.hash}
+    unknown = sorted(hashers - set(_DIGESTS))
+    try:
+        size, sums = _sums(path, {_SHA1, *(hashers - set(unknown))})
+    except OSError as error:
+        return _size(path), "", f"it cannot be read: {error.strerror}"
+    if size is None:
+        return _size(path), "", "it changed while it was read"
+    same = [copy for copy in copies if copy.hash and sums.get(copy.hasher) == copy.hash]
+    if not same:
+        if unknown:
+            what = f"OMERO's checksum is {', '.join(unknown)}, which cannot be computed here"
+        else:
+            what = "its content is not what OMERO has: it changed after the import"
+        return size, sums[_SHA1], what
+    if all(copy.in_place for copy in same):
+        how = same[0].transfer.lower()
+        return size, sums[_SHA1], f"it was imported in place ({how}): this file is OMERO's data"
+    return size, sums[_SHA1], ""
+
+
+def _sums(path: str, names: set[str]) -> tuple[int | None, dict[str, str]]:
+    """The size of a regular file and its checksums.  The size is None if it changed meanwhile."""
+    digests: dict[str, Any] = {name: _DIGESTS[name]() for name in names}
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(0, "no regular file")
+        while block := file.read(_BLOCK):
+            for digest in digests.values():
+                digest.update(block)
+        after = os.fstat(descriptor)
+    if FileStat.of(before) != FileStat.of(after):
+        return None, {}
+    return after.st_size, {name: digest.hexdigest() for name, digest in digests.items()}
