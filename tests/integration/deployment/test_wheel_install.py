@@ -77,9 +77,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     links = (
         ["--find-links", os.environ["OMERO_FS_WHEELS"]] if "OMERO_FS_WHEELS" in os.environ else []
     )
-    there.run(
-        "pip", "install", "--no-compile", *links, f"omero-fs-plugin[sandbox] @ {wheel.as_uri()}"
-    )
+    options = ["--no-compile", *links]  # the tests load few of the modules
+    there.run("pip", "install", *options, f"omero-fs-plugin[sandbox] @ {wheel.as_uri()}")
     yield there
     shutil.rmtree(there.venv)  # pytest keeps its directories for three runs
 
