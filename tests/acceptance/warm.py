@@ -115,8 +115,10 @@ def serve() -> None:
     os.environ.clear()
     os.environ.update(told["environment"])
     sys.path.remove(str(_TOP))  # `omero` has not the checkout on its path
-    import omero.cli  # noqa: F401 - it takes OMERODIR from the environment
+    import omero.cli  # it takes OMERODIR from the environment
 
+    # What the plugin files import is there then.  Each fork makes a CLI of its own.
+    omero.cli.CLI().loadplugins()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(told["address"])

@@ -177,6 +177,7 @@ class Whole:
         self.until(
             f"{len(wanted)} files are {' or '.join(states)}",
             lambda: wanted <= {f.path for f in self.journal.select(*states)},
+            patience=PATIENCE_S + len(wanted),
         )
 
     def row(self, path: Path) -> Fileset:

@@ -19,7 +19,7 @@ LONG = [
     *("upload_of_many_users", "quarantine", "sidecar", "start", "reload"),
     *("stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
 ]
-PATIENCE = 100.0  # s
+PATIENCE = 240.0  # s
 
 
 @pytest.mark.parametrize(

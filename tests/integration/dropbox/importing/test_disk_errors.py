@@ -37,8 +37,12 @@ class IllSite(Site):
 
     def __init__(self, world: World, transfer: str, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(world, transfer, monkeypatch)
-        self.codes = AWAY if transfer == "upload" else AWAY[:2]
+        self._codes = AWAY if transfer == "upload" else AWAY[:2]
         self.disk = IllDisk(world.root, monkeypatch)
+
+    def codes(self, number: int, *, each: bool) -> tuple[int, ...]:
+        """What the disk answers to call `number`: one code, another for the next call; or each."""
+        return self._codes if each else (self._codes[number % len(self._codes)],)
 
     def calls(self, *, handed_over: bool) -> list[str]:
         """The calls of one import on a disk that is well."""
@@ -58,13 +62,18 @@ def site(
     site.importers._importing.pool.tidy(everything=True)
 
 
+@pytest.mark.parametrize(
+    "each", [False, pytest.param(True, marks=pytest.mark.long)], ids=["a code", "each code"]
+)
 @pytest.mark.parametrize("handed_over", [True, False], ids=["handed over", "dropped"])
-def test_an_ill_disk_is_waited_for_whatever_call_it_fails(site: IllSite, handed_over: bool) -> None:
+def test_an_ill_disk_is_waited_for_whatever_call_it_fails(
+    site: IllSite, handed_over: bool, each: bool
+) -> None:
     calls = site.calls(handed_over=handed_over)
     assert {"open", "fstat", "read"} <= set(calls)
     assert site.removes == ("unlink" in calls)
     for number, call in enumerate(calls, 1):
-        for code in site.codes:
+        for code in site.codes(number, each=each):
             said = f"{errno.errorcode[code]} at call {number}, {call}"
             if call == "unlink" and code == errno.EACCES:
                 continue  # nobody may remove anything there, which is told and ends it
