@@ -90,6 +90,7 @@ class Calls:
         self._mine = threading.local()
         self._under_way: dict[str, set[Call]] = {}
         self._lost: dict[str, set[Call]] = {}
+        self._next: Callable[[], None] | None = None  # is told when the next call begins
         self._were_away: dict[str, float] = {}  # root -> when it was last seen not to answer, s
 
     def at(self, root: str) -> Call:
@@ -118,6 +119,8 @@ class Calls:
             if not away and not call.trial:
                 call.since = now
                 self._under_way.setdefault(call.root, set()).add(call)
+        if self._next is not None:
+            self.stir()
         if away:
             self._were_away[call.root] = now
             if call.outer is not None:
@@ -136,6 +139,24 @@ class Calls:
         self._mine.call = call.outer
         if call.outer is not None and not call.outer.lost:
             call.outer.pulse()
+
+    def tell_of_next(self, told: Callable[[], None]) -> bool:
+        """Whether no call is under way or lost.  If so, `told` is called when one begins.
+
+        It is called once, in the thread of that call, so it must return at once.
+        """
+        with self._lock:
+            if self._under_way or self._lost:
+                return False
+            self._next = told
+            return True
+
+    def stir(self) -> None:
+        """Something begins that may lead to calls: who waits for the next call is told now."""
+        with self._lock:
+            told, self._next = self._next, None
+        if told is not None:
+            told()
 
     def give_up(self, root: str, began: float) -> set[int]:
         """A trial of `root` that began then (s, by the clock) has ended well.

@@ -121,6 +121,7 @@ class Crew:
         work = Work(first.user, first.root, first.path, me, time.monotonic())
         with self._lock:
             self._works.add(work)
+        self._calls.stir()
         try:
             yield
         finally:
@@ -128,8 +129,8 @@ class Crew:
                 self._works.discard(work)
 
     def at_work(self) -> bool:
-        """Whether something is imported."""
-        return bool(self._works)
+        """Whether something is imported, or an importer is still to be started."""
+        return bool(self._works or self.trouble)
 
     def parked(self) -> list[Work]:
         """The imports under way that make no progress at the moment."""

@@ -68,6 +68,10 @@ class Importers:
     so that it settles anew, `quarantine` with one that has failed.  `held` says why
     nothing of a user is to be imported now; empty when it may.  Between two
     starts of what one rule of `places` is for lies its throttle.
+
+    Of the threads without work one looks out: it looks every _LOOK_S at the journal, which
+    other processes write too, and at what may have become due.  The others wait until it has
+    found something, or until `wake`.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Importers:
         )
         # Held for a moment only: never while a disk, OMERO or the journal is asked.
         self._news = threading.Condition()
+        self._lookout = 0  # the thread that looks out, as threading.get_ident has it; 0: none
         self._served: dict[str, int] = {}  # user -> number of the user's last turn
         self._turn = 0
         self._next_start: dict[str, float] = {}  # entry of importUsers -> s, monotonic
@@ -207,17 +212,39 @@ class Importers:
         return ended
 
     def _work(self) -> None:
+        try:
+            self._work_on()
+        finally:
+            self._leave_lookout()
+
+    def _wait(self) -> None:
+        """There is nothing to do now.  Returns when there may be."""
+        with self._news:
+            if self._stopping.is_set():
+                return
+            if not self._lookout:
+                self._lookout = threading.get_ident()
+            mine = self._lookout == threading.get_ident()
+            self._news.wait(_LOOK_S if mine else None)
+
+    def _leave_lookout(self) -> None:
+        """This thread has something else to do.  If it looked out, another one does."""
+        with self._news:
+            if self._lookout == threading.get_ident():
+                self._lookout = 0
+                self._news.notify_all()
+
+    def _work_on(self) -> None:
         while not self._stopping.is_set() and not self._crew.is_spare():
             try:
                 with self._turn_of_one() as may:
                     filesets = self._take() if may else []
                     if filesets:
+                        self._leave_lookout()
                         with self._crew.at(filesets):
                             self._import(filesets)
                         continue
-                with self._news:
-                    if not self._stopping.is_set():
-                        self._news.wait(_LOOK_S)
+                self._wait()
             except ServerBusyError as error:
                 self._ease(error)
             except ServerAwayError as error:
@@ -285,6 +312,7 @@ class Importers:
         fileset = self._journal.get(identifier)
         if fileset is None:
             return True
+        self._leave_lookout()
         try:
             with self._crew.at([fileset]):
                 self._importing.finish(fileset)

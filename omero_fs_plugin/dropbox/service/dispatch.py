@@ -32,7 +32,9 @@ _HEARD_AT_ONCE = 5_000  # the most files of notifications that are handed on at 
 _HEARD_MOST = 2_000  # the most notifications that are kept; if there are more, we rescan
 _KEPT_MOST = 100_000  # the most files of one root that wait for its disk; if more, we rescan
 _PROBE_S = 5.0  # how often we ask a disk whether it answers while another process reads it
-_LOOK_S = 30.0  # how often we look whether a root is still the one that was taken
+# How often we look whether a root is still the one that was taken.  While nothing happens, the
+# thread sleeps until then, or until something begins.
+_LOOK_S = 30.0
 
 
 class Dispatch:
@@ -88,6 +90,7 @@ class Dispatch:
 
     def start(self) -> None:
         """Begins."""
+        self._pipeline.settler.begun = self._wake
         self._seen_away = self._calls.were_away()
         self._thread.start()
 
@@ -136,6 +139,8 @@ class Dispatch:
             busy = set(self._stepping)
         due = self._pipeline.next_due(busy | self._calls.away().keys())
         longest = _BUSY_S if self._busy() else _IDLE_S if due is None else _STEP_S
+        if longest == _IDLE_S and self._may_sleep():
+            longest = max(0.01, self._looked + _LOOK_S - time.monotonic())
         wait = longest if due is None else min(longest, max(0.01, due - time.monotonic()))
         paths: list[str] = []
         try:
@@ -151,6 +156,26 @@ class Dispatch:
         except queue.Empty:
             pass
         return paths
+
+    def _may_sleep(self) -> bool:
+        """Whether nothing happens now.  If so, whatever begins wakes this thread."""
+        with self._lock:
+            at_work = bool(self._stepping or self._heard)
+        return not (
+            at_work
+            or self._pipeline.pending()
+            or self._lanes.trouble
+            or self._away
+            or any(self._reading())
+            or not self._calls.tell_of_next(self._wake)
+            # Last: after that, nothing can go away without our being told.
+            or self._have_been_away()
+        )
+
+    def _have_been_away(self) -> dict[str, float]:
+        """Roots that answer again -> when (s) they did not, of which `back` does not know yet."""
+        away = self._calls.were_away()
+        return {root: at for root, at in away.items() if at > self._seen_away.get(root, 0.0)}
 
     def _hand_out(self, paths: Sequence[str]) -> None:
         by_root: dict[str, list[str]] = {}
@@ -217,8 +242,8 @@ class Dispatch:
         for root in self._away - told.keys():
             log.info("%s answers again", root)
         self._away = set(told)
-        for root, at in self._calls.were_away().items():
-            if root not in told and at > self._seen_away.get(root, 0.0):
+        for root, at in self._have_been_away().items():
+            if root not in told:
                 self._seen_away[root] = at
                 self._back(root)
         now = time.monotonic()

@@ -39,6 +39,7 @@ class Settler:
     def __init__(self, quiet: float, longest: float = math.inf) -> None:
         self.quiet = quiet  # s; for files that are given no other
         self.longest = longest  # s
+        self.begun: Callable[[], None] = lambda: None  # called when no file was pending, and one is
         self._pending: dict[str, Pending] = {}
         # Of each root and quiet period the files, ordered by `since`: a sign of life
         # moves a file to the end.
@@ -81,6 +82,8 @@ class Settler:
             root = "" if before is None else before.root
         pending = self._pending[path] = Pending(path, stat, now, quiet, root)
         self._in_order.setdefault(root, {}).setdefault(quiet, OrderedDict())[path] = pending
+        if before is None and len(self._pending) == 1:
+            self.begun()
 
     def requiet(self, quiet: Callable[[str], float | None]) -> None:
         """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.

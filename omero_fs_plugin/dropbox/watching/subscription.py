@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 _STOP_S = 3.0  # a call under way may take so long when we are stopped
 _DESTROY_MS = 1000  # so long FSServer may take to end a monitor
 _LEFT = object()  # the monitor could not be asked to end
-_PROBE_S = 2.0  # how often FSServer is asked for the monitor's state
+_PROBE_S = 10.0  # how often FSServer is asked for the monitor's state, while it is connected
+_AGAIN_S = 2.0  # ... and how long after the connection has closed, or a try has failed
 
 _WATCHED = {
     "Creation": monitors.WatchEventType.Creation,
@@ -69,6 +70,9 @@ class Subscription:
 
     `note` keeps the monitor's id beyond our life, and `noted` gives it back.  The
     monitor of a DropBox that was killed watches until somebody destroys it.
+
+    `asked` is called with a MonitorServerPrx that has just answered.  Whoever then sees
+    that its connection closes calls `closed`.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Subscription:
         connected: Callable[[], None],
         note: Callable[[str], None],
         noted: Callable[[], str],
+        asked: Callable[[Any], None] = lambda server: None,
     ) -> None:
         self._server = server  # gives the MonitorServerPrx
         self.rule = rule
@@ -89,6 +94,8 @@ class Subscription:
         self._connected = connected
         self._note = note
         self._noted = noted
+        self._asked = asked
+        self._news = threading.Event()  # the connection has closed, or we are stopped
         self._stopping = threading.Event()
         # A daemon: a call that FSServer does not answer must not keep us from ending.
         self._thread = threading.Thread(target=self._keep, name="subscription", daemon=True)
@@ -102,6 +109,11 @@ class Subscription:
     def ask_to_stop(self) -> None:
         """Tells the thread to make no further call.  Call `stop` afterwards."""
         self._stopping.set()
+        self._news.set()
+
+    def closed(self) -> None:
+        """The connection to FSServer has closed: it may have ended."""
+        self._news.set()
 
     def stop(self) -> bool:
         """Ends the thread, and the monitor if FSServer can be reached.  False if one is left."""
@@ -141,13 +153,7 @@ class Subscription:
     def _keep(self) -> None:
         while not self._stopping.is_set():
             try:
-                if not self.monitor:
-                    self._create()
-                elif self._server().getMonitorState(self.monitor) != (
-                    monitors.MonitorState.Started
-                ):
-                    self._lost("it was stopped")
-                    continue
+                self._look()
             except omero.OmeroFSError as error:
                 self._lost(error.reason)
             except (Ice.Exception, omero.ServerError) as error:
@@ -155,11 +161,27 @@ class Subscription:
             except Exception:
                 log.exception("keeping the monitor failed")
                 self._lost("a defect; see the log")
-            self._stopping.wait(_PROBE_S)
+            self._pause()
 
-    def _create(self) -> None:
-        rule = self.rule
+    def _pause(self) -> None:
+        if self.monitor and not self._news.wait(_PROBE_S):
+            return
+        self._news.clear()
+        # An FSServer that has ended is back in about a second, with its monitors.
+        self._stopping.wait(_AGAIN_S)
+
+    def _look(self) -> None:
         server = self._server()
+        if self.monitor:
+            if server.getMonitorState(self.monitor) == monitors.MonitorState.Started:
+                self._asked(server)
+                return
+            self._lost("it was stopped")
+        self._create(server)
+        self._asked(server)
+
+    def _create(self, server: Any) -> None:
+        rule = self.rule
         self._destroy_former(server)
         monitor = server.createMonitor(
             monitors.MonitorType.Persistent,

@@ -19,6 +19,20 @@ from .subscription import Subscription, monitored
 
 log = logging.getLogger(__name__)
 
+
+class _Connection(Ice.ConnectionCallback):  # type: ignore[misc]
+    """Tells of the end of a connection.  Ice's threads call it, so `closed` returns at once."""
+
+    def __init__(self, closed: Callable[[], None]) -> None:
+        self._closed = closed
+
+    def heartbeat(self, connection: Any) -> None:
+        """Nobody asks for heartbeats."""
+
+    def closed(self, connection: Any) -> None:
+        self._closed()
+
+
 _NOTE = "monitor"  # the journal keeps a monitor's id under this and its rule
 _STOP_S = 0.8  # that a stop waits for the threads, all together
 _AGAIN_S = 2.0  # between two tries to destroy monitors that are left
@@ -46,6 +60,8 @@ class Subscriptions:
         self._server_id = server_id
         self._connected = connected
         self._all: tuple[Subscription, ...] = ()
+        # One for all, because they share the connection, and it has one callback.
+        self._connection = _Connection(self._closed)
         self._platform_check = True
         self._stopping = threading.Event()
         self._left = threading.Event()  # monitors without a rule may be left
@@ -123,7 +139,18 @@ class Subscriptions:
             connected=self._connected,
             note=lambda monitor: self._journal.note(key, monitor),
             noted=lambda: self._journal.noted(key),
+            asked=self._asked,
         )
+
+    def _asked(self, server: Any) -> None:
+        """`server` has answered, so it has a connection now.  None if it has closed meanwhile."""
+        connection = server.ice_getCachedConnection()
+        if connection is not None:
+            connection.setCallback(self._connection)
+
+    def _closed(self) -> None:
+        for subscription in self._all:
+            subscription.closed()
 
     def _tidy(self) -> None:
         """Destroys monitors without a rule, as soon as FSServer can be reached."""

@@ -15,6 +15,7 @@ from .jars import Installation
 _OUT_OF_MEMORY = 3  # exit code of -XX:+ExitOnOutOfMemoryError
 # MiB beside the heap, and what lies outside it: Java's own code, threads and compiler.
 _BESIDE = 1024
+_HOUSEKEEPING_MS = 60_000
 # What a JVM looks at, beside its own directory, to know the machine that it runs on.
 _OF_MACHINE = (
     "/sys/fs/cgroup",
@@ -37,6 +38,13 @@ def jvm_options(memory: int) -> list[str]:
         "-XX:-UsePerfData",
         f"-XX:ErrorFile={os.devnull}",
         "-XX:-CreateCoredumpOnCrash",
+        # Java looks at its locks four times a second, and stops its threads once a second, also
+        # while nothing happens.  Once a minute is enough for us.  A JVM that does not know one
+        # of these options goes without.
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        "-XX:+UnlockDiagnosticVMOptions",
+        f"-XX:GuaranteedSafepointInterval={_HOUSEKEEPING_MS}",
+        f"-XX:AsyncDeflationInterval={_HOUSEKEEPING_MS}",
         "-Djava.awt.headless=true",
     ]
 

@@ -115,7 +115,7 @@ def test_what_dropbox_asks_fsserver_for() -> None:
         note=lambda monitor: None,
         noted=lambda: "",
     )
-    subscription._create()
+    subscription._create(server)
     assert server.asked == (
         monitors.MonitorType.Persistent,
         [monitors.WatchEventType.Creation, monitors.WatchEventType.Deletion],
