@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from omero_fs_plugin.dropbox.confine import listing
-from omero_fs_plugin.dropbox.disks.calls import Call
+from omero_fs_plugin.dropbox.confine.roots import RootChanged
+from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
+
+# What a share says of all that lies on it, when it cannot reach its server: see errno(3).
+_OF_THE_SHARE = frozenset(
+    {
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+    }
+)
+
+
+def of_the_share(error: OSError) -> bool:
+    """Whether the error says that nothing else in this root can be reached either."""
+    return isinstance(error, RootChanged) or error.errno in _OF_THE_SHARE
 
 
 def top(
@@ -69,6 +88,9 @@ def walk(
     listed, and the reason; the next rescan looks again.  `failed` is called with the error
     if a directory cannot be listed.  Dot files and directories do not
     count, as for OMERO's own importer.
+
+    Raises RootAway.  If the root is not there any more, or the error is of the whole share,
+    the walk ends: it would find the same in each directory, perhaps slowly.
     """
     answered = call.pulse if call is not None else _nobody_waits
     waiting = [root]
@@ -80,9 +102,13 @@ def walk(
                 yield from _entries(directory.rstrip("/"), entries, waiting, left, enters, answered)
         except FileNotFoundError:
             continue
+        except RootAway:
+            raise
         except OSError as error:  # even in the middle: what was listed so far counts
             left(directory, f"cannot be listed: {error.strerror}")
             failed(error)
+            if of_the_share(error):
+                return
 
 
 def _entries(
@@ -109,6 +135,8 @@ def _entries(
         except FileNotFoundError:
             continue  # removed while we were looking
         except OSError as error:
+            if of_the_share(error):  # RootAway too
+                raise
             left(path, f"cannot be looked at: {error.strerror}")
 
 

@@ -18,8 +18,8 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
-from .rescan import top, walk
-from .rounds import LANE, Round
+from .rescan import of_the_share, top, walk
+from .rounds import LANE, Late, Round
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Rescanner:
     """Rescans when asked to, and from time to time by itself, until it is stopped.
 
     It looks at each directory in the lane of that directory.  So a disk that does not
-    answer holds up no other directory; its own is looked at when it answers.
+    answer, or is slow, holds up no other directory; its own is looked at when it answers.
 
     `interval` gives omero.fs.rescanInterval (s; 0: only when asked).
     """
@@ -52,8 +52,16 @@ class Rescanner:
         self._lock = threading.Lock()
         self._away: dict[Rule, str] = {}  # lanes change it too, so with the lock
         self.trouble = ""  # why the last rescan failed; empty after one that succeeded
-        # Directories that the last rescan could not finish -> why
-        self.left: dict[str, str] = {}
+        self._late = Late()
+        self._tops: dict[Rule, list[str]] = {}  # the directories in each that is watched
+        self._failed: dict[
+            str, str
+        ] = {}  # directories that the last rescan could not finish -> why
+
+    @property
+    def left(self) -> dict[str, str]:
+        """Directories that the last rescan has not finished, and why."""
+        return {**self._failed, **self._late.told()}
 
     @property
     def unavailable(self) -> str:
@@ -145,7 +153,7 @@ class Rescanner:
                 log.info("%s is an OMERO user now", name)
                 self._asked.set()
         files = self._pipeline.files
-        if files.unrecorded or self.left:
+        if files.unrecorded or self._failed:
             self._asked.set()
         for root in list(files.unsure):
             if self._lanes.calls.answers(root):
@@ -157,7 +165,7 @@ class Rescanner:
         files = self._pipeline.files
         files.left_alone.clear()  # what is left still is met again below
         files.unrecorded = False
-        looked = Round(self._lanes, self._stopping)
+        looked = self._round(self._caught_up)
         owners = self._owners()
         self._users.keep([user for user, _ in owners])
         for user, directory in owners:
@@ -171,7 +179,7 @@ class Rescanner:
         looked.wait()
         if self._stopping.is_set():
             return
-        self.left = looked.failed
+        self._failed = looked.failed
         self._pipeline.ask_all(time.monotonic())
         log.info(
             "rescan: %d files in %.1f s%s",
@@ -179,6 +187,29 @@ class Rescanner:
             time.monotonic() - begun,
             f"; {len(looked.away)} directories do not answer" if looked.away else "",
         )
+        for directory in looked.late:
+            log.warning("%s takes long to look at; nothing else waits for it", directory)
+
+    def _round(self, caught_up: Callable[[str, int | None, bool], None]) -> Round:
+        return Round(
+            self._lanes,
+            self._stopping,
+            late=self._late,
+            waited_for=self._asked.is_set,
+            caught_up=caught_up,
+        )
+
+    def _caught_up(self, root: str, number: int | None, again: bool) -> None:
+        """A look that its round did not wait for has ended."""
+        if self._stopping.is_set():
+            return
+        if number is None:
+            self._pipeline.files.unsure.add(root)
+            return
+        log.info("%s was looked at, %d files", root, number)
+        self._pipeline.ask_all(time.monotonic(), root)
+        if again:
+            self.look_at(root)
 
     def _owners(self) -> list[tuple[str, str]]:
         """(user, directory) of all watched directories.  Reports stray files above them."""
@@ -186,7 +217,7 @@ class Rescanner:
         with self._lock:
             self._away = {rule: why for rule, why in self._away.items() if rule in rules}
         found: dict[Rule, list[str]] = {}
-        tops = Round(self._lanes, self._stopping)
+        tops = self._round(lambda root, number, again: self._top_caught_up(root, found))
         for rule in rules:
             tops.begin(str(rule.watch_dir), partial(self._top, rule, found))
         tops.wait()
@@ -195,12 +226,29 @@ class Rescanner:
             directory = str(rule.watch_dir)
             if directory in tops.away:
                 self._is_away(rule, f"{directory}: {tops.away[directory]}")
-            elif rule.user != EVERYONE and rule in found:
+                continue
+            # If it takes long to list, those that were there the last time.
+            names = self._tops.get(rule) if directory in tops.late else found.get(rule)
+            if names is None:
+                continue
+            self._tops[rule] = names
+            if rule.user != EVERYONE:
                 owners.append((rule.user, directory))
             else:
-                below = [(name, f"{rule.watch_dir}/{name}") for name in found.get(rule, ())]
+                below = [(name, f"{rule.watch_dir}/{name}") for name in names]
                 owners += [one for one in below if self._pipeline.places.enters(one[1])]
         return owners
+
+    def _top_caught_up(self, directory: str, found: dict[Rule, list[str]]) -> None:
+        """`directory` took long to list.  If there are others in it now, all is looked at again."""
+        changed = {
+            rule: names
+            for rule, names in list(found.items())
+            if str(rule.watch_dir) == directory and self._tops.get(rule) != names
+        }
+        if changed and not self._stopping.is_set():
+            self._tops.update(changed)
+            self.ask(f"{directory} was listed at last")
 
     def _top(self, rule: Rule, found: dict[Rule, list[str]]) -> int:
         directory = str(rule.watch_dir)
@@ -258,7 +306,8 @@ class Rescanner:
                     begun = time.monotonic()
                     call.pulse()
         pipeline.scanned(batch, time.monotonic())
-        pipeline.revisit(time.monotonic(), (user, directory))
+        if not any(map(of_the_share, errors)):
+            pipeline.revisit(time.monotonic(), (user, directory))
         if any(not isinstance(error, PermissionError) for error in errors):
             # It may pass, as on a share that is away for a moment: nobody knows what is there.
             pipeline.files.unsure.add(directory)

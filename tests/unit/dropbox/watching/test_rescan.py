@@ -6,11 +6,16 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.confine.roots import RootChanged
+from omero_fs_plugin.dropbox.disks.calls import LOST_S, Calls, RootAway
+from omero_fs_plugin.dropbox.watching import rescan
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at, top, walk
+from tests.clocks import Ahead
 
 
 @pytest.fixture
@@ -117,3 +122,78 @@ def test_the_top_has_directories_and_strays(tree: Path) -> None:
 def test_a_directory_that_is_away_is_not_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         top(str(tmp_path / "unmounted"))
+
+
+class TestADiskThatIsNotThere:
+    """Each directory of the tree would only say the same, and perhaps slowly."""
+
+    @pytest.fixture
+    def wide(self, tmp_path: Path) -> Path:
+        root = tmp_path / "zak"
+        for number in range(50):
+            (root / str(number)).mkdir(parents=True)
+            (root / str(number) / "a.tif").write_bytes(b"a")
+        return root
+
+    def failing(
+        self, monkeypatch: pytest.MonkeyPatch, error: OSError, *, after: int = 3
+    ) -> list[str]:
+        """The directories that are listed; all but the first of them fail with `error`."""
+        real, asked = rescan.listing, []
+
+        def listing(root: str, directory: str) -> AbstractContextManager[int]:
+            asked.append(directory)
+            if len(asked) > after:
+                raise error
+            return real(root, directory)
+
+        monkeypatch.setattr(rescan, "listing", listing)
+        return asked
+
+    def test_one_that_is_away_ends_the_walk(
+        self, wide: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = self.failing(monkeypatch, RootAway(str(wide), 3.0))
+        with pytest.raises(RootAway):
+            list(walk(str(wide)))
+        assert len(asked) == 4
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(errno.ENOTCONN, "Transport endpoint is not connected"),
+            OSError(errno.ETIMEDOUT, "Connection timed out"),
+            OSError(errno.EHOSTDOWN, "Host is down"),
+            RootChanged("another directory is there than the one that was taken"),
+        ],
+        ids=["FUSE ended", "NFS gave up", "CIFS gave up", "exchanged"],
+    )
+    def test_what_holds_for_all_of_it_ends_the_walk(
+        self, wide: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+    ) -> None:
+        asked, failed = self.failing(monkeypatch, error), []
+        found = list(walk(str(wide), failed=failed.append))
+        assert (len(asked), len(found), failed) == (4, 2, [error])
+
+    def test_what_holds_for_one_directory_does_not(
+        self, wide: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = self.failing(monkeypatch, OSError(errno.EIO, "Input/output error"))
+        assert len(list(walk(str(wide)))) == 2
+        assert len(asked) == 51
+
+    def test_a_walk_that_was_given_up_ends_with_its_last_directory(self, wide: Path) -> None:
+        """Another thread may have taken over its root, also while it is at the last entry."""
+        (wide / "7" / "b.tif").write_bytes(b"b")
+        clock = Ahead()
+        calls = Calls(clock)
+        call = calls.at(str(wide))
+        call.__enter__()
+        found = walk(str(wide / "7"), call=call)
+        next(found)
+        clock.ahead += LOST_S
+        assert calls.give_up(str(wide), clock())
+        with pytest.raises(RootAway):
+            list(found)
+        with pytest.raises(RootAway):
+            call.__exit__(None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -14,8 +15,11 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.watching import rescan
+from omero_fs_plugin.dropbox.watching import rescanner as rescanner_module
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.dropbox.watching.rounds import LONGEST_S, Late
 from omero_fs_plugin.errors import JournalError
+from tests.clocks import Ahead
 from tests.rules import places_of
 
 
@@ -87,3 +91,79 @@ def test_one_that_is_nobodys_asks_for_one_rescan_and_not_for_one_each_minute(
     rescanner.look_at("")
     assert rescanner._asked.is_set()
     assert pipeline.files.unsure == set()
+
+
+def test_one_that_a_round_did_not_wait_for_and_that_fails_is_looked_at_again(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    rescanner._caught_up(f"{tmp_path}/amy", None, False)
+    assert pipeline.files.unsure == {f"{tmp_path}/amy"}
+
+
+def test_what_came_while_a_directory_was_listed_slowly_asks_for_a_rescan_once(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    (rule,) = pipeline.places.rules
+    rescanner._tops[rule] = ["amy"]
+    rescanner._top_caught_up(str(tmp_path), {rule: ["amy"]})
+    assert not rescanner._asked.is_set()
+    rescanner._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
+    assert rescanner._asked.is_set()
+    rescanner._asked.clear()
+    rescanner._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
+    assert not rescanner._asked.is_set()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_watched_directory_that_is_listed_slowly_holds_up_no_other(
+    pipeline: Pipeline,
+    rescanner: Rescanner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
+) -> None:
+    """Its users are those of the last time."""
+    (rule,) = pipeline.places.rules
+    clock, go, begun = Ahead(), threading.Event(), threading.Event()
+    rescanner._late = Late(clock)
+    if known:
+        rescanner._tops[rule] = ["kim"]
+
+    def listed(*_: object) -> tuple[list[str], list[object]]:
+        clock.ahead += LONGEST_S
+        begun.set()
+        assert go.wait(20)
+        return ["amy"], []
+
+    monkeypatch.setattr(rescanner_module, "top", listed)
+    assert rescanner._owners() == ([("kim", f"{tmp_path}/kim")] if known else [])
+    assert begun.is_set()
+    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    go.set()
+    assert rescanner._lanes.stop(time.monotonic() + 20)
+    assert rescanner._asked.is_set()
+    assert rescanner._tops[rule] == ["amy"]
+
+
+@pytest.mark.parametrize(
+    ("number", "revisited"), [(errno.EIO, True), (errno.ENOTCONN, False)], ids=["one", "all of it"]
+)
+def test_what_waits_on_a_share_that_is_not_there_is_not_looked_at_one_by_one(
+    pipeline: Pipeline,
+    rescanner: Rescanner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    revisited: bool,
+) -> None:
+    looked_at: list[object] = []
+    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    pipeline.revisit = lambda now, owner: looked_at.append(owner)  # type: ignore[attr-defined]
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(rescan, "listing", fail)
+    assert rescanner._walk("amy", f"{tmp_path}/amy", hasty=True) == 0
+    assert bool(looked_at) == revisited
+    assert pipeline.files.unsure == {f"{tmp_path}/amy"}

@@ -10,7 +10,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
-from omero_fs_plugin.dropbox.watching.rounds import Round
+from omero_fs_plugin.dropbox.watching.rounds import LONGEST_S, TURN_S, Late, Round
 from omero_fs_plugin.errors import JournalError
 from tests.clocks import Ahead
 
@@ -156,3 +156,137 @@ def test_one_that_hangs_already_is_not_begun_again(
     go.set()
     assert lanes.ask("/amy", lambda: True)
     assert not again.wait(0.1)
+
+
+class Slow:
+    """Looks that last until the test ends them.  Their disks answer."""
+
+    def __init__(self, lanes: Lanes, clock: Ahead, *, waited_for: bool = False) -> None:
+        self.lanes = lanes
+        self.clock = clock
+        self.late = Late(clock)
+        self.waited_for = waited_for
+        self.go = threading.Event()
+        self.begun = {"/zak": threading.Event(), "/kim": threading.Event()}
+        self.caught_up: list[tuple[str, int | None, bool]] = []
+        self.news = threading.Event()
+
+    def round(self) -> Round:
+        def caught_up(root: str, number: int | None, again: bool) -> None:
+            self.caught_up.append((root, number, again))
+            self.news.set()
+
+        return Round(
+            self.lanes,
+            threading.Event(),
+            late=self.late,
+            waited_for=lambda: self.waited_for,
+            caught_up=caught_up,
+        )
+
+    def begin(self, looked: Round, root: str, error: Exception | None = None) -> None:
+        def look() -> int:
+            self.begun[root].set()
+            assert self.go.wait(20)
+            if error is not None:
+                raise error
+            return 3
+
+        looked.begin(root, look)
+        assert self.begun[root].wait(20)
+
+
+def until_quiet(looked: Round, most: int) -> None:
+    """Returns when no more than so many looks of `looked` are under way."""
+    with looked._news:
+        assert looked._news.wait_for(lambda: len(looked._under_way) <= most, 20)
+
+
+@pytest.fixture
+def slow(lanes: Lanes, clock: Ahead) -> Iterator[Slow]:
+    slow = Slow(lanes, clock)
+    yield slow
+    slow.go.set()
+
+
+def test_two_slow_ones_hold_up_nobody_else(slow: Slow) -> None:
+    looked = slow.round()
+    for root in slow.begun:
+        slow.begin(looked, root)
+    slow.clock.ahead += TURN_S
+    done = threading.Event()
+
+    def quick() -> int:
+        done.set()
+        return 7
+
+    looked.begin("/amy", quick)  # it did not come back before
+    assert done.wait(20)
+    until_quiet(looked, 2)
+    slow.clock.ahead += LONGEST_S
+    looked.wait()
+    assert (looked.number, looked.late, looked.away) == (7, {"/zak", "/kim"}, {})
+    assert slow.late.told().keys() == looked.late
+
+
+def test_a_round_that_others_wait_for_ends_sooner_without_the_slow_ones(slow: Slow) -> None:
+    slow.waited_for = True
+    looked = slow.round()
+    slow.begin(looked, "/zak")
+    slow.clock.ahead += TURN_S
+    looked.wait()
+    assert looked.late == {"/zak"}
+
+
+def test_a_late_one_goes_on_and_is_not_begun_again(slow: Slow) -> None:
+    first, second = slow.round(), slow.round()
+    slow.begin(first, "/zak")
+    slow.clock.ahead += LONGEST_S
+    first.wait()
+    second.begin("/zak", raising(AssertionError("begun again")))
+    second.wait()
+    assert second.late == {"/zak"}
+    slow.go.set()
+    assert slow.news.wait(20)
+    # What happened meanwhile is for another look.
+    assert slow.caught_up == [("/zak", 3, True)]
+    assert slow.late.told() == {}
+    third = slow.round()
+    third.begin("/zak", lambda: 4)
+    third.wait()
+    assert third.number == 4
+
+
+def test_a_late_one_that_fails_is_told(slow: Slow) -> None:
+    looked = slow.round()
+    slow.begin(looked, "/zak", JournalError("the disk is full"))
+    slow.clock.ahead += LONGEST_S
+    looked.wait()
+    slow.go.set()
+    assert slow.news.wait(20)
+    assert slow.caught_up == [("/zak", None, False)]
+    assert slow.late.told() == {}
+
+
+def test_a_late_one_whose_disk_stops_answering_is_away_and_not_late(
+    slow: Slow, lanes: Lanes
+) -> None:
+    looked = slow.round()
+    gone = threading.Event()
+
+    def look() -> int:
+        slow.begun["/zak"].set()
+        assert slow.go.wait(20)
+        try:
+            raise RootAway("/zak", 5.0)
+        finally:
+            gone.set()
+
+    looked.begin("/zak", look)
+    assert slow.begun["/zak"].wait(20)
+    slow.clock.ahead += LONGEST_S
+    looked.wait()
+    slow.go.set()
+    assert gone.wait(20)
+    assert lanes.stop(time.monotonic() + 20)
+    assert (slow.caught_up, slow.late.told()) == ([], {})
