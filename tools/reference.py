@@ -1,6 +1,7 @@
-"""Writes what the docs have from tables in the code: properties, names of system files.
+"""Writes what the docs have from tables in the code: properties, names of system files, sets.
 
-The properties go into docs/configuration.rst, the names into docs/system-names.rst.
+The properties go into docs/configuration.rst, the names into docs/system-names.rst, what the
+index of a set promises into docs/sets.rst.
 
 python tools/reference.py          # what `make reference` runs
 python tools/reference.py --check  # exit code 1 if a file differs from its table
@@ -17,10 +18,12 @@ sys.path.insert(0, str(HERE))
 
 from omero_fs_plugin import system_names  # noqa: E402
 from omero_fs_plugin.config.properties import PROPERTIES, Property  # noqa: E402
+from omero_fs_plugin.dropbox.grouping.promises.table import KINDS, Kind  # noqa: E402
 from omero_fs_plugin.system_names import SystemName  # noqa: E402
 
 PROPERTIES_FILE = HERE / "docs" / "configuration.rst"
 NAMES_FILE = HERE / "docs" / "system-names.rst"
+SETS_FILE = HERE / "docs" / "sets.rst"
 BEGIN = ".. The list below is written by `make reference`, from omero_fs_plugin/{}."
 END = ".. The end of what `make reference` writes."
 WIDTH = 100
@@ -73,6 +76,32 @@ def _kind(kind: SystemName) -> str:
     return f"{examples}\n{_filled(kind.maker[0].upper() + kind.maker[1:] + '.')}\n"
 
 
+def sets() -> str:
+    """What each kind of index promises, with an empty line before and after it."""
+    return "\n" + "\n".join(map(_index, KINDS)) + "\n"
+
+
+def _index(kind: Kind) -> str:
+    names = ", ".join(f"``{name}``" for name in kind.named)
+    if kind.words:
+        words = ", ".join(f"``{word.decode()}``" for word in kind.words)
+        names += f" with {words} near its start"
+    told = [f"Promises {kind.promises}."]
+    if kind.keeps:
+        where = "beside it" if not kind.depth else "beside it and below"
+        told.append(f"While it is not whole, {_listed(kind.keeps)} files {where} wait with it.")
+    if kind.tree:
+        tree = kind.tree.format(name=kind.named[0].replace("*", "NAME"), stem="NAME")
+        tree = f"``{tree}/``" if tree != "." else "its directory" if kind.keeps else "its name"
+        told.append(f"The files of {tree} must have been quiet.")
+    told.append(f"Source: {kind.source}.")
+    return f"{kind.format}: {names}\n{_filled(' '.join(told))}\n"
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return ", ".join(f"``.{suffix}``" for suffix in suffixes)
+
+
 def replaced(file: Path, source: str, part: str) -> str:
     """The whole file, with the list as it should be."""
     before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN.format(source) + "\n")
@@ -87,6 +116,7 @@ def main() -> int:
     wanted = {
         PROPERTIES_FILE: replaced(PROPERTIES_FILE, "config/properties.py", reference()),
         NAMES_FILE: replaced(NAMES_FILE, "system_names.py", names()),
+        SETS_FILE: replaced(SETS_FILE, "dropbox/grouping/promises/table.py", sets()),
     }
     if "--check" in sys.argv[1:]:
         return int(any(file.read_text(encoding="utf-8") != text for file, text in wanted.items()))

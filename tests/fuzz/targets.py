@@ -13,23 +13,25 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.grouping import completeness, promises
+from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.child.frames import decode
-from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff, tiff_chain
+from omero_fs_plugin.dropbox.grouping.formats import ends, omexml, tiff, tiff_chain
 from omero_fs_plugin.dropbox.grouping.native import headers, signatures
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
+from omero_fs_plugin.dropbox.grouping.promises import table
+from omero_fs_plugin.dropbox.grouping.promises.said import Index, TooLarge
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.grouping.wire import findings_of, grouping_of
 from omero_fs_plugin.dropbox.targets import sidecar, templates
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.names import printable
+from tests import ended, indexes
 from tests.groupings import grouped
 
 from .mutants import mutants
 
 TIFF = (".tif", ".tiff", ".svs", ".stk")
 OME = (".ome", ".ome.tif")
-PROMISING = ("x.nd", "x.pattern", "metadata.txt", "Index.xml", "Index.idx.xml")
 SEEDS = {
     "x.nd": b'"NWavelengths", 2\r\n"NStagePositions", 2\r\n"NTimePoints", 3\r\n'
     b'"WaveName1", "a"\r\n',
@@ -37,6 +39,7 @@ SEEDS = {
     "metadata.txt": b'{"Summary": {}, "FrameKey-0": {"FileName": "a.tif"}}',
     "Index.xml": b"<EvaluationInputData xmlns='Harmony'><Image><State>Ok</State>"
     b"<URL>a.tif</URL></Image></EvaluationInputData>",
+    **{name: data for name, data in indexes.WHOLE.items() if len(data) < 1 << 16},
 }
 DIRECTORY = (
     *("x.tif", "x_t1.tif", "x.ome.tif", "x.companion.ome", "x.nhdr", "x.ics", "x.ids", "x.nd"),
@@ -67,10 +70,18 @@ def _tiff(data: bytes) -> None:
                     tiff.read_value(file, entry, 4096)
 
 
+def _ended(given: tuple[str, bytes]) -> None:
+    name, data = given
+    ends.fault(io.BytesIO(data), name, len(data)).encode()
+
+
 def _promised(given: tuple[str, bytes]) -> None:
     name, data = given
-    for one in promises.promised(name, data, PRESENT):
-        assert isinstance(one, str)
+    kind = table.kind_of(name, data)
+    if kind is not None:
+        said = kind.says(Index(name, io.BytesIO(data), len(data), lambda below: PRESENT))
+        assert all(isinstance(one, str) and least >= 0 for one, least in said.files.items())
+        said.unfinished.encode()
 
 
 def _header(given: tuple[str, bytes]) -> None:
@@ -139,6 +150,14 @@ TARGETS = (
         lambda given: signatures.identify(io.BytesIO(given[0]), given[1]),
         (signatures.UnknownFormat,),
     ),
+    *(
+        Target(
+            f"where {name} ends",
+            st.tuples(st.just(name), mutants(("no such",), ended.whole(name))),
+            _ended,
+        )
+        for name in ended.MAKERS
+    ),
     Target(
         "OME-XML of a companion",
         mutants((".companion.ome",)),
@@ -154,11 +173,11 @@ TARGETS = (
     *(
         Target(
             f"what a {name} promises",
-            st.tuples(st.just(name), mutants((f"/{name}",), SEEDS.get(name, SEEDS["Index.xml"]))),
+            st.tuples(st.just(name), mutants((f"/{name}",), SEEDS[name])),
             _promised,
-            (ValueError, ImportRefused),
+            (ImportRefused, TooLarge),
         )
-        for name in PROMISING
+        for name in SEEDS
     ),
     Target(
         "headers of text",

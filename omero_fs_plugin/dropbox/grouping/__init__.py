@@ -5,8 +5,9 @@ read has a limit, and all of it happens in processes that the kernel keeps from 
 
 ``filesets`` has the words.  ``bioformats`` and ``native`` are two ways of grouping with one
 protocol.  ``completeness``, ``promises`` and ``userfiles`` say what a set lacks.  ``formats``
-reads TIFF and OME-XML.  ``child`` is such a process.  ``confined`` asks our own parsers in one,
-``served`` answers there, ``wire`` is what they send; ``opening`` opens a file there.
+reads TIFF and OME-XML, and finds the end of other files.  ``child`` is such a process.
+``confined`` asks our own parsers in one, ``served`` answers there, ``wire`` is what they send;
+``opening`` opens a file there.
 ``halving`` finds the file for which there is no answer.  This room does not know the journal or
 OMERO.
 """

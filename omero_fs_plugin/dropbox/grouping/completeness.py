@@ -13,21 +13,24 @@ up to a limit.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as stat_module
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import parts_beneath
+from omero_fs_plugin.dropbox.confine import listing, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
-from . import promises
-from .formats import omexml, tiff, tiff_chain
+from .filesets import Reach
+from .formats import ends, omexml, tiff, tiff_chain
 from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
+from .promises.said import Index, TooLarge
+from .promises.table import ANY_DEPTH, SNIFFED, Kind, kind_of, may_promise
 from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
@@ -45,6 +48,9 @@ class Findings:
     refused: str = ""  # which name leads out of the user's directory
     # Files that its OME-XML names and that are there, whether a reader used them or not.
     named: tuple[str, ...] = ()
+    # Files around an index that is not whole, or that lacks files: they are kept back with it.
+    keeps: tuple[Reach, ...] = ()
+    trees: tuple[Reach, ...] = ()  # see Candidate
 
 
 def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findings:
@@ -53,7 +59,7 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
     A file that is gone is missing.  If `confine` does not open a file, the fileset is refused.
     If a file cannot be read now, the fileset is incomplete.
     """
-    found = _Check(root, opener, in_set=len(files) > 1)
+    found = _Check(root, opener, files)
     # Companions first: there is no need to read the XML of a file that a companion names.
     for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
         found.take(path)
@@ -61,20 +67,38 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
     return found.findings()
 
 
+def is_index(path: str) -> bool:
+    """Whether a file of this name may be the index of a set."""
+    return may_promise(path.rpartition("/")[2])
+
+
 class _Check:
     """The check of one fileset, file by file."""
 
-    def __init__(self, root: str, opener: Opener, *, in_set: bool) -> None:
+    def __init__(self, root: str, opener: Opener, files: Sequence[str]) -> None:
         self._root = root
-        self._in_set = in_set  # of an empty file alone the reader decides
+        self._files = files
+        self._in_set = len(files) > 1  # of an empty file alone the reader decides
         self._opener = opener
+        self._at_least: dict[str, tuple[int, str]] = {}  # path -> bytes, and who says so
+        self._by_name: dict[str, str] = {}  # of `files`
+        self._listed: dict[str, Sequence[str]] = {}
+        self._keeps: list[Reach] = []
+        self._trees: list[Reach] = []
         self._missing: dict[str, None] = {}
         self._named: dict[str, None] = {}
         self._incomplete = ""
         self._refused = ""
 
     def findings(self) -> Findings:
-        return Findings(tuple(self._missing), self._incomplete, self._refused, tuple(self._named))
+        return Findings(
+            tuple(self._missing),
+            self._incomplete,
+            self._refused,
+            tuple(self._named),
+            tuple(self._keeps),
+            tuple(self._trees),
+        )
 
     def take(self, path: str) -> None:
         if why := no_name(path):
@@ -98,6 +122,9 @@ class _Check:
         """Looks at the files that are named, but are not among `taken`: no reader may use them."""
         self._in_set = True
         known = set(taken)
+        for path, (least, by) in self._at_least.items():
+            if path in known:
+                self._is_long_enough(path, least, by)
         while new := [path for path in self._named if path not in known]:
             for path in new:
                 known.add(path)
@@ -105,22 +132,38 @@ class _Check:
 
     def _look(self, path: str, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
-        if not size and self._in_set:
-            if not path.lower().endswith(_MAY_BE_EMPTY):
-                self._incomplete = self._incomplete or f"{path}: it is empty"
-        elif path.endswith(_COMPANION):
+        name = path.rpartition("/")[2]
+        if path.endswith(_COMPANION) and size:
             self._companion(path, file, size)
-        elif promises.is_promising(path.rpartition("/")[2]):
-            self._promising(path, file, size)
-        elif (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
+            return
+        kind = kind_of(name, file.read(SNIFFED)) if may_promise(name) else None
+        before, self._incomplete = self._incomplete, ""
+        self._look_into(path, file, size, kind)
+        if self._incomplete and kind is not None and kind.keeps:
+            # Without its end, it may yet name any of them.
+            self._keeps.append(Reach(str(PurePath(path).parent), kind.depth, kind.keeps))
+        self._incomplete = before or self._incomplete
+
+    def _look_into(self, path: str, file: BinaryIO, size: int, kind: Kind | None) -> None:
+        if size:
+            if kind is not None:
+                self._promising(path, file, size, kind)
+            self._whole(path, file, size)
+        elif (kind is not None and kind.keeps) or (
+            self._in_set and not path.lower().endswith(_MAY_BE_EMPTY)
+        ):
+            self._incomplete = f"{path}: it is empty"
+
+    def _whole(self, path: str, file: BinaryIO, size: int) -> None:
+        """Whether the file itself goes on to its end."""
+        if (layout := tiff.read_layout(file)) is not None and not _is_dicom(file):
             fault = tiff_chain.fault(file, layout, size, holes_of(file, size))
             if fault:
                 self._incomplete = self._incomplete or f"{path}: {fault}"
             elif path not in self._named:
                 self._description(path, file)
-        elif size and holes_of(file, size).meet(size - 1, size):
-            words = f"{path}: its end is not written yet, though the file has its length"
-            self._incomplete = self._incomplete or words
+        elif fault := ends.fault(file, path, size, holes_of(file, size)):
+            self._incomplete = self._incomplete or f"{path}: {fault}"
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:
@@ -132,20 +175,66 @@ class _Check:
             return
         self._promises(path, said, own=False)
 
-    def _promising(self, path: str, file: BinaryIO, size: int) -> None:
-        if size > promises.LIMIT:
-            return
-        directory, name = PurePath(path).parent, PurePath(path).name
+    def _promising(self, path: str, file: BinaryIO, size: int, kind: Kind) -> None:
+        directory, name = str(PurePath(path).parent), PurePath(path).name
+
+        def names_in(below: str) -> Sequence[str]:
+            return self._names(os.path.normpath(f"{directory}/{below}"))
+
         try:
-            present = [entry.name for entry in Path(directory).iterdir()]
-            names = promises.promised(name, file.read(size), present)
-        except ValueError as error:
-            self._incomplete = self._incomplete or f"{path}: {error}"
-            return
+            said = kind.says(Index(name, file, size, names_in))
+        except TooLarge:
+            return  # it is not known whether it is whole, but the reader has taken it
         except ImportRefused as refusal:
             raise ImportRefused(f"{path}: {refusal}", final=True) from refusal
-        for promise in names:
-            self._expect(path, promise, str(directory / promise))
+        lacks: list[str] = []
+        for promise, least in said.files.items():
+            target = os.path.normpath(str(PurePath(directory, promise)))
+            if kind.depth and not _is_there(target):
+                target = self._below(directory, target, kind)
+            if not self._expect(path, promise, target):
+                lacks.append(target.rpartition("/")[2])
+            elif least:
+                self._at_least.setdefault(target, (least, name))
+        if said.unfinished:
+            self._incomplete = self._incomplete or f"{path}: {said.unfinished}"
+        if lacks and kind.depth:
+            self._keeps.append(Reach(directory, kind.depth, names=tuple(lacks)))
+        if kind.tree:
+            self._trees.append(_tree(directory, name, kind))
+
+    def _below(self, directory: str, target: str, kind: Kind) -> str:
+        """Where a reader has found the file that the index calls `target` by its base name."""
+        if not self._by_name:
+            self._by_name = {path.rpartition("/")[2]: path for path in self._files}
+        found = self._by_name.get(target.rpartition("/")[2], "")
+        reach = Reach(directory, kind.depth)
+        return found if found and reach.takes(found) else target
+
+    def _names(self, directory: str) -> Sequence[str]:
+        """The names in a directory below the root; none if there is no such directory."""
+        found = self._listed.get(directory)
+        if found is None:
+            try:
+                with listing(self._root, directory) as opened, os.scandir(opened) as entries:
+                    found = sorted(entry.name for entry in entries)
+            except (FileNotFoundError, NotADirectoryError):
+                found = []
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL):
+                    raise
+                found = []
+            self._listed[directory] = found
+        return found
+
+    def _is_long_enough(self, path: str, least: int, by: str) -> None:
+        try:
+            size = os.lstat(path).st_size
+        except FileNotFoundError:
+            return  # it is missing, and was noted as such
+        if size < least:
+            words = f"{path}: {by} promises {least} bytes of it, and it has {size}"
+            self._incomplete = self._incomplete or words
 
     def _description(self, path: str, file: BinaryIO) -> None:
         try:
@@ -168,22 +257,33 @@ class _Check:
             if not (itself and not os.path.lexists(target)):
                 self._expect(path, name, target)
 
-    def _expect(self, path: str, name: str, target: str) -> None:
-        """Expects `target`, which the file at `path` calls `name`."""
+    def _expect(self, path: str, name: str, target: str) -> bool:
+        """Expects `target`, which the file at `path` calls `name`.  Whether it is there."""
         target = os.path.normpath(target)
         if why := no_name(target):
             told = f"{path} names a file {name[:_TOLD]!r}, {why}"
             self._refused = self._refused or told
-            return
+            return True
         try:
             parts_beneath(self._root, target)
         except ImportRefused:
             self._refused = self._refused or f"{path} names {name}, which is not below {self._root}"
-            return
+            return True
         if _is_there(target):
             self._named.setdefault(target)
-        elif len(self._missing) < _MOST_NAMED:
+            return True
+        if len(self._missing) < _MOST_NAMED:
             self._missing.setdefault(target)
+        return False
+
+
+def _tree(directory: str, name: str, kind: Kind) -> Reach:
+    """The tree that must be quiet around the index called `name`."""
+    stem = name.rpartition(".")[0]
+    if kind.tree != ".":
+        tree = kind.tree.format(name=name, stem=stem)
+        return Reach(os.path.normpath(f"{directory}/{tree}"), ANY_DEPTH)
+    return Reach(directory, kind.depth, kind.keeps, start="" if kind.keeps else f"{stem}_")
 
 
 def _joined(path: str, name: str) -> str:

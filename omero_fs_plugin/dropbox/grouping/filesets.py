@@ -9,10 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 # So begins the reason in Grouping.unreadable of a file that ended every process that read it.
 DEADLY = "Bio-Formats failed on it twice"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The files around an index that may be of its set."""
+
+    directory: str  # absolute; of the files, or above them
+    depth: int = 0  # how many directories below it they may lie
+    suffixes: tuple[str, ...] = ()  # in lower case; empty: any
+    names: tuple[str, ...] = ()  # names without directories that count whatever their suffix
+    start: str = ""  # how their names begin
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at `path` is one of them."""
+        above = self.directory.rstrip("/") + "/"
+        if not path.startswith(above) or path.count("/", len(above)) > self.depth:
+            return False
+        name = path.rpartition("/")[2]
+        if name in self._names:
+            return True
+        if not name.startswith(self.start):
+            return False
+        if self.suffixes:
+            return name.rpartition(".")[2].lower() in self.suffixes
+        return not self.names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.names)
 
 
 @dataclass(frozen=True)
@@ -27,6 +57,8 @@ class Candidate:
     broken: str = ""  # what a reader said that takes it and failed; perhaps something is missing
     held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
     refused: str = ""  # why it is never imported as it is, in one line
+    # Nobody can know whether more is to come: all of these must be at rest.
+    trees: tuple[Reach, ...] = ()
 
     @property
     def complete(self) -> bool:

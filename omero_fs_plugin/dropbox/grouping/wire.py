@@ -11,7 +11,7 @@ from typing import Any
 
 from .child.frames import Frame
 from .completeness import Findings
-from .filesets import Candidate, Grouping
+from .filesets import Candidate, Grouping, Reach
 
 MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
 _TEXTS = ("reader", "incomplete", "broken", "held", "refused")
@@ -32,6 +32,7 @@ def grouping_frame(grouping: Grouping) -> Frame:
                 "files": one.files,
                 "plate": one.plate,
                 "missing": one.missing,
+                "trees": [asdict(reach) for reach in one.trees],
                 **{name: getattr(one, name) for name in _TEXTS if getattr(one, name)},
             }
             for one in grouping.candidates
@@ -54,7 +55,7 @@ def findings_frame(findings: Iterable[Findings]) -> Frame:
     told: list[Frame] = []
     number = 0
     for one in findings:
-        number += len(one.missing) + len(one.named)
+        number += len(one.missing) + len(one.named) + sum(len(kept.names) for kept in one.keeps)
         if number > MOST_TOLD:
             raise TooMuch(f"the sets name more than {MOST_TOLD} files")
         told.append(asdict(one))
@@ -69,6 +70,8 @@ def findings_of(frame: Frame) -> list[Findings]:
             incomplete=_text(one.get("incomplete")),
             refused=_text(one.get("refused")),
             named=_texts(one.get("named")),
+            keeps=_reaches(one.get("keeps")),
+            trees=_reaches(one.get("trees")),
         )
         for one in map(_mapping, _list(frame.get("findings")))
     ]
@@ -83,7 +86,22 @@ def _candidate(value: Any) -> Candidate:
         raise ValueError("a set of no files")
     texts = {name: _text(value.get(name, "")) for name in _TEXTS}
     missing = _texts(value.get("missing"))
-    return Candidate(files=files, plate=value["plate"], missing=missing, **texts)
+    trees = _reaches(value.get("trees"))
+    return Candidate(files=files, plate=value["plate"], missing=missing, trees=trees, **texts)
+
+
+def _reaches(value: Any) -> tuple[Reach, ...]:
+    return tuple(map(_reach, _list(value)))
+
+
+def _reach(value: Any) -> Reach:
+    value = _mapping(value)
+    depth = value.get("depth")
+    if not isinstance(depth, int):
+        raise ValueError("no answer")
+    suffixes, names = _texts(value.get("suffixes")), _texts(value.get("names"))
+    start = _text(value.get("start"))
+    return Reach(_text(value.get("directory")), depth, suffixes, names, start)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -66,13 +66,22 @@ class Assembly:
     Rule: a fileset is formed when every file that it uses is at rest, or was
     accounted for before.  If one of them waits, all of them wait, for the same reason.
 
-    `pending` says whether a path is in its quiet period.
+    `pending` says whether a path is in its quiet period, `stirring` which file of a root is
+    in it and is one that is asked for; empty: none.
     """
 
-    def __init__(self, journal: Journal, lots: Lots, *, pending: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        lots: Lots,
+        *,
+        pending: Callable[[str], bool],
+        stirring: Callable[[str, Callable[[str], bool]], str] = lambda root, which: "",
+    ) -> None:
         self._journal = journal
         self._lots = lots
         self._pending = pending
+        self._stirring = stirring
         self._failed: list[int] = []  # filesets, since they were last taken
         self._uncovered = Uncovered()
 
@@ -226,6 +235,9 @@ class Assembly:
             if rested is None and path not in lot.stats:
                 uncovered.append(found[-1])
         self._wait_for_uncovered(lot, uncovered, now)
+        for tree in candidate.trees:
+            if path := self._stirring(lot.root, tree.takes):
+                raise _Waits(f"waits for {path}, which is in its quiet period")
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:
             raise _Waits(advice, _UNTOLD_S)

@@ -45,7 +45,9 @@ class Pipeline:
         self.lots = self.files.lots
         self._meeting = Meeting(self.files)
         self._resting = Resting(self.files)
-        self._assembly = Assembly(journal, self.lots, pending=settler.__contains__)
+        self._assembly = Assembly(
+            journal, self.lots, pending=settler.__contains__, stirring=settler.first
+        )
 
     def heard(self, paths: Iterable[str], now: float) -> None:
         """Events about `paths`: each is a sign of life."""

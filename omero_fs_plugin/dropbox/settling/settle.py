@@ -54,6 +54,14 @@ class Settler:
     def __contains__(self, path: object) -> bool:
         return path in self._pending
 
+    def first(self, root: str, which: Callable[[str], bool]) -> str:
+        """A file of `root` in its quiet period for which `which` is true; empty: there is none."""
+        for files in self._in_order.get(root, {}).values():
+            for path in reversed(files):  # those that stirred last are most likely
+                if which(path):
+                    return path
+        return ""
+
     def has(self, pending: Pending) -> bool:
         """Whether the file has shown no sign of life since `due` returned it."""
         return self._pending.get(pending.path) is pending

@@ -1,4 +1,8 @@
-"""Reads a file's own structure: the directories of a TIFF, and OME-XML.
+"""Reads a file's own structure: the directories of a TIFF, OME-XML, and where a file ends.
 
 Rule: it reads bytes and knows nothing of filesets.
+
+``tiff``, ``tiff_chain`` and ``omexml`` do OME-TIFF.  ``ends`` says whether another file is whole,
+by ``pictures``, ``volumes``, ``containers`` and ``dicom``, which read by ``reading``.  ``holes``
+finds what is not written yet.
 """

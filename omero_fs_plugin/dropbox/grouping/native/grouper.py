@@ -145,6 +145,7 @@ class _Call:
             missing=state.missing,
             incomplete=state.incomplete,
             refused=state.refused,
+            trees=state.trees,
         )
 
     def _identify(self, path: str) -> None:

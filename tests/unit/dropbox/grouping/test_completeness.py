@@ -14,6 +14,7 @@ from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
 from omero_fs_plugin.dropbox.grouping.formats.holes import holes_of
+from tests import ended
 
 PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -122,7 +123,7 @@ def ifd(next_offset: int, *entries: tuple[int, int, int, int], order: str = "<")
         pytest.param(b"PK\3\4" + b"\0" * 40, id="another format"),
         pytest.param(b"", id="empty"),
         pytest.param(
-            b"II*\0" + struct.pack("<I", 1 << 20) + b"\0" * 120 + b"DICM" + b"\0" * 40,
+            ended.whole("a.dcm"),
             id="DICOM that looks like TIFF",
         ),
     ],

@@ -1,14 +1,33 @@
 from __future__ import annotations
 
+import io
 import json
 import time
 import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
 
-from omero_fs_plugin.dropbox.grouping import promises
-from omero_fs_plugin.dropbox.grouping.promises import MOST, is_promising, promised
+from omero_fs_plugin.dropbox.grouping.promises import said
+from omero_fs_plugin.dropbox.grouping.promises.said import MOST, Index, Said
+from omero_fs_plugin.dropbox.grouping.promises.table import KINDS, kind_of, may_promise
 from omero_fs_plugin.errors import ImportRefused
+from tests import ended, indexes
+
+
+def says(
+    name: str, data: bytes, around: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Said:
+    """What an index says; `around`: names in the directories below its own."""
+    kind = kind_of(name, data)
+    if kind is None:
+        return Said()
+    return kind.says(Index(name, io.BytesIO(data), len(data), lambda below: around.get(below, ())))
+
+
+def promised(name: str, data: bytes, present: Sequence[str]) -> tuple[str, ...]:
+    return tuple(says(name, data, {"": present}).files)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +103,11 @@ def test_harmony() -> None:
     "data", [index()[:-5], b"<!DOCTYPE a []>" + index()], ids=["cut", "document type"]
 )
 def test_harmony_that_is_not_taken(data: bytes) -> None:
-    with pytest.raises(ValueError, match="its XML"):
-        promised("Index.xml", data, [])
+    assert "its XML" in says("Index.xml", data).unfinished
 
 
 def test_other_names_promise_nothing() -> None:
-    assert not is_promising("a.tif")
+    assert not may_promise("a.tif")
     assert promised("a.tif", b"t<0-2>.tif", []) == ()
 
 
@@ -129,7 +147,7 @@ TOO_MUCH = {
 def test_what_no_real_set_has_is_refused_before_it_is_multiplied_out(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promises, "MOST", FEW)
+    monkeypatch.setattr(said, "MOST", FEW)
     name, data, present = TOO_MUCH[kind]
     tracemalloc.start()
     begun = time.process_time()
@@ -163,3 +181,105 @@ def test_a_text_in_an_index_takes_no_square_of_its_length() -> None:
 def test_names_in_json_come_as_they_are(name: str) -> None:
     data = json.dumps({"Summary": {}, "F": {"FileName": name}}).encode()
     assert promised("metadata.txt", data, []) == (name,)
+
+
+@pytest.mark.parametrize("name", indexes.WHOLE)
+def test_a_whole_index_promises_its_files(name: str) -> None:
+    said = says(name, indexes.WHOLE[name], indexes.AROUND.get(name, {}))
+    assert said.unfinished == ""
+    assert tuple(said.files) == indexes.PROMISED.get(name, ())
+    assert set(said.files.values()) <= {0, indexes.LENGTHS.get(name, 0)}
+
+
+def test_each_kind_of_index_has_a_sample() -> None:
+    assert {kind_of(name, data) for name, data in indexes.WHOLE.items()} == set(KINDS)
+
+
+# Those that have no end of their own: what follows their names is counted, or looked at.
+ENDLESS = {
+    "x.pattern",
+    *("x.lei", "x.oif", "s_C001.pty", "x.mrxs", "hitachi.txt"),
+    *("x.vsi", "x.oir", "x.czi", "x.ics", "x.nhdr", "list.nhdr", "x.hdr"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(indexes.WHOLE) - ENDLESS))
+def test_an_index_that_grows_is_not_whole_at_any_length(name: str) -> None:
+    data = indexes.WHOLE[name].rstrip()
+    sure = 40  # bytes that show what it is
+    last = {"Slidedat.ini": data.rindex(b"FILE_1") if b"FILE_1" in data else 0}.get(name)
+    if name in ("x.vms", "x.ndpis"):  # a name that is cut short is a name; the others are counted
+        last = data.rindex(b"ImageFile(1" if name == "x.vms" else b"Image1")
+    for length in range(sure, last or len(data)):
+        said = says(name, data[:length], indexes.AROUND.get(name, {}))
+        if kind_of(name, data[:length]) and (said.files or length > len(data) // 2):
+            assert said.unfinished, data[:length]
+
+
+@pytest.mark.parametrize("make", [indexes.micromanager, indexes.micromanager_2])
+def test_micromanager_with_fewer_frames_than_its_summary_says(make: Callable[..., bytes]) -> None:
+    assert says("metadata.txt", make(3, 3)).unfinished == ""
+    assert says("metadata.txt", make(2, 3)).unfinished == "it promises 3 frames, and 2 are there"
+
+
+def test_micromanager_that_still_acquires() -> None:
+    told = says("metadata.txt", indexes.micromanager(3, 3, end=""))
+    assert told.unfinished == "its JSON has no end yet"
+    assert len(told.files) == 3
+
+
+def test_micromanager_whose_summary_says_no_number() -> None:
+    text = b'{"Summary": {"Frames": "many", "Slices": null}, "FrameKey-0": {"FileName": "a.tif"}}'
+    assert says("metadata.txt", text) == Said({"a.tif": 0})
+    deep = b'{"Summary": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert says("metadata.txt", deep).unfinished == ""
+
+
+def test_metaxpress_counts_wells_sites_and_waves() -> None:
+    data = indexes.metaxpress()
+    around = {"": indexes.METAXPRESS[1:]}
+    assert says("x.htd", data, around).unfinished == (
+        "it promises 8 images, and 1 of them, such as x_a01_s1_w1, are not there"
+    )
+    assert "8 of them" in says("x.htd", data, {"": ()}).unfinished
+    other = {"": ("of another kind.tif",)}
+    assert says("x.htd", data, other).unfinished == ""
+    folders = {"": ("TimePoint_1",), "TimePoint_1": indexes.METAXPRESS}
+    assert says("x.htd", data, folders).unfinished == ""
+    folders["TimePoint_1"] = indexes.METAXPRESS[:-1]
+    assert "such as timepoint_1/x_b02_s2_w2" in says("x.htd", data, folders).unfinished
+    two = data.replace(b'"TimePoints", 1', b'"TimePoints", 2')
+    assert says("x.htd", two, folders).unfinished == "it promises 2 time points, and 1 are there"
+
+
+@pytest.mark.parametrize(
+    ("external", "around", "waits"),
+    [
+        (None, {}, True),
+        (True, {}, True),
+        (False, {}, False),
+        (None, {"_x_": ("stack1",)}, True),
+        (False, {"_x_": ("stack1",)}, True),
+        (None, {"_x_": ("stack1", "stack2"), "_x_/stack1": ("frame_t.ets",)}, True),
+        (None, {"_x_": ("stack1",), "_x_/stack1": ("frame_t.ets",)}, False),
+    ],
+    ids=[
+        "nothing there", "its tag says more", "its tag says none", "no tiles", "no tiles, no tag",
+        "tiles of one stack", "all there",
+    ],
+)  # fmt: skip
+def test_a_vsi_awaits_its_tiles(
+    external: bool | None, around: Mapping[str, Sequence[str]], waits: bool
+) -> None:
+    told = says("x.vsi", indexes.vsi(external), around).unfinished
+    assert bool(told) == waits
+    assert not waits or "_x_/" in told
+
+
+def test_a_part_of_a_czi_awaits_the_first() -> None:
+    assert promised("x(1).czi", ended.czi(3, part=1), []) == ("x.czi",)
+
+
+def test_an_oif_awaits_its_images() -> None:
+    told = says("x.oif", indexes.oif(), {"x.oif.files": ("s_C001.pty",)})
+    assert told.unfinished == "the images of x.oif.files/ are not there yet"

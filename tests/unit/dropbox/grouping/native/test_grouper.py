@@ -10,7 +10,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
-from tests import samples
+from tests import ended, samples
 from tests.groupings import as_table, expected_table, files_below, grouped
 from tests.samples import SAMPLES, Sample
 
@@ -275,9 +275,9 @@ def test_a_reader_that_is_left_out_makes_no_sets(root: Path) -> None:
 def test_images_split_over_numbered_files(
     root: Path, names: list[str], held: list[list[str]]
 ) -> None:
-    start = b"ZISRAWFILE" if names[0].endswith("czi") else b"OLYMPUSRAWFORMAT"
+    content = ended.czi() if names[0].endswith("czi") else b"OLYMPUSRAWFORMAT".ljust(600, b"\0")
     for name in names:
-        (root / name).write_bytes(start.ljust(600, b"\0"))
+        (root / name).write_bytes(content)
     found = native(root)
     assert [[Path(p).name for p in c.files] for c in found.candidates if c.held] == held
     assert len(as_table(found.candidates)) == 1

@@ -1,0 +1,230 @@
+"""What each format promises, where it lies, and how that is known.
+
+One table.  `completeness` goes by it; ``docs/sets.rst`` and the tests of sets are made from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from . import binaries, inis, jsons, text, xmls
+from .said import Index, Said
+
+SNIFFED = 4096  # bytes of an index that show its format
+_TIFF = ("tif", "tiff")
+_BIOFORMATS = "Bio-Formats' list of dataset structures"
+_OPENSLIDE = "OpenSlide's description of the format"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of index."""
+
+    format: str  # for people
+    pattern: str  # of its name, in lower case
+    promises: str  # what it promises, and where; for the docs
+    source: str  # of this rule; for the docs
+    says: Callable[[Index], Said]
+    # Suffixes of the files that an index without its end may yet name: they are kept back.
+    keeps: tuple[str, ...] = ()
+    depth: int = 0  # how many directories below its own these may lie
+    # The directory whose whole tree must be quiet: nobody can know whether more is to come.
+    # "{name}" and "{stem}" are those of the index; "." is its own directory, for files of
+    # `keeps`, or else for those that begin with its name and "_".  Empty: none.
+    tree: str = ""
+    words: tuple[bytes, ...] = ()  # it begins with one of them; empty: the name is enough
+
+    @cached_property
+    def name(self) -> re.Pattern[str]:
+        """Its names, in lower case."""
+        return re.compile(self.pattern)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Its names, for people: ``*.vms`` and ``*.vmu`` for ``.*\\.(vms|vmu)``."""
+        names = [self.pattern]
+        while any("(" in name for name in names):
+            names = [one for name in names for one in _alternatives(name)]
+        shown = (name.replace(".*", "*").replace("\\.", ".") for name in names)
+        return tuple(dict.fromkeys(shown))
+
+
+def _alternatives(pattern: str) -> list[str]:
+    found = re.search(r"\(([^()]*)\)(\??)", pattern)
+    if found is None:
+        return [pattern]
+    chosen = [*([""] if found[2] else []), *found[1].split("|")]
+    return [pattern[: found.start()] + one + pattern[found.end() :] for one in chosen]
+
+
+_XML = "no names; its XML must have its end"
+ANY_DEPTH = 64
+_VOYAGER = (b"MeasurementDetail", b"MeasurementResult", b"MeasurementSamplePlate")
+_HARMONY = r"index(\.(idx|ref|flex))?\.xml"
+
+KINDS = (
+    Kind(
+        "file pattern", r".*\.pattern", "each name that the pattern stands for, beside it",
+        "Bio-Formats' documentation of pattern files", text.pattern,
+    ),
+    Kind(
+        "MetaMorph", r".*\.nd",
+        "each wave, stage and time point, beside it; its last line is EndFile",
+        _BIOFORMATS, text.metamorph, keeps=("stk", *_TIFF),
+    ),
+    Kind(
+        "Micro-Manager", r"(.*_)?metadata\.txt",
+        "each FileName, beside it; as many frames as Summary says; all braces closed",
+        "Micro-Manager's user guide", jsons.micromanager, keeps=_TIFF,
+    ),
+    Kind(
+        "Operetta, Opera Phenix (Harmony)", _HARMONY,
+        "the URL of each Image whose State is Ok, beside it or in a directory below it",
+        _BIOFORMATS, xmls.Harmony.says, keeps=_TIFF, depth=ANY_DEPTH, tree=".",
+    ),
+    Kind(
+        "Columbus", r"(measurementindex|imageindex)\.columbusidx\.xml", _XML, _BIOFORMATS,
+        xmls.XmlIndex.says, keeps=_TIFF, depth=2, tree=".",
+    ),
+    Kind(
+        "cellSens VSI", r".*\.vsi",
+        "``_NAME_/stack*/*.ets``, unless its own tag says that there is none",
+        _BIOFORMATS, binaries.vsi, tree="_{stem}_",
+    ),
+    Kind(
+        "Olympus OIR", r".*\.oir", "``NAME_00001`` and so on, without a gap, beside it",
+        _BIOFORMATS, binaries.oir, tree=".",
+    ),
+    Kind(
+        "Olympus OIF", r".*\.oif",
+        "the files that it names, and images, in ``NAME.oif.files/``",
+        _BIOFORMATS, inis.oif, tree="{name}.files",
+    ),
+    Kind(
+        "Olympus OIF, one plane", r".*\.pty", "the image that DataName names, beside it",
+        _BIOFORMATS, inis.pty,
+    ),
+    Kind(
+        "Olympus tiles", r".*\.omp2info", _XML, _BIOFORMATS,
+        xmls.XmlIndex.says, keeps=("oir", "vsi"), depth=1, tree=".",
+    ),
+    Kind(
+        "Leica LEI", r".*\.lei", "each TIFF that it names, beside it", _BIOFORMATS,
+        binaries.leica, keeps=_TIFF,
+    ),
+    Kind(
+        "Leica XLEF", r".*\.(xlef|xlcf|xlif)", "the File of each Reference, Frame and Block",
+        _BIOFORMATS, xmls.Leica.says, keeps=(*_TIFF, "lof", "jpg", "png", "bmp"), depth=2,
+    ),
+    Kind(
+        "Leica TCS", r".*\.xml", _XML, _BIOFORMATS, xmls.XmlIndex.says,
+        keeps=_TIFF, words=(b"<LEICA", b"TCSNTV"),
+    ),
+    Kind(
+        "MIRAX", r".*\.mrxs", "``NAME/Slidedat.ini``", _OPENSLIDE, binaries.mirax,
+        tree="{stem}",
+    ),
+    Kind(
+        "MIRAX, Slidedat.ini", r"slidedat\.ini",
+        "INDEXFILE, and FILE_COUNT data files, beside it", _OPENSLIDE, inis.mirax,
+    ),
+    Kind(
+        "Hamamatsu NDPIS", r".*\.ndpis", "NoImages files, Image0 and so on, beside it",
+        _BIOFORMATS, inis.ndpis, keeps=("ndpi",),
+    ),
+    Kind(
+        "Hamamatsu VMS, VMU", r".*\.(vms|vmu)",
+        "NoJpegColumns times NoJpegRows times NoLayers images, MapFile and MacroImage, beside it",
+        _OPENSLIDE, inis.vms, keeps=("jpg", "jpeg", "ngr"),
+    ),
+    Kind(
+        "Aperio AFI", r".*\.afi", "the Path of each Image, beside it", _BIOFORMATS,
+        xmls.Aperio.says, keeps=("svs",),
+    ),
+    Kind(
+        "CellWorx, MetaXpress", r".*\.htd",
+        "each well, site and wave that is chosen, beside it or in ``TimePoint_1`` and so on; "
+        "its last line is EndFile",
+        _BIOFORMATS, text.metaxpress, keeps=(*_TIFF, "pnl"), depth=2, tree=".",
+    ),
+    Kind(
+        "InCell", r".*\.xdce", "the filename of each Image, beside it", _BIOFORMATS,
+        xmls.InCell.says, keeps=(*_TIFF, "im"), tree=".",
+    ),
+    Kind(
+        "Yokogawa CV7000, plate", r".*\.wpi",
+        "MeasurementData.mlf and MeasurementDetail.mrf, beside it", _BIOFORMATS,
+        xmls.YokogawaPlate.says, keeps=_TIFF,
+    ),
+    Kind(
+        "Yokogawa CV7000, images", r".*\.mlf", "the file of each record of the type IMG, beside it",
+        _BIOFORMATS, xmls.Yokogawa.says, keeps=_TIFF,
+    ),
+    Kind(
+        "Yokogawa CV7000, details", r".*\.(mrf|mes)", _XML, _BIOFORMATS,
+        xmls.XmlIndex.says, keeps=_TIFF,
+    ),
+    Kind(
+        "CellVoyager", r".*\.xml", _XML, _BIOFORMATS,
+        xmls.XmlIndex.says, keeps=_TIFF, depth=1, tree=".", words=_VOYAGER,
+    ),
+    Kind(
+        "ScanR", r"experiment_descriptor\.xml", _XML,
+        _BIOFORMATS, xmls.XmlIndex.says, keeps=_TIFF, depth=2, tree=".",
+    ),
+    Kind(
+        "Flex", r".*\.(mea|res)", _XML, _BIOFORMATS, xmls.XmlIndex.says,
+        keeps=("flex",), tree=".",
+    ),
+    Kind(
+        "Prairie", r".*\.xml", "the filename of each File, beside it", _BIOFORMATS,
+        xmls.Prairie.says, keeps=_TIFF, words=(b"PVScan",),
+    ),
+    Kind(
+        "BigDataViewer", r".*\.xml", "the file of hdf5, beside it",
+        "BigDataViewer's documentation", xmls.BigDataViewer.says, keeps=("h5",),
+        words=(b"SpimData",),
+    ),
+    Kind(
+        "Hitachi", r".*\.txt", "ImageName, beside it", _BIOFORMATS, inis.hitachi,
+        words=(b"[SemImageFile]",),
+    ),
+    Kind(
+        "CZI in parts", r".*\.czi", "``NAME(1).czi`` up to the last part that it lists, beside it",
+        "ZEISS' description of the CZI format", binaries.czi,
+    ),
+    Kind(
+        "ICS 1", r".*\.ics", "``NAME.ids`` beside it, with as many bytes as it says",
+        "the description of ICS", binaries.ics,
+    ),
+    Kind(
+        "NRRD with detached data", r".*\.(nhdr|nrrd)",
+        "the file, or the list of files, of the pixels, with as many bytes as it says",
+        "teem's definition of NRRD", binaries.nrrd,
+    ),
+    Kind(
+        "NIfTI in two files", r".*\.hdr", "``NAME.img`` beside it, with as many bytes as it says",
+        "NIfTI-1's header file nifti1.h", binaries.nifti,
+    ),
+)  # fmt: skip
+
+
+def may_promise(name: str) -> bool:
+    """Whether a file of this name may promise others."""
+    lowered = name.lower()
+    return any(kind.name.fullmatch(lowered) for kind in KINDS)
+
+
+def kind_of(name: str, head: bytes) -> Kind | None:
+    """The kind of the index called `name` that begins with `head`; None if it is none."""
+    lowered = name.lower()
+    start = head[:SNIFFED].replace(b"\0", b"")  # UTF-16 too
+    for kind in KINDS:
+        if kind.name.fullmatch(lowered) and (
+            not kind.words or any(word in start for word in kind.words)
+        ):
+            return kind
+    return None

@@ -1,0 +1,147 @@
+"""Whether a file was cut short, for each format whose end can be known."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import time
+from pathlib import Path
+
+import pydicom.data
+import pytest
+
+from omero_fs_plugin.dropbox.grouping.formats import ends
+from omero_fs_plugin.dropbox.grouping.formats.holes import Holes
+from tests import ended
+
+
+def fault(name: str, data: bytes, holes: Holes | None = None) -> str:
+    return ends.fault(io.BytesIO(data), name, len(data), holes)
+
+
+@pytest.mark.parametrize("name", ended.MAKERS)
+def test_a_whole_file_has_no_fault(name: str) -> None:
+    assert fault(name, ended.whole(name)) == ""
+
+
+SHOWN = 512  # bytes that show the format; a file that is shorter is for the reader
+# What no pixel needs: a block of FITS is filled, and the last sector of OLE may be left short.
+FILL = {"a.fits": 2880 - 256, "a.oib": 512}
+
+
+@pytest.mark.parametrize("name", ended.MAKERS)
+def test_a_file_cut_anywhere_is_not_whole(name: str) -> None:
+    data = ended.whole(name)
+    last = len(data) - FILL.get(name, 0)
+    first = SHOWN if last > SHOWN else last // 2
+    for size in sorted({*range(first, last, max(1, last // 97)), last - 1}):
+        if name == "a.dcm" and size == last - 1:
+            continue  # this file has something after its pixels
+        assert "cut short" in fault(name, data[:size]), f"cut to {size} bytes"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.mrc", "a.nii", "a.dcm", "a.fits", "a.bmp"])
+def test_a_hole_in_pixels_is_not_written_yet(name: str) -> None:
+    data = ended.whole(name)
+    middle = len(data) // 2
+    assert "not written yet" in fault(name, data, Holes([(middle, middle + 10)]))
+
+
+@pytest.mark.parametrize("name", ["a.czi", "a.ims", "a.oib", "a.lif"])
+def test_a_container_may_have_room_that_nobody_uses(name: str) -> None:
+    data = ended.whole(name)
+    assert fault(name, data, Holes([(len(data) // 2, len(data) // 2 + 10)])) == ""
+    assert "its end is not written yet" in fault(name, data, Holes([(len(data) - 9, len(data))]))
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [("a.jpg", b"\0" * 100_000), ("a.gif", b"\0\0"), ("a.png", b"more"), ("a.dcm", b"\0" * 8)],
+)
+def test_what_follows_an_image_is_no_fault(name: str, tail: bytes) -> None:
+    assert fault(name, ended.whole(name) + tail) == ""
+
+
+def test_a_thumbnail_at_the_start_is_not_the_end_of_a_jpeg() -> None:
+    thumbnail = ended.picture("JPEG")
+    data = ended.whole("a.jpg")
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
+    with_thumbnail = data[:2] + segment + data[2:]
+    assert fault("a.jpg", with_thumbnail) == ""
+    assert "mark of the end" in fault("a.jpg", with_thumbnail[:-100])
+
+
+REAL_DICOM = [
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "MR_small_bigendian.dcm",
+    "MR_small_implicit.dcm",
+    "JPEG2000.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "image_dfl.dcm",
+    "reportsi.dcm",
+    "rtplan.dcm",
+]
+
+
+def _real_dicom() -> list[Path]:
+    found = []
+    for name in REAL_DICOM:
+        path = pydicom.data.get_testdata_file(name, download=False)
+        if path is not None:
+            found.append(Path(path))
+    return found
+
+
+@pytest.mark.parametrize("path", _real_dicom(), ids=lambda path: path.name)
+def test_real_dicom_is_whole(path: Path) -> None:
+    assert fault(path.name, path.read_bytes()) == ""
+
+
+def test_dicom_with_pixels_in_pieces_ends_with_a_mark() -> None:
+    path = pydicom.data.get_testdata_file("JPEG2000.dcm", download=False)
+    assert path is not None
+    data = Path(path).read_bytes()
+    for percent in range(25, 100):
+        assert "cut short" in fault("a.dcm", data[: len(data) * percent // 100])
+
+
+def test_hdf5_that_a_program_has_open() -> None:
+    data = bytearray(ended.hdf5(3))
+    data[11] = 1
+    assert "open for writing" in fault("a.ims", bytes(data))
+
+
+def test_a_czi_that_zen_is_writing() -> None:
+    data = bytearray(ended.czi())
+    struct.pack_into("<i", data, 32 + 68, 1)
+    assert "update is pending" in fault("a.czi", bytes(data))
+
+
+def test_a_lif_that_ends_after_a_block() -> None:
+    data = ended.lif(blocks=3)
+    block = (
+        len(ended.lif(blocks=3))
+        - len(ended.lif(blocks=2))
+        - 2 * len('<Memory Size="1000" MemoryBlockID="MemBlock_2"/>')
+    )
+    assert "promises 3 blocks of pixels, and 2 are there" in fault("a.lif", data[:-block])
+
+
+def test_a_file_of_many_gigabytes_costs_few_reads(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    head = bytearray(ended.whole("a.mrc")[:1024])
+    struct.pack_into("<4i", head, 0, 8192, 8192, 2000, 1)
+    path.write_bytes(head)
+    os.truncate(path, 1024 + 8192 * 8192 * 2000 * 2)
+    begun = time.process_time()
+    with path.open("rb") as file:
+        assert ends.fault(file, "a.mrc", path.stat().st_size) == ""
+        assert "cut short" in ends.fault(file, "a.mrc", path.stat().st_size - 1)
+    assert time.process_time() - begun < 1
+
+
+def test_other_files_have_no_end_that_is_known() -> None:
+    assert fault("notes.txt", b"notes") == ""
+    assert fault("a.png", b"") == ""
