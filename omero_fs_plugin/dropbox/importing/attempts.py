@@ -162,14 +162,6 @@ class Attempt:
     ) -> State:
         finished = self.afterwards is None and not self.removes
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
-        log.info(
-            "fileset %d: %s imported for %s as Fileset:%d, Image:%s",
-            self.fileset.id,
-            self.fileset.path,
-            self.fileset.user,
-            server_fileset,
-            ",".join(map(str, images)),
-        )
         try:
             importer.done(self.fileset, sha1s, self.stopping)
         except (DiskAway, Stopped) as error:
@@ -219,7 +211,6 @@ class Attempt:
         first = there[-1]
         reason = f"the same content as {first.path}, imported as {_in_omero(first)}"
         self.journal.duplicate(self.fileset.id, first.id, reason)
-        log.info("fileset %d: %s", self.fileset.id, reason)
         return State.SKIPPED
 
     def _is_there(self, twin: Fileset) -> bool:
@@ -284,7 +275,6 @@ class Attempt:
 
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
-        log.info("fileset %d: %s: %s", self.fileset.id, state, reason)
         return state
 
 
@@ -300,7 +290,6 @@ def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = 
     else:
         after, reason = State.QUEUED, f"refused {tries} of {TRIES} times: {reason}"
     journal.refused(fileset.id, after, reason)
-    log.warning("fileset %d: %s: %s", fileset.id, after, reason)
     return after
 
 

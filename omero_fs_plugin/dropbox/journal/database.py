@@ -92,6 +92,7 @@ class Database:
         # lease, like the command line.
         self.lease: tuple[str, int] | None = None
         self.lost: Callable[[], None] = lambda: None  # called when the database refuses the lease
+        self.written: Callable[[], None] = lambda: None  # called after each transaction
         file = sqlite_file(url)
         if share is None:
             share = filesystems.shared(str(file.parent)) if file is not None else None
@@ -181,6 +182,7 @@ class Database:
                     {"epoch": epoch, "holder": holder},
                 )
             yield connection
+        self.written()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

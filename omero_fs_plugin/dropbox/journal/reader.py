@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from . import schema
 from .database import Database, Mark
-from .records import GONE, Claim, Fileset, Found, Held, chunks, signed
+from .records import GONE, Claim, Event, Fileset, Found, Held, chunks, signed
 from .records import fileset as to_fileset
 from .states import OPEN, State
 
@@ -465,6 +465,39 @@ class JournalReader:
                     .order_by(log.id)
                 )
             ]
+
+    def last_event(self) -> int:
+        """The id of the newest event; 0 if there is none."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(schema.event_log.c.id))) or 0
+
+    def events_after(self, event: int, limit: int) -> list[Event]:
+        """The next events of any fileset after this one, oldest first."""
+        log, fileset = schema.event_log.c, schema.fileset.c
+        files = (
+            select(func.count())
+            .select_from(schema.file)
+            .where(schema.file.c.fileset == log.fileset)
+            .scalar_subquery()
+        )
+        wanted = (
+            select(
+                *(log.id, log.fileset, fileset.user, fileset.root, fileset.path),
+                *(log.before, log.after, log.reason, log.who),
+                *(fileset.reader, files, fileset.attempts),
+                *(fileset.server_fileset, fileset.images),
+            )
+            .select_from(schema.event_log.join(schema.fileset))
+            .where(log.id > event)
+            .order_by(log.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [Event(*tuple(row)) for row in connection.execute(wanted)]
+
+    def when_written(self, call: Callable[[], None]) -> None:
+        """Calls `call` after each transaction of ours that wrote; it returns at once."""
+        self._database.written = call
 
     def _under_way(self, connection: Connection, fileset: int, user: str, sha1: str) -> int | None:
         file, other = schema.file.c, schema.fileset.c

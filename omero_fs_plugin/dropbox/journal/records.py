@@ -44,6 +44,26 @@ class Formed:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something that happened to a fileset, and the fileset as it is now."""
+
+    id: int
+    fileset: int
+    user: str
+    root: str
+    path: str  # of its first file
+    before: str  # a state; empty: it is new
+    after: str
+    reason: str
+    who: str
+    reader: str
+    files: int
+    attempts: int
+    server_fileset: int | None
+    images: str  # ids with commas between
+
+
+@dataclass(frozen=True)
 class Held:
     """The lease as it is now."""
 

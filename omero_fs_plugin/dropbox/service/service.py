@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
+from omero_fs_plugin.dropbox.journal.story import Story
 from omero_fs_plugin.dropbox.watching.subscription import MonitorClient
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from omero_fs_plugin.errors import FsError
@@ -40,6 +41,7 @@ from .parts import put_together
 log = logging.getLogger(__name__)
 
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
+_STORY_S = 1.0  # ... and for the log to tell the rest
 _TAKE_S = 1.0  # that the directories of a configuration may take to answer
 _STOP_S = 6.0  # ... and for whatever is under way
 
@@ -85,6 +87,7 @@ class DropBox:
             connected=self.rescanner.ask,
         )
         self._lease = Lease(self.journal, me)
+        self._story = Story(self.journal)
         self._keeper = LeaseKeeper(self._lease, gained=self._gained, lost=self._lost)
         self._give_up = partial(icegrid.shut_down, communicator)
         self.ended = True  # after `stop`: no thread is left behind
@@ -107,6 +110,7 @@ class DropBox:
         """Takes up again what the journal left open, now that the lease is ours."""
         try:
             self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
+            self._story.start()
             self._take(self.configuration.settings, self._of_rules)
             self.parts.sweep()
             for user, root in self.journal.owners_waiting():
@@ -235,6 +239,7 @@ class DropBox:
                 self._beginner.join(max(0.0, until - time.monotonic()))
                 self.ended = not self._beginner.is_alive()
         self.subscriptions.stop()
+        self.ended = self._story.stop(_STORY_S) and self.ended
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()
         self.journal.close()

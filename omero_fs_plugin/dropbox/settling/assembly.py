@@ -204,7 +204,6 @@ class Assembly:
         ids = [fileset.id for fileset in filesets]
         failed = self._journal.give_up(ids, reason, lacks.missing)
         if failed is not None:
-            log.warning("fileset %d: given up, %d files: %s", failed, len(filesets), reason)
             self._failed.append(failed)
         for fileset in filesets:
             self._lots.remove(fileset.path)
@@ -264,7 +263,6 @@ class Assembly:
         if identifier is None:
             raise _Waits("waits for the end of an import of one of its files", _BUSY_S)
         self._lots.settle_anew(left)
-        log.info("fileset %d: %d files, %s", identifier, len(found), found[0].path)
         for path in candidate.files:
             self._lots.remove(path)
 
@@ -310,8 +308,6 @@ class Assembly:
         self._journal.tell(reasons.pop(State.WAITING, {}))
         for state, of in reasons.items():
             ended = self._journal.end_waiting(of, state)
-            for identifier in ended:
-                log.info("fileset %d: %s: %s", identifier, state, of[identifier])
             if state is State.FAILED:
                 self._failed += ended
         for path, verdict in verdicts.items():

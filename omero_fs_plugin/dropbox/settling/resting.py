@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -11,8 +10,6 @@ from omero_fs_plugin.events import FileStat
 
 from .settle import Pending
 from .underway import BATCH, Underway
-
-log = logging.getLogger(__name__)
 
 
 class Resting:
@@ -122,6 +119,4 @@ class Resting:
         late = self._settler.overdue(now)
         reason = f"it has kept changing for {self._settler.longest:g} s, and waits until it rests"
         overdue = {fileset.id: fileset for fileset in self._journal.open_at(late).values()}
-        for fileset in overdue.values():
-            log.warning("fileset %d: %s: %s", fileset.id, fileset.path, reason)
         self._journal.tell(dict.fromkeys(overdue, reason))

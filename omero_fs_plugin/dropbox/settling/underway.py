@@ -43,6 +43,8 @@ class Underway:
     outside: Outside
     # Files that cannot be imported: path, with odd bytes escaped -> why
     left_alone: dict[str, str] = field(default_factory=dict)
+    # The directories and reasons that the log has told of
+    _told_of: set[tuple[str, str]] = field(default_factory=set)
     # Roots in which something could not be looked at: they are rescanned before long.
     unsure: set[str] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
@@ -145,10 +147,16 @@ class Underway:
         self.journal.end_waiting(gone, State.SKIPPED)
 
     def leave_alone(self, path: str, reason: str) -> None:
-        """Tells people of a file that cannot be imported, once."""
+        """Tells people of a file that cannot be imported.
+
+        `omero fs status` shows each.  The log has one line for a directory and reason.
+        """
         shown = _shown(path)
         if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
-            log.warning("%s is left alone: %s", shown, reason)
+            alike = shown.rpartition("/")[0], reason
+            if alike not in self._told_of and len(self._told_of) < _LEFT_MOST:
+                self._told_of.add(alike)
+                log.warning("%s, and others there like it, are left alone: %s", shown, reason)
             self.left_alone[shown] = reason
 
     def no_longer_left(self, path: str) -> None:
