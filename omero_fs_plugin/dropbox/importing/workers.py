@@ -409,20 +409,23 @@ class Importers:
         """
         with self._news:
             begun, quiet = self._begun, not self._taking
-            ours = self._under_way.keys() | self._not_given_back.keys() | self._giving_back
-            finishing = self._finishing | set(self._importing.unfinished)
+            self._adrift = not quiet  # another thread may find the journal away from now on
+            at_it = set(self._under_way)
+            ours = at_it | self._not_given_back.keys() | self._giving_back
+            # One that is given back may have been imported before that; then it is unfinished.
+            finishing = at_it | self._finishing | set(self._importing.unfinished)
         if not quiet:
             return
         importing = [one.id for one in self._journal.importing()]
         unfinished = [one.id for one in self._journal.unfinished()]
         with self._news:
             if self._taking or begun != self._begun:
+                self._adrift = True
                 return  # some of it may be taken just now: at the next look
-            self._adrift = False
             self._begun += 1  # what another thread read at the same time does not count any more
             why = "the journal was away when it was taken; OMERO will be asked"
             self._not_given_back.update((one, why) for one in importing if one not in ours)
-            finishing |= ours | self._finishing | set(self._importing.unfinished)
+            finishing |= self._finishing | set(self._importing.unfinished)
             self._importing.unfinished.extend(one for one in unfinished if one not in finishing)
         self._give_back_the_rest()
 

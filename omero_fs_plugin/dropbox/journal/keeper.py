@@ -48,6 +48,7 @@ class LeaseKeeper:
         self._clock = clock
         self._stopping = threading.Event()
         self._failing = False  # the last time, the journal did not answer
+        self.trouble = ""  # why the journal could not be asked the last time; empty: it could
         self._held_at: float | None = None  # when (s) we last asked for it, and it was ours
         self._epoch = 0  # of the lease when we gained it
         # A daemon: a database that hangs must not keep us from ending.
@@ -104,9 +105,10 @@ class LeaseKeeper:
         except FsError as error:
             log.error("lease: %s", error)
             self._failing = True
+            self.trouble = str(error)
             if self._held_at is None:
                 return False
-            if self._clock() - self._held_at < EXPIRES / 2:
+            if self._clock() - self._held_at < EXPIRES / 2 or self._is_still_ours():
                 return True
             self._lost("the journal cannot be asked for it")
             return None
@@ -121,6 +123,7 @@ class LeaseKeeper:
             # Another took over while this process stood still.  It takes up what we leave.
             self._lost(f"it is held by {self._lease.held_by or 'another'}")
             return None
+        self.trouble = ""
         first, self._held_at = self._held_at is None, asked
         if first:
             self._epoch = self._lease.held.epoch
@@ -131,3 +134,15 @@ class LeaseKeeper:
             self._lost("another had it meanwhile")
             return None
         return True
+
+    def _is_still_ours(self) -> bool:
+        """Whether it was not taken over, although it cannot be renewed.
+
+        Its disk is full, or another process holds the journal's lock, as a backup does.  Nobody
+        can take it over then.  Whoever takes it over later is seen here, or at our next write.
+        """
+        try:
+            return self._lease.is_still_ours()
+        except FsError as error:
+            log.error("lease: %s", error)
+            return False

@@ -141,6 +141,14 @@ class Lease:
         self.held, self.held_by = held, ""
         return True
 
+    def is_still_ours(self) -> bool:
+        """Whether the journal has it as ours.  Nothing is written, so a lock does not delay this.
+
+        Raises JournalError.
+        """
+        there = self._journal.lease()
+        return (there.holder, there.epoch) == (str(self._me), self.held.epoch)
+
     def release(self) -> None:
         """Lets another DropBox have it at once."""
         there = self._journal.lease()

@@ -76,7 +76,22 @@ class JournalReader:
         chmod-ed has another ctime; see `same_content`.  A file that was skipped because it
         was gone, and is there again, is not accounted for.
         """
-        known: dict[str, State] = {}
+        return {path: state for path, (state, _) in self._newest(found).items()}
+
+    def under_another_path(self, found: Sequence[Found]) -> set[str]:
+        """Those of `found` that are in an open fileset just as they are, under another path.
+
+        Their directory was renamed, or they have several names.  If they are renamed, that
+        fileset ends because they are gone.  So nothing is known of them before its end.
+        """
+        newest = self._newest(found).items()
+        return {path for path, (state, was) in newest if state in OPEN and was != path}
+
+    def _newest(self, found: Sequence[Found]) -> dict[str, tuple[State, str]]:
+        """Path -> the state of the newest fileset with this file as it is, and its path there."""
+        known: dict[str, tuple[State, str]] = {}
+        if not found:
+            return known
         newest: dict[str, int] = {}
         file, fileset = schema.file.c, schema.fileset.c
         with self._database.reading() as connection:
@@ -111,7 +126,7 @@ class JournalReader:
                             and newest.get(path, 0) < identifier
                         ):
                             newest[path] = identifier
-                            known[path] = _STATES[state]
+                            known[path] = _STATES[state], was
         return known
 
     def has_twin(self, fileset: Fileset) -> bool:

@@ -12,6 +12,8 @@ from omero_fs_plugin.events import FileStat
 from .neighbourhood import Owner
 from .underway import BATCH, Underway
 
+_UNDER_WAY = (State.QUEUED, State.IMPORTING)
+
 
 class Meeting:
     """Meets files by events, by rescans and by what the journal remembers."""
@@ -113,7 +115,14 @@ class Meeting:
                     else:
                         self._settler.check(met.path, met.stat, now)
                 known = self._journal.known(fresh)
-                news = [met for met in fresh if known.get(met.path) in (None, State.WAITING)]
+                # The fileset that a file is open in ends if the file was moved: look after that.
+                underway = [met for met in fresh if known.get(met.path) in _UNDER_WAY]
+                moved = self._journal.under_another_path(underway)
+                news = [
+                    met
+                    for met in fresh
+                    if known.get(met.path) in (None, State.WAITING) or met.path in moved
+                ]
                 news = self._without_changed([met for met in news if met.path not in known]) + [
                     met for met in news if met.path in known
                 ]

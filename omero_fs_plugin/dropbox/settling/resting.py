@@ -64,13 +64,13 @@ class Resting:
         return looked, away
 
     def _hand_on(self, at_rest: Mapping[str, FileStat], now: float) -> int:
-        opened = self._opened(at_rest)
+        opened, moved = self._opened(at_rest)
         handed_on: dict[tuple[str, str], list[Found]] = {}
         kept_back: dict[int, str] = {}
         for path, stat in at_rest.items():
             fileset = opened.get(path)
-            if fileset is not None and fileset.state is State.IMPORTING:
-                # The attempt under way either notices that its file has changed,
+            if path in moved or (fileset is not None and fileset.state is State.IMPORTING):
+                # The attempt under way either notices that its file has changed or was moved,
                 # or ends well with the file as it was.  Look again after it.
                 self._settler.stir(path, stat, now)
                 continue
@@ -87,8 +87,11 @@ class Resting:
             self._lots.add(found, user, root, now)
         return sum(map(len, handed_on.values()))
 
-    def _opened(self, at_rest: Mapping[str, FileStat]) -> dict[str, Fileset]:
-        """The open filesets of files at rest: each has one, or is accounted for."""
+    def _opened(self, at_rest: Mapping[str, FileStat]) -> tuple[dict[str, Fileset], set[str]]:
+        """The open filesets of files at rest: each has one, or is accounted for.
+
+        Also the files that are in an open fileset under another path.
+        """
         opened = self._journal.open_at(at_rest)
         # Its fileset was imported or refused while the file was settling
         # anew.  If the file has changed since, it is a fileset of its own.
@@ -101,7 +104,8 @@ class Resting:
             refused = self._files.record(changed)
             changed = [met for met in changed if met not in refused]
             opened.update(self._journal.open_at([met.path for met in changed]))
-        return opened
+        known_still = [met for met in orphans if met.path in known]
+        return opened, self._journal.under_another_path(known_still)
 
     def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | str:
         """The user and root that it is handed on for, or why the configuration keeps it back."""

@@ -25,7 +25,7 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
 
-from .sources import blocks, opened
+from .sources import blocks, check_read, opened, touched_at
 from .transfer import Transfer
 
 NAMESPACE = "openmicroscopy.org/omero/import/fileTransfer"
@@ -117,8 +117,10 @@ class InPlace:
                 self._take_over(target)
                 copies = self.transfer.keeping is Transfer.CP
                 if copies:
+                    since = touched_at(fileset.root, source, met)
                     with target.open("xb") as into:
                         read(into)
+                    check_read(fileset.root, source, met, since, digest.hexdigest(), stopping)
                 else:
                     with CALLS.at(fileset.root):  # a hard link is on the disk of the source
                         self._link(source, met, target)

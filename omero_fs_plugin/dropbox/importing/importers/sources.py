@@ -68,6 +68,32 @@ def blocks(
         yield block
 
 
+def touched_at(root: str, source: BinaryIO, met: Found) -> int:
+    """When the inode was last changed (ns).  Raises DiskAway."""
+    with disk_errors(met.path), CALLS.at(root):
+        return os.fstat(source.fileno()).st_ctime_ns
+
+
+def check_read(
+    root: str, source: BinaryIO, met: Found, since: int, sha1: str, stopping: Callable[[], bool]
+) -> None:
+    """Raises FileChanged if the bytes are not those with this SHA1, which were read before.
+
+    `since`: what `touched_at` gave before they were read.  A program may have written meanwhile,
+    and set mtime back.  Somebody may also have changed the mode, or made a link: so the file
+    is read again.  Raises also what `blocks` raises.
+    """
+    if touched_at(root, source, met) == since:
+        return
+    with disk_errors(met.path), CALLS.at(root):
+        source.seek(0)
+    digest = hashlib.sha1(usedforsecurity=False)
+    for block in blocks(root, source, met, stopping):
+        digest.update(block)
+    if digest.hexdigest() != sha1:
+        raise FileChanged(f"{met.path}: changed while it was read")
+
+
 def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
     """The SHA1 of the file's bytes, lower-case hex.  Raises what `opened` and `blocks` raise."""
     digest = hashlib.sha1(usedforsecurity=False)

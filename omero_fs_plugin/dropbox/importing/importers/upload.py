@@ -10,7 +10,7 @@ from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
 from .in_place import patience_ms
-from .sources import blocks, opened
+from .sources import blocks, check_read, opened, touched_at
 
 
 def upload(
@@ -24,13 +24,14 @@ def upload(
 
     A block is read and hashed while the one before it is on its way.  So at most three
     are in memory: these two, and Ice's copy of the one being sent.  Raises what
-    `sources.opened`, `blocks` and `server_errors` raise.
+    `sources.opened`, `blocks`, `check_read` and `server_errors` raise.
     """
     met = fileset.files[position]
     digest = hashlib.sha1(usedforsecurity=False)
     what = f"uploading {met.path}"
     with opened(fileset.root, met) as source, server_errors(what, Step.UPLOAD):
         store = process.getUploader(position)
+        since = touched_at(fileset.root, source, met)
         try:
             offset, sending = 0, None
             for block in blocks(fileset.root, source, met, stopping):
@@ -45,4 +46,5 @@ def upload(
         finally:
             # To close is to save, and OMERO may read the whole file again for that.
             store.ice_invocationTimeout(patience_ms(met.stat.size)).close()
+        check_read(fileset.root, source, met, since, digest.hexdigest(), stopping)
     return digest.hexdigest()

@@ -12,10 +12,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.schema import fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.integration.dropbox.journal.postgres import Postgres
 from tests.integration.dropbox.journal.test_journal import postgres
@@ -120,3 +122,50 @@ def test_it_is_gone_on_with_when_the_journal_is_back(
         if not happened:
             assert number > 3
             return
+
+
+def unfinished(world: World, site: Site) -> int:
+    """An imported fileset whose source is still to be removed, and that no thread has."""
+    path = site.drop(handed_over=False)
+    assert site.look() == ""
+    row = site.row(path)
+    with world.journal._database.writing() as connection:
+        connection.execute(update(fileset).where(fileset.c.id == row.id).values(to_annotate=1))
+    site.importers._adrift = True
+    return row.id
+
+
+@pytest.mark.parametrize("by", ["_giving_back", "_not_given_back"])
+def test_one_that_was_imported_before_it_is_given_back_is_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Its thread lost the journal after that, and another thread gives it back just now."""
+    site = Site(world, "upload_rm", monkeypatch)
+    identifier = unfinished(world, site)
+    if by == "_giving_back":
+        site.importers._giving_back.add(identifier)
+    else:
+        site.importers._not_given_back[identifier] = "the journal was away"
+    for _ in range(2):
+        assert site.look() == ""
+    assert world.journal.unfinished() == []
+
+
+def test_a_thread_that_loses_the_journal_during_a_look_is_looked_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(world, "upload_rm", monkeypatch)
+    identifier = unfinished(world, site)
+    site.importers._under_way[identifier] += 1
+    real = world.journal.unfinished
+
+    def loses() -> list[Fileset]:
+        found = real()
+        if site.importers._under_way.pop(identifier, None):
+            site.importers._adrift = True
+        return found
+
+    monkeypatch.setattr(world.journal, "unfinished", loses)
+    for _ in range(3):
+        assert site.look() == ""
+    assert real() == []

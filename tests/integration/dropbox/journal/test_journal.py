@@ -23,7 +23,7 @@ from sqlalchemy import Engine, event, text
 
 from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.schema import VERSION
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused, JournalError
@@ -231,6 +231,19 @@ class TestKnown:
         assert journal.known([elsewhere]) == {was.path: State.WAITING}
         other = Found("/dropbox/amy/b.tif", elsewhere.stat)
         assert journal.known([other]) == {}, "an inode of another file system"
+
+    def test_one_that_is_open_under_another_path(self, journal: Journal) -> None:
+        """As after its directory was renamed.  When that fileset has ended, it is accounted for."""
+        was = found("day 1/a.tif")
+        fileset = waiting(journal, was)
+        journal.settled({fileset.id: was.stat})
+        now = replace(was, path="/dropbox/amy/day 2/a.tif")
+        assert journal.known([now]) == {now.path: State.QUEUED}
+        assert journal.under_another_path([was, now, found("b.tif", inode=9)]) == {now.path}
+        assert journal.under_another_path([]) == set()
+        journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
+        assert journal.known([now]) == {}
+        assert journal.under_another_path([now]) == set()
 
     def test_in_lots(self, journal: Journal) -> None:
         many = [found(f"{n}.tif", inode=n) for n in range(1500)]

@@ -20,6 +20,7 @@ class FakeLease:
         self.takes = 0.0  # s
         self.held = Held("me", 1, 1)
         self.answers: list[bool | Exception] = []
+        self.there: bool | Exception = JournalError("away")  # what is read of it
         self.asked_at: list[float] = []
 
     def hold(self, now: float) -> bool:
@@ -29,6 +30,11 @@ class FakeLease:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def is_still_ours(self) -> bool:
+        if isinstance(self.there, Exception):
+            raise self.there
+        return self.there
 
 
 def kept(lease: FakeLease) -> tuple[LeaseKeeper, list[str]]:
@@ -92,6 +98,32 @@ def test_who_cannot_ask_gives_up_long_before_another_may_take_over() -> None:
     keeper, told = kept(lease)
     lease.answers = [True, JournalError("busy")]
     assert keeper.ask()
+    lease.now += EXPIRES / 2
+    assert keeper.ask() is None
+    assert told == ["gained", "the journal cannot be asked for it"]
+
+
+def test_a_journal_that_can_be_read_and_not_written_ends_nobody() -> None:
+    """A backup holds its lock for minutes, or its disk is full: nobody takes it over."""
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.there = True
+    lease.answers = [True, *[JournalError("database is locked")] * 10, True]
+    assert keeper.ask()
+    for _ in range(10):
+        lease.now += EXPIRES
+        assert keeper.ask()
+        assert keeper.trouble == "database is locked"
+    assert keeper.ask()
+    assert (keeper.trouble, told) == ("", ["gained"])
+
+
+def test_one_that_was_taken_over_is_lost_although_nothing_can_be_written() -> None:
+    lease = FakeLease()
+    keeper, told = kept(lease)
+    lease.answers = [True, JournalError("disk is full")]
+    assert keeper.ask()
+    lease.there = False
     lease.now += EXPIRES / 2
     assert keeper.ask() is None
     assert told == ["gained", "the journal cannot be asked for it"]
