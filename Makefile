@@ -11,6 +11,8 @@
 #                                 TORTURE_ARGS="--seed 7", or "--takeovers sqlite" for one of them
 #   make fuzz                     every parser of users' files, given what nobody would write, for an
 #                                 hour; FUZZ_ARGS="--seconds 60 --seed 7"
+#   make sets                     the table of sets: each member of each kind late, empty, cut
+#                                 short or with a hole; SETS_ARGS="--wrong --jars found --jars DIR"
 #   make bench                    what FSServer costs, beside others; BENCH_ARGS="--quick"
 #   make bench-dropbox            what DropBox achieves and costs, on a sandbox
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
@@ -29,6 +31,7 @@ OMERODIR ?=
 PYTEST_ARGS ?=
 TORTURE_ARGS ?=
 FUZZ_ARGS ?=
+SETS_ARGS ?=
 BENCH_ARGS ?=
 
 SHELL := /bin/bash
@@ -36,7 +39,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -72,6 +75,9 @@ torture: test-packages
 
 fuzz: test-packages
 	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)
+
+sets: test-packages
+	$(RUN) python -m tests.sets $(SETS_ARGS)
 
 unit: venv
 	$(RUN) pytest -n 2 $(PYTEST_ARGS) tests/unit

@@ -116,7 +116,7 @@ WHOLE: Mapping[str, bytes] = {
     "metadata.txt": micromanager(),
     "x_metadata.txt": micromanager_2(),
     "Index.idx.xml": harmony("r01.tiff", "r02.tiff"),
-    "MeasurementIndex.ColumbusIDX.xml": b"<Measurement><Plates/></Measurement>",
+    "MeasurementIndex.ColumbusIDX.xml": b'<Measurement Program="Columbus"><Plates/></Measurement>',
     "x.nd": metamorph(),
     "x.htd": metaxpress(),
     "x.pattern": b"t<0-1>.tif",
@@ -210,4 +210,4 @@ PROMISED: Mapping[str, tuple[str, ...]] = {
     "x.hdr": ("x.img",),
 }
 # Bytes that the file of the pixels has at least.
-LENGTHS: Mapping[str, int] = {"x.ics": 256, "x.nhdr": 512, "x.hdr": 256}
+LENGTHS: Mapping[str, int] = {"x.ics": 256, "x.nhdr": 512, "list.nhdr": 256, "x.hdr": 256}

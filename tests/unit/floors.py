@@ -90,11 +90,12 @@ FLOORS: dict[str, str] = {
 # Inside a room that has rooms, and modules, of its own: the same again.
 INSIDE: dict[str, dict[str, str]] = {
     "dropbox.grouping": {
-        "bioformats": "confined halving child completeness filesets",
+        "bioformats": "confined halving child keeping completeness filesets",
         "confined": "wire halving child completeness filesets",
         "served": "wire native child completeness opening",
         "wire": "child completeness filesets",
-        "native": "completeness userfiles opening filesets formats",
+        "native": "keeping completeness userfiles opening filesets formats",
+        "keeping": "completeness filesets",
         "completeness": "promises filesets userfiles opening formats",
         "userfiles": "opening",
         "halving": "filesets",

@@ -29,11 +29,12 @@ from .formats import ends, omexml, tiff, tiff_chain
 from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
-from .promises.said import Index, TooLarge
+from .promises.said import Index, Said, TooLarge
 from .promises.table import ANY_DEPTH, SNIFFED, Kind, kind_of, may_promise
 from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
+_COMPANION_DEPTH = 2  # its files may lie so many directories below it
 _MAY_BE_EMPTY = (".log", ".txt")  # a log in which nothing was written; index files are read
 _MOST_NAMED = 1000  # missing files that are listed
 _TOLD = 100  # characters of a name in a message
@@ -69,7 +70,7 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
 
 def is_index(path: str) -> bool:
     """Whether a file of this name may be the index of a set."""
-    return may_promise(path.rpartition("/")[2])
+    return path.endswith(_COMPANION) or may_promise(path.rpartition("/")[2])
 
 
 class _Check:
@@ -81,6 +82,7 @@ class _Check:
         self._in_set = len(files) > 1  # of an empty file alone the reader decides
         self._opener = opener
         self._at_least: dict[str, tuple[int, str]] = {}  # path -> bytes, and who says so
+        self._nested: list[tuple[str, Kind]] = []
         self._by_name: dict[str, str] = {}  # of `files`
         self._listed: dict[str, Sequence[str]] = {}
         self._keeps: list[Reach] = []
@@ -91,6 +93,9 @@ class _Check:
         self._refused = ""
 
     def findings(self) -> Findings:
+        if self._incomplete or self._missing:
+            for path, kind in self._nested:
+                self._keep(path, kind)
         return Findings(
             tuple(self._missing),
             self._incomplete,
@@ -133,15 +138,14 @@ class _Check:
     def _look(self, path: str, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
         name = path.rpartition("/")[2]
-        if path.endswith(_COMPANION) and size:
+        if path.endswith(_COMPANION):
             self._companion(path, file, size)
             return
         kind = kind_of(name, file.read(SNIFFED)) if may_promise(name) else None
         before, self._incomplete = self._incomplete, ""
         self._look_into(path, file, size, kind)
         if self._incomplete and kind is not None and kind.keeps:
-            # Without its end, it may yet name any of them.
-            self._keeps.append(Reach(str(PurePath(path).parent), kind.depth, kind.keeps))
+            self._keep(path, kind)  # it may yet name any of them
         self._incomplete = before or self._incomplete
 
     def _look_into(self, path: str, file: BinaryIO, size: int, kind: Kind | None) -> None:
@@ -149,10 +153,11 @@ class _Check:
             if kind is not None:
                 self._promising(path, file, size, kind)
             self._whole(path, file, size)
-        elif (kind is not None and kind.keeps) or (
-            self._in_set and not path.lower().endswith(_MAY_BE_EMPTY)
-        ):
+        elif kind is not None and kind.keeps:
             self._incomplete = f"{path}: it is empty"
+        else:
+            empty = self._in_set and not path.lower().endswith(_MAY_BE_EMPTY)
+            self._incomplete = f"{path}: it is empty" if empty else ""
 
     def _whole(self, path: str, file: BinaryIO, size: int) -> None:
         """Whether the file itself goes on to its end."""
@@ -172,6 +177,7 @@ class _Check:
             said = omexml.of_companion(file)
         except OmeXmlError as error:
             self._incomplete = self._incomplete or f"{path}: {error}"
+            self._keeps.append(Reach(str(PurePath(path).parent), _COMPANION_DEPTH))
             return
         self._promises(path, said, own=False)
 
@@ -198,10 +204,26 @@ class _Check:
                 self._at_least.setdefault(target, (least, name))
         if said.unfinished:
             self._incomplete = self._incomplete or f"{path}: {said.unfinished}"
-        if lacks and kind.depth:
+        if kind.nested:
+            self._nested.append((path, kind))
+        elif lacks and kind.depth:
             self._keeps.append(Reach(directory, kind.depth, names=tuple(lacks)))
+        if kind.overview and said.files and not lacks and not said.unfinished:
+            self._overview(path, directory, said)
         if kind.tree:
             self._trees.append(_tree(directory, name, kind))
+
+    def _keep(self, path: str, kind: Kind) -> None:
+        suffixes = () if "*" in kind.keeps else kind.keeps
+        self._keeps.append(Reach(str(PurePath(path).parent), kind.depth, suffixes))
+
+    def _overview(self, path: str, directory: str, said: Said) -> None:
+        """What its reader takes is an overview if it uses no file of the set besides the index."""
+        promised = {os.path.normpath(f"{directory}/{name}") for name in said.files}
+        if len(self._files) == 1 or promised.isdisjoint(self._files):
+            where = next(iter(said.files)).rpartition("/")[0]
+            why = "its reader uses no file of"
+            self._incomplete = f"{path}: {why} {where}/, so only an overview would be imported"
 
     def _below(self, directory: str, target: str, kind: Kind) -> str:
         """Where a reader has found the file that the index calls `target` by its base name."""

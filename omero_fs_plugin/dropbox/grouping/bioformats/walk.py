@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
-from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping, Reach
+from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
 from omero_fs_plugin.errors import ImportRefused
 
 Check = Callable[[str, Sequence[Sequence[str]]], list[Findings]]
@@ -140,16 +141,17 @@ class Walk:
         # All in one question: each takes as long as some files do.
         states = self._check(self._root, [found.files for found in kept.values()])
         candidates = list(map(self._candidate, kept.values(), states))
-        keeps = [(one.files[0], state.keeps) for one, state in zip(candidates, states, strict=True)]
-        return Grouping(tuple(_kept_back(candidates, keeps)), unreadable)
+        holders = map(holder, candidates, states)
+        back = kept_back(candidates, [one for one in holders if one is not None])
+        return Grouping(tuple(back), unreadable)
 
     def _take_indexes(self, kept: dict[str, _Found], covered: set[str]) -> None:
-        """Takes the indexes that no reader takes, because they are not whole."""
+        """Takes the indexes that no reader takes, if they or their sets are not whole."""
         unread = [path for path in self.unreadable if path not in covered and is_index(path)]
         states = self._check(self._root, [[path] for path in unread])
         for path, state in zip(unread, states, strict=True):
-            if state.incomplete and state.keeps:
-                kept[path] = _Found((path,), error=self.unreadable[path])
+            if state.incomplete or state.missing:
+                kept[path] = _Found((path, *state.named), error=self.unreadable[path])
                 covered.add(path)
 
     def _candidate(self, found: _Found, state: Findings) -> Candidate:
@@ -173,32 +175,6 @@ class Walk:
         except ImportRefused:
             return False
         return True
-
-
-def _kept_back(
-    candidates: Sequence[Candidate], keeps: Sequence[tuple[str, Sequence[Reach]]]
-) -> Iterator[Candidate]:
-    """`candidates`, where those that an index keeps back are not apart, but go with it.
-
-    `keeps`: of each, its first file and what it keeps back.
-    """
-    holders = [(first, reach) for first, reaches in keeps for reach in reaches]
-    firsts = {first for first, _ in holders}
-    kept: dict[str, list[str]] = {}  # first file of the holder -> files
-    free = []
-    for candidate in candidates:
-        first = candidate.files[0]
-        holder = "" if first in firsts else next((b for b, r in holders if r.takes(first)), "")
-        if holder and all(
-            any(reach.takes(path) for by, reach in holders if by == holder)
-            for path in candidate.files
-        ):
-            kept.setdefault(holder, []).extend(candidate.files)
-        else:
-            free.append(candidate)
-    for candidate in free:
-        files = dict.fromkeys((*candidate.files, *kept.get(candidate.files[0], ())))
-        yield replace(candidate, files=tuple(files))
 
 
 def _is_utf8(path: str) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
 from omero_fs_plugin.config.readers import takes
 from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
 from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
 from omero_fs_plugin.errors import ImportRefused
@@ -77,18 +79,23 @@ class _Call:
     def grouping(self) -> Grouping:
         for path in self._asked:
             self._try(path, self._identify)
-        self._claimed(any_kind=True)
+        self._claimed(early=True)
         for path in self._definers():
             self._try(path, self._defined)
         for path in self._left(lambda kind: kind.rule == "ome"):
             self._try(path, lambda path: self._add(self._ome.of(path)))
-        self._claimed(any_kind=False)
+        self._claimed(early=False)
         self._dicom()
         for path in self._left():
             self._try(path, self._single)
         why = self._unknown | self._unreadable
+        checked = [self._checked(candidate) for candidate in self._candidates.values()]
+        for path in self._open_asked():
+            if path in self._unknown and completeness.is_index(path):
+                checked += self._index(path)
+        holders = [one for one in (holder(*pair) for pair in checked) if one is not None]
         return Grouping(
-            tuple(self._checked(candidate) for candidate in self._candidates.values()),
+            tuple(kept_back([candidate for candidate, _ in checked], holders)),
             {path: why[path] for path in self._asked if path in why and path not in self._taken},
         )
 
@@ -135,18 +142,33 @@ class _Call:
             self._candidates.setdefault(candidate.files[0], candidate)
             self._taken.update(candidate.files)
 
-    def _checked(self, candidate: Candidate) -> Candidate:
+    def _checked(self, candidate: Candidate) -> tuple[Candidate, Findings]:
         """The candidate, with what its files contain and promise."""
         if candidate.refused or not candidate.complete:
-            return candidate
-        state = completeness.check(self._around.root, candidate.files, self._opener)
-        return replace(
+            of_index = completeness.is_index(candidate.files[0]) and not candidate.refused
+            state = self._check(candidate.files[:1]) if of_index else Findings()
+            return candidate, state
+        state = self._check(candidate.files)
+        found = replace(
             candidate,
             missing=state.missing,
             incomplete=state.incomplete,
             refused=state.refused,
             trees=state.trees,
         )
+        return found, state
+
+    def _check(self, files: Sequence[str]) -> Findings:
+        return completeness.check(self._around.root, files, self._opener)
+
+    def _index(self, path: str) -> Iterator[tuple[Candidate, Findings]]:
+        """The index at `path`, which nothing here takes, if it or its set is not whole."""
+        state = self._check([path])
+        if state.incomplete or state.missing:
+            self._taken.add(path)
+            files = tuple(dict.fromkeys((path, *state.named)))
+            found = Candidate(files, missing=state.missing, incomplete=state.incomplete)
+            yield found, state
 
     def _identify(self, path: str) -> None:
         with self._around.open(path) as file:
@@ -160,7 +182,7 @@ class _Call:
             except UnknownFormat as fault:
                 self._unknown[path] = str(fault)
 
-    def _claimed(self, *, any_kind: bool) -> None:
+    def _claimed(self, *, early: bool) -> None:
         """Holds the sets that a neighbour names, each as one candidate."""
         claimed: dict[str, list[str]] = defaultdict(list)
         whys: dict[str, tuple[str, str, bool]] = {}  # index -> reader, why, whether it is there
@@ -169,14 +191,14 @@ class _Call:
             if is_hidden(path):
                 return
             marker = self._neighbours.marker(path)
-            if marker is not None and (not any_kind or not marker.claims):
+            if marker is not None and (not early or marker.early):
                 claimed[path]  # also without a part
                 whys[path] = marker.canonical, marker.why(path), True
-            elif marker is None and (claim := self._neighbours.claim(path, any_kind=any_kind)):
+            elif marker is None and (claim := self._neighbours.claim(path, early=early)):
                 index, marker = claim
                 claimed[index].append(path)
                 whys[index] = marker.canonical, marker.why(index), True
-            elif not any_kind and (index := self._neighbours.folder(path)):
+            elif not early and (index := self._neighbours.folder(path)):
                 why = f"a part of {index}, a set that only Bio-Formats can make: {JAVA}"
                 whys[index] = "", why, self._around.has(index)
                 claimed[index].append(path)

@@ -33,6 +33,12 @@ class Marker:
     claims: frozenset[str]  # suffixes of files that belong to it; empty: any suffix
     levels: int = 0  # how many levels of directories below its own may have parts
     words: tuple[bytes, ...] = ()  # it begins with one of them; empty: the name is enough
+    ome: bool = False  # its parts may be OME-TIFF, which would be sets of their own
+
+    @property
+    def early(self) -> bool:
+        """Whether it claims its parts before anything else is known of them."""
+        return self.ome or not self.claims
 
     @property
     def canonical(self) -> str:
@@ -70,7 +76,9 @@ MARKERS = (
         r".*\.xml", "Operetta", "OperettaReader", _TIFF, 1, (b"EvaluationInputData", b"Harmony")
     ),
     Marker(r".*\.xml", "Columbus", "ColumbusReader", _TIFF, 2, (b"Columbus",)),
-    Marker(r".*\.(xml|cfg)", "Prairie", "PrairieReader", _TIFF, 0, (b"PVScan", b"Prairie")),
+    Marker(
+        r".*\.(xml|cfg)", "Prairie", "PrairieReader", _TIFF, 0, (b"PVScan", b"Prairie"), ome=True
+    ),
     Marker(r".*\.xml", "CellVoyager", "CellVoyagerReader", _TIFF, 1, _CELLVOYAGER),
     Marker(r".*\.xml", "Leica TCS", "TCSReader", _TIFF, 0, (b"<LEICA", b"TCSNTV")),
     Marker(r".*\.xml", "BigDataViewer", "BDVReader", frozenset({"h5"}), 0, (b"SpimData",)),
@@ -109,22 +117,23 @@ class Neighbours:
             self._of[path] = self._look(path)
         return self._of[path]
 
-    def claim(self, path: str, *, any_kind: bool = False) -> tuple[str, Marker] | None:
+    def claim(self, path: str, *, early: bool = False) -> tuple[str, Marker] | None:
         """The path and the kind of the marker that `path` belongs to, if there is one.
 
-        `path` itself is not a marker.  `any_kind`: ask only markers that claim files of any
-        kind.  Raises OSError if a file that may be a marker cannot be read now.
+        `path` itself is not a marker.  `early`: ask only markers that claim their parts early.
+         Raises OSError if a file that may be a marker cannot be read now.
         """
-        asked = str(PurePath(path).parent), "" if any_kind else suffix_of(path), any_kind
+        asked = str(PurePath(path).parent), suffix_of(path), early
         if asked not in self._claims:
             self._claims[asked] = self._claim(*asked)
         return self._claims[asked]
 
-    def _claim(self, directory: str, suffix: str, any_kind: bool) -> tuple[str, Marker] | None:
+    def _claim(self, directory: str, suffix: str, early: bool) -> tuple[str, Marker] | None:
         above = self._around.above(f"{directory}/any", _LEVELS)
         for level, directory in enumerate(above):
             for where, marker in self._markers(directory):
-                of_its_kind = not marker.claims if any_kind else suffix in marker.claims
+                of_its_kind = suffix in marker.claims or (early and not marker.claims)
+                of_its_kind = of_its_kind and (marker.early or not early)
                 if of_its_kind and level <= marker.levels:
                     return where, marker
         return None

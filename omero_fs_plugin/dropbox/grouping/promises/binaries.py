@@ -117,12 +117,17 @@ def ics(index: Index) -> Said:
     head = index.head(1 << 16)
     if not head.strip() or b"ics_version" not in head[:256] or re.search(rb"(?m)^end\r?$", head):
         return Said()
+    if not re.search(rb"(?m)^layout\s+sizes\s", head) or not head.endswith((b"\n", b"\r")):
+        return Said(unfinished="its header has no end yet")
     return _detached(".ids", volumes.ics_pixels)(index)
 
 
 def nifti(index: Index) -> Said:
     """``.hdr``: the pixels are in the ``.img``, if it is a header of NIfTI-1 for two files."""
-    if index.head(348)[344:348] != b"ni1\0":
+    head = index.head(348)
+    if head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c") and len(head) < 348:
+        return Said(unfinished=f"its header has 348 bytes, and {len(head)} are there")
+    if head[344:348] != b"ni1\0":
         return Said()
     return _detached(".img", volumes.nifti_pixels)(index)
 
@@ -139,7 +144,9 @@ def nrrd(index: Index) -> Said:
             continue
         name = found[1].strip()
         if name.upper().startswith("LIST"):
-            return promising(line.strip() for line in lines[number + 1 :] if line.strip())
+            names = [line.strip() for line in lines[number + 1 :] if line.strip()]
+            each = _length(index, volumes.nrrd_pixels) // max(1, len(names))
+            return Said(dict.fromkeys(map(_utf8, names), each))
         if "%" in name or not name:
             return Said()
         return Said({_utf8(name): _length(index, volumes.nrrd_pixels)})

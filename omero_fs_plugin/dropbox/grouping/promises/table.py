@@ -29,7 +29,13 @@ class Kind:
     source: str  # of this rule; for the docs
     says: Callable[[Index], Said]
     # Suffixes of the files that an index without its end may yet name: they are kept back.
+    # "*": any.
     keeps: tuple[str, ...] = ()
+    # Whether these are kept back too while a file is missing that it promises: that file names
+    # others, or the end of the index cannot be seen.
+    nested: bool = False
+    # Whether its reader may take it alone, for an overview; then it is no image of its set.
+    overview: bool = False
     depth: int = 0  # how many directories below its own these may lie
     # The directory whose whole tree must be quiet: nobody can know whether more is to come.
     # "{name}" and "{stem}" are those of the index; "." is its own directory, for files of
@@ -68,7 +74,7 @@ _HARMONY = r"index(\.(idx|ref|flex))?\.xml"
 KINDS = (
     Kind(
         "file pattern", r".*\.pattern", "each name that the pattern stands for, beside it",
-        "Bio-Formats' documentation of pattern files", text.pattern,
+        "Bio-Formats' documentation of pattern files", text.pattern, keeps=("*",),
     ),
     Kind(
         "MetaMorph", r".*\.nd",
@@ -92,7 +98,7 @@ KINDS = (
     Kind(
         "cellSens VSI", r".*\.vsi",
         "``_NAME_/stack*/*.ets``, unless its own tag says that there is none",
-        _BIOFORMATS, binaries.vsi, tree="_{stem}_",
+        _BIOFORMATS, binaries.vsi, tree="_{stem}_", overview=True,
     ),
     Kind(
         "Olympus OIR", r".*\.oir", "``NAME_00001`` and so on, without a gap, beside it",
@@ -118,6 +124,7 @@ KINDS = (
     Kind(
         "Leica XLEF", r".*\.(xlef|xlcf|xlif)", "the File of each Reference, Frame and Block",
         _BIOFORMATS, xmls.Leica.says, keeps=(*_TIFF, "lof", "jpg", "png", "bmp"), depth=2,
+        nested=True,
     ),
     Kind(
         "Leica TCS", r".*\.xml", _XML, _BIOFORMATS, xmls.XmlIndex.says,
@@ -125,7 +132,7 @@ KINDS = (
     ),
     Kind(
         "MIRAX", r".*\.mrxs", "``NAME/Slidedat.ini``", _OPENSLIDE, binaries.mirax,
-        tree="{stem}",
+        tree="{stem}", overview=True,
     ),
     Kind(
         "MIRAX, Slidedat.ini", r"slidedat\.ini",
@@ -133,12 +140,12 @@ KINDS = (
     ),
     Kind(
         "Hamamatsu NDPIS", r".*\.ndpis", "NoImages files, Image0 and so on, beside it",
-        _BIOFORMATS, inis.ndpis, keeps=("ndpi",),
+        _BIOFORMATS, inis.ndpis, keeps=("ndpi",), nested=True,
     ),
     Kind(
         "Hamamatsu VMS, VMU", r".*\.(vms|vmu)",
         "NoJpegColumns times NoJpegRows times NoLayers images, MapFile and MacroImage, beside it",
-        _OPENSLIDE, inis.vms, keeps=("jpg", "jpeg", "ngr"),
+        _OPENSLIDE, inis.vms, keeps=("jpg", "jpeg", "ngr"), nested=True,
     ),
     Kind(
         "Aperio AFI", r".*\.afi", "the Path of each Image, beside it", _BIOFORMATS,
@@ -157,7 +164,7 @@ KINDS = (
     Kind(
         "Yokogawa CV7000, plate", r".*\.wpi",
         "MeasurementData.mlf and MeasurementDetail.mrf, beside it", _BIOFORMATS,
-        xmls.YokogawaPlate.says, keeps=_TIFF,
+        xmls.YokogawaPlate.says, keeps=_TIFF, nested=True,
     ),
     Kind(
         "Yokogawa CV7000, images", r".*\.mlf", "the file of each record of the type IMG, beside it",
@@ -203,7 +210,7 @@ KINDS = (
     Kind(
         "NRRD with detached data", r".*\.(nhdr|nrrd)",
         "the file, or the list of files, of the pixels, with as many bytes as it says",
-        "teem's definition of NRRD", binaries.nrrd,
+        "teem's definition of NRRD", binaries.nrrd, keeps=("raw",),
     ),
     Kind(
         "NIfTI in two files", r".*\.hdr", "``NAME.img`` beside it, with as many bytes as it says",
@@ -212,15 +219,25 @@ KINDS = (
 )  # fmt: skip
 
 
+# An index in XML that nobody has written yet: it may become any of them.
+UNWRITTEN = Kind(
+    "an index that is not written yet", r".*\.xml", _XML, "", xmls.XmlIndex.says,
+    keeps=(*_TIFF, "h5"), depth=2,
+)  # fmt: skip
+
+
 def may_promise(name: str) -> bool:
-    """Whether a file of this name may promise others."""
+    """Whether a file of this name may promise others.  A hidden file is no index."""
     lowered = name.lower()
-    return any(kind.name.fullmatch(lowered) for kind in KINDS)
+    return not name.startswith(".") and any(kind.name.fullmatch(lowered) for kind in KINDS)
 
 
 def kind_of(name: str, head: bytes) -> Kind | None:
     """The kind of the index called `name` that begins with `head`; None if it is none."""
     lowered = name.lower()
+    if lowered.endswith(".xml") and not head.strip(b"\0") and UNWRITTEN.name.fullmatch(lowered):
+        named = (k for k in KINDS if not k.words and k.name.fullmatch(lowered))
+        return next(named, UNWRITTEN)
     start = head[:SNIFFED].replace(b"\0", b"")  # UTF-16 too
     for kind in KINDS:
         if kind.name.fullmatch(lowered) and (

@@ -23,7 +23,15 @@ def pattern(index: Index) -> Said:
     data = index.data()
     if len(data) > _PATTERN:
         raise ImportRefused(f"a file pattern of more than {_PATTERN} bytes", final=True)
-    return promising(_expanded(data.decode(errors="replace").strip()))
+    text = data.decode(errors="replace").strip()
+    if text.count("<") != text.count(">"):
+        return Said(unfinished="a block in it has no end")
+    told = promising(_expanded(text))
+    present = set(index.names_in(""))
+    lacking = tuple(name for name in told.files if name not in present)
+    if lacking and any(name.startswith(lacking) for name in present):
+        return Said(told.files, "it ends in the middle of a name")
+    return told
 
 
 def _expanded(text: str) -> Iterator[str]:
