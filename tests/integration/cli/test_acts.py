@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import State
+from tests import broken
 from tests.integration.whole import Whole
 
 from .test_commands_on_sets import Run, run
@@ -20,7 +21,7 @@ __all__ = ["run"]  # a fixture
 def failed(whole: Whole, run: Run) -> Path:
     """A file that has failed: its name and its first bytes promise a PNG."""
     path = whole.watch_dir / "amy" / "a.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n and no image")
+    path.write_bytes(broken.PNG)
     code, lines = run("import", path)
     assert code == 0, lines
     until_failed(whole, path)
@@ -94,7 +95,7 @@ class TestWait:
         self, run: Run, tmp_path: Path
     ) -> None:
         bad = tmp_path / "bad.png"
-        bad.write_bytes(b"\x89PNG\r\n\x1a\n and no image")
+        bad.write_bytes(broken.PNG)
         code, lines = run("import", bad, "--user", "amy", "--wait")
         assert code == 1
         assert " failed " in lines[-2]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import State
+from tests import broken
 from tests.integration.whole import Whole
 
 from .test_commands_on_sets import Run, run
@@ -28,7 +29,7 @@ def fates(whole: Whole, run: Run) -> dict[str, Path]:
     """amy's directory with files of many fates: fate -> a file."""
     home = whole.watch_dir / "amy"
     failed = home / "a.png"
-    failed.write_bytes(b"\x89PNG\r\n\x1a\n and no image")
+    failed.write_bytes(broken.PNG)
     run("import", failed)
     until_failed(whole, failed)
     imported = whole.drop("day 1/one.tif")

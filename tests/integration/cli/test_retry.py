@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from omero_fs_plugin.dropbox.journal.states import State
+from tests import broken
 from tests.integration.dropbox.test_second_chances import Incomplete
 from tests.integration.dropbox.test_sets import NAMES, reason, write_part
 from tests.integration.whole import Whole
@@ -36,7 +37,7 @@ class TestWhatWasHandedOver:
 
     def test_is_imported_when_it_was_mended(self, whole: Whole, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
-        path.write_bytes(b"\x89PNG\r\n\x1a\n and no image")
+        path.write_bytes(broken.PNG)
         code, lines = run("import", path, "--user", "amy")
         assert code == 0, lines
         identifier = until_failed(whole, path)
