@@ -146,8 +146,15 @@ class Walk:
         return Grouping(tuple(back), unreadable)
 
     def _take_indexes(self, kept: dict[str, _Found], covered: set[str]) -> None:
-        """Takes the indexes that no reader takes, if they or their sets are not whole."""
-        unread = [path for path in self.unreadable if path not in covered and is_index(path)]
+        """Takes the indexes that no reader takes, if they or their sets are not whole.
+
+        One on which Bio-Formats fails has failed: it must not be asked again.
+        """
+        unread = [
+            path
+            for path, why in self.unreadable.items()
+            if path not in covered and is_index(path) and not why.startswith(DEADLY)
+        ]
         states = self._check(self._root, [[path] for path in unread])
         for path, state in zip(unread, states, strict=True):
             if state.incomplete or state.missing:
