@@ -95,6 +95,13 @@ def _harmony_7(to: Path) -> None:
         plane(to / "Images" / name, number)
 
 
+def _harmony_deep(to: Path) -> None:
+    names = [f"r01c0{n}f01p01-ch1sk1fk1fl1.tiff" for n in (1, 2)]
+    (to / "Index.idx.xml").write_bytes(indexes.harmony(*names))
+    for number, name in enumerate(names):
+        plane(to / "Images" / f"{number}" / "planes" / name, number)
+
+
 def _micromanager_2(to: Path) -> None:
     (to / "x_metadata.txt").write_bytes(indexes.micromanager_2())
     for t in range(3):
@@ -119,6 +126,7 @@ KINDS: Sequence[SetKind] = (
     SetKind("MetaMorph", _sample("MetaMorph"), "exp.nd", read=True),
     SetKind("Operetta", _sample("Operetta plate"), "Index.idx.xml", read=True),
     SetKind("Harmony 7, images below", _harmony_7, "Index.idx.xml"),
+    SetKind("Harmony, images far below", _harmony_deep, "Index.idx.xml"),
     SetKind("Micro-Manager", _sample("Micro-Manager"), "metadata.txt", read=True),
     SetKind("Micro-Manager 2", _micromanager_2, "x_metadata.txt"),
     SetKind("ICS 1", _sample("ICS 1"), read=True),

@@ -121,7 +121,7 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.settling": {
         "handover": "groupers assembly",
-        "groupers": "pipeline lots",
+        "groupers": "pipeline lots unread",
         "pipeline": "meeting resting assembly around underway lots neighbourhood settle outside",
         "meeting": "underway neighbourhood",
         "resting": "underway settle",
@@ -132,6 +132,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "neighbourhood": "",
         "settle": "",
         "uncovered": "",
+        "unread": "",
         "outside": "",
         "writers": "",
     },

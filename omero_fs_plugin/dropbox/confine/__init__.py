@@ -25,6 +25,8 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _HAS_OPENAT = os.open in os.supports_dir_fd
 # O_NONBLOCK: to open a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+# What is said of a file that the server may not read, after its path.
+UNREADABLE = "cannot be read by the server"
 # What helps where a mode does not allow the server to read.
 MAY_READ = (
     "its owner must allow this to the user that OMERO.server runs as (`setfacl -m u:USER:r` on the "
@@ -187,11 +189,10 @@ def _told(error: OSError, path: str, own_fault: bool = False) -> Exception:
         )
     if own_fault and error.errno in (errno.EACCES, errno.EPERM):
         return ImportRefused(
-            f"{path}: cannot be read by the server: {error.strerror}: {MAY_READ}, and it is tried "
-            "again"
+            f"{path}: {UNREADABLE}: {error.strerror}: {MAY_READ}, and it is tried again"
         )
     if own_fault:
-        return ImportRefused(f"{path}: cannot be read by the server: {error.strerror}")
+        return ImportRefused(f"{path}: {UNREADABLE}: {error.strerror}")
     return error
 
 

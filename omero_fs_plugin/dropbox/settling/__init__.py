@@ -8,5 +8,6 @@ holds a file open.  ``underway`` has what is known of each file, ``outside`` ask
 OMERO.  ``lots`` says which files are grouped together, ``neighbourhood`` which directories are
 near each other.  ``groupers`` are the threads that group the files, ``around`` looks at other
 files that their answer names, ``assembly`` makes filesets of it.  ``uncovered`` lets files rest
-that no rule covers.  ``handover`` does the same for `omero fs import`.
+that no rule covers, ``unread`` has those that could not be read.  ``handover`` does the same for
+`omero fs import`.
 """

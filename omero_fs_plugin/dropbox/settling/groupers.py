@@ -23,11 +23,14 @@ from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
 from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
+from omero_fs_plugin.dropbox.grouping.promises.table import depth_below
 from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, FsError
 
 from .lots import Lot
 from .pipeline import Pipeline
+from .unread import Unread, named, unread
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,9 @@ _STEP_S = 0.5  # the longest time between two looks for a lot
 _IDLE_S = 30.0  # ... while no file is at rest; `wake` ends the wait
 _AGAIN_S = 10.0  # when a question without an answer is asked again
 _REST_S = 300.0  # after this time without work a grouper gives back its memory
+_UNREAD_S = 5.0  # how often files are looked at that could not be read
 _EXPIRE_S = 60.0  # how often we look for filesets that were incomplete for too long
-_LEVELS = 2  # directories above a file in which an index of it may lie
+_LEVELS = 2  # directories above a file in which any index of it may lie; some lie further above
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,9 @@ class Groupers:
         self._stopping = threading.Event()
         self._news = threading.Condition()
         self._groupers = [make() for _ in range(number)]
-        self._expired = time.monotonic()
+        self._expired = self._looked = time.monotonic()
+        self._unread = Unread()
+        self._remembered = False  # whether it has those of the time before the start
         self.trouble = ""  # why nothing can be grouped; empty while files can be
         self._threads = [
             # Daemons: a thread that a share holds must not keep the process from ending.
@@ -169,6 +175,7 @@ class Groupers:
             try:
                 now = time.monotonic()
                 self._expire(now)
+                self._look_at_unread(now)
                 lot = self._pipeline.next_lot(now)
                 if lot is not None:
                     self._ask(grouper, lot)
@@ -185,7 +192,8 @@ class Groupers:
             with self._news:
                 if not self._stopping.is_set():
                     # `wake` comes after a file is at rest, so it finds us waiting or we find it.
-                    self._news.wait(_STEP_S if len(self._pipeline.lots) else _IDLE_S)
+                    awaited = len(self._pipeline.lots) or self._unread.roots()
+                    self._news.wait(_STEP_S if awaited else _IDLE_S)
 
     def _warm(self, grouper: Grouper) -> None:
         """Starts its process, so that the first file need not wait for it.
@@ -231,6 +239,8 @@ class Groupers:
             return  # another DropBox may be at work by now
         self.trouble = ""
         now = time.monotonic()
+        unreadable = {path: self._pipeline.stat_of(path) for path in unread(grouping)}
+        self._unread.note(lot.root, unreadable)
         try:
             if self._pipeline.grouped(lot, grouping, now, now - begun):
                 self._queued()
@@ -255,6 +265,30 @@ class Groupers:
         back = self._lacking(user, paths)
         if back:
             self._pipeline.heard(back, time.monotonic())
+
+    def _look_at_unread(self, now: float) -> None:
+        """Lets files settle again whose rights have changed since they could not be read."""
+        if now - self._looked < _UNREAD_S:
+            return
+        self._looked = now
+        if not self._remembered:
+            self._remembered = True
+            for failed in self._pipeline.journal.select(State.FAILED):
+                if path := named(failed.reason):
+                    stats = {met.path: met.stat for met in failed.files}
+                    self._unread.note(failed.root, {path: stats.get(path)})
+
+        def look(root: str) -> None:
+            try:
+                news = self._unread.changed(root, self._pipeline.outside.stat)
+            except OSError as error:
+                log.info("%s: %s", root, error)
+                return
+            if news:
+                self._pipeline.heard(news, time.monotonic())
+
+        for root in self._unread.roots():
+            self._lanes.do(root, partial(look, root), key="unread", beside="unread")
 
     def _expire(self, now: float) -> None:
         """Counts at most two intervals at once: if more time passed, the process stood still."""
@@ -310,20 +344,20 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
     if both are asked about.
     """
     asked = set(paths)
-    directories: dict[str, None] = {}
-    for path in paths:
-        directory = PurePath(path).parent
-        for above in (directory, *list(directory.parents)[: _LEVELS - 1]):
-            if above.is_relative_to(root):
-                directories[str(above)] = None
+    levels: dict[str, int] = {}  # directory -> how far it is above one of the files, at least
+    for directory in dict.fromkeys(PurePath(path).parent for path in paths):
+        for level, above in enumerate((directory, *directory.parents)):
+            if not above.is_relative_to(root):
+                break
+            levels[str(above)] = min(level, levels.get(str(above), level))
     found = []
-    for name in directories:
+    for name, level in levels.items():
         try:
             with CALLS.at(root), listing(root, name) as opened, os.scandir(opened) as entries:
                 found += [
                     f"{name}/{entry.name}"
                     for entry in entries
-                    if may_be_index(entry.name)
+                    if _may_name(entry.name, level)
                     and f"{name}/{entry.name}" not in asked
                     and entry.is_file(follow_symlinks=False)
                 ]
@@ -332,3 +366,8 @@ def _indexes(root: str, paths: Sequence[str]) -> list[str]:
         except OSError:
             continue  # gone, or away: the files asked about will show it
     return found
+
+
+def _may_name(name: str, level: int) -> bool:
+    """Whether a file `name` may be the index of files so many directories below its own."""
+    return depth_below(name) >= level or (level < _LEVELS and may_be_index(name))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.events import FileStat
 
 from .around import Around, look_around
 from .assembly import Assembly
@@ -102,6 +103,11 @@ class Pipeline:
     def pending(self) -> int:
         """Number of files in their quiet period."""
         return len(self.settler)
+
+    def stat_of(self, path: str) -> FileStat | None:
+        """A file at rest, as it came to rest; None if it is not at rest now."""
+        with self.files.lock:
+            return self.lots.stat_of(path)
 
     def next_lot(self, now: float) -> Lot | None:
         """The next files at rest to be grouped, None if there are none now.

@@ -223,3 +223,49 @@ def test_what_is_only_touched_has_one_row_also_after_a_restart(whole: Whole) -> 
     for row in rows():
         told = [why for _, _, _, why, _ in whole.journal.events(row.id)]
         assert any(why.startswith("met again, as fileset") for why in told), told
+
+
+@pytest.mark.parametrize("bioformats", ["none", ""], ids=["without Java", "with Bio-Formats"])
+def test_a_file_that_may_be_read_at_last_is_imported_although_nothing_else_happens(
+    make_whole: Callable[..., Whole], bioformats: str
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    whole = make_whole(bioformatsJars=bioformats)
+    path = whole.watch_dir / "amy" / "a.tif"
+    other = whole.drop("b.tif")
+    path.write_bytes(other.read_bytes() + b"not the same")
+    path.chmod(0)
+    whole.until_known(other)
+    whole.until("it says why", lambda: "cannot be read" in reason(whole, path))
+    path.chmod(0o644)
+    whole.until("it is imported", lambda: whole.in_omero(path), patience=10.0)
+    whole.assert_once(path)
+
+
+def test_that_is_so_over_a_restart_too(whole: Whole) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path = whole.drop("a.tif")
+    path.chmod(0)
+    whole.until("it says why", lambda: "cannot be read" in reason(whole, path))
+    whole.stop_dropbox()
+    whole.start_dropbox()
+    whole.until_state("running")
+    path.chmod(0o644)
+    whole.until("it is imported", lambda: whole.in_omero(path), patience=10.0)
+    whole.assert_once(path)
+
+
+def test_a_member_that_may_be_read_at_last_completes_its_set(whole: Whole) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    directory = whole.watch_dir / "amy" / "set"
+    directory.mkdir()
+    first, hidden, last = (write_part(directory, number, NAMES) for number in range(3))
+    hidden.chmod(0)
+    whole.until("it says why", lambda: "cannot be read" in reason(whole, first))
+    hidden.chmod(0o644)
+    whole.until("it is imported", lambda: whole.in_omero(first), patience=10.0)
+    assert paths_in_omero(whole, first) == [tuple(NAMES)]
+    whole.assert_once(last)

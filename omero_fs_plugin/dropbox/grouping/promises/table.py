@@ -98,7 +98,7 @@ KINDS = (
     Kind(
         "cellSens VSI", r".*\.vsi",
         "``_NAME_/stack*/*.ets``, unless its own tag says that there is none",
-        _BIOFORMATS, binaries.vsi, tree="_{stem}_", overview=True,
+        _BIOFORMATS, binaries.vsi, depth=2, tree="_{stem}_", overview=True,
     ),
     Kind(
         "Olympus OIR", r".*\.oir", "``NAME_00001`` and so on, without a gap, beside it",
@@ -107,7 +107,7 @@ KINDS = (
     Kind(
         "Olympus OIF", r".*\.oif",
         "the files that it names, and images, in ``NAME.oif.files/``",
-        _BIOFORMATS, inis.oif, tree="{name}.files",
+        _BIOFORMATS, inis.oif, depth=1, tree="{name}.files",
     ),
     Kind(
         "Olympus OIF, one plane", r".*\.pty", "the image that DataName names, beside it",
@@ -132,7 +132,7 @@ KINDS = (
     ),
     Kind(
         "MIRAX", r".*\.mrxs", "``NAME/Slidedat.ini``", _OPENSLIDE, binaries.mirax,
-        tree="{stem}", overview=True,
+        depth=1, tree="{stem}", overview=True,
     ),
     Kind(
         "MIRAX, Slidedat.ini", r"slidedat\.ini",
@@ -230,6 +230,14 @@ def may_promise(name: str) -> bool:
     """Whether a file of this name may promise others.  A hidden file is no index."""
     lowered = name.lower()
     return not name.startswith(".") and any(kind.name.fullmatch(lowered) for kind in KINDS)
+
+
+def depth_below(name: str) -> int:
+    """How many directories below an index of this name its files may lie; -1 if it is none."""
+    lowered = name.lower()
+    if name.startswith("."):
+        return -1
+    return max((kind.depth for kind in KINDS if kind.name.fullmatch(lowered)), default=-1)
 
 
 def kind_of(name: str, head: bytes) -> Kind | None:
