@@ -40,6 +40,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("status", "show servers, monitors, and what became of every file", "status"),
     ("explain", "say what became of a file, a fileset or a directory, and why", "explain"),
     ("receipt", "say which files may be deleted, because OMERO has them whole", "receipt"),
+    ("report", "report what was dropped, imported and refused in a period", "report"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
     ("forget", "set failed filesets aside that need not be imported", "forget"),
     ("reload", "tell the running servers what `omero config` says now", "reload"),
@@ -51,7 +52,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
 EXIT_CODES = """\
 Exit codes of our own subcommands:
   0    done, or healthy
-  1    not healthy, not all imported, not safe to delete, or an unexpected error
+  1    not healthy, not all imported, not safe to delete, not the same, or an unexpected error
   2    wrong arguments, property, descriptor or installation
   3    the grid, or a server in it, cannot be reached
   4    the journal cannot be opened

@@ -22,6 +22,12 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0;
          border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 4rem; }
 tr.bad td:first-child { color: var(--bad); font-weight: 600; }
+figure { margin: 1.2rem 0; }
+figcaption { font-weight: 600; }
+svg { width: 100%; height: auto; }
+svg rect { fill: #3a7ca5; }
+svg text { font-size: 11px; fill: currentColor; }
+svg .axis { stroke: var(--line); fill: none; }
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; } }
 """
 

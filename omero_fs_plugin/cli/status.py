@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
-from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.glance import Asked
@@ -16,6 +14,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
 from .alerts import DEFAULT, KINDS, code_of, kinds
+from .moments import moment
 from .status_facts import collect
 from .status_text import render
 from .values import count
@@ -54,8 +53,6 @@ Exit codes, each for one kind of trouble; the first that holds counts:
 
 _SHOWN = 20  # filesets, unless --limit or the height of the terminal says another number
 _REFRESH_S = 2.0  # of --watch
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|min|h|d)")
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def configure(sub: Any) -> None:
@@ -95,7 +92,7 @@ def run(ctx: Any, args: Any) -> None:
     wanted = kinds(args.fail_on)
     asked = Asked(
         user=args.user,
-        since=None if args.since is None else moment(args.since, time.time()),
+        since=None if args.since is None else moment(args.since, time.time(), "--since"),
         states=(State(args.state),) if args.state else (),
     )
     where = site(ctx)
@@ -120,16 +117,3 @@ def run(ctx: Any, args: Any) -> None:
     if trouble:
         text = "; ".join(printable(one["what"]) for one in trouble)
         ctx.die(code_of(one["kind"] for one in trouble), f"not healthy: {text}")
-
-
-def moment(text: str, now: float) -> float:
-    """The time that --since names, in s since the epoch."""
-    span = _SPAN.fullmatch(text)
-    if span is not None:
-        return now - float(span[1]) * _UNITS[span[2]]
-    try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise ConfigurationError(
-            f"--since {text}: must be like 30min, 2h, 7d, 2026-11-28 or 2026-11-28T14:00"
-        ) from None

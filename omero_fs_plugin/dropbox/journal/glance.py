@@ -64,6 +64,23 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Came:
+    """A fileset that came in, or changed, in some period."""
+
+    id: int
+    user: str
+    root: str
+    path: str  # of its first file
+    state: State
+    reason: str
+    created: float  # s since the epoch
+    changed: float  # s since the epoch
+    imported: float | None  # s since the epoch, when its import ended; None: it was not imported
+    files: int
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
 class Asked:
     """Which filesets are asked for."""
 
@@ -180,6 +197,28 @@ class Glance:
         ):
             found.setdefault(path, []).append(identifier)
         return found
+
+    def came(self, asked: Asked, until: float, directory: str | None) -> list[Came]:
+        """What came in or changed since `asked.since` and came in before `until`.
+
+        `until` is in s since the epoch.  With `directory`, only what lies below it.
+        """
+        parts, more = ["created < ?"], list[Any]([until])
+        if directory is not None:
+            parts.append("path >= ? AND path < ?")
+            more += _range(directory)
+        where, values = asked.where()
+        parts.insert(0, where.removeprefix(" WHERE ") or "1 = 1")
+        rows = self._ask(
+            'SELECT id, "user", root, path, state, reason, created, changed, '
+            "(SELECT max(at) FROM event WHERE event.fileset = fileset.id AND after = 'imported' "
+            "AND before NOT IN ('', 'imported')), "
+            "(SELECT count(*) FROM file WHERE file.fileset = fileset.id), "
+            "(SELECT coalesce(sum(size), 0) FROM file WHERE file.fileset = fileset.id) "
+            f"FROM fileset WHERE {' AND '.join(parts)} ORDER BY id",
+            [*values, *more],
+        )
+        return [Came(*(*row[:4], State(row[4]), *row[5:10], int(row[10]))) for row in rows]
 
     def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
         """(s since the epoch, state before, state after, reason, who), oldest first."""

@@ -43,6 +43,7 @@ class Proof:
     server_fileset: int | None = None  # its id in OMERO
     images: tuple[int, ...] = ()
     why_not: str = ""  # why it is not safe to delete; empty: it is
+    in_place: bool = False  # it is not safe only because the file itself is OMERO's data
 
     @property
     def safe(self) -> bool:
@@ -116,9 +117,13 @@ class Prover:
                 continue
             server = seen.server_fileset
             there = () if server is None else images.get(server, ())
-            size, sha1, why = _compared(path, copies.get(server or 0, []), bool(there))
+            size, sha1, why, same = _compared(path, copies.get(server or 0, []), bool(there))
             why = why or wrong.get(server or 0, "")
-            yield Proof(path, size, sha1, newest.id, server, tuple(sorted(there)), why)
+            in_place = not why and all(copy.in_place for copy in same)
+            if in_place:
+                how = same[0].transfer.lower()
+                why = f"it was imported in place ({how}): this file is OMERO's data"
+            yield Proof(path, size, sha1, newest.id, server, tuple(sorted(there)), why, in_place)
 
     def _wrong(
         self,
@@ -172,29 +177,27 @@ def _size(path: str) -> int | None:
         return None
 
 
-def _compared(path: str, copies: Sequence[Copy], has_images: bool) -> tuple[int | None, str, str]:
-    """Size and SHA1 of the file now, and why it is not proved; empty if it is."""
+def _compared(
+    path: str, copies: Sequence[Copy], has_images: bool
+) -> tuple[int | None, str, str, list[Copy]]:
+    """Size and SHA1 of the file now, why it is not proved (empty: it is), and the same copies."""
     if not has_images:
-        return _size(path), "", "OMERO has no images of it any more"
+        return _size(path), "", "OMERO has no images of it any more", []
     hashers = {copy.hasher for copy in copies if copy.hash}
     unknown = sorted(hashers - set(_DIGESTS))
     try:
         size, sums = _sums(path, {_SHA1, *(hashers - set(unknown))})
     except OSError as error:
-        return _size(path), "", f"it cannot be read: {error.strerror}"
+        return _size(path), "", f"it cannot be read: {error.strerror}", []
     if size is None:
-        return _size(path), "", "it changed while it was read"
+        return _size(path), "", "it changed while it was read", []
     same = [copy for copy in copies if copy.hash and sums.get(copy.hasher) == copy.hash]
-    if not same:
-        if unknown:
-            what = f"OMERO's checksum is {', '.join(unknown)}, which cannot be computed here"
-        else:
-            what = "its content is not what OMERO has: it changed after the import"
-        return size, sums[_SHA1], what
-    if all(copy.in_place for copy in same):
-        how = same[0].transfer.lower()
-        return size, sums[_SHA1], f"it was imported in place ({how}): this file is OMERO's data"
-    return size, sums[_SHA1], ""
+    what = ""
+    if not same and unknown:
+        what = f"OMERO's checksum is {', '.join(unknown)}, which cannot be computed here"
+    elif not same:
+        what = "its content is not what OMERO has: it changed after the import"
+    return size, sums[_SHA1], what, same
 
 
 def _sums(path: str, names: set[str]) -> tuple[int | None, dict[str, str]]:

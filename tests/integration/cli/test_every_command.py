@@ -56,6 +56,8 @@ STOPPED = [
     Case("explain 5", 4, "there is no journal at"),
     Case(f"explain {FILE}", 4, "there is no journal at"),
     Case(f"receipt {FILE}", 4, "there is no journal at"),
+    Case("report", 4, "there is no journal"),
+    Case("report --verify --html", 4, "there is no journal"),
     Case("reload", 3, "the OMERO server was never started here"),
     Case("users", 3, "the OMERO server was never started here"),
     Case("watch {data} --timeout 1", 3, "the OMERO server was never started here"),
@@ -66,7 +68,7 @@ OTHERS = [
     Case(command, 2, "run this as ", "another user")
     for command in (
         *("status", "config", "check", f"import {FILE}", "forget 5", "reload", "users"),
-        *("explain 5", f"receipt {FILE}"),
+        *("explain 5", f"receipt {FILE}", "report"),
     )
 ]
 WRONG = [
@@ -88,6 +90,10 @@ WRONG = [
         ("explain --user", "expected one argument"),
         ("explain", "give either a path or an id"),
         ("receipt", "too few arguments"),
+        ("report --since soon", "--since soon: must be like"),
+        ("report --until x", "--until x: must be like"),
+        ("report --since 1h --until 2h", "--until must be later than --since"),
+        ("report --json --html", "not allowed with argument"),
         ("receipt /none", "there is no such file or directory"),
         ("receipt / --csv --json", "not allowed with argument"),
         ("reload --no", "unrecognized arguments"),

@@ -1,0 +1,122 @@
+"""`omero fs report`: what was dropped, imported and refused in a period, and how long it took."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.journal.glance import Asked, Came, Glance, glance
+from omero_fs_plugin.errors import ConfigurationError, JournalError
+from omero_fs_plugin.site import Site, printable, site
+
+from . import report_text
+from .moments import moment
+from .report_facts import facts
+
+HELP = """Report what was dropped, imported and refused in a period, and how long it took
+
+It counts filesets: what came in, what was imported, what failed, what still waits;
+how many an hour, and how long from the moment when a file was met to its images.
+Failures come first, with their reasons.  With PATH, only what lies below that
+directory; with --user, only what is of that user.
+
+With --verify, the files of all imports of the period that are still there are
+compared with OMERO, as `omero fs receipt` does it: the report then names each on
+which disk, journal and OMERO do not agree.  This reads all of these files.
+
+Run it as the user that OMERO.server runs as.
+
+Exit codes: 0 shown; 1 with --verify: something does not agree; 2 wrong arguments;
+3 with --verify: the grid cannot be reached; 4 the journal cannot be read; 5 with
+--verify: OMERO is down; 7 there is no such user
+"""
+
+_AT_ONCE = 500  # filesets; OMERO is asked about them together
+
+
+def configure(sub: Any) -> None:
+    """The options."""
+    parser = sub.add_parser("report", description=HELP)
+    parser.add_argument("path", nargs="?", metavar="PATH", help="only what lies below it")
+    parser.add_argument("--user", metavar="NAME", help="only what is of this OMERO user")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        default="7d",
+        help="the begin: 30min, 2h, 7d, or 2026-11-28[T14:00] (default: %(default)s)",
+    )
+    parser.add_argument("--until", metavar="TIME", help="the end, likewise (default: now)")
+    parser.add_argument(
+        "--verify", action="store_true", help="compare disk, journal and OMERO; reads all files"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument("--html", action="store_true", help="one page for a browser, with plots")
+
+
+def run(ctx: Any, args: Any) -> None:
+    """Prints it."""
+    now = time.time()
+    since = moment(args.since, now, "--since")
+    until = now if args.until is None else moment(args.until, now, "--until")
+    if until <= since:
+        raise ConfigurationError("--until must be later than --since")
+    where = site(ctx)
+    settings = where.settings()
+    below = None if args.path is None else os.path.abspath(args.path)  # noqa: PTH100
+    with glance(settings.journal_url) as look:
+        if look is None:
+            raise JournalError("there is no journal yet: DropBox makes it when it is started")
+        if args.user is not None and not look.knows(args.user):
+            from omero_fs_plugin.errors import UserError
+
+            raise UserError(f"{printable(args.user)}: the journal has no file of such a user")
+        told = facts(look.came(Asked(user=args.user, since=since), until, below), since, until)
+        disagreements = None
+        if args.verify:
+            disagreements = _verify(told.imports, look, where, settings)
+    of = [f"of {args.user}"] if args.user else []
+    of += [f"below {below}"] if below else []
+    if args.json:
+        write = report_text.as_json
+    elif args.html:
+        write = report_text.as_html
+    else:
+        write = report_text.as_text
+    ctx.out(write(told, disagreements, " ".join(of)))
+    if disagreements:
+        ctx.die(1, f"{len(disagreements):,} files are not in OMERO as they are here")
+
+
+def _verify(
+    imports: tuple[Came, ...], look: Glance, where: Site, settings: Settings
+) -> list[tuple[str, str]]:
+    """(path, what is wrong) of each file on which disk, journal and OMERO do not agree."""
+    from omero_fs_plugin.blitz.sessions import Omero
+    from omero_fs_plugin.dropbox.receipts.proof import Known, Prover
+
+    wrong: list[tuple[str, str]] = []
+    with where.grid() as grid:
+        omero = Omero.of(grid.communicator, settings)
+        try:
+            prover = Prover(omero)
+            for start in range(0, len(imports), _AT_ONCE):
+                seen = look.load([one.id for one in imports[start : start + _AT_ONCE]])
+                files = {path: Known(one) for one in seen for path in one.files}
+                # A file that is gone proves nothing, and one with another content is a revision,
+                # which has a fileset of its own.
+                here = {
+                    path: known
+                    for path, known in files.items()
+                    if os.path.lexists(path) and look.at(path)[-1].id == known.newest.id
+                }
+                wrong += [
+                    (one.path, one.why_not)
+                    for one in prover.prove(here)
+                    if not one.safe and not one.in_place
+                ]
+        finally:
+            omero.close()
+    return wrong

@@ -1,0 +1,89 @@
+"""`omero fs report` beside a DropBox: it agrees with the journal, the disk and OMERO."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import html
+
+from omero_fs_plugin.cli import report
+from omero_fs_plugin.dropbox.journal.states import State
+from tests import broken
+from tests.integration.whole import Whole
+
+from .test_commands_on_sets import Run, run
+from .test_receipt import in_repository
+from .test_retry import until_failed
+
+__all__ = ["run"]  # a fixture
+
+
+@pytest.fixture
+def done(whole: Whole, run: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A DropBox with two imported files, a copy, and one that has failed."""
+    monkeypatch.setattr(report, "time", whole.clock)  # which leaps until it has failed
+    failed = whole.watch_dir / "amy" / "bad.png"
+    failed.write_bytes(broken.PNG)
+    run("import", failed)
+    until_failed(whole, failed)
+    one, other = whole.drop("day 1/one.tif"), whole.drop("two.tif", user="zak")
+    whole.until_known(one, other)
+    copy = one.with_name("copy.tif")
+    copy.write_bytes(one.read_bytes())
+    whole.until_known(copy, states=(State.SKIPPED,))
+    return {"failed": failed, "one": one, "two": other, "copy": copy}
+
+
+def told(run: Run, *arguments: object, code: int = 0) -> Any:
+    ended, lines = run("report", *arguments, "--json")
+    assert ended == code, lines
+    return json.JSONDecoder().raw_decode("\n".join(lines))[0]
+
+
+def test_it_counts_what_the_journal_has(whole: Whole, run: Run, done: dict[str, Path]) -> None:
+    found = told(run, "--since", "1h")
+    assert (found["dropped"], found["imported"]) == (4, 2)
+    assert (found["failed"], found["skipped"], found["open"]) == (1, 1, 0)
+    assert [one["path"] for one in found["failures"]] == [str(done["failed"])]
+    assert {one["user"]: one["imported"] for one in found["users"]} == {"amy": 1, "zak": 1}
+    assert sum(part["imported"] for part in found["parts"]) == 2
+    assert 0 < found["waits"]["median"] <= found["waits"]["longest"]
+    size = sum(done[name].stat().st_size for name in ("one", "two"))
+    assert found["size"] == size
+
+
+def test_of_a_user_or_a_directory(whole: Whole, run: Run, done: dict[str, Path]) -> None:
+    assert told(run, "--user", "zak")["dropped"] == 1
+    assert told(run, done["one"].parent)["dropped"] == 2
+    assert told(run, "--since", "2h", "--until", "1h")["dropped"] == 0
+    code, lines = run("report", "--user", "nobody")
+    assert (code, len(lines)) == (7, 1)
+
+
+def test_what_does_not_agree_is_named(whole: Whole, run: Run, done: dict[str, Path]) -> None:
+    assert told(run, "--verify")["disagreements"] == []
+    whole.stop_dropbox()
+    data = bytearray(in_repository(whole, done["two"]).read_bytes())
+    data[-1] ^= 1
+    in_repository(whole, done["two"]).write_bytes(data)
+    done["one"].unlink()  # a file that is gone is no fault
+    (wrong,) = told(run, "--verify", code=1)["disagreements"]
+    assert wrong["path"] == str(done["two"]) and "checksum" in wrong["why"]
+    code, lines = run("report", "--verify")
+    assert code == 1 and lines[-1] == "1 files are not in OMERO as they are here"
+    whole.start_dropbox()
+
+
+def test_as_text_and_as_a_page(whole: Whole, run: Run, done: dict[str, Path]) -> None:
+    code, lines = run("report")
+    assert code == 0
+    assert "4 filesets with 4 files came in; 2 were imported" in lines[1]
+    assert any(line.startswith("  failed: ") and "amy/bad.png" in line for line in lines)
+    code, lines = run("report", "--html")
+    tree = html.fromstring("\n".join(lines))
+    assert tree.xpath("//h2")[0].text_content() == "Failed: 1"
+    assert len(tree.xpath("//figure")) == 2 and tree.xpath("//rect")
+    assert not tree.xpath("//script | //link | //img | //@src | //@href"), "it loads nothing"
