@@ -5,6 +5,7 @@ Rule: the disk and the journal are the truth.  It never imports FSServer: the tw
 The rooms are in the order of a file's way: ``watching`` meets it, ``settling`` waits until it is at
 rest, ``grouping`` finds the files that belong together, ``journal`` remembers them, ``importing``
 brings them to OMERO, ``targets`` says where they go.  ``service`` starts and stops everything.
-``places`` and ``users`` know which user a file belongs to, ``confine`` opens it.  ``receipts``
-proves that it is in OMERO.
+``places`` and ``users`` know which user a file belongs to, ``confine`` opens it, ``disks`` knows
+which disks do not answer.  ``userdirs`` compares users' directories with OMERO's users.
+``receipts`` proves that a file is in OMERO.  ``server`` is DropBox under IceGrid.
 """

@@ -6,6 +6,6 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 attempt at it.  ``earlier`` looks at what an earlier attempt left in OMERO, ``activity`` whether
 OMERO is still at it, and ``leftovers`` deletes such things later.  ``methods`` says how the files
 of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many
-imports run at a time.  ``quarantine`` takes files that failed, ``recovery`` mends a journal that
-was lost.
+imports run at a time, ``crew`` how many threads that takes.  ``quarantine`` takes files that
+failed, and ``moving`` moves them.  ``recovery`` mends a journal that was lost.
 """

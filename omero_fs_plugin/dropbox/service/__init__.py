@@ -2,7 +2,7 @@
 
 Rule: nothing is imported before the lease is ours, and nothing after it is lost.
 
-``service`` runs DropBox, ``parts`` builds its parts.  ``configuration`` says which settings are in
-force, ``figures`` what `omero fs status` shows.  This room uses every room of DropBox; ``server``
-starts it.
+``service`` runs DropBox, ``parts`` builds its parts.  ``dispatch`` hands each file to the worker of
+its user's directory.  ``configuration`` says which settings are in force, ``figures`` what
+`omero fs status` shows.  This room uses every room of DropBox; ``server`` starts it.
 """

@@ -3,5 +3,6 @@
 Rule: this room decides nothing.  It gives the files that it meets to ``settling``.
 
 ``subscriptions`` keeps a monitor on FSServer for each rule, ``subscription`` is one of them.
-``rescanner`` knows when to look at the whole tree, and ``rescan`` looks.
+``rescanner`` knows when to look at the whole tree, and ``rescan`` looks.  ``rounds`` looks at many
+directories, a few at a time.
 """

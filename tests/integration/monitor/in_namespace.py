@@ -1,4 +1,4 @@
-"""Real mounts and real limits: run by test_monitor_mounts.py in namespaces of its own."""
+"""Real mounts and real limits: run by test_mounts.py in namespaces of its own."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each test runs over inotify and over polling, on the real disk, and over the
 events that watchdog gives on macOS and Windows, played back (see observed.py).
-The clients are in this process; over Ice they are in test_monitor_server.py.
+The clients are in this process; over Ice they are in test_server.py.
 """
 
 from __future__ import annotations
