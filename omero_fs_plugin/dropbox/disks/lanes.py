@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
 from .calls import CALLS, HUNG_S, LOST_S, Calls, RootAway
+from .threads import MACHINE, Threads
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,15 @@ class _Lane:
 
 @dataclass
 class _Answer(Generic[T]):
+    news: threading.Condition
     value: T | None = None
     error: BaseException | None = None
-    done: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+
+    def tell(self) -> None:
+        with self.news:
+            self.done = True
+            self.news.notify_all()
 
 
 class Lanes:
@@ -64,11 +70,13 @@ class Lanes:
         failed: Callable[[str, Exception], None] | None = None,
         *,
         calls: Calls = CALLS,
+        threads: Threads = MACHINE,
     ) -> None:
         self.calls = calls
+        self.machine = threads  # starts the workers
         self.trouble = ""  # why jobs wait that could begin; empty: none does
         self._failed = failed or _log_it
-        self._news = threading.Condition()
+        self._news = threads.condition()
         self._lanes: dict[tuple[str, str], _Lane] = {}  # those with jobs
         self._ready: deque[_Lane] = deque()  # those that need a thread
         self._threads = 0
@@ -112,7 +120,7 @@ class Lanes:
         """
         if not self.calls.answers(root):
             raise RootAway(root, HUNG_S)
-        answer: _Answer[T] = _Answer()
+        answer: _Answer[T] = _Answer(self.machine.condition())
 
         def job() -> None:
             try:
@@ -120,17 +128,19 @@ class Lanes:
             except BaseException as error:
                 answer.error = error
             finally:
-                answer.done.set()
+                answer.tell()
 
         def lost() -> None:
             answer.error = RootAway(root, LOST_S)
-            answer.done.set()
+            answer.tell()
 
         self.do(root, job, beside="ask", lost=lost)  # not behind what is heard, it may be much
-        while not answer.done.wait(_LOOK_S):
-            seconds = self.calls.away().get(root)
-            if seconds is not None or self._stopped:
-                raise RootAway(root, seconds or 0.0)
+        with answer.news:
+            while not answer.done:
+                answer.news.wait(_LOOK_S)
+                seconds = self.calls.away().get(root)
+                if not answer.done and (seconds is not None or self._stopped):
+                    raise RootAway(root, seconds or 0.0)
         if answer.error is not None:
             raise answer.error
         return cast("T", answer.value)
@@ -169,17 +179,15 @@ class Lanes:
                     del self._lanes[where]
             self._news.notify_all()
             return self._news.wait_for(
-                lambda: not self._threads, max(0.0, until - time.monotonic())
+                lambda: not self._threads, max(0.0, until - self.machine.now())
             )
 
     def _hire(self) -> None:
         """Sees to it that each lane that is ready gets a thread.  Called with the lock."""
         self._news.notify(min(self._idle, len(self._ready)))
         for _ in range(len(self._ready) - self._idle - self._coming):
-            # A daemon: a disk that does not answer must not keep the process from ending.
-            thread = threading.Thread(target=self._work, name="disk", daemon=True)
             try:
-                thread.start()
+                self.machine.start(self._work, "disk")
             except RuntimeError as error:  # too many threads, or too little memory
                 if not self.trouble:
                     log.error("%d directories wait: %s; trying again", len(self._ready), error)

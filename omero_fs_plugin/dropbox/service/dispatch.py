@@ -47,7 +47,11 @@ class Dispatch:
     - `failed` with what went wrong in a lane (empty: a defect, see the log);
     - `back` with a root that answers again;
     - `missed` if more is heard than can be kept;
-    - `tend` at each look.
+    - `tend` at each look;
+    - `look` with a root, to see whether it is still the one that was taken;
+    - `trial` with one that does not answer, to see whether it does after all.  It raises OSError.
+
+    `clock`: seconds, monotonic; `busy` says whether something is imported.
     """
 
     def __init__(
@@ -63,11 +67,16 @@ class Dispatch:
         reading: Callable[[], Iterable[tuple[str, str]]] = tuple,
         tend: Callable[[], None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
+        look: Callable[[str], object] = ROOTS.look,
+        trial: Callable[[str], object] = try_root,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
         self._lanes = lanes
         self._calls = lanes.calls
-        self._trials = Trials(lanes, try_root)
+        self._trials = Trials(lanes, trial)
+        self._look_at = look
+        self._clock = clock
         self._batch = batch
         self._rested = rested
         self._failed = failed
@@ -140,17 +149,17 @@ class Dispatch:
         due = self._pipeline.next_due(busy | self._calls.away().keys())
         longest = _BUSY_S if self._busy() else _IDLE_S if due is None else _STEP_S
         if longest == _IDLE_S and self._may_sleep():
-            longest = max(0.01, self._looked + _LOOK_S - time.monotonic())
-        wait = longest if due is None else min(longest, max(0.01, due - time.monotonic()))
+            longest = max(0.01, self._looked + _LOOK_S - self._clock())
+        wait = longest if due is None else min(longest, max(0.01, due - self._clock()))
         paths: list[str] = []
         try:
             paths.extend(self._events.get(timeout=wait))
             if not paths:
                 return paths
             # A fileset's files come together, so it is better to look at them together.
-            gathered = time.monotonic() + _GATHER_S
-            while len(paths) < self._batch() and time.monotonic() < gathered:
-                paths.extend(self._events.get(timeout=max(0.0, gathered - time.monotonic())))
+            gathered = self._clock() + _GATHER_S
+            while len(paths) < self._batch() and self._clock() < gathered:
+                paths.extend(self._events.get(timeout=max(0.0, gathered - self._clock())))
             while len(paths) < _HEARD_AT_ONCE:
                 paths.extend(self._events.get_nowait())
         except queue.Empty:
@@ -202,10 +211,10 @@ class Dispatch:
         if self._stopping.is_set():
             return
         with self._telling():
-            self._pipeline.heard(paths, time.monotonic())
+            self._pipeline.heard(paths, self._clock())
 
     def _step(self) -> None:
-        for root in self._pipeline.roots_due(time.monotonic()):
+        for root in self._pipeline.roots_due(self._clock()):
             if not self._calls.answers(root):
                 continue
             with self._lock:
@@ -220,7 +229,7 @@ class Dispatch:
             if self._stopping.is_set():
                 return
             with self._telling():
-                if self._pipeline.step(time.monotonic(), root):
+                if self._pipeline.step(self._clock(), root):
                     self._rested()
         finally:
             self._stepped(root)
@@ -246,7 +255,7 @@ class Dispatch:
             if root not in told:
                 self._seen_away[root] = at
                 self._back(root)
-        now = time.monotonic()
+        now = self._clock()
         if now - self._probed >= _PROBE_S:
             self._probed = now
             for root, path in self._reading():
@@ -255,7 +264,12 @@ class Dispatch:
             self._looked = now
             for rule in self._pipeline.places.rules:
                 root = str(rule.watch_dir)
-                self._lanes.do(root, partial(_look_at, self._calls, root), key="look")
+                self._lanes.do(root, partial(self._look_at_root, root), key="look")
+
+    def _look_at_root(self, root: str) -> None:
+        """People are told of a root that is not followed, also when nobody drops anything there."""
+        with suppress(RootAway), self._calls.at(root):
+            self._look_at(root)
 
 
 class _Telling:
@@ -279,12 +293,6 @@ class _Telling:
             log.error("a step of the pipeline failed", exc_info=error)
             self._failed("")
         return True
-
-
-def _look_at(calls: Calls, root: str) -> None:
-    """People are told of a root that is not followed, also when nobody drops anything there."""
-    with suppress(RootAway), calls.at(root):
-        ROOTS.look(root)
 
 
 def _probe(calls: Calls, root: str, path: str) -> None:

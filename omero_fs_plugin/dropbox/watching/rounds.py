@@ -92,7 +92,7 @@ class Round:
         self._clock = self._all_late.clock
         self._waited_for = waited_for  # whether somebody waits for another round
         self._caught_up = caught_up
-        self._news = threading.Condition()
+        self._news = lanes.machine.condition()
         self._under_way: dict[str, float] = {}  # directory -> when its look began (s)
         self._began: dict[str, float] = {}  # the same, also of those that have ended
         self._error: FsError | None = None

@@ -229,6 +229,37 @@ def test_a_thread_that_cannot_be_started_is_started_later(
     assert lanes.trouble == ""
 
 
+def test_a_root_is_back_although_the_trials_of_a_long_hang_are_lost_with_its_calls(
+    lanes: Lanes, clock: Ahead
+) -> None:
+    """As when the server of a share forgets all that it was asked before its restart."""
+    held, go, began = Held(lanes, "/zak"), threading.Event(), threading.Event()
+    answers = False
+
+    def look(root: str) -> None:
+        began.set()
+        if not answers:
+            assert go.wait(20)
+
+    trials = Trials(lanes, look)
+    clock.ahead += LOST_S
+    for hours in (0.0, 0.1, 0.5):
+        clock.ahead += hours * 3600
+        began.clear()
+        trials.begin()
+        assert began.wait(20)
+    answers = True
+    clock.ahead += 5 * 0.6 * 3600
+    trials.begin()
+    end = time.monotonic() + 20
+    while lanes.calls.away():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert lanes.calls.lost() == {"/zak": 1}
+    go.set()
+    held.let_go()
+
+
 class Scene:
     """A lane whose job hangs at a call that never comes back, until the test lets it."""
 
@@ -336,14 +367,18 @@ def test_a_trial_that_hangs_is_one_of_a_few(lanes: Lanes, clock: Ahead) -> None:
         assert go.wait(10)
 
     trials = Trials(lanes, look)
-    for number in range(1, 7):
-        clock.ahead += LOST_S
+    for number in range(1, 9):
+        # Each costs a thread, so each begins later than the one before.
+        clock.ahead += LOST_S * 4 ** max(0, number - 2) - 1
+        trials.begin()
+        assert len(trials._under_way.get("/zak", {})) == min(number - 1, 5)
+        clock.ahead += 1
         trials.begin()
         end = time.monotonic() + 10
-        while len(begun) < min(number, 3):
+        while len(begun) < min(number, 5):
             assert time.monotonic() < end
             time.sleep(0.001)
-        assert len(trials._under_way["/zak"]) == min(number, 3)
-    assert len(begun) == 3
+        assert len(trials._under_way["/zak"]) == min(number, 5)
+    assert len(begun) == 5
     go.set()
     held.let_go()
