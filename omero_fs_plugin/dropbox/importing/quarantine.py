@@ -109,15 +109,19 @@ class Quarantine:
         if not root or fileset.root == root:
             return []
         path = fileset.path
+        # Its disk may be another than the user's, and is named if it hangs.
+        vault = str(self.directory or fileset.root)
         try:
             ways = self._ways_home(fileset, root)
-            taken = [home for at, home in ways if at.exists() and stat_beneath(root, home)]
+            taken = [home for at, home in ways if _lies_at(at, vault) and stat_beneath(root, home)]
             if taken:
                 log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, taken[0])
                 return []
             found: list[Found] = []
             for at, path in ways:
-                if at.exists():  # if not, an earlier move that was cut short has brought it back
+                if _lies_at(
+                    at, vault
+                ):  # if not, an earlier move that was cut short has brought it back
                     move_back(at, root, path)
                 stat = stat_beneath(root, path)
                 if stat is None:
@@ -126,7 +130,7 @@ class Quarantine:
             self._journal.put_elsewhere(fileset.id, root, found)
             self._journal.wait(fileset.user, root, found)
             self._journal.note(f"{_HOME}{fileset.id}", "")
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), CALLS.at(vault):
                 _told_at(Path(fileset.root)).unlink()
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
@@ -158,6 +162,11 @@ class Quarantine:
 
     def _to(self, fileset: Fileset, met: Found, root: Path) -> Path:
         return root.joinpath(*parts_beneath(fileset.root, met.path))
+
+
+def _lies_at(path: Path, vault: str) -> bool:
+    with CALLS.at(vault):
+        return path.exists()
 
 
 def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
