@@ -21,6 +21,7 @@ from .records import (
     chunks,
     columns,
     met_of,
+    signed,
     stat_columns,
 )
 from .states import OPEN, State
@@ -257,3 +258,34 @@ def insert_found(
             )
         ],
     )
+
+
+def former(connection: Connection, user: str, found: Sequence[Found]) -> dict[int, str]:
+    """The filesets of one file that lay at another path, and is now one of `found`: id -> path.
+
+    They were skipped or failed, or wait, and OMERO was never told to import them.  A file is known
+    by its inode alone: a copy tool may write the last of it and rename it at once.
+    """
+    file, fileset = schema.file.c, schema.fileset.c
+    lay: dict[int, str] = {}
+    for chunk in chunks(found, _CHUNK):
+        by_inode = {signed(met.stat.inode): met for met in chunk}
+        rows = connection.execute(
+            select(fileset.id, fileset.path, file.device, file.inode)
+            .join_from(schema.file, schema.fileset)
+            .where(file.inode.in_(list(by_inode)))
+            .where(fileset.user == user, fileset.verified == 0)
+            .where(fileset.state.in_((State.WAITING, *_ENDED)))
+        ).all()
+        for row in rows:
+            met = by_inode[row.inode]
+            apart = row.path != met.path and row.device == signed(met.stat.device)
+            if apart and len(files_of(connection, row.id)) == 1:
+                lay[row.id] = row.path
+    return lay
+
+
+def files_of(connection: Connection, fileset: int) -> list[int]:
+    """The positions of the files of a fileset."""
+    file = schema.file.c
+    return list(connection.scalars(select(file.position).where(file.fileset == fileset)))

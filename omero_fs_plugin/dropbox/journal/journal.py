@@ -17,7 +17,7 @@ from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
-from .forming import form, give_up, unite
+from .forming import forget, form, give_up, unite
 from .intake import (
     Stamp,
     dissolve,
@@ -121,6 +121,21 @@ class Journal(JournalReader):
         """
         with self._database.writing() as connection:
             wait_each(connection, self._stamp(), user, root, found)
+
+    def follow(self, filesets: Collection[int]) -> None:
+        """Removes filesets whose file has another path now, and a fileset of its own there.
+
+        One that was taken up again since is left as it is.
+        """
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            for some in chunks(list(filesets), CHUNK):
+                left = connection.scalars(
+                    select(table.id)
+                    .where(table.id.in_(some), table.verified == 0)
+                    .where(table.state.in_((State.WAITING, State.SKIPPED, State.FAILED)))
+                ).all()
+                forget(connection, left)
 
     def hand_over(
         self,

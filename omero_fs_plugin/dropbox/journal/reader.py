@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from . import schema
 from .database import Database, Mark
+from .intake import former
 from .records import GONE, Claim, Event, Fileset, Found, Held, chunks, signed
 from .records import fileset as to_fileset
 from .states import OPEN, State
@@ -439,6 +440,14 @@ class JournalReader:
         """The filesets with these ids, in their order."""
         with self._database.reading() as connection:
             return self._load(connection, filesets)
+
+    def former(self, user: str, found: Sequence[Found]) -> dict[int, str]:
+        """The filesets of files that are now `found` under another path: id -> former path.
+
+        See `intake.former`.
+        """
+        with self._database.reading() as connection:
+            return former(connection, user, found)
 
     def select(
         self, *states: State, limit: int | None = None, user: str | None = None

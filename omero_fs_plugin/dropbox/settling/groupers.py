@@ -121,7 +121,8 @@ class Groupers:
         self._stopping = threading.Event()
         self._news = threading.Condition()
         self._groupers = [make() for _ in range(number)]
-        self._expired = self._looked = time.monotonic()
+        self._expired = time.monotonic()
+        self._looked = -math.inf  # s: when files that could not be read were looked at
         self._unread = Unread()
         self._remembered = False  # whether it has those of the time before the start
         self.trouble = ""  # why nothing can be grouped; empty while files can be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from omero_fs_plugin.dropbox.journal.records import Found
@@ -11,6 +12,8 @@ from omero_fs_plugin.events import FileStat
 
 from .neighbourhood import Owner
 from .underway import BATCH, Underway
+
+log = logging.getLogger(__name__)
 
 _UNDER_WAY = (State.QUEUED, State.IMPORTING)
 
@@ -127,9 +130,37 @@ class Meeting:
                     met for met in news if met.path in known
                 ]
                 refused = self._files.record([met for met in news if met.path not in known])
+                new = [met for met in news if met.path not in known and met not in refused]
                 for met in news:
                     if met not in refused:
                         self._files.stir(met, now)
+            self._follow(new)
+
+    def _follow(self, new: Sequence[Found]) -> None:
+        """Leaves no fileset at the path that a file had before it was renamed.
+
+        A copy tool gives a file its name when all of it is written; under its temporary name it
+        was perhaps skipped.  A path counts if nothing is there any more: else it is a second name.
+        """
+        by_user: dict[str, list[Found]] = {}
+        for met in new:
+            place = self._places.place(met.path)
+            if place is not None:
+                by_user.setdefault(place.user, []).append(met)
+        for user, found in by_user.items():
+            gone: dict[int, str] = {}
+            for fileset, path in self._journal.former(user, found).items():
+                try:
+                    if self._outside.stat(path) is None:
+                        gone[fileset] = path
+                except OSError as error:
+                    log.info("%s: nobody knows whether it is there: %s", path, error)
+            if gone:
+                with self._files.lock:
+                    for path in gone.values():
+                        self._settler.forget(path)
+                        self._lots.remove(path)
+                    self._journal.follow(gone)
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
         """The files of OMERO's users that pass their rule and have a name that OMERO can take."""

@@ -239,7 +239,7 @@ def test_a_file_that_may_be_read_at_last_is_imported_although_nothing_else_happe
     whole.until_known(other)
     whole.until("it says why", lambda: "cannot be read" in reason(whole, path))
     path.chmod(0o644)
-    whole.until("it is imported", lambda: whole.in_omero(path), patience=10.0)
+    whole.until("it is imported", lambda: whole.row(path).state is State.IMPORTED, patience=10.0)
     whole.assert_once(path)
 
 
@@ -253,7 +253,7 @@ def test_that_is_so_over_a_restart_too(whole: Whole) -> None:
     whole.start_dropbox()
     whole.until_state("running")
     path.chmod(0o644)
-    whole.until("it is imported", lambda: whole.in_omero(path), patience=10.0)
+    whole.until("it is imported", lambda: whole.row(path).state is State.IMPORTED, patience=10.0)
     whole.assert_once(path)
 
 
@@ -266,6 +266,44 @@ def test_a_member_that_may_be_read_at_last_completes_its_set(whole: Whole) -> No
     hidden.chmod(0)
     whole.until("it says why", lambda: "cannot be read" in reason(whole, first))
     hidden.chmod(0o644)
-    whole.until("it is imported", lambda: whole.in_omero(first), patience=10.0)
+    whole.until("it is imported", lambda: whole.row(first).state is State.IMPORTED, patience=10.0)
     assert paths_in_omero(whole, first) == [tuple(NAMES)]
     whole.assert_once(last)
+
+
+def rows_of(whole: Whole, path: Path) -> list[Fileset]:
+    return [row for row in whole.journal.select() if row.path == str(path)]
+
+
+@pytest.mark.parametrize("name", ["a.tif.copytool", "unfinished a.tif"])
+def test_of_a_temporary_name_no_row_is_left_after_the_rename(whole: Whole, name: str) -> None:
+    """A tool that nobody knows: its name is met, and was skipped or has failed."""
+    content = whole.drop("elsewhere/b.tif").read_bytes()
+    path, final = whole.watch_dir / "amy" / name, whole.watch_dir / "amy" / "a.tif"
+    path.write_bytes(b"not all of it")
+    ended = (State.SKIPPED, State.FAILED)
+    whole.until("it has ended", lambda: any(r.state in ended for r in rows_of(whole, path)))
+    path.write_bytes(content + b"another")
+    path.rename(final)
+    whole.until_known(final)
+    whole.assert_once(final)
+    assert rows_of(whole, path) == []
+
+
+def test_a_name_that_is_gone_before_it_has_rested_leaves_no_row(whole: Whole) -> None:
+    path = whole.drop("a.tif.copytool")
+    whole.until("it is met", lambda: rows_of(whole, path))
+    final = path.with_name("a.tif")
+    path.rename(final)
+    whole.until_known(final)
+    assert rows_of(whole, path) == []
+
+
+def test_a_second_name_of_a_failed_file_leaves_its_row(whole: Whole) -> None:
+    path = whole.watch_dir / "amy" / "a.tif"
+    path.write_bytes(b"no TIFF")
+    whole.until_known(path, states=(State.FAILED,))
+    second = path.with_name("b.tif")
+    os.link(path, second)
+    whole.until_known(second, states=(State.FAILED,))
+    assert [row.state for row in rows_of(whole, path)] == [State.FAILED]
