@@ -15,9 +15,10 @@ from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
+from tests import samples
 from tests.integration.whole import Whole
 
-from .test_sets import NAMES, write_part
+from .test_sets import NAMES, reason, write_part
 
 
 @pytest.fixture
@@ -126,3 +127,34 @@ def test_names_that_cannot_be_written_fail_their_own_sets_and_no_other(whole: Wh
     for path in bad:
         whole.row(path).reason.encode()
     assert not whole.dropbox.groupers.trouble
+
+
+def test_a_time_lapse_whose_pauses_are_long_is_one_fileset(whole: Whole) -> None:
+    """Micro-Manager goes on after twice the quiet period; the last brace comes at the end."""
+    directory = whole.watch_dir / "amy" / "lapse"
+    directory.mkdir()
+    made = directory.parent / "made elsewhere"
+    made.mkdir()
+    samples.micromanager(made)
+    metadata = (made / "metadata.txt").read_text("utf-8")
+    frames = sorted(path.name for path in made.glob("*.tif"))
+    images = {name: (made / name).read_bytes() for name in frames}
+    for path in (*made.iterdir(),):
+        path.unlink()
+    first_frame = metadata.index('"FrameKey-1')
+    (directory / "metadata.txt").write_text(metadata[:first_frame], "utf-8")
+    (directory / frames[0]).write_bytes(images[frames[0]])
+    first = directory / frames[0]
+    whole.until("it says why", lambda: "no end yet" in reason(whole, first))
+    other = whole.drop("other.tif")
+    whole.until_known(other)
+    assert whole.in_omero(first) == []
+    (directory / frames[1]).write_bytes(images[frames[1]])
+    second = directory / frames[1]
+    whole.until("that waits too", lambda: "no end yet" in reason(whole, second))
+    (directory / "metadata.txt").write_text(metadata, "utf-8")
+    whole.until_known(first)
+    assert {Path(met.path).name for met in whole.row(first).files} == {*frames, "metadata.txt"}
+    whole.until_settled()
+    assert len(whole.in_omero(first)) == 1
+    assert whole.journal.counts()[State.FAILED] == 0

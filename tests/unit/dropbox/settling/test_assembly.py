@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping, Reach
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -597,6 +597,22 @@ def test_a_used_file_that_nobody_has_met_has_its_quiet_period_first(stage: Stage
     assert stage.answer(lot, Candidate((a, late))) == 0
     assert stage.rows()[("a",)] == f"waits for {late}, which is in its quiet period"
     assert stage.answer(stage.lot(), Candidate((a, late))) == 1
+
+
+def test_a_set_waits_until_the_whole_tree_of_it_is_quiet(stage: Stage) -> None:
+    """Nobody can know whether more is to come: a part that no reader names counts too."""
+    (index,) = stage.drop("x.vsi")
+    lot = stage.lot()
+    tree = (Reach(f"{AMY}/_x_", 9),)
+    (part,) = stage.drop("_x_/stack1/frame_t.ets")
+    stage.drop("elsewhere")
+    assert stage.answer(lot, Candidate((index,), trees=tree)) == 0
+    assert stage.rows()[("x.vsi",)] == f"waits for {part}, which is in its quiet period"
+    stage.now += QUIET
+    stage.pipeline.step(stage.now)
+    both = stage.pipeline.next_lot(stage.now)
+    assert both is not None
+    assert stage.answer(both, Candidate((index, part), trees=tree)) == 1
 
 
 def test_a_used_file_that_no_rule_is_for_is_watched_all_the_same(stage: Stage) -> None:

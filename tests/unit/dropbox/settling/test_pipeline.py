@@ -411,3 +411,50 @@ TestExactlyOnce.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def skipped(pipeline: Pipeline, disk: Disk, journal: Journal, path: str) -> None:
+    """A file that no reader takes."""
+    disk.write(path, 1)
+    pipeline.heard([path], 0.0)
+    Pipeline.step(pipeline, QUIET)
+    lot = pipeline.next_lot(QUIET)
+    assert lot is not None
+    pipeline.grouped(lot, Grouping((), {path: "no reader takes it"}), QUIET, 0.0)
+    assert [(f.path, f.state) for f in journal.select()] == [(path, State.SKIPPED)]
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["as it was", "after a last write"])
+@pytest.mark.parametrize("heard", ["event", "rescan"])
+def test_after_a_rename_nothing_is_left_of_the_former_name(
+    pipeline: Pipeline, disk: Disk, journal: Journal, writes: bool, heard: str
+) -> None:
+    former, path = "/dropbox/amy/a.tif.tool", "/dropbox/amy/a.tif"
+    skipped(pipeline, disk, journal, former)
+    if writes:
+        disk.write(former, 2)
+    disk.rename(former, path)
+    if heard == "event":
+        pipeline.heard([former, path], 20.0)
+    else:
+        pipeline.scanned(disk.scan(), 20.0)
+    assert [(f.path, f.state) for f in journal.select()] == [(path, State.WAITING)]
+    assert pipeline.step(40.0) == 1
+
+
+def test_a_second_name_is_no_rename(pipeline: Pipeline, disk: Disk, journal: Journal) -> None:
+    former, path = "/dropbox/amy/a.tif.tool", "/dropbox/amy/a.tif"
+    skipped(pipeline, disk, journal, former)
+    disk.files[path] = replace(disk.files[former], ctime_ns=99)
+    pipeline.heard([path], 20.0)
+    assert {f.path for f in journal.select()} == {former, path}
+
+
+def test_what_another_user_had_under_another_name_stays(
+    pipeline: Pipeline, disk: Disk, journal: Journal
+) -> None:
+    former, path = "/dropbox/amy/a.tif.tool", "/dropbox/zak/a.tif"
+    skipped(pipeline, disk, journal, former)
+    disk.rename(former, path)
+    pipeline.heard([former, path], 20.0)
+    assert {f.path for f in journal.select()} == {former, path}
