@@ -18,6 +18,7 @@ import os
 import stat as stat_module
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -188,7 +189,8 @@ class _Check:
             return self._names(os.path.normpath(f"{directory}/{below}"))
 
         try:
-            said = kind.says(Index(name, file, size, names_in))
+            beside = partial(_lies_in, directory)
+            said = kind.says(Index(name, file, size, names_in, beside))
         except TooLarge:
             return  # it is not known whether it is whole, but the reader has taken it
         except ImportRefused as refusal:
@@ -211,7 +213,7 @@ class _Check:
         if kind.overview and said.files and not lacks and not said.unfinished:
             self._overview(path, directory, said)
         if kind.tree:
-            self._trees.append(_tree(directory, name, kind))
+            self._trees.append(_tree(directory, name, kind, said))
 
     def _keep(self, path: str, kind: Kind) -> None:
         suffixes = () if "*" in kind.keeps else kind.keeps
@@ -299,13 +301,19 @@ class _Check:
         return False
 
 
-def _tree(directory: str, name: str, kind: Kind) -> Reach:
+def _lies_in(directory: str, name: str) -> bool:
+    return _is_there(f"{directory}/{name}")
+
+
+def _tree(directory: str, name: str, kind: Kind, said: Said) -> Reach:
     """The tree that must be quiet around the index called `name`."""
     stem = name.rpartition(".")[0]
     if kind.tree != ".":
         tree = kind.tree.format(name=name, stem=stem)
         return Reach(os.path.normpath(f"{directory}/{tree}"), ANY_DEPTH)
-    return Reach(directory, kind.depth, kind.keeps, start="" if kind.keeps else f"{stem}_")
+    if kind.keeps:
+        return Reach(directory, kind.depth, kind.keeps)
+    return Reach(directory, names=tuple(f"{stem}_{n:05}" for n in range(1, len(said.files) + 18)))
 
 
 def _joined(path: str, name: str) -> str:

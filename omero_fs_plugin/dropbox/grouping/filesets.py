@@ -24,7 +24,6 @@ class Reach:
     depth: int = 0  # how many directories below it they may lie
     suffixes: tuple[str, ...] = ()  # in lower case; empty: any
     names: tuple[str, ...] = ()  # names without directories that count whatever their suffix
-    start: str = ""  # how their names begin
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path` is one of them."""
@@ -34,8 +33,6 @@ class Reach:
         name = path.rpartition("/")[2]
         if name in self._names:
             return True
-        if not name.startswith(self.start):
-            return False
         if self.suffixes:
             return name.rpartition(".")[2].lower() in self.suffixes
         return not self.names

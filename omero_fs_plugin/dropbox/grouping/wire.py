@@ -100,8 +100,7 @@ def _reach(value: Any) -> Reach:
     if not isinstance(depth, int):
         raise ValueError("no answer")
     suffixes, names = _texts(value.get("suffixes")), _texts(value.get("names"))
-    start = _text(value.get("start"))
-    return Reach(_text(value.get("directory")), depth, suffixes, names, start)
+    return Reach(_text(value.get("directory")), depth, suffixes, names)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

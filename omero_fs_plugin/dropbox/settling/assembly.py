@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping, Reach
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -66,8 +66,8 @@ class Assembly:
     Rule: a fileset is formed when every file that it uses is at rest, or was
     accounted for before.  If one of them waits, all of them wait, for the same reason.
 
-    `pending` says whether a path is in its quiet period, `stirring` which file of a root is
-    in it and is one that is asked for; empty: none.
+    `pending` says whether a path is in its quiet period, `stirring` which file of a tree is;
+    empty: none.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Assembly:
         lots: Lots,
         *,
         pending: Callable[[str], bool],
-        stirring: Callable[[str, Callable[[str], bool]], str] = lambda root, which: "",
+        stirring: Callable[[Reach], str] = lambda reach: "",
     ) -> None:
         self._journal = journal
         self._lots = lots
@@ -235,7 +235,7 @@ class Assembly:
                 uncovered.append(found[-1])
         self._wait_for_uncovered(lot, uncovered, now)
         for tree in candidate.trees:
-            if path := self._stirring(lot.root, tree.takes):
+            if path := self._stirring(tree):
                 raise _Waits(f"waits for {path}, which is in its quiet period")
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:

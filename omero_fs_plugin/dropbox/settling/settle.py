@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from omero_fs_plugin.dropbox.grouping.filesets import Reach
 from omero_fs_plugin.events import FileStat
 
 
@@ -41,6 +42,7 @@ class Settler:
         self.longest = longest  # s
         self.begun: Callable[[], None] = lambda: None  # called when no file was pending, and one is
         self._pending: dict[str, Pending] = {}
+        self._in: dict[str, dict[str, None]] = {}  # directory -> files in it that are pending
         # Of each root and quiet period the files, ordered by `since`: a sign of life
         # moves a file to the end.
         self._in_order: dict[str, dict[float, OrderedDict[str, Pending]]] = {}
@@ -54,12 +56,17 @@ class Settler:
     def __contains__(self, path: object) -> bool:
         return path in self._pending
 
-    def first(self, root: str, which: Callable[[str], bool]) -> str:
-        """A file of `root` in its quiet period for which `which` is true; empty: there is none."""
-        for files in self._in_order.get(root, {}).values():
-            for path in reversed(files):  # those that stirred last are most likely
-                if which(path):
-                    return path
+    def first(self, reach: Reach) -> str:
+        """A file in its quiet period that `reach` takes; empty: there is none."""
+        if reach.names and not reach.depth:
+            named = (f"{reach.directory}/{name}" for name in reach.names)
+            return next((path for path in named if path in self._pending), "")
+        below = reach.directory.rstrip("/") + "/"
+        for directory, paths in self._in.items():
+            if directory == reach.directory or (reach.depth and directory.startswith(below)):
+                for path in paths:
+                    if reach.takes(path):
+                        return path
         return ""
 
     def has(self, pending: Pending) -> bool:
@@ -82,6 +89,7 @@ class Settler:
         before = self._pending.get(path)
         if before is None:
             self._first[path] = now
+            self._in.setdefault(path.rpartition("/")[0], {})[path] = None
         else:
             self._take_out(before)
         if quiet is None:
@@ -127,6 +135,10 @@ class Settler:
         pending = self._pending.pop(path, None)
         if pending is not None:
             self._take_out(pending)
+            directory = path.rpartition("/")[0]
+            del self._in[directory][path]
+            if not self._in[directory]:
+                del self._in[directory]
         self._first.pop(path, None)
 
     def due(self, now: float, limit: int, root: str | None = None) -> list[Pending]:

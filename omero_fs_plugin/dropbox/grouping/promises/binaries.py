@@ -16,7 +16,7 @@ _EXTERNAL = b"\x25\x4e\0\0"
 _INLINE = 0x40000000
 _NAME_16 = re.compile(rb"(?:[\x20-\x7e\xa0-\xff]\0){1,255}?\.\0(?:[tT]\0[iI]\0[fF]\0)(?:[fF]\0)?")
 _CZI_PART = re.compile(r"(.*)\((\d{1,4})\)")
-_OIR_PART = re.compile(r"(.+)_(\d{5})")
+_OIR_GAP = 16  # numbers without a file, after which no further one is looked for
 
 
 def vsi(index: Index) -> Said:
@@ -83,22 +83,23 @@ def czi(index: Index) -> Said:
 
 def oir(index: Index) -> Said:
     """A large OIR goes on in ``<name>_00001`` and so on, without a gap in the numbers."""
-    numbers = [
-        int(found[2])
-        for name in index.names_in("")
-        if (found := _OIR_PART.fullmatch(name)) and found[1] == index.stem
-    ]
-    return promising(f"{index.stem}_{number:05}" for number in range(1, max(numbers, default=0)))
+    last = first = 0
+    while first - last <= _OIR_GAP:
+        first += 1
+        if index.has(f"{index.stem}_{first:05}"):
+            last = first
+    return promising(f"{index.stem}_{number:05}" for number in range(1, last))
 
 
 def _detached(suffix: str, pixels: Callable[[Pieces], int]) -> Callable[[Index], Said]:
     """A header whose pixels are in the file of the same name with another suffix."""
 
     def says(index: Index) -> Said:
-        wanted = f"{index.stem}{suffix}"
-        present = {name.lower(): name for name in index.names_in("")}
         capitals = index.name.rpartition(".")[2].isupper()
-        name = present.get(wanted.lower(), index.stem + (suffix.upper() if capitals else suffix))
+        name = index.stem + (suffix.upper() if capitals else suffix)
+        if not index.has(name):
+            present = {one.lower(): one for one in index.names_in("")}
+            name = present.get(name.lower(), name)
         return Said({name: _length(index, pixels)})
 
     return says

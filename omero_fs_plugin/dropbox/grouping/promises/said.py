@@ -25,11 +25,18 @@ class Index:
     file: BinaryIO
     size: int  # bytes
     names_in: NamesIn = field(default=lambda below: ())
+    # Whether a file of this name lies beside the index.  None: `names_in` says so.  A directory may
+    # have thousands of headers, so none of them lists it only for one name.
+    beside: Callable[[str], bool] | None = None
 
     @property
     def stem(self) -> str:
         """The name without what follows its last dot."""
         return self.name.rpartition(".")[0] or self.name
+
+    def has(self, name: str) -> bool:
+        """Whether a file of this name lies beside it."""
+        return self.beside(name) if self.beside is not None else name in self.names_in("")
 
     def data(self) -> bytes:
         """All of its bytes.  Raises ImportRefused for an index that is larger than LIMIT."""

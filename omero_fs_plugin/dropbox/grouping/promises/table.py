@@ -39,7 +39,7 @@ class Kind:
     depth: int = 0  # how many directories below its own these may lie
     # The directory whose whole tree must be quiet: nobody can know whether more is to come.
     # "{name}" and "{stem}" are those of the index; "." is its own directory, for files of
-    # `keeps`, or else for those that begin with its name and "_".  Empty: none.
+    # `keeps`, or else for its numbered parts.  Empty: none.
     tree: str = ""
     words: tuple[bytes, ...] = ()  # it begins with one of them; empty: the name is enough
 

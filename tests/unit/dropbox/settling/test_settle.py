@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from omero_fs_plugin.dropbox.grouping.filesets import Reach
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.events import FileStat
 
@@ -182,3 +183,18 @@ class Settling(RuleBasedStateMachine):
 
 
 TestSettling = Settling.TestCase
+
+
+def test_a_tree_has_a_file_in_its_quiet_period() -> None:
+    settler = Settler(10.0)
+    stat = FileStat(1, 2, 3, 4, 5)
+    for path in ("/r/a/x_00002", "/r/a/b/c/y.tif"):
+        settler.stir(path, stat, 0.0)
+    assert settler.first(Reach("/r/a", names=("x_00001", "x_00002"))) == "/r/a/x_00002"
+    assert settler.first(Reach("/r/a", suffixes=("tif",))) == ""
+    assert settler.first(Reach("/r/a", 2, ("tif",))) == "/r/a/b/c/y.tif"
+    assert settler.first(Reach("/r/a/b", 1)) == "/r/a/b/c/y.tif"
+    settler.forget("/r/a/b/c/y.tif")
+    assert settler.first(Reach("/r/a/b", 1)) == ""
+    settler.forget("/r/a/x_00002")
+    assert settler.first(Reach("/r", 9)) == ""
