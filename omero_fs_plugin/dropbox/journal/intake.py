@@ -260,14 +260,18 @@ def insert_found(
     )
 
 
-def former(connection: Connection, user: str, found: Sequence[Found]) -> dict[int, str]:
-    """The filesets of one file that lay at another path, and is now one of `found`: id -> path.
+def former(
+    connection: Connection, user: str, found: Sequence[Found]
+) -> dict[int, tuple[str, Found]]:
+    """The filesets of one file that lay at another path, and is now one of `found`.
+
+    id -> the path where it lay, and what it is now.
 
     They were skipped or failed, or wait, and OMERO was never told to import them.  A file is known
     by its inode alone: a copy tool may write the last of it and rename it at once.
     """
     file, fileset = schema.file.c, schema.fileset.c
-    lay: dict[int, str] = {}
+    lay: dict[int, tuple[str, Found]] = {}
     for chunk in chunks(found, _CHUNK):
         by_inode = {signed(met.stat.inode): met for met in chunk}
         rows = connection.execute(
@@ -281,7 +285,7 @@ def former(connection: Connection, user: str, found: Sequence[Found]) -> dict[in
             met = by_inode[row.inode]
             apart = row.path != met.path and row.device == signed(met.stat.device)
             if apart and len(files_of(connection, row.id)) == 1:
-                lay[row.id] = row.path
+                lay[row.id] = row.path, met
     return lay
 
 

@@ -122,20 +122,58 @@ class Journal(JournalReader):
         with self._database.writing() as connection:
             wait_each(connection, self._stamp(), user, root, found)
 
-    def follow(self, filesets: Collection[int]) -> None:
-        """Removes filesets whose file has another path now, and a fileset of its own there.
+    def follow(self, renamed: Mapping[int, Found]) -> None:
+        """Lets filesets of one file wait at the path that it has now: id -> what it is now.
 
-        One that was taken up again since is left as it is.
+        The fileset that was made there when the file was met goes.  If there was one before, it
+        stays, and one that failed at the former path is skipped.
         """
-        table = schema.fileset.c
         with self._database.writing() as connection:
-            for some in chunks(list(filesets), CHUNK):
-                left = connection.scalars(
-                    select(table.id)
-                    .where(table.id.in_(some), table.verified == 0)
-                    .where(table.state.in_((State.WAITING, State.SKIPPED, State.FAILED)))
-                ).all()
-                forget(connection, left)
+            for fileset, met in renamed.items():
+                self._follow(connection, fileset, met)
+
+    def _follow(self, connection: Connection, fileset: int, met: Found) -> None:
+        table = schema.fileset.c
+        before = (State.WAITING, State.SKIPPED, State.FAILED)
+        row = connection.execute(
+            select(table.user, table.state)
+            .where(table.id == fileset, table.verified == 0)
+            .where(table.state.in_(before))
+        ).first()
+        if row is None:  # it was taken up again since
+            return
+        made = connection.scalars(
+            select(table.id)
+            .where(table.path == met.path, table.user == row.user)
+            .where(table.state == State.WAITING, table.created == table.changed)
+        ).first()
+        if made is None or made < fileset:
+            if row.state == State.FAILED:
+                why = f"its file was renamed to {met.path}"
+                self._move(connection, fileset, (State.FAILED,), State.SKIPPED, why)
+            return
+        forget(connection, [made])
+        stamp = self._stamp()
+        connection.execute(
+            update(schema.fileset)
+            .where(table.id == fileset, table.state == row.state)
+            .values(
+                path=met.path,
+                state=State.WAITING,
+                reason="",
+                waited=0.0,
+                changed=stamp.now,
+                moved_by=stamp.who,
+                origin=MET,
+                refusals=0,
+                duplicate_of=None,
+            )
+        )
+        connection.execute(
+            update(schema.file)
+            .where(schema.file.c.fileset == fileset, schema.file.c.position == 0)
+            .values(**columns(met), sha1=None)
+        )
 
     def hand_over(
         self,

@@ -441,8 +441,8 @@ class JournalReader:
         with self._database.reading() as connection:
             return self._load(connection, filesets)
 
-    def former(self, user: str, found: Sequence[Found]) -> dict[int, str]:
-        """The filesets of files that are now `found` under another path: id -> former path.
+    def former(self, user: str, found: Sequence[Found]) -> dict[int, tuple[str, Found]]:
+        """The filesets of files that are now `found` under another path: id -> former path, now.
 
         See `intake.former`.
         """

@@ -137,7 +137,7 @@ class Meeting:
             self._follow(new)
 
     def _follow(self, new: Sequence[Found]) -> None:
-        """Leaves no fileset at the path that a file had before it was renamed.
+        """Lets the fileset of a renamed file go on at the new path.
 
         A copy tool gives a file its name when all of it is written; under its temporary name it
         was perhaps skipped.  A path counts if nothing is there any more: else it is a second name.
@@ -148,19 +148,19 @@ class Meeting:
             if place is not None:
                 by_user.setdefault(place.user, []).append(met)
         for user, found in by_user.items():
-            gone: dict[int, str] = {}
-            for fileset, path in self._journal.former(user, found).items():
+            gone: dict[int, tuple[str, Found]] = {}
+            for fileset, (path, met) in self._journal.former(user, found).items():
                 try:
                     if self._outside.stat(path) is None:
-                        gone[fileset] = path
+                        gone[fileset] = path, met
                 except OSError as error:
                     log.info("%s: nobody knows whether it is there: %s", path, error)
             if gone:
                 with self._files.lock:
-                    for path in gone.values():
+                    for path, _ in gone.values():
                         self._settler.forget(path)
                         self._lots.remove(path)
-                    self._journal.follow(gone)
+                    self._journal.follow({fileset: met for fileset, (_, met) in gone.items()})
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
         """The files of OMERO's users that pass their rule and have a name that OMERO can take."""
