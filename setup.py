@@ -80,6 +80,7 @@ setup(
             "ruff",
             "mypy",
             "build",
+            "aiosmtpd>=1.4",
             "setuptools>=77",
         ],
     },

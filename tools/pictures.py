@@ -51,6 +51,8 @@ PLACES: dict[str, Box] = {
     "dropbox.targets": Box(6, 4),
     "dropbox.receipts": Box(6, 3),
     "dropbox.userdirs": Box(4, 5),
+    "dropbox.letters": Box(5, 3),
+    "dropbox.situation": Box(6, 5),
     "dropbox.grouping": Box(7, 2),
     "dropbox.journal": Box(7, 3),
     "dropbox.places": Box(7, 5),

@@ -196,6 +196,19 @@ class Omero:
         """
         return self._ask("asking for the users", users.active)
 
+    def address_of(self, name: str) -> str:
+        """The e-mail address of the user called `name`; empty if OMERO has none.
+
+        Raises UserError if there is no user of that name.
+        """
+        return self._ask(
+            f"asking for the address of {name}", lambda services: users.address_of(services, name)
+        )
+
+    def addresses_of_admins(self) -> list[str]:
+        """The e-mail addresses of OMERO's administrators, without empty ones."""
+        return self._ask("asking for the admins' addresses", users.addresses_of_admins)
+
     def session_for(self, user: User) -> UserSession:
         """A new session of `user` in `user.group`."""
 

@@ -65,6 +65,34 @@ def _check_group(admin: Any, name: str, group: str, groups: Sequence[str]) -> No
     raise UserError(f"{name} is not a member of the group {group}; {theirs}")
 
 
+def address_of(services: Any, name: str) -> str:
+    """The e-mail address of the user called `name`; empty if OMERO has none.
+
+    Raises UserError if there is no user of that name.
+    """
+    try:
+        experimenter = services.getAdminService().lookupExperimenter(name)
+    except omero.ApiUsageException:
+        raise UserError(f"there is no OMERO user named {name}") from None
+    return (unwrap(experimenter.email) or "").strip()
+
+
+def addresses_of_admins(services: Any) -> list[str]:
+    """The e-mail addresses of OMERO's administrators who are active, without empty ones."""
+    rows = services.getQueryService().projection(
+        "select e.omeName, e.email, g.name from Experimenter e "
+        "left outer join e.groupExperimenterMap m left outer join m.parent g",
+        None,
+        ALL_GROUPS,
+    )
+    groups: dict[tuple[str, str], set[str]] = {}
+    for name, email, group in rows:
+        groups.setdefault((unwrap(name), (unwrap(email) or "").strip()), set()).add(unwrap(group))
+    return sorted(
+        {email for (_, email), theirs in groups.items() if email and {"system", "user"} <= theirs}
+    )
+
+
 def active(services: Any) -> dict[str, bool]:
     """Every user's name -> whether the user is active, that is a member of the group `user`."""
     rows = services.getQueryService().projection(

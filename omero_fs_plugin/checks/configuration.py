@@ -21,6 +21,8 @@ def values(subject: Subject) -> Iterator[Line]:
     for text, problem in {str(problem): problem for problem in problems}.items():
         yield error(ABOUT, text, _correct(subject, problem))
     for unknown in subject.settings.warnings:
+        if not unknown.key.startswith(PREFIX):
+            continue  # OMERO's own: see checks.mail
         yield warning(ABOUT, str(unknown), f"remove it: omero config set {unknown.key}")
     if not problems:
         number = sum(1 for key in subject.sources.origins if key.startswith(PREFIX))

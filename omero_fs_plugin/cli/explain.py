@@ -14,13 +14,13 @@ from typing import Any
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.situation import Standing, lasting, standing, without_paths
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
 from .below import all_below
 from .history import day_and_time, told
 from .passed_over import rule_around, user_of, why_passed_over
-from .situation import Standing, lasting, standing, without_paths
 
 HELP = """Say what became of a file, a fileset or a directory, and why
 

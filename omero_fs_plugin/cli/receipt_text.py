@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.receipts.proof import Proof
+from omero_fs_plugin.dropbox.situation import amount
 from omero_fs_plugin.site import printable
 
 from .page import page, rows_of
-from .situation import amount
 
 Containers = Mapping[int, Sequence[str]]  # image -> its dataset and project, in words
 _COLUMNS = ("safe", "path", "size", "sha1", "fileset", "images", "in", "why_not")

@@ -11,11 +11,10 @@ from typing import Any
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Asked, Glance, Seen, glance
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError
 from omero_fs_plugin.icegrid import SERVERS, how_to_start
 from omero_fs_plugin.site import Site
-
-from .situation import standing, users_of
 
 # Before FSServer's figures of a monitor: monitor.<id>.<figure>
 _MONITOR = "monitor."
@@ -47,6 +46,7 @@ def collect(where: Site, asked: Asked, *, limit: int | None) -> dict[str, Any]:
         "filesets": [],
         "watched": [],
         "grouping": "",
+        "letters": {"waiting": 0, "age": None, "reason": ""},
         "dropbox": {},
         "problems": [],
         "trouble": [],
@@ -202,6 +202,12 @@ def _journal(
     status["counts"] = {str(state): number for state, number in counts.items()}
     status["total"] = sum(look.counts(asked).values()) if asked != of_user else sum(counts.values())
     told = status["dropbox"]
+    number, oldest, why = look.letters()
+    status["letters"] = {
+        "waiting": number,
+        "age": round(max(0.0, now - oldest), 1) if number else None,
+        "reason": why,
+    }
 
     def shown(rows: list[Seen]) -> list[dict[str, Any]]:
         return [_fileset(seen, settings, told, now) for seen in rows]

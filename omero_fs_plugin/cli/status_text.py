@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE
+from omero_fs_plugin.dropbox.situation import (
+    amount,
+    below,
+    lasting,
+    short_path,
+    shortened,
+    without_paths,
+)
 from omero_fs_plugin.site import printable
-
-from .situation import amount, below, lasting, short_path, shortened, without_paths
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
@@ -220,6 +226,12 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
             yield f"not watched: {printable(rule['directory'])}: {printable(rule['problem'])}"
     if dropbox.get("busy"):
         yield printable(dropbox["busy"])
+    letters = status["letters"]
+    if letters["waiting"] and user is None:
+        waiting = letters["waiting"]
+        what = "1 letter waits" if waiting == 1 else f"{waiting:,} letters wait"
+        why = f": {printable(letters['reason'])}" if letters["reason"] else ""
+        yield f"{what} to be sent, for {lasting(letters['age'])}{why}"
     if dropbox.get("restart"):
         yield f"changed; takes effect at the next start: {dropbox['restart']}"
 

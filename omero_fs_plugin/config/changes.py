@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
 
+from .mail import MAIL_PREFIX
 from .properties import BY_NAME, PREFIX
 from .settings import DATA_DIR, FIELDS, MANAGED_DIR, MONITORING_FIELDS, Monitoring, Settings
 
@@ -17,7 +18,8 @@ def digest(properties: Mapping[str, str]) -> str:
     ours = sorted(
         (key, value.strip())
         for key, value in properties.items()
-        if value.strip() and (key.startswith(PREFIX) or key in (DATA_DIR, MANAGED_DIR))
+        if value.strip()
+        and (key.startswith((PREFIX, MAIL_PREFIX)) or key in (DATA_DIR, MANAGED_DIR))
     )
     return hashlib.sha256(repr(ours).encode()).hexdigest()[:16]
 

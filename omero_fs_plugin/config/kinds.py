@@ -10,11 +10,13 @@ from __future__ import annotations
 import difflib
 import math
 import os.path
+import re
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .lists import ITEMS, QUOTE, SHELL_QUOTES, bare, items, joined, quoted
 
@@ -161,6 +163,58 @@ def _arguments(entry: str) -> tuple[str, ...]:
         raise ValueError("arguments as a shell takes them, with every quote closed") from None
 
 
+def _addresses(entry: str) -> tuple[str, ...]:
+    found = items(entry)
+    if not all(map(is_address, found)):
+        raise ValueError("e-mail addresses such as admin@example.org, with commas between")
+    return found
+
+
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9\[](?:[A-Za-z0-9.:-]*[A-Za-z0-9\]])?"
+)
+
+
+def is_address(text: str) -> bool:
+    """Whether mail can be sent to `text`: NAME@HOST in ASCII, and nothing around it."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def _web(entry: str) -> str:
+    text = bare(entry)
+    if text and not _is_url(text):
+        raise ValueError("an address such as https://omero.example.org")
+    return text.rstrip("/")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text
+    return bool(plain and parts.scheme in ("http", "https") and parts.hostname and port != 0)
+
+
+MAIL = ("mail",)
+
+
+def _way(entry: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(entry))
+    except ValueError:
+        words = ()
+    if words == MAIL or (len(words) == 1 and _is_url(words[0])):
+        return words
+    if words and words[0].startswith("/") and not any("\0" in word for word in words):
+        return words
+    raise ValueError(
+        "mail, or a command that begins with an absolute path, or an address that begins with "
+        "http:// or https://"
+    )
+
+
 TEXT = Kind("text", bare, quoted)
 WORD = Kind("word", _word, quoted)
 FLAG = Kind("True | False", _flag, str)
@@ -169,3 +223,6 @@ PATH = Kind("path", _path, lambda value: quoted(str(value)) if value else "")
 PATHS = Kind("list of paths", _paths, _write_items)
 BELOW = Kind("path", _below, quoted)
 ARGUMENTS = Kind("arguments", _arguments, shlex.join, SHELL_QUOTES)
+ADDRESSES = Kind("list of e-mail addresses", _addresses, _write_items)
+WEB = Kind("web address", _web, quoted)
+WAY = Kind("mail | command | web address", _way, shlex.join, SHELL_QUOTES)

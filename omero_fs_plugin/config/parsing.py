@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import kinds, lists
+from .mail import read_mail
 from .properties import BY_NAME, FOREIGN, PREFIX, PROPERTIES, Property
 from .settings import (
     DATA_DIR,
@@ -79,7 +80,9 @@ class _Reader:
         text = self.text(known)
         if known.kind.name != "text":  # which may have a `;` in it
             try:
-                given = {entry for entry in lists.entries(text) if entry} or {known.default}
+                given = {entry for entry in lists.entries(text, known.kind.quotes) if entry} or {
+                    known.default
+                }
             except ValueError as error:
                 self.problems.append(Problem(known.key, text, str(error)))
                 return known.kind.read(known.default)
@@ -135,6 +138,7 @@ def read(properties: Mapping[str, str]) -> Settings:
                 wrong = f"must lie outside {rule.watch_dir}, which is watched"
                 get.problems.append(Problem(PREFIX + "quarantine", str(quarantine), wrong))
                 break
+    mail, doubtful = read_mail(properties)
     held = {problem.user for problem in get.problems}
     usable = () if "" in held else tuple(rule for rule in rules if rule.user not in held)
     return Settings(
@@ -144,7 +148,8 @@ def read(properties: Mapping[str, str]) -> Settings:
         managed_dir=managed,
         quarantine=quarantine,
         problems=tuple(get.problems),
-        warnings=tuple(_unknown(properties)),
+        mail=mail,
+        warnings=(*_unknown(properties), *(doubtful if values["notify"] != "none" else ())),
         **values,
     )
 

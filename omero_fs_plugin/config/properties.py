@@ -200,6 +200,50 @@ PROPERTIES: tuple[Property, ...] = (
         "fileset in ``omero fs status``, PATH is where the file lay. USER/ID.txt says why, and "
         "which command brings the files back. Empty: they stay",
     ),
+    # Who is told
+    Property(
+        "notify",
+        kinds.choice("none", "user", "admin", "both"),
+        "none",
+        "who is told what happened: each user of the user's own files, the admins of system faults "
+        "and of all that failed, both, or nobody. docs/notifications.rst",
+    ),
+    Property(
+        "notifyInterval",
+        kinds.seconds(1, DAY),
+        "900",
+        "people are told when nothing has happened to their files for so long. Nobody is told "
+        "twice within this time",
+        "s",
+    ),
+    Property(
+        "notifyAdmins",
+        kinds.ADDRESSES,
+        "",
+        "the e-mail addresses of the admins. Empty: those of OMERO's administrators, as OMERO has "
+        "them",
+    ),
+    Property(
+        "notifyBy",
+        kinds.WAY,
+        "mail",
+        "how people are told. mail: by the SMTP server of ``omero.mail.*``. A command, which "
+        "begins with an absolute path, or a web address: they get a JSON object",
+    ),
+    Property(
+        "webAddress",
+        kinds.WEB,
+        "",
+        "the address of OMERO.web, such as https://omero.example.org, for links to images. Empty: "
+        "no links",
+    ),
+    Property(
+        "notes",
+        kinds.choice("off", "on"),
+        "off",
+        "on: DropBox writes a text file beside what failed, with the reason and what to do. It "
+        "removes the file when that is mended",
+    ),
     # Which files belong together
     Property(
         "completeTimeout",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
@@ -62,6 +62,21 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Mail:
+    """OMERO's own settings for mail, from omero.mail.* (OMERO's documentation of them)."""
+
+    host: str = "localhost"
+    port: int = 25
+    sender: str = "omero@localhost"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    auth: bool = False  # log in with the user name and the password
+    starttls: bool = False
+    tls: bool = False  # from the first byte: transport.protocol is smtps
+    timeout: float = 60.0  # s, for each answer of the server
+
+
+@dataclass(frozen=True)
 class Settings:
     """DropBox's settings, made by `parsing.read`; they never change.
 
@@ -94,6 +109,13 @@ class Settings:
     client_id: str
     client_adapter: str
     journal: str  # as it was given; empty: the default
+    notify: str  # none | user | admin | both
+    notify_interval: float  # s
+    notify_admins: tuple[str, ...]  # addresses; empty: those of OMERO's administrators
+    notify_by: tuple[str, ...]  # mail, a web address, or the words of a command
+    web_address: str  # of OMERO.web, without a slash at its end; empty: not known
+    notes: str  # off | on
+    mail: Mail
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     # Rules that a problem keeps from being used.  Defaults replace their wrong values.
@@ -172,6 +194,12 @@ FIELDS = {
     "clientIdString": "client_id",
     "clientAdapterName": "client_adapter",
     "journal": "journal",
+    "notify": "notify",
+    "notifyInterval": "notify_interval",
+    "notifyAdmins": "notify_admins",
+    "notifyBy": "notify_by",
+    "webAddress": "web_address",
+    "notes": "notes",
 }
 MONITORING_FIELDS = {
     "clientTimeout": "client_timeout",

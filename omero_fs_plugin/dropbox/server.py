@@ -14,7 +14,10 @@ from .service.service import DropBox
 
 # Under IceGrid this module is __main__.
 # Threads that may be held by somebody who does not answer.
-_HELD = ("dispatch", "importer", "upload", "grouper", "disk", "rescan", "begin", "subscription")
+_HELD = (
+    *("dispatch", "importer", "upload", "grouper", "disk", "rescan", "begin", "subscription"),
+    "letters",
+)
 log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 

@@ -25,8 +25,8 @@ FLOORS: dict[str, str] = {
     # who asks: the command line
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
-        "dropbox.userdirs dropbox.receipts dropbox.importing dropbox.journal dropbox.settling "
-        "dropbox.targets dropbox.watching"
+        "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.importing dropbox.journal "
+        "dropbox.settling dropbox.targets dropbox.watching"
     ),
     "checks": (
         "site blitz deployment config dropbox.confine dropbox.grouping dropbox.importing "
@@ -39,8 +39,9 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
+        "dropbox.letters dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
     ),
+    "dropbox.letters": "dropbox.situation dropbox.journal blitz config",
     "dropbox.watching": (
         "dropbox.settling dropbox.journal dropbox.users dropbox.confine dropbox.disks config"
     ),
@@ -52,6 +53,7 @@ FLOORS: dict[str, str] = {
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
     ),
     "dropbox.receipts": "dropbox.journal blitz",
+    "dropbox.situation": "dropbox.journal config",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places config",
@@ -135,6 +137,17 @@ INSIDE: dict[str, dict[str, str]] = {
         "unread": "",
         "outside": "",
         "writers": "",
+    },
+    "dropbox.letters": {
+        "postman": "ways addresses digest faults spells wording outgoing",
+        "ways": "smtp outgoing",
+        "smtp": "outgoing",
+        "outgoing": "",
+        "addresses": "",
+        "digest": "",
+        "faults": "",
+        "spells": "",
+        "wording": "",
     },
     "dropbox.importing": {
         "workers": "crew importing methods attempts pace recovery importers",

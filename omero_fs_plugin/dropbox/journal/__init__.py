@@ -3,8 +3,9 @@
 Rule: the database enforces the rules, not the code around it.  A fileset ends with a reason.
 
 ``journal`` writes, ``reader`` reads.  ``intake`` takes files in, ``forming`` makes sets of them.
-``schema`` and ``states`` say what is allowed, ``records`` has the rows as values, ``database``
-opens it.  ``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease.  ``glance``
-is a short look at it for commands.  ``words`` says what happened in plain words, ``story`` writes
-that into the log.  Every room of DropBox may use this room; it uses none of them.
+``outbox`` keeps what people are to be told.  ``schema`` and ``states`` say what is allowed,
+``records`` has the rows as values, ``database`` opens it.  ``lease`` lets one DropBox at a time
+work, and ``keeper`` renews the lease.  ``glance`` is a short look at it for commands.  ``words``
+says what happened in plain words, ``story`` writes that into the log.  Every room of DropBox may
+use this room; it uses none of them.
 """

@@ -19,7 +19,7 @@ from omero_fs_plugin.errors import JournalError
 
 from .states import State
 
-VERSION = 6  # of the journal; schema.py has it too, and a test compares them
+VERSION = 7  # of the journal; schema.py has it too, and a test compares them
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long a write of another process is waited for
@@ -227,6 +227,20 @@ class Glance:
             [fileset],
         )
         return [(float(row[0]), *map(str, row[1:])) for row in rows]  # type: ignore[misc]
+
+    def letters(self) -> tuple[int, float, str]:
+        """What people are still to be told: number, s since the epoch of the oldest, and why.
+
+        The reason is that of the last try; empty if none was made.
+        """
+        waiting = "FROM letter WHERE state IN ('waiting', 'sending')"
+        ((number, oldest),) = self._ask(f"SELECT count(*), min(created) {waiting}")
+        if not number:
+            return 0, 0.0, ""
+        why = self._ask(
+            f"SELECT reason {waiting} AND reason <> '' ORDER BY changed DESC, id DESC LIMIT 1"
+        )
+        return int(number), float(oldest), str(why[0][0]) if why else ""
 
     def _rows(self, where: tuple[str, list[Any]], order: str, limit: int | None) -> list[Seen]:
         condition, values = where

@@ -26,6 +26,7 @@ from .intake import (
     reopen_or_insert,
     wait_each,
 )
+from .outbox import Outbox
 from .reader import CHUNK, JournalReader
 from .records import (
     HANDED_OVER,
@@ -56,6 +57,11 @@ class Journal(JournalReader):
     """
 
     _held = Held()  # the lease that this process works under
+
+    @property
+    def outbox(self) -> Outbox:
+        """What people are to be told."""
+        return Outbox(self._database, self._clock)
 
     def moved(self, fileset: int, position: int, found: Found) -> None:
         """Records that an accounted file now has this path and stat."""

@@ -119,6 +119,7 @@ class Lease:
         self._seen_at = 0.0  # since when (s) it has not moved
         self.held_by = ""  # who has it while we do not, for people
         self.held = Held()  # our lease, as we last wrote it
+        self.taken_from = ""  # who had it and did not release it when we took it, for people
 
     def hold(self, now: float) -> bool:
         """Takes the lease, or keeps it.  Returns whether it is ours.
@@ -137,6 +138,8 @@ class Lease:
         held = Held(str(self._me), self._count + 1, there.epoch + (not mine))
         if not self._journal.set_lease(there, held):
             return False  # another was faster
+        if there.holder and not mine:
+            self.taken_from = Holder.parse(there.holder).name()
         self._count += 1
         self.held, self.held_by = held, ""
         return True

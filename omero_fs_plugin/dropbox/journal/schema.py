@@ -1,7 +1,8 @@
 """The journal's tables, and the rules that the database itself keeps.
 
 `fileset` is a unit of import with its present state.  `file` has its files, with what
-identifies their content.  `event` says who moved what, when and why.  Constraints and
+identifies their content.  `event` says who moved what, when and why.  `letter` is what people
+are told of it.  Constraints and
 triggers enforce legal transitions and uniqueness, so that no code and no second
 process can get round them.
 """
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 6
+VERSION = 7
 
 metadata = MetaData()
 
@@ -131,6 +132,30 @@ event_log = Table(
     Column("who", Text, nullable=False, server_default=""),  # a server's process, or a person
     sqlite_autoincrement=True,
 )
+
+# What people are to be told: from when it is written until it is sent, and for a while after.
+letter = Table(
+    "letter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("person", Text, nullable=False),  # OMERO user name; empty: the admins
+    Column("kind", Text, CheckConstraint("kind IN ('digest', 'fault')"), nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('waiting', 'sending', 'sent', 'dropped')"),
+        nullable=False,
+    ),
+    Column("content", Text, nullable=False),  # JSON
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # 1: it may have arrived, and nobody knows; so it is sent once more at most
+    Column("doubt", Integer, nullable=False, server_default="0"),
+    Column("reason", Text, nullable=False, server_default=""),  # why it is not sent yet, or never
+    Column("created", Float, nullable=False),  # s since the epoch
+    Column("changed", Float, nullable=False),  # s since the epoch
+    sqlite_autoincrement=True,
+)
+Index("letter_by_state", letter.c.state, letter.c.id)
 
 ILLEGAL = "illegal transition of a fileset"
 _ALLOWED = " OR ".join(
@@ -301,11 +326,26 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     4: (),
     5: ("DROP VIEW fence",),
+    6: (),
 }
+_LETTER = (
+    "CREATE TABLE letter (id {id}, person TEXT NOT NULL, "
+    "kind TEXT NOT NULL CHECK (kind IN ('digest', 'fault')), "
+    "state TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'sent', 'dropped')), "
+    "content TEXT NOT NULL, tries INTEGER DEFAULT '0' NOT NULL, "
+    "doubt INTEGER DEFAULT '0' NOT NULL, reason TEXT DEFAULT '' NOT NULL, "
+    "created FLOAT NOT NULL, changed FLOAT NOT NULL)"
+)
+_LETTER_INDEX = "CREATE INDEX letter_by_state ON letter (state, id)"
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
     **{(3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")},
     (4, "sqlite"): ("DROP TRIGGER fileset_update_told", _TOLD_IN_SQLITE[1]),
     (4, "postgresql"): ("DROP TRIGGER fileset_update_told ON fileset", _TOLD_IN_POSTGRESQL[3]),
     (5, "sqlite"): _FENCE_HOLDS["sqlite"],
     (5, "postgresql"): ("DROP FUNCTION fence_holds()", *_FENCE_HOLDS["postgresql"]),
+    (6, "sqlite"): (
+        _LETTER.format(id="INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"),
+        _LETTER_INDEX,
+    ),
+    (6, "postgresql"): (_LETTER.format(id="SERIAL PRIMARY KEY"), _LETTER_INDEX),
 }

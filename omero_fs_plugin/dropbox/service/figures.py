@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
@@ -81,6 +84,31 @@ def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tu
     elif subscriptions.problem:
         state, reason = "waiting for FSServer", subscriptions.problem
     return state, reason
+
+
+def troubles(
+    parts: Parts, subscriptions: Subscriptions, configuration: Configuration
+) -> dict[str, str]:
+    """What is wrong with the system, for admins: fault -> what is known of it."""
+    settings = configuration.settings
+    away = parts.importers.away
+    no_room = any(os.strerror(code) in away for code in (errno.ENOSPC, errno.EDQUOT))
+    found = {
+        "configuration": "; ".join(
+            filter(None, (*map(str, settings.problems), parts.importers.wrong))
+        ),
+        "changed configuration": configuration.refused,
+        **{f"directory {path}": f"not followed: {why}" for path, why in _changed(settings).items()},
+        **{f"share {root}": why for root, why in parts.lanes.calls.told().items()},
+        "share": parts.rescanner.unavailable,
+        "threads": parts.lanes.trouble or parts.importers.short_of_threads,
+        "journal": parts.rescanner.trouble,
+        "Bio-Formats": parts.groupers.trouble,
+        "disk": away if no_room else "",
+        "OMERO": "" if no_room else away,
+        "FSServer": subscriptions.problem,
+    }
+    return {name: why for name, why in found.items() if why}
 
 
 def _changed(settings: Settings) -> dict[str, str]:

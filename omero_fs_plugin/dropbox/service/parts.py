@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import Choice, Groupers, choose
 from omero_fs_plugin.dropbox.settling.outside import Outside
@@ -53,6 +54,7 @@ class Parts:
     importers: Importers
     quarantine: Quarantine
     lanes: Lanes
+    postman: Postman
 
     def sweep(self) -> None:
         """Moves into quarantine what failed before, or while nobody was able to move it."""
@@ -72,6 +74,7 @@ class Parts:
         self.quarantine.directory = settings.quarantine
         self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
         self.importers.retry(settings.max_retries, settings.retry_interval)
+        self.postman.wake()
 
 
 def put_together(
@@ -81,11 +84,12 @@ def put_together(
     *,
     who: str,
     heard: Callable[[Sequence[str]], None],
+    troubles: Callable[[], Mapping[str, str]],
 ) -> Parts:
     """The parts, as the settings in force want them.
 
     `who` is the name under which the journal is written; `heard` is called with
-    paths that have changed.
+    paths that have changed; `troubles` gives what is wrong with the system.
     """
     settings = configuration.settings
     journal = open_journal(settings.journal_url, who)
@@ -148,6 +152,7 @@ def put_together(
         importers=importers,
         quarantine=quarantine,
         lanes=lanes,
+        postman=Postman(journal, omero, settings=lambda: configuration.settings, troubles=troubles),
     )
 
 

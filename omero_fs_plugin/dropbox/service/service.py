@@ -35,7 +35,7 @@ from omero_fs_plugin.errors import FsError
 
 from .configuration import Configuration
 from .dispatch import Dispatch
-from .figures import figures
+from .figures import figures, troubles
 from .parts import put_together
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
 _STORY_S = 1.0  # ... and for the log to tell the rest
 _TAKE_S = 1.0  # that the directories of a configuration may take to answer
+_LETTER_S = 1.0  # ... for a letter that is being sent: it is in the journal
 _STOP_S = 6.0  # ... and for whatever is under way
 
 
@@ -53,13 +54,14 @@ class DropBox:
         methods = Methods(os.environ.get("OMERODIR"))
         settings, self._of_rules = methods.examine(read(properties))
         self.configuration = Configuration(settings, properties)
-        me = Holder.me()
+        me = self._me = Holder.me()
         self.parts = put_together(
             communicator,
             self.configuration,
             methods,
             who=f"DropBox, {me.name()}",
             heard=lambda paths: self.dispatch.heard(paths),
+            troubles=lambda: troubles(self.parts, self.subscriptions, self.configuration),
         )
         self.journal, self.pipeline = self.parts.journal, self.parts.pipeline
         self.rescanner, self.groupers = self.parts.rescanner, self.parts.groupers
@@ -128,6 +130,13 @@ class DropBox:
                 self.dispatch.start()
                 self._configurer.start()
                 self.rescanner.start()
+                if self._lease.taken_from:
+                    former = self._lease.taken_from
+                    self.parts.postman.happened(
+                        "lease",
+                        f"{former} ended without a stop, or hung; {self._me.name()} goes on",
+                    )
+                self.parts.postman.start()
         except Exception as error:
             if self._stopping.is_set():
                 log.info("stopped before it began: %s", error)
@@ -215,6 +224,7 @@ class DropBox:
         self._stopping.set()
         until = time.monotonic() + _STOP_S
         self.rescanner.ask_to_stop()
+        self.parts.postman.ask_to_stop()
         self._changes.put(None)
         with self._beginning:
             begun = self._begun
@@ -229,6 +239,7 @@ class DropBox:
                 self.groupers.stop(until),
                 self.importers.stop(until),
                 self.lanes.stop(until),
+                self.parts.postman.stop(min(until, time.monotonic() + _LETTER_S)),
                 dispatched,
                 not self._configurer.is_alive(),
             ]

@@ -509,6 +509,12 @@ def test_run_as_whom(site: Path) -> None:
 
 def test_mail(site: Path) -> None:
     assert levels(mail.mail(subject(site, {"omero.mail.config": "true"}))) == [OK]
+    told = subject(site, {"omero.fs.notify": "both", "omero.mail.port": "smtp"})
+    doubtful, by = mail.mail(told)
+    assert "omero.mail.port" in doubtful.what and doubtful.level == WARNING
+    assert by.what == (
+        "users and admins are told by mail, by localhost:25 (omero.mail.host and port)"
+    )
 
 
 # The servers that run

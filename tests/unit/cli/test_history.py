@@ -8,8 +8,7 @@ import pytest
 
 from omero_fs_plugin.cli.history import told
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
-
-from .test_situation import seen
+from tests.unit.dropbox.test_situation import seen
 
 PERSON = "omero fs, run by eve"
 

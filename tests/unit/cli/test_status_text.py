@@ -62,6 +62,7 @@ def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
         },
         "watched": [AMYS, EVERYONES],
         "grouping": "Bio-Formats: found in lib/client",
+        "letters": {"waiting": 0, "age": None, "reason": ""},
         "summary": {
             "attention": held + failed,
             "failed": failed,

@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.journal import schema
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
+from omero_fs_plugin.dropbox.journal.outbox import Outbox
 from omero_fs_plugin.dropbox.journal.records import Claim, Formed, Held
 from omero_fs_plugin.dropbox.journal.states import State
 
@@ -120,6 +121,46 @@ def test_no_write_of_a_journal_is_without_a_row_here() -> None:
     assert methods - not_fenced == {*WRITES, "note_verified"}
 
 
+# All writes of the outbox, with a letter that is being sent.
+LETTERS: dict[str, Callable[[Outbox, int], object]] = {
+    "begin": lambda o, i: o.begin(),
+    "end": lambda o, i: o.end(),
+    "put": lambda o, i: o.put("zak", "digest", "{}"),
+    "settled": lambda o, i: o.settled(1),
+    "told": lambda o, i: o.told("amy", 1),
+    "take": lambda o, i: o.take(i),
+    "waits": lambda o, i: o.waits(i, "why"),
+    "sent": lambda o, i: o.sent(i),
+    "later": lambda o, i: o.later(i, "why"),
+    "unsure": lambda o, i: o.unsure(i, "why"),
+    "drop": lambda o, i: o.drop(i, "why"),
+    "take_up": lambda o, i: o.take_up(),
+}
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_letters_are_written_only_with_the_lease(sides: tuple[Side, Side], name: str) -> None:
+    first, second = sides
+    first.takes_over(0.0)
+    outbox = first.journal.outbox
+    outbox.begin()
+    letter = outbox.put("amy", "digest", "{}", through=1)
+    assert letter is not None and outbox.take(letter)
+    before = outbox.get(letter)
+    assert not second.lease.hold(0.0)
+    second.takes_over(EXPIRES)
+    with pytest.raises(LeaseLost):
+        LETTERS[name](outbox, letter)
+    assert second.journal.outbox.get(letter) == before
+    assert second.journal.outbox.marks() == {"amy": 1}
+
+
+def test_no_write_of_the_outbox_is_without_a_row_there() -> None:
+    reads = {"marks", "news", "touched", "waiting", "get", "last"}
+    methods = {name for name, of in vars(Outbox).items() if callable(of) and name[0] != "_"}
+    assert methods - reads == {*LETTERS}
+
+
 def test_a_claim_lasts_as_long_as_the_attempt(sides: tuple[Side, Side]) -> None:
     first, second = sides
     first.takes_over(0.0)
@@ -205,6 +246,7 @@ def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: st
                 connection.execute(text(f"DROP FUNCTION {name}"))
         connection.execute(text("DROP VIEW fence"))
         connection.execute(text("DROP TABLE claim"))
+        connection.execute(text("DROP TABLE letter"))
         connection.execute(text("ALTER TABLE lease DROP COLUMN epoch"))
         connection.execute(text("ALTER TABLE fileset DROP COLUMN waited"))
         connection.execute(text("INSERT INTO lease (id, holder, count) VALUES (1, 'a b 1 2 c', 3)"))

@@ -512,7 +512,7 @@ class TestMigration:
             with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
                 columns[name] = {
                     (table, row[1], row[2], row[3])
-                    for table in ("meta", "lease", "fileset", "file", "event")
+                    for table in ("meta", "lease", "fileset", "file", "event", "letter")
                     for row in db.execute(f"PRAGMA table_info({table})")
                 }
                 assert db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone() == (
@@ -537,6 +537,25 @@ class TestMigration:
     def test_only_looking_does_not_do_it(self, old: str) -> None:
         with pytest.raises(JournalError, match="when it is started"):
             Journal(old, read_only=True)
+
+
+def test_a_journal_of_version_6_gets_an_outbox(url: str) -> None:
+    """As version 6 was: all but the letters.  On both databases."""
+    journal = Journal(url)
+    fileset = waiting(journal)
+    with journal._database.writing() as connection:
+        connection.execute(text("DROP TABLE letter"))
+        connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'version'"))
+    journal.close()
+    with pytest.raises(JournalError, match="has version 6"):
+        Journal(url, make=False)
+    journal = Journal(url)
+    assert journal.get(fileset.id) == fileset
+    letter = journal.outbox.put("amy", "digest", "{}", through=1)
+    assert letter is not None and [one.id for one in journal.outbox.waiting()] == [letter]
+    with pytest.raises(JournalError), journal._database.writing() as connection:
+        connection.execute(text("UPDATE letter SET state = 'lost'"))
+    journal.close()
 
 
 class TestPostgreSQL:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omero_fs_plugin.cli import situation
-from omero_fs_plugin.cli.situation import Stand, standing
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox import situation
 from omero_fs_plugin.dropbox.journal.glance import Seen
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.situation import Stand, standing
 
 ROOT = "/OMERO/DropBox/amy"
 SETTINGS = read({"omero.fs.dirImportWait": "30", "omero.fs.completeTimeout": "1000"})

@@ -1,0 +1,104 @@
+"""A real SMTP server on loopback, as moody as a test wants it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+from aiosmtpd.controller import Controller
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Mailbox:
+    """The mails that arrived.  `answer` is said to each; `refuses` are addresses."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.envelopes: list[list[str]] = []
+        self.answer = "250 taken"
+        self.refuses: dict[str, str] = {}  # address -> what is said
+
+    async def handle_RCPT(
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        """One recipient."""
+        if address in self.refuses:
+            return self.refuses[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        """One mail."""
+        if self.answer.startswith("250"):
+            mail = message_from_bytes(envelope.content, policy=policy.default)
+            self.mails.append(cast("EmailMessage", mail))
+            self.envelopes.append(list(envelope.rcpt_tos))
+        return self.answer
+
+
+@contextmanager
+def serving(mailbox: Mailbox, port: int) -> Iterator[None]:
+    """The server, at `port`."""
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield
+    finally:
+        controller.stop()
+
+
+class Silent:
+    """Takes a mail as a server does, and says nothing after its last line; counts the mails."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._connections: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._serve, name="silent mail server")
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            try:
+                self._talk(connection)
+            except OSError:
+                continue
+
+    def _talk(self, connection: socket.socket) -> None:
+        connection.sendall(b"220 here\r\n")
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                if not line.upper().startswith(b"DATA"):
+                    connection.sendall(b"250 OK\r\n")
+                    continue
+                connection.sendall(b"354 go on\r\n")
+                for text in lines:
+                    if text == b".\r\n":
+                        self.taken += 1
+                        break
+                lines.read()  # until the client gives up
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for connection in self._connections:
+            connection.close()
+        self._thread.join()
