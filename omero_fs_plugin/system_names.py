@@ -18,7 +18,17 @@ class SystemName(NamedTuple):
     maker: str  # who makes it, and what it is
 
 
+# The end of the name of a note that DropBox writes beside what failed (omero.fs.notes).  It is
+# never data, whatever ignoreSysFiles says.
+NOTE = ".not-imported.txt"
+
 FILES = (
+    SystemName(
+        rf".*{re.escape(NOTE)}",
+        (f"a.tif{NOTE}",),
+        "notes that DropBox writes beside what failed (``omero.fs.notes``); they are passed over "
+        "also without ``omero.fs.ignoreSysFiles``",
+    ),
     SystemName(
         r"\..*",
         (".DS_Store", "._a.tif", ".a.tif.x7Y2k1", ".nfs0000000001", ".fuse_hidden01", ".in.a.tif"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.system_names import NOTE
 
 from .confine import stat_beneath
 from .disks.calls import CALLS, HUNG_S
@@ -173,7 +174,7 @@ class Places:
         """Whether the file at `path` passes its rule."""
         directory, _, name = path.rpartition("/")
         watched, place = self._of_directory(directory)
-        if watched is None or place is None or place.passed_over:
+        if watched is None or place is None or place.passed_over or name.endswith(NOTE):
             return False
         return watched.filter.file(os.fsencode(directory), os.fsencode(name))
 

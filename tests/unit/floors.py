@@ -41,7 +41,9 @@ FLOORS: dict[str, str] = {
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
         "dropbox.letters dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
     ),
-    "dropbox.letters": "dropbox.situation dropbox.journal blitz config",
+    "dropbox.letters": (
+        "dropbox.situation dropbox.journal dropbox.confine dropbox.disks blitz config"
+    ),
     "dropbox.watching": (
         "dropbox.settling dropbox.journal dropbox.users dropbox.confine dropbox.disks config"
     ),
@@ -139,7 +141,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "writers": "",
     },
     "dropbox.letters": {
-        "postman": "ways addresses digest faults spells wording outgoing",
+        "postman": "notes ways addresses digest faults spells wording outgoing",
+        "notes": "",
         "ways": "smtp outgoing",
         "smtp": "outgoing",
         "outgoing": "",

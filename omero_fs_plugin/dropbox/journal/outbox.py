@@ -198,6 +198,17 @@ class Outbox:
             row = connection.execute(select(table).where(table.c.id == identifier)).first()
             return None if row is None else _letter(row)
 
+    def has(self, person: str, kind: str) -> bool:
+        """Whether a letter of this kind to this person has not gone yet."""
+        letter = schema.letter.c
+        with self._database.reading() as connection:
+            found = connection.scalar(
+                select(letter.id)
+                .where(letter.person == person, letter.kind == kind, letter.state.in_(_HERE))
+                .limit(1)
+            )
+        return found is not None
+
     def last(self, person: str, kind: str) -> float | None:
         """When (s since the epoch) this person's last letter of this kind was written."""
         letter = schema.letter.c

@@ -21,6 +21,7 @@ from . import ways
 from .addresses import Addresses
 from .digest import Digest, is_news, is_trouble
 from .faults import Faults, Report
+from .notes import Notes
 from .outgoing import InDoubt, NotSent, Outgoing
 from .spells import Spell, Spells
 from .wording import subject, text
@@ -48,6 +49,7 @@ class Postman:
         settings: Callable[[], Settings],
         troubles: Callable[[], Mapping[str, str]],
         send: Callable[[Settings, Outgoing], None] = ways.send,
+        notes: Notes | None = None,
     ) -> None:
         """`troubles` gives what is wrong with the system: fault -> what is known of it."""
         self._journal = journal
@@ -56,6 +58,7 @@ class Postman:
         self._settings = settings
         self._troubles = troubles
         self._send_by = send
+        self._notes = notes
         self._on = False  # people are told, and what follows is what the journal says
         self._through = 0  # the last event that was heard
         self._noted = 0  # ... and that the journal knows to be told, for everybody
@@ -104,6 +107,7 @@ class Postman:
             self._news.clear()
             said = ""
             try:
+                said = self._look_at_notes()  # first: a mail server may hold this thread
                 self.look(self._journal.now())
             except FsError as error:
                 said = str(error)
@@ -114,8 +118,18 @@ class Postman:
                 log.exception("letters")
             self._said = said
             # While nobody is to be told, only other settings wake it.
-            asleep = not said and self._settings().notify == "none"
+            settings = self._settings()
+            asleep = not said and settings.notify == "none" and settings.notes == "off"
             self._news.wait(None if asleep else _LOOK_S)
+
+    def _look_at_notes(self) -> str:
+        """What is wrong with the journal; empty if nothing: then `look` need not tell of it."""
+        try:
+            if self._notes is not None:
+                self._notes.look(self._journal.now())
+        except JournalError as error:
+            return str(error)
+        return ""
 
     def look(self, now: float) -> None:
         """Writes and sends what is due `now` (s since the epoch).  Raises FsError."""
@@ -180,13 +194,15 @@ class Postman:
             last = self._outbox.last(person, DIGEST)
             if last is not None and 0 <= now - last < settings.notify_interval:
                 continue
+            if self._outbox.has(person, DIGEST):
+                continue  # what is new is told after that
             content = self._digest(person, spell, settings, now)
             if content is None:
                 self._outbox.told(person, spell.through)
             else:
                 made = self._outbox.put(person, DIGEST, json.dumps(content), through=spell.through)
                 if made is None:
-                    continue  # the letter before is still to be sent
+                    continue
                 self._letters[made] = 0.0
             self._marks[person] = spell.through
             self._spells.told(person)
@@ -206,7 +222,7 @@ class Postman:
 
     def _write_fault(self, settings: Settings, now: float) -> None:
         report = self._report(settings, now)
-        if report is None:
+        if report is None or self._outbox.has(ADMINS, FAULT):
             return
         notes = {_FAULTS: json.dumps(self._faults.after(report))}
         made = self._outbox.put(ADMINS, FAULT, json.dumps(report.content(now)), notes=notes)

@@ -21,6 +21,7 @@ from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.letters.notes import Notes
 from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import Choice, Groupers, choose
@@ -152,7 +153,13 @@ def put_together(
         importers=importers,
         quarantine=quarantine,
         lanes=lanes,
-        postman=Postman(journal, omero, settings=lambda: configuration.settings, troubles=troubles),
+        postman=Postman(
+            journal,
+            omero,
+            settings=lambda: configuration.settings,
+            troubles=troubles,
+            notes=Notes(journal, lanes, lambda: configuration.settings),
+        ),
     )
 
 

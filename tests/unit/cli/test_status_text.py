@@ -237,3 +237,10 @@ def test_what_readers_are_kept_from_is_told_in_one_line() -> None:
     status["dropbox"]["reading"] = "users' files are read by processes that ...\x1b[2J"
     lines = render(status, details=True).splitlines()
     assert "users' files are read by processes that ...\\x1b[2J" in lines
+
+
+def test_letters_that_wait_are_told_with_the_reason() -> None:
+    letters = {"waiting": 2, "age": 300.0, "reason": "the mail server a:25: Connection refused"}
+    told = "2 letters wait to be sent, for 5 min: the mail server a:25: Connection refused"
+    assert told in render(a_status(letters=letters))
+    assert "letter" not in render(a_status(letters=letters, user="amy"))

@@ -1,0 +1,227 @@
+"""A text file beside what failed, if omero.fs.notes is on: why, and what to do.
+
+Rule: it writes into users' directories only what it made itself, follows no link, and is never
+waited for: each root's own lane does it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import stat as stat_module
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from pathlib import PurePosixPath
+
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.confine import open_directory, stat_beneath
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.journal.glance import Seen, glance
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.situation import standing, without_paths
+from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.names import printable
+from omero_fs_plugin.system_names import NOTE
+
+log = logging.getLogger(__name__)
+
+_KEY = "note of "  # before a fileset's id, in the journal; the value is [root, path of the note]
+_FIRST = "OMERO.fs has not imported this file"  # the beginning of each note; nobody else's has it
+_LONGEST = 255  # bytes of a name, on nearly every file system
+_AGAIN_S = 60.0  # until a disk that was away, or full, is tried again
+_WIDTH = 78
+_SOME = 500  # events that are read together
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: to open a FIFO does not wait for a writer.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# The server may not write there, and no later try helps.
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Notes:
+    """Keeps the notes as the journal says: one beside each failed fileset, and no others.
+
+    One thread calls `look`; the rest runs in the lanes.  With omero.fs.quarantine there are
+    none: what is moved there has a text of its own.
+    """
+
+    def __init__(self, journal: Journal, lanes: Lanes, settings: Callable[[], Settings]) -> None:
+        self._journal = journal
+        self._lanes = lanes
+        self._settings = settings
+        self._on: bool | None = None  # None: it is not known yet what there is
+        self._heard = 0  # the last event that was heard
+        self._again: dict[int, float] = {}  # fileset -> when (s) it is tried again
+        self._refused: set[str] = set()  # directories that the log names as closed to us
+
+    def look(self, now: float) -> None:
+        """Hands out what is to be written or removed `now` (s).  Raises JournalError."""
+        on = _wanted(self._settings())
+        if on is not self._on:
+            self._begin(on)
+            self._on = on
+        if on:
+            while events := self._journal.events_after(self._heard, _SOME):
+                self._heard = events[-1].id
+                for fileset in {one.fileset for one in events}:
+                    self._hand_out(fileset)
+        for fileset, at in list(self._again.items()):
+            if not 0 < at - now <= _AGAIN_S:
+                del self._again[fileset]
+                self._hand_out(fileset)
+
+    def _begin(self, on: bool) -> None:
+        """All failed filesets that have no note, and all notes: something may have changed."""
+        self._heard = self._journal.last_event()
+        filesets = {int(key[len(_KEY) :]) for key in self._journal.notes(_KEY)}
+        if on:
+            filesets.update(one.id for one in self._journal.select(State.FAILED))
+        for fileset in sorted(filesets):
+            self._hand_out(fileset)
+
+    def _hand_out(self, fileset: int) -> None:
+        known = self._journal.noted(f"{_KEY}{fileset}")
+        found = self._journal.get(fileset)
+        if not known and (found is None or found.state is not State.FAILED):
+            return
+        root = json.loads(known)[0] if known else found.root if found is not None else ""
+        job = partial(self._settle, fileset)
+        self._lanes.do(root, job, key=("note", fileset), beside="notes")
+
+    def _settle(self, fileset: int) -> None:
+        """Writes or removes the note of one fileset.  Runs in the lane of its root."""
+        try:
+            self._do(fileset)
+        except (RootAway, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _MAY_NOT:
+                self._tell_refused(fileset, str(error.strerror))
+                return
+            log.debug("fileset %d: its note: %s", fileset, error)
+            self._again[fileset] = self._journal.now() + _AGAIN_S
+        except ImportRefused as error:
+            self._tell_refused(fileset, str(error))
+        except FsError as error:
+            log.warning("fileset %d: its note: %s", fileset, error)
+            self._again[fileset] = self._journal.now() + _AGAIN_S
+
+    def _do(self, fileset: int) -> None:
+        settings, key = self._settings(), f"{_KEY}{fileset}"
+        known = self._journal.noted(key)
+        seen = self._failed(fileset, settings)
+        wanted = (seen.root, beside(seen.path)) if seen is not None else None
+        former = tuple(json.loads(known)) if known else None
+        if former is not None and former != wanted:
+            remove(*former)
+            self._journal.note(key, "")
+        if seen is not None and wanted is not None:
+            # Before it is there: after a kill it is found again, and removed in the end.
+            self._journal.note(key, json.dumps(wanted))
+            write(*wanted, words(seen, settings, self._journal.now()))
+
+    def _failed(self, fileset: int, settings: Settings) -> Seen | None:
+        """The fileset, if it is to have a note."""
+        if not _wanted(settings):
+            return None
+        with glance(settings.journal_url) as look:
+            found = look.load([fileset]) if look is not None else []
+        if not found or found[0].state is not State.FAILED:
+            return None
+        return found[0] if stat_beneath(found[0].root, found[0].path) is not None else None
+
+    def _tell_refused(self, fileset: int, why: str) -> None:
+        found = self._journal.get(fileset)
+        root = found.root if found is not None else ""
+        if root not in self._refused:
+            self._refused.add(root)
+            log.warning("%s: the server cannot write notes there: %s", root, why)
+
+
+def _wanted(settings: Settings) -> bool:
+    return settings.notes == "on" and settings.quarantine is None
+
+
+def beside(path: str) -> str:
+    """The path of the note of the file at `path`."""
+    above, _, name = path.rpartition("/")
+    short = os.fsencode(name)[: _LONGEST - len(NOTE)].decode("utf-8", "ignore")
+    return f"{above}/{short}{NOTE}"
+
+
+def words(seen: Seen, settings: Settings, now: float) -> str:
+    """The text of a note.  `now`: s since the epoch."""
+    stands = standing(seen, settings, now)
+    names = [printable(PurePosixPath(path).name) for path in seen.files[:10]] or [
+        printable(PurePosixPath(seen.path).name)
+    ]
+    more = len(seen.files) - len(names)
+    of = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
+    paragraphs = [
+        f"{_FIRST}: {of}",
+        f"Why: {printable(without_paths(stands.what, seen.files, seen.root)) or 'not known'}",
+        "What to do: put a whole copy of the file in its place, or add what it lacks; then it is "
+        "imported again. If you do not need it in OMERO, delete it.",
+        f"For the admin: {stands.remedy}",
+        "This text goes by itself when the file is imported.",
+    ]
+    return (
+        "\n\n".join(textwrap.fill(one, _WIDTH, break_long_words=False) for one in paragraphs) + "\n"
+    )
+
+
+def write(root: str, path: str, text: str) -> None:
+    """Writes the note.  Leaves a file of that name alone that is not ours.
+
+    Raises OSError, and ImportRefused if a link leads there.
+    """
+    directory = open_directory(root, path)
+    name = PurePosixPath(path).name
+    try:
+        with CALLS.at(root):
+            if _is_ours(name, directory):
+                os.unlink(name, dir_fd=directory)
+            try:
+                descriptor = os.open(name, _NEW, 0o644, dir_fd=directory)
+            except FileExistsError:
+                return  # somebody's own
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode("utf-8", "replace"))
+    finally:
+        os.close(directory)
+
+
+def remove(root: str, path: str) -> None:
+    """Removes the note, if it is there and ours.  Raises as `write` does."""
+    try:
+        directory = open_directory(root, path)
+    except FileNotFoundError:
+        return
+    name = PurePosixPath(path).name
+    try:
+        with CALLS.at(root):
+            if _is_ours(name, directory):
+                os.unlink(name, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def _is_ours(name: str, directory: int) -> bool:
+    """Whether it is a note; an empty one was cut short by a kill or a full disk."""
+    try:
+        descriptor = os.open(name, _READ, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.ENXIO):
+            return False
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat_module.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        begins = os.pread(descriptor, len(_FIRST), 0)
+        return _FIRST.encode().startswith(begins)
+    finally:
+        os.close(descriptor)
