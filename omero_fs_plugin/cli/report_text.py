@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.glance import Came
+from omero_fs_plugin.dropbox.situation import amount, below, lasting
 from omero_fs_plugin.names import printable
 
 from .history import day_and_time
 from .page import E, page, rows_of
 from .plots import bars
 from .report_facts import Facts
-from omero_fs_plugin.dropbox.situation import amount, below, lasting
 
 _SHOWN = 20  # filesets of a list; the page and --json have all
 
