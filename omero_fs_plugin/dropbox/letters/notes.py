@@ -36,9 +36,11 @@ _LONGEST = 255  # bytes of a name, on nearly every file system
 _AGAIN_S = 60.0  # until a disk that was away, or full, is tried again
 _WIDTH = 78
 _SOME = 500  # events that are read together
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Windows lacks these; every file is refused there before they are used.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
 # O_NONBLOCK: to open a FIFO does not wait for a writer.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 # The server may not write there, and no later try helps.
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
