@@ -10,6 +10,7 @@ from typing import Any
 
 from omero_fs_plugin import __version__, icegrid
 
+from .service.awaiting import AwaitingJournal, take_up
 from .service.service import DropBox
 
 # Under IceGrid this module is __main__.
@@ -21,13 +22,12 @@ _HELD = (
 log = logging.getLogger("omero_fs_plugin.dropbox.server")
 
 
-def start(communicator: Any) -> DropBox:
+def start(communicator: Any) -> DropBox | AwaitingJournal:
     """Starts DropBox in `communicator`, with its properties."""
-    dropbox = DropBox(communicator, _properties(communicator))
     log.info("DropBox %s", __version__)
-    icegrid.when_changed(communicator, lambda: dropbox.reconfigure(_properties(communicator)))
-    dropbox.start()
-    return dropbox
+    service = take_up(communicator, _properties(communicator))
+    icegrid.when_changed(communicator, lambda: service.reconfigure(_properties(communicator)))
+    return service
 
 
 def _properties(communicator: Any) -> dict[str, str]:

@@ -117,6 +117,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "verdicts": "",
     },
     "dropbox.service": {
+        "awaiting": "service parts",
         "service": "dispatch figures parts configuration",
         "dispatch": "",
         "figures": "parts configuration",

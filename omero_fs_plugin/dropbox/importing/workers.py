@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,6 +46,7 @@ _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
+_LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
 
@@ -199,17 +200,28 @@ class Importers:
                 ended &= not thread.is_alive()
         with self._news:
             left = set(self._under_way)
+        # A daemon: the journal may hold it.  Then the next start finds them importing.
+        leaving = threading.Thread(
+            target=self._leave, args=[left], name="importer-leaving", daemon=True
+        )
+        leaving.start()
+        leaving.join(max(_LEAVE_S, until - time.monotonic()))
+        ended &= not leaving.is_alive()
+        if ended:
+            self._importing.pool.tidy(everything=True)
+        return ended
+
+    def _leave(self, left: Collection[int]) -> None:
+        """Gives back filesets whose threads have not ended."""
         for identifier in left:
             log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
             try:
                 self._journal.move(
                     identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
                 )
-            except JournalError as error:  # the next start finds it importing, and asks OMERO too
+            except JournalError as error:
                 log.warning("fileset %d: %s", identifier, error)
-        if ended:
-            self._importing.pool.tidy(everything=True)
-        return ended
+                return  # it is away, and each further call would wait for it
 
     def _work(self) -> None:
         try:

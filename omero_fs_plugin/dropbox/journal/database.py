@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
     DatabaseError,
     IntegrityError,
     NoSuchModuleError,
+    OperationalError,
     SQLAlchemyError,
 )
 from sqlalchemy.pool import NullPool
@@ -68,6 +69,10 @@ class NotYet(JournalError):
     """There is no journal of this version yet: DropBox makes or upgrades it at its start."""
 
 
+class JournalAway(JournalError):
+    """It cannot be reached, read or written now; that may pass."""
+
+
 class LeaseLost(JournalError):
     """Another DropBox has taken over: the database refuses everything that we still write."""
 
@@ -102,7 +107,7 @@ class Database:
             try:
                 keep_private(file, make=make)
             except OSError as error:
-                raise JournalError(f"the journal {self.shown}: {error.strerror}") from error
+                raise JournalAway(f"the journal {self.shown}: {error.strerror}") from error
         self._engine = (
             _engine(url, self.shown)
             if file is None
@@ -195,13 +200,18 @@ class Database:
                 raise LeaseLost(f"the journal {self.shown}: {schema.FENCE}") from error
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
-            at_fault = isinstance(error, IntegrityError) or schema.ILLEGAL in told
-            kind = RecordRefused if at_fault else JournalError
+            kind = JournalError
+            if isinstance(error, IntegrityError) or schema.ILLEGAL in told:
+                kind = RecordRefused
+            elif isinstance(error, OperationalError):  # as both drivers call what may pass
+                kind = JournalAway
             raise kind(f"the journal {self.shown}: {told}") from error
         except SQLAlchemyError as error:
             raise JournalError(f"the journal {self.shown}: {error}") from error
 
     def _create(self) -> None:
+        if self._is_of_this_version():
+            return  # without the lock for writing, which another process may hold for long
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
                 # It may take long to bring a large journal to another version.
@@ -222,6 +232,11 @@ class Database:
                     .where(schema.meta.c.key == "version")
                     .values(value=str(schema.VERSION))
                 )
+
+    def _is_of_this_version(self) -> bool:
+        with self.reading() as connection:
+            there = inspect(connection).has_table("meta")
+            return there and self._version(connection) == schema.VERSION
 
     def _check_version(self) -> None:
         with self.reading() as connection:

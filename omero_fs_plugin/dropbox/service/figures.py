@@ -22,14 +22,18 @@ def figures(
     *,
     begun: bool,
     held_by: str,
+    no_journal: str,
 ) -> dict[str, str]:
     """Name -> value.
 
     `begun`: DropBox is at work.  Until then `held_by` names who has the lease; it is
-    empty if nobody else has it.
+    empty if nobody else has it.  `no_journal` says why the lease cannot be written; it is
+    empty if it can be.
     """
     if begun:
-        state, reason = _state(parts, subscriptions, configuration.settings)
+        state, reason = _state(parts, subscriptions, configuration.settings, no_journal)
+    elif no_journal:
+        state, reason = "waiting for the journal", no_journal
     elif held_by:
         state, reason = "waiting for the lease", f"it is held by {held_by}"
     else:
@@ -61,7 +65,9 @@ def figures(
     }
 
 
-def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tuple[str, str]:
+def _state(
+    parts: Parts, subscriptions: Subscriptions, settings: Settings, no_journal: str
+) -> tuple[str, str]:
     """What DropBox does now, and why not more.  What people must mend comes first."""
     state, reason = "running", ""
     if settings.problems and not settings.rules:
@@ -73,8 +79,8 @@ def _state(parts: Parts, subscriptions: Subscriptions, settings: Settings) -> tu
         state, reason = "short of threads", short
     elif parts.rescanner.unavailable:
         state, reason = "watch directory unavailable", parts.rescanner.unavailable
-    elif parts.rescanner.trouble:
-        state, reason = "waiting for the journal", parts.rescanner.trouble
+    elif no_journal or parts.rescanner.trouble:
+        state, reason = "waiting for the journal", no_journal or parts.rescanner.trouble
     elif parts.groupers.trouble:
         state, reason = "waiting for Bio-Formats", parts.groupers.trouble
     elif parts.importers.wrong:

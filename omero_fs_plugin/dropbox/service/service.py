@@ -264,6 +264,7 @@ class DropBox:
             self.configuration,
             begun=self._begun,
             held_by=self._keeper.held_by,
+            no_journal=self._keeper.trouble,
         )
 
     def _activate(self, communicator: Any) -> Any:

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing import activity, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal import database, keeper, lease
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -46,6 +47,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "RENEW", LEASE_S / 4)
     monkeypatch.setattr(keeper, "RENEW_AGAIN", LEASE_S / 12)
     monkeypatch.setattr(workers, "_PING_S", 0.2)
+    for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
+        monkeypatch.setattr(activity, name, 1.0)
 
 
 @contextmanager
@@ -142,3 +145,72 @@ def test_in_each_phase(
     assert not whole.dropbox._stopping.is_set(), "nobody can have taken the lease"
     assert figures["state"] == "waiting for the journal", figures["state"]
     whole.until_state("running")
+
+
+# -- who waits for it ---------------------------------------------------------
+
+LONG_S = 300.0  # that a call to the journal waits here: longer than any test lasts
+PATIENCE_S = 30.0
+
+
+def ends(call: Callable[[], object]) -> bool:
+    """Whether it returns although the journal does not answer."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    return not thread.is_alive()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_BUSY_S", LONG_S)
+
+
+def test_others_go_on_while_a_step_waits_for_the_journal(
+    patient: None, whole: Whole, tmp_path: Path
+) -> None:
+    """amy's step holds the pipeline meanwhile."""
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    whole.until_settled()
+    dropbox, zaks = whole.dropbox, str(whole.watch_dir / "zak")
+    with held(tmp_path / "journal" / JOURNAL_FILE):
+        during = whole.drop("during.tif")
+        whole.until("amy's step waits", dropbox.pipeline.files.lock.locked)
+        also = whole.drop("also.tif", user="zak")
+        whole.until("zak's event is with his lane", lambda: (zaks, "") in dropbox.lanes._lanes)
+        assert ends(lambda: dropbox.dispatch.heard([f"{zaks}/another.tif"]))
+        whole.until("events are handed out", dropbox.dispatch._events.empty)
+        assert ends(dropbox.figures)
+        assert ends(lambda: dropbox.reconfigure(whole.properties))
+        assert dropbox.pipeline.files.lock.locked(), "it still waits"
+    whole.until_known(during, also)
+    whole.assert_once(before, during, also)
+    assert not dropbox.rescanner.trouble, "nothing had to be found again"
+    whole.until_state("running")
+
+
+@pytest.mark.parametrize("phase", [*PHASES][3:])
+def test_a_stop_does_not_wait(
+    patient: None, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    owner, name = PHASES[phase]
+    real, reached, go = getattr(owner, name), threading.Semaphore(0), threading.Event()
+
+    def called(*arguments: Any, **more: Any) -> Any:
+        if not go.is_set():
+            reached.release()
+            assert go.wait(PATIENCE_S)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, called)
+    paths = [whole.drop(f"{number}.tif", user) for number in (1, 2) for user in ("amy", "zak")]
+    assert reached.acquire(timeout=PATIENCE_S)
+    with held(tmp_path / "journal" / JOURNAL_FILE):
+        go.set()
+        assert ends(whole.dropbox.stop)
+    whole._dropbox_ice.destroy()
+    whole.start_dropbox()
+    whole.until_known(*paths)
+    whole.until_settled()
+    whole.assert_once(*paths)
