@@ -25,6 +25,7 @@ from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal import database, keeper, lease
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.service import awaiting
 from omero_fs_plugin.dropbox.settling.resting import Resting
 from tests.integration.whole import Whole
 
@@ -214,3 +215,36 @@ def test_a_stop_does_not_wait(
     whole.until_known(*paths)
     whole.until_settled()
     whole.assert_once(*paths)
+
+
+# -- at the start -------------------------------------------------------------
+
+
+def test_a_start_while_it_is_held(whole: Whole, tmp_path: Path) -> None:
+    whole.stop_dropbox()
+    path = whole.drop("a.tif")
+    with held(tmp_path / "journal" / JOURNAL_FILE):
+        whole.start_dropbox()
+        whole.until_state("waiting for the journal")
+    whole.until_known(path)
+    whole.assert_once(path)
+
+
+def test_a_start_while_its_disk_is_away(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not end, for IceGrid would disable it.  It ends when the disk is back."""
+    monkeypatch.setattr(awaiting, "_AGAIN_S", 0.1)
+    whole.stop_dropbox()
+    path = whole.drop("a.tif")
+    aside = (tmp_path / "journal").rename(tmp_path / "aside")
+    whole.start_dropbox()
+    whole.until_state("waiting for the journal")
+    assert "No such file or directory" in whole.dropbox.figures()["reason"]
+    assert not whole._dropbox_ice.isShutdown()
+    aside.rename(tmp_path / "journal")
+    whole.until("it ends, to be started anew", whole._dropbox_ice.isShutdown)
+    whole.stop_dropbox()
+    whole.start_dropbox()
+    whole.until_known(path)
+    whole.assert_once(path)
