@@ -14,13 +14,13 @@ from typing import Any
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.situation import Standing, lasting, standing, without_paths
+from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing, without_paths
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
 from .below import all_below
 from .history import day_and_time, told
-from .passed_over import rule_around, user_of, why_passed_over
+from .passed_over import Users, rule_around, user_of, why_passed_over
 
 HELP = """Say what became of a file, a fileset or a directory, and why
 
@@ -57,18 +57,19 @@ def run(ctx: Any, args: Any) -> None:
         raise ConfigurationError("give either a path or an id, or --user NAME")
     where = site(ctx)
     settings = where.settings()
+    users = Users(where, settings)
     with glance(settings.journal_url) as look:
         if args.user is not None:
             tops = _directories(args.user, settings)
-            found = _directory(tops, settings, look)
+            found = _directory(tops, settings, look, users)
         elif args.what.isascii() and args.what.isdigit():
             found = _by_id(int(args.what), where, settings, look)
         else:
             path = os.path.abspath(args.what)  # noqa: PTH100 - keeps symbolic links
             if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-                found = _directory([path], settings, look)
+                found = _directory([path], settings, look, users)
             else:
-                found = _file(path, where, settings, look)
+                found = _file(path, where, settings, look, users)
     if args.json:
         ctx.out(json.dumps(found, indent=2))
     else:
@@ -97,7 +98,9 @@ def _by_id(identifier: int, where: Site, settings: Settings, look: Glance | None
     return _of_fileset(seen[0].path, seen[0], where, settings, look)
 
 
-def _file(path: str, where: Site, settings: Settings, look: Glance | None) -> dict[str, Any]:
+def _file(
+    path: str, where: Site, settings: Settings, look: Glance | None, users: Users
+) -> dict[str, Any]:
     filesets = look.at(path) if look is not None else []
     if filesets:
         return _of_fileset(path, filesets[-1], where, settings, look)
@@ -108,8 +111,12 @@ def _file(path: str, where: Site, settings: Settings, look: Glance | None) -> di
     why = why_passed_over(path, settings)
     if why:
         return {**_whose(path, settings), "stand": "passed over", "reason": why, "remedy": ""}
+    whose = _whose(path, settings)
+    if why := users.why_none(whose["user"]):
+        remedy = "see `omero fs users`"
+        return {**whose, "stand": "passed over", "reason": why, "remedy": remedy}
     return {
-        **_whose(path, settings),
+        **whose,
         "stand": "not met",
         "reason": "DropBox has not met it yet: FSServer tells of it at once, and a rescan finds it",
         "remedy": "does DropBox run? `omero fs status` tells; a rescan comes every "
@@ -157,6 +164,8 @@ def _next(seen: Seen, stands: Standing) -> str:
     """What comes next, and when; empty if nothing does."""
     if stands.deadline is not None:
         return f"it fails in {lasting(stands.deadline)} if nothing comes"
+    if stands.stand is Stand.HELD:
+        return "DropBox tries it again by itself"
     return {
         State.WAITING: "it is grouped when it has been quiet for long enough, and then queued",
         State.QUEUED: "it is imported as soon as an importer is free",
@@ -198,13 +207,15 @@ class _Counted:
     files: int = 0
 
 
-def _directory(tops: list[str], settings: Settings, look: Glance | None) -> dict[str, Any]:
+def _directory(
+    tops: list[str], settings: Settings, look: Glance | None, users: Users
+) -> dict[str, Any]:
     found = _Counted()
     for top in tops:
         known = look.below(top) if look is not None else {}
         for path in all_below(top):
             found.files += 1
-            _count(path, known.get(path), settings, look, found)
+            _count(path, known.get(path), settings, look, found, users)
     return {
         "directories": tops,
         "files": found.files,
@@ -218,10 +229,15 @@ def _directory(tops: list[str], settings: Settings, look: Glance | None) -> dict
 
 
 def _count(
-    path: str, seen: Seen | None, settings: Settings, look: Glance | None, found: _Counted
+    path: str,
+    seen: Seen | None,
+    settings: Settings,
+    look: Glance | None,
+    found: _Counted,
+    users: Users,
 ) -> None:
     if seen is None:
-        why = why_passed_over(path, settings)
+        why = why_passed_over(path, settings) or users.why_none(_whose(path, settings)["user"])
         found.counts["passed over" if why else "not met yet"] += 1
         if why:
             found.passed_over[why] += 1

@@ -6,13 +6,17 @@ It asks the same parts as DropBox: the watched directories, the filter, and what
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from omero_fs_plugin import system_names
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.site import Site
 
 
 def rule_around(path: str, settings: Settings) -> Rule | None:
@@ -66,6 +70,37 @@ def why_passed_over(path: str, settings: Settings) -> str:
     except UnicodeEncodeError:
         return "the name is not valid UTF-8: rename the file"
     return ""
+
+
+class Users:
+    """Which users OMERO has.  It is asked once, when that is needed first, and not again."""
+
+    def __init__(self, where: Site, settings: Settings) -> None:
+        self._where, self._settings = where, settings
+
+    def why_none(self, user: str) -> str:
+        """Why files of this user's directory are left alone: no such user may import.
+
+        Empty if the user may, or if OMERO cannot be asked.
+        """
+        active = self._active
+        if active is None or active.get(user):
+            return ""
+        if user in active:
+            return f"the OMERO user {user} is not active"
+        return f"there is no OMERO user named {user}"
+
+    @cached_property
+    def _active(self) -> dict[str, bool] | None:
+        from omero_fs_plugin.blitz.sessions import Omero
+
+        with suppress(FsError), self._where.grid() as grid:
+            omero = Omero.of(grid.communicator, self._settings)
+            try:
+                return omero.experimenters()
+            finally:
+                omero.close()
+        return None
 
 
 def _of_what(name: str, rule: Rule, known: tuple[system_names.SystemName, ...]) -> str:

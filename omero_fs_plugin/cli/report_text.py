@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.glance import Came
-from omero_fs_plugin.dropbox.situation import amount, below, lasting
+from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_paths
 from omero_fs_plugin.names import printable
 
 from .history import day_and_time
@@ -42,11 +42,15 @@ def _lines(told: Facts, wrong: Wrong, of: str) -> Iterator[str]:
 
 def _list(word: str, some: Sequence[Came]) -> Iterator[str]:
     for one in some[:_SHOWN]:
-        why = f": {printable(one.reason)}" if one.reason else ""
+        why = f": {printable(_why(one))}" if one.reason else ""
         path = printable(below(one.path, one.root))
         yield f"  {word}: {one.id} {printable(one.user)}/{path}{why}"
     if len(some) > _SHOWN:
         yield f"  {_SHOWN} of {len(some):,} {word} shown"
+
+
+def _why(one: Came) -> str:
+    return without_paths(one.reason, (one.path,), one.root)
 
 
 def _title(told: Facts, of: str) -> str:
@@ -98,7 +102,7 @@ def as_html(told: Facts, wrong: Wrong, of: str) -> str:
         ]
     for heading, some in (("Failed", told.failures), ("On their way, or waiting", told.waiting)):
         if some:
-            found = [(str(one.id), one.user, below(one.path, one.root), one.reason) for one in some]
+            found = [(str(one.id), one.user, below(one.path, one.root), _why(one)) for one in some]
             bad = [heading == "Failed"] * len(found)
             columns = ("fileset", "user", "file", "why")
             parts += [E.h2(f"{heading}: {len(some):,}"), rows_of(columns, found, bad)]

@@ -33,10 +33,17 @@ class Stand(str, enum.Enum):
 ATTENTION = (Stand.FAILED, Stand.HELD)
 UNDER_WAY = (Stand.IMPORTING, Stand.QUEUED, Stand.SETTLING)
 
+# The reasons of a file that is not whole, as ``grouping`` gives them.
+_NOT_WHOLE = (
+    r"cut short|: it is empty$|not written (yet|to its end)|has no end yet|is not whole"
+    r"|, and the file has \d+ bytes$|promises \d+ bytes of it"
+)
+
 # What a reason begins with or has in it -> what to do about it.
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"^waits for .*, which is (in its quiet period|not there)|^waits for the end of an", ""),
     (r"^waits for ", "copy the missing files there"),
+    (_NOT_WHOLE, "copy it again if no program is writing it any more"),
     (r"omero-fs\.toml", "mend the sidecar"),
     (r"is not there$|does not answer", "is the share away? `mount` and `df` tell"),
     (r"cannot be read by the server|Permission denied", "let the server read it"),
@@ -73,7 +80,9 @@ def standing(seen: Seen, settings: Settings, now: float) -> Standing:
         what = f"until it has been quiet for {quiet:g} s" if quiet is not None else "quiet period"
     elif stand is Stand.HELD:
         remedy = _remedy(seen.reason)
-        if seen.state is State.WAITING and (seen.waited or seen.reason.startswith("waits for ")):
+        # `waited` is 0 until the next time that DropBox counts, which may be a minute.
+        counted = seen.waited or re.search(f"^waits for |{_NOT_WHOLE}", seen.reason)
+        if seen.state is State.WAITING and counted:
             deadline = max(0.0, settings.complete_timeout - seen.waited)
     elif stand is Stand.FAILED:
         first = _remedy(seen.reason)

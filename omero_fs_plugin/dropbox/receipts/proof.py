@@ -167,7 +167,8 @@ def _holding(known: Known) -> Seen | str:
         return f"it was skipped as a copy of {known.twin.path}, which is {known.twin.state}"
     words = {State.SKIPPED: "it was not imported", State.FAILED: "its import failed"}
     word = words.get(newest.state, f"it is {newest.state}")
-    return f"{word}: {newest.reason}" if newest.reason else word
+    reason = newest.reason.removeprefix(f"{newest.path}: ")
+    return f"{word}: {reason}" if reason else word
 
 
 def _size(path: str) -> int | None:

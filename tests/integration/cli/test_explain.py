@@ -111,6 +111,33 @@ def test_images_have_their_dataset_and_project(whole: Whole, run: Run) -> None:
     assert f"  image:    Image:{image['id']} in {dataset} in {project}" in lines
 
 
+def test_a_directory_of_no_user_is_left_alone(whole: Whole, run: Run) -> None:
+    path = whole.watch_dir / "eve" / "a.tif"
+    path.parent.mkdir()
+    path.write_bytes(b"a file that nobody imports")
+    found = told(run, path)
+    assert (found["stand"], found["remedy"]) == ("passed over", "see `omero fs users`")
+    assert found["reason"] == "there is no OMERO user named eve"
+    below = told(run, path.parent)
+    assert below["counts"] == {"passed over": 1}
+    assert [one["reason"] for one in below["passed_over"]] == ["there is no OMERO user named eve"]
+    met = whole.watch_dir / "amy" / "new.tif"
+    met.parent.mkdir(exist_ok=True)
+    whole.stop_dropbox()
+    met.write_bytes(b"of a user whom OMERO has")
+    assert told(run, met)["stand"] == "not met"
+
+
+def test_a_file_that_is_cut_short_says_what_to_do_and_until_when(whole: Whole, run: Run) -> None:
+    path = whole.watch_dir / "amy" / "cut.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(broken.PNG[:-12])
+    whole.until("it is held up", lambda: told(run, path)["stand"] == "held up")
+    found = told(run, path)
+    assert found["next"].startswith("it fails in ")
+    assert found["remedy"].startswith("copy it again")
+
+
 def test_what_is_unknown_is_an_error(whole: Whole, run: Run, tmp_path: Path) -> None:
     for arguments, words in (
         ([77], "no fileset has the id 77"),

@@ -108,8 +108,18 @@ def whole(make_whole: Callable[..., Whole], tmp_path: Path) -> Whole:
     return make_whole(journal=f"sqlite:///{place / JOURNAL_FILE}", transfer="upload_rm")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("phase", PHASES)
+# Each takes more than ten seconds.
+_SHORT = (("before the upload", "held"), ("before it is recorded", "read-only"))
+
+
+@pytest.mark.parametrize(
+    ("phase", "way"),
+    [
+        pytest.param(phase, way, marks=() if (phase, way) in _SHORT else (pytest.mark.long,))
+        for phase in PHASES
+        for way in WAYS
+    ],
+)
 def test_in_each_phase(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, way: str
 ) -> None:

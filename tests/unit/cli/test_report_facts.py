@@ -8,6 +8,7 @@ from datetime import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omero_fs_plugin.cli import report_text
 from omero_fs_plugin.cli.report_facts import Waits, facts
 from omero_fs_plugin.dropbox.journal.glance import Came
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
@@ -50,6 +51,13 @@ def test_failures_are_the_newest_first_and_the_waiting_the_oldest_first() -> Non
     assert [one.id for one in told.failures] == [2, 1, 0]
     assert [one.id for one in told.waiting] == [5, 6, 7]
     assert (told.failed, told.open) == (3, 3)
+
+
+def test_a_reason_names_its_own_file_once() -> None:
+    told = facts([came(5, BEGIN, reason="/drop/amy/5.tif: it is empty")], BEGIN, END)
+    text = report_text.as_text(told, None, "")
+    assert "waiting: 5 amy/5.tif: it is empty" in text
+    assert "/drop/amy" not in text + report_text.as_html(told, None, "")
 
 
 def test_each_user_has_a_line() -> None:

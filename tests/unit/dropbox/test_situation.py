@@ -72,6 +72,24 @@ def test_what_misses_a_file_says_until_when() -> None:
 
 
 @pytest.mark.parametrize(
+    "why",
+    [
+        "it is cut short or broken: it has 4004 bytes, and a part of it would be at byte 9999",
+        "it is cut short or not written to its end (PNG): no mark",
+        "its end is not written yet, though the file has its length",
+        "strip 3 would end at byte 900, and the file has 300 bytes",
+        "its XML has no end yet",
+        "it is empty",
+        "a.ics promises 900 bytes of it, and it has 300",
+    ],
+)
+def test_a_file_that_is_not_whole_is_to_be_copied_again_until_a_deadline(why: str) -> None:
+    stands = standing(seen(State.WAITING, f"{ROOT}/a.tif: {why}"), SETTINGS, NOW)
+    assert stands.remedy.startswith("copy it again")
+    assert stands.deadline == 1000.0
+
+
+@pytest.mark.parametrize(
     ("reason", "remedy"),
     [
         ("/x/omero-fs.toml: unknown key", "mend the sidecar, then"),
