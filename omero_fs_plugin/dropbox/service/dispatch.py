@@ -69,7 +69,7 @@ class Dispatch:
         busy: Callable[[], bool] = lambda: False,
         look: Callable[[str], object] = ROOTS.look,
         trial: Callable[[str], object] = try_root,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = lambda: time.monotonic(),
     ) -> None:
         self._pipeline = pipeline
         self._lanes = lanes

@@ -73,7 +73,7 @@ class Post:
             "omero.mail.port": str(self.port),
             "omero.mail.host": "127.0.0.1",
             "omero.mail.from": "omero@example.org",
-            "omero.mail.smtp.timeout": "300",
+            "omero.mail.smtp.timeout": "10000",
         }
         self.journal = Journal(url, clock=lambda: self.now)
         self.postman = self.another()
@@ -205,6 +205,7 @@ def test_a_server_that_hangs_after_the_data(post: Post) -> None:
     post.properties["omero.fs.notify"] = "user"
     silent = Silent()
     try:
+        post.properties["omero.mail.smtp.timeout"] = "300"
         post.properties["omero.mail.port"] = str(silent.port)
         post.happens("a.tif", State.FAILED, "no image")
         began = time.monotonic()
