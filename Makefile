@@ -57,7 +57,7 @@ test-packages:
 	@tools/setup.sh tests
 
 test: test-packages lint types
-	$(RUN) pytest -n 3 -m 'not long' $(PYTEST_ARGS)
+	$(RUN) pytest -n 4 -m 'not long' $(PYTEST_ARGS)
 
 long: test-packages
 	$(RUN) pytest -n 3 -m long $(PYTEST_ARGS)
