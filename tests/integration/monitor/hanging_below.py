@@ -57,6 +57,11 @@ class Site:
     def close(self) -> None:
         self.share.close()
         self.service.stop()
+        # A monitor that the share held goes on now, and may still tell its client.  A real server
+        # ends its process then; here Ice must not be destroyed under it.
+        for thread in threading.enumerate():
+            if thread.name.startswith("monitor-"):
+                thread.join(30.0)
         self.servers.destroy()
         self.clients.destroy()
 
