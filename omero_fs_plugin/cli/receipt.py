@@ -7,7 +7,7 @@ from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
-from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.states import OPEN
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
@@ -43,9 +43,20 @@ def configure(sub: Any) -> None:
     parser = sub.add_parser("receipt", description=HELP)
     parser.add_argument("path", nargs="+", metavar="PATH", help="a file or a directory")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="a table for other programs")
-    form.add_argument("--json", action="store_true", help="one JSON object")
-    form.add_argument("--html", action="store_true", help="one page for a browser")
+    shapes = (
+        ("csv", receipt_text.as_csv, "a table for other programs"),
+        ("json", receipt_text.as_json, "one JSON object"),
+        ("html", receipt_text.as_html, "one page for a browser"),
+    )
+    for name, write, help_ in shapes:
+        form.add_argument(
+            f"--{name}",
+            dest="write",
+            action="store_const",
+            const=write,
+            default=receipt_text.as_text,
+            help=help_,
+        )
 
 
 def run(ctx: Any, args: Any) -> None:
@@ -57,30 +68,22 @@ def run(ctx: Any, args: Any) -> None:
     from omero_fs_plugin.dropbox.receipts.proof import Proof, Prover
 
     with glance(settings.journal_url) as look:
-        ids = _ids(args.path, look)
-        with where.grid() as grid:
-            omero = Omero.of(grid.communicator, settings)
-            try:
-                prover = Prover(omero)
-                proofs: list[Proof] = []
-                for start in range(0, len(paths), _AT_ONCE):
-                    some = paths[start : start + _AT_ONCE]
-                    known = _known(some, ids, look)
-                    proved = {one.path: one for one in prover.prove(known)}
-                    for path in some:
-                        proofs.append(proved.get(path) or _unknown(path, settings))
-                containers = omero.containers_of({i for one in proofs for i in one.images})
-            finally:
-                omero.close()
-    if args.csv:
-        write = receipt_text.as_csv
-    elif args.json:
-        write = receipt_text.as_json
-    elif args.html:
-        write = receipt_text.as_html
-    else:
-        write = receipt_text.as_text
-    ctx.out(write(proofs, containers, args.path))
+        known = _known(paths, _ids(args.path, look), look)
+    # The journal is left before files are read: that may take hours.
+    proofs: list[Proof] = []
+    with where.grid() as grid:
+        omero = Omero.of(grid.communicator, settings)
+        try:
+            prover = Prover(omero)
+            for start in range(0, len(paths), _AT_ONCE):
+                some = paths[start : start + _AT_ONCE]
+                proved = prover.prove({path: known[path] for path in some if path in known})
+                found = {one.path: one for one in proved}
+                proofs += [found.get(path) or _unknown(path, settings) for path in some]
+            containers = omero.containers_of({i for one in proofs for i in one.images})
+        finally:
+            omero.close()
+    ctx.out(args.write(proofs, containers, args.path))
     unsafe = sum(not one.safe for one in proofs)
     if unsafe:
         ctx.die(1, f"{unsafe:,} of {len(proofs):,} files are not safe to delete")
@@ -134,7 +137,7 @@ def _known(paths: list[str], ids: dict[str, list[int]], look: Glance | None) -> 
 
 
 def _any_open(filesets: list[Seen]) -> bool:
-    return any(seen.state in (State.WAITING, State.QUEUED, State.IMPORTING) for seen in filesets)
+    return any(seen.state in OPEN for seen in filesets)
 
 
 def _unknown(path: str, settings: Settings) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.glance import Asked, Came, Glance, glance
+from omero_fs_plugin.dropbox.journal.glance import Asked, Came, Glance, Seen, glance
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.site import Site, printable, site
 
@@ -52,8 +53,19 @@ def configure(sub: Any) -> None:
         "--verify", action="store_true", help="compare disk, journal and OMERO; reads all files"
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object")
-    form.add_argument("--html", action="store_true", help="one page for a browser, with plots")
+    shapes = (
+        ("json", report_text.as_json, "one JSON object"),
+        ("html", report_text.as_html, "one page for a browser, with plots"),
+    )
+    for name, write, help_ in shapes:
+        form.add_argument(
+            f"--{name}",
+            dest="write",
+            action="store_const",
+            const=write,
+            default=report_text.as_text,
+            help=help_,
+        )
 
 
 def run(ctx: Any, args: Any) -> None:
@@ -74,25 +86,31 @@ def run(ctx: Any, args: Any) -> None:
 
             raise UserError(f"{printable(args.user)}: the journal has no file of such a user")
         told = facts(look.came(Asked(user=args.user, since=since), until, below), since, until)
-        disagreements = None
-        if args.verify:
-            disagreements = _verify(told.imports, look, where, settings)
+        to_verify = _newest(told.imports, look) if args.verify else []
+    # The journal is left before files are read: that may take hours.
+    disagreements = _verify(to_verify, where, settings) if args.verify else None
     of = [f"of {args.user}"] if args.user else []
     of += [f"below {below}"] if below else []
-    if args.json:
-        write = report_text.as_json
-    elif args.html:
-        write = report_text.as_html
-    else:
-        write = report_text.as_text
-    ctx.out(write(told, disagreements, " ".join(of)))
+    ctx.out(args.write(told, disagreements, " ".join(of)))
     if disagreements:
         ctx.die(1, f"{len(disagreements):,} files are not in OMERO as they are here")
 
 
-def _verify(
-    imports: tuple[Came, ...], look: Glance, where: Site, settings: Settings
-) -> list[tuple[str, str]]:
+def _newest(imports: tuple[Came, ...], look: Glance) -> list[Seen]:
+    """The filesets of these imports, with those files only whose newest fileset they are.
+
+    A file with another content is a revision, which has a fileset of its own.
+    """
+    return [
+        replace(
+            seen,
+            files=tuple(path for path in seen.files if look.at(path)[-1].id == seen.id),
+        )
+        for seen in look.load([one.id for one in imports])
+    ]
+
+
+def _verify(imports: list[Seen], where: Site, settings: Settings) -> list[tuple[str, str]]:
     """(path, what is wrong) of each file on which disk, journal and OMERO do not agree."""
     from omero_fs_plugin.blitz.sessions import Omero
     from omero_fs_plugin.dropbox.receipts.proof import Known, Prover
@@ -103,14 +121,12 @@ def _verify(
         try:
             prover = Prover(omero)
             for start in range(0, len(imports), _AT_ONCE):
-                seen = look.load([one.id for one in imports[start : start + _AT_ONCE]])
-                files = {path: Known(one) for one in seen for path in one.files}
-                # A file that is gone proves nothing, and one with another content is a revision,
-                # which has a fileset of its own.
+                # A file that is gone proves nothing.
                 here = {
-                    path: known
-                    for path, known in files.items()
-                    if os.path.lexists(path) and look.at(path)[-1].id == known.newest.id
+                    path: Known(seen)
+                    for seen in imports[start : start + _AT_ONCE]
+                    for path in seen.files
+                    if os.path.lexists(path)
                 }
                 wrong += [
                     (one.path, one.why_not)

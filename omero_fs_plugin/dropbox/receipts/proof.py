@@ -28,7 +28,6 @@ from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat
 
 _BLOCK = 2**20  # bytes read at once
-_OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
 _SHA1 = "SHA1-160"
 
 

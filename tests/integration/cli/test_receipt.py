@@ -6,15 +6,20 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from lxml import html
 
+from omero_fs_plugin.cli import receipt as receipt_
+from omero_fs_plugin.cli import report
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.receipts import proof
 from tests.integration.dropbox.test_sets import NAMES, write_part
 from tests.integration.whole import Whole
 
@@ -223,3 +228,40 @@ def test_what_is_not_there_is_an_error(whole: Whole, run: Run, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     code, (line,) = run("receipt", tmp_path / "empty")
     assert code == 2 and line.startswith("no files in ")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"), [(receipt_, ()), (report, ("--verify",))], ids=["receipt", "report"]
+)
+def test_the_journal_is_left_before_files_are_read(
+    whole: Whole,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    command: ModuleType,
+    arguments: tuple[str, ...],
+) -> None:
+    """To read them may take hours, and a database must not keep its state for so long."""
+    path = imported(whole)
+    looking: list[bool] = []
+    glance = command.glance
+    sums = proof._sums
+
+    @contextmanager
+    def looked(url: str) -> Iterator[object]:
+        looking.append(True)
+        with glance(url) as look:
+            yield look
+        looking.clear()
+
+    def read(*of: Any) -> Any:
+        assert not looking
+        read_files.append(of[0])
+        return sums(*of)
+
+    read_files: list[str] = []
+    monkeypatch.setattr(command, "glance", looked)
+    monkeypatch.setattr(proof, "_sums", read)
+    name = command.__name__.rpartition(".")[2]
+    code, lines = run(name, path if command is receipt_ else path.parent, *arguments)
+    assert code == 0, lines
+    assert read_files == [str(path)]
