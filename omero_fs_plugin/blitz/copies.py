@@ -19,7 +19,12 @@ TRANSFER = "openmicroscopy.org/omero/import/fileTransfer"
 _CHUNK = 200  # filesets that are asked for at once
 _AT_ONCE = 100  # files that OMERO hashes in one call ...
 _BYTES_AT_ONCE = 2**30  # ... and bytes of them
-_SLOW_BYTES_PER_S = 2_000_000  # a busy server hashes at least so many
+_SLOW_BYTES_PER_S = 5_000_000  # slower than any disk; the server may be so slow when it hashes
+
+
+def patience_ms(size: int) -> int:
+    """How long a call may take (ms) in which OMERO hashes `size` bytes."""
+    return 60_000 + size * 1000 // _SLOW_BYTES_PER_S
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,7 @@ def _lots(copies: Sequence[Copy]) -> Iterator[list[Copy]]:
 
 
 def _verified(repository: Any, context: Mapping[str, str], lot: Sequence[Copy]) -> dict[int, str]:
-    patience_s = 60 + sum(copy.size for copy in lot) // _SLOW_BYTES_PER_S
-    patient = repository.ice_invocationTimeout(patience_s * 1000)
+    patient = repository.ice_invocationTimeout(patience_ms(sum(copy.size for copy in lot)))
     try:
         with server_errors("verifying OMERO's copies"):
             failed = patient.verifyChecksums([copy.id for copy in lot], dict(context))

@@ -119,9 +119,8 @@ class Quarantine:
                 return []
             found: list[Found] = []
             for at, path in ways:
-                if _lies_at(
-                    at, vault
-                ):  # if not, an earlier move that was cut short has brought it back
+                # If it does not, an earlier move that was cut short has brought it back.
+                if _lies_at(at, vault):
                     move_back(at, root, path)
                 stat = stat_beneath(root, path)
                 if stat is None:

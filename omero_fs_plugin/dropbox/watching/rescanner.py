@@ -54,9 +54,8 @@ class Rescanner:
         self.trouble = ""  # why the last rescan failed; empty after one that succeeded
         self._late = Late()
         self._tops: dict[Rule, list[str]] = {}  # the directories in each that is watched
-        self._failed: dict[
-            str, str
-        ] = {}  # directories that the last rescan could not finish -> why
+        # Directories that the last rescan could not finish -> why
+        self._failed: dict[str, str] = {}
 
     @property
     def left(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
+from omero_fs_plugin.blitz.copies import patience_ms
 from omero_fs_plugin.blitz.sessions import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.dropbox.disks.calls import CALLS
@@ -27,14 +28,6 @@ from omero_fs_plugin.errors import ImportRefused
 
 from .sources import blocks, check_read, opened, touched_at
 from .transfer import Transfer
-
-NAMESPACE = "openmicroscopy.org/omero/import/fileTransfer"
-SLOW_BYTES_PER_S = 5_000_000  # slower than any disk; the server may be so slow when it hashes
-
-
-def patience_ms(size: int) -> int:
-    """How long a call may take (ms) in which OMERO hashes `size` bytes."""
-    return 60_000 + size * 1000 // SLOW_BYTES_PER_S
 
 
 @dataclass(frozen=True)

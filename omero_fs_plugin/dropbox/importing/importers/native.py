@@ -19,6 +19,7 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 
 import omero
 from omero_fs_plugin import __version__
+from omero_fs_plugin.blitz.copies import TRANSFER, patience_ms
 from omero_fs_plugin.blitz.sessions import AGENT, UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -27,7 +28,7 @@ from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, Uncl
 from . import StillRunning, Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly
 from .checksums import agreed
-from .in_place import NAMESPACE, InPlace, patience_ms
+from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
 from .upload import upload
@@ -136,7 +137,7 @@ class NativeImport:
         fileset.linkJob(upload_job)
         if self._options.transfer.annotation:
             note = omero.model.CommentAnnotationI()
-            note.ns = rstring(NAMESPACE)
+            note.ns = rstring(TRANSFER)
             note.textValue = rstring(self._options.transfer.annotation)
             fileset.linkAnnotation(note)
         return fileset

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from omero_fs_plugin.blitz.copies import patience_ms
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
 
-from .in_place import patience_ms
 from .sources import blocks, check_read, opened, touched_at
 
 
