@@ -249,7 +249,7 @@ def test_many_files_in_one_directory(make_whole: Callable[..., Whole], files: in
     for number in range(files):
         os.close(os.open(directory / f"{number:05}.tif", os.O_CREAT | os.O_WRONLY))
     _until_all_are(whole, State.WAITING, files)
-    most = 60 + files * 0.005  # MB, of FSServer, DropBox and the sandbox together
+    most = 50 + files * 0.005  # MB, of FSServer, DropBox and the sandbox together
     assert _peak_mb() - before < most
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -251,7 +250,7 @@ def test_a_directory_is_renamed_while_its_files_are_queued(whole: Whole) -> None
     whole.until_known(*paths, states=(State.QUEUED, State.IMPORTING))
     whole.until_state("waiting for OMERO")
     renamed = paths[0].parent.rename(paths[0].parent.with_name("day 2"))
-    time.sleep(1)  # its events come, and the files' quiet period ends
+    whole.until("they are met again", lambda: whole.dropbox.figures()["pending"] == "3")
     whole.blitz.start()
     moved = [renamed / path.name for path in paths]
     whole.until_known(*moved)
