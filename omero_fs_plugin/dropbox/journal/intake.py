@@ -267,15 +267,18 @@ def former(
 
     id -> the path where it lay, and what it is now.
 
-    They were skipped or failed, or wait, and OMERO was never told to import them.  A file is known
-    by its inode alone: a copy tool may write the last of it and rename it at once.
+    They were skipped or failed, or wait, and OMERO was never told to import them.  An inode alone
+    does not say that it is the same file: the next new file may get that of one that was deleted.
     """
     file, fileset = schema.file.c, schema.fileset.c
     lay: dict[int, tuple[str, Found]] = {}
     for chunk in chunks(found, _CHUNK):
         by_inode = {signed(met.stat.inode): met for met in chunk}
         rows = connection.execute(
-            select(fileset.id, fileset.path, file.device, file.inode)
+            select(
+                *(fileset.id, fileset.path),
+                *(file.device, file.inode, file.size, file.mtime_ns),
+            )
             .join_from(schema.file, schema.fileset)
             .where(file.inode.in_(list(by_inode)))
             .where(fileset.user == user, fileset.verified == 0)
@@ -283,10 +286,26 @@ def former(
         ).all()
         for row in rows:
             met = by_inode[row.inode]
-            apart = row.path != met.path and row.device == signed(met.stat.device)
-            if apart and len(files_of(connection, row.id)) == 1:
+            if (
+                row.path != met.path
+                and row.device == signed(met.stat.device)
+                and _is_the_same(row, met)
+                and len(files_of(connection, row.id)) == 1
+            ):
                 lay[row.id] = row.path, met
     return lay
+
+
+def _is_the_same(row: Any, met: Found) -> bool:
+    """Whether a file with this inode is the one that lay elsewhere.
+
+    It is as it was, or its name there was that of a copy tool for it: such a tool writes the last
+    of a file and renames it at once.
+    """
+    if (row.size, row.mtime_ns) == (met.stat.size, met.stat.mtime_ns):
+        return True
+    (above, _, was), (beside, _, name) = row.path.rpartition("/"), met.path.rpartition("/")
+    return above == beside and len(was) > len(name) and name in was
 
 
 def files_of(connection: Connection, fileset: int) -> list[int]:

@@ -128,17 +128,17 @@ class Journal(JournalReader):
         with self._database.writing() as connection:
             wait_each(connection, self._stamp(), user, root, found)
 
-    def follow(self, renamed: Mapping[int, Found]) -> None:
-        """Lets filesets of one file wait at the path that it has now: id -> what it is now.
+    def follow(self, renamed: Mapping[int, tuple[str, Found]]) -> None:
+        """Lets filesets of one file wait at the path that it has now: id -> root, what it is now.
 
         The fileset that was made there when the file was met goes.  If there was one before, it
         stays, and one that failed at the former path is skipped.
         """
         with self._database.writing() as connection:
-            for fileset, met in renamed.items():
-                self._follow(connection, fileset, met)
+            for fileset, (root, met) in renamed.items():
+                self._follow(connection, fileset, root, met)
 
-    def _follow(self, connection: Connection, fileset: int, met: Found) -> None:
+    def _follow(self, connection: Connection, fileset: int, root: str, met: Found) -> None:
         table = schema.fileset.c
         before = (State.WAITING, State.SKIPPED, State.FAILED)
         row = connection.execute(
@@ -164,6 +164,7 @@ class Journal(JournalReader):
             update(schema.fileset)
             .where(table.id == fileset, table.state == row.state)
             .values(
+                root=root,
                 path=met.path,
                 state=State.WAITING,
                 reason="",

@@ -143,10 +143,12 @@ class Meeting:
         was perhaps skipped.  A path counts if nothing is there any more: else it is a second name.
         """
         by_user: dict[str, list[Found]] = {}
+        roots: dict[str, str] = {}  # path -> root
         for met in new:
             place = self._places.place(met.path)
             if place is not None:
                 by_user.setdefault(place.user, []).append(met)
+                roots[met.path] = place.root
         for user, found in by_user.items():
             gone: dict[int, tuple[str, Found]] = {}
             for fileset, (path, met) in self._journal.former(user, found).items():
@@ -160,7 +162,9 @@ class Meeting:
                     for path, _ in gone.values():
                         self._settler.forget(path)
                         self._lots.remove(path)
-                    self._journal.follow({fileset: met for fileset, (_, met) in gone.items()})
+                    self._journal.follow(
+                        {fileset: (roots[met.path], met) for fileset, (_, met) in gone.items()}
+                    )
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:
         """The files of OMERO's users that pass their rule and have a name that OMERO can take."""

@@ -307,3 +307,23 @@ def test_a_second_name_of_a_failed_file_leaves_its_row(whole: Whole) -> None:
     os.link(path, second)
     whole.until_known(second, states=(State.FAILED,))
     assert [row.state for row in rows_of(whole, path)] == [State.FAILED]
+
+
+def test_a_failed_file_moved_to_another_directory_of_the_user_is_tried_there(
+    make_whole: Callable[..., Whole], tmp_path: Path
+) -> None:
+    """The directories have roots of their own, which no file may lead out of."""
+    own = tmp_path / "own"
+    own.mkdir()
+    whole = make_whole(importUsers="default;amy", watchDir=f";{own}")
+    content = whole.drop("elsewhere/b.tif").read_bytes()
+    path = whole.watch_dir / "amy" / "a.tif"
+    path.write_bytes(b"no TIFF")
+    whole.until_known(path, states=(State.FAILED,))
+    moved = path.rename(own / "a.tif")
+    whole.until_known(moved, states=(State.FAILED,))
+    row = whole.row(moved)
+    assert row.root == str(own) and "not below" not in row.reason
+    moved.write_bytes(content + b"another")
+    whole.until_known(moved)
+    whole.until("it is alone", lambda: rows_of(whole, path) == [])

@@ -55,7 +55,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
     "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
-    "follow": lambda j, i: j.follow({i: found("b.tif")}),
+    "follow": lambda j, i: j.follow({i: ("/dropbox/amy", found("b.tif"))}),
     "form": lambda j, i: j.form(Formed("amy", "/dropbox/amy", [found("s", 3), found("t", 4)])),
     "dissolve": lambda j, i: j.dissolve(i),
     "settle_anew": lambda j, i: j.settle_anew(i, "it changed"),

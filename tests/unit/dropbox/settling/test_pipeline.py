@@ -30,7 +30,10 @@ QUIET = 10.0
 
 
 class Disk:
-    """Files in memory, with inodes that behave as a real file system's."""
+    """Files in memory, with inodes that behave as a real file system's.
+
+    A new file gets the first that is free, which may be that of a file that was deleted.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, FileStat] = {}
@@ -38,7 +41,9 @@ class Disk:
 
     def write(self, path: str, size: int) -> None:
         tick = next(self._ticks)
-        inode = self.files[path].inode if path in self.files else tick
+        used = {stat.inode for stat in self.files.values()}
+        free = next(inode for inode in itertools.count(1) if inode not in used)
+        inode = self.files[path].inode if path in self.files else free
         self.files[path] = FileStat(1, inode, size, tick, tick)
 
     def rename(self, old: str, new: str) -> None:
@@ -458,3 +463,25 @@ def test_what_another_user_had_under_another_name_stays(
     disk.rename(former, path)
     pipeline.heard([former, path], 20.0)
     assert {f.path for f in journal.select()} == {former, path}
+
+
+@pytest.mark.parametrize("directory", ["/dropbox/amy", "/dropbox/amy/day 2"])
+@pytest.mark.parametrize("heard", ["event", "rescan"])
+def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_file_of_its_own(
+    pipeline: Pipeline, disk: Disk, journal: Journal, directory: str, heard: str
+) -> None:
+    """File systems give the inode of a file that was deleted to the next new one."""
+    former, path = "/dropbox/amy/notes.txt", f"{directory}/b.tif"
+    skipped(pipeline, disk, journal, former)
+    (before,) = journal.select()
+    disk.write(former, 2)
+    disk.rename(former, path)
+    if heard == "event":
+        pipeline.heard([former, path], 20.0)
+    else:
+        pipeline.scanned(disk.scan(), 20.0)
+    assert {(f.path, f.state) for f in journal.select()} == {
+        (former, State.SKIPPED),
+        (path, State.WAITING),
+    }
+    assert journal.get(before.id) == before, "its history is its own"
