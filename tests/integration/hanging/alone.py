@@ -49,7 +49,9 @@ def run(module: Path, *arguments: str, patience: float, only: str = "") -> str:
         [
             # It is killed when this process ends, however that ends.
             *(*inside(), "setpriv", "--pdeathsig", "KILL"),
-            *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
+            *(sys.executable, "-u", "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
+            # Before it is killed it says where each of its threads is.
+            *("-o", f"faulthandler_timeout={patience * 0.7:g}"),
             *(*arguments, f"{module}::{only}" if only else str(module)),
         ],
         cwd=TOP,
