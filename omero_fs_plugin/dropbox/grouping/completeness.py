@@ -36,7 +36,8 @@ from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
 _COMPANION_DEPTH = 2  # its files may lie so many directories below it
-_MAY_BE_EMPTY = (".log", ".txt")  # a log in which nothing was written; index files are read
+# A log in which nothing was written (index files are read), and images that a name describes.
+_MAY_BE_EMPTY = (".log", ".txt", ".fake")
 _MOST_NAMED = 1000  # missing files that are listed
 _TOLD = 100  # characters of a name in a message
 
