@@ -59,6 +59,7 @@ PLACES: dict[str, Box] = {
     "dropbox.users": Box(8, 2),
     "dropbox.confine": Box(8, 4),
     "dropbox.disks": Box(9, 3),
+    "dropbox.processes": Box(9, 5),
     "blitz": Box(9, 2),
     "deployment": Box(9, 4, 2),
     "config": Box(10, 0, 6),

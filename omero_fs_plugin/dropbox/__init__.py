@@ -6,7 +6,7 @@ The rooms are in the order of a file's way: ``watching`` meets it, ``settling`` 
 rest, ``grouping`` finds the files that belong together, ``journal`` remembers them, ``importing``
 brings them to OMERO, ``targets`` says where they go.  ``service`` starts and stops everything.
 ``places`` and ``users`` know which user a file belongs to, ``confine`` opens it, ``disks`` knows
-which disks do not answer.  ``userdirs`` compares users' directories with OMERO's users.
-``receipts`` proves that a file is in OMERO, ``situation`` says in words how a fileset stands,
-``letters`` tells people.  ``server`` is DropBox under IceGrid.
+which disks do not answer, ``processes`` starts other processes.  ``userdirs`` compares users'
+directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``situation`` says in
+words how a fileset stands, ``letters`` tells people.  ``server`` is DropBox under IceGrid.
 """

@@ -10,6 +10,7 @@ from typing import Any
 
 from omero_fs_plugin import __version__, icegrid
 
+from .processes import starter
 from .service.awaiting import AwaitingJournal, take_up
 from .service.service import DropBox
 
@@ -25,6 +26,7 @@ log = logging.getLogger("omero_fs_plugin.dropbox.server")
 def start(communicator: Any) -> DropBox | AwaitingJournal:
     """Starts DropBox in `communicator`, with its properties."""
     log.info("DropBox %s", __version__)
+    starter.ready()  # before a file of a user is open
     service = take_up(communicator, _properties(communicator))
     icegrid.when_changed(communicator, lambda: service.reconfigure(_properties(communicator)))
     return service

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from . import fakes
+
 # A companion or an OME-XML block larger than this does not count as a header.
 MAX_XML = 64 << 20  # bytes
 
@@ -79,10 +81,8 @@ def read_series(path: Path) -> list[Series]:
             raise ValueError("not a regular file")
         with path.open("rb") as file:
             head = file.read(132)
-        if path.name.endswith(".fake"):
-            from . import fakes
-
-            return fakes.read(path)
+        if path.name.endswith(fakes.SUFFIX):
+            return _fake(path.name)
         for reads, read in READERS:
             if reads(head):
                 return read(path)
@@ -91,6 +91,14 @@ def read_series(path: Path) -> list[Series]:
         # The exceptions that three libraries raise for a broken file have no common base.
         reason = str(error).strip() or type(error).__name__
         raise UnreadableImage(f"{path.name}: {reason}") from error
+
+
+def _fake(name: str) -> list[Series]:
+    said = fakes.says(name)
+    if not 0 < said.images <= MAX_IMAGES or said.pixel_type not in OME_TYPES:
+        raise ValueError(f"{said.images} images of {said.pixel_type}")
+    sizes = said.size_x, said.size_y, said.size_z, said.size_c, said.size_t
+    return [Series(said.name, *sizes, said.pixel_type)] * said.images
 
 
 def _tiff(path: Path) -> list[Series]:

@@ -36,13 +36,14 @@ FLOORS: dict[str, str] = {
     "migration": "deployment config dropbox.importing",
     "sandbox": "deployment config",
     # DropBox, in the order of a file's way
-    "dropbox.server": "dropbox.service",
+    "dropbox.server": "dropbox.service dropbox.processes",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
         "dropbox.letters dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
     ),
     "dropbox.letters": (
-        "dropbox.situation dropbox.journal dropbox.confine dropbox.disks blitz config"
+        "dropbox.situation dropbox.journal dropbox.confine dropbox.disks dropbox.processes "
+        "blitz config"
     ),
     "dropbox.watching": (
         "dropbox.settling dropbox.journal dropbox.users dropbox.confine dropbox.disks config"
@@ -50,9 +51,10 @@ FLOORS: dict[str, str] = {
     "dropbox.settling": (
         "dropbox.grouping dropbox.journal dropbox.places dropbox.confine dropbox.disks config"
     ),
-    "dropbox.grouping": "dropbox.confine dropbox.disks config",
+    "dropbox.grouping": "dropbox.confine dropbox.disks dropbox.processes config",
     "dropbox.importing": (
-        "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks blitz config"
+        "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks "
+        "dropbox.processes blitz config"
     ),
     "dropbox.receipts": "dropbox.journal blitz",
     "dropbox.situation": "dropbox.journal config",
@@ -63,6 +65,7 @@ FLOORS: dict[str, str] = {
     "dropbox.users": "blitz",
     "dropbox.confine": "dropbox.disks config",
     "dropbox.disks": "",
+    "dropbox.processes": "",
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
     "monitor.access monitor.files monitor.kernel config",

@@ -6,20 +6,20 @@ import http.client
 import os
 import signal
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 from omero_fs_plugin.config.kinds import MAIL
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.processes.starter import Order, start
 from omero_fs_plugin.names import printable
 
 from . import smtp
 from .outgoing import InDoubt, NotSent, Outgoing, within
 
 LIMIT_S = 60.0  # for a command, and for each step with a web address
+_KILLED_S = 5.0  # how long the end of a killed command is waited for
 _SAID_MOST = 300  # characters of what the other side says
 # A command sees no secret of ours in its environment.
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
@@ -44,33 +44,28 @@ def send(settings: Settings, out: Outgoing) -> None:
 def run(words: Sequence[str], out: Outgoing, *, limit: float = LIMIT_S) -> None:
     """Runs the command with the letter as JSON on its standard input; 0 means that it has it."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    with tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as letter, tempfile.TemporaryFile() as errors:
+        letter.write(out.content.encode())
+        letter.flush()
+        letter.seek(0)
+        streams = {"stdin": letter.fileno(), "stderr": errors.fileno()}
         try:
-            process = subprocess.Popen(
-                list(words),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                cwd="/",
-                env=environment,
-                start_new_session=True,
-            )
+            process = start(Order(list(words), environment, "/", **streams))
         except OSError as error:
             raise NotSent(f"{words[0]}: {error.strerror}", all_wait=True) from error
         try:
-            process.communicate(out.content.encode(), timeout=limit)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise InDoubt(f"{words[0]} did not end within {limit:g} s") from None
-        if process.returncode:
+            code = process.wait(limit)
+            if code is None:
+                process.send(signal.SIGKILL)
+                process.wait(_KILLED_S)
+                raise InDoubt(f"{words[0]} did not end within {limit:g} s")
+        finally:
+            process.close()
+        if code:
             errors.seek(0)
             said = errors.read(_SAID_MOST).decode("utf-8", "replace")
             words_said = printable(" ".join(said.split())) or "it says nothing"
-            raise NotSent(
-                f"{words[0]} ended with {process.returncode}: {words_said}", all_wait=True
-            )
+            raise NotSent(f"{words[0]} ended with {code}: {words_said}", all_wait=True)
 
 
 def post(address: str, out: Outgoing, *, limit: float = LIMIT_S) -> None:

@@ -11,6 +11,8 @@ directory is a share that stops answering, amy's is a disk.  In every case:
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -212,6 +214,21 @@ def test_upload(make_scene: Callable[..., Scene], own: bool) -> None:
     scene.until_dropbox_hangs("read")
     scene.share.hang()
     scene.pass_the_test(files)
+
+
+def test_new_processes(make_scene: Callable[..., Scene]) -> None:
+    """Files of the share are open while the processes that read files end, and others take over."""
+    scene = make_scene()
+    scene.share.hang("read", pattern="uploaded*", beyond=MIB)
+    files = scene.zak_drops("uploaded", side=1800)
+    scene.until_dropbox_hangs("read")
+    scene.share.hang()
+    for _ in range(2):
+        for grouper in scene.whole.dropbox.groupers._groupers:
+            if (pid := getattr(grouper, "pid", None)) is not None:
+                os.kill(pid, signal.SIGKILL)
+        scene.amy_is_served()
+    scene.it_answers(files)
 
 
 def test_upload_of_many_users(

@@ -12,7 +12,10 @@ import pytest
 
 from tests.integration.hanging import alone
 
-CASES = ["meet[below one root]", "upload[below one root]", "group", "rescan", "stop[upload]"]
+CASES = [
+    *("meet[below one root]", "upload[below one root]", "new_processes"),
+    *("group", "rescan", "stop[upload]"),
+]
 LONG = [
     *("meet[a root of his own]", "settle", "link_in_place", "remove", "upload[a root of his own]"),
     *("group_by_bioformats[killable]", "group_by_bioformats[not even killable]"),

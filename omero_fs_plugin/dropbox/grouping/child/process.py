@@ -14,13 +14,14 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from omero_fs_plugin.dropbox.processes.starter import Order, start
 
 from .bounds import Bounds
 from .frames import Frame, decode, encode
@@ -85,16 +86,15 @@ class Child:
         try:
             with theirs, os.fdopen(writing, "wb") as output:
                 paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
-                told = [str(theirs.fileno()), str(page)]
-                self._child = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _BEGIN, paths, *told],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[theirs.fileno(), page],
-                    cwd="/",
-                    env=_environment(self._scratch),
-                    start_new_session=True,  # a Ctrl-C in a shell does not reach it
+                told = [theirs.fileno(), page]
+                self._child = start(
+                    Order(
+                        [sys.executable, "-I", "-c", _BEGIN, paths, *told],
+                        _environment(self._scratch),
+                        "/",
+                        stdout=output.fileno(),
+                        stderr=output.fileno(),
+                    )
                 )
         except BaseException:
             ours.close()
@@ -185,10 +185,8 @@ class Child:
     def _end(self, error: Exception) -> str:
         """One line that says why it ended."""
         if isinstance(error, ValueError):
-            self._child.kill()  # it runs, but what it says makes no sense
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(_REAP_S)
-        code = self._child.poll()
+            self.kill()  # it runs, but what it says makes no sense
+        code = self._child.wait(_REAP_S)
         with contextlib.suppress(OSError, ValueError, KeyError):
             self._take_output()
         said = bytes(self._said)
@@ -200,19 +198,19 @@ class Child:
 
     def alive(self) -> bool:
         """Whether it still runs."""
-        return self._child.poll() is None
+        return self._child.ended() is None
 
     def kill(self) -> None:
         """Ends the process, from any thread.  A thread that waits for an answer gets ChildDied."""
-        self._child.kill()
+        self._child.send(signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the process and frees everything it had.  May be called again."""
         if self._output < 0:
             return
-        self._child.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(_REAP_S)
+        self.kill()
+        self._child.wait(_REAP_S)
+        self._child.close()
         self._selector.close()
         self._connection.close()
         os.close(self._output)

@@ -26,6 +26,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+from omero_fs_plugin.dropbox.processes.program import STARTED_BY
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -69,9 +71,9 @@ def private_options(directory: str) -> list[str]:
 
 
 def main() -> None:
-    """Reads {host, port, key, arguments, parent, private} from the input and becomes `java`."""
+    """Reads {host, port, key, arguments, private} from the input and becomes `java`."""
     told = json.load(sys.stdin)
-    _end_with(told["parent"])
+    _end_with(os.environ[STARTED_BY])
 
     import omero.java
     from omero.cli import CLI
@@ -85,11 +87,11 @@ def main() -> None:
     sys.exit(cli.rv or 1)  # reached only if Java was not started
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: str) -> None:
     """Has the kernel end us with the thread that started us."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
+    if str(os.getppid()) != parent:
         sys.exit("DropBox has ended")
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,10 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
+
 from . import Stopped, java_child
 
 _LOOK_S = 0.1  # between two looks at a run
 _END_S = 1.0  # how long Java may take to end after SIGTERM
+_KILLED_S = 30.0  # and after SIGKILL; a dead disk may hold it longer
 # What Java prints if OMERO did not answer it.
 _LOST = re.compile(r"\bIce\.(?:Connect|Connection|\w*Timeout|Socket|UnknownLocal)\w*Exception")
 _MOST_READ = 4 * 2**20  # so many bytes of what it printed are read, the last ones
@@ -56,15 +58,18 @@ def run_java(
         # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
         environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
         with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
-            json.dump({**told, "parent": os.getpid(), "private": private}, to_tell)
+            json.dump({**told, "private": private}, to_tell)
+            to_tell.flush()
             to_tell.seek(0)
-            process = subprocess.Popen(
-                [sys.executable, "-m", java_child.__name__],
-                stdin=to_tell,
-                stdout=log_file,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,  # a process group of its own, which can be ended as a whole
+            process = start(
+                Order(
+                    [sys.executable, "-m", java_child.__name__],
+                    environment,
+                    os.getcwd(),  # noqa: PTH109 - a text
+                    stdin=to_tell.fileno(),
+                    stdout=log_file.fileno(),
+                    stderr=log_file.fileno(),
+                )
             )
         try:
             in_time = _wait(process, limit, stopping)
@@ -81,10 +86,10 @@ def run_java(
         return Ended(_last(output), errs, how, answered)
 
 
-def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[], bool]) -> bool:
+def _wait(process: Process, limit: float, stopping: Callable[[], bool]) -> bool:
     """Whether it ended within `limit` (s).  Raises Stopped."""
     until = time.monotonic() + limit
-    while not _has_ended(process):
+    while process.ended() is None:
         if stopping():
             raise Stopped("stopped while the Java importer ran")
         if time.monotonic() > until:
@@ -93,20 +98,15 @@ def _wait(process: subprocess.Popen[bytes], limit: float, stopping: Callable[[],
     return True
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # It stays a zombie, so that no other process group can get its number yet.
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
+def _end(process: Process) -> int:
     """Ends the whole group: Java, and what Java may have started.  Returns the exit code."""
-    if not _has_ended(process):
-        os.killpg(process.pid, signal.SIGTERM)
-        until = time.monotonic() + _END_S
-        while not _has_ended(process) and time.monotonic() < until:
-            time.sleep(_LOOK_S)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
+    if process.ended() is None:
+        process.send(signal.SIGTERM)
+        process.wait(_END_S)
+    process.send(signal.SIGKILL)
+    code = process.wait(_KILLED_S)
+    process.close()
+    return -signal.SIGKILL if code is None else code
 
 
 def _last(path: Path) -> str:

@@ -217,16 +217,22 @@ def test_one_that_takes_too_long_is_ended_and_what_omero_imports_is_not_touched(
     pytest.fail("OMERO has not imported it")
 
 
-def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [True, False], ids=["by the starter", "by itself"])
+def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path, ahead: bool) -> None:
     world.java_does("hang")
     arguments = ["--clientdir", str(tmp_path / "lib" / "client"), "--file", str(tmp_path / "out")]
     told = {"host": "h", "port": 1, "key": "k"}
     told |= {"arguments": [*arguments, "--errs", str(tmp_path / "err"), "/a.tif"]}
     code = (
-        "import json, os, subprocess, sys\n"
-        "told = {**json.load(sys.stdin), 'parent': os.getpid(), 'private': '/nowhere'}\n"
-        f"subprocess.run([sys.executable, '-m', {java_child.__name__!r}],"
-        " input=json.dumps(told), text=True, start_new_session=True)\n"
+        "import json, os, sys, tempfile\n"
+        "from omero_fs_plugin.dropbox.processes.starter import Order, ready, start\n"
+        f"{'ready()' if ahead else ''}\n"
+        "with tempfile.TemporaryFile('w+') as told:\n"
+        "    json.dump({**json.load(sys.stdin), 'private': '/nowhere'}, told)\n"
+        "    told.flush()\n"
+        "    told.seek(0)\n"
+        f"    words = [sys.executable, '-m', {java_child.__name__!r}]\n"
+        "    start(Order(words, os.environ, '/', stdin=told.fileno(), stderr=2)).wait(1000)\n"
     )
     dropbox = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
     assert dropbox.stdin is not None

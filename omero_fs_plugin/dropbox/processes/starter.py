@@ -1,0 +1,309 @@
+"""Starts processes without holding anybody up, whatever hangs; see the package.
+
+A server calls `ready` before it opens a file of a user.  Without that, as in the command line, a
+process is started in the ordinary way.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from .program import PACKET, STARTED_BY, UNHEEDED, exit_code
+
+log = logging.getLogger(__name__)
+
+_ANSWER_S = 30  # the starting process answers in milliseconds; on a machine that swaps, later
+_LOOK_S = 0.02  # between two looks at a process of our own, while we wait for its end
+# Isolated (-I), as the processes that read users' files: nothing in the environment decides which
+# code runs.
+_BEGIN = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from omero_fs_plugin.dropbox.processes.program import main; main(int(sys.argv[2]))"
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be started, in a session of its own."""
+
+    words: Sequence[str | int]  # a number is a descriptor; its number there takes its place
+    environment: Mapping[str, str]
+    at: str  # its working directory
+    stdin: int | None = None  # descriptors; None: /dev/null
+    stdout: int | None = None
+    stderr: int | None = None
+
+
+class Process(Protocol):
+    """A process that was started.  Its number stays its own until `close`."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its group."""
+
+    def ended(self) -> int | None:
+        """Its exit code, negative: the signal; None while it runs."""
+
+    def wait(self, limit: float) -> int | None:
+        """The same, after at most `limit` seconds."""
+
+    def send(self, number: int) -> None:
+        """Sends a signal to its whole group; not after `close`.  From any thread."""
+
+    def close(self) -> None:
+        """Nobody needs it any more.  Once it has ended its number is free."""
+
+
+def start(order: Order) -> Process:
+    """Starts it.  Raises OSError."""
+    found = _Known.starter
+    if found is None or found.owner != os.getpid():
+        return _Own(order)
+    try:
+        return ready().start(order)
+    except (BrokenPipeError, ConnectionResetError):
+        return ready().start(order)  # it had ended, and did not get the order
+
+
+def ready() -> Starter:
+    """The process that starts others, which is made if there is none.  Raises OSError."""
+    with _Known.lock:
+        found = _Known.starter
+        if found is None or found.owner != os.getpid() or found.gone:
+            if found is not None and found.gone and found.owner == os.getpid():
+                log.warning("the process that starts others has ended, and is started again")
+            found = _Known.starter = Starter()
+        return found
+
+
+class _Known:
+    """The one of this process."""
+
+    lock = threading.Lock()
+    starter: Starter | None = None
+
+
+class _Own:
+    """A child of this process."""
+
+    def __init__(self, order: Order) -> None:
+        def stream(descriptor: int | None) -> int:
+            return subprocess.DEVNULL if descriptor is None else descriptor
+
+        try:
+            self._process = subprocess.Popen(
+                [str(word) for word in order.words],
+                stdin=stream(order.stdin),
+                stdout=stream(order.stdout),
+                stderr=stream(order.stderr),
+                pass_fds=[word for word in order.words if isinstance(word, int)],
+                cwd=order.at,
+                env={**order.environment, STARTED_BY: str(os.getpid())},
+                start_new_session=True,
+            )
+        except ValueError as error:  # a zero byte
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
+        self.pid = self._process.pid
+
+    def ended(self) -> int | None:
+        if self._process.returncode is not None:
+            return self._process.returncode
+        return exit_code(self.pid)
+
+    def wait(self, limit: float) -> int | None:
+        until = time.monotonic() + limit
+        while (code := self.ended()) is None and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        return code
+
+    def send(self, number: int) -> None:
+        if self._process.returncode is None:
+            _send(self.pid, number)
+
+    def close(self) -> None:
+        if self.ended() is not None:
+            self._process.wait()
+
+
+@dataclass(eq=False)
+class _Started:
+    """A child of the starting process."""
+
+    starter: Starter
+    pid: int
+    code: int | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+    closed: bool = False
+
+    def ended(self) -> int | None:
+        return self.code
+
+    def wait(self, limit: float) -> int | None:
+        self.over.wait(limit)
+        return self.code
+
+    def send(self, number: int) -> None:
+        # It is no number of another process: until `close` it stays a zombie, if it has ended.
+        if not self.closed and not self.starter.gone:
+            _send(self.pid, number)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.starter.done(self)
+
+    def end(self, code: int) -> None:
+        """It has ended."""
+        self.code = code
+        self.over.set()
+
+
+def _send(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+class Starter:
+    """The process that starts others, as its only client sees it."""
+
+    def __init__(self) -> None:
+        """Starts it.  Raises OSError."""
+        self.owner = os.getpid()
+        self.gone = False
+        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        limit = struct.pack("@ll", _ANSWER_S, 0)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
+        # It unblocks them when it has handlers for them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-c", _BEGIN, paths, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    cwd="/",
+                    start_new_session=True,
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.pid = self._process.pid
+        self._lock = threading.Lock()
+        self._starting: dict[int, SimpleQueue[_Started | OSError]] = {}
+        self._started: dict[int, _Started] = {}
+        self._tokens = 0
+        threading.Thread(target=self._listen, name="starter", daemon=True).start()
+
+    def start(self, order: Order) -> Process:
+        """Raises OSError, also when no answer comes; another one is started for the next order."""
+        descriptors: list[int] = []
+
+        def passed(descriptor: int | None) -> int | None:
+            if descriptor is None:
+                return None
+            descriptors.append(descriptor)
+            return len(descriptors) - 1
+
+        words = [word if isinstance(word, str) else passed(word) for word in order.words]
+        request = {
+            "words": words,
+            "pass": [word for word in words if isinstance(word, int)],
+            "environment": dict(order.environment),
+            "at": order.at,
+            "stdin": passed(order.stdin),
+            "stdout": passed(order.stdout),
+            "stderr": passed(order.stderr),
+        }
+        answers: SimpleQueue[_Started | OSError] = SimpleQueue()
+        with self._lock:
+            self._tokens += 1
+            token = self._tokens
+            self._starting[token] = answers
+        try:
+            self._ask({"start": token, **request}, descriptors)
+            answer = answers.get(timeout=_ANSWER_S)
+        except (BrokenPipeError, ConnectionResetError):
+            self.kill()
+            raise
+        except (OSError, Empty) as error:
+            self.kill()
+            raise OSError(errno.ETIMEDOUT, "the process that starts others is away") from error
+        finally:
+            with self._lock:
+                self._starting.pop(token, None)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def done(self, process: _Started) -> None:
+        """Nobody needs this one any more."""
+        with self._lock:
+            self._started.pop(process.pid, None)
+        with suppress(OSError):
+            self._ask({"done": process.pid})
+
+    def kill(self) -> None:
+        """Ends it at once, and with it whoever waits for it."""
+        self.gone = True
+        self._process.kill()
+
+    def _ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+        held = os.memfd_create("request", os.MFD_CLOEXEC)
+        with os.fdopen(held, "wb") as file:
+            file.write(json.dumps(request).encode())
+            file.flush()
+            socket.send_fds(self._connection, [b"."], [file.fileno(), *descriptors])
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while data := self._connection.recv(PACKET):
+                self._take(json.loads(data))
+        self._over()
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        with self._lock:
+            if "ended" in answer:
+                process = self._started.get(answer["ended"])
+                if process is not None:
+                    process.end(answer["code"])
+                return
+            asked = self._starting.get(answer.get("started", answer.get("refused")))
+            if "refused" in answer:
+                number = int(answer["errno"])
+                told: _Started | OSError = OSError(number, os.strerror(number))
+            else:
+                told = self._started[answer["pid"]] = _Started(self, answer["pid"])
+        if asked is not None:
+            asked.put(told)
+
+    def _over(self) -> None:
+        """It has ended, so that nobody says any more how the others do: they end with it."""
+        self.gone = True
+        with self._lock:
+            left, self._started = list(self._started.values()), {}
+            waiting, self._starting = list(self._starting.values()), {}
+        for process in left:
+            if process.code is None:
+                _send(process.pid, signal.SIGKILL)
+                process.end(-signal.SIGKILL)
+        for asked in waiting:
+            asked.put(OSError(errno.ECHILD, "the process that starts others has ended"))
+        self._connection.close()
+        with suppress(OSError):
+            self._process.wait()

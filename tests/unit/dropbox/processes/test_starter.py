@@ -1,0 +1,199 @@
+"""What is started: the same whether by this process, or by the one that starts others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.dropbox.processes import starter as module
+from omero_fs_plugin.dropbox.processes.program import STARTED_BY
+from omero_fs_plugin.dropbox.processes.starter import Order, Process, ready, start
+
+LONG = 30.0  # s; what takes so long does not come
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other test's starter."""
+    monkeypatch.setattr(module._Known, "starter", None)
+
+
+@pytest.fixture(params=["by itself", "by the starter"])
+def begin(request: pytest.FixtureRequest, alone: None) -> Iterator[Callable[..., Process]]:
+    made: list[Process] = []
+    if request.param == "by the starter":
+        ready()
+
+    def begin(
+        *words: str | int, environment: Mapping[str, str] = os.environ, **how: int
+    ) -> Process:
+        made.append(start(Order(words, environment, "/", **how)))
+        return made[-1]
+
+    yield begin
+    for process in made:
+        process.send(signal.SIGKILL)
+        process.wait(LONG)
+        process.close()
+    if module._Known.starter is not None:
+        module._Known.starter.kill()
+
+
+def python(begin: Callable[..., Process], code: str, *words: str | int, **how: int) -> Process:
+    return begin(sys.executable, "-c", f"import os, sys; {code}", *words, **how)
+
+
+def test_it_ends_with_its_code_and_stays_a_zombie(begin: Callable[..., Process]) -> None:
+    process = python(begin, "sys.exit(7)")
+    assert process.wait(LONG) == 7
+    assert process.ended() == 7
+    assert Path(f"/proc/{process.pid}").exists()
+    process.close()
+    process.close()
+    assert process.ended() == 7
+
+
+def test_it_is_ended_by_a_signal_with_its_group(begin: Callable[..., Process]) -> None:
+    """A group of its own, so that nobody else is hit."""
+    reading, writing = os.pipe()
+    child = "os.fork() or os.write(1, b'.'); import time; time.sleep(1000)"
+    process = python(begin, child, stdout=writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb", 0) as said:
+        assert said.read(1) == b"."
+        assert process.ended() is None
+        assert process.wait(0.01) is None
+        process.send(signal.SIGKILL)
+        assert process.wait(LONG) == -signal.SIGKILL
+        assert said.read() == b""  # its child has ended, too
+
+
+def test_it_has_what_it_is_given_and_nothing_else(
+    begin: Callable[..., Process], tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_text("said")
+    with (tmp_path / "in").open("rb") as stdin, (tmp_path / "out").open("w+b") as out:
+        reading, writing = os.pipe()
+        code = (
+            "os.write(int(sys.argv[1]), sys.stdin.read().encode());"
+            "print(sorted(os.environ), os.getcwd(), sorted(map(int, os.listdir('/proc/self/fd'))))"
+        )
+        process = python(
+            begin,
+            code,
+            writing,
+            stdin=stdin.fileno(),
+            stdout=out.fileno(),
+            environment={"A": "b", "LC_ALL": "C.UTF-8"},
+        )
+        os.close(writing)
+        with os.fdopen(reading, "rb") as said:
+            assert said.read() == b"said"
+        assert process.wait(LONG) == 0
+        out.seek(0)
+        told = out.read().decode()
+    environment, _, rest = told.partition("] ")
+    assert environment == f"['A', 'LC_ALL', '{STARTED_BY}'"
+    directory, _, descriptors = rest.partition(" ")
+    assert directory == "/"
+    assert len(descriptors.split(",")) == 5, descriptors  # 0, 1, 2, the pipe and the listing itself
+
+
+def test_what_cannot_be_started_says_why(begin: Callable[..., Process], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        begin(str(tmp_path / "nothing"))
+    (tmp_path / "text").write_text("x")
+    with pytest.raises(PermissionError):
+        begin(str(tmp_path / "text"))
+    with pytest.raises(OSError, match="Invalid argument"):
+        begin("with\0zero")
+    assert python(begin, "sys.exit(0)").wait(LONG) == 0
+
+
+def test_signals_are_those_of_any_process(begin: Callable[..., Process]) -> None:
+    reading, writing = os.pipe()
+    process = python(begin, "os.write(1, b'.'); import time; time.sleep(1000)", stdout=writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb", 0) as said:
+        said.read(1)
+    process.send(signal.SIGTERM)
+    assert process.wait(LONG) == -signal.SIGTERM
+
+
+def test_many_at_once(begin: Callable[..., Process]) -> None:
+    codes: dict[int, int | None] = {}
+
+    def one(number: int) -> None:
+        codes[number] = python(begin, f"sys.exit({number})").wait(LONG)
+
+    threads = [threading.Thread(target=one, args=[number]) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == {number: number for number in range(20)}
+
+
+def test_a_long_order(begin: Callable[..., Process]) -> None:
+    """Longer than a packet of the socket."""
+    environment = {**os.environ, "LONG": "x" * 100_000}
+    words = ["y" * 100_000] * 3
+    process = begin("/bin/sh", "-c", "exit $#", "sh", *words, environment=environment)
+    assert process.wait(LONG) == 3
+
+
+# -- the process that starts others ------------------------------------------
+
+
+def test_when_it_is_killed_what_it_started_ends_and_another_takes_its_place(alone: None) -> None:
+    first = ready()
+    process = start(Order(["sleep", "1000"], os.environ, "/"))
+    os.kill(first.pid, signal.SIGKILL)
+    assert process.wait(LONG) == -signal.SIGKILL
+    process.close()
+    for _ in range(2):
+        other = start(Order(["true"], os.environ, "/"))
+        assert other.wait(LONG) == 0
+        other.close()
+    assert ready() is not first
+    ready().kill()
+
+
+def test_when_it_is_stopped_the_caller_is_told_and_another_takes_its_place(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ANSWER_S", 1)
+    first = ready()
+    os.kill(first.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        start(Order(["true"], os.environ, "/"))
+    monkeypatch.undo()
+    monkeypatch.setattr(module._Known, "starter", first)
+    assert start(Order(["true"], os.environ, "/")).wait(LONG) == 0
+    assert ready() is not first
+    ready().kill()
+
+
+def test_it_ends_with_its_client_and_not_before(alone: None) -> None:
+    """SIGTERM comes to all processes of a container, and DropBox still needs it then."""
+    code = (
+        "import os, signal\n"
+        "from omero_fs_plugin.dropbox.processes.starter import Order, ready, start\n"
+        "os.kill(ready().pid, signal.SIGTERM)\n"
+        "assert start(Order(['true'], os.environ, '/')).wait(30) == 0\n"
+        "print(ready().pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # It has the output that it inherited, which is read to its end.
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=LONG, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not Path(f"/proc/{done.stdout.strip()}/exe").exists()
