@@ -131,7 +131,7 @@ def omero_fs(path: list[Path], seed: int, *words: str) -> subprocess.CompletedPr
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OMERO")}
     return subprocess.run(
         [sys.executable, "-c", OMERO, ":".join(map(str, path)), str(CHECKOUT), "fs", *words],
-        env={**environment, "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, "PYTHONHASHSEED": str(seed)},
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
