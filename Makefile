@@ -2,8 +2,9 @@
 #
 #   make demo                     a sandbox OMERO, two files dropped, two filesets imported
 #   make test                     lint, types, and every test but the long ones
-#   make long                     the long tests: each step at which a share may hang, and what
-#                                 hostile files do to Bio-Formats
+#   make long                     the long tests: each step at which a share may hang, what
+#                                 hostile files do to Bio-Formats, whole tables of which `make test`
+#                                 has some rows, and ten times the examples of hypothesis
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
@@ -60,7 +61,7 @@ test: test-packages lint types
 	$(RUN) pytest -n 4 -m 'not long' $(PYTEST_ARGS)
 
 long: test-packages
-	$(RUN) pytest -n 3 -m long $(PYTEST_ARGS)
+	$(RUN) env OMERO_FS_EXAMPLES=10 pytest -n 3 -m 'long or hypothesis' $(PYTEST_ARGS)
 
 acceptance: venv
 	@test -n '$(OMERODIR)' || { echo 'which server? make acceptance OMERODIR=/path' >&2; exit 2; }

@@ -23,6 +23,8 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
+EXAMPLES = "OMERO_FS_EXAMPLES"  # how many times as many examples hypothesis tries
+
 EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a given server to test against
 
 # They wait for most of their time, for servers, quiet periods and hangs: see ByFile.  The longest
@@ -39,6 +41,14 @@ _LONG = (
     *("tracking/test_picture.py", "dropbox/test_adversity.py", "deployment/test_wheel_install.py"),
     *("sandbox/test_grid.py", "cli/test_plugin_load.py", "dropbox/test_adversity_mounts.py"),
 )
+
+
+def examples(number: int) -> int:
+    """How many examples a test tries: `number` in `make test`, many times as many in `make long`.
+
+    Each run tries others, so what `make test` tries adds up.
+    """
+    return number * int(os.environ.get(EXAMPLES, "1"))
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ wheels=$base/wheels
 unset=(
     -u OMERODIR -u OMERO_HOME -u OMERO_USERDIR -u OMERO_SESSIONDIR -u OMERO_TMPDIR
     -u ICE_CONFIG -u PYTHONPATH -u PYTHONHOME -u VIRTUAL_ENV
+    # Hundreds of interpreters load the same modules: none compiles what another has compiled.
+    -u PYTHONDONTWRITEBYTECODE
 )
 path=$PATH
 if [ "$root" = yes ]; then

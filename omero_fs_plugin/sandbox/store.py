@@ -206,9 +206,8 @@ class Store:
         sa.event.listen(self.engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
         self._writing = threading.RLock()
         self._enums: dict[tuple[str, str], int] = {}
-        metadata.create_all(self.engine)
-        self._add_columns()
         with self.begin() as db:
+            self._bring_up_to_date(db)
             known = db.execute(sa.select(SELF.c.uuid)).scalar()
             self.uuid = known or str(uuid.uuid4())
             if not known:
@@ -219,18 +218,27 @@ class Store:
                 for value, bits in PIXEL_TYPES.items():
                     self.insert(db, "PixelsType", value=value, bitSize=bits)
 
-    def _add_columns(self) -> None:
-        """Adds what the tables of an older release's sandbox lack."""
-        known = sa.inspect(self.engine)
-        with self.begin() as db:
-            for table in metadata.sorted_tables:
-                there = {column["name"] for column in known.get_columns(table.name)}
-                for column in table.c:
-                    if column.name not in there:
-                        kind = column.type.compile(self.engine.dialect)
-                        db.exec_driver_sql(
-                            f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'
-                        )
+    def _bring_up_to_date(self, db: sa.Connection) -> None:
+        """Makes the tables that are missing, and adds what those of an older release lack.
+
+        It looks once, at all tables together: each look at one costs as much as all of them.
+        """
+        there: dict[str, set[str]] = {}
+        for table, column in db.exec_driver_sql(
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+            " WHERE m.type = 'table'"
+        ):
+            there.setdefault(table, set()).add(column)
+        missing = [table for table in metadata.sorted_tables if table.name not in there]
+        metadata.create_all(db, missing, checkfirst=False)
+        for table in metadata.sorted_tables:
+            known = there.get(table.name)
+            for column in table.c:
+                if known is not None and column.name not in known:
+                    kind = column.type.compile(self.engine.dialect)
+                    db.exec_driver_sql(
+                        f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'
+                    )
 
     def close(self) -> None:
         """Closes the file."""

@@ -8,6 +8,7 @@ loads the plugins anew, writes to its own pipes and has an exit code.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -119,6 +120,10 @@ def serve() -> None:
 
     # What the plugin files import is there then.  Each fork makes a CLI of its own.
     omero.cli.CLI().loadplugins()
+    # A fork's own collections leave the imported objects alone.  Else it would copy every page
+    # of them, which costs more than the command.
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(told["address"])

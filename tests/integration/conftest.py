@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +21,47 @@ from .whole import Whole
 _ICE = {"Ice.ThreadPool.Server.Size": "4", "Ice.Override.Timeout": "10000"}
 
 
+@dataclass(frozen=True)
+class Seeded:
+    """The database of a Blitz, and the ids of what is in it by name."""
+
+    file: Path
+    groups: Mapping[str, int]
+    users: Mapping[str, int]
+
+
+def _seed(directory: Path) -> Seeded:
+    store = Store(directory / FILE)
+    accounts.seed(store, "omero")
+    with store.begin() as db:
+        groups = {
+            name: accounts.create_group(store, db, name, permissions)
+            for name, permissions in (
+                ("amy_group", accounts.PRIVATE),
+                ("zak_group", accounts.PRIVATE),
+                ("shown", accounts.READ_ONLY),
+                ("noted", accounts.READ_ANNOTATE),
+                ("shared", accounts.READ_WRITE),
+            )
+        }
+        both = [1, *(groups[name] for name in ("shown", "noted", "shared"))]  # 1: `user`
+        users = {
+            name: accounts.create_user(
+                store, db, name, name, [groups[f"{name}_group"], accounts.USER_GROUP, *both]
+            )
+            for name in ("amy", "zak")
+        }
+    store.close()
+    return Seeded(store.file, groups, users)
+
+
 class Blitz:
     """The server, and clients as they are inside the grid: without a password."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, seeded: Seeded) -> None:
         self.clock = 1000.0  # s; tests move it
-        store = Store(data_dir / FILE)
-        accounts.seed(store, "omero")
-        with store.begin() as db:
-            self.groups = {
-                name: accounts.create_group(store, db, name, permissions)
-                for name, permissions in (
-                    ("amy_group", accounts.PRIVATE),
-                    ("zak_group", accounts.PRIVATE),
-                    ("shown", accounts.READ_ONLY),
-                    ("noted", accounts.READ_ANNOTATE),
-                    ("shared", accounts.READ_WRITE),
-                )
-            }
-            both = [1, *(self.groups[name] for name in ("shown", "noted", "shared"))]  # 1: `user`
-            self.users = {
-                name: accounts.create_user(
-                    store,
-                    db,
-                    name,
-                    name,
-                    [self.groups[f"{name}_group"], accounts.USER_GROUP, *both],
-                )
-                for name in ("amy", "zak")
-            }
-        store.close()
+        shutil.copy(seeded.file, data_dir / FILE)
+        self.groups, self.users = seeded.groups, seeded.users
         self._serving = Serving(data_dir, now=lambda: self.clock, ice=_ICE)
         self.sandbox, self.address = self._serving.sandbox, self._serving.address
         self.client = client_communicator(_ICE)
@@ -75,9 +88,15 @@ class Blitz:
         self.client.destroy()
 
 
+@pytest.fixture(scope="session")
+def seeded_blitz(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    """Made once: hashing passwords and making tables take longer than most tests."""
+    return _seed(tmp_path_factory.mktemp("seeded-blitz"))
+
+
 @pytest.fixture
-def blitz(tmp_path: Path) -> Iterator[Blitz]:
-    server = Blitz(tmp_path)
+def blitz(tmp_path: Path, seeded_blitz: Seeded) -> Iterator[Blitz]:
+    server = Blitz(tmp_path, seeded_blitz)
     yield server
     server.stop()
 

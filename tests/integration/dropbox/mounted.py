@@ -68,7 +68,7 @@ def test_disk_of_the_repository_is_full(tmp_path: Path, make_whole: Callable[...
     filler.unlink()
 
     def imported() -> bool:
-        whole.clock.pass_by(60)
+        whole.leap(60)
         return whole.row(path).state is State.IMPORTED
 
     whole.until("there is room again, and it is imported", imported)

@@ -141,8 +141,10 @@ def references() -> None:
 
 
 def _micromanager(*names: str) -> str:
-    frames = {f"F-{number}": {"FileName": name} for number, name in enumerate(names)}
-    return json.dumps({"Summary": {}, **frames})
+    frames = (
+        f', "F-{number}": {{"FileName": {json.dumps(name)}}}' for number, name in enumerate(names)
+    )
+    return '{"Summary": {}' + "".join(frames) + "}"
 
 
 def _harmony(*names: str) -> str:
@@ -250,52 +252,59 @@ def directory(place: Place) -> None:
 
 # -- what is multiplied out --------------------------------------------------------
 
-_FORMS = {
-    "an .nd of 20 million time points": ("x.nd", '"NTimePoints", 20000000\r\n'),
-    "an .nd of 5,000 digits": ("x.nd", f'"NTimePoints", {"9" * 5000}\r\n'),
+# Each text is made when it is written: the largest are megabytes, which every process that collects
+# the tests would make.
+_FORMS: dict[str, tuple[str, Callable[[], str]]] = {
+    "an .nd of 20 million time points": ("x.nd", lambda: '"NTimePoints", 20000000\r\n'),
+    "an .nd of 5,000 digits": ("x.nd", lambda: f'"NTimePoints", {"9" * 5000}\r\n'),
     "an .nd of waves, stages and times": (
         "x.nd",
-        '"NWavelengths", 1000\r\n"NStagePositions", 1000\r\n"NTimePoints", 1000\r\n',
+        lambda: '"NWavelengths", 1000\r\n"NStagePositions", 1000\r\n"NTimePoints", 1000\r\n',
     ),
-    "a file pattern of a million": ("x.pattern", "t<001-999999>.tif"),
-    "a file pattern of nine digits": ("x.pattern", "t<0-999999999>.tif"),
-    "a file pattern of two ranges": ("x.pattern", "<1-9999>_<1-9999>.tif"),
-    "a file pattern of many ranges": ("x.pattern", "<1-100000>" * 5000),
-    "a file pattern of 2 to the power of 10,000": ("x.pattern", "<a,b>" * 10_000),
-    "a file pattern of a megabyte": ("x.pattern", "<1>" * (1 << 18)),
-    "a file pattern of open brackets": ("x.pattern", "<" * 60_000),
+    "a file pattern of a million": ("x.pattern", lambda: "t<001-999999>.tif"),
+    "a file pattern of nine digits": ("x.pattern", lambda: "t<0-999999999>.tif"),
+    "a file pattern of two ranges": ("x.pattern", lambda: "<1-9999>_<1-9999>.tif"),
+    "a file pattern of many ranges": ("x.pattern", lambda: "<1-100000>" * 5000),
+    "a file pattern of 2 to the power of 10,000": ("x.pattern", lambda: "<a,b>" * 10_000),
+    "a file pattern of a megabyte": ("x.pattern", lambda: "<1>" * (1 << 18)),
+    "a file pattern of open brackets": ("x.pattern", lambda: "<" * 60_000),
     "a metadata.txt of 300,000 names": (
         "metadata.txt",
-        _micromanager(*(f"{n}.tif" for n in range(300_000))),
+        lambda: _micromanager(*(f"{n}.tif" for n in range(300_000))),
     ),
-    "a metadata.txt with a name of 8 MB": ("metadata.txt", _micromanager("x" * (8 << 20))),
-    "a metadata.txt of 100,000 brackets": ("metadata.txt", '{"Summary": ' + "[" * 100_000),
-    "a metadata.txt with half of a pair": ("metadata.txt", _micromanager("\ud800.tif")),
-    "a metadata.txt with a NUL": ("metadata.txt", _micromanager("a\0b.tif")),
+    "a metadata.txt with a name of 8 MB": ("metadata.txt", lambda: _micromanager("x" * (8 << 20))),
+    "a metadata.txt of 100,000 brackets": (
+        "metadata.txt",
+        lambda: '{"Summary": ' + "[" * 100_000,
+    ),
+    "a metadata.txt with half of a pair": ("metadata.txt", lambda: _micromanager("\ud800.tif")),
+    "a metadata.txt with a NUL": ("metadata.txt", lambda: _micromanager("a\0b.tif")),
     "a metadata.txt of backslashes": (
         "metadata.txt",
-        '{"Summary": {}, "FileName": "' + "\\" * (4 << 20),
+        lambda: '{"Summary": {}, "FileName": "' + "\\" * (4 << 20),
     ),
-    "an index of 300,000 images": ("Index.xml", _harmony(*["a.tif"] * 300_000)),
+    "an index of 300,000 images": ("Index.xml", lambda: _harmony(*["a.tif"] * 300_000)),
     "an index of a million elements in elements": (
         "Index.xml",
-        "<EvaluationInputData xmlns='Harmony'>" + "<a>" * (1 << 20),
+        lambda: "<EvaluationInputData xmlns='Harmony'>" + "<a>" * (1 << 20),
     ),
-    "an index with a text of 20 MB": ("Index.xml", _harmony("x" * (20 << 20))),
+    "an index with a text of 20 MB": ("Index.xml", lambda: _harmony("x" * (20 << 20))),
     "an index of entities that grow": (
         "Index.xml",
-        "<!DOCTYPE x [<!ENTITY a 'Harmony'>"
-        + "".join(f"<!ENTITY a{n} '{f'&a{n - 1};' * 10}'>" for n in range(1, 20))
-        + "]><EvaluationInputData>&a19;</EvaluationInputData>",
+        lambda: (
+            "<!DOCTYPE x [<!ENTITY a 'Harmony'>"
+            + "".join(f"<!ENTITY a{n} '{f'&a{n - 1};' * 10}'>" for n in range(1, 20))
+            + "]><EvaluationInputData>&a19;</EvaluationInputData>"
+        ),
     ),
 }
 
 
-def _as_held(name: str, content: str) -> tuple[Make, Became]:
+def _as_held(name: str, content: Callable[[], str]) -> tuple[Make, Became]:
     """Beside a TIFF: without Bio-Formats both are held, whatever is in it."""
 
     def make(place: Place) -> None:
-        place.write(name, content.encode("utf-8", "surrogatepass"))
+        place.write(name, content().encode("utf-8", "surrogatepass"))
         samples.tiff(place.here / "x_t1.tif")
 
     return make, {name: (WAITING, "Bio-Formats"), "x_t1.tif": (WAITING, "Bio-Formats")}

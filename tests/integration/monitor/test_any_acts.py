@@ -27,6 +27,7 @@ from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record.record import Record
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from tests.conftest import examples
 from tests.requests import request_of
 
 from .fsserver import until
@@ -288,7 +289,7 @@ class AnyActs(RuleBasedStateMachine):
 
 TestAnyActs = AnyActs.TestCase
 TestAnyActs.settings = settings(
-    max_examples=8,
+    max_examples=examples(8),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -23,6 +23,7 @@ from omero_fs_plugin.deployment.descriptor import (
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.errors import DescriptorError
 from tests import CHECKOUT, DATA
+from tests.conftest import examples
 
 SAMPLES = DATA / "grid"
 FRAGMENT = fragment_path().read_bytes()
@@ -333,7 +334,7 @@ def descriptors(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return templates.encode(), f"<icegrid>{application}</icegrid>".encode()
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(150), deadline=None, database=None)
 @given(descriptors())
 def test_any_descriptors_survive(documents: tuple[bytes, bytes]) -> None:
     merged = merge(*documents, FRAGMENT)

@@ -21,6 +21,7 @@ from omero_fs_plugin.migration.carried import Migration, as_shipped, migrate, ru
 from omero_fs_plugin.migration.differences import SHIPPED
 from omero_fs_plugin.migration.former import read as former_read
 from tests import CHECKOUT
+from tests.conftest import examples
 
 
 def site(**properties: str) -> dict[str, str]:
@@ -218,7 +219,7 @@ def _value() -> st.SearchStrategy[str]:
 NAMES = [prop.name for prop in PROPERTIES]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), _value(), max_size=6))
 def test_the_lines_give_the_settings_that_the_file_has(given: dict[str, str]) -> None:
     properties = site(**given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ class IllSite(Site):
         return self.disk.well()
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture
 def site(
     world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[IllSite]:
@@ -62,10 +63,17 @@ def site(
     site.importers._importing.pool.tidy(everything=True)
 
 
-@pytest.mark.parametrize(
-    "each", [False, pytest.param(True, marks=pytest.mark.long)], ids=["a code", "each code"]
-)
-@pytest.mark.parametrize("handed_over", [True, False], ids=["handed over", "dropped"])
+def _rows() -> Iterator[Any]:
+    """Every way, dropped and handed over.  In a short run, handed over on a way of each kind."""
+    for way in WAYS:
+        for handed_over, how in ((True, "handed over"), (False, "dropped")):
+            for each, codes in ((False, "a code"), (True, "each code")):
+                short = not each and (not handed_over or way in ("upload", "ln_rm"))
+                marks = () if short else (pytest.mark.long,)
+                yield pytest.param(way, handed_over, each, id=f"{way}-{how}-{codes}", marks=marks)
+
+
+@pytest.mark.parametrize(("site", "handed_over", "each"), [*_rows()], indirect=["site"])
 def test_an_ill_disk_is_waited_for_whatever_call_it_fails(
     site: IllSite, handed_over: bool, each: bool
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.conftest import examples
 from tests.journal_machine import JournalMachine
 
 from .postgres import Postgres, running
@@ -20,6 +21,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.mark.hypothesis
 def test_two_holders_on_postgresql(postgres: Postgres) -> None:
     numbers = itertools.count()
 
@@ -30,7 +32,7 @@ def test_two_holders_on_postgresql(postgres: Postgres) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         InPostgreSQL,
         settings=settings(
-            max_examples=6,
+            max_examples=examples(6),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -32,6 +32,7 @@ from omero_fs_plugin.monitor.record.sent import Sent
 from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
 from omero_fs_plugin.monitor.tracking.picture import State
 from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER
+from tests.conftest import examples
 
 CLIENT = 'name/category -t:tcp -h 127.0.0.1 -p 4061 -t 60000 "odd"'
 
@@ -121,7 +122,7 @@ def test_what_makes_no_sense_counts_as_never_seen(word: str) -> None:
     assert record_file.state_of(word) == NEVER
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     path=st.binary(min_size=1).map(lambda name: b"/" + name),
     timeout=st.floats(0.1, 1e8),

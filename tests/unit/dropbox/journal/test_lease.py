@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
+from tests.conftest import examples
 from tests.memory import MEMORY
 
 
@@ -130,7 +131,7 @@ def test_each_holder_has_an_epoch_of_its_own(journal: Journal) -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 40), st.booleans()), max_size=30))
 # Taken, released and taken again by one while another waits.
 @example([(0, 0, False), (1, 0, False), (0, 0, True), (0, 20, False), (1, 40, False)])
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow])
 def test_never_two_at_once(acts: list[tuple[int, float, bool]]) -> None:
     """Each holder stops at the first False and when it could not ask for EXPIRES."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:

@@ -6,6 +6,7 @@ import tempfile
 
 from hypothesis import HealthCheck, settings
 
+from tests.conftest import examples
 from tests.journal_machine import JournalMachine
 from tests.memory import MEMORY
 
@@ -25,7 +26,7 @@ class InSqlite(JournalMachine):
 
 TestJournalMachine = InSqlite.TestCase
 TestJournalMachine.settings = settings(
-    max_examples=20,
+    max_examples=examples(10),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -21,6 +21,7 @@ from omero_fs_plugin.dropbox.disks.calls import HUNG_S, LOST_S, MOST_LOST, Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.service.dispatch import Dispatch
 from omero_fs_plugin.dropbox.watching.rounds import LANE, LONGEST_S, TURN_S, Late, Round
+from tests.conftest import examples
 from tests.unit.dropbox.disks.simulated import Simulation
 
 ROOTS = ("/d/amy", "/d/kim", "/d/zak", "/d/eve")
@@ -417,4 +418,6 @@ class HangingDisks(RuleBasedStateMachine):
 
 
 TestHangingDisks = HangingDisks.TestCase
-TestHangingDisks.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestHangingDisks.settings = settings(
+    max_examples=examples(40), stateful_step_count=30, deadline=None
+)

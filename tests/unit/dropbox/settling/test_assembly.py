@@ -23,6 +23,7 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import JournalError, RecordRefused
 from omero_fs_plugin.events import FileStat
+from tests.conftest import examples
 from tests.integration.dropbox.journal.counting import counting
 from tests.memory import MEMORY
 from tests.rules import places_of
@@ -379,7 +380,7 @@ class SetsExactlyOnce(RuleBasedStateMachine):
 
 TestSetsExactlyOnce = SetsExactlyOnce.TestCase
 TestSetsExactlyOnce.settings = settings(
-    max_examples=15,
+    max_examples=examples(10),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

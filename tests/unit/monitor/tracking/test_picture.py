@@ -31,6 +31,7 @@ from omero_fs_plugin.monitor.tracking.picture import (
     state_of,
 )
 from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory
+from tests.conftest import examples
 
 from . import test_tracker as tracking
 from .test_tracker import ROOT, FakeDisk, Watched, p
@@ -417,7 +418,7 @@ class KilledAtAnyTime(tracking.AnySequence):
 
 TestKilledAtAnyTime = KilledAtAnyTime.TestCase
 TestKilledAtAnyTime.settings = settings(
-    max_examples=120,
+    max_examples=examples(60),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -28,6 +28,7 @@ from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 from omero_fs_plugin.monitor.tracking.tree import Directory
+from tests.conftest import examples
 
 ROOT = b"/data/root"
 CREATE, MODIFY, DELETE, SYSTEM = (
@@ -1211,7 +1212,7 @@ class AnySequence(RuleBasedStateMachine):
 
 TestAnySequence = AnySequence.TestCase
 TestAnySequence.settings = settings(
-    max_examples=200,
+    max_examples=examples(200),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

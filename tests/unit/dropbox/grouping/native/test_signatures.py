@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.grouping import userfiles
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 from omero_fs_plugin.dropbox.grouping.native.signatures import Kind, UnknownFormat, identify
 from tests import samples
+from tests.conftest import examples
 from tests.groupings import files_below, grouped
 
 # Of one file of some hundred bytes; directories of TIFF and XML have bounds of their own.
@@ -177,7 +178,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 HOSTILE = settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
