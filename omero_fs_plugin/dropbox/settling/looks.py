@@ -18,14 +18,14 @@ from .pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 5.0  # between two looks at a store that waits
+_LOOK_S = 5.0  # between two looks at the stores that wait in a root
 _PART = 20  # ... or so many times the time that the last look took, whichever is longer
 
 
 class Looks:
     """When the trees of the stores that wait are looked at.
 
-    Rule: the looks at one store take a twentieth of the time, at most.
+    Rule: the looks at the stores of one root take a twentieth of the time, at most.
     """
 
     def __init__(
@@ -37,37 +37,41 @@ class Looks:
         self._pipeline = pipeline
         self._lanes = lanes
         self._clock = clock
-        self._due: dict[str, float] = {}  # store -> when (s) it is looked at next
+        self._due: dict[str, float] = {}  # root -> when (s) its stores are looked at next
 
     def look(self) -> None:
         """Looks at those that are due, each in the lane of its root."""
         with self._pipeline.files.lock:
             waiting = self._pipeline.lots.stores()
         now = self._clock()
-        self._due = {path: self._due.get(path, now + _LOOK_S) for _, path in waiting}
         by_root: dict[str, list[str]] = {}
         for root, path in waiting:
-            if self._due[path] <= now:
-                self._due[path] = now + _LOOK_S
-                by_root.setdefault(root, []).append(path)
+            by_root.setdefault(root, []).append(path)
+        self._due = {root: self._due.get(root, now + _LOOK_S) for root in by_root}
         for root, paths in by_root.items():
-            self._lanes.do(root, partial(self._look_at, root, paths), key="stores", beside="unread")
+            if self._due[root] <= now:
+                self._due[root] = now + _LOOK_S
+                look = partial(self._look_at, root, paths)
+                self._lanes.do(root, look, key="stores", beside="unread")
 
     def _look_at(self, root: str, paths: Iterable[str]) -> None:
         """Runs in the lane of `root`."""
+        begun = self._clock()
+        news: list[str] = []
         for path in paths:
-            begun = self._clock()
             was = self._pipeline.stat_of(path)
             try:
                 now = self._pipeline.outside.stat(path)
             except OSError as error:
                 log.info("%s: %s", path, error)
                 return
-            ended = self._clock()
-            if path in self._due:
-                self._due[path] = ended + max(_LOOK_S, _PART * (ended - begun))
             if was is not None and not _is_as(was, now):
-                self._pipeline.heard([path], ended)
+                news.append(path)
+        ended = self._clock()
+        if root in self._due:
+            self._due[root] = ended + max(_LOOK_S, _PART * (ended - begun))
+        if news:
+            self._pipeline.heard(news, ended)
 
 
 def _is_as(was: FileStat, now: FileStat | None) -> bool:

@@ -326,16 +326,38 @@ def test_what_never_comes_is_quarantined_and_brought_back_as_a_whole(
     assert in_omero(whole, store) == [tuple(in_order(store.files))]
 
 
+def test_a_note_lies_beside_the_store_and_not_in_it(
+    omerodir: Path, make_whole: Callable[..., Whole]
+) -> None:
+    whole = make_whole(completeTimeout="3000", notes="on")
+    store = image(whole.watch_dir / "amy" / "a.zarr", levels=2)
+    store.write(*(name for name in store.files if name != "1/.zarray"))
+    whole.until("it waits", lambda: reason(whole, store).startswith("waits for"))
+
+    def failed() -> bool:
+        whole.clock.pass_by(600)
+        return whole.journal.counts()[State.FAILED] == 1
+
+    whole.until("it has failed", failed)
+    note = store.top.with_name("a.zarr.not-imported.txt")
+    whole.until("its note is there", note.exists)
+    assert {path.name for path in store.top.iterdir()} == {".zattrs", ".zgroup", "0", "1"}
+    store.write("1/.zarray")
+    whole.dropbox.parts.rescanner.ask("a test")
+    whole.until_known(store.path)
+    whole.until("its note is gone", lambda: not note.exists())
+
+
 def test_the_kernel_watches_one_directory_of_it(stored: Whole) -> None:
-    before = watches(stored)
-    store = image(stored.watch_dir / "amy" / "a.zarr", 3, side=1024)
+    stored.until("the directories are watched", lambda: watches(stored) == 3)
+    store = image(stored.watch_dir / "amy" / "a.zarr", 3, side=128)
     store.write()
     directories = sum(path.is_dir() for path in store.top.rglob("*"))
-    assert directories > 200
+    assert directories > 30
     stored.until_known(store.path)
-    assert watches(stored) - before == 1
+    assert watches(stored) == 4
     shutil.rmtree(store.top)
-    stored.until("it is forgotten", lambda: watches(stored) == before)
+    stored.until("it is forgotten", lambda: watches(stored) == 3)
 
 
 def watches(whole: Whole) -> int:
