@@ -77,6 +77,7 @@ setup(
             "pytest>=8",
             "pytest-xdist",
             "hypothesis>=6",
+            'zarr>=3; python_version >= "3.11"',
             "ruff",
             "mypy",
             "build",

@@ -13,6 +13,7 @@ from omero_fs_plugin import system_names
 
 _SYSTEM_FILE = system_names.any_of(system_names.FILES)
 _SYSTEM_DIRECTORY = system_names.any_of(system_names.DIRECTORIES)
+_INNER = re.compile(r"\*\.[^/*]+/\*/$")
 # A directory has such a name only until somebody has typed the right one.  The client is
 # still told of files in it, because people do keep data in "New Folder".
 _NEW_FOLDER = re.compile(
@@ -30,8 +31,8 @@ class _Rules:
     """One list of names, extensions and paths, prepared for comparisons.
 
     `tif`, `.tif` and `*.tif` mean the extension; `tif` also means a whole name.
-    `scratch/` is a directory.  An item with a `/` elsewhere is a path, absolute
-    or below the watched directory.
+    `scratch/` is a directory.  `*.zarr/*/` is each directory within one called
+    so.  An item with a `/` elsewhere is a path, absolute or below the watched directory.
     """
 
     def __init__(self, root: str, items: Iterable[str]) -> None:
@@ -39,12 +40,15 @@ class _Rules:
         suffixes: set[str] = set()
         directories: set[str] = set()
         paths: set[str] = set()
+        inner: set[str] = set()
         for given in items:
             item = given.strip().casefold()
             bare = item.rstrip("/")
             if not bare:
                 continue
-            if "/" in bare:
+            if _INNER.match(item):
+                inner.add(item[1 : -len("/*/")])
+            elif "/" in bare:
                 absolute = bare.startswith("/")
                 paths.add(bare if absolute else f"{root.casefold().rstrip('/')}/{bare}")
             elif item.endswith("/"):
@@ -59,6 +63,11 @@ class _Rules:
         self.suffixes = tuple(sorted(suffixes))
         self.directories = frozenset(directories)
         self.paths = frozenset(paths)
+        self.inner = tuple(sorted(inner))  # suffixes of directories whose own are not entered
+
+    def any(self) -> bool:
+        """Whether there is an item at all."""
+        return bool(self.directories or self.suffixes or self.paths or self.inner)
 
     def file(self, directory: bytes, name: str) -> bool:
         """Whether an item covers this file; `name` is case-folded."""
@@ -69,6 +78,8 @@ class _Rules:
     def directory(self, parent: bytes, name: str) -> bool:
         """Whether an item covers this directory; `name` is case-folded."""
         if name in self.directories:
+            return True
+        if self.inner and text_of(parent).casefold().endswith(self.inner):
             return True
         return bool(self.paths) and _path(parent, name) in self.paths
 
@@ -98,7 +109,7 @@ class Filter:
         white = _Rules(text_of(root), whitelist)
         black = _Rules(text_of(root), blacklist)
         self._white = white if white.names or white.suffixes or white.paths else None
-        self._black = black if black.directories or black.suffixes or black.paths else None
+        self._black = black if black.any() else None
         self._ignore_sys_files = ignore_sys_files
         self._passes_all = not (self._white or self._black or ignore_sys_files)
 

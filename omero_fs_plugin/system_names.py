@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .stores import HIDDEN
+
 
 class SystemName(NamedTuple):
     """One kind of name."""
@@ -30,10 +32,11 @@ FILES = (
         "also without ``omero.fs.ignoreSysFiles``",
     ),
     SystemName(
-        r"\..*",
+        rf"\.(?!(?:{'|'.join(name[1:] for name in HIDDEN)})\Z).*",
         (".DS_Store", "._a.tif", ".a.tif.x7Y2k1", ".nfs0000000001", ".fuse_hidden01", ".in.a.tif"),
-        "hidden files: macOS's ``._`` files, the temporary files of rsync, lftp and Syncthing on "
-        "Unix, files that NFS and FUSE keep for a program that has them open",
+        "hidden files, but not those of Zarr (``.zgroup``, ``.zattrs``, ``.zarray``, "
+        "``.zmetadata``): macOS's ``._`` files, the temporary files of rsync, lftp and Syncthing "
+        "on Unix, files that NFS and FUSE keep for a program that has them open",
     ),
     SystemName(r".*~", ("a.tif~", "a.tif.~1~"), "backups that editors, cp and lftp leave"),
     SystemName(r"~\$.*", ("~$report.docx",), "lock files of Microsoft Office"),

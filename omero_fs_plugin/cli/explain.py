@@ -18,7 +18,7 @@ from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
-from .below import all_below
+from .below import above, all_below, store_in
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
 
@@ -66,7 +66,9 @@ def run(ctx: Any, args: Any) -> None:
             found = _by_id(int(args.what), where, settings, look)
         else:
             path = os.path.abspath(args.what)  # noqa: PTH100 - keeps symbolic links
-            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            if store := store_in(path, look):
+                found = _file(store, where, settings, look, users)
+            elif os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
                 found = _directory([path], settings, look, users)
             else:
                 found = _file(path, where, settings, look, users)
@@ -215,7 +217,8 @@ def _directory(
         known = look.below(top) if look is not None else {}
         for path in all_below(top):
             found.files += 1
-            _count(path, known.get(path), settings, look, found, users)
+            seen = known.get(path) or next((known[s] for s in above(path) if s in known), None)
+            _count(path, seen, settings, look, found, users)
     return {
         "directories": tops,
         "files": found.files,

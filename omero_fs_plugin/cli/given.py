@@ -11,10 +11,11 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
-from omero_fs_plugin.dropbox.watching.rescan import oddity_at, walk
+from omero_fs_plugin.dropbox.watching.rescan import oddity_at, store_over, walk
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.site import printable
+from omero_fs_plugin.stores import is_store
 
 
 def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:
@@ -24,7 +25,10 @@ def files(path: str, user: str | None, places: Places, left: list[Left]) -> list
         raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
     below = _below_watch_dir(named, [rule.watch_dir for rule in places.rules])
     is_directory = named.is_dir() and not named.is_symlink()
-    if is_directory:
+    store = _store(path, str(below), places)
+    if store is not None:
+        found = [store]
+    elif is_directory:
         found = [
             met
             for met in walk(
@@ -53,10 +57,24 @@ def files(path: str, user: str | None, places: Places, left: list[Left]) -> list
         if place is not None and place.user == (user or place.user):
             owner, root = place.user, place.root
         else:
-            owner, root = user or "", str(below if is_directory else below.parent)
+            owner = user or ""
+            root = str(below if is_directory else below.parent)
+            if is_store(met.path):
+                root = str(Path(met.path).parent)
         rule = rule_for(places, met.path, owner)
-        given.append(Given(met, owner, root, rule, named=not is_directory))
+        given.append(Given(met, owner, root, rule, named=not is_directory or store is not None))
     return given
+
+
+def _store(path: str, below: str, places: Places) -> Found | None:
+    """The store that `below` is or lies in, if there is one."""
+    place = places.place(below)
+    try:
+        return store_over("/" if place is None else place.root, below)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{printable(path)}: cannot be looked at: {error.strerror}"
+        ) from error
 
 
 def _one_file(path: str, below: str) -> Found:

@@ -12,7 +12,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
 from . import receipt_text
-from .below import all_below
+from .below import above, all_below, store_in
 from .passed_over import why_passed_over
 
 HELP = """Say which files may be deleted, because OMERO has them whole
@@ -115,6 +115,8 @@ def _ids(given: list[str], look: Glance | None) -> dict[str, list[int]]:
         at = [seen.id for seen in look.at(path)]
         if at:
             found[path] = at
+        if store := store_in(path, look):
+            found[store] = [seen.id for seen in look.at(store)]
     return found
 
 
@@ -124,16 +126,21 @@ def _known(paths: list[str], ids: dict[str, list[int]], look: Glance | None) -> 
 
     if look is None:
         return {}
-    seen = {one.id: one for one in look.load({i for path in paths for i in ids.get(path, ())})}
+    seen = {one.id: one for one in look.load({i for path in paths for i in _of(path, ids)})}
     twins = {one.duplicate_of for one in seen.values() if one.duplicate_of is not None}
     twin = {one.id: one for one in look.load(twins)}
     found: dict[str, Any] = {}
     for path in paths:
-        of = [seen[i] for i in ids.get(path, ()) if i in seen]
+        of = [seen[i] for i in _of(path, ids) if i in seen]
         if of:
             newest = of[-1]
             found[path] = Known(newest, twin.get(newest.duplicate_of or 0), _any_open(of[:-1]))
     return found
+
+
+def _of(path: str, ids: dict[str, list[int]]) -> list[int]:
+    """The filesets of a file, or of the store that it lies in."""
+    return next((ids[place] for place in (*above(path), path) if place in ids), [])
 
 
 def _any_open(filesets: list[Seen]) -> bool:

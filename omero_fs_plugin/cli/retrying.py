@@ -12,8 +12,10 @@ from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Formed
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
+from omero_fs_plugin.dropbox.watching.rescan import store_over
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
-from omero_fs_plugin.events import regular_stat
+from omero_fs_plugin.events import FileStat, regular_stat
+from omero_fs_plugin.stores import is_store
 
 from .given import rule_for
 
@@ -55,7 +57,7 @@ def retry(
             back.append(fileset.id)
             continue
         try:
-            stat = regular_stat(fileset.path) if len(fileset.files) == 1 else None
+            stat = _stat(fileset, fileset.path) if len(fileset.files) == 1 else None
         except OSError as error:
             left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
             continue
@@ -103,8 +105,16 @@ def _as_now(fileset: Fileset) -> Sequence[Found]:
     """
     found: list[Found] = []
     for met in fileset.files if fileset.origin == HANDED_OVER else ():
-        stat = regular_stat(met.path)
+        stat = _stat(fileset, met.path)
         if stat is None:
             return ()
         found.append(Found(met.path, stat))
     return found
+
+
+def _stat(fileset: Fileset, path: str) -> FileStat | None:
+    """What a file or a store is now; None if it is gone.  Raises OSError if nobody knows."""
+    if not is_store(path):
+        return regular_stat(path)
+    met = store_over(fileset.root, path)
+    return met.stat if met is not None and met.path == path else None

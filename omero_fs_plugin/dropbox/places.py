@@ -12,9 +12,10 @@ from pathlib import Path
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
 from omero_fs_plugin.system_names import NOTE
 
-from .confine import stat_beneath
+from .confine.trees import stat_of, store_around, tree_stat
 from .disks.calls import CALLS, HUNG_S
 
 
@@ -161,22 +162,41 @@ class Places:
 
     def place(self, path: str) -> Place | None:
         """The Place of the file at `path`; None if it lies in no user's directory."""
-        return self._of_directory(path.rpartition("/")[0])[1]
+        return self._of_directory(directory_of(path).rpartition("/")[0])[1]
 
     def stat(self, path: str) -> FileStat | None:
         """What `stat_beneath` gives below the root of its place.  Without a place: a plain stat."""
         place = self.place(path)
         if place is None:
-            return CALLS.stat(path.rpartition("/")[0], path)
-        return stat_beneath(place.root, path)
+            directory = directory_of(path).rpartition("/")[0]
+            return tree_stat(directory, path) if is_store(path) else CALLS.stat(directory, path)
+        return stat_of(place.root, path)
+
+    def store(self, path: str) -> str:
+        """The store that the file at `path` lies in, by the names alone; empty: in none."""
+        place = self.place(path)
+        return store_by_name(place.root, path) if place is not None else ""
+
+    def store_on_disk(self, path: str) -> str:
+        """As `store`, for a file whose name is that of a store's metadata.  Asks the disk.
+
+        Raises OSError.
+        """
+        place = self.place(path)
+        return store_around(place.root, path) if place is not None else ""
 
     def passes(self, path: str) -> bool:
         """Whether the file at `path` passes its rule."""
-        directory, _, name = path.rpartition("/")
+        directory, _, name = directory_of(path).rpartition("/")
         watched, place = self._of_directory(directory)
         if watched is None or place is None or place.passed_over or name.endswith(NOTE):
             return False
-        return watched.filter.file(os.fsencode(directory), os.fsencode(name))
+        raw = os.fsencode(directory), os.fsencode(name)
+        if is_store(path) and not watched.filter.directory(*raw):
+            return False
+        if name in HIDDEN and not is_store(path):
+            return False  # the metadata of no store
+        return watched.filter.file(*raw)
 
     def enters(self, directory: str) -> bool:
         """Whether a rescan of the rule around `directory` has to look into it."""
@@ -194,7 +214,7 @@ class Places:
 
     def watch_dir(self, path: str) -> str | None:
         """The watched directory that `path` lies below."""
-        watched, _ = self._of_directory(path.rpartition("/")[0])
+        watched, _ = self._of_directory(directory_of(path).rpartition("/")[0])
         return watched.directory if watched is not None else None
 
     def rule_of(self, path: str, user: str) -> Rule | None:

@@ -1,9 +1,9 @@
 """Which images a file holds: their sizes and pixel type, from its headers alone.
 
 The sandbox has this instead of Bio-Formats.  It reads TIFF and OME-TIFF (tifffile),
-OME-XML companions, DICOM (pydicom), PNG and JPEG (pillow).  It goes by the content,
-never by the name, but for `.fake` files.  It never decodes pixels, and opens only regular
-files.  Unlike Bio-Formats it also refuses a file that was cut short.
+OME-Zarr, OME-XML companions, DICOM (pydicom), PNG and JPEG (pillow).  It goes by the content,
+never by the name, but for `.fake` files and the metadata of a store.  It never decodes pixels,
+and opens only regular files.  Unlike Bio-Formats it also refuses a file that was cut short.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import fakes
+from . import fakes, zarr
 
 # A companion or an OME-XML block larger than this does not count as a header.
 MAX_XML = 64 << 20  # bytes
@@ -79,6 +79,8 @@ def read_series(path: Path) -> list[Series]:
         # A reader of a FIFO or a device could wait for ever.
         if not stat.S_ISREG(path.stat().st_mode):
             raise ValueError("not a regular file")
+        if path.name in zarr.TOPS:
+            return _store(path.parent)
         with path.open("rb") as file:
             head = file.read(132)
         if path.name.endswith(fakes.SUFFIX):
@@ -99,6 +101,20 @@ def _fake(name: str) -> list[Series]:
         raise ValueError(f"{said.images} images of {said.pixel_type}")
     sizes = said.size_x, said.size_y, said.size_z, said.size_c, said.size_t
     return [Series(said.name, *sizes, said.pixel_type)] * said.images
+
+
+def _store(top: Path) -> list[Series]:
+    found = []
+    for directory, name, place in zarr.groups(top):
+        sizes, kind = zarr.image(directory)
+        x, y, z, c, t = (sizes[axis] for axis in "XYZCT")
+        at = None if place is None else Place(*place)
+        found.append(Series(name, x, y, z, c, t, _type(kind), at))
+        if len(found) > MAX_IMAGES:
+            raise ValueError("too many images")
+    if not found:
+        raise ValueError("an OME-Zarr without an image")
+    return found
 
 
 def _tiff(path: Path) -> list[Series]:

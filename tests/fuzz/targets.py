@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.grouping import completeness
+from omero_fs_plugin.dropbox.grouping import completeness, zarr
 from omero_fs_plugin.dropbox.grouping.child.frames import decode
 from omero_fs_plugin.dropbox.grouping.formats import ends, omexml, tiff, tiff_chain
 from omero_fs_plugin.dropbox.grouping.native import headers, signatures
@@ -25,7 +26,7 @@ from omero_fs_plugin.dropbox.grouping.wire import findings_of, grouping_of
 from omero_fs_plugin.dropbox.targets import sidecar, templates
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.names import printable
-from tests import ended, indexes
+from tests import ended, indexes, stores
 from tests.groupings import grouped
 
 from .mutants import mutants
@@ -107,6 +108,21 @@ def _directory(given: dict[str, bytes]) -> None:
         shutil.rmtree(place)
 
 
+def _store(given: dict[str, bytes]) -> None:
+    """A store where some of its metadata is replaced by such content."""
+    place = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        store = stores.plate(place / "x.zarr", 3 if "zarr.json" in given else 2)
+        store.files.update(given)
+        store.write()
+        found = zarr.look_at(str(place), str(store.path))
+        assert found.files == (str(store.path),)
+        assert all(path.startswith(str(store.path)) for path in found.missing)
+        "".join((*found.missing, found.incomplete, found.refused, found.slow)).encode()
+    finally:
+        shutil.rmtree(place)
+
+
 def _frame(data: bytes) -> None:
     frame = decode(bytearray(data))
     if frame is not None:
@@ -138,6 +154,47 @@ _JSON = st.recursive(
     ),
     max_leaves=20,
 )
+
+_STORED = st.recursive(
+    st.none() | st.integers() | st.sampled_from(("0", "1", "..", "/x", "A/1", "")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "attributes",
+                    "ome",
+                    "plate",
+                    "wells",
+                    "path",
+                    "well",
+                    "images",
+                    "shape",
+                    "multiscales",
+                    "datasets",
+                    "labels",
+                    "series",
+                    "metadata",
+                    "chunks",
+                    "dtype",
+                    "bioformats2raw.layout",
+                    "consolidated_metadata",
+                    "data_type",
+                    "chunk_grid",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+STORED = [
+    data
+    for zarr_format in (2, 3)
+    for name, data in stores.labelled(Path("x.zarr"), zarr_format).files.items()
+    if data.startswith(b"{")
+]
 
 _ANY = (*TIFF, *OME, ".nhdr", ".ics", ".dv", ".dcm", ".xml", ".txt", ".nd", ".pattern")
 TARGETS = (
@@ -193,6 +250,16 @@ TARGETS = (
             max_size=4,
         ),
         _directory,
+    ),
+    Target(
+        "a store",
+        st.dictionaries(
+            st.sampled_from((".zattrs", ".zmetadata", "A/1/.zattrs", "A/1/0/0/.zarray"))
+            | st.sampled_from(("zarr.json", "A/1/zarr.json", "A/1/0/0/zarr.json")),
+            mutants(("no such",), *STORED) | _STORED.map(lambda said: json.dumps(said).encode()),
+            max_size=4,
+        ),
+        _store,
     ),
     Target(
         "a sidecar",

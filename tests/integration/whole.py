@@ -27,6 +27,7 @@ from omero_fs_plugin.dropbox.server import start as start_dropbox
 from omero_fs_plugin.dropbox.service import dispatch, parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
+from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox.store import FILE
 
@@ -194,6 +195,16 @@ class Whole:
     def row(self, path: Path) -> Fileset:
         """The latest fileset of `path`."""
         return max((f for f in self.journal.select() if f.path == str(path)), key=lambda f: f.id)
+
+    def monitors(self) -> list[Monitor]:
+        """Those of FSServer."""
+        return list(self._fsserver.monitors.all().values())
+
+    def row_of(self, identifier: int) -> Fileset:
+        """The fileset with this id."""
+        found = self.journal.get(identifier)
+        assert found is not None
+        return found
 
     def in_omero(self, path: Path) -> list[tuple[int, ...]]:
         """The images of each fileset that OMERO has for `path`."""

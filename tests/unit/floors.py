@@ -18,6 +18,7 @@ GROUND = (
     "links",
     "names",
     "private",
+    "stores",
     "system_names",
 )
 
@@ -99,10 +100,12 @@ INSIDE: dict[str, dict[str, str]] = {
     "dropbox.grouping": {
         "bioformats": "confined halving child keeping completeness filesets",
         "confined": "wire halving child completeness filesets",
-        "served": "wire native child completeness opening",
+        "served": "wire native child completeness zarr filesets opening",
         "wire": "child completeness filesets",
         "native": "keeping completeness userfiles opening filesets formats",
         "keeping": "completeness filesets",
+        "zarr": "zarr_files filesets opening",
+        "zarr_files": "opening",
         "completeness": "promises filesets userfiles opening formats",
         "userfiles": "opening",
         "halving": "filesets",
@@ -129,9 +132,13 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.settling": {
         "handover": "groupers assembly",
-        "groupers": "pipeline lots unread",
-        "pipeline": "meeting resting assembly around underway lots neighbourhood settle outside",
-        "meeting": "underway neighbourhood",
+        "groupers": "looks pipeline lots unread",
+        "looks": "pipeline",
+        "pipeline": (
+            "meeting resting assembly stores around underway lots neighbourhood settle outside"
+        ),
+        "meeting": "stores underway neighbourhood",
+        "stores": "underway",
         "resting": "underway settle",
         "assembly": "around lots uncovered",
         "around": "lots outside",
@@ -158,11 +165,12 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": "crew importing methods attempts pace recovery importers",
-        "importing": "methods attempts leftovers activity pool importers",
+        "importing": "methods attempts leftovers activity pool stores importers",
         "methods": "importers",
-        "attempts": "leftovers earlier activity importers",
+        "attempts": "leftovers earlier activity stores importers",
         "leftovers": "earlier activity pool importers",
-        "earlier": "activity importers",
+        "earlier": "activity stores importers",
+        "stores": "importers",
         "activity": "",
         "recovery": "importers",
         "quarantine": "moving",

@@ -61,6 +61,18 @@ def test_blacklist_wins_and_the_whitelist_is_of_files_only() -> None:
     assert passes.directory(ROOT, b"anything")
 
 
+@pytest.mark.parametrize(
+    ("parent", "enters"),
+    [("/data/a.zarr", False), ("/data/A.OME.ZARR", False), ("/data", True), ("/data/azarr", True)],
+)
+def test_the_directories_of_a_store_are_not_entered(parent: str, enters: bool) -> None:
+    filtered = Filter(b"/data", blacklist=["*.zarr/*/"])
+    assert filtered.directory(parent.encode(), b"0") is enters
+    assert filtered.directory(b"/data", b"a.zarr")
+    assert filtered.file(parent.encode(), b".zattrs")
+    assert Filter(b"/data").directory(parent.encode(), b"0")
+
+
 def test_blank_items_are_no_rules() -> None:
     passes = Filter(ROOT, whitelist=["", "  "], blacklist=["", "/"])
     assert passes.file(ROOT, b"a")
@@ -105,6 +117,10 @@ def test_each_kind_of_system_name_matches_its_own_examples(kind: SystemName) -> 
         "a.sb-1.tif",
         "#1.tif",
         "a.aspx.tif",
+        ".zattrs",
+        ".zgroup",
+        ".zarray",
+        ".zmetadata",
     ],
 )
 def test_no_system_files(name: str) -> None:

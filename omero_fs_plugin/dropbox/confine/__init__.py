@@ -2,7 +2,8 @@
 
 A user may put symbolic links, FIFOs and devices into the user's directory.
 DropBox imports only regular files below that directory, and follows no link on
-the way to them.  The directory itself must be the one that was taken: see `roots`.
+the way to them.  The directory itself must be the one that was taken: see `roots`.  ``trees``
+looks at a directory that is one image.
 """
 
 from __future__ import annotations

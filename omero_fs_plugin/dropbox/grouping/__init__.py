@@ -9,6 +9,7 @@ what waits with it.  ``formats``
 reads TIFF and OME-XML, and finds the end of other files.  ``child`` is such a process.
 ``confined`` asks our own parsers in one, ``served`` answers there, ``wire`` is what they send;
 ``opening`` opens a file there.
+``zarr`` and ``zarr_files`` say what an OME-Zarr lacks.
 ``halving`` finds the file for which there is no answer.  This room does not know the journal or
 OMERO.
 """

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
@@ -64,11 +65,14 @@ class Confined:
         roots: Roots = tuple,
         time_limit: float = LIMIT_S,
         memory: int = MEMORY,
+        held_stores: Callable[[], str] = lambda: "",
     ) -> None:
         """Starts no process yet.
 
         `roots` gives the watched directories; `time_limit`: s for one file; `memory`: MiB.
+        `held_stores` says why complete stores wait nevertheless; empty: they need not.
         """
+        self._held_stores = held_stores
         self._time_limit = time_limit
         self._memory = memory
         self._kept = Kept(self._make, roots)
@@ -103,6 +107,29 @@ class Confined:
                 return halved(group, files)
             except RootChanged as changed:
                 return waiting(files, str(changed.strerror))
+
+    def stores(self, root: str, stores: Sequence[str]) -> Grouping:
+        """What is known of each of `stores`: a candidate for each.
+
+        Raises ConfinedError, and RootAway if the disk does not answer.
+        """
+
+        def look(part: Sequence[str]) -> Grouping:
+            request = {"do": "stores", "root": root, "stores": list(part)}
+            return self._ask(root, request, grouping_of)
+
+        with self._in_use:
+            try:
+                found = halved(look, stores)
+            except RootChanged as changed:
+                return waiting(stores, str(changed.strerror))
+        held = self._held_stores()
+        if not held:
+            return found
+        return Grouping(
+            tuple(replace(c, held=held) if c.complete else c for c in found.candidates),
+            found.unreadable,
+        )
 
     def check(self, root: str, sets: Sequence[Sequence[str]]) -> list[Findings]:
         """What completeness.check gives for each of `sets`.  A set without an answer is refused.

@@ -46,13 +46,14 @@ class Reach:
 class Candidate:
     """Files that are imported together."""
 
-    files: tuple[str, ...]  # absolute; the one that OMERO opens first
+    files: tuple[str, ...]  # absolute, or one store; the one that OMERO opens first
     reader: str = ""  # canonical class name of the Bio-Formats reader; empty: not known
     plate: bool = False  # it is a plate, not images
     missing: tuple[str, ...] = ()  # files that must come before it is complete
     incomplete: str = ""  # why it is not complete, if no name can be given
     broken: str = ""  # what a reader said that takes it and failed; perhaps something is missing
     held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
+    slow: str = ""  # why more may come although nothing is missing: it must rest for longer
     refused: str = ""  # why it is never imported as it is, in one line
     # Nobody can know whether more is to come: all of these must be at rest.
     trees: tuple[Reach, ...] = ()
@@ -94,6 +95,12 @@ class Grouper(Protocol):
         Raises FsError if it cannot say anything of any file, for example because
         Java cannot be started.  `unreadable` says what is wrong with one file,
         `refused` which file leads out of `root`.
+        """
+
+    def stores(self, root: str, stores: Sequence[str]) -> Grouping:
+        """A candidate for each of `stores`, paths of directory filesets below `root`.
+
+        It says whether the store is complete.  Raises what `group` raises.
         """
 
     def close(self) -> None:

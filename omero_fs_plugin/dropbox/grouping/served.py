@@ -4,6 +4,7 @@
 
     {"do": "group", "root": path, "files": [path], "readers": [name] or null, "avoid": Avoided}
     {"do": "check", "root": path, "sets": [[path]], "avoid": Avoided}
+    {"do": "stores", "root": path, "stores": [path], "avoid": Avoided}
 
 and answers as in `wire`, or `{"raised": what, "at": path}` if something unexpected was raised.
 Avoided: path -> device, inode, bytes, mtime (ns) and reason, for files not to be read again.
@@ -13,16 +14,17 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from omero_fs_plugin.errors import FsError, ImportRefused
 
-from . import completeness
+from . import completeness, zarr
 from .child.frames import Frame
 from .child.limits import allow_cpu
 from .child.pulse import Pulse
+from .filesets import Candidate, Grouping
 from .native.grouper import NativeGrouper
 from .opening import open_file
 from .wire import findings_frame, grouping_frame
@@ -82,6 +84,8 @@ def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
             if request["do"] == "check":
                 sets = (completeness.check(root, files, told) for files in request["sets"])
                 return findings_frame(sets)
+            if request["do"] == "stores":
+                return grouping_frame(_stores(root, request["stores"], told))
             return grouping_frame(grouper.group(root, request["files"], request["readers"]))
         except MemoryError:
             return {"raised": "it needs more memory than it may have", "at": told.fault}
@@ -91,3 +95,15 @@ def begin(given: Frame, pulse: Pulse) -> tuple[Callable[[Frame], Frame], Frame]:
             return {"raised": what[:500], "at": told.fault}
 
     return answer, {}
+
+
+def _stores(root: str, stores: Sequence[str], told: Told) -> Grouping:
+    """What is known of each store.  One that the disk cannot tell of now waits."""
+    found: list[Candidate] = []
+    for store in stores:
+        try:
+            found.append(zarr.look_at(root, store, told))
+        except OSError as error:
+            why = f"{store}: cannot be read now: {error.strerror}"
+            found.append(Candidate((store,), incomplete=why))
+    return Grouping(tuple(found))

@@ -14,7 +14,7 @@ from .completeness import Findings
 from .filesets import Candidate, Grouping, Reach
 
 MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
-_TEXTS = ("reader", "incomplete", "broken", "held", "refused")
+_TEXTS = ("reader", "incomplete", "broken", "held", "slow", "refused")
 
 
 class TooMuch(ValueError):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import (
@@ -26,6 +27,7 @@ from omero_fs_plugin.dropbox.journal.records import (
 )
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
+from omero_fs_plugin.stores import digest_of_copies, is_store
 
 from .activity import Watch
 from .earlier import Earlier
@@ -42,6 +44,7 @@ from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
+from .stores import each_sha1, first_paths, folded, remove_directories, unfolded
 
 log = logging.getLogger(__name__)
 
@@ -94,14 +97,12 @@ class Attempt:
         earlier = self._earlier()
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
-            hashes = dict(zip(earlier.paths, earlier.hashes, strict=True))
-            sha1s = [hashes.get(self._client_path(met.path)) or "" for met in self.fileset.files]
-            return self._imported(importer, earlier.id, earlier.images, sha1s)
+            return self._imported(importer, earlier.id, earlier.images, self._copied(earlier))
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)
         ended = self._same_content() or self._excluded()
         if ended is None:
-            tasks.append(Task(self.fileset, self._verified, self.wishes(), self.watch.over))
+            tasks.append(Task(self._whole, self._verified, self.wishes(), self.watch.over))
         return ended
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
@@ -116,7 +117,8 @@ class Attempt:
             )
         ((server_fileset, there),) = made.items()
         images = tuple(sorted(there))
-        return self._imported(importer, server_fileset, images, list(outcome.sha1s))
+        sha1s = folded(self.fileset, self._whole, outcome.sha1s)
+        return self._imported(importer, server_fileset, images, sha1s)
 
     def _step(self, step: Callable[[], State | None]) -> State | None:
         """Takes a step.  If it fails, the fileset gets the state that belongs to the error.
@@ -148,8 +150,8 @@ class Attempt:
         """Skips what was imported from this path before, with any content, if that is wanted."""
         if not self.exclude_imported_paths:
             return None
-        path = self._client_path(self.fileset.path)
-        for there in self.omero.filesets(self.session.user, path):
+        paths = map(self._client_path, first_paths(self.fileset))
+        for there in (f for path in paths for f in self.omero.filesets(self.session.user, path)):
             if there.images:
                 return self._leave(
                     State.SKIPPED,
@@ -163,7 +165,7 @@ class Attempt:
         finished = self.afterwards is None and not self.removes
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
         try:
-            importer.done(self.fileset, sha1s, self.stopping)
+            self._done(importer, sha1s)
         except (DiskAway, Stopped) as error:
             log.warning("fileset %d: imported, and to be removed later: %s", self.fileset.id, error)
             self.later()
@@ -177,9 +179,25 @@ class Attempt:
             self.journal.finished(self.fileset.id)
         return State.IMPORTED
 
+    def _done(self, importer: Importer, sha1s: list[str]) -> None:
+        """Tells the importer that the images are there.  Raises DiskAway and Stopped."""
+        if not (self.removes and is_store(self.fileset.path)):
+            importer.done(self.fileset, sha1s, self.stopping)
+            return
+        try:
+            whole, each = each_sha1(self.fileset, sha1s, self.stopping)
+        except (DiskAway, Stopped):
+            raise
+        except FsError as error:
+            log.warning("fileset %d: imported, and not removed: %s", self.fileset.id, error)
+            return
+        importer.done(whole, each, self.stopping)
+        remove_directories(self.fileset)
+
     def _verified(self, sha1s: Sequence[str]) -> None:
         known = None if self.import_duplicates else self.known
-        _unless(self.journal.note_verified(self.fileset, sha1s, known))
+        mine = folded(self.fileset, self._whole, sha1s)
+        _unless(self.journal.note_verified(self.fileset, mine, known))
 
     def _same_content(self) -> State | None:
         """Skips files whose bytes OMERO already has for this user; None if it has not.
@@ -244,7 +262,7 @@ class Attempt:
             told = self.fileset.sha1s if self.fileset.verified else ()
             sha1s = told if told and all(told) else self._sha1s()
             for found in whole:
-                if sorted(map(str, found.hashes)) == sorted(map(str, sha1s)):
+                if sorted(map(str, self._content(found))) == sorted(map(str, sha1s)):
                     return found
         if self._in_omero.settle([f for f in mine if not f.images]):
             note_leftover(self.journal, self.fileset)
@@ -271,7 +289,26 @@ class Attempt:
         Raises what `sha1_of` raises.
         """
         root = self.fileset.root
-        return tuple(sha1_of(root, met, self.stopping) for met in self.fileset.files)
+        each = tuple(sha1_of(root, met, self.stopping) for met in self._whole.files)
+        return tuple(folded(self.fileset, self._whole, each))
+
+    @cached_property
+    def _whole(self) -> Fileset:
+        """The fileset with each file of a store.  Raises what `unfolded` raises."""
+        return unfolded(self.fileset, self.omero.path_rules)
+
+    def _content(self, found: ServerFileset) -> Sequence[str | None]:
+        """The SHA1s of what OMERO has, in its order, as the journal would have them."""
+        if is_store(self.fileset.path):
+            return [digest_of_copies(found.paths, found.hashes)]
+        return found.hashes
+
+    def _copied(self, found: ServerFileset) -> list[str]:
+        """As `_content`, in the order of our files."""
+        if is_store(self.fileset.path):
+            return [sha1 or "" for sha1 in self._content(found)]
+        hashes = dict(zip(found.paths, found.hashes, strict=True))
+        return [hashes.get(self._client_path(met.path)) or "" for met in self.fileset.files]
 
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
@@ -349,7 +386,7 @@ def _untouched(was: Found, met: Found) -> bool:
 
 def _is_gone(root: str, path: str) -> bool:
     try:
-        return CALLS.stat(root, path) is None
+        return (tree_stat(root, path) if is_store(path) else CALLS.stat(root, path)) is None
     except OSError:
         return False  # nobody knows, so it is taken for a copy
 

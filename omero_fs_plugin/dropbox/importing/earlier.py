@@ -11,10 +11,12 @@ from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.stores import is_store
 
 from .activity import Look, Rest, Watch, late_s, limit_s, look
 from .importers import StillRunning, client_path
 from .importers.answers import delete_filesets
+from .stores import first_paths
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +44,11 @@ class Earlier:
 
     def unrecorded(self) -> list[ServerFileset]:
         """Filesets that begin with the same client path and that the journal does not know."""
-        path = self._client_path(self.fileset.path)
-        there = self.omero.filesets(self.session.user, path)
-        # A fileset that has the file at another position is another set.
-        found = [f for f in there if f.paths[0] == path]
+        found = []
+        for path in map(self._client_path, first_paths(self.fileset)):
+            there = self.omero.filesets(self.session.user, path)
+            # A fileset that has the file at another position is another set.
+            found += [f for f in there if f.paths[0] == path]
         recorded = self.journal.recorded(f.id for f in found)
         return [f for f in found if f.id not in recorded]
 
@@ -148,12 +151,18 @@ class Earlier:
 
         OMERO's time and ours come from two clocks, which `Rest.begun` allows for.
         """
-        paths = sorted(self._client_path(met.path) for met in self.fileset.files)
-        if sorted(one.paths) != paths:
+        if not self._has_our_paths(one):
             return False
         # A first attempt has left nothing.
         since = rest.begun >= self.fileset.created and self.fileset.attempts > 1
         return rest.ours or since
+
+    def _has_our_paths(self, one: ServerFileset) -> bool:
+        if is_store(self.fileset.path):  # it may have had other files then
+            top = self._client_path(self.fileset.path) + "/"
+            return all(path.startswith(top) for path in one.paths)
+        paths = sorted(self._client_path(met.path) for met in self.fileset.files)
+        return sorted(one.paths) == paths
 
 
 def _extent(fileset: Fileset, one: ServerFileset) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -18,10 +18,12 @@ from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
 from omero_fs_plugin.dropbox.targets.sidecar import read as read_sidecar
 from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
+from omero_fs_plugin.stores import is_store
 
 from .activity import Watch
 from .attempts import Attempt, run_together
-from .importers import client_path
+from .importers import DiskAway, Stopped, client_path
+from .importers.choice import Choice
 from .importers.disk import meaning
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
@@ -29,6 +31,7 @@ from .importers.sources import remove
 from .leftovers import Leftovers
 from .methods import Method, Methods
 from .pool import SessionPool
+from .stores import each_sha1, remove_directories
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +107,11 @@ class Importing:
             raise BadAdvice(f"{plan.said.files[-1]}: {error}") from error
         with self.pool.session(name, user.group if user else plan.method.group) as session:
             importer = make(
-                plan.method.choice, session, self._omero, host=self._host, port=self._port
+                _for_stores(plan.method.choice, filesets),
+                session,
+                self._omero,
+                host=self._host,
+                port=self._port,
             )
             attempts = [self._attempt(plan, session, importer, one) for one in filesets]
             for fileset in filesets:
@@ -125,13 +132,26 @@ class Importing:
         transfer = plan.method.choice.transfer
         if transfer.removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
-            remove(fileset, sha1s, linked=transfer.links, stopping=self._stopping)
+            self._remove(fileset, sha1s, linked=transfer.links)
         if not (plan.said.annotates or _aims(plan)):
             gone = "what had to be done after that is unknown: the sidecar or the rule is gone"
             self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
             return
         with self.pool.session(fileset.user, plan.group) as session:
             self._afterwards(plan, session, fileset, None, fileset.images)
+
+    def _remove(self, fileset: Fileset, sha1s: list[str], *, linked: bool) -> None:
+        """Removes what was imported.  A store that was begun to be removed stays, and is logged."""
+        try:
+            whole, each = each_sha1(fileset, sha1s, self._stopping)
+        except (DiskAway, Stopped):
+            raise
+        except FsError as error:
+            log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
+            return
+        remove(whole, each, linked=linked, stopping=self._stopping)
+        if is_store(fileset.path):
+            remove_directories(fileset)
 
     def progress(self) -> dict[int, str]:
         """Id of each fileset under way -> how many of its bytes are done, for people."""
@@ -195,7 +215,9 @@ class Importing:
         if template is None:
             return None
         first = fileset.files[0]
-        source = Source.of(fileset.user, fileset.root, first.path, first.stat.mtime_ns)
+        # The FileStat of a store has no mtime.
+        day = first.stat.ctime_ns if is_store(first.path) else first.stat.mtime_ns
+        source = Source.of(fileset.user, fileset.root, first.path, day)
         target = template.fill(source, plate=fileset.plate)
         if target.left_out:
             log.info("fileset %d: %s", fileset.id, target.left_out)
@@ -223,6 +245,11 @@ class Importing:
         if told:
             log.warning("fileset %d: imported, but %s", fileset.id, told)
         self._journal.finished(fileset.id, f"imported, but {told}" if told else "")
+
+
+def _for_stores(choice: Choice, filesets: Sequence[Fileset]) -> Choice:
+    """The Java importer finds the files of a set itself, so stores take the native one."""
+    return replace(choice, client_dir=None) if any(is_store(f.path) for f in filesets) else choice
 
 
 def _aims(plan: Plan) -> bool:

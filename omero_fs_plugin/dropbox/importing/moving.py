@@ -15,9 +15,11 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
+from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Call, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store, store_at
 
 _BLOCK = 2**20  # bytes
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -60,6 +62,8 @@ def _move_out(root: str, met: Found, to: Path, above: int, vault: str, call: Cal
     directory = open_directory(root, met.path)
     try:
         with suppress(FileNotFoundError):
+            if is_store(met.path):
+                return _move_store_out(root, met, to, vault, name, directory, above)
             if not _is(name, directory, met.stat):
                 return False  # it has changed, and is imported anew
             try:
@@ -78,11 +82,29 @@ def _move_out(root: str, met: Found, to: Path, above: int, vault: str, call: Cal
         os.close(directory)
 
 
+def _move_store_out(
+    root: str, met: Found, to: Path, vault: str, name: str, directory: int, above: int
+) -> bool:
+    """Moves a store in one step.  Raises OSError with EXDEV if `to` is on another disk."""
+    if tree_stat(root, met.path) != met.stat:
+        return False  # it has changed, and is imported anew
+    if os.path.lexists(to):
+        raise FileExistsError(errno.EEXIST, "something lies there already", str(to))
+    os.rename(name, to.name, src_dir_fd=directory, dst_dir_fd=above)
+    if tree_stat(vault, store_at(str(to))) == met.stat:
+        return True
+    _give_back(to, name, directory)  # it changed at this very moment
+    return False
+
+
 def move_back(source: Path, root: str, to: str) -> None:
     """Moves `source` to `to`, below the user's directory `root`.
 
     Raises FileExistsError if something is there, other OSErrors, and ImportRefused.
     """
+    if is_store(to):
+        _move_store_back(source, root, to)
+        return
     with CALLS.at(root) as call:
         _move_back(source, root, to, call)
 
@@ -102,6 +124,21 @@ def _move_back(source: Path, root: str, to: str, call: Call) -> None:
         source.unlink()
     finally:
         os.close(directory)
+
+
+def _move_store_back(source: Path, root: str, to: str) -> None:
+    with CALLS.at(root):
+        *above, name = parts_beneath(root, to)
+        _make_below(root, above)
+        directory = open_directory(root, to)
+        try:
+            # A rename replaces no directory that has files.
+            with suppress(FileNotFoundError):
+                os.lstat(name, dir_fd=directory)
+                raise FileExistsError(errno.EEXIST, "something lies there already", to)
+            os.rename(source, name, dst_dir_fd=directory)
+        finally:
+            os.close(directory)
 
 
 def _is(name: str, directory: int, stat: FileStat) -> bool:

@@ -8,13 +8,15 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omero_fs_plugin.dropbox.confine import parts_beneath, stat_beneath
+from omero_fs_plugin.dropbox.confine import parts_beneath
+from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import LACKS, Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.stores import is_store, store_at
 
 from .moving import make_directory, move_back, move_out
 
@@ -66,10 +68,11 @@ class Quarantine:
                     if not move_out(fileset.root, met, to, vault):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         return
-                stat = CALLS.stat(vault, str(to))
+                there = store_at(str(to)) if is_store(path) else str(to)
+                stat = tree_stat(vault, there) if is_store(path) else CALLS.stat(vault, there)
                 if stat is None:
                     return
-                now.append(Found(str(to), stat))
+                now.append(Found(there, stat))
             with CALLS.at(vault):
                 _tell(root, fileset)
             self._journal.put_elsewhere(fileset.id, str(root), now)
@@ -113,7 +116,7 @@ class Quarantine:
         vault = str(self.directory or fileset.root)
         try:
             ways = self._ways_home(fileset, root)
-            taken = [home for at, home in ways if _lies_at(at, vault) and stat_beneath(root, home)]
+            taken = [home for at, home in ways if _lies_at(at, vault) and stat_of(root, home)]
             if taken:
                 log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, taken[0])
                 return []
@@ -122,7 +125,7 @@ class Quarantine:
                 # If it does not, an earlier move that was cut short has brought it back.
                 if _lies_at(at, vault):
                     move_back(at, root, path)
-                stat = stat_beneath(root, path)
+                stat = stat_of(root, path)
                 if stat is None:
                     return []
                 found.append(Found(path, stat))
@@ -140,7 +143,11 @@ class Quarantine:
     def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:
         """(where it lies, where it was) of each file."""
         return [
-            (Path(met.path), str(Path(root, *parts_beneath(fileset.root, met.path))))
+            (
+                Path(met.path),
+                str(Path(root, *parts_beneath(fileset.root, met.path)))
+                + ("/" if is_store(met.path) else ""),
+            )
             for met in fileset.files
         ]
 
@@ -149,7 +156,7 @@ class Quarantine:
         for met in fileset.files:
             if self._places.place(met.path) is None:
                 return False
-            there = stat_beneath(fileset.root, met.path) == met.stat
+            there = stat_of(fileset.root, met.path) == met.stat
             if not there and not _moved_before(
                 fileset.root, met, self._to(fileset, met, root), str(self.directory)
             ):
@@ -170,8 +177,8 @@ def _lies_at(path: Path, vault: str) -> bool:
 
 def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
     with CALLS.at(vault):
-        there = to.is_file()
-    return there and stat_beneath(root, met.path) is None
+        there = to.is_dir() if is_store(met.path) else to.is_file()
+    return there and stat_of(root, met.path) is None
 
 
 def _told_at(root: Path) -> Path:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.confine import is_there, stat_beneath
+from omero_fs_plugin.dropbox.confine import is_there
+from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
@@ -688,6 +689,6 @@ class Importers:
 def _is_gone(fileset: Fileset) -> bool:
     """Whether nothing is left of it: not one of its files."""
     try:
-        return all(stat_beneath(fileset.root, met.path) is None for met in fileset.files)
+        return all(stat_of(fileset.root, met.path) is None for met in fileset.files)
     except OSError:
         return False  # nobody knows

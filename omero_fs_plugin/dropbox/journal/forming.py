@@ -119,6 +119,38 @@ def give_up(connection: Connection, at: Stamp, filesets: Sequence[int], reason: 
     return first
 
 
+def absorb(connection: Connection, at: Stamp, user: str, store: str) -> int:
+    """Ends the filesets of files below a store, which is imported as one; see Journal.absorb."""
+    table = schema.fileset.c
+    rows = connection.execute(
+        select(table.id, table.path, table.state).where(
+            table.user == user,
+            table.verified == 0,
+            table.state.in_((State.WAITING, State.QUEUED, State.SKIPPED, State.FAILED)),
+            table.path.startswith(store, autoescape=True),
+        )
+    ).all()
+    # Of SQLite, LIKE does not tell `a` from `A`.
+    below = [row for row in rows if row.path.startswith(store) and row.path != store]
+    waiting = [row.id for row in below if row.state == State.WAITING]
+    merged = set(waiting) - _told_of(connection, waiting)
+    forget(connection, sorted(merged))
+    ending = [r.id for r in below if r.id not in merged and r.state != State.SKIPPED]
+    for some in chunks(ending, _CHUNK):
+        connection.execute(
+            update(schema.fileset)
+            .where(table.id.in_(some))
+            .values(
+                state=State.SKIPPED,
+                reason=f"it is a part of {store}",
+                waited=0.0,
+                changed=at.now,
+                moved_by=at.who,
+            )
+        )
+    return len(merged) + len(ending)
+
+
 def _rows(connection: Connection, formed: Formed) -> list[Any]:
     """The filesets that begin with one of the files, without imported ones and copies."""
     table = schema.fileset.c

@@ -6,12 +6,14 @@ All of it runs within a transaction of the journal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import digest_of_copies, store_at
 
 from . import schema
 from .records import (
@@ -219,6 +221,15 @@ def _take_others(connection: Connection, identifier: int) -> list[Found]:
     if rows:
         connection.execute(delete(schema.file).where(*others))
     return [met_of(row) for row in rows]
+
+
+def as_store(found: ServerFileset) -> ServerFileset:
+    """What OMERO has of a store as the journal has a store: one path, and its digest."""
+    content = digest_of_copies(found.paths, found.hashes)
+    if not content:
+        return found
+    top = store_at(found.paths[0].rpartition("/")[0])
+    return replace(found, paths=(top,), hashes=(content,), sizes=(sum(found.sizes),))
 
 
 def insert_found(

@@ -17,9 +17,10 @@ from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
-from .forming import forget, form, give_up, unite
+from .forming import absorb, forget, form, give_up, unite
 from .intake import (
     Stamp,
+    as_store,
     dissolve,
     insert_found,
     insert_new,
@@ -253,6 +254,14 @@ class Journal(JournalReader):
         """
         with self._database.writing() as connection:
             return form(connection, self._stamp(), formed)
+
+    def absorb(self, user: str, store: str) -> int:
+        """Ends what waits, was skipped or has failed file by file below a store; how many.
+
+        They are parts of the store from now on.  What OMERO was once told to import stays.
+        """
+        with self._database.writing() as connection:
+            return absorb(connection, self._stamp(), user, store)
 
     def dissolve(self, fileset: int) -> None:
         """If it is a set that waits, lets each of its files wait by itself again."""
@@ -630,6 +639,7 @@ class Journal(JournalReader):
         OMERO itself.
         """
         fileset, at, number = schema.fileset.c, self._stamp(), 0
+        found = [as_store(one) for one in found]
         with self._database.writing() as connection:
             for chunk in chunks(found, CHUNK):
                 paths = [f"/{f.paths[0]}" for f in chunk]

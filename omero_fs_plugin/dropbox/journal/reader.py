@@ -218,6 +218,16 @@ class JournalReader:
             found += [one for one in some if theirs[one] == list(sha1s)]
         return found
 
+    def stores(self) -> list[str]:
+        """The paths of all filesets that are stores."""
+        path = schema.fileset.c.path
+        with self._database.reading() as connection:
+            return list(
+                connection.scalars(
+                    select(path).where(path.endswith("/", autoescape=True)).distinct()
+                )
+            )
+
     def open_at(self, paths: Iterable[str]) -> dict[str, Fileset]:
         """The open filesets whose first file has one of `paths`."""
         opened: dict[str, Fileset] = {}

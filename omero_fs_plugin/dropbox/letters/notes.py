@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.confine import open_directory, stat_beneath
+from omero_fs_plugin.dropbox.confine import open_directory
+from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.glance import Seen, glance
@@ -26,6 +27,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, without_paths
 from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.names import printable
+from omero_fs_plugin.stores import directory_of
 from omero_fs_plugin.system_names import NOTE
 
 log = logging.getLogger(__name__)
@@ -133,7 +135,7 @@ class Notes:
             found = look.load([fileset]) if look is not None else []
         if not found or found[0].state is not State.FAILED:
             return None
-        return found[0] if stat_beneath(found[0].root, found[0].path) is not None else None
+        return found[0] if stat_of(found[0].root, found[0].path) is not None else None
 
     def _tell_refused(self, fileset: int, why: str) -> None:
         found = self._journal.get(fileset)
@@ -148,8 +150,8 @@ def _wanted(settings: Settings) -> bool:
 
 
 def beside(path: str) -> str:
-    """The path of the note of the file at `path`."""
-    above, _, name = path.rpartition("/")
+    """The path of the note of the file or the store at `path`: beside a store, never in it."""
+    above, _, name = directory_of(path).rpartition("/")
     short = os.fsencode(name)[: _LONGEST - len(NOTE)].decode("utf-8", "ignore")
     return f"{above}/{short}{NOTE}"
 

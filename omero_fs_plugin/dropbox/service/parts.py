@@ -33,6 +33,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar, wrong_in
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
+from omero_fs_plugin.stores import directory_of
 
 from .configuration import Configuration
 
@@ -175,7 +176,7 @@ def outside(
 
     def root_of(path: str) -> str:
         place = places.place(path)
-        return place.root if place is not None else path.rpartition("/")[0]
+        return place.root if place is not None else directory_of(path).rpartition("/")[0]
 
     def oddity(path: str) -> str:
         with calls.at(root_of(path)):
@@ -187,6 +188,7 @@ def outside(
         oddity=oddity,
         is_there=is_there,
         written=Writers(places.watch_dir).of,
+        store_around=places.store_on_disk,
         advice=wrong_in,
         is_advice=is_sidecar,
         held=held,

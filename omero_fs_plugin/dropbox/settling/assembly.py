@@ -36,6 +36,8 @@ _NAMED = 4  # files that a reason names at most
 # Before a file is read again on which a reader failed.  When a part of its set comes later, it
 # is read once more.
 _READ_AGAIN_S = (2.0, 10.0)
+# Quiet periods that a set must rest of which more may come although nothing is missing.
+_LONGER = 10
 _UNTOLD_S = 60.0  # before files are asked about again when the answer does not name them
 
 
@@ -237,10 +239,20 @@ class Assembly:
         for tree in candidate.trees:
             if path := self._stirring(tree):
                 raise _Waits(f"waits for {path}, which is in its quiet period")
+        if candidate.slow:
+            self._rest_longer(lot, candidate, now)
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:
             raise _Waits(advice, _UNTOLD_S)
         return found
+
+    def _rest_longer(self, lot: Lot, candidate: Candidate, now: float) -> None:
+        """Waits until a set of which more may come has been quiet for long.  Raises _Waits."""
+        quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
+        rested = max(map(self._lots.at_rest_since, candidate.files))
+        left = rested + (_LONGER - 1) * quiet - now
+        if left > 0:
+            raise _Waits(f"{candidate.slow}: it must be quiet for {_LONGER} quiet periods", left)
 
     def _wait_for_uncovered(self, lot: Lot, uncovered: list[Found], now: float) -> None:
         """Waits for files that nobody has settled, as no rule covers them.  Raises _Waits."""

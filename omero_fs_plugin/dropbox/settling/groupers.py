@@ -17,17 +17,21 @@ from omero_fs_plugin.dropbox.confine import listing
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
-from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
+from omero_fs_plugin.dropbox.grouping.bioformats.jars import ZarrReader, find
 from omero_fs_plugin.dropbox.grouping.child.kept import Roots
 from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.halving import together
 from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
 from omero_fs_plugin.dropbox.grouping.promises.table import depth_below
+from omero_fs_plugin.dropbox.grouping.zarr import READER
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.stores import is_store
 
+from .looks import Looks
 from .lots import Lot
 from .pipeline import Pipeline
 from .unread import Unread, named, unread
@@ -69,8 +73,13 @@ def choose(
     `time_limit` (s), `memory` (MiB) and `roots` as BioFormats takes them.
     """
 
+    held_stores = ZarrReader(bioformats_jars, omerodir).lacking
+
+    def parsers() -> Confined:
+        return Confined(roots=roots, time_limit=min(LIMIT_S, time_limit), held_stores=held_stores)
+
     def by_signatures() -> Grouper:
-        return Confined(roots=roots, time_limit=min(LIMIT_S, time_limit))
+        return parsers()
 
     if tuple(bioformats_jars) == ("none",):
         return Choice(SIGNATURES, "omero.fs.bioformatsJars says so", by_signatures)
@@ -81,7 +90,13 @@ def choose(
     return Choice(
         "Bio-Formats",
         f"found in {installation.source}",
-        lambda: BioFormats(installation, time_limit=time_limit, memory=memory, roots=roots),
+        lambda: BioFormats(
+            installation,
+            time_limit=time_limit,
+            memory=memory,
+            roots=roots,
+            parsers=parsers(),
+        ),
     )
 
 
@@ -124,6 +139,7 @@ class Groupers:
         self._expired = time.monotonic()
         self._looked = -math.inf  # s: when files that could not be read were looked at
         self._unread = Unread()
+        self._looks = Looks(pipeline, lanes)
         self._remembered = False  # whether it has those of the time before the start
         self.trouble = ""  # why nothing can be grouped; empty while files can be
         self._threads = [
@@ -272,6 +288,7 @@ class Groupers:
         if now - self._looked < _UNREAD_S:
             return
         self._looked = now
+        self._looks.look()
         if not self._remembered:
             self._remembered = True
             for failed in self._pipeline.journal.select(State.FAILED):
@@ -316,6 +333,11 @@ def group_whole(
 
     `ask` asks the disk of `root` a question.
     """
+    stores = [path for path in paths if is_store(path)]
+    if stores:
+        rest = [path for path in paths if not is_store(path)]
+        mine = _stores(grouper, root, stores, readers)
+        return together(mine, group_whole(grouper, root, rest, readers, ask=ask)) if rest else mine
     files = [*paths, *ask(root, lambda: _indexes(root, paths))]
     grouping = grouper.group(root, files, readers)
     more = _used_besides(files, grouping)
@@ -324,6 +346,14 @@ def group_whole(
         # them are: the first is then the same, whichever of its files came last.
         grouping = grouper.group(root, [*files, *more], readers)
     return grouping
+
+
+def _stores(
+    grouper: Grouper, root: str, stores: Sequence[str], readers: Sequence[str] | None
+) -> Grouping:
+    if readers is not None and not {READER, READER.rpartition(".")[2]}.intersection(readers):
+        return Grouping((), dict.fromkeys(stores, "no reader of omero.fs.readers takes it"))
+    return grouper.stores(root, stores)
 
 
 def _used_besides(files: Sequence[str], grouping: Grouping) -> list[str]:

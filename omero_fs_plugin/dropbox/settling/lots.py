@@ -13,6 +13,7 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 
 from .neighbourhood import Neighbourhood, Owner
 
@@ -38,6 +39,7 @@ class _Rested:
     rule: Rule | None  # the rule when it came to rest
     lacks: Candidate | None = None  # the incomplete set that it waits with
     tries: int = 0  # how often a reader has failed on it
+    since: float = 0.0  # s, monotonic: when it came to rest
 
 
 class Lots:
@@ -76,6 +78,25 @@ class Lots:
     def __contains__(self, path: object) -> bool:
         return path in self._rested
 
+    def below(self, directory: str) -> list[str]:
+        """The files at rest, of those that lie below `directory`."""
+        above = directory.rstrip("/") + "/"
+        return [
+            path
+            for where, paths in self._in.items()
+            if f"{where}/".startswith(above)
+            for path in paths
+            if path != above
+        ]
+
+    def stores(self) -> list[tuple[str, str]]:
+        """(root, path) of the stores at rest, which wait."""
+        return [(one.owner[1], path) for path, one in self._rested.items() if is_store(path)]
+
+    def at_rest_since(self, path: str) -> float:
+        """When (s, monotonic) it was handed on, a quiet period after its last sign of life."""
+        return self._rested[path].since
+
     def stat_of(self, path: str) -> FileStat | None:
         """The file as it was when it came to rest; None if it is not here."""
         rested = self._rested.get(path)
@@ -86,7 +107,7 @@ class Lots:
         directories: dict[str, None] = {}
         for met in found:
             rule = self._rule_of(met.path)
-            self._rested[met.path] = _Rested(met.stat, (user, root), rule)
+            self._rested[met.path] = _Rested(met.stat, (user, root), rule, since=now)
             directory = met.path.rpartition("/")[0]
             self._in.setdefault(directory, set()).add(met.path)
             directories[directory] = None

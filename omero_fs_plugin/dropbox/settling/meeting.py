@@ -9,8 +9,10 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 
 from .neighbourhood import Owner
+from .stores import Stores
 from .underway import BATCH, Underway
 
 log = logging.getLogger(__name__)
@@ -21,8 +23,9 @@ _UNDER_WAY = (State.QUEUED, State.IMPORTING)
 class Meeting:
     """Meets files by events, by rescans and by what the journal remembers."""
 
-    def __init__(self, files: Underway) -> None:
+    def __init__(self, files: Underway, stores: Stores) -> None:
         self._files = files
+        self._stores = stores
         self._journal, self._places, self._outside = files.journal, files.places, files.outside
         self._settler, self._lots = files.settler, files.lots
 
@@ -30,7 +33,7 @@ class Meeting:
         """Events about `paths`: each is a sign of life."""
         met: list[Found] = []
         gone: list[str] = []
-        for path in dict.fromkeys(paths):
+        for path in self._folded(paths, now):
             if self._outside.is_advice(path):
                 self._advised(path, now)
             try:
@@ -50,6 +53,24 @@ class Meeting:
                 for directory in {path.rpartition("/")[0] for path in gone}:
                     self._lots.ask_near(directory, now)
         self.meet(met, now, alive=True)
+
+    def _folded(self, paths: Iterable[str], now: float) -> list[str]:
+        """`paths`, where the files of a store are one path.
+
+        A store in its quiet period is not looked at for each event: it begins to rest anew.
+        """
+        folded: dict[str, None] = {}
+        for path in dict.fromkeys(paths):
+            try:
+                folded[self._stores.of(path) or path] = None
+            except OSError as error:
+                self._files.cannot_tell(path, error)
+        for store in filter(is_store, list(folded)):
+            with self._files.lock:
+                if store in self._settler:
+                    self._settler.touch(store, now)
+                    del folded[store]
+        return list(folded)
 
     def _tell_odd(self, path: str) -> None:
         try:
@@ -101,6 +122,8 @@ class Meeting:
 
     def meet(self, found: Sequence[Found], now: float, *, alive: bool) -> None:
         """Takes files that were seen.  `alive`: that is a sign of life; else only a change is."""
+        for one in found:
+            (self._stores.met if is_store(one.path) else self._stores.not_one)(one.path)
         ours = self._ours(found)
         for start in range(0, len(ours), BATCH):
             batch = ours[start : start + BATCH]

@@ -13,8 +13,8 @@ from omero_fs_plugin.events import FileStat
 class Outside:
     """What settling does not know by itself.
 
-    `stat` gives what a path is now, None when it is no regular file (any
-    more), and raises OSError when that cannot be told; `oddity` says why what
+    `stat` gives what a path is now, None when it is no regular file or
+    store (any more), and raises OSError when that cannot be told; `oddity` says why what
     is there is none.  `is_user` says whether a directory's name is an OMERO
     user's (True while OMERO is away, for then nobody knows), `is_there`
     whether a directory is there, and `written` which paths a process is known
@@ -35,5 +35,7 @@ class Outside:
     held: Callable[[str], str] = lambda user: ""
     # Whether the disk of a root answers
     answers: Callable[[str], bool] = lambda root: True
+    # The outermost store around a path that is called like a store's metadata; empty: none
+    store_around: Callable[[str], str] = lambda path: ""
     # Asks a question in the lane of a root, and gives the answer; raises RootAway
     ask: Callable[[str, Callable[[], Any]], Any] = lambda root, question: question()

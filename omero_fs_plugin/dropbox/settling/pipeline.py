@@ -22,6 +22,7 @@ from .neighbourhood import Owner
 from .outside import Outside
 from .resting import Resting
 from .settle import Settler
+from .stores import Stores
 from .underway import Underway
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Pipeline:
         self.outside = outside
         self.files = Underway(journal, places, settler, outside)
         self.lots = self.files.lots
-        self._meeting = Meeting(self.files)
+        self._meeting = Meeting(self.files, Stores(self.files))
         self._resting = Resting(self.files)
         self._assembly = Assembly(
             journal, self.lots, pending=settler.__contains__, stirring=settler.first

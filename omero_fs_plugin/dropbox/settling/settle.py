@@ -101,6 +101,22 @@ class Settler:
         if before is None and len(self._pending) == 1:
             self.begun()
 
+    def touch(self, path: str, now: float) -> None:
+        """A sign of life of a file that is pending, of which the disk was not asked."""
+        pending = self._pending[path]
+        self.stir(path, pending.stat, now)
+
+    def below(self, directory: str) -> list[str]:
+        """The files that are pending, of those that lie below `directory`."""
+        above = directory.rstrip("/") + "/"
+        return [
+            path
+            for where, paths in self._in.items()
+            if f"{where}/".startswith(above)
+            for path in paths
+            if path != above
+        ]
+
     def requiet(self, quiet: Callable[[str], float | None]) -> None:
         """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.stores import is_store
 
 _PROC = "/proc"
 _LONGEST_S = 2.0  # for so long one look at all descriptors is used
@@ -62,12 +63,13 @@ class Writers:
             directory = self._watch_dir(path) or "/"
             if directory not in real:
                 real[directory] = self._real(directory) or _real(directory)
-            below = path[len(directory) :].lstrip("/")
+            below = path[len(directory) :].lstrip("/")  # of a store with its slash
             wanted[f"{real[directory].rstrip('/')}/{below}"] = path
         if self._clock() >= self._serves_until:
             self._look()
         held = set()
         found = self._open  # of this look, or of another lane's
+        held |= {wanted[store] for store in filter(is_store, wanted) if _writes_below(store, found)}
         for target in wanted.keys() & found.keys():
             if any(_writes(process, number, target) for process, number in found[target]):
                 held.add(wanted[target])
@@ -104,6 +106,15 @@ def _open_files(process: str) -> Iterator[tuple[str, str]]:
                 target = os.readlink(entry.path)  # noqa: PTH115
                 if target.startswith("/") and not target.startswith("/dev/"):
                     yield entry.name, target
+
+
+def _writes_below(store: str, found: Open) -> bool:
+    return any(
+        _writes(process, number, target)
+        for target, descriptors in found.items()
+        if target.startswith(store)
+        for process, number in descriptors
+    )
 
 
 def _writes(process: str, descriptor: str, target: str) -> bool:

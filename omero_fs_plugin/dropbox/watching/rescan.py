@@ -7,12 +7,15 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import PurePosixPath
 
 from omero_fs_plugin.dropbox.confine import listing
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
+from omero_fs_plugin.dropbox.confine.trees import has_marker, store_around, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store_name, store_at
 
 # What a share says of all that lies on it, when it cannot reach its server: see errno(3).
 _OF_THE_SHARE = frozenset(
@@ -74,6 +77,16 @@ def oddity_at(path: str) -> str:
         return ""
 
 
+def store_over(root: str, path: str) -> Found | None:
+    """The store that `path`, below `root`, is or lies in, as a rescan meets it; None: in none.
+
+    Raises OSError.
+    """
+    store = store_around(root, f"{path.rstrip('/')}/any")
+    stat = tree_stat(str(PurePosixPath(store).parent), store) if store else None
+    return Found(store, stat) if stat is not None else None
+
+
 def walk(
     root: str,
     left: Callable[[str, str], None] = lambda path, why: None,
@@ -82,6 +95,8 @@ def walk(
     failed: Callable[[OSError], None] = lambda error: None,
 ) -> Iterator[Found]:
     """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
+
+    A store counts as one file, and what it contains does not.  `root` itself is never a store.
 
     `call` is the call to the disk of `root`; it is told each time that the disk answers.
     `left` is called with each entry that is neither file nor directory or cannot be
@@ -98,7 +113,13 @@ def walk(
         directory = waiting.pop()
         answered()
         try:
+            if directory != root and is_store_name(directory.rpartition("/")[2]):
+                yield from _store(root, directory, left)
+                continue
             with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
+                if directory != root and has_marker(descriptor):
+                    yield from _store(root, directory, left)
+                    continue
                 yield from _entries(directory.rstrip("/"), entries, waiting, left, enters, answered)
         except FileNotFoundError:
             continue
@@ -109,6 +130,19 @@ def walk(
             failed(error)
             if of_the_share(error):
                 return
+
+
+def _store(root: str, directory: str, left: Callable[[str, str], None]) -> Iterator[Found]:
+    store = store_at(directory)
+    try:
+        stat = tree_stat(root, store)
+    except OSError as error:
+        if of_the_share(error):  # RootAway too
+            raise
+        left(store, f"cannot be looked at: {error.strerror}")
+        return
+    if stat is not None:
+        yield Found(store, stat)
 
 
 def _entries(

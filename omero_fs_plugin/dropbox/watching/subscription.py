@@ -13,6 +13,7 @@ from omero.grid import monitors
 
 import omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.stores import MARKERS, NOT_ENTERED
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +189,8 @@ class Subscription:
             [_WATCHED[name] for name in rule.event_types],
             _PATH_MODES[mode_of(rule)],
             str(rule.watch_dir),
-            list(rule.whitelist),
-            list(rule.blacklist),
+            _whitelist(rule),
+            [*rule.blacklist, NOT_ENTERED],
             0.0,  # a persistent monitor has no timeout
             rule.block_size,
             rule.ignore_sys_files,
@@ -223,6 +224,11 @@ class Subscription:
 def mode_of(rule: Rule) -> str:
     """The monitor's PathMode.  If each user has a directory, Flat means each of these."""
     return "Follow" if rule.user == EVERYONE and rule.path_mode == "Flat" else rule.path_mode
+
+
+def _whitelist(rule: Rule) -> list[str]:
+    """The rule's, and the names by which a store is known: the rule is asked for the store."""
+    return [*rule.whitelist, *MARKERS] if rule.whitelist else []
 
 
 def monitored(rule: Rule) -> tuple[Any, ...]:

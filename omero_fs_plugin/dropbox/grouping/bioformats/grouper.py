@@ -131,6 +131,14 @@ class BioFormats:
             except ConfinedError as error:
                 raise BioFormatsError(str(error)) from error
 
+    def stores(self, root: str, stores: Sequence[str]) -> Grouping:
+        """As Confined.stores.  Raises BioFormatsError."""
+        with self._in_use:
+            try:
+                return self._parsers.stores(root, stores)
+            except ConfinedError as error:
+                raise BioFormatsError(str(error)) from error
+
     def _group(self, root: str, files: Sequence[str], readers: Collection[str] | None) -> Grouping:
         if readers is not None:
             unknown = [name for name in self.unknown_readers(readers) if not is_known(name)]

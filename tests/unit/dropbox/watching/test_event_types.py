@@ -121,8 +121,9 @@ def test_what_dropbox_asks_fsserver_for() -> None:
         [monitors.WatchEventType.Creation, monitors.WatchEventType.Deletion],
         monitors.PathMode.Recurse,
         "/home/amy",
-        [".tif", ".czi"],
-        ["old/"],
+        # A store is known by its metadata, and its directories are not watched one by one.
+        [".tif", ".czi", "zarr.json", ".zattrs", ".zgroup", ".zarray"],
+        ["old/", "*.zarr/*/"],
         0.0,  # a persistent monitor has none, whatever omero.fs.timeout says
         5,
         False,

@@ -1,0 +1,132 @@
+"""A store at its import: one row of the journal there, and all of its files in OMERO.
+
+The journal has one digest of a store.  It follows from the names and SHA1s of the files, which are
+made while they are uploaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from omero_fs_plugin.dropbox.confine import open_directory
+from omero_fs_plugin.dropbox.confine.trees import tree_files, tree_stat
+from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.stores import MARKERS, digest, directory_of, in_order, is_store
+
+from .importers import FileChanged, FileGone, client_path
+from .importers.disk import disk_errors
+from .importers.sources import sha1_of
+
+log = logging.getLogger(__name__)
+
+
+def unfolded(fileset: Fileset, path_rules: str = "") -> Fileset:
+    """The fileset with each file of its store; as it is if it is no store.
+
+    Raises FileChanged if the store is not as it was at rest, FileGone, DiskAway, and ImportRefused
+    if its files cannot be imported as they are.  `path_rules` as in `client_path`.
+    """
+    if not is_store(fileset.path):
+        return fileset
+    (met,) = fileset.files
+    with disk_errors(met.path):
+        files = tree_files(fileset.root, met.path)
+        now = tree_stat(fileset.root, met.path)
+    if now is None:
+        raise FileGone(f"{met.path}: gone before it was imported")
+    if now != met.stat:
+        raise FileChanged(f"{met.path}: changed after it had come to rest")
+    for name in files:
+        _check_name(met.path, name, path_rules)
+    names = in_order(files)
+    if not names or names[0] not in MARKERS:
+        raise FileChanged(f"{met.path}: has no metadata at its top any more")
+    return replace(fileset, files=tuple(Found(met.path + name, files[name]) for name in names))
+
+
+def _check_name(store: str, name: str, path_rules: str) -> None:
+    """A store names its files, so none may have another name in OMERO.  Raises ImportRefused."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ImportRefused(
+            f"{store}: has a name that is not valid UTF-8: {name!a}", final=True
+        ) from None
+    made = client_path(f"/{name}", path_rules)
+    if made != name:
+        raise ImportRefused(
+            f"{store}{name}: OMERO would call it {made}, and the store would not find it: "
+            "write the store with other names",
+            final=True,
+        )
+
+
+def folded(fileset: Fileset, whole: Fileset, sha1s: Sequence[str]) -> list[str]:
+    """The SHA1s as the journal has them: of a store its digest alone.
+
+    `whole` is the unfolded fileset, `sha1s` are those of its files in their order.
+    """
+    if not is_store(fileset.path):
+        return list(sha1s)
+    names = (met.path.removeprefix(fileset.path) for met in whole.files)
+    return [digest(dict(zip(names, sha1s, strict=True)))]
+
+
+def first_paths(fileset: Fileset) -> list[str]:
+    """Each path that the first file of the fileset may have in OMERO."""
+    if not is_store(fileset.path):
+        return [fileset.path]
+    return [fileset.path + name for name in MARKERS]
+
+
+def each_sha1(
+    fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool]
+) -> tuple[Fileset, list[str]]:
+    """The unfolded fileset and the SHA1 of each file, which are those that were imported.
+
+    Raises FileChanged if a store is not what was imported, and what `unfolded` and `sha1_of` raise.
+    """
+    if not is_store(fileset.path):
+        return fileset, list(sha1s)
+    whole = unfolded(fileset)
+    each = [sha1_of(fileset.root, met, stopping) for met in whole.files]
+    if folded(fileset, whole, each) != list(sha1s):
+        raise FileChanged(f"{fileset.path}: changed after it was imported")
+    return whole, each
+
+
+def remove_directories(fileset: Fileset) -> None:
+    """Removes the directories of a store from which all files were removed.
+
+    One that is not empty stays.  Raises DiskAway.
+    """
+    top = directory_of(fileset.path)
+    with disk_errors(top), CALLS.at(fileset.root):
+        above = open_directory(fileset.root, top)
+        try:
+            _remove_empty(top.rpartition("/")[2], above)
+        except OSError as error:
+            log.info("fileset %d: %s stays: %s", fileset.id, top, error.strerror)
+        finally:
+            os.close(above)
+
+
+def _remove_empty(name: str, above: int) -> None:
+    """Removes the directory `name` of the directory `above` if no file is below it.
+
+    Raises OSError, and then leaves the rest.
+    """
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        with os.scandir(inner) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for one in names:
+            _remove_empty(one, inner)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=above)
