@@ -18,6 +18,7 @@ import tifffile
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import users
+from omero_fs_plugin.dropbox.afterwards import caretaker
 from omero_fs_plugin.dropbox.importing import leftovers, pool, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -89,7 +90,7 @@ class Whole:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
         timed = (dispatch, groupers, leftovers, native, pool, rescanner, service, users, workers)
-        for module in timed:
+        for module in (caretaker, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"
