@@ -20,6 +20,8 @@
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
 #   make reference                the list of properties in docs/configuration.rst, from the code
+#   make docs                     the documentation site, in build/docs; DOCS=/path
+#   make links                    whether the links to other sites lead anywhere
 #   make pictures                 docs/rooms.svg and docs/states.svg, from the tables in the code
 #   make venv | lint | types | unit | format | clean
 #
@@ -34,13 +36,14 @@ TORTURE_ARGS ?=
 FUZZ_ARGS ?=
 SETS_ARGS ?=
 BENCH_ARGS ?=
+DOCS ?= build/docs
 
 SHELL := /bin/bash
 RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -105,6 +108,15 @@ types: venv
 	$(RUN) mypy
 
 # These write to the files of the checkout, so they run as whoever owns them.
+# Each warning is an error; a link to a page that is not there is one.
+docs: test-packages
+	$(RUN) python -m sphinx -b html -W --keep-going -q docs $(DOCS)
+	@echo "the site is in $(DOCS)"
+
+# The links to other sites, which only the network can check.
+links: test-packages
+	$(RUN) python -m sphinx -b linkcheck -q docs $(DOCS)
+
 reference: venv
 	.venv/bin/python tools/reference.py
 

@@ -15,6 +15,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+DOCS = ["sphinx>=7.2", "furo"]
 
 
 def version() -> str:
@@ -71,6 +72,8 @@ setup(
         "bioformats": ["JPype1>=1.5"],
         # The journal on a PostgreSQL server.
         "postgresql": ["psycopg[binary]>=3.1"],
+        # What the documentation site is built with.
+        "docs": DOCS,
         "test": [
             "JPype1>=1.5",
             "psycopg[binary]>=3.1",
@@ -82,6 +85,7 @@ setup(
             "mypy",
             "build",
             "aiosmtpd>=1.4",
+            *DOCS,
             "setuptools>=77",
         ],
     },

@@ -46,6 +46,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("reload", "tell the running servers what `omero config` says now", "reload"),
     ("users", "compare the users' directories with OMERO's users", "users"),
     ("watch", "show what happens below a directory, as FSServer sees it", "watch"),
+    ("journal", "copy the journal into another database", "journal"),
     ("sandbox", "make a small stand-in for an OMERO server, to try things on", "sandbox"),
 )
 

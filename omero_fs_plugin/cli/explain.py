@@ -141,6 +141,7 @@ def _of_fileset(
     now = look.now() if look is not None else 0.0
     stands = standing(seen, settings, now)
     events = look.events(seen.id) if look is not None else []
+    after = look.after_import(seen.id) if look is not None else None
     return {
         **_whose(path, settings),
         "user": seen.user,
@@ -157,6 +158,7 @@ def _of_fileset(
         ],
         "next": _next(seen, stands),
         "remedy": stands.remedy,
+        "after_import": None if after is None else {"at": after.at, "what": after.words()},
         "fileset": seen.server_fileset,
         "images": _images(seen, where, settings),
     }
@@ -287,6 +289,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
                 yield f"            and {number - _SHOWN} more"
         for step in found["history"]:
             yield f"  {day_and_time(step['at'])}  {printable(step['what'])}"
+    if found.get("after_import"):
+        after = found["after_import"]
+        yield f"  {day_and_time(after['at'])}  after the import: {printable(after['what'])}"
     since = f" for {lasting(found['age'])}" if "age" in found else ""
     reason = f": {printable(found['reason'])}" if found["reason"] else ""
     yield f"  now:      {found['stand']}{since}{reason}"

@@ -21,7 +21,8 @@ HELP = """Report what was dropped, imported and refused in a period, and how lon
 It counts filesets: what came in, what was imported, what failed, what still waits;
 how many an hour, and how long from the moment when a file was met to its images.
 Failures come first, with their reasons.  With PATH, only what lies below that
-directory; with --user, only what is of that user.
+directory; with --user, only what is of that user.  With omero.fs.afterImport, it
+says what was moved or deleted after the import, and what was left, with the reason.
 
 With --verify, the files of all imports of the period that are still there are
 compared with OMERO, as `omero fs receipt` does it: the report then names each on
@@ -85,7 +86,9 @@ def run(ctx: Any, args: Any) -> None:
             from omero_fs_plugin.errors import UserError
 
             raise UserError(f"{printable(args.user)}: the journal has no file of such a user")
-        told = facts(look.came(Asked(user=args.user, since=since), until, below), since, until)
+        asked = Asked(user=args.user, since=since)
+        afterwards = look.afterwards(asked, until, below)
+        told = facts(look.came(asked, until, below), since, until, afterwards)
         to_verify = _newest(told.imports, look) if args.verify else []
     # The journal is left before files are read: that may take hours.
     disagreements = _verify(to_verify, where, settings) if args.verify else None

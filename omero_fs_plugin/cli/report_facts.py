@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from omero_fs_plugin.dropbox.journal.glance import Came
+from omero_fs_plugin.dropbox.journal.fates import Fate
+from omero_fs_plugin.dropbox.journal.glance import After, Came
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
 
 # The longest period (s) that is shown in steps of an hour, and of a day; beyond: of a week.
@@ -62,6 +63,9 @@ class Facts:
     users: tuple[tuple[str, int, int, int], ...]  # name, dropped, imported, failed
     failures: tuple[Came, ...]  # the newest first
     waiting: tuple[Came, ...]  # the oldest first
+    moved: int = 0  # filesets whose files were moved after their import, in this period
+    deleted: int = 0  # ... or deleted
+    left: tuple[After, ...] = ()  # ... or are left where they are; the newest first
     imports: tuple[Came, ...] = field(repr=False, default=())
 
     @property
@@ -70,7 +74,9 @@ class Facts:
         return self.imported / max((self.until - self.since) / 3600, 1 / 60)
 
 
-def facts(came: Sequence[Came], since: float, until: float) -> Facts:
+def facts(
+    came: Sequence[Came], since: float, until: float, afterwards: Sequence[After] = ()
+) -> Facts:
     """The numbers for the period from `since` to `until`, s since the epoch."""
 
     def within(at: float | None) -> bool:
@@ -99,6 +105,11 @@ def facts(came: Sequence[Came], since: float, until: float) -> Facts:
         failures=tuple(failures),
         waiting=tuple(waiting),
         imports=tuple(imports),
+        moved=sum(one.ended.fate is Fate.MOVED for one in afterwards),
+        deleted=sum(one.ended.fate is Fate.DELETED for one in afterwards),
+        left=tuple(
+            sorted((one for one in afterwards if one.ended.why), key=lambda one: -one.ended.at)
+        ),
     )
 
 

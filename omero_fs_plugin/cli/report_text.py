@@ -34,6 +34,12 @@ def _lines(told: Facts, wrong: Wrong, of: str) -> Iterator[str]:
         yield f"  does not agree: {printable(path)}: {printable(why)}"
     yield from _list("failed", told.failures)
     yield from _list("waiting", told.waiting)
+    for left in told.left[:_SHOWN]:
+        path = printable(below(left.path, left.root))
+        why = printable(left.ended.words())
+        yield f"  after the import: {left.id} {printable(left.user)}/{path}: {why}"
+    if len(told.left) > _SHOWN:
+        yield f"  {_SHOWN} of {len(told.left):,} left shown"
     if len(told.users) > 1:
         yield f"  {'user':<24} {'dropped':>9} {'imported':>9} {'failed':>9}"
         for user, *numbers in told.users:
@@ -72,6 +78,11 @@ def _sentences(told: Facts, wrong: Wrong) -> Iterator[str]:
             f"From met to imported: half within {lasting(told.waits.median)}, nine of ten within "
             f"{lasting(told.waits.most)}, the longest {lasting(told.waits.longest)}."
         )
+    if told.moved or told.deleted or told.left:
+        yield (
+            f"After their import, {told.moved:,} filesets were moved and {told.deleted:,} deleted; "
+            f"of {len(told.left):,} all files, or some, stay where they are."
+        )
     if wrong is not None:
         agree = "disk, journal and OMERO agree" if not wrong else f"{len(wrong):,} do not agree"
         yield f"Verified, file by file: {agree}."
@@ -106,6 +117,14 @@ def as_html(told: Facts, wrong: Wrong, of: str) -> str:
             bad = [heading == "Failed"] * len(found)
             columns = ("fileset", "user", "file", "why")
             parts += [E.h2(f"{heading}: {len(some):,}"), rows_of(columns, found, bad)]
+    if told.left:
+        rows = [
+            (str(one.id), one.user, below(one.path, one.root), one.ended.words())
+            for one in told.left
+        ]
+        columns = ("fileset", "user", "file", "why")
+        heading = f"Left where they are after the import: {len(rows):,}"
+        parts += [E.h2(heading), rows_of(columns, rows, [False] * len(rows))]
     parts.append(
         bars("Filesets imported", [part.imported for part in told.parts], labels, "{:,.0f}".format)
     )

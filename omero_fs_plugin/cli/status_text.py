@@ -224,6 +224,8 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
     for rule in status["watched"]:
         if rule["problem"]:
             yield f"not watched: {printable(rule['directory'])}: {printable(rule['problem'])}"
+    if dropbox.get("after"):
+        yield f"imported files stay where they are for now: {printable(dropbox['after'])}"
     if dropbox.get("busy"):
         yield printable(dropbox["busy"])
     letters = status["letters"]

@@ -60,7 +60,7 @@ def _number(entry: str) -> float:
 
 def seconds(lowest: float, highest: float) -> Kind:
     """A time in seconds within these bounds."""
-    bounds = f"a number of seconds from {_plain(lowest)} to {_plain(highest)}"
+    bounds = f"a number of seconds from {plain(lowest)} to {plain(highest)}"
 
     def read(entry: str) -> float:
         value = _number(entry)
@@ -68,7 +68,7 @@ def seconds(lowest: float, highest: float) -> Kind:
             raise ValueError(bounds)
         return value
 
-    return Kind("seconds", read, _plain)
+    return Kind("seconds", read, plain)
 
 
 def count(lowest: int, highest: int = 10**9) -> Kind:
@@ -84,7 +84,7 @@ def count(lowest: int, highest: int = 10**9) -> Kind:
     return Kind("whole number", read, str)
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """The shortest text that is read as the same number."""
     return str(int(value)) if value == int(value) else repr(value)
 

@@ -138,6 +138,7 @@ def read(properties: Mapping[str, str]) -> Settings:
                 wrong = f"must lie outside {rule.watch_dir}, which is watched"
                 get.problems.append(Problem(PREFIX + "quarantine", str(quarantine), wrong))
                 break
+    _check_moves(get, rules, managed)
     mail, doubtful = read_mail(properties)
     held = {problem.user for problem in get.problems}
     usable = () if "" in held else tuple(rule for rule in rules if rule.user not in held)
@@ -204,6 +205,23 @@ def _apart(get: _Reader, rules: list[Rule], managed: Path) -> list[Rule]:
             wrong = f"must lie apart from OMERO's own {managed}"
             get.problems.append(Problem(key, str(directory), wrong, rule.user))
     return rules
+
+
+def _check_moves(get: _Reader, rules: list[Rule], managed: Path) -> None:
+    """Checks that what is moved away is not imported again, and not moved into OMERO's files."""
+    key = BY_NAME["afterImport"].key
+    for rule in rules:
+        to = rule.after_import.directory
+        if to is None:
+            continue
+        watched = [one.watch_dir for one in rules if to.is_relative_to(one.watch_dir)]
+        if watched:
+            wrong = f"must lie outside {watched[0]}, which is watched"
+        elif to.is_relative_to(managed) or managed.is_relative_to(to):
+            wrong = f"must lie apart from OMERO's own {managed}"
+        else:
+            continue
+        get.problems.append(Problem(key, f"move:{to}", wrong, rule.user))
 
 
 def _unknown(properties: Mapping[str, str]) -> list[Problem]:

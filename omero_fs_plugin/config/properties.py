@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import kinds
+from .after_import import AFTER_IMPORT
 from .kinds import Kind
 
 PREFIX = "omero.fs."
@@ -199,6 +200,22 @@ PROPERTIES: tuple[Property, ...] = (
         "the directory that failed files are moved to, as USER/ID/PATH: ID is the number of the "
         "fileset in ``omero fs status``, PATH is where the file lay. USER/ID.txt says why, and "
         "which command brings the files back. Empty: they stay",
+    ),
+    # What becomes of imported files
+    _for_each(
+        "afterImport",
+        AFTER_IMPORT,
+        "keep",
+        "what happens to the files of a fileset in the user's directory once it is imported. keep: "
+        "nothing. move:DIR: they are moved to DIR/USER; DIR must be there. delete-after:DAYS: they "
+        "are deleted so many days after the import. Before that, their content is compared with "
+        "OMERO's. Files imported in place are never touched. docs/after-import.rst",
+    ),
+    _for_each(
+        "tidyDirectories",
+        kinds.FLAG,
+        "False",
+        "remove a directory that afterImport has emptied, an hour after its last change",
     ),
     # Who is told
     Property(

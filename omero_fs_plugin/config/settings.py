@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
 
+from .after_import import AfterImport
 from .properties import BY_NAME
 
 DATA_DIR = "omero.data.dir"
@@ -54,6 +55,8 @@ class Rule:
     transfer: str  # upload, or a way in place
     readers: Path | None  # absolute
     import_args: tuple[str, ...]
+    after_import: AfterImport
+    tidy_directories: bool
 
     @property
     def name(self) -> str:
@@ -171,6 +174,8 @@ RULE_FIELDS = {
     "transfer": "transfer",
     "readers": "readers",
     "importArgs": "import_args",
+    "afterImport": "after_import",
+    "tidyDirectories": "tidy_directories",
 }
 FIELDS = {
     "importers": "importers",

@@ -8,5 +8,6 @@ brings them to OMERO, ``targets`` says where they go.  ``service`` starts and st
 ``places`` and ``users`` know which user a file belongs to, ``confine`` opens it, ``disks`` knows
 which disks do not answer, ``processes`` starts other processes.  ``userdirs`` compares users'
 directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``situation`` says in
-words how a fileset stands, ``letters`` tells people.  ``server`` is DropBox under IceGrid.
+words how a fileset stands, ``letters`` tells people, ``afterwards`` moves or deletes imported
+files.  ``server`` is DropBox under IceGrid.
 """

@@ -40,7 +40,12 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service dropbox.processes",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.letters dropbox.places dropbox.users dropbox.confine dropbox.disks blitz config"
+        "dropbox.letters dropbox.afterwards dropbox.places dropbox.users dropbox.confine "
+        "dropbox.disks blitz config"
+    ),
+    "dropbox.afterwards": (
+        "dropbox.receipts dropbox.importing dropbox.journal dropbox.places dropbox.confine "
+        "dropbox.disks blitz config"
     ),
     "dropbox.letters": (
         "dropbox.situation dropbox.journal dropbox.confine dropbox.disks dropbox.processes "

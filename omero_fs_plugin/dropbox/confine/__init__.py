@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 
@@ -157,6 +157,25 @@ def _stat_beneath(root: str, path: str) -> FileStat | None:
     finally:
         os.close(directory)
     return FileStat.of(found) if stat_module.S_ISREG(found.st_mode) else None
+
+
+def may_not_write_beneath(root: str, paths: Iterable[str]) -> str:
+    """The directory of one of `paths` in which we may not remove files; empty if there is none.
+
+    A directory that is not there, or that a link leads to, is not told.  Raises OSError.
+    """
+    for directory in sorted({path.rpartition("/")[0] for path in paths}):
+        try:
+            descriptor = open_directory(root, f"{directory}/.x")
+        except (FileNotFoundError, ImportRefused):
+            continue
+        try:
+            with CALLS.at(root):
+                if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
+                    return directory
+        finally:
+            os.close(descriptor)
+    return ""
 
 
 def try_root(root: str) -> None:

@@ -7,6 +7,7 @@ original is removed.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat as stat_module
 from contextlib import suppress
@@ -37,13 +38,14 @@ def make_directory(directory: Path) -> None:
     make_directory(directory.parent)
     with suppress(FileExistsError):
         directory.mkdir()
-    _sync(directory.parent)
+    sync(directory.parent)
 
 
-def move_out(root: str, met: Found, to: Path, vault: str = "") -> bool:
+def move_out(root: str, met: Found, to: Path, vault: str = "", sha1: str = "") -> bool:
     """Moves the file below `root` to `to`.  Returns False if it is gone or has changed.
 
     `vault`: the directory that `to` lies in, whose disk may be another; empty: its own.
+    `sha1` (lower-case hex): a copy is read again, and must have it, before the original goes.
     Raises OSError and ImportRefused.
     """
     vault = vault or str(to.parent)
@@ -51,13 +53,15 @@ def move_out(root: str, met: Found, to: Path, vault: str = "") -> bool:
         above = os.open(to.parent, _DIRECTORY)
     try:
         with CALLS.at(root) as call:
-            return _move_out(root, met, to, above, vault, call)
+            return _move_out(root, met, to, above, vault, call, sha1)
     finally:
         with CALLS.at(vault):
             os.close(above)
 
 
-def _move_out(root: str, met: Found, to: Path, above: int, vault: str, call: Call) -> bool:
+def _move_out(
+    root: str, met: Found, to: Path, above: int, vault: str, call: Call, sha1: str
+) -> bool:
     *_, name = parts_beneath(root, met.path)
     directory = open_directory(root, met.path)
     try:
@@ -73,7 +77,7 @@ def _move_out(root: str, met: Found, to: Path, above: int, vault: str, call: Cal
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                return _copy_out(name, directory, met.stat, to, vault, call)
+                return _copy_out(name, directory, met.stat, to, vault, call, sha1)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
             _give_back(to, name, directory)  # it was replaced at this very moment
@@ -168,7 +172,9 @@ def _make_below(root: str, parts: list[str]) -> None:
         os.close(directory)
 
 
-def _copy_out(name: str, directory: int, stat: FileStat, to: Path, vault: str, call: Call) -> bool:
+def _copy_out(
+    name: str, directory: int, stat: FileStat, to: Path, vault: str, call: Call, sha1: str
+) -> bool:
     """Copies to another file system.  False if the file changed before the copy was whole."""
     part = to.with_name(f".{to.name[:200]}.part")
     with CALLS.at(vault):
@@ -182,9 +188,14 @@ def _copy_out(name: str, directory: int, stat: FileStat, to: Path, vault: str, c
                 target = os.open(part, _NEW, 0o600)
             _copy(source.fileno(), target, found, vault, reading=call)
             now = FileStat.of(os.fstat(source.fileno()))
+        if sha1:
+            call.rest()  # the copy is read, and not the user's disk
+            if sha1_at(part, vault) != sha1:
+                raise OSError(errno.EIO, "the copy has other bytes", str(part))
+            call.pulse()
         with CALLS.at(vault):
             part.rename(to)
-            _sync(to.parent)
+            sync(to.parent)
         if replace(now, ctime_ns=0) != replace(stat, ctime_ns=0) or not _is(name, directory, stat):
             with CALLS.at(vault):
                 to.unlink()
@@ -207,7 +218,7 @@ def _copy_back(source: Path, name: str, directory: int, call: Call) -> None:
             target = os.open(part, _NEW, 0o644, dir_fd=directory)
             _copy(content.fileno(), target, found, str(source.parent), writing=call)
         os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
-        _sync(".", directory)
+        sync(".", directory)
     finally:
         with suppress(OSError):
             os.unlink(part, dir_fd=directory)
@@ -247,7 +258,21 @@ def _copy(
         call.pulse()
 
 
-def _sync(directory: Path | str, above: int | None = None) -> None:
+def sha1_at(path: Path, vault: str) -> str:
+    """The SHA1 of a file on the disk of `vault`, lower-case hex.  Raises OSError.
+
+    The bytes are asked of the disk again, if the system does that.
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    with CALLS.at(vault) as call, os.fdopen(os.open(path, _READ), "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            call.pulse()
+    return digest.hexdigest()
+
+
+def sync(directory: Path | str, above: int | None = None) -> None:
     """Writes the names in `directory` to the disk."""
     descriptor = os.open(directory, _DIRECTORY, dir_fd=above)
     try:

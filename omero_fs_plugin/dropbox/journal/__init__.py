@@ -3,9 +3,11 @@
 Rule: the database enforces the rules, not the code around it.  A fileset ends with a reason.
 
 ``journal`` writes, ``reader`` reads.  ``intake`` takes files in, ``forming`` makes sets of them.
-``outbox`` keeps what people are to be told.  ``schema`` and ``states`` say what is allowed,
+``outbox`` keeps what people are to be told, ``afterwards`` what becomes of imported files, in the
+words of ``fates``.  ``schema`` and ``states`` say what is allowed,
 ``records`` has the rows as values, ``database`` opens it.  ``lease`` lets one DropBox at a time
-work, and ``keeper`` renews the lease.  ``glance`` is a short look at it for commands.  ``words``
+work, and ``keeper`` renews the lease.  ``copying`` carries all of it into another database.
+``glance`` is a short look at it for commands.  ``words``
 says what happened in plain words, ``story`` writes that into the log.  Every room of DropBox may
 use this room; it uses none of them.
 """

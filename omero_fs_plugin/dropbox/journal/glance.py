@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from omero_fs_plugin.errors import JournalError
 
+from .fates import ENDED, Ended
 from .states import State
 
 VERSION = 7  # of the journal; schema.py has it too, and a test compares them
@@ -34,6 +35,9 @@ _HELD = "state IN ('waiting', 'queued') AND reason <> ''"
 _ATTENTION = f"(state = 'failed' OR ({_HELD}))"
 _UNDER_WAY = "(state = 'importing' OR (state IN ('waiting', 'queued') AND reason = ''))"
 _ENDED = "state IN ('imported', 'skipped')"
+_AFTER = (
+    f"FROM meta JOIN fileset ON fileset.id = CAST(substr(meta.key, {len(ENDED) + 1}) AS INTEGER)"
+)
 _NEWEST = "changed DESC, id DESC"
 _BY_STATE = "CASE state WHEN 'importing' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, id"
 
@@ -78,6 +82,17 @@ class Came:
     imported: float | None  # s since the epoch, when its import ended; None: it was not imported
     files: int
     size: int  # bytes
+
+
+@dataclass(frozen=True)
+class After:
+    """What became of the files of an imported fileset (omero.fs.afterImport)."""
+
+    id: int
+    user: str
+    root: str
+    path: str  # of its first file, where it was imported from
+    ended: Ended
 
 
 @dataclass(frozen=True)
@@ -228,6 +243,27 @@ class Glance:
         )
         return [(float(row[0]), *map(str, row[1:])) for row in rows]  # type: ignore[misc]
 
+    def afterwards(self, asked: Asked, until: float, directory: str | None) -> list[After]:
+        """What became of imported files from `asked.since` to `until` (s since the epoch).
+
+        With `directory`, only what lay below it.
+        """
+        where, values = _after_of(asked.user, directory)
+        rows = self._ask(
+            f'SELECT id, "user", root, path, value {_AFTER} WHERE {where} ORDER BY id', values
+        )
+        since = asked.since or 0.0
+        found = [
+            After(int(row[0]), str(row[1]), str(row[2]), str(row[3]), Ended.read(str(row[4])))
+            for row in rows
+        ]
+        return [one for one in found if since <= one.ended.at < until]
+
+    def after_import(self, fileset: int) -> Ended | None:
+        """What became of the files of an imported fileset afterwards; None: nothing yet."""
+        rows = self._ask("SELECT value FROM meta WHERE key = ?", [f"{ENDED}{fileset}"])
+        return Ended.read(str(rows[0][0])) if rows else None
+
     def letters(self) -> tuple[int, float, str]:
         """What people are still to be told: number, s since the epoch of the oldest, and why.
 
@@ -261,6 +297,18 @@ class Glance:
                 files[identifier].append(path)
                 sizes[identifier] += size
         return [_seen(row, tuple(files[row["id"]]), sizes[row["id"]]) for row in named]
+
+
+def _after_of(user: str | None, directory: str | None) -> tuple[str, list[Any]]:
+    """A condition on filesets, and its values."""
+    parts, values = ["meta.key >= ?", "meta.key < ?"], list[Any]([ENDED, f"{ENDED}:"])
+    if user is not None:
+        parts.append('"user" = ?')
+        values.append(user)
+    if directory is not None:
+        parts.append("path >= ? AND path < ?")
+        values += _range(directory)
+    return " AND ".join(parts), values
 
 
 def _seen(row: dict[str, Any], files: tuple[str, ...], size: int) -> Seen:

@@ -17,6 +17,7 @@ from omero_fs_plugin.errors import ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 
 from . import schema
+from .afterwards import Afterwards
 from .forming import absorb, forget, form, give_up, unite
 from .intake import (
     Stamp,
@@ -63,6 +64,11 @@ class Journal(JournalReader):
     def outbox(self) -> Outbox:
         """What people are to be told."""
         return Outbox(self._database, self._clock)
+
+    @property
+    def afterwards(self) -> Afterwards:
+        """What becomes of the files of imported filesets."""
+        return Afterwards(self._database, self._clock, _note)
 
     def moved(self, fileset: int, position: int, found: Found) -> None:
         """Records that an accounted file now has this path and stat."""

@@ -50,6 +50,11 @@ class JournalReader:
         self._queued_users: tuple[Mark, list[str]] | None = None
 
     @property
+    def database(self) -> Database:
+        """Where it is kept."""
+        return self._database
+
+    @property
     def shown(self) -> str:
         """Where the journal is, for people: without a password."""
         return self._database.shown

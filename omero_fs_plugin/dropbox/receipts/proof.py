@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
+import stat as stat_module
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from omero_fs_plugin.blitz.copies import Copy
 from omero_fs_plugin.blitz.sessions import Omero
@@ -43,6 +43,7 @@ class Proof:
     images: tuple[int, ...] = ()
     why_not: str = ""  # why it is not safe to delete; empty: it is
     in_place: bool = False  # it is not safe only because the file itself is OMERO's data
+    stat: FileStat | None = None  # of the file whose bytes were read; None: they were not
 
     @property
     def safe(self) -> bool:
@@ -78,6 +79,39 @@ class _Sum:
         return f"{self._value & 0xFFFFFFFF:08x}"
 
 
+class Digests:
+    """Several checksums of the same bytes, by OMERO's names of the algorithms."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._of = {name: _DIGESTS[name]() for name in names}
+
+    def update(self, data: bytes) -> None:
+        """The next bytes of the file."""
+        for digest in self._of.values():
+            digest.update(data)
+
+    def sums(self) -> dict[str, str]:
+        """Algorithm -> the checksum of all bytes, lower-case hex."""
+        return {name: digest.hexdigest() for name, digest in self._of.items()}
+
+
+class InOmero(Protocol):
+    """A fileset that was imported: a `Seen`, or the journal's own Fileset."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def server_fileset(self) -> int | None: ...
+
+    @property
+    def images(self) -> tuple[int, ...]: ...
+
+
+# Reads a regular file whole: its FileStat and its checksums.  None: it changed meanwhile.
+Read = Callable[[str, Collection[str]], "tuple[FileStat, dict[str, str]] | None"]
+
+
 # OMERO's name of a checksum algorithm -> how it is computed.  File-Size-64 would prove nothing.
 _DIGESTS: Mapping[str, Callable[[], _Digest]] = {
     _SHA1: lambda: hashlib.sha1(usedforsecurity=False),
@@ -87,46 +121,64 @@ _DIGESTS: Mapping[str, Callable[[], _Digest]] = {
 }
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What OMERO has of some filesets.  It has read all of its copies again just now."""
+
+    copies: Mapping[int, Sequence[Copy]]  # by OMERO's id of the fileset, as in all of these
+    images: Mapping[int, tuple[int, ...]]
+    wrong: Mapping[int, str]  # why its copies are no proof, where they are none
+
+    def compared(self, path: str, fileset: int, of: InOmero, read: Read) -> Proof:
+        """The file at `path`, read now, with OMERO's copies of `of`.
+
+        `fileset` is the id in the journal that the proof names.
+        """
+        server = of.server_fileset
+        there = () if server is None else self.images.get(server, ())
+        stat, size, sha1, why, same = _compared(
+            path, self.copies.get(server or 0, []), bool(there), read
+        )
+        why = why or self.wrong.get(server or 0, "")
+        in_place = not why and all(copy.in_place for copy in same)
+        if in_place:
+            how = same[0].transfer.lower()
+            why = f"it was imported in place ({how}): this file is OMERO's data"
+        images = tuple(sorted(there))
+        return Proof(path, size, sha1, fileset, server, images, why, in_place, stat)
+
+
 @dataclass
 class Prover:
     """Proves files.  It asks OMERO about many filesets at once."""
 
     omero: Omero
-    _damaged: dict[int, str] = field(default_factory=dict)  # OriginalFile id -> what is wrong
 
     def prove(self, files: Mapping[str, Known]) -> Iterator[Proof]:
         """A proof for each file, in the order given.  Raises ServerAwayError."""
         holding = {path: _holding(known) for path, known in files.items()}
-        kept = {
-            seen.server_fileset: seen
-            for seen in holding.values()
-            if isinstance(seen, Seen) and seen.server_fileset is not None
-        }
+        stored = self.stored([seen for seen in holding.values() if isinstance(seen, Seen)])
+        for path, seen in holding.items():
+            newest = files[path].newest.id
+            if isinstance(seen, str):
+                yield Proof(path, _size(path), fileset=newest, why_not=seen)
+            else:
+                yield stored.compared(path, newest, seen, _read)
+
+    def stored(self, filesets: Iterable[InOmero]) -> Stored:
+        """What OMERO has of these, verified now.  Raises ServerAwayError."""
+        kept = {one.server_fileset: one for one in filesets if one.server_fileset is not None}
         copies: dict[int, list[Copy]] = {}
         for copy in self.omero.copies_of(list(kept)):
             copies.setdefault(copy.fileset, []).append(copy)
         images = self.omero.filesets_of_images(
             image for seen in kept.values() for image in seen.images
         )
-        wrong = self._wrong(kept, copies, images)
-        for path, seen in holding.items():
-            newest = files[path].newest
-            if isinstance(seen, str):
-                yield Proof(path, _size(path), fileset=newest.id, why_not=seen)
-                continue
-            server = seen.server_fileset
-            there = () if server is None else images.get(server, ())
-            size, sha1, why, same = _compared(path, copies.get(server or 0, []), bool(there))
-            why = why or wrong.get(server or 0, "")
-            in_place = not why and all(copy.in_place for copy in same)
-            if in_place:
-                how = same[0].transfer.lower()
-                why = f"it was imported in place ({how}): this file is OMERO's data"
-            yield Proof(path, size, sha1, newest.id, server, tuple(sorted(there)), why, in_place)
+        return Stored(copies, images, self._wrong(kept, copies, images))
 
     def _wrong(
         self,
-        kept: Mapping[int, Seen],
+        kept: Mapping[int, InOmero],
         copies: Mapping[int, Sequence[Copy]],
         images: Mapping[int, Sequence[int]],
     ) -> dict[int, str]:
@@ -178,40 +230,38 @@ def _size(path: str) -> int | None:
 
 
 def _compared(
-    path: str, copies: Sequence[Copy], has_images: bool
-) -> tuple[int | None, str, str, list[Copy]]:
-    """Size and SHA1 of the file now, why it is not proved (empty: it is), and the same copies."""
+    path: str, copies: Sequence[Copy], has_images: bool, read: Read
+) -> tuple[FileStat | None, int | None, str, str, list[Copy]]:
+    """FileStat, size and SHA1 of the file now, why it is not proved, and the same copies."""
     if not has_images:
-        return _size(path), "", "OMERO has no images of it any more", []
+        return None, _size(path), "", "OMERO has no images of it any more", []
     hashers = {copy.hasher for copy in copies if copy.hash}
     unknown = sorted(hashers - set(_DIGESTS))
     try:
-        size, sums = _sums(path, {_SHA1, *(hashers - set(unknown))})
+        found = read(path, {_SHA1, *(hashers - set(unknown))})
     except OSError as error:
-        return _size(path), "", f"it cannot be read: {error.strerror}", []
-    if size is None:
-        return _size(path), "", "it changed while it was read", []
+        return None, _size(path), "", f"it cannot be read: {error.strerror}", []
+    if found is None:
+        return None, _size(path), "", "it changed while it was read", []
+    stat, sums = found
     same = [copy for copy in copies if copy.hash and sums.get(copy.hasher) == copy.hash]
     what = ""
     if not same and unknown:
         what = f"OMERO's checksum is {', '.join(unknown)}, which cannot be computed here"
     elif not same:
         what = "its content is not what OMERO has: it changed after the import"
-    return size, sums[_SHA1], what, same
+    return stat, stat.size, sums[_SHA1], what, same
 
 
-def _sums(path: str, names: set[str]) -> tuple[int | None, dict[str, str]]:
-    """The size of a regular file and its checksums.  The size is None if it changed meanwhile."""
-    digests: dict[str, Any] = {name: _DIGESTS[name]() for name in names}
+def _read(path: str, names: Collection[str]) -> tuple[FileStat, dict[str, str]] | None:
+    """As `Read` says, of any file that this process may read."""
+    digests = Digests(names)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
+        if not stat_module.S_ISREG(before.st_mode):
             raise OSError(0, "no regular file")
         while block := file.read(_BLOCK):
-            for digest in digests.values():
-                digest.update(block)
-        after = os.fstat(descriptor)
-    if FileStat.of(before) != FileStat.of(after):
-        return None, {}
-    return after.st_size, {name: digest.hexdigest() for name, digest in digests.items()}
+            digests.update(block)
+        after = FileStat.of(os.fstat(descriptor))
+    return (after, digests.sums()) if after == FileStat.of(before) else None

@@ -60,6 +60,11 @@ def figures(
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
+        "after": parts.caretaker.away,
+        **{
+            f"left.{root}": f"imported files stay there for now: {why}"
+            for root, why in list(parts.caretaker.trouble.items())
+        },
         **{f"away.{root}": why for root, why in parts.lanes.calls.told().items()},
         **{f"lost.{root}": why for root, why in parts.lanes.calls.told_of_lost().items()},
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule, Settings
+from omero_fs_plugin.dropbox.afterwards.caretaker import Caretaker
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
@@ -57,6 +58,7 @@ class Parts:
     quarantine: Quarantine
     lanes: Lanes
     postman: Postman
+    caretaker: Caretaker
 
     def sweep(self) -> None:
         """Moves into quarantine what failed before, or while nobody was able to move it."""
@@ -77,6 +79,7 @@ class Parts:
         self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
         self.importers.retry(settings.max_retries, settings.retry_interval)
         self.postman.wake()
+        self.caretaker.wake()
 
 
 def put_together(
@@ -161,6 +164,7 @@ def put_together(
             troubles=troubles,
             notes=Notes(journal, lanes, lambda: configuration.settings),
         ),
+        caretaker=Caretaker(journal, omero, places, lanes),
     )
 
 

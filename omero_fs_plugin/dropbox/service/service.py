@@ -137,6 +137,7 @@ class DropBox:
                         f"{former} ended without a stop, or hung; {self._me.name()} goes on",
                     )
                 self.parts.postman.start()
+                self.parts.caretaker.start()
         except Exception as error:
             if self._stopping.is_set():
                 log.info("stopped before it began: %s", error)
@@ -225,6 +226,7 @@ class DropBox:
         until = time.monotonic() + _STOP_S
         self.rescanner.ask_to_stop()
         self.parts.postman.ask_to_stop()
+        self.parts.caretaker.ask_to_stop()
         self._changes.put(None)
         with self._beginning:
             begun = self._begun
@@ -240,6 +242,7 @@ class DropBox:
                 self.importers.stop(until),
                 self.lanes.stop(until),
                 self.parts.postman.stop(min(until, time.monotonic() + _LETTER_S)),
+                self.parts.caretaker.stop(until),
                 dispatched,
                 not self._configurer.is_alive(),
             ]

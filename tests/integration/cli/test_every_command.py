@@ -57,6 +57,7 @@ STOPPED = [
     Case(f"explain {FILE}", 4, "there is no journal at"),
     Case(f"receipt {FILE}", 4, "there is no journal at"),
     Case("report", 4, "there is no journal"),
+    Case("journal copy sqlite:////tmp/no/where.sqlite", 4, "there is no journal at"),
     Case("report --verify --html", 4, "there is no journal"),
     Case("reload", 3, "the OMERO server was never started here"),
     Case("users", 3, "the OMERO server was never started here"),
@@ -104,6 +105,9 @@ WRONG = [
         ("uninstall --no", "unrecognized arguments"),
         ("config --no", "unrecognized arguments"),
         ("sandbox make {data}", "invalid choice"),
+        ("journal", "too few arguments"),
+        ("journal move x", "invalid choice"),
+        ("journal copy", "too few arguments"),
     )
 ]
 CASES = [*STOPPED, *OTHERS, *WRONG]

@@ -244,7 +244,7 @@ def test_the_journal_is_left_before_files_are_read(
     path = imported(whole)
     looking: list[bool] = []
     glance = command.glance
-    sums = proof._sums
+    sums = proof._read
 
     @contextmanager
     def looked(url: str) -> Iterator[object]:
@@ -260,7 +260,7 @@ def test_the_journal_is_left_before_files_are_read(
 
     read_files: list[str] = []
     monkeypatch.setattr(command, "glance", looked)
-    monkeypatch.setattr(proof, "_sums", read)
+    monkeypatch.setattr(proof, "_read", read)
     name = command.__name__.rpartition(".")[2]
     code, lines = run(name, path if command is receipt_ else path.parent, *arguments)
     assert code == 0, lines

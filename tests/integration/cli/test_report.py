@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from lxml import html
 
 from omero_fs_plugin.cli import report
+from omero_fs_plugin.dropbox.journal.fates import ENDED
 from omero_fs_plugin.dropbox.journal.states import State
 from tests import broken
 from tests.integration.whole import Whole
 
-from .test_commands_on_sets import Run, run
+from .test_commands_on_sets import Run, run, runner
 from .test_receipt import in_repository
 from .test_retry import until_failed
 
@@ -87,3 +89,33 @@ def test_as_text_and_as_a_page(whole: Whole, run: Run, done: dict[str, Path]) ->
     assert tree.xpath("//h2")[0].text_content() == "Failed: 1"
     assert len(tree.xpath("//figure")) == 2 and tree.xpath("//rect")
     assert not tree.xpath("//script | //link | //img | //@src | //@href"), "it loads nothing"
+
+
+def test_what_became_of_imported_files(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_whole(afterImport="delete-after:0")
+    run = runner(whole, monkeypatch)
+    gone, kept = whole.drop("day 1/a.tif"), whole.drop("b.tif", user="zak")
+    whole.stop_dropbox()
+    whole.start_dropbox(importUsers="amy;zak", transfer="upload;ln_s")
+    whole.until_known(gone, kept)
+    rows = [whole.row(path) for path in (gone, kept)]
+    noted = [f"{ENDED}{row.id}" for row in rows]
+    whole.until("it has ended", lambda: all(whole.journal.noted(key) for key in noted))
+    found = told(run)
+    assert (found["moved"], found["deleted"]) == (0, 1)
+    (left,) = found["left"]
+    assert left["path"] == str(kept) and "imported in place" in left["ended"]["why"]
+    assert told(run, "--user", "amy")["left"] == []
+    assert told(run, gone.parent)["deleted"] == 1
+    _, lines = run("report")
+    assert "  After their import, 0 filesets were moved and 1 deleted" in "\n".join(lines)
+    assert any(f"after the import: {rows[1].id} zak/b.tif: left" in line for line in lines)
+    _, lines = run("report", "--html")
+    headings = [one.text_content() for one in html.fromstring("\n".join(lines)).xpath("//h2")]
+    assert "Left where they are after the import: 1" in headings
+    _, lines = run("explain", gone)
+    assert any(line.endswith("after the import: 1 file deleted") for line in lines)
+    _, lines = run("explain", kept)
+    assert any("after the import: left where it is: it was imported in" in line for line in lines)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omero_fs_plugin.config import lists
+from omero_fs_plugin.config.after_import import KEEP, AfterImport
 from omero_fs_plugin.config.changes import needs_restart
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
@@ -447,6 +448,12 @@ _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map(lambda names: Path("/", *n
 _SECONDS = st.floats(0, 10**9, allow_nan=False)
 _ITEMS = st.lists(_TEXTS, max_size=3).map(tuple)
 
+_AFTER_IMPORT = st.one_of(
+    st.just(KEEP),
+    _NAMES.map(lambda name: AfterImport("move", Path("/archive", name))),
+    st.floats(0, 36_500).map(lambda days: AfterImport("delete", days=days)),
+)
+
 
 @st.composite
 def _rule(draw: st.DrawFn, number: int) -> Rule:
@@ -469,6 +476,8 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
         transfer=draw(st.sampled_from(["upload", "ln_s"])),
         readers=draw(st.none() | _PATHS),
         import_args=draw(st.lists(_TEXTS, max_size=3).map(tuple)),
+        after_import=draw(_AFTER_IMPORT),
+        tidy_directories=draw(st.booleans()),
     )
 
 

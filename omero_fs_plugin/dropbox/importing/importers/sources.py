@@ -121,7 +121,7 @@ def remove(
     """
     for met, sha1 in zip(fileset.files, sha1s, strict=True):
         try:
-            _remove(fileset.root, met, sha1, linked, stopping)
+            remove_file(fileset.root, met, sha1, linked, stopping)
         except FileGone:
             continue
         except (DiskAway, Stopped):
@@ -132,8 +132,13 @@ def remove(
             log.info("fileset %d: imported, so removed: %s", fileset.id, met.path)
 
 
-def _remove(root: str, met: Found, sha1: str, linked: bool, stopping: Callable[[], bool]) -> None:
-    """Raises FileGone, DiskAway and Stopped, and another FsError if it stays for good."""
+def remove_file(
+    root: str, met: Found, sha1: str, linked: bool, stopping: Callable[[], bool]
+) -> None:
+    """Removes a file that still has the bytes with this SHA1; `linked` as for `remove`.
+
+    Raises FileGone, DiskAway and Stopped, and another FsError if it stays for good.
+    """
     with opened(root, met) as source, disk_errors(met.path), CALLS.at(root):
         touched = os.fstat(source.fileno()).st_ctime_ns != met.stat.ctime_ns
     if touched and not linked and sha1_of(root, met, stopping) != sha1:

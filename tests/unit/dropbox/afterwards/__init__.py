@@ -1,0 +1,1 @@
+"""Tests of `dropbox/afterwards`: imported files go, proved and whole."""
