@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat as stat_module
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 if sys.platform != "win32":  # which has no accounts of this kind
@@ -198,12 +200,31 @@ def mount_of(descriptor: int) -> Mount | None:
     try:
         with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:  # noqa: PTH123
             number = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
+    except (OSError, StopIteration, IndexError):
+        return None
+    return next((mount for _, mount in mounts() if mount.number == number), None)
+
+
+def mounts() -> Iterator[tuple[str, Mount]]:
+    """(number of the mount that it lies on, mount), for each; none if the kernel does not tell."""
+    try:
         with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as table:  # noqa: PTH123
-            for line in table:
-                fields = line.split()
-                if fields[0] == number:
-                    kind, source = fields[fields.index("-", 6) + 1 :][:2]
-                    return Mount(number, fields[2], fields[3], fields[4], kind, source)
-    except (OSError, StopIteration, ValueError, IndexError):
-        pass
-    return None
+            lines = table.read().split("\n")
+    except OSError:
+        return
+    for line in lines:
+        fields = line.split(" ")
+        try:
+            kind, source = fields[fields.index("-", 6) + 1 :][:2]
+            number, lower, device, source_root, point = fields[:5]
+        except ValueError:
+            continue
+        yield (
+            lower,
+            Mount(number, device, _plain(source_root), _plain(point), kind, _plain(source)),
+        )
+
+
+def _plain(field: str) -> str:
+    """A field of the table with its spaces and the like, which it has as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots, apart_from
+from omero_fs_plugin.dropbox.places import Places
 
 from . import Line, Subject, error, ok, warning
 from .account import name_of
@@ -20,7 +22,15 @@ log = logging.getLogger(__name__)
 _MANY = 5  # users named in one line
 
 
-def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
+def roots_of(subject: Subject) -> Roots:
+    """The directories of all rules, for `watched` and `in_each_others_way`."""
+    roots = Roots(tell=log.debug)
+    paths = [str(rule.watch_dir) for rule in subject.settings.rules]
+    roots.apply(paths, apart_from(subject.settings, str(subject.omerodir)))
+    return roots
+
+
+def watched(subject: Subject, roots: Roots, rule: Rule) -> Iterator[Line]:
     """The directory of one rule, as the user who runs this sees it."""
     directory, about = rule.watch_dir, f"directory of {rule.user}"
     try:
@@ -37,12 +47,9 @@ def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
     if not os.access(directory, os.R_OK | os.X_OK):
         yield error(about, f"{directory} cannot be read", _enter(directory))
         return
-    roots = Roots(tell=log.debug)  # this rule's alone, for another's share may not answer
-    roots.apply([str(directory)], apart_from(subject.settings, str(subject.omerodir)))
-    roots.look(str(directory))
-    if why := roots.trouble(str(directory)):
-        what = f"{directory} is not followed: {why}"
-        yield error(about, what, "correct omero.fs.watchDir; omero fs reload")
+    roots.look(str(directory))  # no other's, whose share may not answer
+    if line := _not_followed(rule, roots):
+        yield line
         return
     open_to_all = bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
     if rule.user == EVERYONE and open_to_all:
@@ -57,6 +64,40 @@ def watched(subject: Subject, rule: Rule) -> Iterator[Line]:
         yield from _of_everyone(directory)
     else:
         yield ok(about, f"{directory}, owned by {name_of(directory)}")
+
+
+def in_each_others_way(roots: Roots, rules: Sequence[Rule]) -> list[Line]:
+    """Those of `rules` whose directories lead to files of another one.  Asks no disk.
+
+    Only when `watched` has looked at all of them is it known which of two is not followed.
+    """
+    found = [_not_followed(rule, roots) for rule in rules]
+    found += [_two_users(rule, roots) for rule in rules]
+    return [line for line in found if line is not None]
+
+
+def _two_users(rule: Rule, roots: Roots) -> Line | None:
+    """A directory of one user is mounted in that of another, below the directory of one rule."""
+    places = Places([replace(rule, path_mode="Follow")])
+    for one, other in roots.two_ways(str(rule.watch_dir)):
+        found = [places.place(f"{directory}/x") for directory in (one, other)]
+        users = [place.user for place in found if place is not None and not place.passed_over]
+        if len(set(users)) > 1:
+            what = (
+                f"{one} has the files of {other} by another mount: they would be imported for "
+                f"{' and for '.join(users)}"
+            )
+            remedy = "unmount one of them, or name one in omero.fs.blacklist; omero fs reload"
+            return error(f"directory of {rule.user}", what, remedy)
+    return None
+
+
+def _not_followed(rule: Rule, roots: Roots) -> Line | None:
+    why = roots.trouble(str(rule.watch_dir))
+    if not why:
+        return None
+    what = f"{rule.watch_dir} is not followed: {why}"
+    return error(f"directory of {rule.user}", what, "correct omero.fs.watchDir; omero fs reload")
 
 
 def _missing(subject: Subject, rule: Rule, about: str) -> Line:

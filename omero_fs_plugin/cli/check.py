@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from omero_fs_plugin.checks import Line, Subject
     from omero_fs_plugin.checks.running import Running
     from omero_fs_plugin.checks.timely import Check
+    from omero_fs_plugin.config.settings import Rule
+
+    _Watched = Callable[[Rule], Iterable[Line]]
 
 HELP = """Find what keeps files from being imported, and say what to do
 
@@ -132,6 +135,7 @@ def _text(line: Line) -> str:
 def collect(omerodir: Path, limit: float) -> list[Line]:
     """All lines, within three times `limit` (s)."""
     from omero_fs_plugin.checks import Subject
+    from omero_fs_plugin.checks.directories import in_each_others_way, roots_of, watched
     from omero_fs_plugin.checks.running import Running, ask
     from omero_fs_plugin.checks.timely import Check, within
     from omero_fs_plugin.deployment.sources import Sources, look
@@ -149,7 +153,10 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
     subject = Subject(omerodir, found[0])
     running = Running()
     lines += within(limit, [Check("servers", partial(ask, subject, running))])
-    lines += within(limit, _checks(subject, running))
+    roots = roots_of(subject)
+    lines += within(limit, _checks(subject, running, partial(watched, subject, roots)))
+    late = in_each_others_way(roots, subject.settings.rules)
+    lines += [line for line in late if line not in lines]
     # A running server says again what is wrong with the configuration.
     known = {line.what for line in lines}
     return [line for line in lines if line.what.partition(": ")[2] not in known]
@@ -162,7 +169,7 @@ def _grid(subject: Subject) -> Check:
     return Check("grid", partial(grid.installed, subject))
 
 
-def _checks(subject: Subject, running: Running) -> list[Check]:
+def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check]:
     """The checks, in the order in which an admin looks for a fault."""
     from omero_fs_plugin.checks import (
         account,
@@ -191,10 +198,7 @@ def _checks(subject: Subject, running: Running) -> list[Check]:
             for rule in rules
         ),
         Check("omero.data.dir", partial(directories.written, subject)),
-        *(
-            Check(f"directory of {rule.user}", partial(directories.watched, subject, rule))
-            for rule in rules
-        ),
+        *(Check(f"directory of {rule.user}", partial(watched, rule)) for rule in rules),
         Check("inotify", partial(inotify.limits_of, subject, running.taken)),
         Check("managed repository", partial(space.repository, subject)),
         Check("space for the journal", partial(space.journal, subject)),

@@ -40,6 +40,7 @@ running
 """
 
 _LOOK_S = 10.0  # how long new directories may need to answer
+_LOOK_AT_OTHERS_S = 2.0  # how long those may that the servers have; a share of theirs may be away
 _TAKEN_S = 20.0  # how long a server may need to take the new values
 
 
@@ -105,18 +106,31 @@ def _check_directories(where: Site, settings: Settings, before: Settings) -> Non
     from omero_fs_plugin.deployment.sources import look
 
     subject = Subject(where.omerodir, look(where.omerodir))
+    roots = directories.roots_of(subject)
     known = {(rule.user, rule.watch_dir) for rule in before.rules}
+    new = [rule for rule in settings.rules if (rule.user, rule.watch_dir) not in known]
     checks = [
-        Check(f"omero.fs.watchDir of {rule.user}", partial(directories.watched, subject, rule))
-        for rule in settings.rules
-        if (rule.user, rule.watch_dir) not in known
+        Check(
+            f"omero.fs.watchDir of {rule.user}", partial(directories.watched, subject, roots, rule)
+        )
+        for rule in new
     ]
     if settings.quarantine not in (None, before.quarantine):
         checks.append(Check("omero.fs.quarantine", partial(directories.quarantined, subject)))
+    if new:  # none of them may lead into one that is known
+        others = [rule for rule in settings.rules if rule not in new]
+        within(
+            _LOOK_AT_OTHERS_S,
+            [Check("", partial(directories.watched, subject, roots, rule)) for rule in others],
+        )
+    lines = within(_LOOK_S, checks)
+    lines += [
+        line
+        for line in directories.in_each_others_way(roots, new)
+        if line.what not in {told.what for told in lines}
+    ]
     wrong = [
-        f"{line.about}: {line.what}; {line.remedy}"
-        for line in within(_LOOK_S, checks)
-        if line.level is Level.ERROR
+        f"{line.about}: {line.what}; {line.remedy}" for line in lines if line.level is Level.ERROR
     ]
     if wrong:
         raise ConfigurationError(f"refused, and the servers go on as before: {'; '.join(wrong)}")

@@ -123,6 +123,23 @@ def test_a_new_directory_that_cannot_be_used_is_refused(
     grid.until_healthy()
 
 
+def test_a_new_directory_that_is_another_ones_is_refused(
+    grid: Server, configuration: Configuration, dropbox: DropBox
+) -> None:
+    """One that the servers have already: a second path to it is not taken."""
+    link = grid.omerodir / "etc" / "linked"
+    link.symlink_to(dropbox.directory)
+    try:
+        configuration.set(importUsers="default;zak", watchDir=f";{link}")
+        done = grid.run("fs", "reload", check=False)
+    finally:
+        link.unlink()
+    assert done.returncode == 2, done
+    assert "needs a directory of its own" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    grid.until_healthy()
+
+
 def test_only_who_may_configure_may_reload(grid: Server) -> None:
     config = grid.omerodir / "etc" / "grid" / "config.xml"
     mode = config.stat().st_mode

@@ -30,8 +30,8 @@ FLOORS: dict[str, str] = {
         "dropbox.settling dropbox.targets dropbox.watching"
     ),
     "checks": (
-        "site blitz deployment config dropbox.confine dropbox.grouping dropbox.importing "
-        "dropbox.journal monitor.kernel"
+        "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
+        "dropbox.importing dropbox.journal monitor.kernel"
     ),
     "site": "deployment config dropbox.journal",
     "migration": "deployment config dropbox.importing",

@@ -30,6 +30,8 @@ from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.links import Identity, Mount, Route, mount_of, reach
 
+from .shown import Shown, below, shown, two_ways
+
 log = logging.getLogger(__name__)
 
 _OMERODIR = "OMERODIR"
@@ -76,6 +78,13 @@ class Taken:
 
     route: Route
     mount: Mount | None  # its mount; None where that cannot be told
+    shown: tuple[Shown, ...] = ()  # what is shown there, and at mounts below it
+
+    @classmethod
+    def at(cls, route: Route, descriptor: int) -> Taken:
+        """The open directory that `route` led to."""
+        mount = mount_of(descriptor)
+        return cls(route, mount, shown(route.real, mount))
 
     @property
     def numbers_last(self) -> bool:
@@ -167,6 +176,20 @@ class Roots:
         root = self._roots.get(path)
         return root.trouble if root is not None else ""
 
+    def two_ways(self, path: str) -> list[tuple[str, str]]:
+        """The directories that have two paths below the root at `path`, as it names them."""
+        root = self._roots.get(path)
+        taken = root.taken if root is not None else None
+        if taken is None:
+            return []
+        real = taken.route.real
+        return [
+            (_join(path, below(real, one)), _join(path, below(real, other)))
+            for number, there in enumerate(taken.shown)
+            for one, other in [two_ways([there], taken.shown[number + 1 :]) or ("", "")]
+            if below(real, one) and below(real, other)
+        ]
+
     def real(self, path: str) -> str | None:
         """The path of the root at `path` without links.  None if it has not been taken."""
         root = self._roots.get(path)
@@ -218,7 +241,7 @@ class Roots:
         if was == route:
             return descriptor
         try:
-            self._judge(root, Taken(route, mount_of(descriptor)))
+            self._judge(root, Taken.at(route, descriptor))
         except BaseException:
             os.close(descriptor)
             raise
@@ -229,7 +252,7 @@ class Roots:
         was = root.taken
         moved = was is not None and was.route.identity != now.route.identity
         why = _exchanged(was, now) if was is not None and moved else ""
-        why = why or self._not_apart(now.route) or self._not_another(root, now.route)
+        why = why or self._not_apart(now.route) or self._not_another(root, now)
         if why:
             raise self._troubled(root, why)
         with self._lock:
@@ -265,17 +288,18 @@ class Roots:
                 return f"it lies in {name}, {self._apart[name]}"
         return ""
 
-    def _not_another(self, root: _Root, route: Route) -> str:
+    def _not_another(self, root: _Root, now: Taken) -> str:
         """Why this cannot be a root because of another root; empty if it can."""
         for other in list(self._roots.values()):
             if other.path == root.path or other.taken is None or other.trouble:
                 continue
             if other.former or root.former:
                 continue
-            if _at_odds(root.path, route, other.path, other.taken.route):
-                if root.yields_to(other, route, other.taken.route):
-                    return _same(other.path)
-                self._troubled(other, _same(root.path))
+            mine, theirs = _at_odds(root.path, now, other.path, other.taken)
+            if mine:
+                if root.yields_to(other, now.route, other.taken.route):
+                    return mine
+                self._troubled(other, theirs)
         return ""
 
 
@@ -341,8 +365,22 @@ def _identities(where: str) -> tuple[Identity, ...]:
     return tuple(reversed(found))
 
 
-def _at_odds(path: str, route: Route, other: str, others: Route) -> bool:
-    """Whether they are one directory, or one lies in the other but its path does not say so."""
+def _at_odds(path: str, now: Taken, other: str, others: Taken) -> tuple[str, str]:
+    """Why they cannot both be roots, as it is told of each; empty if they can.
+
+    They are one directory, or one lies in the other but its path does not say so, or a mount below
+    one of them leads to files of the other.
+    """
+    if _is_one_in_another(path, now.route, other, others.route):
+        return _same(other), _same(path)
+    ways = two_ways(now.shown, others.shown)
+    if ways is None:
+        return "", ""
+    mine, theirs = ways
+    return _mounted_twice(path, mine, other, theirs), _mounted_twice(other, theirs, path, mine)
+
+
+def _is_one_in_another(path: str, route: Route, other: str, others: Route) -> bool:
     if route.identity == others.identity:
         return True
     for outer, outer_route, inner, inner_route in (
@@ -356,8 +394,24 @@ def _at_odds(path: str, route: Route, other: str, others: Route) -> bool:
     return False
 
 
+def _join(path: str, rest: str | None) -> str:
+    return f"{path.rstrip('/')}/{rest}"
+
+
+_OF_ITS_OWN = "each rule needs a directory of its own"
+
+
 def _same(other: str) -> str:
     return (
         f"{other}, which is watched as well, is the same directory, or one of the two lies in the "
-        "other: each rule needs a directory of its own"
+        f"other: {_OF_ITS_OWN}"
+    )
+
+
+def _mounted_twice(path: str, mine: str, other: str, theirs: str) -> str:
+    it = "it" if mine == path else mine
+    there = "" if theirs == other else f" below {other}"
+    return (
+        f"{it} has the files of {theirs}{there}, which is watched as well, by another mount: "
+        f"{_OF_ITS_OWN}"
     )

@@ -31,7 +31,7 @@ from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
 from .promises.said import Index, Said, TooLarge
-from .promises.table import ANY_DEPTH, SNIFFED, Kind, kind_of, may_promise
+from .promises.table import ANY_DEPTH, SNIFFED, Kind, kind_of, may_promise, only_promises
 from .userfiles import no_name
 
 _COMPANION = ".companion.ome"
@@ -73,6 +73,11 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
 def is_index(path: str) -> bool:
     """Whether a file of this name may be the index of a set."""
     return path.endswith(_COMPANION) or may_promise(path.rpartition("/")[2])
+
+
+def is_only_index(path: str) -> bool:
+    """Whether a file of this name is the index of a set, and has no images of its own."""
+    return path.endswith(_COMPANION) or only_promises(path.rpartition("/")[2])
 
 
 class _Check:

@@ -17,12 +17,15 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.confine import open_directory, parts_beneath
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
-from omero_fs_plugin.dropbox.disks.calls import CALLS, Call, RootAway
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
 _BLOCK = 2**20  # bytes
+# Bytes.  A disk that takes longer than HUNG_S for them counts as one that does not answer.
+_SYNCED_EACH = 8 * 2**20
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | _CLOEXEC
@@ -52,16 +55,14 @@ def move_out(root: str, met: Found, to: Path, vault: str = "", sha1: str = "") -
     with CALLS.at(vault):
         above = os.open(to.parent, _DIRECTORY)
     try:
-        with CALLS.at(root) as call:
-            return _move_out(root, met, to, above, vault, call, sha1)
+        with CALLS.at(root):
+            return _move_out(root, met, to, above, vault, sha1)
     finally:
         with CALLS.at(vault):
             os.close(above)
 
 
-def _move_out(
-    root: str, met: Found, to: Path, above: int, vault: str, call: Call, sha1: str
-) -> bool:
+def _move_out(root: str, met: Found, to: Path, above: int, vault: str, sha1: str) -> bool:
     *_, name = parts_beneath(root, met.path)
     directory = open_directory(root, met.path)
     try:
@@ -77,7 +78,7 @@ def _move_out(
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                return _copy_out(name, directory, met.stat, to, vault, call, sha1)
+                return _copy_out(name, directory, met.stat, to, root, vault, sha1)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
             _give_back(to, name, directory)  # it was replaced at this very moment
@@ -101,31 +102,46 @@ def _move_store_out(
     return False
 
 
-def move_back(source: Path, root: str, to: str) -> None:
+def move_back(source: Path, root: str, to: str, vault: str = "") -> None:
     """Moves `source` to `to`, below the user's directory `root`.
+
+    `vault`: as for `move_out`.  Only a regular file or a store is moved.
 
     Raises FileExistsError if something is there, other OSErrors, and ImportRefused.
     """
+    vault = vault or str(source.parent)
     if is_store(to):
         _move_store_back(source, root, to)
         return
-    with CALLS.at(root) as call:
-        _move_back(source, root, to, call)
+    with CALLS.at(vault):
+        at = os.open(source.parent, _DIRECTORY)
+    try:
+        with CALLS.at(root):
+            _move_back(source.name, at, root, to, vault)
+        with CALLS.at(vault):
+            os.unlink(source.name, dir_fd=at)
+            os.fsync(at)
+    finally:
+        with CALLS.at(vault):
+            os.close(at)
 
 
-def _move_back(source: Path, root: str, to: str, call: Call) -> None:
+def _move_back(source: str, at: int, root: str, to: str, vault: str) -> None:
     *above, name = parts_beneath(root, to)
     _make_below(root, above)
     directory = open_directory(root, to)
     try:
+        with CALLS.at(vault):
+            found = os.lstat(source, dir_fd=at)
+        if not stat_module.S_ISREG(found.st_mode):
+            raise ImportRefused(f"{source}: not a regular file", final=True)
         try:
             # Unlike a rename, a link never replaces a file that the user has put there since.
-            os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
+            os.link(source, name, src_dir_fd=at, dst_dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
                 raise
-            _copy_back(source, name, directory, call)
-        source.unlink()
+            _copy_back(source, at, name, directory, root, vault)
     finally:
         os.close(directory)
 
@@ -173,7 +189,7 @@ def _make_below(root: str, parts: list[str]) -> None:
 
 
 def _copy_out(
-    name: str, directory: int, stat: FileStat, to: Path, vault: str, call: Call, sha1: str
+    name: str, directory: int, stat: FileStat, to: Path, root: str, vault: str, sha1: str
 ) -> bool:
     """Copies to another file system.  False if the file changed before the copy was whole."""
     part = to.with_name(f".{to.name[:200]}.part")
@@ -186,13 +202,10 @@ def _copy_out(
                 return False
             with CALLS.at(vault):
                 target = os.open(part, _NEW, 0o600)
-            _copy(source.fileno(), target, found, vault, reading=call)
+            _copy(source.fileno(), target, found, of=root, to=vault)
             now = FileStat.of(os.fstat(source.fileno()))
-        if sha1:
-            call.rest()  # the copy is read, and not the user's disk
-            if sha1_at(part, vault) != sha1:
-                raise OSError(errno.EIO, "the copy has other bytes", str(part))
-            call.pulse()
+        if sha1 and sha1_at(part, vault) != sha1:
+            raise OSError(errno.EIO, "the copy has other bytes", str(part))
         with CALLS.at(vault):
             part.rename(to)
             sync(to.parent)
@@ -207,16 +220,22 @@ def _copy_out(
     return True
 
 
-def _copy_back(source: Path, name: str, directory: int, call: Call) -> None:
+def _copy_back(source: str, at: int, name: str, directory: int, root: str, vault: str) -> None:
     """Copies from another file system, under a hidden name until the copy is whole and on disk."""
     part = f".{name[:200]}.part"
     with suppress(FileNotFoundError):  # of a copy that was cut short, or a trap
         os.unlink(part, dir_fd=directory)
     try:
-        with os.fdopen(os.open(source, _READ), "rb") as content:
-            found = os.fstat(content.fileno())
+        with CALLS.at(vault):
+            content = os.open(source, _READ, dir_fd=at)
+        try:
+            with CALLS.at(vault):
+                found = os.fstat(content)
             target = os.open(part, _NEW, 0o644, dir_fd=directory)
-            _copy(content.fileno(), target, found, str(source.parent), writing=call)
+            _copy(content, target, found, of=vault, to=root)
+        finally:
+            with CALLS.at(vault):
+                os.close(content)
         os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory)
         sync(".", directory)
     finally:
@@ -224,38 +243,38 @@ def _copy_back(source: Path, name: str, directory: int, call: Call) -> None:
             os.unlink(part, dir_fd=directory)
 
 
-def _copy(
-    source: int,
-    descriptor: int,
-    found: os.stat_result,
-    vault: str,
-    *,
-    reading: Call | None = None,
-    writing: Call | None = None,
-) -> None:
-    """Copies all bytes, the mode and the times, to the disk.  Closes `descriptor`.
+def _copy(source: int, target: int, found: os.stat_result, *, of: str, to: str) -> None:
+    """Copies all bytes, the mode and the times, to the disk.  Closes `target`.
 
-    `reading` or `writing` is the call to the disk of the user's directory; `vault`
-    is on the other disk.
+    `of` and `to` are the roots of the two disks.  No call takes long if its disk answers, because
+    little is ever left to be synced.  So a disk that hangs is noticed.
     """
-    call = reading or writing
-    with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(descriptor, "wb") as target:
-        while block := content.read(_BLOCK):
-            if reading is not None:
-                with CALLS.at(vault):
-                    target.write(block)
-            else:
-                target.write(block)
-            if call is not None:
-                call.pulse()
-        if call is not None:
-            call.rest()  # it may take any time until all of it is on disk
-        target.flush()
-        os.fchmod(descriptor, stat_module.S_IMODE(found.st_mode) & 0o777)
-        os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))
-        os.fsync(descriptor)
-    if call is not None:
-        call.pulse()
+    try:
+        left = 0  # bytes that may not be on the disk yet
+        while True:
+            with CALLS.at(of):
+                block = os.read(source, _BLOCK)
+            if not block:
+                break
+            with CALLS.at(to):
+                left += _write(target, block)
+                if left >= _SYNCED_EACH:
+                    os.fsync(target)
+                    left = 0
+        with CALLS.at(to):
+            os.fchmod(target, stat_module.S_IMODE(found.st_mode) & 0o777)
+            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.fsync(target)
+    finally:
+        os.close(target)
+
+
+def _write(target: int, block: bytes) -> int:
+    """Writes all of it, and returns how much that is."""
+    written = 0
+    while written < len(block):
+        written += os.write(target, memoryview(block)[written:])
+    return written
 
 
 def sha1_at(path: Path, vault: str) -> str:

@@ -124,7 +124,7 @@ class Quarantine:
             for at, path in ways:
                 # If it does not, an earlier move that was cut short has brought it back.
                 if _lies_at(at, vault):
-                    move_back(at, root, path)
+                    move_back(at, root, path, vault)
                 stat = stat_of(root, path)
                 if stat is None:
                     return []

@@ -6,14 +6,14 @@ All of it runs within a transaction of the journal.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from . import schema
 from .intake import REOPENED, Stamp, wait_apart
-from .records import MET, Formed, Found, chunks, columns, met_of, signed
+from .records import HANDED_OVER, MET, Formed, Found, chunks, columns, met_of, signed
 from .states import OPEN, State
 
 _CHUNK = 500  # rows looked up in one statement
@@ -23,11 +23,12 @@ _WITHIN = (State.QUEUED, State.IMPORTING, State.IMPORTED)
 
 @dataclass(frozen=True)
 class _Around:
-    """A set that has all files of another set, as they are now."""
+    """A set that has all images of another set, as they are now."""
 
     id: int
     path: str
     state: State
+    whole: bool  # it has all of the files; else all but indexes
 
 
 def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None, list[Found]]:
@@ -40,7 +41,10 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None,
 
     If another set has all of these files, as they are now, the new one has no first
     file of its own (the rule of OMERO's importer, see `grouping.bioformats.walk`).
-    It then ends with a reason, and the id is that of the other set.
+    It then ends with a reason, and the id is that of the other set.  The same holds if
+    the other set was imported and lacks nothing but indexes: these came later, or
+    belong to a second description of the same images.  If a person hands the files over,
+    they are imported all the same.
 
     The id is None if it has to be tried later: one of the files is being imported, or
     OMERO was told to import it and nobody knows the result yet, or another user's
@@ -52,6 +56,8 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None,
         return None, []
     if around is not None and around.state is State.IMPORTING:
         return None, []
+    if around is not None and not around.whole and around.state is State.QUEUED:
+        return None, []  # it may fail, and then these files have the images
     rows = [row for row in rows if row.user == formed.user]
     mine = [row for row in rows if row.path == formed.found[0].path]
     mine.sort(key=lambda row: (State(row.state) not in OPEN, -row.id))
@@ -60,6 +66,11 @@ def form(connection: Connection, at: Stamp, formed: Formed) -> tuple[int | None,
     if around is not None:
         how = "imported" if around.state is State.IMPORTED else "queued"
         reason = f"its files are {how} with {around.path}, as fileset {around.id}"
+        if not around.whole:
+            reason = (
+                f"its images are imported already with {around.path}, as fileset {around.id}; "
+                "`omero fs import` imports them once more, with this file"
+            )
         ending = [row for row in rows if row.id != around.id]
         left = _end(connection, at, formed, ending, reason, keep=first)
         identifier = around.id
@@ -177,9 +188,14 @@ def _is_busy(row: Any, user: str) -> bool:
 
 
 def _around(connection: Connection, formed: Formed) -> _Around | None:
-    """A set of the user that begins with another file and has all of these files as they are."""
+    """A set of the user that begins with another file and has all of these files as they are.
+
+    Or all but indexes, if it is not one that the new set would replace.
+    """
     table, file = schema.fileset.c, schema.file.c
     stats = {met.path: met.stat for met in formed.found}
+    images = stats.keys() - formed.indexes
+    by_hand = formed.origin == HANDED_OVER
     has: dict[int, set[str]] = {}
     sets: dict[int, _Around] = {}
     for some in chunks(formed.found, _CHUNK):
@@ -203,10 +219,21 @@ def _around(connection: Connection, formed: Formed) -> _Around | None:
             )
             if stat == there.stat and same:
                 has.setdefault(row.fileset, set()).add(row.path)
-                sets[row.fileset] = _Around(row.fileset, row.begins, state)
-    whole = [one for identifier, one in sets.items() if len(has[identifier]) == len(stats)]
+                sets[row.fileset] = _Around(row.fileset, row.begins, state, whole=False)
+    found = []
+    for identifier, one in sets.items():
+        if len(has[identifier]) == len(stats):
+            found.append(replace(one, whole=True))
+            continue
+        replaced = one.state is State.QUEUED and one.path in stats
+        if images and images <= has[identifier] and not by_hand and not replaced:
+            found.append(one)
     # A set under way comes before one that is imported.
-    return min(whole, key=lambda one: (one.state is State.IMPORTED, one.id), default=None)
+    return min(
+        found,
+        key=lambda one: (not one.whole, one.state is State.IMPORTED, one.id),
+        default=None,
+    )
 
 
 def _queue(connection: Connection, at: Stamp, formed: Formed, first: Any) -> int:

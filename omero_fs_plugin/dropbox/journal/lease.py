@@ -78,7 +78,10 @@ def _boot() -> str:
 
 
 def _pids() -> str:
+    """The namespace of our pids; empty if /proc has the processes of another one, or of none."""
     try:
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):
+            return ""
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""

@@ -41,6 +41,8 @@ class Formed:
     reader: str = ""
     plate: bool = False
     origin: str = ""
+    # Paths of those without images of their own: they only describe the others.
+    indexes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from omero_fs_plugin.dropbox.grouping.completeness import is_only_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping, Reach
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
@@ -266,7 +267,14 @@ class Assembly:
 
     def _form(self, lot: Lot, candidate: Candidate, found: list[Found]) -> None:
         """Raises _Waits."""
-        together = Formed(lot.user, lot.root, found, candidate.reader, candidate.plate)
+        together = Formed(
+            lot.user,
+            lot.root,
+            found,
+            candidate.reader,
+            candidate.plate,
+            indexes=frozenset(filter(is_only_index, candidate.files)),
+        )
         try:
             identifier, left = self._journal.form(together)
         except RecordRefused as error:  # a defect of ours hurts this set alone

@@ -9,9 +9,14 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
+from omero_fs_plugin.checks.directories import in_each_others_way
+from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox.repository import MANAGED
 from tests.integration.whole import Whole
@@ -133,3 +138,119 @@ def test_a_user_of_her_own_directory_on_a_share(
     )
     whole.until_settled()
     assert {row.path for row in whole.journal.select()} == {str(first), str(mine / "second.tif")}
+
+
+def _own(place: Path) -> tuple[dict[str, str], Path, Path]:
+    """amy has a rule for a directory that is mounted in two places: that and both."""
+    mine = place / "OMERO" / "DropBox" / "amy" / "scope"
+    other = place / "home" / "scope"
+    for directory in (mine, other):
+        directory.mkdir(parents=True)
+    return {"importUsers": "default;amy", "watchDir": f";{other}"}, mine, other
+
+
+def _below_another(place: Path) -> tuple[dict[str, str], Path, Path]:
+    properties, mine, other = _own(place)
+    _mount("--bind", other, mine)
+    return properties, mine, other
+
+
+def _of_another(place: Path) -> tuple[dict[str, str], Path, Path]:
+    properties, mine, other = _own(place)
+    _mount("--bind", mine, other)
+    return properties, mine, other
+
+
+def _a_disk_twice(place: Path) -> tuple[dict[str, str], Path, Path]:
+    properties, mine, other = _own(place)
+    _small_disk(place / "disk", "8m")
+    for point in (mine, other):
+        _mount("--bind", place / "disk", point)
+    return properties, mine, other
+
+
+def _all_of_it(place: Path) -> tuple[dict[str, str], Path, Path]:
+    dropbox = place / "OMERO" / "DropBox"
+    other = place / "dropbox"
+    mine = dropbox / "amy"
+    for directory in (mine, other):
+        directory.mkdir(parents=True)
+    _mount("--bind", dropbox, other)
+    return {"importUsers": "default;amy", "watchDir": f";{other}/amy"}, mine, other / "amy"
+
+
+def _by_a_link(place: Path) -> tuple[dict[str, str], Path, Path]:
+    mine = place / "OMERO" / "DropBox" / "amy"
+    mine.mkdir(parents=True)
+    (place / "link").symlink_to(mine)
+    return {"importUsers": "default;amy", "watchDir": f";{place}/link"}, mine, place / "link"
+
+
+@pytest.mark.parametrize("duplicates", ["skip", "import"])
+@pytest.mark.parametrize(
+    "two_ways", [_below_another, _of_another, _a_disk_twice, _all_of_it, _by_a_link]
+)
+def test_one_directory_by_two_rules(
+    tmp_path: Path,
+    make_whole: Callable[..., Whole],
+    two_ways: Callable[[Path], tuple[dict[str, str], Path, Path]],
+    duplicates: str,
+) -> None:
+    """One of the two is not followed, and what lies there is imported once."""
+    properties, mine, other = two_ways(tmp_path)
+    whole = make_whole(**properties, duplicates=duplicates)
+    whole.until_state("watch directory changed")
+    source = whole.drop("elsewhere.tif", user="zak")
+    shutil.copy(source, mine / "one.tif")
+    assert (other / "one.tif").read_bytes() == source.read_bytes()
+    for number in range(3):
+        whole.dropbox.rescanner.ask()
+        whole.until_known(source, whole.drop(f"{number}.tif", user="zak"))
+    whole.until_settled()
+    imported = [row.path for row in whole.journal.select(State.IMPORTED)]
+    assert [path for path in imported if path.endswith("one.tif")] == [str(mine / "one.tif")]
+    (line,) = _told_by_check(whole.dropbox.parts.places.rules)
+    assert line.startswith(f"{properties['watchDir'][1:]} is not followed: ")
+    # Whoever is root in a user namespace alone is not the admin who may make links.
+    assert "needs a directory of its own" in line or two_ways is _by_a_link
+
+
+def _told_by_check(rules: Sequence[Rule]) -> list[str]:
+    roots = Roots()
+    roots.apply([str(rule.watch_dir) for rule in rules], {})
+    for rule in rules:
+        roots.look(str(rule.watch_dir))
+    return [line.what for line in in_each_others_way(roots, rules)]
+
+
+def test_one_directory_twice_below_that_of_a_user(
+    tmp_path: Path, make_whole: Callable[..., Whole]
+) -> None:
+    """A file with two paths is imported once, and the journal does not grow with each rescan."""
+    mine = tmp_path / "OMERO" / "DropBox" / "amy"
+    for name in ("one", "other"):
+        (mine / name).mkdir(parents=True)
+    _mount("--bind", mine / "one", mine / "other")
+    whole = make_whole(duplicates="import")
+    path = whole.drop("one/a.tif")
+    whole.until_known(path)
+    rows = []
+    for number in range(4):
+        whole.dropbox.rescanner.ask()
+        whole.until_known(whole.drop(f"{number}.tif", user="zak"))
+        whole.until_settled()
+        rows.append(len(whole.journal.select()) - number)
+    ids = [images for name in ("one", "other") for images in whole.in_omero(mine / name / "a.tif")]
+    assert len(ids) == 1, ids
+    assert rows[1:] == rows[1:2] * 3, "it is known after the first"
+    assert _told_by_check(whole.dropbox.parts.places.rules) == [], "which hurts nobody"
+
+
+def test_a_directory_of_two_users_is_told(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+    dropbox = tmp_path / "OMERO" / "DropBox"
+    for user in ("amy", "zak"):
+        (dropbox / user / "shared").mkdir(parents=True)
+    _mount("--bind", dropbox / "amy" / "shared", dropbox / "zak" / "shared")
+    whole = make_whole()
+    (line,) = _told_by_check(whole.dropbox.parts.places.rules)
+    assert "would be imported for" in line

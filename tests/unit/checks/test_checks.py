@@ -187,34 +187,39 @@ def test_import_args(site: Path) -> None:
 # Directories
 
 
+def watched(of: Subject) -> Iterator[Line]:
+    """What is said of the directory of its first rule."""
+    return directories.watched(of, directories.roots_of(of), rule(of))
+
+
 def test_each_users_directory(site: Path) -> None:
     for name in ("amy", "zak", ".hidden"):
         (site / "data/DropBox" / name).mkdir(mode=0o755)
     of = subject(site)
-    line = only(directories.watched(of, rule(of)))
+    line = only(watched(of))
     assert line.level is OK
     assert line.what == f"{site}/data/DropBox has 2 directories that can be read: amy, zak"
 
 
 def test_nobody_has_a_directory(site: Path) -> None:
     of = subject(site)
-    line = only(directories.watched(of, rule(of)))
+    line = only(watched(of))
     assert (line.level, line.remedy) == (WARNING, "omero fs users --create, while OMERO runs")
 
 
 def test_a_directory_that_dropbox_makes_itself(site: Path) -> None:
     (site / "data/DropBox").rmdir()
     of = subject(site)
-    assert only(directories.watched(of, rule(of))).what.endswith("is made when DropBox starts")
+    assert only(watched(of)).what.endswith("is made when DropBox starts")
 
 
 def test_a_directory_that_is_not_there_or_none(site: Path) -> None:
     of = subject(site, importUsers="amy", watchDir=str(site / "amy"))
-    line = only(directories.watched(of, rule(of)))
+    line = only(watched(of))
     assert (line.level, line.about) == (ERROR, "directory of amy")
     assert f"mkdir -p {site}/amy" in line.remedy
     (site / "amy").write_text("")
-    assert only(directories.watched(of, rule(of))).what == f"{site}/amy is not a directory"
+    assert only(watched(of)).what == f"{site}/amy is not a directory"
 
 
 def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
@@ -224,7 +229,7 @@ def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
     (dropbox / "zak").chmod(0o777)
     dropbox.chmod(0o777)
     of = subject(site)
-    lines = list(directories.watched(of, rule(of)))
+    lines = list(watched(of))
     assert levels(lines) == [WARNING] * 4
     assert [line.about for line in lines] == [
         "directory of default",
@@ -244,17 +249,17 @@ def test_directories_that_cannot_be_read(site: Path) -> None:
     of, elsewhere = subject(site), subject(site, watchDir=str(above / "in"))
     above.chmod(0)
     try:
-        lines = list(directories.watched(of, rule(of)))
+        lines = list(watched(of))
         assert [(line.level, line.about) for line in lines[:2]] == [
             (ERROR, "directory of amy"),
             (WARNING, "directory of zak"),
         ]
         assert "setfacl" in lines[0].remedy
         assert lines[1].remedy == f"chmod u+w {dropbox}/zak"
-        assert levels(directories.watched(elsewhere, rule(elsewhere))) == [ERROR]
+        assert levels(watched(elsewhere)) == [ERROR]
         above.chmod(0o755)
         (above / "in").chmod(0)
-        assert levels(directories.watched(elsewhere, rule(elsewhere))) == [ERROR]
+        assert levels(watched(elsewhere)) == [ERROR]
     finally:
         above.chmod(0o755)
         (above / "in").chmod(0o755)
@@ -269,7 +274,7 @@ def test_a_network_file_system(
 ) -> None:
     monkeypatch.setattr(filesystems, "shared", lambda path: "nfs4")
     of = subject(site, importUsers="amy", watchDir=str(site / "data/DropBox"), observer=observer)
-    told = next(line for line in directories.watched(of, rule(of)) if "nfs4" in line.what)
+    told = next(line for line in watched(of) if "nfs4" in line.what)
     assert told.level is level
     assert words in told.what
 
@@ -657,14 +662,29 @@ def test_a_link_that_a_user_may_have_made_and_what_is_omeros_own(site: Path) -> 
     home.chmod(0o777)
     (home / "myData").symlink_to(site)
     of = subject(site, importUsers="amy", watchDir=str(home / "myData"))
-    line = only(directories.watched(of, rule(of)))
+    line = only(watched(of))
     assert line.level is ERROR
     assert "is a symbolic link" in line.what
     assert "omero.fs.watchDir" in line.remedy
     (site / "data" / "ManagedRepository").mkdir()
     (site / "link").symlink_to(site / "data" / "ManagedRepository")
     of = subject(site, importUsers="amy", watchDir=str(site / "link"))
-    assert "it is OMERO's managed repository" in only(directories.watched(of, rule(of))).what
+    assert "it is OMERO's managed repository" in only(watched(of)).what
+
+
+def test_two_watch_directories_that_are_one(
+    site: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    top = tmp_path_factory.mktemp("elsewhere")
+    (top / "amy").mkdir()
+    (top / "link").symlink_to(top / "amy")
+    of = subject(site, importUsers="amy;zak", watchDir=f"{top}/link;{top}/amy")
+    roots = directories.roots_of(of)
+    levels_of_both = [levels(directories.watched(of, roots, one)) for one in of.settings.rules]
+    (line,) = directories.in_each_others_way(roots, of.settings.rules)
+    assert line.level is ERROR
+    assert line.what.startswith(f"{top}/link is not followed: {top}/amy, which is watched as")
+    assert levels_of_both == [[OK], [OK]], "the first, as it was taken before the other was known"
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,15 @@ def may_promise(name: str) -> bool:
     return not name.startswith(".") and any(kind.name.fullmatch(lowered) for kind in KINDS)
 
 
+# Of indexes, those that may have images of their own.
+_WITH_IMAGES = ("czi", "hdr", "ics", "mrxs", "nrrd", "vsi", *_TIFF)
+
+
+def only_promises(name: str) -> bool:
+    """Whether a file of this name is an index and has no images of its own."""
+    return may_promise(name) and name.lower().rpartition(".")[2] not in _WITH_IMAGES
+
+
 def depth_below(name: str) -> int:
     """How many directories below an index of this name its files may lie; -1 if it is none."""
     lowered = name.lower()

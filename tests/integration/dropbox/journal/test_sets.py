@@ -19,6 +19,7 @@ __all__ = ["journal", "postgres", "url"]  # fixtures
 
 ROOT = "/dropbox/amy"
 NAMES = ("meta", "p0", "p1", "p2")
+META = f"{ROOT}/meta"
 
 
 def met(name: str, ctime: int = 1) -> Found:
@@ -114,6 +115,41 @@ def test_sets_that_share_a_file_are_both_imported(journal: Journal) -> None:
     one, other = form(journal, "p0", "p2"), form(journal, "p1", "p2")
     assert open_rows(journal) == {("p0", "p2"): "queued", ("p1", "p2"): "queued"}
     assert one != other
+
+
+def test_a_second_index_of_the_same_images_is_no_second_import(journal: Journal) -> None:
+    """It waits until it is known what becomes of the first one."""
+    one = form(journal, "p0", "p1", "p2")
+    second = Formed("amy", ROOT, [met("meta"), met("p1"), met("p2")], indexes=frozenset([META]))
+    journal.wait("amy", ROOT, [met("meta")])
+    assert journal.form(second) == (None, [])
+    assert journal.take("amy") is not None
+    assert journal.form(second) == (None, [])
+    journal.imported(one, 1, [1], ["a", "b", "c"])
+    assert journal.form(second) == (one, [])
+    (skipped,) = journal.select(State.SKIPPED)
+    assert skipped.path == META
+    assert f"imported already with {ROOT}/p0, as fileset {one}" in skipped.reason
+    again = journal.hand_over("amy", ROOT, *second.found)
+    assert (again.state, names(again)) == (State.QUEUED, ("meta", "p1", "p2"))
+
+
+def test_a_second_index_is_formed_if_the_first_set_fails(journal: Journal) -> None:
+    one = form(journal, "p0", "p1", "p2")
+    second = Formed("amy", ROOT, [met("meta"), met("p1"), met("p2")], indexes=frozenset([META]))
+    assert journal.form(second) == (None, [])
+    assert journal.take("amy") is not None
+    journal.refused(one, State.FAILED, "refused")
+    identifier, _ = journal.form(second)
+    assert identifier not in (None, one)
+
+
+def test_an_index_takes_what_is_queued_alone_into_its_set(journal: Journal) -> None:
+    form(journal, "p0")
+    set_of_both = Formed("amy", ROOT, [met("meta"), met("p0")], indexes=frozenset([META]))
+    identifier, _ = journal.form(set_of_both)
+    assert identifier is not None
+    assert open_rows(journal) == {("meta", "p0"): "queued"}
 
 
 def test_of_a_set_that_loses_its_first_file_to_another_the_rest_waits(journal: Journal) -> None:

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.importing import moving
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
@@ -453,7 +454,9 @@ def across_link(real: Any, source: Path) -> Any:
     """As os.link, where `source` lies on another file system."""
 
     def link(one: Any, other: Any, **more: Any) -> None:
-        if str(one) == str(source):
+        above = more.get("src_dir_fd")
+        at = Path(f"/proc/self/fd/{above}").readlink() if above is not None else Path()
+        if at / one == source:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         real(one, other, **more)
 
@@ -480,7 +483,40 @@ def test_the_disk_of_the_quarantine_is_not_the_users(
             return real(*arguments, **more)
 
         monkeypatch.setattr(os, name, called)
+    monkeypatch.setattr(moving, "_BLOCK", 4)
+    monkeypatch.setattr(moving, "_SYNCED_EACH", 4)
     quarantine.take(fileset)
-    names = {name for name, _ in at}
-    assert {"mkdir", "open", "fsync"} <= names
+    names = [name for name, _ in at]
+    assert {"mkdir", "open"} <= set(names)
+    assert names.count("fsync") > len(CONTENT) // 4, "little is left to be synced at any time"
     assert {root for _, root in at} == {vault}, at
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("what", ["fifo", "link", "directory"])
+def test_nothing_but_a_file_comes_back(
+    quarantine: Quarantine,
+    journal: Journal,
+    fileset: Fileset,
+    tmp_path: Path,
+    what: str,
+    across: bool,
+) -> None:
+    """Whoever can write in the quarantine puts something else in the place of the file."""
+    quarantine.take(fileset)
+    (moved,) = journal.load([fileset.id])
+    to, secret = place(tmp_path, fileset), tmp_path / "secret"
+    secret.write_bytes(CONTENT)
+    to.unlink()
+    if what == "fifo":
+        os.mkfifo(to)
+    elif what == "link":
+        to.symlink_to(secret)
+    else:
+        to.mkdir()
+    link = across_link(os.link, to) if across else os.link
+    with mock.patch.object(os, "link", link):
+        assert quarantine.bring_back(moved) == []
+    assert not os.path.lexists(fileset.path)
+    assert os.path.lexists(to)
+    assert secret.read_bytes() == CONTENT
