@@ -60,7 +60,7 @@ PLACES: dict[str, Box] = {
     "dropbox.users": Box(9, 2),
     "dropbox.confine": Box(9, 4),
     "dropbox.disks": Box(10, 3),
-    "dropbox.processes": Box(10, 5),
+    "dropbox.processes": Box(9, 3),
     "blitz": Box(10, 2),
     "deployment": Box(10, 4, 2),
     "config": Box(11, 0, 6),
