@@ -21,7 +21,7 @@ from .torture.grid import grid
 
 USERS = [f"user{n}" for n in range(1, 6)]
 FILESETS = 40
-KILLS = 7  # at random, beside two at each point
+KILLS = 4  # at random, beside two at each point
 
 # Transitions that are legal and that no code of DropBox makes.
 NOBODYS = {"waiting-failed", "queued-waiting", "queued-skipped", "queued-failed", "failed-skipped"}

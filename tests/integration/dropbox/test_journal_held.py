@@ -201,7 +201,17 @@ def test_others_go_on_while_a_step_waits_for_the_journal(
     whole.until_state("running")
 
 
-@pytest.mark.parametrize("phase", [*PHASES][3:])
+# With nothing begun, with a file in OMERO that is not told of, and with images in OMERO.
+_STOPS = ("before it is taken", "before verify", "before it is recorded")
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(phase, marks=() if phase in _STOPS else (pytest.mark.long,))
+        for phase in [*PHASES][3:]
+    ],
+)
 def test_a_stop_does_not_wait(
     patient: None, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:

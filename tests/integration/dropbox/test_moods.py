@@ -86,13 +86,15 @@ def test_its_database_is_away_and_no_file_pays_for_it(make_whole: Callable[..., 
 @pytest.mark.parametrize(
     "calls",
     [
+        # Before the upload, after it, when the images are there, and before all of this.
         r"ManagedRepository\.importFileset",
-        r"RawFileStore\.close",
         r"ImportProcess\.verifyUpload",
-        r"ImportRequest\.begin",
         r"ImportRequest\.end",
-        r"IQuery\.projection",
         r"IAdmin\..*",
+        *(
+            pytest.param(calls, marks=pytest.mark.long)
+            for calls in (r"RawFileStore\.close", r"ImportRequest\.begin", r"IQuery\.projection")
+        ),
     ],
 )
 def test_a_busy_database_wherever_it_is_met(make_whole: Callable[..., Whole], calls: str) -> None:

@@ -81,7 +81,14 @@ def test_one_whose_reader_hangs_has_failed_and_the_others_are_imported(whole: Wh
     assert "Bio-Formats failed on it twice: no answer within 3 s" in whole.row(pattern).reason
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hanging"])
+# Without DropBox, grouping/test_bioformats.py has both.
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGSTOP, id="hanging", marks=pytest.mark.long),
+    ],
+)
 def test_a_worker_that_is_killed_or_hangs_costs_nothing_but_time(
     whole: Whole, number: signal.Signals
 ) -> None:
