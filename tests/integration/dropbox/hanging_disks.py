@@ -364,8 +364,14 @@ def lose(scene: Scene, how: str, operations: tuple[str, ...]) -> None:
     scene.share.answer()
 
 
-@pytest.mark.parametrize("how", ["errors", "it dies"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [
+        *((step, "errors") for step in STEPS),
+        # A source that is to be removed while its share is unmounted counts as gone, and stays.
+        *((step, "it dies") for step in STEPS if step != "remove"),
+    ],
+)
 def test_lost(make_scene: Callable[..., Scene], step: str, how: str) -> None:
     """A call in the middle of the step ends with an error, and no file is lost by it."""
     scene = make_scene(transfer="upload_rm" if step == "remove" else "upload")
