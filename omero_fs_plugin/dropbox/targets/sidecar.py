@@ -174,13 +174,12 @@ def _content(root: str, path: str) -> bytes | None:
             return None
         error.filename = path
         raise
-    with os.fdopen(descriptor, "rb") as source:
-        try:
-            with CALLS.at(root):
-                content = source.read(MAX_BYTES + 1)
-        except OSError as error:
-            error.filename = path
-            raise
+    try:
+        with os.fdopen(descriptor, "rb") as source, CALLS.at(root):
+            content = source.read(MAX_BYTES + 1)
+    except OSError as error:
+        error.filename = path
+        raise
     if len(content) > MAX_BYTES:
         raise _wrong(path, f"larger than {MAX_BYTES // 1024} KiB, so it cannot be a sidecar")
     return content

@@ -11,6 +11,7 @@ directory is a share that stops answering, amy's is a disk.  In every case:
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -342,16 +343,56 @@ def test_reload(make_scene: Callable[..., Scene]) -> None:
     scene.pass_the_test(files)
 
 
-@pytest.mark.parametrize("step", ["meet", "group", "upload", "remove", "rescan"])
+STEPS: dict[str, tuple[str, ...]] = {
+    "meet": (),
+    "group": ("open", "read"),
+    "upload": ("read",),
+    "remove": ("unlink",),
+    "rescan": ("opendir", "readdir"),
+}
+
+
+def lose(scene: Scene, how: str, operations: tuple[str, ...]) -> None:
+    """The calls of a step are lost, and the share is well again."""
+    scene.until_dropbox_hangs(*operations)
+    if how == "it dies":
+        scene.share.come_back()
+        return
+    scene.share.fail(errno.EIO, *operations)
+    scene.share.let_go(errno.EIO)
+    scene.whole.clock.sleep(1.5)  # it is tried again, in vain
+    scene.share.answer()
+
+
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [
+        *((step, "errors") for step in STEPS),
+        # A source that is to be removed while its share is unmounted counts as gone, and stays.
+        *((step, "it dies") for step in STEPS if step != "remove"),
+    ],
+)
+def test_lost(make_scene: Callable[..., Scene], step: str, how: str) -> None:
+    """A call in the middle of the step ends with an error, and no file is lost by it."""
+    scene = make_scene(transfer="upload_rm" if step == "remove" else "upload")
+    scene.share.hang(*STEPS[step], beyond=MIB if step == "upload" else 0)
+    files = scene.zak_drops("lost", side=1800 if step == "upload" else 16)
+    if step == "meet":
+        scene.whole.dropbox.dispatch.heard(list(map(str, files)))
+    elif step == "rescan":
+        scene.whole.dropbox.rescanner.ask()
+    lose(scene, how, STEPS[step])
+    scene.whole.dropbox.rescanner.ask()
+    scene.it_answers(files)
+    assert scene.whole.journal.counts()[State.FAILED] == 0
+    if step == "remove":
+        scene.whole.until("all are removed", lambda: list(scene.share.behind.iterdir()) == [])
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_stop(make_scene: Callable[..., Scene], step: str) -> None:
     scene = make_scene(transfer="upload_rm" if step == "remove" else "upload")
-    operations = {
-        "meet": (),
-        "group": ("open", "read"),
-        "upload": ("read",),
-        "remove": ("unlink",),
-        "rescan": ("opendir", "readdir"),
-    }[step]
+    operations = STEPS[step]
     scene.share.hang(*operations, beyond=MIB if step == "upload" else 0)
     files = scene.zak_drops("stopped", side=1800 if step == "upload" else 16)
     if step == "meet":

@@ -14,13 +14,15 @@ from tests.integration.hanging import alone
 
 CASES = [
     *("meet[below one root]", "upload[below one root]", "new_processes"),
-    *("group", "rescan", "stop[upload]"),
+    *("group", "rescan", "stop[upload]", "lost[upload-errors]", "lost[meet-it dies]"),
 ]
 LONG = [
     *("meet[a root of his own]", "settle", "link_in_place", "remove", "upload[a root of his own]"),
     *("group_by_bioformats[killable]", "group_by_bioformats[not even killable]"),
     *("upload_of_many_users", "quarantine", "sidecar", "start", "reload"),
-    *("stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
+    *("lost[meet-errors]", "lost[group-errors]", "lost[remove-errors]", "lost[rescan-errors]"),
+    *("lost[group-it dies]", "lost[upload-it dies]"),
+    *("lost[rescan-it dies]", "stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
 ]
 PATIENCE = 240.0  # s
 

@@ -197,6 +197,12 @@ class Server:
             self._answer(request)
         return len(parked)
 
+    def _do_let_go(self, code: int) -> int:
+        parked, self._parked = self._parked, []
+        for request in parked:
+            self._write(wire.answer(request.unique, error=code))
+        return len(parked)
+
     def _do_slow(self, seconds: float) -> None:
         self._slow = seconds
 

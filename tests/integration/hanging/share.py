@@ -41,10 +41,14 @@ class Share:
         for directory in (behind, point):
             directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()  # one order at a time
+        self._how = "direct" if direct else "cached"
+        self._mount()
+
+    def _mount(self) -> None:
         self._server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.integration.hanging.server"),
-                *(str(behind), str(point), "direct" if direct else "cached"),
+                *(str(self.behind), str(self.point), self._how),
             ],
             cwd=TOP,
             stdin=subprocess.PIPE,
@@ -66,6 +70,11 @@ class Share:
         """Its server is no more: every call gives ENOTCONN, also those that wait."""
         self._server.kill()
         self._server.communicate()
+
+    def come_back(self) -> None:
+        """It dies, is unmounted, and is mounted again, as by an admin.  Raises OSError."""
+        self.close()
+        self._mount()
 
     def __enter__(self) -> Share:
         return self
@@ -106,6 +115,10 @@ class Share:
         self._order(
             "mood", does="fail", code=code, operations=operations, pattern=pattern, after=after
         )
+
+    def let_go(self, code: int) -> int:
+        """Whoever waits gets the errno `code`; how many that were.  The rest stays as it is."""
+        return int(self._order("let_go", code=code))
 
     def answer(self) -> int:
         """As ever again, and all that wait in the order they came; how many that were."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
@@ -46,11 +47,12 @@ class Walk:
     """One call: what was found so far."""
 
     def __init__(self, root: str, check: Check) -> None:
-        """`check` as Confined.check."""
+        """`check` as Confined.check.  Raises RootAway."""
         self._root = root
         self._check = check
         # Some readers resolve links on the way to the user's directory, which is the admin's.
-        self._real = os.path.realpath(root).rstrip("/")
+        with CALLS.at(root):
+            self._real = os.path.realpath(root).rstrip("/")
         self._above = root.rstrip("/")
         self._found: list[_Found] = []
         self.users: Counter[str] = Counter()  # path -> how many use it
@@ -71,7 +73,8 @@ class Walk:
             self._add(_Found((path,), error=f"cannot be read now: {error.strerror}"))
         else:
             try:
-                stat = os.fstat(descriptor)
+                with CALLS.at(self._root):
+                    stat = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
             return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

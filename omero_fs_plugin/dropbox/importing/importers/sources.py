@@ -37,11 +37,17 @@ def opened(root: str, met: Found) -> Iterator[BinaryIO]:
     """
     with disk_errors(met.path):
         descriptor = open_beneath(root, met.path)
-    with os.fdopen(descriptor, "rb", buffering=0) as source:
+    source = os.fdopen(descriptor, "rb", buffering=0)
+    try:
         _unchanged(root, source, met)
         yield source
         # A file exchanged or written to while it was read is not what was promised.
         _unchanged(root, source, met)
+    finally:
+        try:
+            source.close()
+        except OSError as error:  # its share is away; what was read of it is none the worse
+            log.info("%s: when it was closed: %s", met.path, error.strerror)
 
 
 def _unchanged(root: str, source: BinaryIO, met: Found) -> None:

@@ -59,7 +59,7 @@ class IllDisk:
 
     def _opened(self, descriptor: int, *arguments: Any, **options: Any) -> Any:
         path, file = self._path(descriptor), self._fdopen(descriptor, *arguments, **options)
-        return _File(file, lambda: self.touched("read", path))
+        return _File(file, lambda call: self.touched(call, path))
 
     def _path(self, descriptor: int) -> str:
         try:
@@ -69,20 +69,25 @@ class IllDisk:
 
 
 class _File:
-    """A file that says when it is read."""
+    """A file that says when it is read and closed."""
 
-    def __init__(self, file: Any, reading: Callable[[], None]) -> None:
-        self._file, self._reading = file, reading
+    def __init__(self, file: Any, touched: Callable[[str], None]) -> None:
+        self._file, self._touched = file, touched
 
     def read(self, size: int = -1) -> bytes:
-        self._reading()
+        self._touched("read")
         return bytes(self._file.read(size))
+
+    def close(self) -> None:
+        """It is closed, also if the disk answers with an error."""
+        self._file.close()
+        self._touched("close")
 
     def __enter__(self) -> _File:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

@@ -78,7 +78,7 @@ def test_an_ill_disk_is_waited_for_whatever_call_it_fails(
     site: IllSite, handed_over: bool, each: bool
 ) -> None:
     calls = site.calls(handed_over=handed_over)
-    assert {"open", "fstat", "read"} <= set(calls)
+    assert {"open", "fstat", "read", "close"} <= set(calls)
     assert site.removes == ("unlink" in calls)
     for number, call in enumerate(calls, 1):
         for code in site.codes(number, each=each):
