@@ -281,7 +281,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if "id" in found:
         number = len(found["files"])
         what = "a plate" if found["plate"] else "a fileset"
-        yield f"  fileset:  {found['id']}, {what} of {number} file{'s' if number > 1 else ''}"
+        yield f"  journal:  id {found['id']}, {what} of {number} file{'s' if number > 1 else ''}"
         if number > 1:
             for path in found["files"][:_SHOWN]:
                 yield f"            {printable(path)}"
@@ -295,6 +295,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     since = f" for {lasting(found['age'])}" if "age" in found else ""
     reason = f": {printable(found['reason'])}" if found["reason"] else ""
     yield f"  now:      {found['stand']}{since}{reason}"
+    if found.get("fileset") is not None:
+        yield f"  OMERO:    Fileset:{found['fileset']}"
     for image in found.get("images", ()):
         there = {None: " (OMERO cannot be asked)", False: " (no longer in OMERO)", True: ""}
         inside = " in " + " in ".join(image["containers"]) if image["containers"] else ""

@@ -31,6 +31,7 @@ from omero_fs_plugin.dropbox.receipts.proof import Digests, Proof, Read, Stored
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.names import printable
+from omero_fs_plugin.stores import is_store
 
 from .shelf import Occupied, Shelf, at
 
@@ -94,6 +95,9 @@ class Leaving:
         Raises PermissionError if the server may not remove it, and other OSErrors.
         """
         root, paths = fileset.root, [met.path for met in fileset.files]
+        if any(map(is_store, paths)):
+            self.leave(fileset, "it is a store of many files, and these are never taken")
+            return False
         there = [path for path in paths if stat_beneath(root, path) is not None]
         if not there and self._journal.afterwards.going(fileset.id) is None:
             ended = Ended(Fate.GONE, self._journal.now())

@@ -217,7 +217,7 @@ def _holding(known: Known) -> Seen | str:
             return known.twin
         return f"it was skipped as a copy of {known.twin.path}, which is {known.twin.state}"
     words = {State.SKIPPED: "it was not imported", State.FAILED: "its import failed"}
-    word = words.get(newest.state, f"it is {newest.state}")
+    word = words.get(newest.state, "it is not imported yet")
     reason = newest.reason.removeprefix(f"{newest.path}: ")
     return f"{word}: {reason}" if reason else word
 

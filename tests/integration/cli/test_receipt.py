@@ -192,7 +192,7 @@ def test_a_fileset_that_is_on_its_way_keeps_its_files(whole: Whole, run: Run) ->
     whole.until("it is met", lambda: whole.journal.open_at([str(new)]))
     _, told = receipt(run, path.parent)
     assert told[str(path)]["safe"] and not told[str(new)]["safe"]
-    assert told[str(new)]["why_not"] == "it is waiting"
+    assert told[str(new)]["why_not"] == "it is not imported yet"
 
 
 def test_a_server_that_is_away_gives_no_receipt(whole: Whole, run: Run) -> None:

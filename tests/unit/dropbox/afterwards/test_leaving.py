@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.receipts.proof import Stored
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 from tests.memory import MEMORY
 
 NAMES = ("day 1/a.tif", "day 1/b.tif", "c.tif")
@@ -328,6 +330,16 @@ def test_a_stop_leaves_the_rest(world: World) -> None:
     with pytest.raises(Stopped):
         world.take(fileset, DELETE, stopping=lambda: True)
     assert world.at_home() == set(NAMES)
+
+
+def test_a_store_stays(world: World) -> None:
+    fileset = world.fileset(NAMES[0])
+    met = Found(f"{world.root}/a.zarr/", fileset.files[0].stat)
+    assert is_store(met.path)
+    store = replace(fileset, files=(met,))
+    assert not Leaving(world.journal, lambda: False).is_there(store)
+    told = world.ended(fileset)
+    assert told is not None and told.fate is Fate.LEFT and "a store" in told.why
 
 
 # What a kill may fall between: each system call that changes the disk, and each write of the
