@@ -27,7 +27,15 @@ OF_PATH = re.compile(
     "|iterdir|r?glob|touch|resolve|readlink|rmdir|(hard|sym)link_to|chmod|exists|samefile"
 )
 # These have methods with such names, and are no paths: SQL, and functions that were handed in.
-NO_PATHS = ("CALLS", "ROOTS", "select", "self._outside", "outside")
+NO_PATHS = (
+    "CALLS",
+    "ROOTS",
+    "select",
+    "self._outside",
+    "outside",
+    "self._journal",
+    "self._settler",
+)
 
 CALLER = "whoever calls it is in a call to the root"
 CHILD = "a process of its own reads there, and is given up if it hangs"
@@ -38,8 +46,10 @@ COMMAND = "only commands use it, and nobody else waits for them"
 
 # Module -> why calls are made there outside of a call to a root.
 LISTED_MODULES = {
+    "afterwards/shelf.py": CALLER,
     "confine/__init__.py": CALLER,
     "confine/roots.py": CALLER,
+    "confine/trees.py": CALLER,
     "grouping/bioformats/jars.py": OURS,
     "grouping/bioformats/process.py": OURS,
     "grouping/child/bounds.py": CHILD,
@@ -52,6 +62,7 @@ LISTED_MODULES = {
     "grouping/native/ome_sets.py": CHILD,
     "grouping/served.py": CHILD,
     "grouping/userfiles.py": CHILD,
+    "grouping/zarr_files.py": CHILD,
     "importing/importers/choice.py": OURS,
     "importing/importers/in_place.py": OMEROS,
     "importing/importers/java_child.py": OURS,
@@ -59,6 +70,7 @@ LISTED_MODULES = {
     "importing/importers/sources.py": CALLER,
     "importing/moving.py": CALLER,
     "importing/quarantine.py": CALLER,
+    "importing/stores.py": CALLER,
     "journal/database.py": OURS,
     "journal/glance.py": OURS,
     "journal/lease.py": OURS,
