@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from omero_fs_plugin.config.after_import import AfterImport
-from omero_fs_plugin.dropbox.confine import may_not_write_beneath, stat_beneath
+from omero_fs_plugin.dropbox.confine import (
+    is_unmounted,
+    may_not_write_beneath,
+    stat_beneath,
+)
 from omero_fs_plugin.dropbox.importing.importers import FileChanged, FileGone
 from omero_fs_plugin.dropbox.importing.importers.sources import (
     blocks,
@@ -99,6 +103,7 @@ class Leaving:
             self.leave(fileset, "it is a store of many files, and these are never taken")
             return False
         there = [path for path in paths if stat_beneath(root, path) is not None]
+        _make_sure_it_is_mounted(fileset, set(paths) - set(there))
         if not there and self._journal.afterwards.going(fileset.id) is None:
             ended = Ended(Fate.GONE, self._journal.now())
             self._journal.afterwards.end(fileset.id, ended)
@@ -128,6 +133,7 @@ class Leaving:
                 missing.append(met.path)
                 continue
             (safe if proof.safe else unsafe).append(proof)
+        _make_sure_it_is_mounted(fileset, missing)
         return _Sorted(tuple(safe), tuple(unsafe), tuple(missing))
 
     def _may_begin(self, fileset: Fileset, found: _Sorted) -> bool:
@@ -201,6 +207,13 @@ def _kept_for(proof: Proof, others: Collection[Sharer]) -> str | None:
         if one.stays:
             return f"a file stays, because fileset {one.fileset} has it too"
     return None if all(one.ended for one in same) else ""
+
+
+def _make_sure_it_is_mounted(fileset: Fileset, missing: Collection[str]) -> None:
+    """Raises OSError if the disk of these files is not mounted: then they are not gone."""
+    for met in fileset.files:
+        if met.path in missing and is_unmounted(fileset.root, met.path, met.stat.device):
+            raise OSError(errno.ENODEV, "its disk is not mounted", met.path)
 
 
 def reading(root: str, stopping: Callable[[], bool]) -> Read:

@@ -14,11 +14,12 @@ import os
 import stat as stat_module
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import NOTHING_THERE, FileStat
+from omero_fs_plugin.links import mount_of
 
 from .roots import ROOTS, RootChanged, RootMissing
 
@@ -84,6 +85,36 @@ def open_directory(root: str, path: str) -> int:
     *above, _ = _parts(root, path)
     with CALLS.at(root):
         return _down(ROOTS.open(root), above, path)
+
+
+def is_unmounted(root: str, path: str, device: int) -> bool:
+    """Whether nothing is at `path` because the disk with that device number is not mounted.
+
+    What is there of the way to it lies on the disk of the directory above `root` then, and not on
+    its own.  A disk that was mounted again may have another number: that is none of both.
+    Raises what `open_beneath` raises, but for FileNotFoundError.
+    """
+    with CALLS.at(root):
+        above = Path(root).parent.stat().st_dev
+        if above == device:
+            return False
+        try:
+            directory = ROOTS.open(root)
+        except FileNotFoundError:
+            return True  # with the directory it was mounted at
+        try:
+            for part in _parts(root, path)[:-1]:
+                inner = os.open(part, _DIRECTORY, dir_fd=directory)
+                os.close(directory)
+                directory = inner
+        except OSError as error:
+            if error.errno not in NOTHING_THERE:
+                raise
+        finally:
+            nearest, mount = os.fstat(directory).st_dev, mount_of(directory)
+            os.close(directory)
+        # In an overlay a file may have another device number than its directory.
+        return nearest == above and (mount is None or mount.type != "overlay")
 
 
 def _parts(root: str, path: str) -> tuple[str, ...]:

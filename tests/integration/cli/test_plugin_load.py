@@ -27,7 +27,18 @@ SEEDS = range(32)  # among these there is one for each order of three directorie
 OMERO_PYS = {"images", "importtime", "logfile", "ls", "mkdir", "rename", "repos", "sets", "usage"}
 OURS = {
     *("install", "uninstall", "check", "config", "users"),
-    *("status", "explain", "receipt", "report", "import", "forget", "reload", "watch", "sandbox"),
+    *(
+        "status",
+        "explain",
+        "receipt",
+        "report",
+        "import",
+        "forget",
+        "reload",
+        "watch",
+        "journal",
+        "sandbox",
+    ),
 }
 RIVALS = {"rivalry"}
 

@@ -367,9 +367,7 @@ def lose(scene: Scene, how: str, operations: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("step", "how"),
     [
-        *((step, "errors") for step in STEPS),
-        # A source that is to be removed while its share is unmounted counts as gone, and stays.
-        *((step, "it dies") for step in STEPS if step != "remove"),
+        *((step, how) for how in ("errors", "it dies") for step in STEPS),
     ],
 )
 def test_lost(make_scene: Callable[..., Scene], step: str, how: str) -> None:

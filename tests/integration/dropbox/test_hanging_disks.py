@@ -22,7 +22,14 @@ LONG = [
     *("upload_of_many_users", "quarantine", "sidecar", "start", "reload"),
     *("lost[meet-errors]", "lost[group-errors]", "lost[remove-errors]", "lost[rescan-errors]"),
     *("lost[group-it dies]", "lost[upload-it dies]"),
-    *("lost[rescan-it dies]", "stop[meet]", "stop[group]", "stop[remove]", "stop[rescan]"),
+    *(
+        "lost[rescan-it dies]",
+        "lost[remove-it dies]",
+        "stop[meet]",
+        "stop[group]",
+        "stop[remove]",
+        "stop[rescan]",
+    ),
 ]
 PATIENCE = 240.0  # s
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import open_beneath, open_directory
+from omero_fs_plugin.dropbox.confine import is_unmounted, open_beneath, open_directory
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused
@@ -129,7 +129,10 @@ def remove(
         try:
             remove_file(fileset.root, met, sha1, linked, stopping)
         except FileGone:
-            continue
+            with disk_errors(met.path):
+                away = is_unmounted(fileset.root, met.path, met.stat.device)
+            if away:
+                raise DiskAway(f"{met.path}: its disk is not mounted") from None
         except (DiskAway, Stopped):
             raise
         except FsError as error:
