@@ -57,6 +57,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
     "follow": lambda j, i: j.follow({i: ("/dropbox/amy", found("b.tif"))}),
     "form": lambda j, i: j.form(Formed("amy", "/dropbox/amy", [found("s", 3), found("t", 4)])),
+    "absorb": lambda j, i: j.absorb("amy", "/dropbox/amy/s.zarr/"),
     "dissolve": lambda j, i: j.dissolve(i),
     "settle_anew": lambda j, i: j.settle_anew(i, "it changed"),
     "give_to": lambda j, i: j.give_to(i, "zak", "/dropbox/zak"),

@@ -14,6 +14,7 @@ import pytest
 from omero_fs_plugin.dropbox.grouping.child import landlock
 from omero_fs_plugin.dropbox.grouping.child.bounds import Bounds
 from omero_fs_plugin.dropbox.grouping.child.process import Child, ChildDied
+from omero_fs_plugin.dropbox.processes.program import STARTED_BY
 
 ATTEMPTING = f"{__name__.rpartition('.')[0]}.attempting"
 NOTHING_OF_KERNEL = "this kernel has no Landlock"
@@ -157,6 +158,7 @@ def test_it_holds_no_secret(child: Child, place: Path) -> None:
     shown = child.ask({"what": "show"}, 20)
     assert "secret" not in str(shown["environment"])
     known = {"PATH", "LD_LIBRARY_PATH", "TZ", "JAVA_HOME", "LC_ALL", "LC_CTYPE", "HOME", "TMPDIR"}
+    known.add(STARTED_BY)
     assert set(shown["environment"]) <= known
     # Nothing of ours is open in it: the null device, what it says, the socket and the pulse.
     kinds = ("/dev/null", "pipe:", "socket:", "/memfd:pulse", "/proc/")
