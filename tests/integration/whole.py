@@ -182,7 +182,6 @@ class Whole:
         self.until(
             "nothing is under way",
             lambda: not any(self.journal.counts()[state] for state in open_states),
-            patience=2 * PATIENCE_S,  # a set that waits for another one's end is asked about again
         )
 
     def until_known(self, *paths: Path, states: tuple[State, ...] = (State.IMPORTED,)) -> None:

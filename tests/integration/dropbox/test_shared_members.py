@@ -134,6 +134,8 @@ def test_one_import(
     if when is State.QUEUED:
         whole.blitz.start()
     halt.set()
+    # One thing after the other: the second set is asked about again when the first has its end.
+    whole.until("one is imported", lambda: whole.journal.select(State.IMPORTED))
     whole.until_settled()
     whole.dropbox.rescanner.ask()
     other = whole.drop("other.tif", user="zak")  # beside metadata.txt it would belong to that
