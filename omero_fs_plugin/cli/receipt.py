@@ -14,6 +14,7 @@ from omero_fs_plugin.site import printable, site
 from . import receipt_text
 from .below import above, all_below, store_in
 from .passed_over import why_passed_over
+from .values import shapes
 
 HELP = """Say which files may be deleted, because OMERO has them whole
 
@@ -42,21 +43,15 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("receipt", description=HELP)
     parser.add_argument("path", nargs="+", metavar="PATH", help="a file or a directory")
-    form = parser.add_mutually_exclusive_group()
-    shapes = (
-        ("csv", receipt_text.as_csv, "a table for other programs"),
-        ("json", receipt_text.as_json, "one JSON object"),
-        ("html", receipt_text.as_html, "one page for a browser"),
+    shapes(
+        parser,
+        receipt_text.as_text,
+        (
+            ("csv", receipt_text.as_csv, "a table for other programs"),
+            ("json", receipt_text.as_json, "one JSON object"),
+            ("html", receipt_text.as_html, "one page for a browser"),
+        ),
     )
-    for name, write, help_ in shapes:
-        form.add_argument(
-            f"--{name}",
-            dest="write",
-            action="store_const",
-            const=write,
-            default=receipt_text.as_text,
-            help=help_,
-        )
 
 
 def run(ctx: Any, args: Any) -> None:

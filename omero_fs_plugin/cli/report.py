@@ -15,6 +15,7 @@ from omero_fs_plugin.site import Site, printable, site
 from . import report_text
 from .moments import moment
 from .report_facts import facts
+from .values import shapes
 
 HELP = """Report what was dropped, imported and refused in a period, and how long it took
 
@@ -53,20 +54,14 @@ def configure(sub: Any) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="compare disk, journal and OMERO; reads all files"
     )
-    form = parser.add_mutually_exclusive_group()
-    shapes = (
-        ("json", report_text.as_json, "one JSON object"),
-        ("html", report_text.as_html, "one page for a browser, with plots"),
+    shapes(
+        parser,
+        report_text.as_text,
+        (
+            ("json", report_text.as_json, "one JSON object"),
+            ("html", report_text.as_html, "one page for a browser, with plots"),
+        ),
     )
-    for name, write, help_ in shapes:
-        form.add_argument(
-            f"--{name}",
-            dest="write",
-            action="store_const",
-            const=write,
-            default=report_text.as_text,
-            help=help_,
-        )
 
 
 def run(ctx: Any, args: Any) -> None:

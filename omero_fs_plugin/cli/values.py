@@ -1,4 +1,4 @@
-"""The values of options on the command line: each function reads one.
+"""The values of options on the command line: each function reads one, or offers a choice.
 
 Rule: a wrong value gets the words "must be ...", for people.
 """
@@ -6,6 +6,8 @@ Rule: a wrong value gets the words "must be ...", for people.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from omero.cli import ArgumentTypeError  # that of omero-py's own copy of argparse
 
@@ -35,3 +37,22 @@ def _whole(text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit()) or not least <= int(text) < 2**31:
         raise ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
     return int(text)
+
+
+def shapes(
+    parser: Any, default: Callable[..., Any], offered: Iterable[tuple[str, Callable[..., Any], str]]
+) -> None:
+    """Options of which one says how the result is written: name, what writes it, and the help.
+
+    The chosen one, or `default`, is `write` among the arguments.
+    """
+    form = parser.add_mutually_exclusive_group()
+    for name, write, help_ in offered:
+        form.add_argument(
+            f"--{name}",
+            dest="write",
+            action="store_const",
+            const=write,
+            default=default,
+            help=help_,
+        )

@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store
 
-from .neighbourhood import Neighbourhood, Owner
+from .neighbourhood import Neighbourhood, Owner, below
 
 _MOST = 2_000  # files in one lot, or a little more: a directory is not divided
 AGAIN_S = 1.0  # between two questions about the same files that wait
@@ -80,14 +80,7 @@ class Lots:
 
     def below(self, directory: str) -> list[str]:
         """The files at rest, of those that lie below `directory`."""
-        above = directory.rstrip("/") + "/"
-        return [
-            path
-            for where, paths in self._in.items()
-            if f"{where}/".startswith(above)
-            for path in paths
-            if path != above
-        ]
+        return below(self._in, directory)
 
     def stores(self) -> list[tuple[str, str]]:
         """(root, path) of the stores at rest, which wait."""

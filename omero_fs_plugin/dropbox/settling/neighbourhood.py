@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 Owner = tuple[str, str]  # user, root
+
+
+def below(by_directory: Mapping[str, Iterable[str]], directory: str) -> list[str]:
+    """The files of `by_directory` (directory -> files in it) that lie below `directory`."""
+    above = directory.rstrip("/") + "/"
+    return [
+        path
+        for where, paths in by_directory.items()
+        if f"{where}/".startswith(above)
+        for path in paths
+        if path != above
+    ]
 
 
 class Neighbourhood:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from omero_fs_plugin.dropbox.grouping.filesets import Reach
 from omero_fs_plugin.events import FileStat
 
+from .neighbourhood import below
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -108,14 +110,7 @@ class Settler:
 
     def below(self, directory: str) -> list[str]:
         """The files that are pending, of those that lie below `directory`."""
-        above = directory.rstrip("/") + "/"
-        return [
-            path
-            for where, paths in self._in.items()
-            if f"{where}/".startswith(above)
-            for path in paths
-            if path != above
-        ]
+        return below(self._in, directory)
 
     def requiet(self, quiet: Callable[[str], float | None]) -> None:
         """Gives each file the quiet period (s) that `quiet` says for its path; None: as it is.
