@@ -21,6 +21,7 @@ import Ice
 
 from .errors import FsError, GridError
 from .names import log_safely
+from .unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
     try:
         communicator = Ice.initialize(initialization)
     except Ice.Exception as error:
-        raise GridError(f"cannot read {internal_cfg}: {type(error).__name__}") from error
+        raise GridError(f"cannot read {internal_cfg}: {why_unanswered(error)}") from error
     try:
         try:
             registry = IceGrid.RegistryPrx.checkedCast(
@@ -258,7 +259,7 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
         except Ice.Exception as error:
             raise GridError(
                 "the OMERO server is not running here, or its IceGrid registry cannot be "
-                f"reached ({type(error).__name__}): start it with `omero admin start`"
+                f"reached ({why_unanswered(error)}): start it with `omero admin start`"
             ) from error
         try:
             admin = session.getAdmin()

@@ -24,6 +24,7 @@ from omero_fs_plugin.errors import (
     ServerBusyError,
     ServerMisconfiguredError,
 )
+from omero_fs_plugin.unanswered import why_unanswered
 
 from . import copies, filesets, users
 from .copies import Copy
@@ -335,7 +336,7 @@ class Omero:
                     )
                 except (Ice.Exception, omero.ServerError, IndexError) as error:
                     raise ServerAwayError(
-                        f"OMERO is not there yet ({type(error).__name__})"
+                        f"OMERO is not there yet ({why_unanswered(error)})"
                     ) from error
                 if self._services is None:
                     raise ServerAwayError("OMERO is not there yet")

@@ -35,6 +35,7 @@ from omero_fs_plugin.errors import (
     UnclearError,
     UserError,
 )
+from omero_fs_plugin.unanswered import why_unanswered
 
 
 class Step(enum.Enum):
@@ -244,7 +245,7 @@ def reason(error: Any) -> str:
     text = getattr(error, "message", "") or getattr(error, "unknown", "") or ""
     if not text and isinstance(error, omero.ServerError):
         return f"no reason given ({type(error).__name__})"
-    return _first_line(text) or _first_line(getattr(error, "reason", "")) or type(error).__name__
+    return _first_line(text) or _first_line(getattr(error, "reason", "")) or why_unanswered(error)
 
 
 def _all_said(error: Any) -> str:

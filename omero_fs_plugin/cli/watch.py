@@ -181,6 +181,7 @@ class _Watch:
         import omero
         from omero_fs_plugin.config.properties import BY_NAME
         from omero_fs_plugin.icegrid import how_to_start
+        from omero_fs_plugin.unanswered import why_unanswered
 
         types = self._slice
         try:
@@ -212,7 +213,7 @@ class _Watch:
         except Ice.Exception as error:
             state = self._grid.states()["FSServer"]
             raise GridError(
-                f"FSServer cannot be reached ({type(error).__name__}); it is {state}: "
+                f"FSServer cannot be reached ({why_unanswered(error)}); it is {state}: "
                 + how_to_start("FSServer", state)
             ) from error
 

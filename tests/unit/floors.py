@@ -20,6 +20,7 @@ GROUND = (
     "private",
     "stores",
     "system_names",
+    "unanswered",
 )
 
 FLOORS: dict[str, str] = {

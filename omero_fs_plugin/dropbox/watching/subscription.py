@@ -14,6 +14,7 @@ from omero.grid import monitors
 import omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.stores import MARKERS, NOT_ENTERED
+from omero_fs_plugin.unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Subscription:
             except omero.OmeroFSError as error:
                 self._lost(error.reason)
             except (Ice.Exception, omero.ServerError) as error:
-                self._lost(type(error).__name__)
+                self._lost(why_unanswered(error))
             except Exception:
                 log.exception("keeping the monitor failed")
                 self._lost("a defect; see the log")

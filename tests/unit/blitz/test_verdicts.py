@@ -208,7 +208,7 @@ def test_what_a_program_printed(text: str, fault: Fault) -> None:
         ),
         (omero.ValidationException("", "", "no\nsecond line"), "no"),
         (internal(""), "no reason given (InternalException)"),
-        (Ice.NoEndpointException("x"), "NoEndpointException"),
+        (Ice.NoEndpointException("x"), "the grid knows no address of it"),
         (Glacier2.PermissionDeniedException("denied"), "denied"),
         (err("n", "", _trace("Caused by: a.B: why", "Caused by: c.D: deeper")), "c.D: deeper"),
         (err("some-name"), "some-name"),
