@@ -85,6 +85,7 @@ setup(
             "mypy",
             "build",
             "aiosmtpd>=1.4",
+            "trustme>=1",
             *DOCS,
             "setuptools>=77",
         ],

@@ -38,11 +38,20 @@ class InDoubt(FsError):
     """It may have arrived: the other side did not say."""
 
 
+class OverTime(TimeoutError):
+    """The other side answers, and too slowly."""
+
+
 @contextmanager
 def within(limit: float, sock: Callable[[], socket.socket | None]) -> Iterator[None]:
-    """After `limit` (s) the connection ends, also if the other side says a byte now and then."""
+    """After `limit` (s) the connection ends, also if the other side says a byte now and then.
+
+    Raises OverTime then, whatever was made of what it had said by then: half an answer is none.
+    """
+    over = threading.Event()
 
     def end() -> None:
+        over.set()
         there = sock()
         if there is not None:
             with suppress(OSError):
@@ -56,3 +65,5 @@ def within(limit: float, sock: Callable[[], socket.socket | None]) -> Iterator[N
     finally:
         timer.cancel()
         timer.join()
+        if over.is_set():
+            raise OverTime(f"it takes longer than {limit:g} s")

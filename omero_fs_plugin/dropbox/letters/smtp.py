@@ -13,7 +13,7 @@ from email.utils import formatdate, parseaddr
 from omero_fs_plugin.config.settings import Mail
 from omero_fs_plugin.names import printable
 
-from .outgoing import InDoubt, NotSent, Outgoing, within
+from .outgoing import InDoubt, NotSent, Outgoing, OverTime, within
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,8 @@ def _said(said: bytes | str) -> str:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, OverTime):
+        return str(error)
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return "it does not answer"
     if isinstance(error, socket.gaierror):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+LOGIN = (b"omero", b"the password")
 
 
 def free_port() -> int:
@@ -47,10 +52,32 @@ class Mailbox:
         return self.answer
 
 
+def _knows(_server: Any, _session: Any, _envelope: Any, _mechanism: str, said: Any) -> AuthResult:
+    right = isinstance(said, LoginPassword) and (said.login, said.password) == LOGIN
+    return AuthResult(success=right, handled=False)
+
+
 @contextmanager
-def serving(mailbox: Mailbox, port: int) -> Iterator[None]:
-    """The server, at `port`."""
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+def serving(
+    mailbox: Mailbox,
+    port: int,
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: bool = False,
+) -> Iterator[None]:
+    """The server, at `port`.  It takes no mail before STARTTLS or a login that is asked for."""
+    controller = Controller(
+        mailbox,
+        hostname="127.0.0.1",
+        port=port,
+        ssl_context=tls,
+        tls_context=starttls,
+        require_starttls=starttls is not None,
+        authenticator=_knows,
+        auth_required=login,
+        auth_require_tls=tls is None,
+    )
     controller.start()
     try:
         yield
@@ -101,4 +128,39 @@ class Silent:
         self._listening.close()
         for connection in self._connections:
             connection.close()
+        self._thread.join()
+
+
+class Dripping:
+    """Says one byte of an answer now and then: never silent for long, and never done."""
+
+    def __init__(self, quick: int = 0) -> None:
+        """After `quick` lines of the client that are answered at once."""
+        self._quick = quick
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="dripping mail server")
+        self._thread.start()
+
+    def _serve(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rb") as lines, suppress(OSError):
+            if self._quick:
+                connection.sendall(b"220 here\r\n")
+            for line in itertools.islice(lines, max(self._quick - 1, 0)):
+                data = line.upper().startswith(b"DATA")
+                connection.sendall(b"354 go on\r\n" if data else b"250 OK\r\n")
+            while not self._stopping.wait(0.02):
+                connection.sendall(b"2")
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._stopping.set()
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
         self._thread.join()

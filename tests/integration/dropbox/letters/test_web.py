@@ -12,7 +12,7 @@ import pytest
 from omero_fs_plugin.dropbox.letters.outgoing import InDoubt, NotSent, Outgoing
 from omero_fs_plugin.dropbox.letters.ways import post
 
-from .smtpd import Silent, free_port
+from .smtpd import Dripping, Silent, free_port
 
 OUT = Outgoing("omero-fs.1.2", (), "subject", "text", '{"person": "amy"}')
 
@@ -57,6 +57,12 @@ def test_what_it_answers_decides(hook: HTTPServer, status: int) -> None:
 def test_nobody_there_is_no_doubt_and_no_answer_is() -> None:
     with pytest.raises(NotSent, match="Connection refused"):
         post(f"http://127.0.0.1:{free_port()}/", OUT, limit=1)
+    dripping = Dripping()
+    try:
+        with pytest.raises(InDoubt, match="it takes longer than"):
+            post(f"http://127.0.0.1:{dripping.port}/", OUT, limit=0.2)
+    finally:
+        dripping.stop()
     silent = Silent()  # says what no web server says
     try:
         with pytest.raises(InDoubt):
