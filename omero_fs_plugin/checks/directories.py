@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import Roots, apart_from
 from omero_fs_plugin.dropbox.places import Places
 
@@ -181,7 +181,7 @@ def _of_user(directory: Path) -> Line | None:
 
 
 def written(subject: Subject) -> Iterator[Line]:
-    """omero.data.dir, where the journal is; and what `quarantined` says."""
+    """omero.data.dir, where the journal is; and what `quarantined` and `moved_to` say."""
     data_dir = subject.settings.data_dir
     if not data_dir.is_dir():
         remedy = f"mkdir -p {data_dir}, or omero config set omero.data.dir /another"
@@ -192,6 +192,8 @@ def written(subject: Subject) -> Iterator[Line]:
     else:
         yield ok("omero.data.dir", f"{data_dir}, owned by {name_of(data_dir)}")
     yield from quarantined(subject)
+    for directory in moves(subject.settings):
+        yield from moved_to(subject, directory)
 
 
 def quarantined(subject: Subject) -> Iterator[Line]:
@@ -209,6 +211,28 @@ def quarantined(subject: Subject) -> Iterator[Line]:
         yield error("quarantine", wrong, remedy)
     else:
         yield ok("quarantine", f"failed files are moved to {quarantine}")
+
+
+def moves(settings: Settings) -> list[Path]:
+    """Each directory that omero.fs.afterImport moves files to."""
+    found = (rule.after_import.directory for rule in settings.rules)
+    return sorted({directory for directory in found if directory is not None})
+
+
+def moved_to(subject: Subject, directory: Path) -> Iterator[Line]:
+    """One of `moves`.  DropBox does not make it: its disk may not be mounted."""
+    if directory.is_dir() and os.access(directory, os.W_OK | os.X_OK):
+        yield ok("omero.fs.afterImport", f"imported files are moved to {directory}")
+        return
+    me = name_of(subject.omerodir / "etc")
+    remedy = f"as root: chown {me} {directory}"
+    what = "cannot be written to"
+    if not directory.exists():
+        what = "is not there, so no file is moved"
+        remedy = f"mount its disk, or as root: mkdir -p {directory}; chown {me} {directory}"
+    elif not directory.is_dir():
+        what, remedy = "is not a directory", "set omero.fs.afterImport to another"
+    yield error("omero.fs.afterImport", f"{directory} {what}", remedy)
 
 
 def unusable(quarantine: Path) -> str:

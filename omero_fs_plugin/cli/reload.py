@@ -23,9 +23,10 @@ configuration now names, and no others.  Files that wait or are being imported
 are not disturbed.
 
 If something in the configuration is wrong, all of it is refused, and nothing
-changes.  So is a new omero.fs.watchDir or omero.fs.quarantine that is not there
-or cannot be used, and a watchDir that leads into another one or into OMERO's own
-files.  Only the user who may change the configuration may do this.
+changes.  So is a new omero.fs.watchDir, omero.fs.quarantine or DIR of
+omero.fs.afterImport that is not there or cannot be used, and a watchDir that
+leads into another one or into OMERO's own files.  Only the user who may change
+the configuration may do this.
 
 Some properties are read only when a server starts.  The command names them; run
 `omero admin restart` for these.
@@ -117,6 +118,11 @@ def _check_directories(where: Site, settings: Settings, before: Settings) -> Non
     ]
     if settings.quarantine not in (None, before.quarantine):
         checks.append(Check("omero.fs.quarantine", partial(directories.quarantined, subject)))
+    checks += [
+        Check("omero.fs.afterImport", partial(directories.moved_to, subject, directory))
+        for directory in directories.moves(settings)
+        if directory not in directories.moves(before)
+    ]
     if new:  # none of them may lead into one that is known
         others = [rule for rule in settings.rules if rule not in new]
         within(

@@ -109,12 +109,14 @@ def test_a_bad_value_is_refused_and_the_former_stays(
     dropbox.assert_once(path)
 
 
-@pytest.mark.parametrize("name", ["watchDir", "quarantine"])
+@pytest.mark.parametrize(
+    ("name", "how"), [("watchDir", ""), ("quarantine", ""), ("afterImport", "move:")]
+)
 def test_a_new_directory_that_cannot_be_used_is_refused(
-    grid: Server, configuration: Configuration, tmp_path: Path, name: str
+    grid: Server, configuration: Configuration, tmp_path: Path, name: str, how: str
 ) -> None:
     (tmp_path / "file").touch()
-    configuration.set(**{name: str(tmp_path / "file" / "bad")})
+    configuration.set(**{name: f"{how}{tmp_path}/file/bad"})
     done = grid.run("fs", "reload", check=False)
     assert done.returncode == 2, done
     assert done.stderr.startswith("refused, and the servers go on as before: ")

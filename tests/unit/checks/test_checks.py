@@ -295,6 +295,20 @@ def test_a_quarantine_that_cannot_be_used(site: Path) -> None:
         assert not line.remedy.endswith(f"chown {account.name_of(site)} {site}")
 
 
+def test_the_directory_that_imported_files_are_moved_to(site: Path) -> None:
+    done = site / "done"
+    of = subject(site, afterImport=f"move:{done}")
+    (line,) = directories.moved_to(of, *directories.moves(of.settings))
+    assert (line.level, line.what) == (ERROR, f"{done} is not there, so no file is moved")
+    assert f"mkdir -p {done}; chown " in line.remedy
+    done.touch()
+    assert levels(directories.written(of)) == [OK, ERROR]
+    done.unlink()
+    done.mkdir()
+    assert levels(directories.written(of)) == [OK, OK]
+    assert directories.moves(subject(site).settings) == []
+
+
 def test_images_without_a_target_are_told_of(site: Path) -> None:
     of = subject(site)
     lines = list(configuration.method(of, rule(of)))
@@ -311,6 +325,8 @@ def test_where_dropbox_cannot_write(site: Path) -> None:
     lines = list(directories.written(of))
     assert levels(lines) == [ERROR, ERROR]
     assert lines[1].what == f"{shut}/bad cannot be made"
+    (line,) = directories.moved_to(of, shut)
+    assert (line.level, line.what) == (ERROR, f"{shut} cannot be written to")
 
 
 # inotify
