@@ -86,6 +86,7 @@ setup(
             "build",
             "aiosmtpd>=1.4",
             "trustme>=1",
+            "pyte>=0.8",
             *DOCS,
             "setuptools>=77",
         ],

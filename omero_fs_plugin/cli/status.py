@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import sys
 import time
 from typing import Any
@@ -16,7 +16,7 @@ from omero_fs_plugin.site import printable, site
 from .alerts import DEFAULT, KINDS, code_of, kinds
 from .moments import moment
 from .status_facts import collect
-from .status_text import render
+from .status_text import fitting, render
 from .values import count
 
 HELP = """Show servers, monitors, and what became of every file
@@ -103,12 +103,11 @@ def run(ctx: Any, args: Any) -> None:
 
         watch(lambda limit: collect(where, asked, limit=limit), args.limit, _REFRESH_S)
         return
-    limit = args.limit
-    if limit is None:
-        limit = _SHOWN
-        if sys.stdout.isatty():
-            limit = max(3, os.get_terminal_size(sys.stdout.fileno()).lines // 2 - 3)
+    limit = args.limit if args.limit is not None else _SHOWN
     status = collect(where, asked, limit=limit or None)
+    if args.limit is None and not args.json and sys.stdout.isatty():
+        columns, lines = shutil.get_terminal_size()
+        status = fitting(status, width=columns, height=lines - 2, details=args.details)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
     else:

@@ -54,6 +54,20 @@ def render(status: dict[str, Any], *, details: bool = False) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
+def fitting(status: dict[str, Any], *, width: int, height: int, details: bool = False) -> Any:
+    """The status with so many filesets of each part that it has at most `height` lines.
+
+    At least one of each part is left, so on a tiny terminal it may have more.
+    """
+    parts = ("attention", "under_way", "filesets")
+    for most in range(max(len(status[part]) for part in parts), 1, -1):
+        cut = status | {part: status[part][:most] for part in parts}
+        lines = _lines(cut, max(width, _NARROW), details=details, bars=True)
+        if sum(1 for _ in lines) <= height:
+            return cut
+    return status | {part: status[part][:1] for part in parts}
+
+
 def picture(
     status: dict[str, Any], *, width: int, details: bool = False, bars: bool = False
 ) -> Any:

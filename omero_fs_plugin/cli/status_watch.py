@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .status_text import picture
-
-_LEAST = 3  # filesets of each part that are shown, on however small a terminal
+from .status_text import fitting, picture
 
 
 def watch(
@@ -21,8 +19,11 @@ def watch(
     console = Console()
 
     def look() -> Any:
-        fits = limit if limit is not None else max(_LEAST, console.height // 2 - 3)
-        return picture(collect(fits or None), width=console.width, bars=True)
+        width, height = console.size
+        status = collect((limit if limit is not None else height) or None)
+        if limit is None:
+            status = fitting(status, width=width, height=height)
+        return picture(status, width=width, bars=True)
 
     with Live(look(), console=console, screen=True, auto_refresh=False) as live:
         while True:

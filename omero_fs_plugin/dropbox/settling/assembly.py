@@ -7,6 +7,7 @@ nothing here looks at the disk.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -32,7 +33,9 @@ log = logging.getLogger(__name__)
 # Files that wait are asked about again after AGAIN_S, or after so many times the time that the
 # last answer took, whichever is longer.
 _PATIENT = 20
-_BUSY_S = 5.0  # before files are asked about again when one of them is being imported
+# Before files are asked about again when one of them is being imported: at least, and at most.
+# Nobody tells of the end of an import, so this is how long a set waits for nothing.
+_BUSY_S, _BUSY_MOST_S = 5.0, 15.0
 _NAMED = 4  # files that a reason names at most
 # Before a file is read again on which a reader failed.  When a part of its set comes later, it
 # is read once more.
@@ -58,9 +61,14 @@ class _Verdict:
 class _Waits(Exception):
     """Why a candidate cannot be formed now, and in how many seconds it is asked about again."""
 
-    def __init__(self, why: str, again: float = AGAIN_S) -> None:
+    def __init__(self, why: str, again: float = AGAIN_S, at_most: float = math.inf) -> None:
         super().__init__(why)
-        self.again = again
+        self._again = again
+        self._at_most = at_most
+
+    def again(self, took: float) -> float:
+        """In how many seconds, if the answer took `took` s."""
+        return min(max(self._again, _PATIENT * took), self._at_most)
 
 
 class Assembly:
@@ -124,7 +132,7 @@ class Assembly:
         for candidate, waited in waits:
             files = mine(candidate)
             verdicts.update(dict.fromkeys(files, _Verdict(State.WAITING, str(waited))))
-            self._lots.again(files, now + max(waited.again, _PATIENT * took))
+            self._lots.again(files, now + waited.again(took))
         for path, why in grouping.unreadable.items():
             if path in still and path in self._lots:
                 # A file whose reader was left out has not failed, nor have notes beside images.
@@ -281,7 +289,8 @@ class Assembly:
             log.error("%s: %s", found[0].path, error)
             raise _Waits(f"waits, as it cannot be recorded: {error}", _UNTOLD_S) from error
         if identifier is None:
-            raise _Waits("waits for the end of an import of one of its files", _BUSY_S)
+            why = "waits for the end of an import of one of its files"
+            raise _Waits(why, _BUSY_S, _BUSY_MOST_S)
         self._lots.settle_anew(left)
         for path in candidate.files:
             self._lots.remove(path)

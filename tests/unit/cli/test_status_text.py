@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.cli.status_facts import _bytes
-from omero_fs_plugin.cli.status_text import picture, render
+from omero_fs_plugin.cli.status_text import fitting, picture, render
 
 EVERYONES = {
     "user": "default",
@@ -244,3 +244,27 @@ def test_letters_that_wait_are_told_with_the_reason() -> None:
     told = "2 letters wait to be sent, for 5 min: the mail server a:25: Connection refused"
     assert told in render(a_status(letters=letters))
     assert "letter" not in render(a_status(letters=letters, user="amy"))
+
+
+@pytest.mark.parametrize("height", [12, 20, 24, 40, 400])
+@pytest.mark.parametrize("details", [False, True])
+def test_as_many_filesets_as_the_terminal_has_lines_for(height: int, details: bool) -> None:
+    """The head and the last line stay in sight, however many lines each fileset has."""
+    from rich.console import Console
+
+    reason = "the file ends in the middle of a strip, which its tags say is whole " * 2
+    many = [
+        a_fileset(id=number, stand=stand, state=stand, reason=reason, remedy="do this or that " * 9)
+        for number, stand in enumerate(["failed", "held up", "importing", "imported"] * 20)
+    ]
+    status = a_status(*many, dropbox={}, watched=[], total=90)
+    cut = fitting(status, width=80, height=height, details=details)
+    console = Console(file=io.StringIO(), width=80, height=height)
+    lines = console.render_lines(picture(cut, width=80, details=details, bars=True))
+    least = 1 + 3 * 3 + 2 * 5 + 2 + details * 4  # one fileset of each part
+    assert len(lines) <= max(height, least)
+    assert len(cut["attention"]) >= 1
+    text = "\n".join("".join(part.text for part in line).rstrip() for line in lines)
+    assert text.startswith("40 need attention") and " of 90 shown" in text
+    if height == 400:
+        assert len(cut["attention"]) == 40

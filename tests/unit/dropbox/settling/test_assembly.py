@@ -659,6 +659,20 @@ def test_of_one_in_doubt_the_end_is_waited_for(stage: Stage) -> None:
     assert stage.answer(stage.lot(), pair) == 1
 
 
+def test_the_end_of_an_import_is_noticed_soon_however_long_an_answer_takes(stage: Stage) -> None:
+    """Nobody tells the set that it can go on."""
+    first = queued(stage, "a", "b")
+    assert stage.journal.take("amy") is not None
+    stage.drop("b")
+    pair = Candidate((f"{AMY}/a", f"{AMY}/b"))
+    assert stage.pipeline.grouped(stage.lot(), Grouping((pair,), {}), stage.now, 10.0) == 0
+    stage.journal.imported(first.id, 1, [1], ["ab", "cd"])
+    stage.now += 14.9
+    assert stage.pipeline.next_lot(stage.now) is None
+    stage.now += 0.1
+    assert stage.answer(stage.lot(), pair) == 1
+
+
 def test_what_a_larger_set_leaves_out_waits_by_itself(stage: Stage) -> None:
     queued(stage, "b", "c")
     (a,) = stage.drop("a")
