@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -97,8 +98,28 @@ def halt(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go.set()
 
 
-@pytest.mark.parametrize("when", [None, State.QUEUED, State.IMPORTING, State.IMPORTED], ids=str)
-@pytest.mark.parametrize("make", [stack, companion, index])
+_SETS = (stack, companion, index)
+_WHEN = (None, State.QUEUED, State.IMPORTING, State.IMPORTED)
+# `make test` has each of the sets, and each state, once; `make long` has all pairs.
+_SHORT = {
+    (stack, None),
+    (companion, State.IMPORTING),
+    (index, State.QUEUED),
+    (stack, State.IMPORTED),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "when"),
+    [
+        pytest.param(
+            *pair,
+            marks=() if pair in _SHORT else pytest.mark.long,
+            id=f"{pair[0].__name__}-{pair[1]}",
+        )
+        for pair in itertools.product(_SETS, _WHEN)
+    ],
+)
 def test_one_import(
     whole: Whole,
     tmp_path: Path,
