@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh MODULE [ARGUMENT...]: benchmarks, in the virtual environment that
 # setup.sh made, as the user who may run `omero`.  MODULE is `benchmarks`,
-# `benchmarks.dropbox`, `benchmarks.filesets` or `benchmarks.journal`; for the first one it makes one more
-# environment, with the released omero-dropbox, for nothing but to be measured beside.
+# one of its packages; for the first one it makes one more environment, with the released
+# omero-dropbox, for nothing but to be measured beside.
 # shellcheck source=tools/place.sh
 . "$(dirname "${BASH_SOURCE[0]}")/place.sh"
 tools=$checkout/tools

@@ -1,0 +1,1 @@
+"""How long each `omero fs` command takes, beside `omero version`."""

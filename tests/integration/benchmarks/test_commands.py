@@ -1,0 +1,22 @@
+"""The benchmark of the commands runs, at its smallest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.commands import times
+from benchmarks.contenders import BenchmarkError
+
+
+def test_each_command_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(times, "COMMANDS", (times.Command("fs status", (3,), times.BEYOND_S),))
+    outcome = times.measure(tmp_path, times.FILESETS, repetitions=1)
+    assert outcome.title == "A journal of 20 filesets"
+    figures = {figure.text: figure for figure in outcome.figures}
+    assert figures["omero fs status, beyond omero version"].target == times.BEYOND_S
+    of_status = figures["modules that omero fs status loads"].value
+    assert of_status > figures["modules that omero version loads"].value > 100
+    with pytest.raises(BenchmarkError, match="ended with 2"):
+        times.once(tmp_path / "omero-20", times.Command("fs status --limit x"), {})
