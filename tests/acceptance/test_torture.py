@@ -20,8 +20,7 @@ from .torture.faults import VERIFIED
 from .torture.grid import grid
 
 USERS = [f"user{n}" for n in range(1, 6)]
-FILESETS = 40
-KILLS = 4  # at random, beside two at each point
+KILLS = 4  # at random, beside those at the points
 
 # Transitions that are legal and that no code of DropBox makes.
 NOBODYS = {"waiting-failed", "queued-waiting", "queued-skipped", "queued-failed", "failed-skipped"}
@@ -36,8 +35,16 @@ def test_every_transition_has_its_fault_points() -> None:
     assert not points & (NOBODYS | OF_THE_COMMAND)
 
 
+# `make test` kills on one side of each point, and each run chooses others.
+@pytest.mark.parametrize(
+    ("both_sides", "filesets"),
+    [(False, 24), pytest.param(True, 40, marks=pytest.mark.long)],
+    ids=["one side", "both sides"],
+)
 @pytest.mark.skipif(EXTERNAL in os.environ, reason="it wants a server of its own")
-def test_killed_again_and_again_every_fileset_is_imported_once(tmp_path: Path) -> None:
+def test_killed_again_and_again_every_fileset_is_imported_once(
+    tmp_path: Path, both_sides: bool, filesets: int
+) -> None:
     if os.geteuid() == 0:
         pytest.fail("`omero` refuses to run as root: `make test` runs the tests as omero-server")
     seed = int(os.environ.get("OMERO_FS_ACCEPTANCE_SEED", random.randrange(10**6)))
@@ -47,11 +54,12 @@ def test_killed_again_and_again_every_fileset_is_imported_once(tmp_path: Path) -
             made,
             USERS,
             seed=seed,
-            filesets=FILESETS,
+            filesets=filesets,
             kills=KILLS,
+            both_sides=both_sides,
             say=print,
         ).run()
         evidence = "" if result.faultless else f"{result.details()}\n{made.server.evidence()}"
     print(result)  # noqa: T201
     assert result.faultless, f"{result}\n{evidence}"
-    assert result.kills.total() >= KILLS + 2 * len(Campaign.PROVOKED)
+    assert result.kills.total() >= KILLS + (1 + both_sides) * len(Campaign.PROVOKED)

@@ -83,7 +83,10 @@ class Result:
 
 
 class Campaign:
-    """`filesets` files of `users`, `kills` kills at random, and one on each side of every point."""
+    """`filesets` files of `users`, `kills` kills at random, and one on each side of every point.
+
+    Without `both_sides` it is one side of each point: which one, the seed decides.
+    """
 
     def __init__(
         self,
@@ -94,8 +97,10 @@ class Campaign:
         filesets: int,
         kills: int,
         say: Callable[[str], None],
+        both_sides: bool = True,
     ) -> None:
         self._grid = grid
+        self._both_sides = both_sides
         self._users = users
         self._seed = seed
         self._chance = random.Random(seed)
@@ -111,7 +116,9 @@ class Campaign:
         begun = time.monotonic()
         victims = itertools.islice(itertools.cycle(_VICTIMS), self._kills_wanted)
         acts: list[Callable[[], None]] = [self._random_kill(name) for name in victims]
-        acts += [self._at(side, name) for name in self.PROVOKED for side in SIDES]
+        for name in self.PROVOKED:
+            sides = SIDES if self._both_sides else (self._chance.choice(SIDES),)
+            acts += [self._at(side, name) for side in sides]
         self._chance.shuffle(acts)
         for number, act in enumerate(acts):
             for _ in range(self._filesets * number // len(acts) - len(self._plain())):
