@@ -315,7 +315,9 @@ class Attempt:
         return state
 
 
-def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = False) -> State:
+def refuse(
+    journal: Journal, fileset: Fileset, error: FsError | str, *, final: bool = False
+) -> State:
     """OMERO has refused a fileset: it is queued again, or FAILED after TRIES or if `final`.
 
     Returns the state.  Raises JournalError.
@@ -347,10 +349,11 @@ def run_together(
             for attempt, state in _run(together, importer):
                 left.pop(attempt.fileset.id, None)
                 yield attempt, state
-        except ServerAwayError:
-            # OMERO may still carry out a call that we have given up.
-            for fileset in left.values():
-                note_leftover(attempts[0].journal, fileset)
+        except Exception as error:
+            if isinstance(error, ServerAwayError) or not isinstance(error, FsError):
+                # OMERO may still carry out a call that we have given up.
+                for fileset in left.values():
+                    note_leftover(attempts[0].journal, fileset)
             raise
 
 
