@@ -17,7 +17,9 @@ import pytest
 from omero_fs_plugin.checks.directories import in_each_others_way
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.repository import MANAGED
 from tests.integration.whole import Whole
 
@@ -246,11 +248,51 @@ def test_one_directory_twice_below_that_of_a_user(
     assert _told_by_check(whole.dropbox.parts.places.rules) == [], "which hurts nobody"
 
 
-def test_a_directory_of_two_users_is_told(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+@pytest.mark.parametrize("what", ["directory", "file"])
+def test_what_is_shown_to_two_users_is_imported_once(
+    tmp_path: Path, make_whole: Callable[..., Whole], what: str
+) -> None:
     dropbox = tmp_path / "OMERO" / "DropBox"
-    for user in ("amy", "zak"):
-        (dropbox / user / "shared").mkdir(parents=True)
-    _mount("--bind", dropbox / "amy" / "shared", dropbox / "zak" / "shared")
+    ours = [dropbox / user / "shared" for user in ("amy", "zak")]
+    for directory in ours:
+        directory.mkdir(parents=True)
+    if what == "directory":
+        _mount("--bind", *ours)
+    whole = make_whole(duplicates="import", importers="4")
+    source = whole.drop("source.tif")
+    whole.until_known(source)
+    whole.stop_dropbox()
+    files = [[directory / f"{number}.tif" for directory in ours] for number in range(6)]
+    for number, (one, other) in enumerate(files):
+        one.write_bytes(source.read_bytes() + bytes([number]))
+        if what == "file":
+            other.touch()
+            _mount("--bind", one, other)
+    # Both were met, at moments when it grew: by its other path it was another file then.
+    for names in files:
+        for user, path in zip(("amy", "zak"), names, strict=True):
+            met = Found(str(path), FileStat.of(path.stat()))
+            whole.journal.wait(user, str(dropbox / user), [met])
+    whole.start_dropbox()
+    for turn in range(2):
+        whole.until_known(whole.drop(f"marker {turn}.tif"))
+        whole.until_settled()
+        whole.dropbox.rescanner.ask()
+    for names in files:
+        assert sum(len(whole.in_omero(path)) for path in names) == 1, whole.journal.select()
+        states = {str(whole.row(path).state): whole.row(path).reason for path in names}
+        assert states.keys() == {State.IMPORTED, State.SKIPPED}
+        assert "by another mount, imported as Fileset:" in states[State.SKIPPED]
+    if what == "directory":
+        (line,) = _told_by_check(whole.dropbox.parts.places.rules)
+        assert "whoever comes first" in line
+
+
+def test_a_hard_link_is_a_file_of_its_own(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+    """Somebody made it for zak, which a mount does not tell."""
     whole = make_whole()
-    (line,) = _told_by_check(whole.dropbox.parts.places.rules)
-    assert "would be imported for" in line
+    first = whole.drop("a.tif")
+    whole.until_known(first)
+    (whole.watch_dir / "zak" / "b.tif").hardlink_to(first)
+    whole.until_known(whole.watch_dir / "zak" / "b.tif")
+    assert whole.row(whole.watch_dir / "zak" / "b.tif").state is State.IMPORTED
