@@ -9,6 +9,8 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,11 +19,15 @@ import pytest
 from omero_fs_plugin.checks.directories import in_each_others_way
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
+from omero_fs_plugin.dropbox.importing import activity, workers
+from omero_fs_plugin.dropbox.journal import database, keeper, lease
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.repository import MANAGED
 from tests.integration.whole import Whole
+
+LEASE_S = 2.0
 
 
 def _mount(*arguments: str | Path) -> None:
@@ -58,6 +64,60 @@ def test_disk_of_the_journal_is_full(tmp_path: Path, make_whole: Callable[..., W
     whole.until_known(*during)
     whole.until_settled()
     whole.assert_once(before, *during)
+
+
+@pytest.mark.parametrize(
+    "held_still",
+    [
+        pytest.param(True, id="the holder hangs"),
+        pytest.param(False, id="both live", marks=pytest.mark.long),
+    ],
+)
+def test_disk_of_the_journal_is_full_for_longer_than_the_lease(
+    tmp_path: Path,
+    make_whole: Callable[..., Whole],
+    monkeypatch: pytest.MonkeyPatch,
+    held_still: bool,
+) -> None:
+    """Nobody can take the lease meanwhile.  Then one of the two goes on, and the other ends."""
+    for module, name, seconds in (
+        (keeper, "EXPIRES", LEASE_S),
+        (lease, "EXPIRES", LEASE_S),
+        (keeper, "RENEW", LEASE_S / 4),
+        (keeper, "RENEW_AGAIN", LEASE_S / 12),
+        (database, "_BUSY_S", LEASE_S / 2),
+        (workers, "_PING_S", 0.2),
+        *((activity, name, 1.0) for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S")),
+    ):
+        monkeypatch.setattr(module, name, seconds)
+    disk = tmp_path / "small"
+    _small_disk(disk, "4m")
+    whole = make_whole(journal=f"sqlite:///{disk}/journal.sqlite", transfer="upload_rm")
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    whole.until_settled()
+    first, go = whole.dropbox, threading.Event()
+    with whole.standby() as took_over:
+        whole.until("the second waits", lambda: not took_over())
+        filler = _fill(disk)
+        during = [whole.drop(f"{number:03}.tif") for number in range(20)]
+        whole.until("it says so", lambda: first.figures()["state"] == "waiting for the journal")
+        if held_still:
+            ask = first._keeper.ask
+            monkeypatch.setattr(first._keeper, "ask", lambda: (go.wait(60), ask())[1])
+        time.sleep(2 * LEASE_S)
+        assert not took_over() and not first._stopping.is_set()
+        filler.unlink()
+        if held_still:
+            whole.until("the second takes over", took_over)
+            go.set()
+        whole.until_known(*during)
+        whole.until_settled()
+        whole.until("one of them is left", lambda: first._stopping.is_set() == took_over())
+    whole.assert_once(before, *during)
+    whole.until("nothing is left to do", lambda: not whole.journal.unfinished())
+    assert whole.journal.counts()[State.FAILED] == 0
+    whole.until_state("running")
 
 
 def test_disk_of_the_repository_is_full(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
