@@ -112,6 +112,7 @@ class TestAnImportThatLasts:
         killed_while_omero_imports(world, monkeypatch, path)
         assert gate.reached.wait(PATIENCE_S)
         assert world.attempt() is State.QUEUED
+        world.sandbox.pace.let_pass()  # a second import would not be held
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + by)
         for _ in range(2):
