@@ -84,8 +84,8 @@ def _two_users(rule: Rule, roots: Roots) -> Line | None:
         users = [place.user for place in found if place is not None and not place.passed_over]
         if len(set(users)) > 1:
             what = (
-                f"{one} has the files of {other} by another mount: they would be imported for "
-                f"{' and for '.join(users)}"
+                f"{one} has the files of {other} by another mount: each is imported for "
+                f"{' or for '.join(users)}, whoever comes first"
             )
             remedy = "unmount one of them, or name one in omero.fs.blacklist; omero fs reload"
             return error(f"directory of {rule.user}", what, remedy)

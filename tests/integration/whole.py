@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -19,7 +21,7 @@ from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import users
 from omero_fs_plugin.dropbox.afterwards import caretaker
-from omero_fs_plugin.dropbox.importing import leftovers, pool, workers
+from omero_fs_plugin.dropbox.importing import activity, leftovers, pool, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -92,7 +94,7 @@ class Whole:
         self.clock = Clock()
         self._leapt = 0.0  # s, by this machine's clock
         timed = (dispatch, groupers, leftovers, native, pool, rescanner, service, users, workers)
-        for module in (caretaker, *timed):
+        for module in (activity, caretaker, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"
@@ -122,9 +124,29 @@ class Whole:
         """`properties`: of omero.fs.*, from now on."""
         self.properties |= {f"omero.fs.{name}": value for name, value in properties.items()}
         monitors = {"omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer")}
-        self._dropbox_ice = communicator({**_ICE, **self.properties, **monitors})
-        self.dropbox = start_dropbox(self._dropbox_ice)
         self.properties |= monitors
+        self._dropbox_ice, self.dropbox = self._another()
+
+    def _another(self) -> tuple[Any, Any]:
+        ice = communicator({**_ICE, **self.properties})
+        return ice, start_dropbox(ice)
+
+    @contextmanager
+    def standby(self) -> Iterator[Callable[[], bool]]:
+        """A second DropBox on the same journal.  Yields whether it has taken over.
+
+        If it has, it is `dropbox` from the end on, and the first has stopped.
+        """
+        epoch = self.journal.lease().epoch
+        ice, second = self._another()
+        try:
+            yield lambda: self.journal.lease().epoch > epoch
+        finally:
+            if self._dropbox_ice.isShutdown():
+                (ice, second), first = (self._dropbox_ice, self.dropbox), (ice, second)
+                self._dropbox_ice, self.dropbox = first
+            second.stop()
+            ice.destroy()
 
     def stop_dropbox(self) -> None:
         self.dropbox.stop()

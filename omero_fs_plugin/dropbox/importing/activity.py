@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,9 +145,15 @@ def look(
 
 
 class Watch:
-    """Remembers unfinished imports from one look to the next.  Thread-safe."""
+    """Remembers unfinished imports from one look to the next.  Thread-safe.
 
-    def __init__(self) -> None:
+    Rule: somebody may set OMERO's clock, and no import ends by that.  What passes while we
+    watch is counted by `clock`, in s, which nobody can set.  OMERO's times only say how
+    long it had been quiet when we first saw it.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or (lambda: time.monotonic())
         self._lock = threading.Lock()
         # Fileset id -> how it was last seen, since when (s) it is so, since when (s) we know it
         self._seen: dict[int, tuple[Signs, float, float]] = {}
@@ -160,16 +167,17 @@ class Watch:
 
     def rest(self, identifier: int, found: Look) -> Rest | None:
         """For how long nothing has moved in that import; None if the fileset is gone."""
-        signs = found.signs.get(identifier)
+        signs, now = found.signs.get(identifier), self._clock()
         with self._lock:
             if signs is None:
                 self._seen.pop(identifier, None)
                 return None
             before = self._seen.get(identifier)
             if before is None:
-                seen = signs, max(signs.begun, signs.changed), found.now
+                quiet = max(0.0, found.now - max(signs.begun, signs.changed))
+                seen = signs, now - quiet, now
             elif before[0] != signs:
-                seen = signs, found.now, found.now
+                seen = signs, now, now
             else:
                 seen = before
             self._seen[identifier] = seen
@@ -179,18 +187,20 @@ class Watch:
             begun=signs.begun + found.ahead,
             age=found.now - signs.begun,
             told=signs.told,
-            quiet=found.now - since,
-            watched=found.now - known,
-            ended=over or signs.begun < found.started,
+            quiet=now - since,
+            watched=now - known,
+            # An OMERO that started later than now has had its clock set back since.
+            ended=over or signs.begun < found.started <= found.now,
             ours=over or signs.client.startswith(f"{AGENT} "),
         )
 
-    def refused(self, identifier: int, found: Look) -> int:
+    def refused(self, identifier: int) -> int:
         """Notes that OMERO would not delete it, a sign of life.  Returns how often by now."""
+        now = self._clock()
         with self._lock:
             number = self._refused[identifier] = self._refused.get(identifier, 0) + 1
             if identifier in self._seen:
-                self._seen[identifier] = self._seen[identifier][0], found.now, found.now
+                self._seen[identifier] = self._seen[identifier][0], now, now
         return number
 
     def forget(self, identifiers: Sequence[int]) -> None:

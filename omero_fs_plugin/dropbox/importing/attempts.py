@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
+from omero_fs_plugin.dropbox.confine.twice import shown_twice
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import (
@@ -40,6 +41,7 @@ from .importers import (
     UnderWay,
     client_path,
 )
+from .importers.disk import meaning
 from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
@@ -75,6 +77,8 @@ class Attempt:
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     # Imported filesets of the same content that did not speak against the import.
     known: set[int] = field(default_factory=set)
+    # Filesets of other users that have the same file, and do not speak against it either.
+    apart: set[int] = field(default_factory=set)
 
     def run(self) -> State:
         """Makes the attempt, and returns the state in which it left the fileset.
@@ -100,7 +104,7 @@ class Attempt:
             return self._imported(importer, earlier.id, earlier.images, self._copied(earlier))
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)
-        ended = self._same_content() or self._excluded()
+        ended = self._same_content() or self._of_another() or self._excluded()
         if ended is None:
             tasks.append(Task(self._whole, self._verified, self.wishes(), self.watch.over))
         return ended
@@ -197,7 +201,7 @@ class Attempt:
     def _verified(self, sha1s: Sequence[str]) -> None:
         known = None if self.import_duplicates else self.known
         mine = folded(self.fileset, self._whole, sha1s)
-        _unless(self.journal.note_verified(self.fileset, mine, known))
+        _unless(self.journal.note_verified(self.fileset, mine, known, self.apart))
 
     def _same_content(self) -> State | None:
         """Skips files whose bytes OMERO already has for this user; None if it has not.
@@ -230,6 +234,35 @@ class Attempt:
         reason = f"the same content as {first.path}, imported as {_in_omero(first)}"
         self.journal.duplicate(self.fileset.id, first.id, reason)
         return State.SKIPPED
+
+    def _of_another(self) -> State | None:
+        """Skips what an admin has mounted in the directories of two users, if it is imported.
+
+        Whose file is met first has the image.  Somebody who hands the file over wants it for
+        the user that is named then.
+        """
+        met = self.fileset.files[0]
+        for other in self.journal.of_others(self.fileset):
+            names = [one.path for one in other.files if one.stat.inode == met.stat.inode]
+            try:
+                twice = any(
+                    shown_twice(self.fileset.root, met.path, other.root, name) for name in names
+                )
+            except OSError as error:
+                raise meaning(error, met.path) from error
+            if not twice or self.fileset.origin == HANDED_OVER:
+                self.apart.add(other.id)
+            elif other.state is not State.IMPORTED:
+                _unless(other.id)
+            elif self._is_there(other):
+                reason = (
+                    f"the same file as {names[0]} of {other.user}, by another mount, imported as "
+                    f"{_in_omero(other)}"
+                )
+                return self._leave(State.SKIPPED, reason)
+            else:
+                self.apart.add(other.id)  # nobody has it in OMERO any more
+        return None
 
     def _is_there(self, twin: Fileset) -> bool:
         """Whether OMERO still has its images."""
@@ -315,7 +348,9 @@ class Attempt:
         return state
 
 
-def refuse(journal: Journal, fileset: Fileset, error: FsError, *, final: bool = False) -> State:
+def refuse(
+    journal: Journal, fileset: Fileset, error: FsError | str, *, final: bool = False
+) -> State:
     """OMERO has refused a fileset: it is queued again, or FAILED after TRIES or if `final`.
 
     Returns the state.  Raises JournalError.
@@ -347,10 +382,11 @@ def run_together(
             for attempt, state in _run(together, importer):
                 left.pop(attempt.fileset.id, None)
                 yield attempt, state
-        except ServerAwayError:
-            # OMERO may still carry out a call that we have given up.
-            for fileset in left.values():
-                note_leftover(attempts[0].journal, fileset)
+        except Exception as error:
+            if isinstance(error, ServerAwayError) or not isinstance(error, FsError):
+                # OMERO may still carry out a call that we have given up.
+                for fileset in left.values():
+                    note_leftover(attempts[0].journal, fileset)
             raise
 
 

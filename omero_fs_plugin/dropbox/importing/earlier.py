@@ -136,7 +136,7 @@ class Earlier:
                 delete_filesets(self.session, [one.id])
             except ImportRefused as error:
                 log.warning("fileset %d: %s", self.fileset.id, error)
-                if self.watch.refused(one.id, found) < _REFUSALS:
+                if self.watch.refused(one.id) < _REFUSALS:
                     left = True
                     if importing and self._may_import(rest):
                         raise StillRunning(

@@ -22,6 +22,7 @@ from omero_fs_plugin.errors import (
     FsError,
     ImportRefused,
     JournalError,
+    RecordRefused,
     ServerAwayError,
     ServerBusyError,
     ServerMisconfiguredError,
@@ -121,8 +122,9 @@ class Importers:
         self._pace = Pace(number)
         self._at_work = 0  # threads that import, or look for something to import
         self._went_through = 0  # imports that succeeded since the start
-        # Fileset that met an UnclearError -> imports that had succeeded by then
+        # Fileset that failed for an unknown reason -> imports that had succeeded by then
         self._suspects: dict[int, int] = {}
+        self._odd_ends: Counter[int] = Counter()  # imported fileset -> times it was not finished
         self._not_given_back: dict[int, str] = {}  # fileset still importing in the journal -> why
         self._giving_back: set[int] = set()  # those of them that a thread is giving back
         self._finishing: set[int] = set()  # imported filesets
@@ -303,16 +305,25 @@ class Importers:
             return self._pace.told()
 
     def _finish(self) -> None:
-        """Finishes one import that was interrupted after the images were in OMERO."""
+        """Finishes one import that was interrupted after the images were in OMERO.
+
+        One for which this fails in a way that nobody expects rests, longer each time: it keeps
+        nothing else from being imported.
+        """
+        now, unfinished = time.monotonic(), self._importing.unfinished
         with self._news:
-            if not self._importing.unfinished:
+            due = (one for one in list(unfinished) if self._resting.get(one, 0.0) <= now)
+            identifier = next(due, None)
+            if identifier is None:
                 return
-            identifier = self._importing.unfinished.popleft()
+            unfinished.remove(identifier)
             self._finishing.add(identifier)
+        done = False
         try:
             done = self._finish_one(identifier)
-        except (ServerAwayError, JournalError):
-            done = False
+        except Exception as error:
+            if is_odd(error):
+                done = self._not_finished(identifier, error)
             raise
         finally:
             with self._news:
@@ -333,6 +344,21 @@ class Importers:
             return False
         except (UserError, ImportRefused, BadAdvice) as error:
             self._journal.finished(fileset.id, f"imported, but {error}")
+        return True
+
+    def _not_finished(self, identifier: int, error: Exception) -> bool:
+        """Whether it is given up: it failed TRIES times, while others were imported."""
+        with self._news:
+            self._odd_ends[identifier] += 1
+            tries = self._odd_ends[identifier]
+            then = self._suspects.setdefault(identifier, self._went_through)
+            self._resting[identifier] = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(tries, 30))
+            others = self._went_through > then
+        if tries < TRIES or not others:
+            return False
+        self._journal.finished(identifier, f"imported, but {in_words(error)}")
+        with self._news:
+            del self._odd_ends[identifier], self._suspects[identifier]
         return True
 
     def _take(self) -> list[Fileset]:
@@ -475,6 +501,10 @@ class Importers:
                     self._give_back([left.pop(fileset.id)], str(error))
                     self._rest(fileset)
                     continue
+                except Exception as error:
+                    log.exception("an importer failed")
+                    self._against([left.pop(fileset.id)], error)
+                    continue
                 # What a sidecar says is of its own filesets: they are not taken together.
                 key = (id(plan.method), fileset.id if plan.said.files else 0)
                 plans.setdefault(key, (plan, []))[1].append(fileset)
@@ -506,23 +536,22 @@ class Importers:
             self._stop_queue(user, str(error))
             if isinstance(error, UserError):
                 self._skip_gone(user)
-        except UnclearError as error:
+        except Exception as error:
+            if not is_odd(error):
+                self._give_back(mine(), str(error))
+                raise
             if not self._against(mine(), error):
                 raise
-        except BaseException as error:
-            reason = (
-                str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
-            )
-            self._give_back(mine(), reason)
-            raise
 
-    def _against(self, filesets: list[Fileset], error: UnclearError) -> bool:
-        """OMERO failed for an unknown reason while these were under way.
+    def _against(self, filesets: list[Fileset], error: Exception) -> bool:
+        """OMERO or DropBox failed for an unknown reason while these were under way.
 
         They rest, longer each time.  If a fileset meets this again after others succeeded,
         the fault is in the fileset and not in OMERO: it counts as refused.  Returns
         whether this was so.
         """
+        for fileset in filesets:
+            log.warning("fileset %d: %s", fileset.id, in_words(error))
         now, refused = time.monotonic(), False
         given_back = list(filesets)
         for fileset in filesets:
@@ -532,11 +561,11 @@ class Importers:
                 rest = min(_IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
                 self._resting[fileset.id] = now + rest
             if len(filesets) == 1 and then is not None and self._went_through > then:
-                state = refuse(self._journal, fileset, error)
+                state = refuse(self._journal, fileset, in_words(error))
                 self._ended(fileset, state)
                 given_back.remove(fileset)
                 refused = True
-        self._give_back(given_back, str(error))
+        self._give_back(given_back, in_words(error))
         return refused
 
     def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
@@ -684,6 +713,16 @@ class Importers:
                 log.debug("looking for what is left in OMERO: %s", error)
             except Exception:
                 log.exception("looking for what is left in OMERO failed")
+
+
+def is_odd(error: Exception) -> bool:
+    """Whether nobody knows what it says of the fileset: a defect of ours, or something unclear."""
+    return isinstance(error, UnclearError | RecordRefused) or not isinstance(error, FsError)
+
+
+def in_words(error: Exception) -> str:
+    """One line for people."""
+    return str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
 
 
 def _is_gone(fileset: Fileset) -> bool:

@@ -549,7 +549,11 @@ class Journal(JournalReader):
             return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
 
     def note_verified(
-        self, fileset: Fileset, sha1s: Sequence[str], known: Collection[int] | None = None
+        self,
+        fileset: Fileset,
+        sha1s: Sequence[str],
+        known: Collection[int] | None = None,
+        apart: Collection[int] = (),
     ) -> int | None:
         """Records, before OMERO is told to import, that it may have images from now on.
 
@@ -558,7 +562,8 @@ class Journal(JournalReader):
         that other fileset.  The same holds if the content was imported since it was
         compared: two importers may have equal files at the same time, and one is faster.
         `known` are the imported filesets known at that comparison; None if copies are
-        wanted.
+        wanted.  And the same holds if other users have the same file, but for `apart`,
+        filesets of others that it need not wait for.
         """
         with self._database.writing() as connection:
             other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
@@ -566,6 +571,9 @@ class Journal(JournalReader):
                 there = self._same_content(connection, fileset.user, sha1s)
                 since = [one for one in there if one not in known]
                 other = since[0] if since else None
+            if other is None:
+                theirs = self._of_others(connection, fileset)
+                other = next((one for one in theirs if one not in apart), None)
             if other is None:
                 self._note_sha1s(connection, fileset.id, sha1s)
                 connection.execute(

@@ -223,6 +223,33 @@ class JournalReader:
             found += [one for one in some if theirs[one] == list(sha1s)]
         return found
 
+    def of_others(self, fileset: Fileset) -> list[Fileset]:
+        """Filesets of other users that have its first file, as it is, and may be in OMERO."""
+        with self._database.reading() as connection:
+            return self._load(connection, self._of_others(connection, fileset))
+
+    def _of_others(self, connection: Connection, fileset: Fileset) -> list[int]:
+        file, other = schema.file.c, schema.fileset.c
+        stat = fileset.files[0].stat
+        found = connection.scalars(
+            select(other.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.inode == signed(stat.inode),
+                file.device == signed(stat.device),
+                file.size == stat.size,
+                file.mtime_ns == stat.mtime_ns,
+                other.user != fileset.user,
+                or_(
+                    other.state == State.IMPORTED,
+                    and_(other.state.in_(_IN_DOUBT), other.verified == 1),
+                ),
+            )
+            .distinct()
+            .order_by(other.id)
+        )
+        return list(found)
+
     def stores(self) -> list[str]:
         """The paths of all filesets that are stores."""
         path = schema.fileset.c.path

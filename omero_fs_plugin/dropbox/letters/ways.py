@@ -8,11 +8,12 @@ import signal
 import ssl
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from omero_fs_plugin.config.kinds import MAIL
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.processes.starter import Order, start
+from omero_fs_plugin.dropbox.processes.starter import Order, Unanswered, start
 from omero_fs_plugin.names import printable
 
 from . import smtp
@@ -43,15 +44,18 @@ def send(settings: Settings, out: Outgoing) -> None:
 
 def run(words: Sequence[str], out: Outgoing, *, limit: float = LIMIT_S) -> None:
     """Runs the command with the letter as JSON on its standard input; 0 means that it has it."""
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    with tempfile.TemporaryFile() as letter, tempfile.TemporaryFile() as errors:
-        letter.write(out.content.encode())
-        letter.flush()
-        letter.seek(0)
-        streams = {"stdin": letter.fileno(), "stderr": errors.fileno()}
+    with ExitStack() as stack:
         try:
+            letter, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+            letter.write(out.content.encode())
+            letter.flush()
+            letter.seek(0)
+            environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+            streams = {"stdin": letter.fileno(), "stderr": errors.fileno()}
             process = start(Order(list(words), environment, "/", **streams))
-        except OSError as error:
+        except Unanswered as error:
+            raise InDoubt(f"{words[0]}: {error.strerror}") from error
+        except OSError as error:  # also a disk for temporary files that is full
             raise NotSent(f"{words[0]}: {error.strerror}", all_wait=True) from error
         try:
             code = process.wait(limit)

@@ -1,9 +1,9 @@
 """What the starting process runs: it starts processes, and says how each ended.
 
-It serves one socket of packets, and ends when the other end is closed.  With a packet to it come
-file descriptors: the first holds the request, the others are what the request calls 0, 1, 2...
+It serves one socket of packets.  With `{"start": token}` come file descriptors: the first holds the
+order, the others are what the order calls 0, 1, 2...
 
-    {"start": token, "words": [...], "environment": {...}, "at": directory,
+    {"words": [...], "environment": {...}, "at": directory,
      "stdin": number or null, "stdout": ..., "stderr": ..., "pass": [number]}
 
 A word may be a number: of a descriptor, whose number in the new process it becomes.  null is
@@ -15,11 +15,15 @@ A word may be a number: of a descriptor, whose number in the new process it beco
 
 What has ended stays a zombie, so that nothing else gets its number, until {"done": pid} comes.
 
+It ends with whoever started it, even if it is stopped then.  However it ends, what it started ends
+with it, for nobody knows of it any more: Java would import what the next DropBox imports again.
+
 It uses the standard library alone, and starts no thread, so that it starts fast and stays small.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -27,17 +31,25 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-PACKET = 1 << 16  # bytes; the requests themselves are in files
+PACKET = 1 << 16  # bytes; the orders themselves are in files
 MOST_DESCRIPTORS = 64
 STARTED_BY = "OMERO_FS_STARTED_BY"  # in the environment of what is started: our number
 UNHEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # it ends with DropBox, not before
+_PR_SET_PDEATHSIG = 1
 
 
-def main(connected: int) -> None:
-    """Serves the socket `connected`."""
+def main(connected: int, parent: int) -> None:
+    """Serves the socket `connected`, for the process `parent`, which started this one."""
+    os.closerange(3, connected)
+    os.closerange(connected + 1, os.sysconf("SC_OPEN_MAX"))
+    os.set_inheritable(connected, False)
+    # One that is stopped goes on then, and finds that the other end is closed.
+    end_with(parent, signal.SIGCONT)
     # With handlers, because a signal that is ignored would be ignored by what is started, too.
     for number in (*UNHEEDED, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
@@ -64,6 +76,7 @@ class _Program:
             for key, _ in selector.select():
                 if key.fileobj is self._connection:
                     if not self._take():
+                        self._end_all()
                         return
                 else:
                     with suppress(BlockingIOError):
@@ -72,44 +85,62 @@ class _Program:
 
     def _take(self) -> bool:
         """Does what the next packet asks for; False when there will be none."""
-        data, descriptors, _, _ = socket.recv_fds(self._connection, PACKET, MOST_DESCRIPTORS)
+        data, descriptors, flags, _ = socket.recv_fds(self._connection, PACKET, MOST_DESCRIPTORS)
         if not data:
             return False
         try:
-            with os.fdopen(descriptors[0], "rb") as file:
-                file.seek(0)
-                request = json.load(file)
-            if "start" in request:
-                self._tell(self._start(request, descriptors[1:]))
+            asked = json.loads(data)
+            if "start" in asked:
+                self._tell(self._answer(asked["start"], descriptors, flags))
             else:
-                self._reap(request["done"])
+                self._reap(asked["done"])
         finally:
-            for descriptor in descriptors[1:]:
+            for descriptor in descriptors:
                 os.close(descriptor)
         return True
 
-    def _start(self, request: Any, descriptors: list[int]) -> dict[str, Any]:
+    def _answer(self, token: int, descriptors: list[int], flags: int) -> dict[str, Any]:
+        """Whatever hinders one start hinders no other."""
+        try:
+            if flags & socket.MSG_CTRUNC:  # the kernel has left some out
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            with os.fdopen(os.dup(descriptors[0]), "rb") as file:
+                file.seek(0)
+                order = json.load(file)
+            return {"started": token, "pid": self._start(order, descriptors[1:])}
+        except OSError as error:
+            return {"refused": token, "errno": error.errno or errno.EINVAL}
+        except MemoryError:
+            return {"refused": token, "errno": errno.ENOMEM}
+        except (ValueError, subprocess.SubprocessError):  # a zero byte; it ended before its program
+            return {"refused": token, "errno": errno.EINVAL}
+
+    def _start(self, order: Any, descriptors: list[int]) -> int:
         def stream(name: str) -> int:
-            number = request[name]
+            number = order[name]
             return subprocess.DEVNULL if number is None else descriptors[number]
 
-        words = [w if isinstance(w, str) else str(descriptors[w]) for w in request["words"]]
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=stream("stdin"),
-                stdout=stream("stdout"),
-                stderr=stream("stderr"),
-                pass_fds=[descriptors[number] for number in request["pass"]],
-                cwd=request["at"],
-                env={**request["environment"], STARTED_BY: str(os.getpid())},
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            number = error.errno if isinstance(error, OSError) else None
-            return {"refused": request["start"], "errno": number or errno.EINVAL}
+        here = os.getpid()
+        process = subprocess.Popen(
+            [w if isinstance(w, str) else str(descriptors[w]) for w in order["words"]],
+            stdin=stream("stdin"),
+            stdout=stream("stdout"),
+            stderr=stream("stderr"),
+            pass_fds=[descriptors[number] for number in order["pass"]],
+            cwd=order["at"],
+            env={**order["environment"], STARTED_BY: str(here)},
+            start_new_session=True,
+            # There is one thread, so it is safe to run Python between fork and exec.
+            preexec_fn=lambda: end_with(here),
+        )
         self._running[process.pid] = process
-        return {"started": request["start"], "pid": process.pid}
+        return process.pid
+
+    def _end_all(self) -> None:
+        """Ends what runs, with what that has started."""
+        for pid in self._running:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _look(self) -> None:
         """Tells of those that have ended."""
@@ -132,6 +163,24 @@ class _Program:
     def _tell(self, answer: dict[str, Any]) -> None:
         with suppress(OSError):  # the next packet is the end then
             self._connection.send(json.dumps(answer).encode())
+
+
+def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Has the kernel signal this process when the thread of `parent` that started it ends."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, by, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
+def _prctl() -> Callable[..., int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    found: Callable[..., int] = ctypes.CDLL(None).prctl
+    return found
+
+
+_PRCTL = _prctl()  # found before a fork, where nothing should be looked up
 
 
 def exit_code(pid: int) -> int | None:

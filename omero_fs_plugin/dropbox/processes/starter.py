@@ -29,13 +29,19 @@ from .program import PACKET, STARTED_BY, UNHEEDED, exit_code
 log = logging.getLogger(__name__)
 
 _ANSWER_S = 30  # the starting process answers in milliseconds; on a machine that swaps, later
+_AGAIN_S = 5.0  # so long nobody else tries, when another one could not be made
 _LOOK_S = 0.02  # between two looks at a process of our own, while we wait for its end
 # Isolated (-I), as the processes that read users' files: nothing in the environment decides which
 # code runs.
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from omero_fs_plugin.dropbox.processes.program import main; main(int(sys.argv[2]))"
+    "from omero_fs_plugin.dropbox.processes.program import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
 )
+
+
+class Unanswered(OSError):
+    """Nobody knows whether it was started.  If it was, it has ended again."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Process(Protocol):
 
 
 def start(order: Order) -> Process:
-    """Starts it.  Raises OSError."""
+    """Starts it.  Raises OSError, and of these Unanswered if it may have run for a moment."""
     found = _Known.starter
     if found is None or found.owner != os.getpid():
         return _Own(order)
@@ -85,11 +91,21 @@ def ready() -> Starter:
     """The process that starts others, which is made if there is none.  Raises OSError."""
     with _Known.lock:
         found = _Known.starter
-        if found is None or found.owner != os.getpid() or found.gone:
-            if found is not None and found.gone and found.owner == os.getpid():
-                log.warning("the process that starts others has ended, and is started again")
+        if found is not None and found.owner == os.getpid():
+            if not found.gone:
+                return found
+            if time.monotonic() < _Known.not_before:
+                raise OSError(errno.EAGAIN, _NONE)
+            log.warning("the process that starts others has ended, and is started again")
+        try:
             found = _Known.starter = Starter()
+        except OSError:
+            _Known.not_before = time.monotonic() + _AGAIN_S  # others have waited meanwhile
+            raise
         return found
+
+
+_NONE = "the process that starts others cannot be started"
 
 
 class _Known:
@@ -97,6 +113,7 @@ class _Known:
 
     lock = threading.Lock()
     starter: Starter | None = None
+    not_before = 0.0  # s, monotonic: until then no other one is made
 
 
 class _Own:
@@ -189,29 +206,61 @@ class Starter:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         limit = struct.pack("@ll", _ANSWER_S, 0)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
-        # It unblocks them when it has handlers for them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _BEGIN, paths, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    cwd="/",
-                    start_new_session=True,
-                )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.pid = self._process.pid
         self._lock = threading.Lock()
         self._starting: dict[int, SimpleQueue[_Started | OSError]] = {}
         self._started: dict[int, _Started] = {}
         self._tokens = 0
-        threading.Thread(target=self._listen, name="starter", daemon=True).start()
+        made: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+        threading.Thread(
+            target=self._live, args=[theirs, made], name="starter", daemon=True
+        ).start()
+        try:
+            process = made.get(timeout=_ANSWER_S)
+        except Empty:
+            self.gone = True  # its thread ends it, as soon as it can
+            raise OSError(errno.ETIMEDOUT, _NONE) from None
+        if isinstance(process, OSError):
+            self.gone = True
+            raise process
+        self._process = process
+        self.pid = process.pid
+
+    def _live(
+        self, theirs: socket.socket, made: SimpleQueue[subprocess.Popen[bytes] | OSError]
+    ) -> None:
+        """From start to end, in one thread: the process ends with the thread that started it."""
+        try:
+            with theirs:
+                process = self._begin(theirs)
+        except OSError as error:
+            self._connection.close()
+            made.put(error)
+            return
+        made.put(process)
+        if not self.gone:
+            self._listen()
+        self._over(process)
+
+    def _begin(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
+        os.set_inheritable(theirs.fileno(), True)
+        # It unblocks them when it has handlers for them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-I", "-c", _BEGIN, paths, str(theirs.fileno()), str(self.owner)],
+                stdin=subprocess.DEVNULL,
+                # The kernel closes our files there when the program begins.  If that waits for a
+                # share, this thread waits too; a close before that would hold up all threads.
+                close_fds=False,
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def start(self, order: Order) -> Process:
-        """Raises OSError, also when no answer comes; another one is started for the next order."""
+        """Raises OSError; Unanswered if no answer comes.  Another one gets the next order then."""
         descriptors: list[int] = []
 
         def passed(descriptor: int | None) -> int | None:
@@ -236,14 +285,15 @@ class Starter:
             token = self._tokens
             self._starting[token] = answers
         try:
-            self._ask({"start": token, **request}, descriptors)
+            self._order(token, request, descriptors)
             answer = answers.get(timeout=_ANSWER_S)
         except (BrokenPipeError, ConnectionResetError):
             self.kill()
             raise
-        except (OSError, Empty) as error:
+        except (BlockingIOError, Empty) as error:
             self.kill()
-            raise OSError(errno.ETIMEDOUT, "the process that starts others is away") from error
+            what = "the process that starts others is away"
+            raise Unanswered(errno.ETIMEDOUT, what) from error
         finally:
             with self._lock:
                 self._starting.pop(token, None)
@@ -255,26 +305,26 @@ class Starter:
         """Nobody needs this one any more."""
         with self._lock:
             self._started.pop(process.pid, None)
-        with suppress(OSError):
-            self._ask({"done": process.pid})
+        with suppress(OSError):  # it is away; whoever gives the next order finds that out
+            self._connection.send(json.dumps({"done": process.pid}).encode())
 
     def kill(self) -> None:
         """Ends it at once, and with it whoever waits for it."""
         self.gone = True
         self._process.kill()
 
-    def _ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-        held = os.memfd_create("request", os.MFD_CLOEXEC)
+    def _order(self, token: int, order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        held = os.memfd_create("order", os.MFD_CLOEXEC)
         with os.fdopen(held, "wb") as file:
-            file.write(json.dumps(request).encode())
+            file.write(json.dumps(order).encode())
             file.flush()
-            socket.send_fds(self._connection, [b"."], [file.fileno(), *descriptors])
+            packet = json.dumps({"start": token}).encode()
+            socket.send_fds(self._connection, [packet], [file.fileno(), *descriptors])
 
     def _listen(self) -> None:
         with suppress(OSError):
             while data := self._connection.recv(PACKET):
                 self._take(json.loads(data))
-        self._over()
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         with self._lock:
@@ -292,18 +342,19 @@ class Starter:
         if asked is not None:
             asked.put(told)
 
-    def _over(self) -> None:
+    def _over(self, process: subprocess.Popen[bytes]) -> None:
         """It has ended, so that nobody says any more how the others do: they end with it."""
         self.gone = True
         with self._lock:
             left, self._started = list(self._started.values()), {}
             waiting, self._starting = list(self._starting.values()), {}
-        for process in left:
-            if process.code is None:
-                _send(process.pid, signal.SIGKILL)
-                process.end(-signal.SIGKILL)
+        for one in left:
+            if one.code is None:
+                _send(one.pid, signal.SIGKILL)
+                one.end(-signal.SIGKILL)
+        ended = Unanswered(errno.ECHILD, "the process that starts others has ended")
         for asked in waiting:
-            asked.put(OSError(errno.ECHILD, "the process that starts others has ended"))
+            asked.put(ended)
         self._connection.close()
         with suppress(OSError):
-            self._process.wait()
+            process.wait()

@@ -9,6 +9,8 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,9 +19,15 @@ import pytest
 from omero_fs_plugin.checks.directories import in_each_others_way
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
+from omero_fs_plugin.dropbox.importing import activity, workers
+from omero_fs_plugin.dropbox.journal import database, keeper, lease
+from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.repository import MANAGED
 from tests.integration.whole import Whole
+
+LEASE_S = 2.0
 
 
 def _mount(*arguments: str | Path) -> None:
@@ -56,6 +64,60 @@ def test_disk_of_the_journal_is_full(tmp_path: Path, make_whole: Callable[..., W
     whole.until_known(*during)
     whole.until_settled()
     whole.assert_once(before, *during)
+
+
+@pytest.mark.parametrize(
+    "held_still",
+    [
+        pytest.param(True, id="the holder hangs"),
+        pytest.param(False, id="both live", marks=pytest.mark.long),
+    ],
+)
+def test_disk_of_the_journal_is_full_for_longer_than_the_lease(
+    tmp_path: Path,
+    make_whole: Callable[..., Whole],
+    monkeypatch: pytest.MonkeyPatch,
+    held_still: bool,
+) -> None:
+    """Nobody can take the lease meanwhile.  Then one of the two goes on, and the other ends."""
+    for module, name, seconds in (
+        (keeper, "EXPIRES", LEASE_S),
+        (lease, "EXPIRES", LEASE_S),
+        (keeper, "RENEW", LEASE_S / 4),
+        (keeper, "RENEW_AGAIN", LEASE_S / 12),
+        (database, "_BUSY_S", LEASE_S / 2),
+        (workers, "_PING_S", 0.2),
+        *((activity, name, 1.0) for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S")),
+    ):
+        monkeypatch.setattr(module, name, seconds)
+    disk = tmp_path / "small"
+    _small_disk(disk, "4m")
+    whole = make_whole(journal=f"sqlite:///{disk}/journal.sqlite", transfer="upload_rm")
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    whole.until_settled()
+    first, go = whole.dropbox, threading.Event()
+    with whole.standby() as took_over:
+        whole.until("the second waits", lambda: not took_over())
+        filler = _fill(disk)
+        during = [whole.drop(f"{number:03}.tif") for number in range(20)]
+        whole.until("it says so", lambda: first.figures()["state"] == "waiting for the journal")
+        if held_still:
+            ask = first._keeper.ask
+            monkeypatch.setattr(first._keeper, "ask", lambda: (go.wait(60), ask())[1])
+        time.sleep(2 * LEASE_S)
+        assert not took_over() and not first._stopping.is_set()
+        filler.unlink()
+        if held_still:
+            whole.until("the second takes over", took_over)
+            go.set()
+        whole.until_known(*during)
+        whole.until_settled()
+        whole.until("one of them is left", lambda: first._stopping.is_set() == took_over())
+    whole.assert_once(before, *during)
+    whole.until("nothing is left to do", lambda: not whole.journal.unfinished())
+    assert whole.journal.counts()[State.FAILED] == 0
+    whole.until_state("running")
 
 
 def test_disk_of_the_repository_is_full(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
@@ -246,11 +308,51 @@ def test_one_directory_twice_below_that_of_a_user(
     assert _told_by_check(whole.dropbox.parts.places.rules) == [], "which hurts nobody"
 
 
-def test_a_directory_of_two_users_is_told(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+@pytest.mark.parametrize("what", ["directory", "file"])
+def test_what_is_shown_to_two_users_is_imported_once(
+    tmp_path: Path, make_whole: Callable[..., Whole], what: str
+) -> None:
     dropbox = tmp_path / "OMERO" / "DropBox"
-    for user in ("amy", "zak"):
-        (dropbox / user / "shared").mkdir(parents=True)
-    _mount("--bind", dropbox / "amy" / "shared", dropbox / "zak" / "shared")
+    ours = [dropbox / user / "shared" for user in ("amy", "zak")]
+    for directory in ours:
+        directory.mkdir(parents=True)
+    if what == "directory":
+        _mount("--bind", *ours)
+    whole = make_whole(duplicates="import", importers="4")
+    source = whole.drop("source.tif")
+    whole.until_known(source)
+    whole.stop_dropbox()
+    files = [[directory / f"{number}.tif" for directory in ours] for number in range(6)]
+    for number, (one, other) in enumerate(files):
+        one.write_bytes(source.read_bytes() + bytes([number]))
+        if what == "file":
+            other.touch()
+            _mount("--bind", one, other)
+    # Both were met, at moments when it grew: by its other path it was another file then.
+    for names in files:
+        for user, path in zip(("amy", "zak"), names, strict=True):
+            met = Found(str(path), FileStat.of(path.stat()))
+            whole.journal.wait(user, str(dropbox / user), [met])
+    whole.start_dropbox()
+    for turn in range(2):
+        whole.until_known(whole.drop(f"marker {turn}.tif"))
+        whole.until_settled()
+        whole.dropbox.rescanner.ask()
+    for names in files:
+        assert sum(len(whole.in_omero(path)) for path in names) == 1, whole.journal.select()
+        states = {str(whole.row(path).state): whole.row(path).reason for path in names}
+        assert states.keys() == {State.IMPORTED, State.SKIPPED}
+        assert "by another mount, imported as Fileset:" in states[State.SKIPPED]
+    if what == "directory":
+        (line,) = _told_by_check(whole.dropbox.parts.places.rules)
+        assert "whoever comes first" in line
+
+
+def test_a_hard_link_is_a_file_of_its_own(tmp_path: Path, make_whole: Callable[..., Whole]) -> None:
+    """Somebody made it for zak, which a mount does not tell."""
     whole = make_whole()
-    (line,) = _told_by_check(whole.dropbox.parts.places.rules)
-    assert "would be imported for" in line
+    first = whole.drop("a.tif")
+    whole.until_known(first)
+    (whole.watch_dir / "zak" / "b.tif").hardlink_to(first)
+    whole.until_known(whole.watch_dir / "zak" / "b.tif")
+    assert whole.row(whole.watch_dir / "zak" / "b.tif").state is State.IMPORTED

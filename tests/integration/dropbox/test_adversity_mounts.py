@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 
-def test_on_real_file_systems(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", ["not long", pytest.param("long", marks=pytest.mark.long)])
+def test_on_real_file_systems(tmp_path: Path, rows: str) -> None:
     alone = ["unshare", "--mount"]
     if os.geteuid() != 0:
         alone += ["--user", "--map-root-user"]
@@ -20,7 +21,7 @@ def test_on_real_file_systems(tmp_path: Path) -> None:
         pytest.skip("neither root nor user namespaces; test_adversity.py has the same, simulated")
     place = Path(__file__).with_name("mounted.py")
     done = subprocess.run(
-        [*alone, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place],
+        [*alone, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", rows, place],
         capture_output=True,
         text=True,
     )

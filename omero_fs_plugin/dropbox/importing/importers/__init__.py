@@ -35,7 +35,10 @@ class StillRunning(FsError):
 
 
 class DiskAway(FsError):
-    """The disk with its files does not answer, or is ill; the fileset waits in the queue."""
+    """A disk does not answer, is full or ill; the fileset waits in the queue.
+
+    It is the disk with its files, or that for temporary files.
+    """
 
 
 class Excluded(FsError):

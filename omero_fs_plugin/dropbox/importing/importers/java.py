@@ -27,7 +27,7 @@ from omero_fs_plugin.errors import (
     UserError,
 )
 
-from . import Excluded, FileChanged, StillRunning, Stopped, client_path, printed, sources
+from . import DiskAway, Excluded, FileChanged, StillRunning, Stopped, client_path, printed, sources
 from .answers import delete_filesets
 from .checksums import CHECKSUM, agreed
 from .java_process import Ended, run_java
@@ -144,7 +144,7 @@ class JavaImporter:
                 limit=self._limit(runs),
                 stopping=stopping,
             )
-        except Stopped as error:
+        except (Stopped, DiskAway) as error:
             yield from ((ready, error) for ready in runs)
             return
         claimed = printed.ids(ended.output)
@@ -216,6 +216,8 @@ class JavaImporter:
             raise ServerBusyError(f"the Java importer: {told}")
         if fault is verdicts.Fault.AWAY:
             raise ServerAwayError(f"the Java importer: {told}")
+        if ended.short_of:
+            return DiskAway(f"the Java importer had no room for temporary files: {ended.short_of}")
         if ended.how:
             return ImportRefused(f"the Java importer {ended.how}{f': {told}' if told else ''}")
         if astray:

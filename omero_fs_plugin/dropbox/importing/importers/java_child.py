@@ -14,21 +14,17 @@ left behind would import what a restarted DropBox imports again.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from omero_fs_plugin.dropbox.processes.program import STARTED_BY
-
-_PR_SET_PDEATHSIG = 1
+from omero_fs_plugin.dropbox.processes.program import STARTED_BY, end_with
 
 
 class _Session:
@@ -73,7 +69,7 @@ def private_options(directory: str) -> list[str]:
 def main() -> None:
     """Reads {host, port, key, arguments, private} from the input and becomes `java`."""
     told = json.load(sys.stdin)
-    _end_with(os.environ[STARTED_BY])
+    end_with(int(os.environ[STARTED_BY]))
 
     import omero.java
     from omero.cli import CLI
@@ -85,14 +81,6 @@ def main() -> None:
     cli.set_client(_Session(told["host"], told["port"], told["key"]))
     cli.invoke(["import", *told["arguments"]])
     sys.exit(cli.rv or 1)  # reached only if Java was not started
-
-
-def _end_with(parent: str) -> None:
-    """Has the kernel end us with the thread that started us."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if str(os.getppid()) != parent:
-        sys.exit("DropBox has ended")
 
 
 def _become(

@@ -9,19 +9,21 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
 
-from . import Stopped, java_child
+from . import DiskAway, Stopped, java_child
 
 _LOOK_S = 0.1  # between two looks at a run
 _END_S = 1.0  # how long Java may take to end after SIGTERM
 _KILLED_S = 30.0  # and after SIGKILL; a dead disk may hold it longer
 # What Java prints if OMERO did not answer it.
 _LOST = re.compile(r"\bIce\.(?:Connect|Connection|\w*Timeout|Socket|UnknownLocal)\w*Exception")
+_ROOM = 1 << 16  # bytes that its temporary files need at least
 _MOST_READ = 4 * 2**20  # so many bytes of what it printed are read, the last ones
 
 
@@ -34,6 +36,7 @@ class Ended:
     how: str  # in words; empty for exit code 0
     # Java ended by itself, and not because it lost its connection: OMERO is done too.
     answered: bool = True
+    short_of: str = ""  # why its temporary files had no room, at its end
 
 
 def run_java(
@@ -47,30 +50,25 @@ def run_java(
 ) -> Ended:
     """Runs `omero import` with `arguments` in the session `key`, for at most `limit` s.
 
-    Raises Stopped if it was ended because we stop.
+    Raises Stopped if it was ended because we stop, and DiskAway if it cannot be started now: the
+    disk for temporary files is full, or there is no memory for it.
     """
-    # Only for us: what Java prints names files, and omero-py keeps things in its directories.
-    with tempfile.TemporaryDirectory(prefix="omero-fs-import-") as private:
-        output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
-        files = ["--file", str(output), "--errs", str(errors)]
-        told = {"host": host, "port": port, "key": key, "arguments": [*files, *arguments]}
-        elsewhere = {f"OMERO_{kind}DIR": private for kind in ("USER", "SESSION", "TMP")}
-        # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
-        environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
-        with ours.open("wb") as log_file, tempfile.TemporaryFile("w+") as to_tell:
-            json.dump({**told, "private": private}, to_tell)
-            to_tell.flush()
-            to_tell.seek(0)
-            process = start(
-                Order(
-                    [sys.executable, "-m", java_child.__name__],
-                    environment,
-                    os.getcwd(),  # noqa: PTH109 - a text
-                    stdin=to_tell.fileno(),
-                    stdout=log_file.fileno(),
-                    stderr=log_file.fileno(),
-                )
+    with ExitStack() as stack:
+        try:
+            # Only for us: what Java prints names files, and omero-py keeps things in its
+            # directories.
+            private = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="omero-fs-import-", ignore_cleanup_errors=True)
             )
+            output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
+            files = ["--file", str(output), "--errs", str(errors)]
+            told = {"host": host, "port": port, "key": key, "arguments": [*files, *arguments]}
+            process = _started({**told, "private": private}, ours)
+        except OSError as error:
+            raise DiskAway(
+                f"the Java importer cannot be started now: {error.strerror or error}; its "
+                f"temporary files are in {tempfile.gettempdir()}"
+            ) from error
         try:
             in_time = _wait(process, limit, stopping)
         finally:
@@ -83,7 +81,38 @@ def run_java(
             how = f"ended with exit code {code}" if code else ""
         errs = "\n".join(_last(path) for path in (ours, errors))
         answered = in_time and code >= 0 and not (code and _LOST.search(errs))
-        return Ended(_last(output), errs, how, answered)
+        return Ended(_last(output), errs, how, answered, _short_of(private))
+
+
+def _started(told: Mapping[str, object], log_file: Path) -> Process:
+    """The process, which is told this.  Raises OSError."""
+    elsewhere = {f"OMERO_{kind}DIR": str(told["private"]) for kind in ("USER", "SESSION", "TMP")}
+    # Under IceGrid there may be no locale, and Java would then lose names beyond ASCII.
+    environment = {**os.environ, **elsewhere, "LC_ALL": "C.UTF-8"}
+    with log_file.open("wb") as log, tempfile.TemporaryFile("w+") as to_tell:
+        json.dump(told, to_tell)
+        to_tell.flush()
+        to_tell.seek(0)
+        return start(
+            Order(
+                [sys.executable, "-m", java_child.__name__],
+                environment,
+                os.getcwd(),  # noqa: PTH109 - a text
+                stdin=to_tell.fileno(),
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+            )
+        )
+
+
+def _short_of(private: str) -> str:
+    """Why its temporary files may have no room; empty if they have."""
+    try:
+        with tempfile.TemporaryFile(dir=private) as file:
+            os.posix_fallocate(file.fileno(), 0, _ROOM)
+    except OSError as error:
+        return f"{tempfile.gettempdir()}: {error.strerror}"
+    return ""
 
 
 def _wait(process: Process, limit: float, stopping: Callable[[], bool]) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import pytest
 from omero.model import DatasetI, ScreenI
 
 from omero_fs_plugin.dropbox.importing.importers import (
+    DiskAway,
     Excluded,
     FileChanged,
     StillRunning,
@@ -114,6 +116,23 @@ def test_how_it_may_fail(
     assert reason in str(outcome)
     assert "\n" not in str(outcome) and world.key not in str(outcome)
     assert world.ask("select f.id from Fileset f") == []
+
+
+def test_no_room_for_its_temporary_files(
+    world: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it starts, and while it runs: the file waits, and is not to blame."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
+    (outcome,) = run(world.importer("java"), task(world, "a.tif"))
+    assert isinstance(outcome, DiskAway) and "No such file or directory" in str(outcome)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(java_process, "_ROOM", 1 << 60)  # more than any disk has
+    one = task(world, "b.tif")
+    world.java_does("exit", code=2)
+    (outcome,) = run(world.importer("java"), one)
+    assert isinstance(outcome, DiskAway)
+    (outcome,) = run(world.importer("java"), task(world, "c.tif"))
+    assert isinstance(outcome, Imported), "OMERO has it, whatever is full"
 
 
 def test_nothing_came_of_it_or_nothing_was_to(world: Importing) -> None:
@@ -246,7 +265,10 @@ def test_it_ends_when_dropbox_is_killed(world: Importing, tmp_path: Path, ahead:
     dropbox.kill()
     dropbox.wait()
     _until_gone(record["pid"])
-    os.kill(record["child"], signal.SIGKILL)
+    if ahead:
+        _until_gone(record["child"])
+    else:
+        os.kill(record["child"], signal.SIGKILL)
 
 
 _WAITS = """

@@ -102,6 +102,27 @@ class TestAnImportThatLasts:
         gate.release()
         assert world.in_omero(path) == [world.row(path).images]
 
+    @pytest.mark.parametrize("by", [-86_400.0, 86_400.0])
+    def test_outlives_a_clock_that_is_set(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, by: float
+    ) -> None:
+        """OMERO's, and ours: they are mostly those of one machine."""
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE, silent=True)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        assert world.attempt() is State.QUEUED
+        world.sandbox.pace.let_pass()  # a second import would not be held
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + by)
+        for _ in range(2):
+            assert world.attempt() is State.QUEUED
+            assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
     def test_goes_on_when_the_session_of_its_client_has_ended(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

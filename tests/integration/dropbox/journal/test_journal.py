@@ -333,6 +333,26 @@ def test_equal_content_that_was_imported_meanwhile_is_seen(journal: Journal) -> 
     assert journal.note_verified(second, ["ab"]) is None, "copies are wanted"
 
 
+def test_the_same_file_of_another_user_speaks_against_an_import(
+    journal: Journal,
+) -> None:
+    """It is shown in the directories of both; two importers take both at the same time."""
+    met = found()
+    ids = {
+        user: journal.hand_over(user, f"/d/{user}", Found(f"/d/{user}/a", met.stat)).id
+        for user in ("amy", "zak")
+    }
+    amys, zaks = (journal.take(user) for user in ids)
+    assert amys is not None and zaks is not None
+    assert journal.of_others(zaks) == [], "OMERO was not told of it yet"
+    assert journal.note_verified(amys, ["ab"]) is None
+    assert journal.note_verified(zaks, ["ab"]) == amys.id, "it is under way"
+    assert [one.id for one in journal.of_others(zaks)] == [amys.id]
+    journal.imported(amys.id, 1, [1], ["ab"])
+    assert journal.note_verified(zaks, ["ab"]) == amys.id, "it is imported"
+    assert journal.note_verified(zaks, ["ab"], None, {amys.id}) is None, "that was found apart"
+
+
 class TestRetry:
     """failed -> queued."""
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.importing.attempts import TRIES
+from omero_fs_plugin.dropbox.importing.importing import Plan
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
+from omero_fs_plugin.errors import JournalError, RecordRefused
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 
@@ -196,3 +199,122 @@ class TestAWriteWhoseAnswerWasLost:
             with pytest.raises(JournalError):
                 importers._finish()
         assert list(importers._importing.unfinished) == [fileset.id]
+
+
+class TestAnImporterThatFails:
+    """A defect of ours, or a write that the journal refuses: it hurts its own fileset alone."""
+
+    @pytest.fixture
+    def queued(self, journal: Journal) -> list[int]:
+        """amy's two filesets, the first of which meets the defect."""
+        return [
+            journal.hand_over(
+                "amy",
+                "/dropbox/amy",
+                Found(f"/dropbox/amy/{name}", FileStat(1, ord(name), 1, 1, 1)),
+            ).id
+            for name in "ab"
+        ]
+
+    @pytest.fixture(
+        params=[ZeroDivisionError("x"), RecordRefused("CHECK constraint failed"), OSError(28, "y")],
+        ids=lambda error: type(error).__name__,
+    )
+    def error(self, request: pytest.FixtureRequest) -> Exception:
+        error: Exception = request.param
+        return error
+
+    def work(self, importers: Importers, times: int) -> list[int]:
+        """What is taken, in `times` turns of a thread."""
+        taken = []
+        for _ in range(times):
+            if found := importers._take():
+                taken += [one.id for one in found]
+                with suppress(Exception):
+                    importers._import(found)
+        return taken
+
+    @pytest.fixture
+    def failing(
+        self,
+        importers: Importers,
+        queued: list[int],
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+        journal: Journal,
+        where: str,
+    ) -> Importers:
+        importing = importers._importing
+
+        def plan(fileset: Fileset) -> Plan:
+            if where == "plan" and fileset.id == queued[0]:
+                raise error
+            return Plan(importers._methods.of(None), Sidecar())
+
+        def run(_: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
+            for fileset in filesets:
+                if fileset.id == queued[0]:
+                    raise error
+                journal.imported(fileset.id, fileset.id, [fileset.id], ["ab"])
+                yield fileset, State.IMPORTED
+
+        monkeypatch.setattr(importing, "plan", plan)
+        monkeypatch.setattr(importing, "run", run)
+        monkeypatch.setattr(importers._recovery, "of", lambda user: None)
+        return importers
+
+    @pytest.mark.parametrize("where", ["plan", "run"])
+    def test_the_others_of_the_same_user_go_on(
+        self, failing: Importers, queued: list[int], journal: Journal
+    ) -> None:
+        assert self.work(failing, 3) == queued
+        states = {one.id: one for one in map(journal.get, queued) if one is not None}
+        assert states[queued[1]].state is State.IMPORTED
+        assert states[queued[0]].state is State.QUEUED
+        assert states[queued[0]].reason, "status says why"
+
+    @pytest.mark.parametrize("where", ["plan", "run"])
+    def test_when_others_went_through_meanwhile_it_ends_as_failed(
+        self, failing: Importers, queued: list[int], journal: Journal
+    ) -> None:
+        for number in range(8):
+            path = f"/dropbox/amy/more {number}"
+            journal.hand_over("amy", "/dropbox/amy", Found(path, FileStat(1, number, 1, 1, 1)))
+            failing._resting.clear()  # its rest is over
+            self.work(failing, 2)
+        fileset = journal.get(queued[0])
+        assert fileset is not None and fileset.state is State.FAILED
+        assert fileset.refusals == TRIES
+        assert journal.counts()[State.IMPORTING] == 0
+
+    def test_one_that_cannot_be_finished_keeps_nothing_from_being_imported(
+        self,
+        importers: Importers,
+        queued: list[int],
+        journal: Journal,
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+    ) -> None:
+        first = journal.take("amy")
+        assert first is not None
+        journal.imported(first.id, 1, [1], ["ab"], finished=False)
+        importers._importing.unfinished.append(first.id)
+
+        def finish(_: Fileset) -> None:
+            raise error
+
+        monkeypatch.setattr(importers._importing, "finish", finish)
+        taken: list[int] = []
+        for _ in range(2):
+            with suppress(type(error)), importers._turn_of_one():
+                taken += [one.id for one in importers._take()]
+        assert taken == [queued[1]]
+        for _ in range(TRIES):
+            importers._resting.clear()
+            importers._went_through += 1
+            with suppress(type(error)):
+                importers._finish()
+        assert not importers._importing.unfinished
+        assert not journal.unfinished()
+        told = journal.get(first.id)
+        assert told is not None and told.reason.startswith("imported, but ")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +20,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.processes import starter as module
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY
-from omero_fs_plugin.dropbox.processes.starter import Order, Process, ready, start
+from omero_fs_plugin.dropbox.processes.starter import Order, Process, Unanswered, ready, start
 
 LONG = 30.0  # s; what takes so long does not come
 
@@ -172,7 +178,7 @@ def test_when_it_is_stopped_the_caller_is_told_and_another_takes_its_place(
     monkeypatch.setattr(module, "_ANSWER_S", 1)
     first = ready()
     os.kill(first.pid, signal.SIGSTOP)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Unanswered):
         start(Order(["true"], os.environ, "/"))
     monkeypatch.undo()
     monkeypatch.setattr(module._Known, "starter", first)
@@ -197,3 +203,178 @@ def test_it_ends_with_its_client_and_not_before(alone: None) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     assert not Path(f"/proc/{done.stdout.strip()}/exe").exists()
+
+
+CLIENT = """
+import os, signal, sys
+from omero_fs_plugin.dropbox.processes.starter import Order, ready, start
+code = "import os, time; os.fork(); os.write(1, b'%d ' % os.getpid()); time.sleep(1000)"
+ready()
+reading, writing = os.pipe()
+start(Order([sys.executable, "-c", code], os.environ, "/", stdout=writing))
+os.close(writing)
+started = b""
+while started.count(b" ") < 2:
+    started += os.read(reading, 100)
+if sys.argv[1:] == ["stopped"]:
+    os.kill(ready().pid, signal.SIGSTOP)
+print(ready().pid, started.decode(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it ends within LONG.  It may be a zombie of an init that reaps none."""
+    until = time.monotonic() + LONG
+    while time.monotonic() < until:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return True
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def killed(*arguments: str) -> list[int]:
+    """The starter of a client that is killed, and what it has started, with its child."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    return [int(word) for word in done.stdout.split()]
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_when_its_client_is_killed_everything_ends(alone: None, state: str) -> None:
+    """Java would go on to import what the next DropBox imports, too."""
+    pids = killed(state)
+    assert len(pids) == 3
+    assert [pid for pid in pids if not has_ended(pid)] == []
+
+
+def test_when_it_dies_between_the_start_and_its_answer(alone: None, tmp_path: Path) -> None:
+    """Nobody has its number then, so nobody could end it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    paths = json.dumps([path for path in sys.path if path])
+    words = [module._BEGIN, paths, str(theirs.fileno()), str(os.getpid())]
+    program = subprocess.Popen(
+        [sys.executable, "-I", "-c", *words], pass_fds=[theirs.fileno()], start_new_session=True
+    )
+    theirs.close()
+    reading, writing = os.pipe()
+    order = {
+        "words": ["/bin/sh", "-c", "echo $$; exec sleep 1000"],
+        "environment": dict(os.environ),
+        "at": "/",
+        "stdin": None,
+        "stdout": 0,
+        "stderr": None,
+        "pass": [],
+    }
+    (tmp_path / "order").write_text(json.dumps(order), encoding="utf-8")
+    with (tmp_path / "order").open("rb") as file:
+        socket.send_fds(ours, [b'{"start": 1}'], [file.fileno(), writing])
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        pid = int(said.readline())
+        program.kill()
+        program.wait(LONG)
+        assert said.read() == b""  # it is gone, and its end of the pipe with it
+    assert has_ended(pid)
+    ours.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "why"),
+    [
+        ("RLIMIT_NOFILE", 6, errno.EMFILE),
+        ("RLIMIT_AS", 1 << 20, errno.ENOMEM),
+        ("RLIMIT_NPROC", 0, errno.EAGAIN),
+    ],
+)
+def test_when_it_is_short_of_something_that_one_start_fails(
+    alone: None, limit: str, most: int, why: int
+) -> None:
+    """It goes on, and so does what it has started."""
+    if limit == "RLIMIT_NPROC" and os.geteuid() == 0:
+        pytest.skip("root may have as many processes as it likes")
+    first = ready()
+    before = start(Order(["sleep", "1000"], os.environ, "/"))
+    which = getattr(resource, limit)
+    was = resource.prlimit(first.pid, which)
+    resource.prlimit(first.pid, which, (most, was[1]))
+    reading, writing = os.pipe()
+    more = {"X": "x" * (1 << 22)} if limit == "RLIMIT_AS" else {}
+    with pytest.raises(OSError, match=re.escape(os.strerror(why))):
+        start(Order(["true", writing, writing, writing], {**os.environ, **more}, "/"))
+    resource.prlimit(first.pid, which, was)
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    after = start(Order(["true"], os.environ, "/"))
+    assert after.wait(LONG) == 0
+    assert ready() is first and before.ended() is None
+    for process in (before, after):
+        process.send(signal.SIGKILL)
+        process.wait(LONG)
+        process.close()
+    first.kill()
+
+
+def test_it_stands_still_while_many_are_started_and_ended(alone: None) -> None:
+    """Its socket is full meanwhile: everybody waits, and then gets what they asked for."""
+    first = ready()
+    codes: dict[int, int | None] = {}
+
+    def one(number: int) -> None:
+        for turn in range(3):
+            process = start(Order(["/bin/sh", "-c", f"exit {number}"], os.environ, "/"))
+            codes[3 * number + turn] = process.wait(LONG)
+            process.close()
+
+    threads = [threading.Thread(target=one, args=[number]) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        os.kill(first.pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        os.kill(first.pid, signal.SIGCONT)
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join(LONG)
+    assert codes == {number: number // 3 for number in range(90)}
+    assert ready() is first
+    children = Path(f"/proc/{first.pid}/task/{first.pid}/children")
+    until = time.monotonic() + LONG
+    while children.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not children.read_text(), "no zombie is left"
+    first.kill()
+
+
+def test_when_no_other_one_can_be_made_nobody_waits_for_all_who_try(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ready()
+    first.kill()
+    tried: list[float] = []
+
+    def begin(*_: object) -> None:
+        tried.append(time.monotonic())
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(module.Starter, "_begin", begin)
+    for _ in range(5):
+        with pytest.raises(BlockingIOError):
+            start(Order(["true"], os.environ, "/"))
+    assert len(tried) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(module._Known, "starter", first)
+    monkeypatch.setattr(module._Known, "not_before", 0.0)
+    assert start(Order(["true"], os.environ, "/")).wait(LONG) == 0
+    ready().kill()

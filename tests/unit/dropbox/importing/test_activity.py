@@ -1,0 +1,72 @@
+"""For how long an import has shown no sign of life, whatever anybody does to a clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing.activity import WATCH_S, Look, Rest, Signs, Watch
+
+NOON = 1_700_000_000.0  # s since the epoch
+LIMIT = 610.0  # s
+
+
+class OMERO:
+    """An import that began at noon, as OMERO shows it, and the two clocks."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0  # s since noon
+        self.set_by = 0.0  # s that somebody has set OMERO's clock by
+        self.started = NOON - 5_000.0
+        self.logged = 0
+        self.watch = Watch(lambda: 77.0 + self.passed)
+
+    def rest(self, seconds: float = 0.0) -> Rest:
+        """What is known of it after so many seconds more."""
+        self.passed += seconds
+        signs = {1: Signs(begun=NOON, told=True, logged=self.logged)}
+        rest = self.watch.rest(1, Look(NOON + self.passed + self.set_by, self.started, signs))
+        assert rest is not None
+        return rest
+
+
+@pytest.fixture
+def omero() -> OMERO:
+    return OMERO()
+
+
+@pytest.mark.parametrize("by", [-86_400.0, -3600.0, 3600.0, 86_400.0, 10.0**9])
+def test_a_clock_that_is_set_while_we_watch_changes_nothing(omero: OMERO, by: float) -> None:
+    assert not omero.rest(10).over(LIMIT)
+    omero.set_by = by
+    assert not omero.rest(10).over(LIMIT)
+    assert not omero.rest(LIMIT - 21).over(LIMIT)
+    assert omero.rest(2).over(LIMIT)
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+def test_a_sign_of_life_counts_whatever_the_clock_says(omero: OMERO, by: float) -> None:
+    omero.rest(500)
+    omero.logged, omero.set_by = 1, by
+    assert not omero.rest(200).over(LIMIT)
+    assert not omero.rest(LIMIT - 1).over(LIMIT)
+    assert omero.rest(1).over(LIMIT)
+
+
+def test_one_that_was_quiet_for_long_is_watched_for_a_while_all_the_same(omero: OMERO) -> None:
+    """A DropBox that has just started sees it so, also if only the clock was set."""
+    omero.set_by = 10 * LIMIT
+    assert not omero.rest(1).over(LIMIT)
+    assert not omero.rest(WATCH_S - 1).over(LIMIT)
+    assert omero.rest(1).over(LIMIT)
+
+
+def test_one_from_before_the_start_of_omero_has_ended(omero: OMERO) -> None:
+    omero.started = NOON + 5
+    assert omero.rest(10).over(LIMIT)
+
+
+def test_a_clock_that_was_set_back_since_the_start_ends_nothing(omero: OMERO) -> None:
+    """As after a start by a wrong clock, which is set right before the import begins."""
+    omero.started = NOON + 3600
+    assert not omero.rest(10).over(LIMIT)
+    assert omero.rest(LIMIT).over(LIMIT)
