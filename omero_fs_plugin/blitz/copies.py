@@ -19,12 +19,13 @@ TRANSFER = "openmicroscopy.org/omero/import/fileTransfer"
 _CHUNK = 200  # filesets that are asked for at once
 _AT_ONCE = 100  # files that OMERO hashes in one call ...
 _BYTES_AT_ONCE = 2**30  # ... and bytes of them
+_SLOW_ROW_MS = 20  # for a row of its database, when OMERO is busy: a sandbox needs 2 to 5
 _SLOW_BYTES_PER_S = 5_000_000  # slower than any disk; the server may be so slow when it hashes
 
 
-def patience_ms(size: int) -> int:
-    """How long a call may take (ms) in which OMERO hashes `size` bytes."""
-    return 60_000 + size * 1000 // _SLOW_BYTES_PER_S
+def patience_ms(size: int, files: int = 0) -> int:
+    """How long a call may take (ms) in which OMERO hashes `size` bytes, and stores `files` rows."""
+    return 60_000 + size * 1000 // _SLOW_BYTES_PER_S + files * _SLOW_ROW_MS
 
 
 @dataclass(frozen=True)

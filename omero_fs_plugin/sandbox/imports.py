@@ -170,6 +170,11 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         self._handle: Handle | None = None
         self.proxy = sandbox.serve(session, self)
 
+    def may_resume(self, call: Call) -> bool:
+        """Whether the caller may write to the fileset, and the process is still served."""
+        mine = call.user == self.session.user and call.write_group == self._group
+        return mine and self.sandbox.adapter.find(self.proxy.ice_getIdentity()) is not None
+
     def _at(self, call: Call, index: int) -> StoredFile:
         same_group(call, self._group)
         if not 0 <= index < len(self._files):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +46,8 @@ class Repositories:
         self.root = sandbox.data_dir / MANAGED
         self.root.mkdir(parents=True, exist_ok=True)
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="command")
+        # Those that nobody refers to any more were closed, or their session has ended.
+        self.uploads: weakref.WeakSet[ImportProcess] = weakref.WeakSet()
         data = sandbox.data_dir
         self._scripts = self._describe("scripts", data.parent / "lib", "ScriptRepo")
         self._managed = self._describe(MANAGED, data, "")
@@ -210,4 +213,13 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
     def do_importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
         call.require_client()
         process = ImportProcess.begin(self.sandbox, self.session, call, fileset, settings)
+        self.sandbox.repositories.uploads.add(process)
         return omero.grid.ImportProcessPrx.uncheckedCast(process.proxy)
+
+    def do_listImports(self, call: Call) -> Any:
+        """The uploads of the caller in the call's group that were not closed, of any session."""
+        call.require_client()
+        self.sandbox.sessions.live()  # ends those that have expired
+        uploads = list(self.sandbox.repositories.uploads)
+        proxies = [upload.proxy for upload in uploads if upload.may_resume(call)]
+        return [omero.grid.ImportProcessPrx.uncheckedCast(proxy) for proxy in proxies]

@@ -27,6 +27,9 @@ from omero_fs_plugin.stores import (
 from . import listing, stat_beneath
 
 DEEPEST = 64  # levels of a store; real ones have about ten
+# Files of a store that is imported: OMERO makes a row for each, in one call, and a fileset needs
+# about 3 KiB of memory for each.
+MOST_FILES = 250_000
 _BITS = 62  # of the sum over a tree; a database takes 63
 
 
@@ -62,8 +65,8 @@ def tree_stat(root: str, store: str) -> FileStat | None:
 def tree_files(root: str, store: str) -> dict[str, FileStat]:
     """Each file of a store: name relative to it -> FileStat, in any order.
 
-    Raises OSError, and ImportRefused for what is neither file nor directory: a store is imported
-    whole or not at all.
+    Raises OSError, and ImportRefused for what is neither file nor directory, and for more than
+    MOST_FILES: a store is imported whole or not at all.
     """
     files: dict[str, FileStat] = {}
     with CALLS.at(root) as call:
@@ -75,6 +78,12 @@ def tree_files(root: str, store: str) -> dict[str, FileStat]:
                     final=True,
                 )
             files[name] = FileStat.of(stat)
+            if len(files) > MOST_FILES:
+                raise ImportRefused(
+                    f"{store}: has more than {MOST_FILES:,} files, and OMERO takes all of them at "
+                    "once: write it with larger chunks or with shards",
+                    final=True,
+                )
     return files
 
 

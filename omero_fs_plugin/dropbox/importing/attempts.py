@@ -46,7 +46,14 @@ from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
-from .stores import each_sha1, first_paths, folded, remove_directories, unfolded
+from .stores import (
+    check_rests,
+    each_sha1,
+    first_paths,
+    folded,
+    remove_directories,
+    unfolded,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +61,7 @@ log = logging.getLogger(__name__)
 # before each further try.  A server may refuse because it is short of something.
 TRIES = 3
 TRY_AGAIN_S = (1.0, 5.0)
+_UPLOAD = "upload:"  # before a fileset's id; the note's text is the mark of its upload
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,38 @@ class Attempt:
             self.journal.note_nothing_there(self.fileset.id)
         ended = self._same_content() or self._of_another() or self._excluded()
         if ended is None:
-            tasks.append(Task(self._whole, self._verified, self.wishes(), self.watch.over))
+            tasks.append(
+                Task(
+                    self._whole,
+                    self._verified,
+                    self.wishes(),
+                    self.watch.over,
+                    known=self._marks[-1],
+                    began=self._began,
+                )
+            )
         return ended
+
+    @cached_property
+    def _marks(self) -> list[str]:
+        """The marks of its upload, the last one last; empty: there was none."""
+        # A first attempt goes on with nothing.
+        known = self.journal.noted(self._upload) if self.fileset.attempts > 1 else ""
+        return [known]
+
+    @property
+    def _upload(self) -> str:
+        """The key of the note that has the mark of its upload."""
+        return f"{_UPLOAD}{self.fileset.id}"
+
+    def _began(self, mark: str) -> None:
+        self._marks.append(mark)
+        self.journal.note(self._upload, mark)
+
+    def _over(self, state: State) -> None:
+        """Forgets the mark of its upload, unless a later attempt may go on with it."""
+        if state is not State.QUEUED and self._marks[-1]:
+            self.journal.note(self._upload, "")
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
         """Records what the importer says, after OMERO has confirmed it."""
@@ -199,6 +237,7 @@ class Attempt:
         remove_directories(self.fileset)
 
     def _verified(self, sha1s: Sequence[str]) -> None:
+        check_rests(self.fileset)
         known = None if self.import_duplicates else self.known
         mine = folded(self.fileset, self._whole, sha1s)
         _unless(self.journal.note_verified(self.fileset, mine, known, self.apart))
@@ -396,6 +435,7 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
     for attempt in attempts:
         state = attempt._step(partial(attempt._prepare, importer, tasks))
         if state is not None:
+            attempt._over(state)
             yield attempt, state
             continue
         attempt_of[attempt.fileset.id] = attempt
@@ -405,6 +445,7 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
         attempt = attempt_of[task.fileset.id]
         state = attempt._step(partial(attempt._end, importer, outcome))
         assert state is not None
+        attempt._over(state)
         yield attempt, state
 
 

@@ -36,17 +36,29 @@ def unfolded(fileset: Fileset, path_rules: str = "") -> Fileset:
     (met,) = fileset.files
     with disk_errors(met.path):
         files = tree_files(fileset.root, met.path)
-        now = tree_stat(fileset.root, met.path)
-    if now is None:
-        raise FileGone(f"{met.path}: gone before it was imported")
-    if now != met.stat:
-        raise FileChanged(f"{met.path}: changed after it had come to rest")
+    check_rests(fileset)
     for name in files:
         _check_name(met.path, name, path_rules)
     names = in_order(files)
     if not names or names[0] not in MARKERS:
         raise FileChanged(f"{met.path}: has no metadata at its top any more")
     return replace(fileset, files=tuple(Found(met.path + name, files[name]) for name in names))
+
+
+def check_rests(fileset: Fileset) -> None:
+    """Raises FileChanged if a store is not as it was at rest, FileGone, and DiskAway.
+
+    Each file is looked at when it is read, so a file that was added is seen only here.
+    """
+    if not is_store(fileset.path):
+        return
+    (met,) = fileset.files
+    with disk_errors(met.path):
+        now = tree_stat(fileset.root, met.path)
+    if now is None:
+        raise FileGone(f"{met.path}: gone before it was imported")
+    if now != met.stat:
+        raise FileChanged(f"{met.path}: changed after it had come to rest")
 
 
 def _check_name(store: str, name: str, path_rules: str) -> None:

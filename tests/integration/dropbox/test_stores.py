@@ -36,7 +36,8 @@ def install_reader(omerodir: Path) -> None:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trees of stores that wait are looked at often."""
-    monkeypatch.setattr(looks, "_LOOK_S", 0.2)
+    for name in ("_LOOK_S", "_SOONEST_S", "_LATEST_S", "_KNOWN_S"):
+        monkeypatch.setattr(looks, name, 0.2)
     monkeypatch.setattr("omero_fs_plugin.dropbox.settling.groupers._UNREAD_S", 0.2)
 
 
@@ -143,7 +144,6 @@ def test_one_changed_chunk_is_a_revision(stored: Whole) -> None:
     former = stored.row(store.path)
     store.files["0/1.1"] = b"\0" * 16
     store.write("0/1.1")
-    stored.dropbox.parts.rescanner.ask("a test")
     stored.until("it is met again", lambda: stored.row(store.path).id != former.id)
     stored.until_known(store.path)
     stored.until_settled()

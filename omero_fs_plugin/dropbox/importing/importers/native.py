@@ -7,10 +7,10 @@ Slice documentation of ManagedRepository.  The Java importer makes the same call
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import omero.model
@@ -22,7 +22,7 @@ from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.copies import TRANSFER, patience_ms
 from omero_fs_plugin.blitz.sessions import AGENT, UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
-from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
 
 from . import StillRunning, Stopped, client_path, sources
@@ -30,12 +30,14 @@ from .answers import delete_filesets, images_of, quietly
 from .checksums import agreed
 from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
+from .resume import FEWEST, mark, marked
+from .sources import sha1_of
+from .streams import Streams
 from .transfer import Transfer
 from .upload import upload
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 3  # files of a fileset at a time; each has some blocks of sources.BLOCK in memory
 _POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
 ALIVE_S = 30.0  # between two checks that the session is still there to get the answer
 
@@ -54,7 +56,8 @@ class NativeImport:
     """One attempt to import one fileset in one session.
 
     `verified` is called with the SHA1s when everything was uploaded, just before
-    OMERO is told to import.  `over` is as in Task.  `stopping` is asked during waits.
+    OMERO is told to import.  `over`, `known` and `began` are as in Task.  `stopping` is asked
+    during waits.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class NativeImport:
         wishes: Wishes | None = None,
         options: NativeOptions | None = None,
         progress: Progress | None = None,
+        known: str = "",
+        began: Callable[[str], None] = lambda mark: None,
     ) -> None:
         self._session = session
         self._fileset = fileset
@@ -79,8 +84,10 @@ class NativeImport:
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
         self._progress = progress or Progress()
+        self._known, self._began = known, began
+        self._there: Sequence[str | None] = ()  # SHA1s of what an earlier attempt uploaded
         self._in_place: InPlace | None = None
-        self._failed = False  # one of several files has failed; the others need not go on
+        self._streams = Streams([met.stat.size for met in fileset.files])
         self.sha1s: list[str] = []  # of the files, when all are uploaded; lower-case hex
 
     def run(self) -> tuple[int, ...]:
@@ -97,8 +104,7 @@ class NativeImport:
         if self._options.transfer.in_place:
             self._in_place = InPlace.of(self._session, repository, self._options.transfer)
             self._in_place.check(self._fileset)
-        with server_errors("importing", Step.BEGIN):
-            process = repository.importFileset(self._description(), self._settings(repository))
+        process = self._begin(repository)
         try:
             return self._import(process)
         except (ServerAwayError, UserError, StillRunning):
@@ -111,8 +117,44 @@ class NativeImport:
         finally:
             quietly(process.close)
 
+    def _begin(self, repository: Any) -> Any:
+        """Begins the upload, or goes on with that of an earlier attempt."""
+        number = len(self._fileset.files)
+        resumes = self._in_place is None and number >= FEWEST
+        wanted = self._wanted() if resumes else []
+        if resumes and (found := marked(self._session, repository, self._known, wanted, number)):
+            self._there, self._first = found.sha1s, found.first
+            log.info(
+                "fileset %d: of its %d files, OMERO has %d from an earlier attempt",
+                self._fileset.id,
+                number,
+                sum(map(bool, self._there)),
+            )
+            return found.process
+        # OMERO makes a row for each file, and answers when it has them all.
+        patient = repository.ice_invocationTimeout(patience_ms(0, number))
+        with server_errors("importing", Step.BEGIN):
+            process = patient.importFileset(self._description(), self._settings(repository))
+        if resumes:
+            self._began(mark(process, wanted))
+        return process
+
+    def _wanted(self) -> list[str]:
+        """All that decides whether a later attempt may go on with this upload.
+
+        The sizes are in it, so that no longer file has to be cut then.
+        """
+        wishes, target = self._wishes, self._wishes.target
+        aimed = f"{target.ice_id()} {unwrap(target.id)}" if target is not None else ""
+        told = (wishes.reader, wishes.name, wishes.description, aimed, self._session.user.group)
+        files = (f"{met.stat.size} {self._client_path(met)}" for met in self._fileset.files)
+        return [*told, repr(self._options), *files]
+
+    def _client_path(self, met: Found) -> str:
+        return client_path(met.path, self._options.path_rules)
+
     def _import(self, process: Any) -> tuple[int, ...]:
-        self.sha1s.extend(self._upload_all(process))
+        self.sha1s.extend(self._streams.run(partial(self._upload, process)))
         if self._stopping():
             raise Stopped("stopped before the import began")
         self._verified(self.sha1s)
@@ -126,7 +168,7 @@ class NativeImport:
         fileset = omero.model.FilesetI()
         for met in self._fileset.files:
             entry = omero.model.FilesetEntryI()
-            entry.clientPath = rstring(client_path(met.path, self._options.path_rules))
+            entry.clientPath = rstring(self._client_path(met))
             fileset.addFilesetEntry(entry)
         upload_job = omero.model.UploadJobI()
         upload_job.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
@@ -155,47 +197,13 @@ class NativeImport:
             settings.userSpecifiedTarget = self._wishes.target
         return settings
 
-    def _upload_all(self, process: Any) -> list[str]:
-        """Uploads all files, a few at once, and returns the SHA1s.
-
-        If a file fails, no further file is begun.
-        """
-        number = len(self._fileset.files)
-        if number == 1:
-            return [self._upload(process, 0)]
-        sha1s = [""] * number
-        failures: list[BaseException] = []
-        positions = iter(range(number))
-        lock = threading.Lock()
-
-        def work() -> None:
-            while not self._failed:
-                with lock:
-                    position = next(positions, None)
-                if position is None:
-                    return
-                try:
-                    sha1s[position] = self._upload(process, position)
-                except BaseException as error:
-                    self._failed = True
-                    failures.append(error)
-
-        threads = [
-            # Daemons: a thread that waits for OMERO must not keep us from ending.
-            threading.Thread(target=work, name=f"upload-{n + 1}", daemon=True)
-            for n in range(min(AT_ONCE, number))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            # A file that was only stopped because another failed does not say why.
-            raise next((e for e in failures if not isinstance(e, Stopped)), failures[0])
-        return sha1s
-
     def _upload(self, process: Any, position: int) -> str:
         """Brings one file to OMERO, and returns its SHA1."""
+        if position < len(self._there) and (there := self._there[position]):
+            met = self._fileset.files[position]
+            if sha1_of(self._fileset.root, met, self._halting) == there:
+                self._progress.more(met.stat.size)
+                return there
         put = self._in_place.put if self._in_place is not None else upload
         if position == 0:
             process = _Process(process, self._note_first)
@@ -205,11 +213,12 @@ class NativeImport:
         self._first = file
 
     def _halting(self) -> bool:
-        return self._failed or self._stopping()
+        return self._streams.failed or self._stopping()
 
     def _verify(self, process: Any) -> Any:
         size = sum(met.stat.size for met in self._fileset.files)
-        patient = process.ice_invocationTimeout(patience_ms(size))
+        files = len(self._fileset.files)
+        patient = process.ice_invocationTimeout(patience_ms(size, files))
         self._told = True
         try:
             with server_errors("verifying the upload", Step.VERIFY):
@@ -315,6 +324,8 @@ class NativeImporter:
                 wishes=task.wishes,
                 options=self._options,
                 progress=self._progress,
+                known=task.known,
+                began=task.began,
             )
             try:
                 yield task, Imported(one.run(), tuple(one.sha1s))

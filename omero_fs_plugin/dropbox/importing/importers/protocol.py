@@ -33,12 +33,16 @@ class Task:
     tells OMERO.  If it raises, the task ends, and OMERO has not been told to import.
     `over` is called with the OriginalFile id of the first file when the upload is over
     for certain, without images: OMERO has answered no, or was never told to import.
+    `began` is called with the mark of an upload that a later attempt may go on with, and `known`
+    is the mark that an earlier attempt gave; empty: none.
     """
 
     fileset: Fileset
     verified: Callable[[Sequence[str]], None]
     wishes: Wishes = field(default_factory=Wishes)
     over: Callable[[int], None] = lambda file: None
+    known: str = ""
+    began: Callable[[str], None] = lambda mark: None
 
 
 @dataclass(frozen=True)

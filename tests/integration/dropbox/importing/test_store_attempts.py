@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
+from omero_fs_plugin.dropbox.importing.importers import native, streams
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -132,6 +134,35 @@ def test_a_chunk_that_changed_since_it_settled_lets_it_settle_again(stored: Stor
     assert "changed after it had come to rest" in stored.row_of(store).reason
     assert stored.images_of(store) == []
     assert row.id == stored.row_of(store).id
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed"])
+def test_what_changes_in_the_tree_meanwhile_is_seen_before_omero_imports(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Also where no file that is read has changed: a chunk more, or one that was read before."""
+    store = image(stored.root / "a.zarr", levels=2)
+    store.write()
+    stored.queue_store(store)
+    real = native.upload
+
+    def meanwhile(process: Any, position: int, *rest: Any) -> str:
+        sha1 = real(process, position, *rest)
+        if position == len(store.files) - 1:
+            if change == "added":
+                (store.top / "0" / "9.9").write_bytes(b"late")
+            elif change == "removed":
+                (store.top / ".zattrs").unlink()
+            else:
+                (store.top / "0" / "1.1").rename(store.top / "0" / "1.9")
+        return sha1
+
+    monkeypatch.setattr(native, "upload", meanwhile)
+    monkeypatch.setattr(streams, "AT_ONCE", 1)
+    monkeypatch.setattr(streams, "MORE_AT_ONCE", 0)
+    assert stored.attempt() in (State.WAITING, State.FAILED)
+    assert "changed after it had come to rest" in stored.row_of(store).reason
+    assert not any(stored.images_of(store))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setattr(
             Client, "getManagedRepository", lambda self: real(self).ice_invocationTimeout(300)
         )
-        patch.setattr(native, "patience_ms", lambda size: 300)
+        patch.setattr(native, "patience_ms", lambda size, files=0: 300)
         yield
 
 

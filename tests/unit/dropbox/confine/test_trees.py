@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.confine import trees
 from omero_fs_plugin.dropbox.confine.trees import store_around, tree_files, tree_stat
 from omero_fs_plugin.dropbox.watching.rescan import store_over, walk
 from omero_fs_plugin.errors import ImportRefused
@@ -143,3 +144,15 @@ class TestTheOutermost:
         assert met is not None
         assert found[met.path] == met.stat
         assert store_over(str(root), f"{root}/sub/a.tif") is None
+
+
+def test_more_files_than_omero_takes_at_once_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, path = str(store.top.parent), str(store.path)
+    monkeypatch.setattr(trees, "MOST_FILES", len(store.files))
+    assert len(tree_files(root, path)) == len(store.files)
+    monkeypatch.setattr(trees, "MOST_FILES", len(store.files) - 1)
+    with pytest.raises(ImportRefused, match="larger chunks") as refused:
+        tree_files(root, path)
+    assert refused.value.final
