@@ -41,7 +41,8 @@ class Attempts:
             else:
                 journal.settle_anew(fileset.id, "it changed")
         elif not self._is_known(journal, fileset, now):
-            if journal.note_verified(fileset, now, ()) is None:
+            apart = {one.id for one in journal.of_others(fileset)}  # there are no mounts here
+            if journal.note_verified(fileset, now, (), apart) is None:
                 side.told[fileset.id] = self.omero.import_(fileset, now)
                 return
             journal.move(fileset.id, State.IMPORTING, State.QUEUED, "under way elsewhere")

@@ -11,9 +11,10 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.journal.journal import LACKS, Journal
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.waiting import LACKS
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.stores import is_store, store_at

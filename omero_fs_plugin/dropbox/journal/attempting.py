@@ -1,0 +1,298 @@
+"""What is written of an attempt to import: from the queue to the images in OMERO.
+
+The journal says what is done before it is done, and what has come of it after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from omero_fs_plugin.blitz.filesets import ServerFileset
+from omero_fs_plugin.errors import JournalError
+
+from . import schema
+from .forming import unite
+from .intake import as_store, dissolve, insert_found
+from .reader import CHUNK
+from .records import MET, Fileset, Found, chunks, columns
+from .states import OPEN, State
+from .writer import CLAIMED_S, JournalWriter
+
+
+class Attempting(JournalWriter):
+    """Filesets that are taken from the queue, and how each attempt ends."""
+
+    def take(
+        self,
+        user: str,
+        not_now: Collection[int] = (),
+        roots_away: Collection[str] = (),
+        root: str = "",
+    ) -> Fileset | None:
+        """queued -> importing for the user's oldest fileset: an attempt begins.
+
+        Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
+        and if `root` is given those of other roots.
+        """
+        fileset = schema.fileset.c
+        with self._database.writing() as connection:
+            identifier = connection.scalar(
+                select(fileset.id)
+                .where(
+                    fileset.state == State.QUEUED,
+                    fileset.user == user,
+                    fileset.id.not_in(list(not_now)),
+                    fileset.root.not_in(list(roots_away)),
+                    *((fileset.root == root,) if root else ()),
+                )
+                .order_by(fileset.id)
+                .limit(1)
+            )
+            if identifier is None:
+                return None
+            connection.execute(
+                update(schema.fileset)
+                .where(fileset.id == identifier, fileset.state == State.QUEUED)
+                .values(
+                    state=State.IMPORTING,
+                    reason="",
+                    attempts=fileset.attempts + 1,
+                    changed=self._clock(),
+                    moved_by=self._who,
+                )
+            )
+            connection.execute(
+                insert(schema.claim).values(
+                    fileset=identifier,
+                    holder=self._held.holder or self._who,
+                    epoch=self._held.epoch,
+                    until=self._clock() + CLAIMED_S,
+                )
+            )
+            return self._load(connection, [identifier])[0]
+
+    def settle_anew(self, fileset: int, reason: str) -> bool:
+        """importing -> waiting, each file of a set by itself.  Returns whether it was importing.
+
+        One of the files has changed, so it must be found out again which belong together.
+        """
+        with self._database.writing() as connection:
+            done = self._move(connection, fileset, (State.IMPORTING,), State.WAITING, reason)
+            if done:
+                dissolve(connection, self._stamp(), fileset)
+            return done
+
+    def duplicate(self, fileset: int, of: int | None, reason: str) -> None:
+        """importing -> skipped, because its content is imported: as fileset `of`, if known."""
+        with self._database.writing() as connection:
+            self._move(
+                connection, fileset, (State.IMPORTING,), State.SKIPPED, reason, duplicate_of=of
+            )
+
+    def refused(self, fileset: int, after: State, reason: str) -> None:
+        """importing -> queued or failed, and one refusal more."""
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                fileset,
+                (State.IMPORTING,),
+                after,
+                reason,
+                refusals=schema.fileset.c.refusals + 1,
+            )
+
+    def note_verified(
+        self,
+        fileset: Fileset,
+        sha1s: Sequence[str],
+        known: Collection[int] | None = None,
+        apart: Collection[int] = (),
+    ) -> int | None:
+        """Records, before OMERO is told to import, that it may have images from now on.
+
+        `sha1s`: of the files' bytes, lower-case hex, in their order.  Nothing is written
+        if the same content is under way for the same user; the result is then the id of
+        that other fileset.  The same holds if the content was imported since it was
+        compared: two importers may have equal files at the same time, and one is faster.
+        `known` are the imported filesets known at that comparison; None if copies are
+        wanted.  And the same holds if other users have the same file, but for `apart`,
+        filesets of others that it need not wait for.
+        """
+        with self._database.writing() as connection:
+            other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
+            if other is None and known is not None:
+                there = self._same_content(connection, fileset.user, sha1s)
+                since = [one for one in there if one not in known]
+                other = since[0] if since else None
+            if other is None:
+                theirs = self._of_others(connection, fileset)
+                other = next((one for one in theirs if one not in apart), None)
+            if other is None:
+                self._note_sha1s(connection, fileset.id, sha1s)
+                connection.execute(
+                    update(schema.fileset)
+                    .where(schema.fileset.c.id == fileset.id)
+                    .values(verified=1)
+                )
+        return other
+
+    def note_nothing_there(self, fileset: int) -> None:
+        """Records that OMERO has nothing of a fileset that it was once told to import."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=0)
+            )
+
+    def imported(
+        self,
+        fileset: int,
+        server_fileset: int,
+        images: Sequence[int],
+        sha1s: Sequence[str],
+        *,
+        finished: bool = True,
+    ) -> None:
+        """importing -> imported, with what OMERO made of it.
+
+        If not `finished`, something is still to be done.  Call the method `finished` after that.
+        """
+        with self._database.writing() as connection:
+            self._note_sha1s(connection, fileset, sha1s)
+            moved = self._move(
+                connection,
+                fileset,
+                (State.IMPORTING,),
+                State.IMPORTED,
+                "",
+                server_fileset=server_fileset,
+                images=",".join(map(str, images)),
+                revision_of=self._former(connection, fileset, sha1s),
+                to_annotate=int(not finished),
+            )
+            if not moved:
+                raise JournalError(
+                    f"fileset {fileset} was not being imported, yet OMERO imported it as "
+                    f"Fileset:{server_fileset}: look at both before it is tried again"
+                )
+
+    def finished(self, fileset: int, reason: str = "") -> None:
+        """Records that everything after an import is done, except for what `reason` says."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(schema.fileset.c.id == fileset)
+                .values(to_annotate=0, **({"reason": reason} if reason else {}))
+            )
+
+    def remark(self, fileset: int, reason: str) -> None:
+        """Notes what people should know of an imported fileset, if nothing else is noted of it."""
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(
+                    table.id == fileset,
+                    table.state == State.IMPORTED,
+                    table.to_annotate == 0,
+                    table.reason == "",
+                )
+                .values(reason=reason, changed=self._clock(), moved_by=self._who)
+            )
+
+    def met(self, fileset: int, of: int, found: Sequence[Found]) -> bool:
+        """Records that `fileset`, which is importing, has the files of `of`, which was imported.
+
+        `found`: the files as they are now.  Only `of` remains, with the history of both.  Returns
+        whether `fileset` was importing.
+        """
+        file = schema.file.c
+        again = f"met again, as fileset {fileset}: it has the same bytes"
+        with self._database.writing() as connection:
+            if not self._move(connection, fileset, (State.IMPORTING,), State.SKIPPED, again):
+                return False
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == of, file.position == position)
+                    .values(**columns(met))
+                )
+            connection.execute(
+                update(schema.fileset)
+                .where(schema.fileset.c.id == of)
+                .values(path=found[0].path, origin=MET)
+            )
+            unite(connection, fileset, of)
+            return True
+
+    def moved(self, fileset: int, position: int, found: Found) -> None:
+        """Records that an accounted file now has this path and stat."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.file)
+                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
+                .values(**columns(found))
+            )
+            if position == 0:
+                connection.execute(
+                    update(schema.fileset)
+                    .where(schema.fileset.c.id == fileset)
+                    .values(path=found.path)
+                )
+
+    def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
+        """Records imports that this journal does not know, and returns their number.
+
+        If the path has an open fileset, the import is left out: the next attempt asks
+        OMERO itself.
+        """
+        fileset, at, number = schema.fileset.c, self._stamp(), 0
+        found = [as_store(one) for one in found]
+        with self._database.writing() as connection:
+            for chunk in chunks(found, CHUNK):
+                paths = [f"/{f.paths[0]}" for f in chunk]
+                rows = connection.execute(
+                    select(fileset.path, fileset.state).where(fileset.path.in_(paths))
+                )
+                met = {path for path, state in rows if state in OPEN}
+                recorded = set(
+                    connection.scalars(
+                        select(fileset.server_fileset).where(
+                            fileset.server_fileset.in_([f.id for f in chunk])
+                        )
+                    )
+                )
+                for there, path in zip(chunk, paths, strict=True):
+                    if there.id not in recorded and path not in met:
+                        insert_found(connection, at, user, root, there)
+                        number += 1
+        return number
+
+    def _former(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> int | None:
+        """The last fileset of this user imported from the same path, if it has other bytes.
+
+        If it has the same bytes, it was deleted in OMERO and is imported once more.
+        """
+        this, former = schema.fileset.alias("this").c, schema.fileset.alias("former").c
+        found: int | None = connection.scalar(
+            select(func.max(former.id)).where(
+                this.id == fileset,
+                former.path == this.path,
+                former.user == this.user,
+                former.state == State.IMPORTED,
+            )
+        )
+        file = schema.file.c
+        before = connection.scalars(
+            select(file.sha1).where(file.fileset == found).order_by(file.position)
+        ).all()
+        return None if list(before) == list(sha1s) else found
+
+    def _note_sha1s(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> None:
+        for position, sha1 in enumerate(sha1s):
+            connection.execute(
+                update(schema.file)
+                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
+                .values(sha1=sha1)
+            )

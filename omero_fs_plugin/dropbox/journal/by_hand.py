@@ -1,0 +1,178 @@
+"""What is written because a person has said so: files are handed over, tried again, set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, or_, select, update
+
+from omero_fs_plugin.errors import ImportRefused
+
+from . import schema
+from .forming import form
+from .intake import reopen_or_insert
+from .reader import CHUNK
+from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
+from .states import OPEN, State
+from .writer import JournalWriter
+
+
+class ByHand(JournalWriter):
+    """Filesets that a person decides about."""
+
+    def hand_over(
+        self,
+        user: str,
+        root: str,
+        found: Found,
+        *others: Found,
+        reader: str = "",
+        plate: bool = False,
+        again: bool = False,
+    ) -> Fileset:
+        """Queues a fileset at once, without a quiet period, and returns it.
+
+        `found` is the file that OMERO opens first.
+
+        If the fileset is queued or importing, it stays so.  If it was imported and has
+        not changed, it stays imported.  The caller sees this from the state.  With
+        `again` it is imported once more, because OMERO no longer has it.  Raises
+        ImportRefused if some of the files are being imported with another fileset.
+        """
+        together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.writing() as connection:
+            done = connection.scalar(
+                select(fileset.id)
+                .join_from(schema.file, schema.fileset)
+                .where(
+                    or_(file.device == signed(found.stat.device), file.path == found.path),
+                    file.inode == signed(found.stat.inode),
+                    file.size == found.stat.size,
+                    file.mtime_ns == found.stat.mtime_ns,
+                    file.ctime_ns == found.stat.ctime_ns,
+                    fileset.user == user,
+                    fileset.state.in_(
+                        (State.QUEUED, State.IMPORTING, *(() if again else (State.IMPORTED,)))
+                    ),
+                )
+                .order_by(fileset.id.desc())
+                .limit(1)
+            )
+            at = self._stamp()
+            if done and others and not _has_just(self._load(connection, [done])[0], together):
+                done = None  # a file was added to it, or has changed
+            if not done:
+                self._refuse_others(connection, together)
+            if not done and (others or plate):
+                done, _ = form(connection, at, together)
+                if done is None:
+                    raise ImportRefused(
+                        f"{found.path}: one of its files is being imported; try again after that"
+                    )
+            elif not done:
+                done = reopen_or_insert(
+                    connection, at, user, root, found, State.QUEUED, HANDED_OVER
+                )
+                if reader:
+                    connection.execute(
+                        update(schema.fileset)
+                        .where(fileset.id == done, fileset.state == State.QUEUED)
+                        .values(reader=reader)
+                    )
+            return self._load(connection, [done])[0]
+
+    def retry(self, fileset: int, found: Sequence[Found] = ()) -> bool:
+        """failed -> queued, with all its tries again.  Returns whether it was failed.
+
+        `found`: its files as they are now, if they are to be imported like this.  Raises
+        ImportRefused if its first file is in another open fileset, or if the files of a
+        set are in another fileset by now.
+        """
+        table, file = schema.fileset.c, schema.file.c
+        with self._database.writing() as connection:
+            path = connection.scalar(select(table.path).where(table.id == fileset))
+            others = connection.execute(
+                select(table.id, table.user, table.state).where(
+                    table.path == path, table.id != fileset
+                )
+            )
+            for other in others:
+                if other.state in OPEN:
+                    raise ImportRefused(
+                        f"{path}: is {other.state} for {other.user}, as fileset {other.id}; "
+                        "see `omero fs status`"
+                    )
+            (before,) = self._load(connection, [fileset]) or (None,)
+            if before is None or before.state is not State.FAILED:
+                return False
+            if len(before.files) > 1:
+                # Form it anew: by now another set may have its files, or lie within it.
+                again = Formed(
+                    before.user,
+                    before.root,
+                    found or before.files,
+                    before.reader,
+                    before.plate,
+                    before.origin,
+                )
+                identifier, _ = form(connection, self._stamp(), again)
+                if identifier == fileset:
+                    return True
+                raise ImportRefused(
+                    f"{path}: its files are of fileset {identifier} by now; see `omero fs status`"
+                    if identifier is not None
+                    else f"{path}: one of its files is being imported; try again after that"
+                )
+            if not self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0):
+                return False
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == fileset, file.position == position)
+                    .values(**columns(met), sha1=None)
+                )
+            return True
+
+    def forget(self, fileset: int, reason: str) -> bool:
+        """failed -> skipped: a person has said that it need not be imported.
+
+        Its history stays.  Returns whether it was failed.
+        """
+        with self._database.writing() as connection:
+            return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
+
+    def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
+        """Records that the files of a failed fileset lie below another `root` now."""
+        file = schema.file.c
+        with self._database.writing() as connection:
+            connection.execute(
+                update(schema.fileset)
+                .where(schema.fileset.c.id == fileset)
+                .values(root=root, path=found[0].path)
+            )
+            for position, met in enumerate(found):
+                connection.execute(
+                    update(schema.file)
+                    .where(file.fileset == fileset, file.position == position)
+                    .values(**columns(met))
+                )
+
+    def _refuse_others(self, connection: Connection, formed: Formed) -> None:
+        """Raises ImportRefused if another user has an open fileset with one of the files."""
+        table = schema.fileset.c
+        for some in chunks([met.path for met in formed.found], CHUNK):
+            rows = connection.execute(
+                select(table.id, table.path, table.user, table.state).where(table.path.in_(some))
+            )
+            for row in rows:
+                if row.user != formed.user and row.state in OPEN:
+                    raise ImportRefused(
+                        f"{row.path}: is {row.state} for {row.user}, as fileset {row.id}; "
+                        "see `omero fs status`, and try again after that"
+                    )
+
+
+def _has_just(fileset: Fileset, formed: Formed) -> bool:
+    """Whether the fileset has just these files, as they are now."""
+    return {met.stat for met in fileset.files} == {met.stat for met in formed.found}

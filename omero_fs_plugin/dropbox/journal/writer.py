@@ -1,0 +1,118 @@
+"""What every write to the journal has: the lease that it is made under, and how a state changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from . import schema
+from .intake import Stamp
+from .reader import JournalReader
+from .records import Held
+from .states import State
+
+# How long (s) a claim lasts; it is renewed with the lease.
+CLAIMED_S = 60.0
+
+
+class JournalWriter(JournalReader):
+    """The journal, for one process that writes.
+
+    Rule: a fileset changes its state in one statement, which names the state before.
+    So if two try this, only one succeeds.  The database refuses illegal transitions.
+    """
+
+    _held = Held()  # the lease that this process works under
+
+    def move(
+        self, fileset: int, before: State | tuple[State, ...], after: State, reason: str = ""
+    ) -> bool:
+        """Moves a fileset if it is still in `before`.  Returns whether it was.
+
+        Raises JournalError if the transition is illegal.
+        """
+        befores = before if isinstance(before, tuple) else (before,)
+        with self._database.writing() as connection:
+            return self._move(connection, fileset, befores, after, reason)
+
+    def note(self, key: str, value: str) -> None:
+        """Keeps a value beyond the life of this process.  An empty value removes it."""
+        with self._database.writing() as connection:
+            write_note(connection, key, value)
+
+    def set_lease(self, before: Held, after: Held) -> bool:
+        """Changes the lease if it is still `before`.  Returns whether it was.
+
+        This also renews the claims that the holder of `after` has.
+        """
+        table, claim = schema.lease, schema.claim
+        values = {"holder": after.holder, "count": after.count, "epoch": after.epoch}
+        with self._database.writing(fenced=False) as connection:
+            done = connection.execute(
+                update(table)
+                .where(
+                    table.c.holder == before.holder,
+                    table.c.count == before.count,
+                    table.c.epoch == before.epoch,
+                )
+                .values(values)
+            ).rowcount
+            if not done:
+                if before != Held() or connection.scalar(select(table.c.id)) is not None:
+                    return False
+                connection.execute(insert(table).values(id=1, **values))
+            connection.execute(
+                update(claim)
+                .where(claim.c.holder == after.holder, claim.c.epoch == after.epoch)
+                .values(until=self._clock() + CLAIMED_S)
+            )
+        return True
+
+    def work_as(self, held: Held, lost: Callable[[], None] = lambda: None) -> None:
+        """Makes every write under this lease from now on.
+
+        A write is refused after the lease has passed to another.  `lost` is called at each
+        refusal, in the thread that was refused.
+        """
+        self._held = held
+        self._database.lease, self._database.lost = (held.holder, held.epoch), lost
+
+    def make_sure(self) -> None:
+        """Raises LeaseLost if the lease has passed to another."""
+        with self._database.writing():
+            pass
+
+    def _stamp(self) -> Stamp:
+        return Stamp(self._clock(), self._who)
+
+    def _move(
+        self,
+        connection: Connection,
+        fileset: int,
+        before: tuple[State, ...],
+        after: State,
+        reason: str,
+        **values: Any,
+    ) -> bool:
+        done = connection.execute(
+            update(schema.fileset)
+            .where(schema.fileset.c.id == fileset, schema.fileset.c.state.in_(before))
+            .values(
+                state=after,
+                reason=reason,
+                waited=0.0,
+                changed=self._clock(),
+                moved_by=self._who,
+                **values,
+            )
+        )
+        return done.rowcount == 1
+
+
+def write_note(connection: Connection, key: str, value: str) -> None:
+    """Keeps a value under `key`.  An empty value removes it."""
+    connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
+    if value:
+        connection.execute(insert(schema.meta).values(key=key, value=value))
