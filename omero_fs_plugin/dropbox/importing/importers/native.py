@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import omero.model
@@ -26,17 +26,17 @@ from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
 
 from . import StillRunning, Stopped, client_path, sources
-from .answers import delete_filesets, images_of, quietly
+from .answers import delete_filesets, images_of, quietly, without_waiting
 from .checksums import agreed
 from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
 from .upload import upload
+from .waits import Waits
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 3  # files of a fileset at a time; each has some blocks of sources.BLOCK in memory
-_POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
 ALIVE_S = 30.0  # between two checks that the session is still there to get the answer
 
 
@@ -48,6 +48,7 @@ class NativeOptions:
     thumbnails: bool = True
     stats: bool = True  # minima and maxima of the pixels
     path_rules: str = ""  # the server's omero.fs.repo.path_rules; empty: the usual ones
+    waits: Waits = field(default_factory=Waits)  # what former imports took; all share one
 
 
 class NativeImport:
@@ -74,7 +75,8 @@ class NativeImport:
         self._verified = verified
         self._stopping = stopping
         self._over = over
-        self._first: int | None = None  # OriginalFile id of the first file
+        # The question for the OriginalFile id of the first file, and whom it was sent to.
+        self._first: tuple[Any, Any] | None = None
         self._told = False  # OMERO was told to import, and may be importing
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
@@ -100,16 +102,18 @@ class NativeImport:
         with server_errors("importing", Step.BEGIN):
             process = repository.importFileset(self._description(), self._settings(repository))
         try:
-            return self._import(process)
+            images = self._import(process)
         except (ServerAwayError, UserError, StillRunning):
-            if not self._told and self._first is not None:
-                self._over(self._first)
+            if not self._told and (first := self._first_file()) is not None:
+                self._over(first)
+            quietly(process.close)
             raise
         except FsError:
             self._take_back(process)
-            raise
-        finally:
             quietly(process.close)
+            raise
+        without_waiting(process)
+        return images
 
     def _import(self, process: Any) -> tuple[int, ...]:
         self.sha1s.extend(self._upload_all(process))
@@ -120,7 +124,7 @@ class NativeImport:
         try:
             return self._await(handle)
         finally:
-            quietly(handle.close)
+            without_waiting(handle)
 
     def _description(self) -> Any:
         fileset = omero.model.FilesetI()
@@ -144,7 +148,7 @@ class NativeImport:
 
     def _settings(self, repository: Any) -> Any:
         settings = ImportSettings()
-        settings.checksumAlgorithm = agreed(repository)
+        settings.checksumAlgorithm = self._session.keep("checksum", lambda: agreed(repository))
         settings.doThumbnails = rbool(self._options.thumbnails)
         settings.noStatsInfo = rbool(not self._options.stats)
         if self._wishes.name:
@@ -201,8 +205,23 @@ class NativeImport:
             process = _Process(process, self._note_first)
         return put(process, position, self._fileset, self._halting, self._progress.more)
 
-    def _note_first(self, file: int) -> None:
-        self._first = file
+    def _note_first(self, store: Any) -> None:
+        # The upload need not wait for the answer, which is wanted only if it fails.
+        self._first = store, store.begin_getFileId()
+
+    def _first_file(self) -> int | None:
+        """OriginalFile id of the first file; None if OMERO has not told it."""
+        if self._first is None:
+            return None
+        store, asked = self._first
+        if not asked.isCompleted():
+            return None
+        try:
+            with server_errors("asking for the id of a file"):
+                return int(unwrap(store.end_getFileId(asked)))
+        except FsError as error:
+            log.debug("fileset %d: %s", self._fileset.id, error)
+            return None
 
     def _halting(self) -> bool:
         return self._failed or self._stopping()
@@ -232,7 +251,10 @@ class NativeImport:
         its session alive.  The wait ends if the server dies, or if the session ends:
         OMERO then imports but never answers.
         """
-        pause, ask = _POLL_FIRST_S, time.monotonic() + ALIVE_S
+        waits, begun = self._options.waits, time.monotonic()
+        ask = begun + ALIVE_S
+        files, size = len(self._fileset.files), sum(met.stat.size for met in self._fileset.files)
+        time.sleep(waits.first(files, size))
         while True:
             try:
                 with server_errors("waiting for the import"):
@@ -243,13 +265,14 @@ class NativeImport:
             if response is not None:
                 if isinstance(response, omero.cmd.ERR):
                     self._told = False
+                else:
+                    waits.took(files, size, time.monotonic() - begun)
                 return images_of(response)
             if time.monotonic() > ask:
                 if not self._session.alive():
                     raise ServerAwayError("waiting for the import: the session has ended")
                 ask = time.monotonic() + ALIVE_S
-            time.sleep(pause)
-            pause = min(pause * 1.5, _POLL_LAST_S)
+            time.sleep(waits.pause(files, size, time.monotonic() - begun))
 
     def _take_back(self, process: Any) -> None:
         """Deletes the fileset without images that this attempt leaves.
@@ -266,7 +289,7 @@ class NativeImport:
                     parameters.map = {"id": rlong(unwrap(store.getFileId()))}
                 finally:
                     store.close()
-                ask = self._session.services.getQueryService().projection
+                ask = self._session.query.projection
                 if ask("select i.id " + whose.format("join f.images i"), parameters):
                     return
                 ids = [unwrap(row[0]) for row in ask("select f.id " + whose.format(""), parameters)]
@@ -276,15 +299,15 @@ class NativeImport:
 
 
 class _Process:
-    """The part of an import's process that an upload needs; `made` gets the OriginalFile's id."""
+    """The part of an import's process that an upload needs; `made` gets the first file's store."""
 
-    def __init__(self, process: Any, made: Callable[[int], None]) -> None:
+    def __init__(self, process: Any, made: Callable[[Any], None]) -> None:
         self._process = process
         self._made = made
 
     def getUploader(self, position: int) -> Any:
         store = self._process.getUploader(position)
-        self._made(unwrap(store.getFileId()))
+        self._made(store)
         return store
 
 
