@@ -27,27 +27,30 @@ class ServerFileset:
     sizes: tuple[int, ...]  # bytes
 
 
-def with_file(services: Any, user: User, client_path: str) -> list[ServerFileset]:
+# `query` is an IQueryPrx, which its caller keeps: to ask for it is a call of its own.
+
+
+def with_file(query: Any, user: User, client_path: str) -> list[ServerFileset]:
     """The user's filesets with a file of that client path, with and without images."""
-    return _of(services, user, "k.clientPath = :path", {"path": rstring(client_path)})
+    return _of(query, user, "k.clientPath = :path", {"path": rstring(client_path)})
 
 
-def some_after(services: Any, user: User, after: int) -> list[ServerFileset]:
+def some_after(query: Any, user: User, after: int) -> list[ServerFileset]:
     """The user's next filesets with ids above `after`, by id, with and without images.
 
     It returns as many as fit well into one message; empty if there are no more.
     """
-    last = _last_of_some(services, user, after)
+    last = _last_of_some(query, user, after)
     if last is None:
         return []
     between = {"after": rlong(after), "last": rlong(last)}
-    found = _of(services, user, "f.id > :after and f.id <= :last", between, joined="")
+    found = _of(query, user, "f.id > :after and f.id <= :last", between, joined="")
     return sorted(found, key=lambda fileset: fileset.id)
 
 
-def _last_of_some(services: Any, user: User, after: int) -> int | None:
+def _last_of_some(query: Any, user: User, after: int) -> int | None:
     """The highest id of the next filesets whose rows fit into one answer; None if none is left."""
-    query, last = services.getQueryService(), None
+    last = None
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), "after": rlong(after)}
     parameters.page(0, MOST_ROWS)
@@ -71,7 +74,7 @@ def _last_of_some(services: Any, user: User, after: int) -> int | None:
 
 
 def _of(
-    services: Any,
+    query: Any,
     user: User,
     condition: str,
     values: Mapping[str, Any],
@@ -82,7 +85,6 @@ def _of(
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), **values}
     where = f"where f.details.owner.id = :user and {condition}"
-    query = services.getQueryService()
     files = query.projection(
         "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
         f"{joined}join f.usedFiles e left outer join e.originalFile o "
@@ -90,6 +92,8 @@ def _of(
         parameters,
         ALL_GROUPS,
     )
+    if not files:  # as of nearly every file that is imported
+        return []
     images = query.projection(
         f"select distinct f.id, i.id from Fileset f {joined}join f.images i {where}",
         parameters,
@@ -113,14 +117,14 @@ def _of(
     ]
 
 
-def containers_of(services: Any, images: Iterable[int]) -> dict[int, tuple[str, ...]]:
+def containers_of(query: Any, images: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """Image -> its dataset and the project of that, in words, for images that OMERO has.
 
     An image without a dataset has an empty tuple.
     """
     found: dict[int, tuple[str, ...]] = {}
     for some in _some(images):
-        found |= _containers_of(services, some)
+        found |= _containers_of(query, some)
     return found
 
 
@@ -130,9 +134,7 @@ def _some(ids: Iterable[int]) -> Iterator[list[int]]:
         yield wanted[start : start + MOST_ROWS]
 
 
-def _containers_of(services: Any, images: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    query = services.getQueryService()
-
+def _containers_of(query: Any, images: Sequence[int]) -> dict[int, tuple[str, ...]]:
     def rows(text: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
         parameters = omero.sys.ParametersI()
         parameters.map = {"ids": rlist([rlong(i) for i in ids])}
@@ -162,13 +164,13 @@ def _containers_of(services: Any, images: Sequence[int]) -> dict[int, tuple[str,
     return found
 
 
-def of_images(services: Any, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
+def of_images(query: Any, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Fileset id -> image ids, for those of `images` that OMERO really has."""
     of: dict[int, list[int]] = {}
     for some in _some(images):
         parameters = omero.sys.ParametersI()
         parameters.map = {"ids": rlist([rlong(i) for i in some])}
-        rows = services.getQueryService().projection(
+        rows = query.projection(
             "select distinct f.id, i.id from Fileset f join f.images i where i.id in (:ids)",
             parameters,
             ALL_GROUPS,

@@ -63,14 +63,50 @@ class UserSession:
         self.user = user
         self._client = client
         self._end = end
+        self._lock = threading.Lock()
+        self._kept: dict[str, Any] = {}
 
     @property
     def services(self) -> Any:
         """The user's omero.api.ServiceFactoryPrx."""
         return self._client.getSession()
 
+    @property
+    def query(self) -> Any:
+        """The user's IQueryPrx.  Raises what the call raises with which it is asked for."""
+        return self.keep("query", lambda: self.services.getQueryService())
+
+    @property
+    def group_id(self) -> int:
+        """The id of the group it works in, which never changes.  Raises what the call raises."""
+        return int(
+            self.keep("group", lambda: self.services.getAdminService().getEventContext().groupId)
+        )
+
+    def keep(self, name: str, ask: Callable[[], _Result]) -> _Result:
+        """The answer to `ask`, which is asked once in this session.
+
+        Two threads may ask at the same time, and both get an answer.
+        """
+        with self._lock:
+            if name in self._kept:
+                kept: _Result = self._kept[name]
+                return kept
+        answer = ask()
+        with self._lock:
+            self._kept[name] = answer
+        return answer
+
+    def forget(self) -> None:
+        """Asks for everything anew.  What was kept may be gone at the server."""
+        with self._lock:
+            self._kept.clear()
+
     def managed_repository(self) -> Any:
         """The ManagedRepositoryPrx.  Raises ServerAwayError if there is none yet."""
+        return self.keep("repository", self._managed_repository)
+
+    def _managed_repository(self) -> Any:
         with server_errors("looking for the managed repository"):
             repository = self._client.getManagedRepository()
         if repository is None:
@@ -127,6 +163,7 @@ class Omero:
         self.sessions_last(time_to_live, time_to_idle)
         self._services: Any = None
         self._configured: tuple[Any, dict[str, str]] = (None, {})  # the connection, what it said
+        self._kept_query: tuple[Any, Any] = (None, None)  # the connection, its IQueryPrx
         self._lock = threading.Lock()
 
     @classmethod
@@ -260,7 +297,7 @@ class Omero:
         """
         return self._ask(
             f"asking for filesets of {user.name}",
-            lambda services: filesets.with_file(services, user, client_path),
+            lambda services: filesets.with_file(self._query(services), user, client_path),
         )
 
     def filesets_after(self, user: User, after: int) -> list[ServerFileset]:
@@ -271,7 +308,7 @@ class Omero:
         """
         return self._ask(
             f"asking for filesets of {user.name}",
-            lambda services: filesets.some_after(services, user, after),
+            lambda services: filesets.some_after(self._query(services), user, after),
         )
 
     def filesets_of_images(self, images: Iterable[int]) -> dict[int, tuple[int, ...]]:
@@ -279,14 +316,15 @@ class Omero:
         images = list(images)
         return self._ask(
             "asking for the images of an import",
-            lambda services: filesets.of_images(services, images),
+            lambda services: filesets.of_images(self._query(services), images),
         )
 
     def containers_of(self, images: Iterable[int]) -> dict[int, tuple[str, ...]]:
         """Image -> its dataset and project in words, for those of `images` that OMERO has."""
         images = list(images)
         return self._ask(
-            "asking where images are", lambda services: filesets.containers_of(services, images)
+            "asking where images are",
+            lambda services: filesets.containers_of(self._query(services), images),
         )
 
     def copies_of(self, of: Collection[int]) -> list[Copy]:
@@ -305,6 +343,16 @@ class Omero:
                 services.destroy()
             except (Ice.Exception, omero.ServerError) as error:
                 log.debug("closing the grid's session: %s", type(error).__name__)
+
+    def _query(self, services: Any) -> Any:
+        """The IQueryPrx of a connection, which is asked for once."""
+        with self._lock:
+            of, query = self._kept_query
+        if of is not services or query is None:
+            query = services.getQueryService()
+            with self._lock:
+                self._kept_query = services, query
+        return query
 
     def _ask(self, what: str, call: Callable[[Any], _Result]) -> _Result:
         """Calls with the present session, and once more with a new one if that has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .values import positive
+from .values import amount, positive
 
 DESCRIPTION = """Make a sandbox: a small stand-in for an OMERO server, to try things on
 
@@ -19,6 +19,9 @@ DIR/bin/omero admin start
 
 It has the users root, amy and zak.  The passwords of amy and zak are their
 names, and each has a directory in DIR/data/DropBox.
+
+It is faster than any OMERO.server.  --latency, --import-time and --upload-rate
+give calls, imports and uploads the prices that they have at a real one.
 
 Exit codes: 0 done; 2 refused, and nothing was made
 """
@@ -47,6 +50,18 @@ def configure(sub: Any) -> None:
         "first ports that are free and not reserved by another sandbox",
     )
     parser.add_argument(
+        "--latency", type=amount, metavar="MS", help="each call takes so many ms longer"
+    )
+    parser.add_argument(
+        "--import-time", type=amount, metavar="MS", help="each import takes so many ms longer"
+    )
+    parser.add_argument(
+        "--upload-rate",
+        type=amount,
+        metavar="MB/S",
+        help="a session uploads so many MB (1,000,000 bytes) a second at most",
+    )
+    parser.add_argument(
         "--no-install", action="store_true", help="do not put FSServer and DropBox into the grid"
     )
 
@@ -54,6 +69,7 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Makes it, and says how to go on.  Raises ConfigurationError if it refuses."""
     from omero_fs_plugin.sandbox.create import ROOT_PASSWORD, create
+    from omero_fs_plugin.sandbox.pace import MB, Prices
 
     password = ROOT_PASSWORD if args.root_password is None else args.root_password
     made = create(
@@ -62,6 +78,11 @@ def run(ctx: Any, args: Any) -> None:
         root_password=password,
         prefix=args.prefix,
         with_fs=not args.no_install,
+        prices=Prices(
+            call=(args.latency or 0) / 1000,
+            imported=(args.import_time or 0) / 1000,
+            upload=(args.upload_rate or 0) * MB,
+        ),
     )
     omero = f"{made.directory}/bin/omero"
     ctx.out(f"{made.directory}: a sandbox, not an OMERO.server; start it with")

@@ -33,6 +33,17 @@ def seconds(text: str) -> float:
     return number
 
 
+def amount(text: str) -> float:
+    """A number above 0 and finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1e9:
+        raise ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return number
+
+
 def _whole(text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit()) or not least <= int(text) < 2**31:
         raise ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")

@@ -15,6 +15,7 @@ from omero_fs_plugin.deployment.installation import install
 from omero_fs_plugin.errors import ConfigurationError
 
 from . import accounts, ports
+from .pace import Prices
 from .ports import Ports
 from .store import FILE, Store
 
@@ -38,12 +39,14 @@ def create(
     root_password: str = ROOT_PASSWORD,
     prefix: int | None = None,
     with_fs: bool = True,
+    prices: Prices | None = None,
 ) -> Made:
     """Makes a sandbox in `directory`, an absolute path.
 
     `users` are added to amy and zak.  Each user has the name as password, a group of its own
     and a directory in the DropBox.  `prefix` goes before the ports; None reserves the first
-    free ones.  Raises ConfigurationError, and then leaves nothing behind.
+    free ones.  `prices` are what calls, imports and uploads cost.  Raises ConfigurationError, and
+    then leaves nothing behind.
     """
     names = list(dict.fromkeys([*USERS, *users]))
     _check(directory, names, root_password)
@@ -51,7 +54,7 @@ def create(
     try:
         directory.mkdir(exist_ok=True)
         reserved = ports.reserve(directory, prefix)
-        _fill(directory, reserved)
+        _fill(directory, reserved, prices or Prices())
         _people(directory, names, root_password)
         _certificates(directory)
         if with_fs:
@@ -103,7 +106,7 @@ def _check(directory: Path, names: Sequence[str], root_password: str) -> None:
         raise ConfigurationError(f"{directory} cannot be written to as this user")
 
 
-def _fill(directory: Path, reserved: Ports) -> None:
+def _fill(directory: Path, reserved: Ports, prices: Prices) -> None:
     from omero.config import ConfigXml
 
     shutil.copytree(TEMPLATES, directory, dirs_exist_ok=True)
@@ -121,6 +124,7 @@ def _fill(directory: Path, reserved: Ports) -> None:
         "omero.db.poolsize": "10",
         "omero.jvmcfg.strategy": "manual",
         **reserved.properties(),
+        **prices.properties(),
         "omero.upgrades.url": "",
     }.items():
         config[key] = value

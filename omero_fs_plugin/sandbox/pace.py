@@ -10,23 +10,70 @@ given it up.  The points have names:
 `ImportRequest.finish`          an import, when its images exist but their thumbnails do not
 ==============================  ==================================================================
 
-Each import takes at least `seconds`, as omero.sandbox.import_seconds says.  It waits an equal
-part of them before each of its points.
+A call, an import and an upload also cost time at a real server.  `Prices` has what they cost
+here; their properties of omero.sandbox are nothing unless they are set.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 READ, SAVE, FINISH = (f"ImportRequest.{step}" for step in ("read", "save", "finish"))
+LATENCY_MS = "omero.sandbox.latency_ms"
 IMPORT_SECONDS = "omero.sandbox.import_seconds"
+UPLOAD_RATE = "omero.sandbox.upload_mb_per_s"
+MB = 1_000_000  # bytes
 _BEAT_S = 0.05  # how often a call that waits at a point shows that it lives
 
 
 class Interrupted(BaseException):
     """The server stops as if it was killed: calls that wait at a point go no further."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What things cost at least, as at a real server."""
+
+    call: float = 0.0  # s that each call takes longer
+    # s of each import.  It waits an equal part of them before each of its points.
+    imported: float = 0.0
+    upload: float = 0.0  # bytes a second that one session uploads at most; 0: no limit
+
+    @classmethod
+    def of(cls, properties: Mapping[str, str]) -> Prices:
+        """As the properties of the server say.  Raises ValueError if one is not a number."""
+
+        def number(name: str) -> float:
+            return float(properties.get(name) or 0)
+
+        return cls(number(LATENCY_MS) / 1000, number(IMPORT_SECONDS), number(UPLOAD_RATE) * MB)
+
+    def properties(self) -> dict[str, str]:
+        """The properties that say so."""
+        said = {
+            LATENCY_MS: self.call * 1000,
+            IMPORT_SECONDS: self.imported,
+            UPLOAD_RATE: self.upload / MB,
+        }
+        return {name: f"{value:g}" for name, value in said.items() if value}
+
+
+class Meter:
+    """Lets bytes pass at a rate (bytes a second; 0: no limit).  Not thread-safe."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free = 0.0  # s, monotonic: when the bytes before have passed
+
+    def wait(self, size: int, now: float) -> float:
+        """How long (s) from `now` on these bytes take, after those that came before them."""
+        if not self._rate:
+            return 0.0
+        self._free = max(self._free, now) + size / self._rate
+        return self._free - now
 
 
 class Gate:
@@ -50,9 +97,10 @@ class Gate:
 class Pace:
     """The points of one server.  Thread-safe."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        """`seconds`: how long an import takes at least."""
-        self.seconds = seconds
+    def __init__(self, prices: Prices | None = None) -> None:
+        self.prices = prices or Prices()
+        self._meters: dict[str, Meter] = {}  # by the uuid of the session
+        self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
         self._stopping = threading.Event()
 
@@ -76,10 +124,29 @@ class Pace:
             while not gate.wait(_BEAT_S):
                 self._beat((lambda: None) if gate.silent else alive)
         if point in (READ, SAVE, FINISH):
-            until = time.monotonic() + self.seconds / 3
+            until = time.monotonic() + self.prices.imported / 3
             while (left := until - time.monotonic()) > 0:
                 self._stopping.wait(min(left, _BEAT_S * 20))
                 self._beat(alive)
+
+    def call(self) -> None:
+        """Waits for what one call costs."""
+        if self.prices.call:
+            self._stopping.wait(self.prices.call)
+
+    def upload(self, session: str, size: int) -> None:
+        """Waits until so many bytes have come over the network in the session with this uuid."""
+        if not self.prices.upload:
+            return
+        with self._lock:
+            meter = self._meters.setdefault(session, Meter(self.prices.upload))
+            seconds = meter.wait(size, time.monotonic())
+        self._stopping.wait(seconds)
+
+    def forget(self, session: str) -> None:
+        """The session has ended."""
+        with self._lock:
+            self._meters.pop(session, None)
 
     def stop(self) -> None:
         """Ends all waits, for good."""

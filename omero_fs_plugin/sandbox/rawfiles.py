@@ -210,7 +210,9 @@ class RawFile(Servant, omero.api.RawFileStore):  # type: ignore[misc]
     def do_write(self, call: Call, data: bytes, offset: int, length: int) -> None:
         if offset < 0 or not 0 <= length <= len(data):
             raise omero.ApiUsageException("", "", f"no {length} bytes to write at {offset}")
-        self._opened(call, write=True).write(data[:length], offset)
+        file = self._opened(call, write=True)
+        self.sandbox.pace.upload(self.session.uuid, length)
+        file.write(data[:length], offset)
 
     def do_truncate(self, call: Call, length: int) -> bool:
         return self._opened(call, write=True).truncate(length)

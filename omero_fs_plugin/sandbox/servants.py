@@ -84,6 +84,7 @@ def _dispatcher(cls: type, name: str, amd: bool) -> Callable[..., Any]:
                 raise omero.ApiUsageException(
                     "", "", f"{_interface(self)}.{name} is not part of the sandbox"
                 )
+            self.sandbox.pace.call()
             call = self.call(current)
             # The client may give up meanwhile; the call is still carried out.
             self.sandbox.pace.reach(f"{_interface(self)}.{name}")

@@ -22,7 +22,7 @@ import omero
 from . import accounts
 from .calls import Call, Session, removed, security
 from .moods import Mood
-from .pace import IMPORT_SECONDS, Pace
+from .pace import Pace, Prices
 from .store import TABLES, Store
 
 __all__ = ["Call", "Sandbox", "Session", "Sessions", "removed", "security"]
@@ -215,7 +215,7 @@ class Sandbox:
         self.sessions = Sessions(store, self._forget, now)
         self.mood = Mood(data_dir, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
-        self.pace = Pace(float(properties.get(IMPORT_SECONDS) or 0))
+        self.pace = Pace(Prices.of(properties))
         self._note_start()
         adapter.addServantLocator(_Ended(self.sessions), "")
 
@@ -262,6 +262,7 @@ class Sandbox:
     def _forget(self, session: Session) -> None:
         for identity in list(session.identities):
             self.withdraw(session, identity)
+        self.pace.forget(session.uuid)
 
 
 class _Ended(Ice.ServantLocator):  # type: ignore[misc]

@@ -138,7 +138,7 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.settling": {
         "handover": "groupers assembly",
-        "groupers": "looks pipeline lots unread",
+        "groupers": "looks pipeline lots unread warmth",
         "looks": "pipeline",
         "pipeline": (
             "meeting resting assembly stores around underway lots neighbourhood settle outside"
@@ -154,6 +154,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "neighbourhood": "",
         "uncovered": "",
         "unread": "",
+        "warmth": "",
         "outside": "",
         "writers": "",
     },
@@ -170,10 +171,10 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "crew importing methods attempts pace recovery importers",
-        "importing": "methods attempts leftovers activity pool stores importers",
+        "workers": "crew importing methods attempts pace recovery slots importers",
+        "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
-        "attempts": "leftovers earlier activity stores importers",
+        "attempts": "leftovers earlier activity slots stores importers",
         "leftovers": "earlier activity pool importers",
         "earlier": "activity stores importers",
         "stores": "importers",
@@ -184,6 +185,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "pace": "",
         "crew": "",
+        "slots": "importers",
         "importers": "",
     },
 }

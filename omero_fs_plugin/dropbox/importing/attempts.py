@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
@@ -46,6 +46,7 @@ from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
+from .slots import Slot, Slots
 from .stores import (
     check_rests,
     each_sha1,
@@ -83,6 +84,7 @@ class Attempt:
     removes: bool = False  # the importer removes the sources when the journal has the images
     later: Callable[[], None] = lambda: None  # called when that could not be done yet
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
+    slots: Slots | None = None  # None: OMERO is told to import at once
     # Imported filesets of the same content that did not speak against the import.
     known: set[int] = field(default_factory=set)
     # Filesets of other users that have the same file, and do not speak against it either.
@@ -185,6 +187,7 @@ class Attempt:
             self._clean_up()
             return self._leave(State.QUEUED, str(error))
         except ImportRefused as error:
+            self.session.forget()  # what was kept may be why
             self._clean_up()
             return refuse(self.journal, self.fileset, error, final=error.final)
 
@@ -441,12 +444,25 @@ def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Atte
         attempt_of[attempt.fileset.id] = attempt
     if not tasks:
         return
-    for task, outcome in importer.run(tasks, attempts[0].stopping):
-        attempt = attempt_of[task.fileset.id]
-        state = attempt._step(partial(attempt._end, importer, outcome))
-        assert state is not None
-        attempt._over(state)
-        yield attempt, state
+    slots = attempts[0].slots or Slots(lambda: len(tasks))
+    with slots.slot(attempts[0].stopping) as slot:
+        tasks = [replace(task, verified=partial(_in_turn, slot, task.verified)) for task in tasks]
+        left = len(tasks)
+        for task, outcome in importer.run(tasks, attempts[0].stopping):
+            left -= 1
+            if not left:
+                slot.give()  # what follows is no import
+            attempt = attempt_of[task.fileset.id]
+            state = attempt._step(partial(attempt._end, importer, outcome))
+            assert state is not None
+            attempt._over(state)
+            yield attempt, state
+
+
+def _in_turn(slot: Slot, verified: Callable[[Sequence[str]], None], sha1s: Sequence[str]) -> None:
+    """Waits for the slot first, so that `verified` is just before OMERO is told to import."""
+    slot.take()
+    verified(sha1s)
 
 
 def _same_file(root: str, was: Found, met: Found) -> bool:

@@ -28,9 +28,11 @@ from .importers.disk import meaning
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
 from .importers.sources import remove
+from .importers.waits import Waits
 from .leftovers import Leftovers
 from .methods import Method, Methods
 from .pool import SessionPool
+from .slots import Slots
 from .stores import each_sha1, remove_directories
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Importing:
         address: tuple[str, int],
         import_duplicates: Callable[[], bool],
         stopping: Callable[[], bool],
+        slots: Slots | None = None,
     ) -> None:
         """`address` is the router's host and port, for OMERO's own importer."""
         self._journal = journal
@@ -75,6 +78,8 @@ class Importing:
         self._host, self._port = address
         self._import_duplicates = import_duplicates
         self._stopping = stopping
+        self._slots = slots
+        self._waits = Waits()
         self._containers = Containers()
         self._watch = Watch()
         self.pool = SessionPool(omero)
@@ -112,12 +117,15 @@ class Importing:
                 self._omero,
                 host=self._host,
                 port=self._port,
+                waits=self._waits,
             )
             attempts = [self._attempt(plan, session, importer, one) for one in filesets]
             for fileset in filesets:
                 self._importers[fileset.id] = importer
             try:
                 for attempt, state in run_together(attempts, importer):
+                    if state is not State.IMPORTED:
+                        self._containers.forget(session)
                     yield attempt.fileset, state
             finally:
                 for fileset in filesets:
@@ -205,6 +213,7 @@ class Importing:
             removes=plan.method.choice.transfer.removes,
             later=lambda: self.unfinished.append(fileset.id),
             exclude_imported_paths=plan.method.choice.arguments.exclude_imported_paths,
+            slots=self._slots,
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
         )
 

@@ -15,8 +15,10 @@ RISE_S = 30.0  # after so long at the earliest, one import more runs at a time
 class Pace:
     """The pace of `number` importers.  Not thread-safe: whoever shares it holds a lock."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, ahead: int = 0) -> None:
+        """`ahead`: so many more may upload meanwhile, while OMERO is not busy."""
         self.number = number
+        self.ahead = ahead
         self.allowed = number  # imports at a time
         self.why = ""  # what OMERO said last; empty while all importers may import
         self._in_a_row = 0
@@ -24,7 +26,8 @@ class Pace:
 
     def may_begin(self, under_way: int, now: float) -> bool:
         """Whether one more import may begin."""
-        return under_way < self.allowed and now >= self._rest_until
+        ahead = self.ahead if self.allowed == self.number else 0
+        return under_way < self.allowed + ahead and now >= self._rest_until
 
     def busy(self, why: str, now: float, *, back_off: float = 0.0) -> float:
         """OMERO was too busy for an import, and asks for a rest of `back_off` s.

@@ -54,6 +54,7 @@ class SessionPool:
         try:
             yield lent.session
         except (ServerAwayError, ImportRefused):
+            lent.session.forget()
             if not lent.session.alive():
                 with self._lock:
                     if self._lent.get(key) is lent:

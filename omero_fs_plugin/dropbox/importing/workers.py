@@ -38,6 +38,7 @@ from .importing import BadAdvice, Importing, Plan
 from .methods import Methods
 from .pace import Pace
 from .recovery import Recovery
+from .slots import Slots, ahead_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,9 @@ class _Turn:
 
 
 class Importers:
-    """`number` threads that import what is queued, in turns of the users.
+    """Threads that import what is queued, in turns of the users, `number` at a time.
+
+    Some more bring the files of the next ones to OMERO meanwhile.
 
     `changed` is called with a fileset of which a file changed under the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` says why
@@ -100,6 +103,10 @@ class Importers:
         self._changed = changed
         self._methods = methods
         self._stopping = threading.Event()
+        ahead = ahead_of(number)
+        self._slots = Slots(
+            lambda: self._pace.allowed, lambda: {work.thread for work in self._crew.parked()}
+        )
         self._importing = Importing(
             journal,
             omero,
@@ -108,6 +115,7 @@ class Importers:
             address=address,
             import_duplicates=import_duplicates,
             stopping=lambda: self._stopping.is_set(),
+            slots=self._slots,
         )
         # Held for a moment only: never while a disk, OMERO or the journal is asked.
         self._news = threading.Condition()
@@ -119,7 +127,7 @@ class Importers:
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
         self._in_vain = 0  # imports in a row that failed because OMERO was away
         self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
-        self._pace = Pace(number)
+        self._pace = Pace(number, ahead)
         self._at_work = 0  # threads that import, or look for something to import
         self._went_through = 0  # imports that succeeded since the start
         # Fileset that failed for an unknown reason -> imports that had succeeded by then
@@ -135,8 +143,8 @@ class Importers:
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
-        self._crew = Crew(number, self._work)
-        self._number = number
+        self._number = number + ahead
+        self._crew = Crew(self._number, self._work)
         self.relieve = self._crew.relieve
         self.reading = self._crew.reading
         self.busy_at_work = self._crew.at_work
@@ -187,6 +195,7 @@ class Importers:
         """Tells the threads to begin nothing more, and to end where it can be taken up again."""
         self._stopping.set()
         self.wake()
+        self._slots.stir()
 
     def stop(self, until: float) -> bool:
         """Waits for what is under way until `until` (s, monotonic), and gives back the rest.

@@ -6,9 +6,9 @@ Rule: a set is queued when all of its files are quiet, unchanged and not held by
 ``resting`` hands on the files that are at rest: ``settle`` knows when that is, ``writers`` who
 holds a file open.  ``underway`` has what is known of each file, ``outside`` asks the disk and
 OMERO.  ``lots`` says which files are grouped together, ``neighbourhood`` which directories are
-near each other.  ``groupers`` are the threads that group the files, ``around`` looks at other
-files that their answer names, ``assembly`` makes filesets of it.  ``stores`` knows directories
-that are one image, and ``looks`` looks at those that wait.  ``uncovered`` lets files rest that no
-rule covers, ``unread`` has those that could not be read.  ``handover`` does the same for `omero fs
-import`.
+near each other.  ``groupers`` are the threads that group the files, ``warmth`` says which of them
+takes the next ones, ``around`` looks at other files that their answer names, ``assembly`` makes
+filesets of it.  ``stores`` knows directories that are one image, and ``looks`` looks at those that
+wait.  ``uncovered`` lets files rest that no rule covers, ``unread`` has those that could not be
+read.  ``handover`` does the same for `omero fs import`.
 """

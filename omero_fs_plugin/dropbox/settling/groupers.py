@@ -35,6 +35,7 @@ from .looks import Looks
 from .lots import Lot
 from .pipeline import Pipeline
 from .unread import Unread, named, unread
+from .warmth import Warmth
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ class Groupers:
         self._looks = Looks(pipeline, lanes)
         self._remembered = False  # whether it has those of the time before the start
         self.trouble = ""  # why nothing can be grouped; empty while files can be
+        self._warmth = Warmth(number)
         self._threads = [
             # Daemons: a thread that a share holds must not keep the process from ending.
             threading.Thread(target=self._work, args=[one], name=f"grouper-{n}", daemon=True)
@@ -187,25 +189,29 @@ class Groupers:
 
     def _work(self, grouper: Grouper) -> None:
         self._warm(grouper)
-        busy = time.monotonic()
+        me, busy = self._groupers.index(grouper), time.monotonic()
         while not self._stopping.is_set():
             try:
                 now = time.monotonic()
                 self._expire(now)
                 self._look_at_unread(now)
-                lot = self._pipeline.next_lot(now)
+                lot = self._pipeline.next_lot(now) if self._warmth.may_take(me) else None
                 if lot is not None:
-                    self._ask(grouper, lot)
+                    with self._warmth.at_work(me):
+                        self.wake()  # one that is not warm may be needed for the next lot
+                        self._ask(grouper, lot)
                     busy = time.monotonic()
                     continue
                 # The first grouper stays warm for the file that comes next.
                 spare = grouper is not self._groupers[0]
                 if isinstance(grouper, BioFormats) and spare and now - busy > _REST_S:
                     grouper.rest()
+                    self._warmth.rests(me)
                     busy = math.inf
             except Exception:
                 log.exception("grouping failed")
-                self._stopping.wait(_AGAIN_S)
+                with self._warmth.at_work(me, warms=False):
+                    self._stopping.wait(_AGAIN_S)
             with self._news:
                 if not self._stopping.is_set():
                     # `wake` comes after a file is at rest, so it finds us waiting or we find it.

@@ -182,11 +182,11 @@ class _Annotating:
 
     def _ask(self, query_text: str, /, **values: Any) -> list[Any]:
         with server_errors("looking for annotations"):
-            query = self._session.services.getQueryService()
+            query = self._session.query
             return list(query.findAllByQuery(query_text, parameters_of(values)))
 
     def _values(self, query_text: str, /, **values: Any) -> list[tuple[Any, ...]]:
         with server_errors("looking for annotations"):
-            query = self._session.services.getQueryService()
+            query = self._session.query
             rows = query.projection(query_text, parameters_of(values))
         return [tuple(unwrap(cell) for cell in row) for row in rows]

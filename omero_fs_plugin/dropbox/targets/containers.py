@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # A container -> the link to what lies in it.
 _CONTENTS = {DATASET: "DatasetImageLink", SCREEN: "ScreenPlateLink"}
+KEPT_S = 10.0  # s that a container which was found counts as found
 BATCH = 500  # ids in one query, links in one call
 
 
@@ -53,11 +55,14 @@ class Containers:
     """Finds the containers of targets, or makes them.  Thread-safe; one for all imports.
 
     Imports in one group take turns.  If several want the same container, the first
-    makes it, and the others find it.
+    makes it, and the others find it.  What was found is kept for KEPT_S, until `forget`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
+        # (user id, group id, target) -> what was found, until when (s) it counts
+        self._kept: dict[tuple[int, int, Target], tuple[Destination, float]] = {}
         self._turns: dict[int, threading.Lock] = {}  # group id ->
 
     def find(
@@ -78,13 +83,33 @@ class Containers:
         if not target.containers:
             return None
         with server_errors("asking for the group of the session"):
-            group = session.services.getAdminService().getEventContext().groupId
+            group = session.group_id
         with self._lock:
             turn = self._turns.setdefault(group, threading.Lock())
         # The lock is held during calls to OMERO on purpose: others wait for the container
         # that is made here.  Each call ends within a minute, whatever the server does.
         with turn:
-            return _Search(session, group, f"OMERO.fs: for {made_for}").find(target.containers)
+            key = session.user.id, group, target
+            if (kept := self._known(key)) is not None:
+                return kept
+            found = _Search(session, group, f"OMERO.fs: for {made_for}").find(target.containers)
+            # One that must be new, or the only one of its name, is asked for each time.
+            if all(one.which not in (NEW, ONLY) for one in target.containers):
+                with self._lock:
+                    self._kept[key] = found, self._clock() + KEPT_S
+            return found
+
+    def forget(self, session: UserSession) -> None:
+        """Looks anew for the containers of this user, because an import has failed."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == session.user.id]:
+                del self._kept[key]
+
+    def _known(self, key: tuple[int, int, Target]) -> Destination | None:
+        now = self._clock()
+        with self._lock:
+            self._kept = {k: (found, end) for k, (found, end) in self._kept.items() if end > now}
+            return self._kept[key][0] if key in self._kept else None
 
 
 class _Search:
@@ -206,12 +231,12 @@ class _Search:
         self, text: str, values: Mapping[str, Any], context: dict[str, str] | None = None
     ) -> list[Any]:
         with server_errors("looking for the target"):
-            query = self._session.services.getQueryService()
+            query = self._session.query
             return list(query.findAllByQuery(text, parameters_of(values), context))
 
     def _values(self, text: str, values: Mapping[str, Any]) -> list[Any]:
         with server_errors("looking for the target"):
-            query = self._session.services.getQueryService()
+            query = self._session.query
             return [
                 [unwrap(c) for c in row] for row in query.projection(text, parameters_of(values))
             ]
@@ -238,7 +263,7 @@ def ensure_linked(session: UserSession, place: Destination, images: Sequence[int
     for start in range(0, len(children), BATCH):
         batch = children[start : start + BATCH]
         with server_errors(f"looking into {place}"):
-            rows = session.services.getQueryService().projection(
+            rows = session.query.projection(
                 text, parameters_of({"id": rlong(place.id), "ids": ids_of(batch)})
             )
         there = {unwrap(row[0]) for row in rows}
@@ -253,7 +278,7 @@ def plates_of(session: UserSession, images: Sequence[int]) -> list[int]:
     found: set[int] = set()
     for start in range(0, len(images), BATCH):
         with server_errors("looking for the plates of an import"):
-            rows = session.services.getQueryService().projection(
+            rows = session.query.projection(
                 "select distinct w.plate.id from WellSample s join s.well w "
                 "where s.image.id in (:ids)",
                 parameters_of({"ids": ids_of(images[start : start + BATCH])}),

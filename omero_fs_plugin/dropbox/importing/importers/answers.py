@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import Ice
 import omero.cmd
 import omero.model
 from omero.grid import ImportResponse
@@ -70,3 +71,11 @@ def quietly(call: Callable[[], Any]) -> None:
             call()
     except FsError as error:
         log.debug("%s", error)
+
+
+def without_waiting(proxy: Any) -> None:
+    """Closes something, and does not wait for that.  As `quietly` if it fails."""
+    try:
+        proxy.begin_close()
+    except Ice.Exception as error:
+        log.debug("closing: %s", type(error).__name__)

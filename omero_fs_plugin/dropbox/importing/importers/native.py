@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
 
 from . import StillRunning, Stopped, client_path, sources
-from .answers import delete_filesets, images_of, quietly
+from .answers import delete_filesets, images_of, quietly, without_waiting
 from .checksums import agreed
 from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
@@ -35,10 +35,10 @@ from .sources import sha1_of
 from .streams import Streams
 from .transfer import Transfer
 from .upload import upload
+from .waits import Waits
 
 log = logging.getLogger(__name__)
 
-_POLL_FIRST_S, _POLL_LAST_S = 0.02, 1.0
 ALIVE_S = 30.0  # between two checks that the session is still there to get the answer
 
 
@@ -50,6 +50,7 @@ class NativeOptions:
     thumbnails: bool = True
     stats: bool = True  # minima and maxima of the pixels
     path_rules: str = ""  # the server's omero.fs.repo.path_rules; empty: the usual ones
+    waits: Waits = field(default_factory=Waits)  # what former imports took; all share one
 
 
 class NativeImport:
@@ -79,7 +80,9 @@ class NativeImport:
         self._verified = verified
         self._stopping = stopping
         self._over = over
-        self._first: int | None = None  # OriginalFile id of the first file
+        self._first: int | None = None  # OriginalFile id of the first file, if it is known
+        # The question for it, and whom it was sent to.
+        self._asked_first: tuple[Any, Any] | None = None
         self._told = False  # OMERO was told to import, and may be importing
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
@@ -106,16 +109,18 @@ class NativeImport:
             self._in_place.check(self._fileset)
         process = self._begin(repository)
         try:
-            return self._import(process)
+            images = self._import(process)
         except (ServerAwayError, UserError, StillRunning):
-            if not self._told and self._first is not None:
-                self._over(self._first)
+            if not self._told and (first := self._first_file()) is not None:
+                self._over(first)
+            quietly(process.close)
             raise
         except FsError:
             self._take_back(process)
-            raise
-        finally:
             quietly(process.close)
+            raise
+        without_waiting(process)
+        return images
 
     def _begin(self, repository: Any) -> Any:
         """Begins the upload, or goes on with that of an earlier attempt."""
@@ -162,7 +167,7 @@ class NativeImport:
         try:
             return self._await(handle)
         finally:
-            quietly(handle.close)
+            without_waiting(handle)
 
     def _description(self) -> Any:
         fileset = omero.model.FilesetI()
@@ -186,7 +191,7 @@ class NativeImport:
 
     def _settings(self, repository: Any) -> Any:
         settings = ImportSettings()
-        settings.checksumAlgorithm = agreed(repository)
+        settings.checksumAlgorithm = self._session.keep("checksum", lambda: agreed(repository))
         settings.doThumbnails = rbool(self._options.thumbnails)
         settings.noStatsInfo = rbool(not self._options.stats)
         if self._wishes.name:
@@ -209,8 +214,23 @@ class NativeImport:
             process = _Process(process, self._note_first)
         return put(process, position, self._fileset, self._halting, self._progress.more)
 
-    def _note_first(self, file: int) -> None:
-        self._first = file
+    def _note_first(self, store: Any) -> None:
+        # The upload need not wait for the answer, which is wanted only if it fails.
+        self._asked_first = store, store.begin_getFileId()
+
+    def _first_file(self) -> int | None:
+        """OriginalFile id of the first file; None if OMERO has not told it."""
+        if self._asked_first is None:
+            return self._first
+        store, asked = self._asked_first
+        if not asked.isCompleted():
+            return None
+        try:
+            with server_errors("asking for the id of a file"):
+                return int(unwrap(store.end_getFileId(asked)))
+        except FsError as error:
+            log.debug("fileset %d: %s", self._fileset.id, error)
+            return None
 
     def _halting(self) -> bool:
         return self._streams.failed or self._stopping()
@@ -241,7 +261,10 @@ class NativeImport:
         its session alive.  The wait ends if the server dies, or if the session ends:
         OMERO then imports but never answers.
         """
-        pause, ask = _POLL_FIRST_S, time.monotonic() + ALIVE_S
+        waits, begun = self._options.waits, time.monotonic()
+        ask = begun + ALIVE_S
+        files, size = len(self._fileset.files), sum(met.stat.size for met in self._fileset.files)
+        time.sleep(waits.first(files, size))
         while True:
             try:
                 with server_errors("waiting for the import"):
@@ -252,13 +275,14 @@ class NativeImport:
             if response is not None:
                 if isinstance(response, omero.cmd.ERR):
                     self._told = False
+                else:
+                    waits.took(files, size, time.monotonic() - begun)
                 return images_of(response)
             if time.monotonic() > ask:
                 if not self._session.alive():
                     raise ServerAwayError("waiting for the import: the session has ended")
                 ask = time.monotonic() + ALIVE_S
-            time.sleep(pause)
-            pause = min(pause * 1.5, _POLL_LAST_S)
+            time.sleep(waits.pause(files, size, time.monotonic() - begun))
 
     def _take_back(self, process: Any) -> None:
         """Deletes the fileset without images that this attempt leaves.
@@ -275,7 +299,7 @@ class NativeImport:
                     parameters.map = {"id": rlong(unwrap(store.getFileId()))}
                 finally:
                     store.close()
-                ask = self._session.services.getQueryService().projection
+                ask = self._session.query.projection
                 if ask("select i.id " + whose.format("join f.images i"), parameters):
                     return
                 ids = [unwrap(row[0]) for row in ask("select f.id " + whose.format(""), parameters)]
@@ -285,15 +309,15 @@ class NativeImport:
 
 
 class _Process:
-    """The part of an import's process that an upload needs; `made` gets the OriginalFile's id."""
+    """The part of an import's process that an upload needs; `made` gets the first file's store."""
 
-    def __init__(self, process: Any, made: Callable[[int], None]) -> None:
+    def __init__(self, process: Any, made: Callable[[Any], None]) -> None:
         self._process = process
         self._made = made
 
     def getUploader(self, position: int) -> Any:
         store = self._process.getUploader(position)
-        self._made(unwrap(store.getFileId()))
+        self._made(store)
         return store
 
 

@@ -378,7 +378,9 @@ class TestRecovery:
             with pytest.raises(ServerAwayError, match="MessageSizeMax"):
                 cramped._ask(
                     "asking for all of them",
-                    lambda sf: server_filesets._of(sf, user, "f.id > 0", {}, joined=""),
+                    lambda sf: server_filesets._of(
+                        sf.getQueryService(), user, "f.id > 0", {}, joined=""
+                    ),
                 )
             Recovery(world.journal, cramped, places_of(world.root.parent)).of("amy")
         finally:

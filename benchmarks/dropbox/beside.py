@@ -1,0 +1,107 @@
+"""DropBox beside a plain loop over the repository API, on a sandbox with a real server's prices."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.contenders import BenchmarkError
+
+from . import history
+from .grid import Grid
+from .loop import USERS
+from .scenarios import STALLED, Figure, Outcome, tiff
+
+CLIENTS = (1, 2, 4, 8)
+# About what a real OMERO.server on two cores takes, with a disk and a database of its own.
+PRICES = {
+    "omero.sandbox.latency_ms": "5",
+    "omero.sandbox.import_seconds": "0.8",
+    "omero.sandbox.upload_mb_per_s": "25",
+}
+SIZE = 2_000_000  # bytes of a file
+LIMIT = 600.0  # s for one loop
+TARGET = 95  # %
+
+
+def scenario(scratch: Path, each: int, rounds: int) -> Outcome:
+    """`each` files for each client and round; with one and two clients more, for a longer run."""
+    said = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in PRICES.items())
+    outcome = Outcome(f"a loop beside DropBox, files of {SIZE / 1e6:g} MB; {said}")
+    for clients in CLIENTS:
+        number = each * max(2, clients)
+        loops, ours = _side_by_side(scratch, clients, number, rounds, outcome)
+        outcome.figures += figures(clients, loops, ours)
+    return outcome
+
+
+def figures(clients: int, loops: Sequence[float], ours: Sequence[float]) -> list[Figure]:
+    """Of the imports an hour in each round."""
+    share = 100 * statistics.median(us / loop for loop, us in zip(loops, ours, strict=True))
+    who = f"{clients} client{'s' if clients > 1 else ''}"
+    return [
+        Figure(f"{who}: a loop, imports an hour", statistics.median(loops), ""),
+        Figure(f"{who}: DropBox, imports an hour", statistics.median(ours), ""),
+        Figure(f"{who}: DropBox, of what the loop reaches", share, "%", TARGET, most=False),
+    ]
+
+
+def _side_by_side(
+    scratch: Path, clients: int, number: int, rounds: int, outcome: Outcome
+) -> tuple[list[float], list[float]]:
+    """Imports an hour in each round, of the loop and of DropBox."""
+    loops, ours = [], []
+    settings = {"omero.fs.dirImportWait": "1", "omero.fs.importers": str(clients), **PRICES}
+    with Grid(scratch, settings) as grid:
+        grid.start()
+        for turn in range(rounds + 1):  # in the first one both warm up
+            count = number if turn else clients * 2
+            loop = _loop(grid, clients, _files(grid, grid.directory / f"loop-{turn}", count))
+            dropped: list[Path] = []
+            for user in USERS:
+                place = grid.home(user) / f"round-{turn}"
+                dropped += _files(grid, place, count // len(USERS))
+            before = history.counts(grid.journal).get("imported", 0)
+            wanted = before + len(dropped)
+            grid.wait(
+                "all imported",
+                lambda n, wanted=wanted: n.get("imported", 0) >= wanted,
+                patience=STALLED,
+            )
+            known = history.times(grid.journal)
+            if turn:
+                loops.append(3600 * count / loop)
+                ours.append(history.per_hour({str(path): known[str(path)] for path in dropped}))
+        if (found := history.counts(grid.journal)) != {"imported": wanted}:
+            outcome.faults.append(f"{clients} clients: of {wanted} files dropped: {found}")
+    return loops, ours
+
+
+def _files(grid: Grid, place: Path, count: int) -> list[Path]:
+    """Made beside, and moved there at once, so that DropBox does not wait for the disk."""
+    beside = grid.directory / "made"
+    beside.mkdir()
+    for number in range(count):
+        (beside / f"image-{number:04}.tif").write_bytes(tiff().ljust(SIZE, b"\0"))
+    beside.rename(place)
+    return sorted(place.iterdir())
+
+
+def _loop(grid: Grid, clients: int, paths: Sequence[Path]) -> float:
+    """s that it takes, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.loop", grid.directory, str(clients), *paths],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k != "ICE_CONFIG"},
+    )
+    if done.returncode:
+        raise BenchmarkError(f"the loop ended with {done.returncode}: {done.stderr[-2000:]}")
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
