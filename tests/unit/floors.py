@@ -169,7 +169,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "crew importing methods attempts pace recovery importers",
+        "workers": "beginning crew importing methods attempts pace recovery importers",
         "importing": "methods attempts leftovers activity pool stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity stores importers",
@@ -183,6 +183,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "pace": "",
         "crew": "",
+        "beginning": "",
         "importers": "",
     },
 }

@@ -7,6 +7,7 @@ attempt at it.  ``earlier`` looks at what an earlier attempt left in OMERO, ``ac
 OMERO is still at it, and ``leftovers`` deletes such things later.  ``methods`` says how the files
 of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many
 imports run at a time, ``crew`` how many threads that takes.  ``quarantine`` takes files that
-failed, and ``moving`` moves them.  ``recovery`` mends a journal that was lost.  ``stores``
+failed, and ``moving`` moves them.  ``recovery`` mends a journal that was lost.  ``beginning``
+says whether OMERO is still starting.  ``stores``
 has the files of a directory that is one image.
 """
