@@ -237,6 +237,8 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
         what = "1 letter waits" if waiting == 1 else f"{waiting:,} letters wait"
         why = f": {printable(letters['reason'])}" if letters["reason"] else ""
         yield f"{what} to be sent, for {lasting(letters['age'])}{why}"
+    if dropbox.get("metrics") and user is None:
+        yield printable(dropbox["metrics"])
     if dropbox.get("restart"):
         yield f"changed; takes effect at the next start: {dropbox['restart']}"
 

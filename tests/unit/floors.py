@@ -40,7 +40,8 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service dropbox.processes",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.letters dropbox.afterwards dropbox.places dropbox.users dropbox.confine "
+        "dropbox.letters dropbox.afterwards dropbox.metrics dropbox.processes metrics "
+        "dropbox.places dropbox.users dropbox.confine "
         "dropbox.disks blitz config"
     ),
     "dropbox.afterwards": (
@@ -62,6 +63,7 @@ FLOORS: dict[str, str] = {
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks "
         "dropbox.processes blitz config"
     ),
+    "dropbox.metrics": "dropbox.journal",
     "dropbox.receipts": "dropbox.journal blitz",
     "dropbox.situation": "dropbox.journal config",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
@@ -73,7 +75,8 @@ FLOORS: dict[str, str] = {
     "dropbox.disks": "",
     "dropbox.processes": "",
     # FSServer, from the client down to the kernel
-    "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
+    "monitor.server": "monitor.families metrics monitor.servants monitor.monitors "
+    "monitor.record monitor.tracking "
     "monitor.access monitor.files monitor.kernel config",
     "monitor.servants": (
         "monitor.monitors monitor.access monitor.files monitor.notices monitor.requests"
@@ -91,12 +94,14 @@ FLOORS: dict[str, str] = {
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
     "monitor.access": "monitor.requests monitor.kernel",
     "monitor.files": "",
+    "monitor.families": "monitor.kernel",
     "monitor.notices": "monitor.kernel",
     "monitor.requests": "monitor.kernel",
     "monitor.kernel": "",
     # what all of them stand on
     "blitz": "config",
     "deployment": "config",
+    "metrics": "config",
     "config": "",
 }
 
@@ -129,7 +134,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.service": {
         "awaiting": "service parts",
-        "service": "dispatch figures parts configuration",
+        "service": "dispatch figures showing parts configuration",
+        "showing": "parts configuration",
         "dispatch": "",
         "figures": "parts configuration",
         "parts": "configuration",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.processes.counted import IMPORTING, JAVA
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
 
 from . import Stopped, java_child
@@ -61,6 +62,7 @@ def run_java(
             json.dump({**told, "private": private}, to_tell)
             to_tell.flush()
             to_tell.seek(0)
+            JAVA.one(IMPORTING)
             process = start(
                 Order(
                     [sys.executable, "-m", java_child.__name__],
