@@ -72,11 +72,14 @@ setup(
         "bioformats": ["JPype1>=1.5"],
         # The journal on a PostgreSQL server.
         "postgresql": ["psycopg[binary]>=3.1"],
+        # Metrics for Prometheus.
+        "metrics": ["prometheus-client>=0.17"],
         # What the documentation site is built with.
         "docs": DOCS,
         "test": [
             "JPype1>=1.5",
             "psycopg[binary]>=3.1",
+            "prometheus-client>=0.17",
             "pytest>=8",
             "pytest-xdist",
             "hypothesis>=6",

@@ -25,6 +25,7 @@ from .unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
 
+OMERO_STARTS = "OMERO is starting"  # DropBox's state while nothing is wrong and nothing goes on
 STATUS_FACET = "omero.fs.status"
 SERVERS = ("FSServer", "DropBox")
 
@@ -178,6 +179,17 @@ def how_to_start(server: str, state: str) -> str:
     return f"start it with {start}; if it ends again, see var/log/{server}.log"
 
 
+def how_to_restart(server: str, properties: str) -> str:
+    """What lets these properties take effect, which `server` reads at its start; for people.
+
+    `properties` are their names, with commas between.  IceGrid starts a server of ours again when
+    it was stopped.  Those of OMERO's own are read by its other servers, too.
+    """
+    names = [name.strip() for name in properties.split(",")]
+    ours = all(name.startswith("omero.fs.") for name in names)
+    return f"omero admin ice server stop {server}" if ours else "omero admin restart"
+
+
 class Grid:
     """What IceGrid knows of our servers, over one admin session."""
 
@@ -205,6 +217,17 @@ class Grid:
                 state = "node unreachable"
             states[server] = state
         return states
+
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """Every server that is deployed, and the words after its program."""
+        import IceGrid
+
+        found = {}
+        for server in self._admin.getAllServerIds():
+            with suppress(IceGrid.ServerNotExistException):  # it was just taken out
+                descriptor = self._admin.getServerInfo(server).descriptor
+                found[str(server)] = tuple(map(str, descriptor.options))
+        return found
 
     def figures(self, server: str) -> dict[str, str]:
         """What the status facet of `server` shows; empty if the server does not answer."""

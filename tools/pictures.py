@@ -37,6 +37,7 @@ PLACES: dict[str, Box] = {
     "monitor.watcher": Box(4, 1),
     "monitor.access": Box(3, 0),
     "monitor.files": Box(4, 0),
+    "monitor.families": Box(2, 0),
     "monitor.telling": Box(6, 1),
     "monitor.record": Box(7, 1),
     "monitor.tracking": Box(8, 1),
@@ -54,6 +55,7 @@ PLACES: dict[str, Box] = {
     "dropbox.letters": Box(6, 3),
     "dropbox.afterwards": Box(5, 4),
     "dropbox.situation": Box(7, 5),
+    "dropbox.metrics": Box(5, 2),
     "dropbox.grouping": Box(8, 2),
     "dropbox.journal": Box(8, 3),
     "dropbox.places": Box(8, 5),
@@ -61,8 +63,9 @@ PLACES: dict[str, Box] = {
     "dropbox.confine": Box(9, 4),
     "dropbox.disks": Box(10, 3),
     "dropbox.processes": Box(9, 3),
+    "metrics": Box(10, 5),
     "blitz": Box(10, 2),
-    "deployment": Box(10, 4, 2),
+    "deployment": Box(10, 4),
     "config": Box(11, 0, 6),
 }
 # The name of each hall, and the end of the first line at which it stands.

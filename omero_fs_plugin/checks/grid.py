@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import DEFAULT_XML, TEMPLATES, in_templates, variables
@@ -25,6 +26,15 @@ def installed(subject: Subject) -> Iterator[Line]:
         yield error("grid", str(wrong), "set OMERODIR to an OMERO.server; see omero fs install")
         return
     there = bool(in_templates(omerodir, TEMPLATES[1:]))
+    if not up_to_date and not there and _were_there(omerodir):
+        yield error(
+            "grid",
+            f"{TEMPLATES[1]}: OMERO's own servers are back in place of FSServer and DropBox, as "
+            "after an upgrade of OMERO.server, and the next start takes them",
+            "omero fs install; omero admin restart; docs/deployment.rst has what does it at "
+            "each start",
+        )
+        return
     if not up_to_date:
         how = "of another version than this package" if there else "not in it"
         what = f"{TEMPLATES[1]}: FSServer and DropBox are {how}"
@@ -35,6 +45,12 @@ def installed(subject: Subject) -> Iterator[Line]:
         yield warning("grid", what, "omero admin restart")
         return
     yield ok("grid", f"FSServer and DropBox are in {TEMPLATES[1]}, as this version wants them")
+
+
+def _were_there(omerodir: Path) -> bool:
+    """Whether `omero fs install` was run here before, and not undone."""
+    kept = omerodir / installation.TEMPLATES / (installation.NAMES[0] + installation.ORIGINAL)
+    return kept.exists() or bool(in_templates(omerodir, TEMPLATES[:1]))
 
 
 def nodes(subject: Subject) -> Iterator[Line]:
@@ -54,8 +70,11 @@ def nodes(subject: Subject) -> Iterator[Line]:
 def router(subject: Subject, *, running: bool) -> Iterator[Line]:
     """The port of the router, where users' sessions are opened.
 
-    Our own servers take any free port of 127.0.0.1.
+    Our own servers take any free port of 127.0.0.1.  Nothing is said of a port as long as they are
+    not installed: that comes first.
     """
+    if not in_templates(subject.omerodir, TEMPLATES[1:]):
+        return
     host, port = subject.settings.host, subject.settings.port
     given = variables(subject.omerodir, subject.sources.properties).get(_ROUTER_PORT, "")
     if host in _LOCAL and given.isdigit() and int(given) != port:

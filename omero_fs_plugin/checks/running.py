@@ -11,7 +11,7 @@ from omero_fs_plugin import __version__
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
-from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_start
+from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, Grid, how_to_restart, how_to_start
 
 from . import DOWN, Level, Line, Subject, error, ok, warning
 from .inotify import Taken
@@ -25,6 +25,7 @@ class Running:
 
     away: str = "the grid has not answered yet"  # why nothing was asked; empty if it was
     states: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all servers
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)  # name -> why not a user; empty: a user
@@ -48,6 +49,7 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
         with Site(subject.omerodir).grid() as grid:
             running.away = ""
             running.states = grid.states()
+            running.commands = grid.commands()
             for server in SERVERS:
                 running.figures[server] = grid.figures(server)
                 running.properties[server] = grid.properties(server)
@@ -140,18 +142,23 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
             what = f"{server}: {key.removeprefix('lost.')}: {why}"
             yield warning("servers", what, f"omero admin ice server stop {server}, and start")
     state = told.get("state", "running")
-    if state != "running":
+    if state == OMERO_STARTS:
+        yield ok("servers", f"{server} is active; {state}, {told.get('reason', '')}")
+    elif state != "running":
         why = told.get("reason") or "see its log"
         yield warning("servers", f"{server} is {state}: {why}", f"see var/log/{server}.log")
     if told.get("busy"):
         what = "fewer omero.fs.importers, or a larger omero.db.poolsize; see docs/importers.rst"
         yield warning("servers", f"{server}: {told['busy']}", what)
+    if told.get("metrics"):
+        what = "free the port or the disk, or set omero.fs.metrics; imports go on"
+        yield warning("servers", f"{server}: {told['metrics']}", what)
     if told.get("refused"):
         what = f"{server} refused a changed configuration: {told['refused']}"
         yield error("servers", what, "correct the value with omero config set; omero fs reload")
     if told.get("restart"):
         what = f"{server} takes these only at its next start: {told['restart']}"
-        yield warning("servers", what, "omero admin restart")
+        yield warning("servers", what, how_to_restart(server, told["restart"]))
     version = told.get("version", __version__)
     if version != __version__:
         what = f"{server} has version {version}, and this is {__version__}"

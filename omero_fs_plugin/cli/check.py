@@ -180,6 +180,7 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         java,
         journal,
         mail,
+        next_start,
         space,
     )
     from omero_fs_plugin.checks import running as grid_that_runs
@@ -190,9 +191,11 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         Check("user", partial(account.who, subject)),
         _grid(subject),
         Check("grid", partial(grid.nodes, subject)),
+        Check(next_start.ABOUT, partial(next_start.servers, subject, running)),
         Check("properties", partial(configuration.values, subject)),
         Check("properties", partial(configuration.connections, subject)),
         Check("properties", partial(configuration.edited, subject)),
+        Check(next_start.ABOUT, partial(next_start.configuration, subject)),
         *(
             Check(f"imports for {rule.user}", partial(configuration.method, subject, rule))
             for rule in rules

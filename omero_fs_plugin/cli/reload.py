@@ -9,10 +9,12 @@ from functools import partial
 from typing import Any
 
 from omero_fs_plugin.config.changes import digest
+from omero_fs_plugin.config.mail import MAIL_PREFIX
 from omero_fs_plugin.config.parsing import read
-from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.config.properties import PREFIX
+from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.errors import ConfigurationError, GridError
-from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_start
+from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_restart, how_to_start
 from omero_fs_plugin.site import Site, site
 
 HELP = """Tell the running servers what `omero config` says now
@@ -28,8 +30,9 @@ omero.fs.afterImport that is not there or cannot be used, and a watchDir that
 leads into another one or into OMERO's own files.  Only the user who may change
 the configuration may do this.
 
-Some properties are read only when a server starts.  The command names them; run
-`omero admin restart` for these.
+Some properties are read only when a server starts.  The command names them, and
+the server to stop: IceGrid starts it again at once, and OMERO itself goes on.
+What OMERO's own servers read needs `omero admin restart`.
 
 The command does what
 `omero admin ice "application update -n etc/grid/default.xml"` does.  So if the
@@ -74,9 +77,30 @@ def run(ctx: Any, args: Any) -> None:
         if down:
             raise GridError(f"only running servers can take the new values; {'; '.join(down)}")
         _check_directories(where, settings, read(grid.properties("DropBox")))
+        others = _of_others(where, grid)
         _update(ctx, where, args.targets)
         for server in SERVERS:
             _await(ctx, grid, server)
+    if others:
+        ctx.out(
+            f"OMERO's other servers: not taken, as these need `omero admin restart`: "
+            f"{', '.join(others)}"
+        )
+
+
+def _of_others(where: Site, grid: Grid) -> list[str]:
+    """What has changed since the last start or reload, and is not ours."""
+    from omero_fs_plugin.deployment.installation import configured
+
+    used = grid.properties("DropBox")
+    return sorted(
+        key
+        for key, value in configured(where.omerodir).items()
+        if key.startswith("omero.")
+        and not key.startswith((PREFIX, MAIL_PREFIX))
+        and key != DATA_DIR  # DropBox names it itself
+        and value.strip() != used.get(key, "").strip()
+    )
 
 
 def _check_rights(where: Site) -> None:
@@ -176,6 +200,7 @@ def _await(ctx: Any, grid: Grid, server: str) -> None:
             f"refused by {server}, which goes on as before: {figures['refused']}"
         )
     if figures.get("restart"):
-        ctx.out(f"{server}: taken; these need `omero admin restart`: {figures['restart']}")
+        how = how_to_restart(server, figures["restart"])
+        ctx.out(f"{server}: taken; these need `{how}`: {figures['restart']}")
     else:
         ctx.out(f"{server}: taken")

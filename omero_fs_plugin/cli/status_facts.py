@@ -13,7 +13,7 @@ from omero_fs_plugin.dropbox.journal.glance import Asked, Glance, Seen, glance
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError
-from omero_fs_plugin.icegrid import SERVERS, how_to_start
+from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, how_to_start
 from omero_fs_plugin.site import Site
 
 # Before FSServer's figures of a monitor: monitor.<id>.<figure>
@@ -115,7 +115,7 @@ def _ask_grid(where: Site, settings: Settings, status: dict[str, Any], user: str
             add("down", "DropBox does not answer")
             return
         add("config", *(w for k, w in sorted(dropbox.items()) if k.startswith(_PROBLEM)))
-        if dropbox.get("state") != "running":
+        if dropbox.get("state") not in ("running", OMERO_STARTS):
             add("unwell", f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
         if dropbox.get("refused"):
             add("config", f"DropBox has not taken the changed {dropbox['refused']}")

@@ -15,6 +15,7 @@ from omero_fs_plugin.dropbox.situation import (
     shortened,
     without_paths,
 )
+from omero_fs_plugin.icegrid import OMERO_STARTS
 from omero_fs_plugin.site import printable
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
@@ -231,6 +232,8 @@ def _wrapped(line: Line, width: int, *, indent: int = 0) -> Iterator[Line]:
 def _notes(status: dict[str, Any]) -> Iterator[str]:
     """What people should know besides their filesets."""
     user, dropbox = status["user"], status["dropbox"]
+    if dropbox.get("state") == OMERO_STARTS:
+        yield f"{OMERO_STARTS}, {printable(dropbox['reason'])}"
     for key, why in sorted(dropbox.items()):
         kind, _, what = key.partition(".")
         if f"{kind}." in _TOLD and (user is None or _is_of(what, user, status["watched"])):
@@ -248,6 +251,8 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
         what = "1 letter waits" if waiting == 1 else f"{waiting:,} letters wait"
         why = f": {printable(letters['reason'])}" if letters["reason"] else ""
         yield f"{what} to be sent, for {lasting(letters['age'])}{why}"
+    if dropbox.get("metrics") and user is None:
+        yield printable(dropbox["metrics"])
     if dropbox.get("restart"):
         yield f"changed; takes effect at the next start: {dropbox['restart']}"
 

@@ -37,7 +37,11 @@ def needs_restart(before: Settings, after: Settings) -> list[str]:
 
 def changed_monitoring(before: Monitoring, after: Monitoring) -> list[str]:
     """The changed properties of FSServer, which reads all of them when it starts."""
-    names = {"record": "monitors", **{of: name for name, of in MONITORING_FIELDS.items()}}
+    names = {
+        "record": "monitors",
+        "metrics": "metrics",
+        **{of: name for name, of in MONITORING_FIELDS.items()},
+    }
     return [
         PREFIX + name for of, name in names.items() if getattr(before, of) != getattr(after, of)
     ]

@@ -112,6 +112,7 @@ def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
     record = get.single(BY_NAME["monitors"])
     values = {of: get.single(BY_NAME[name]) for name, of in MONITORING_FIELDS.items()}
     return Monitoring(
+        metrics=get.single(BY_NAME["metrics"]).for_fsserver(),
         record=record or _data_dir(properties) / MONITORS_FILE,
         problems=tuple(get.problems),
         **values,

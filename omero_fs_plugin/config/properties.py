@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from . import kinds
 from .after_import import AFTER_IMPORT
 from .kinds import Kind
+from .outlets import OUTLETS
 
 PREFIX = "omero.fs."
 # These belong to OMERO.server, not to us.
@@ -286,6 +287,21 @@ PROPERTIES: tuple[Property, ...] = (
     ),
     _at_start(
         "bioformatsMemory", kinds.count(64, 10**6), "512", "Java heap for Bio-Formats, in MiB"
+    ),
+    # Metrics for Prometheus
+    _at_start(
+        "metrics",
+        OUTLETS,
+        "",
+        "where DropBox shows metrics for Prometheus: a port of 127.0.0.1, HOST:PORT, or a file "
+        "whose name ends with .prom, for node_exporter; or an address and a file, with a comma "
+        "between. FSServer takes the next port, and a file of its own beside. Empty: nowhere",
+    ),
+    Property(
+        "metricsUsers",
+        kinds.FLAG,
+        "False",
+        "whether the metrics have the names of users, with the number of filesets of each",
     ),
     # OMERO
     _at_start("host", kinds.WORD, "localhost", "the host where OMERO's router listens"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from omero_fs_plugin.errors import ConfigurationError
 
 from .after_import import AfterImport
+from .outlets import NOWHERE, Outlets
 from .properties import BY_NAME
 
 DATA_DIR = "omero.data.dir"
@@ -118,6 +119,8 @@ class Settings:
     notify_by: tuple[str, ...]  # mail, a web address, or the words of a command
     web_address: str  # of OMERO.web, without a slash at its end; empty: not known
     notes: str  # off | on
+    metrics: Outlets  # where they are shown
+    metrics_users: bool  # with the names of users
     mail: Mail
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -152,6 +155,7 @@ class Monitoring:
     monitor_roots: tuple[str, ...]  # absolute
     server_id: str
     file_server_id: str
+    metrics: Outlets = NOWHERE  # FSServer's own
     problems: tuple[Problem, ...] = ()
 
 
@@ -205,6 +209,8 @@ FIELDS = {
     "notifyBy": "notify_by",
     "webAddress": "web_address",
     "notes": "notes",
+    "metrics": "metrics",
+    "metricsUsers": "metrics_users",
 }
 MONITORING_FIELDS = {
     "clientTimeout": "client_timeout",

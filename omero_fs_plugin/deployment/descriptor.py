@@ -157,6 +157,26 @@ def properties(data: bytes, id_: str, *, aside: bool = False) -> dict[str, str]:
     return {p.get("name"): p.get("value", "") for e in found for p in e.findall("property")}
 
 
+def options(templates: bytes, default: bytes) -> dict[str, tuple[str, ...]]:
+    """Each server of a template that default.xml has an instance of, and its command's words.
+
+    Those set aside are left out.  A server whose words have parameters in them is left out, too.
+    """
+    deployed = {
+        element.get("template")
+        for element in Document(default, "").root.iter("server-instance")
+        if element.getparent().tag != "target"
+    }
+    found = {}
+    for template in Document(templates, "").root.findall("server-template"):
+        for server in template.findall("server"):
+            words = tuple((option.text or "").strip() for option in server.findall("option"))
+            name = server.get("id", "")
+            if template.get("id") in deployed and not VARIABLE.search("".join((name, *words))):
+                found[name] = words
+    return found
+
+
 def same_xml(one: bytes, other: bytes) -> bool:
     """Whether two descriptors mean the same, also if they are written differently (C14N)."""
 

@@ -18,7 +18,7 @@ from .service.service import DropBox
 # Threads that may be held by somebody who does not answer.
 _HELD = (
     *("dispatch", "importer", "upload", "grouper", "disk", "rescan", "begin", "subscription"),
-    "letters",
+    *("letters", "metrics"),
 )
 log = logging.getLogger("omero_fs_plugin.dropbox.server")
 

@@ -13,8 +13,10 @@ from typing import Any
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import changed_monitoring, digest
 from omero_fs_plugin.config.parsing import read, read_monitoring
+from omero_fs_plugin.metrics.publisher import Publisher
 
 from .access import Access
+from .families import Families
 from .files import Files, Root
 from .kernel.observers import Observing
 from .monitors import Monitors
@@ -29,6 +31,7 @@ ENDPOINTS = "tcp -h 127.0.0.1"
 
 # Between two checks whether a monitor hangs on a disk that does not answer.
 PULSE = 5.0  # s
+METRICS_S = 1.0  # that a stop waits for the disk on which the metrics lie
 
 
 class FSServer:
@@ -56,6 +59,8 @@ class FSServer:
             client_timeout=given.client_timeout,
             observing=Observing(given.observer),
         )
+        self._families: Families | None = None
+        self._publisher = Publisher(given.metrics, self._collect)
         problems = {f"problem.{n}": str(p) for n, p in enumerate(given.problems, 1)}
         for problem in problems.values():
             log.error("%s; the default is used", problem)
@@ -66,6 +71,7 @@ class FSServer:
                     **self.monitors.figures(),
                     "seen": self._seen,
                     "restart": self._restart,
+                    "metrics": self._publisher.trouble,
                 }
             ),
             icegrid.STATUS_FACET,
@@ -87,6 +93,7 @@ class FSServer:
         self._stopped = threading.Event()
         self._pulse = threading.Thread(target=self._check_pulses, name="pulse", daemon=True)
         self._pulse.start()
+        self._publisher.start()
         self.adapter.activate()
         log.info("FSServer is ready")
 
@@ -112,6 +119,11 @@ class FSServer:
         """For our own account."""
         return [*self.monitors.roots(), *self._roots_for_all()]
 
+    def _collect(self) -> bytes:
+        if self._families is None:
+            self._families = Families(self.monitors.figures)
+        return self._families.collect()
+
     def _check_pulses(self) -> None:
         while not self._stopped.wait(PULSE):
             try:
@@ -124,6 +136,7 @@ class FSServer:
         self.adapter.deactivate()
         self._stopped.set()
         self._pulse.join()
+        self._publisher.stop(METRICS_S)
         self.monitors.close()
         self.adapter.waitForDeactivate()
         if self.record is not None:

@@ -27,7 +27,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.server import start as start_dropbox
-from omero_fs_plugin.dropbox.service import dispatch, parts, service
+from omero_fs_plugin.dropbox.service import dispatch, figures, parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.monitor.monitors import Monitor
@@ -93,8 +93,8 @@ class Whole:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
         self._leapt = 0.0  # s, by this machine's clock
-        timed = (dispatch, groupers, leftovers, native, pool, rescanner, service, users, workers)
-        for module in (activity, caretaker, *timed):
+        timed = (dispatch, figures, groupers, leftovers, native, pool, rescanner, service, users)
+        for module in (activity, caretaker, workers, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"

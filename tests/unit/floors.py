@@ -41,7 +41,8 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service dropbox.processes",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.letters dropbox.afterwards dropbox.places dropbox.users dropbox.confine "
+        "dropbox.letters dropbox.afterwards dropbox.metrics dropbox.processes metrics "
+        "dropbox.places dropbox.users dropbox.confine "
         "dropbox.disks blitz config"
     ),
     "dropbox.afterwards": (
@@ -63,6 +64,7 @@ FLOORS: dict[str, str] = {
         "dropbox.targets dropbox.journal dropbox.places dropbox.confine dropbox.disks "
         "dropbox.processes blitz config"
     ),
+    "dropbox.metrics": "dropbox.journal",
     "dropbox.receipts": "dropbox.journal blitz",
     "dropbox.situation": "dropbox.journal config",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
@@ -74,7 +76,8 @@ FLOORS: dict[str, str] = {
     "dropbox.disks": "",
     "dropbox.processes": "",
     # FSServer, from the client down to the kernel
-    "monitor.server": "monitor.servants monitor.monitors monitor.record monitor.tracking "
+    "monitor.server": "monitor.families metrics monitor.servants monitor.monitors "
+    "monitor.record monitor.tracking "
     "monitor.access monitor.files monitor.kernel config",
     "monitor.servants": (
         "monitor.monitors monitor.access monitor.files monitor.notices monitor.requests"
@@ -92,12 +95,14 @@ FLOORS: dict[str, str] = {
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
     "monitor.access": "monitor.requests monitor.kernel",
     "monitor.files": "",
+    "monitor.families": "monitor.kernel",
     "monitor.notices": "monitor.kernel",
     "monitor.requests": "monitor.kernel",
     "monitor.kernel": "",
     # what all of them stand on
     "blitz": "config",
     "deployment": "config",
+    "metrics": "config",
     "config": "",
 }
 
@@ -130,7 +135,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.service": {
         "awaiting": "service parts",
-        "service": "dispatch figures parts configuration",
+        "service": "dispatch figures showing parts configuration",
+        "showing": "parts configuration",
         "dispatch": "",
         "figures": "parts configuration",
         "parts": "configuration",
@@ -171,7 +177,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "crew importing methods attempts pace recovery slots importers",
+        "workers": "beginning crew importing methods attempts pace recovery slots importers",
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",
@@ -186,6 +192,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pace": "",
         "crew": "",
         "slots": "importers",
+        "beginning": "",
         "importers": "",
     },
 }

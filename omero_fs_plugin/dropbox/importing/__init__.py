@@ -8,5 +8,6 @@ OMERO is still at it, and ``leftovers`` deletes such things later.  ``methods`` 
 of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many
 imports run at a time, ``slots`` whose turn it is, ``crew`` how many threads that takes.
 ``quarantine`` takes files that failed, and ``moving`` moves them.  ``recovery`` mends a journal
-that was lost.  ``stores`` has the files of a directory that is one image.
+that was lost.  ``beginning`` says whether OMERO is still starting.  ``stores`` has the files of a
+directory that is one image.
 """

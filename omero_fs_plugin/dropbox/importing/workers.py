@@ -31,6 +31,7 @@ from omero_fs_plugin.errors import (
 )
 
 from .attempts import TRIES, TRY_AGAIN_S, refuse
+from .beginning import Beginning
 from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
@@ -143,6 +144,7 @@ class Importers:
         self.retry(5, 1.0)
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
+        self.beginning = Beginning()
         self._number = number + ahead
         self._crew = Crew(self._number, self._work)
         self.relieve = self._crew.relieve
@@ -171,6 +173,7 @@ class Importers:
                 fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
             )
         self._importing.unfinished.extend(one.id for one in self._journal.unfinished())
+        self.beginning.begin(time.monotonic())
         self._crew.start()
         for thread in self._threads:
             thread.start()
@@ -589,6 +592,8 @@ class Importers:
 
     def _ended(self, fileset: Fileset, state: State) -> None:
         self.away, self.wrong, self._in_vain = "", "", 0
+        if state in (State.IMPORTED, State.FAILED):
+            self.beginning.went()
         with self._news:
             self._stopped.pop(fileset.user, None)
             if state is State.IMPORTED:
@@ -714,7 +719,23 @@ class Importers:
             except Exception:
                 log.exception("closing idle sessions failed")
 
+    def _greet(self) -> None:
+        """Asks OMERO for a sign of life until it gives one, also if there is nothing to import."""
+        while not self._stopping.is_set():
+            try:
+                self._omero.ping()
+            except FsError as error:
+                self.beginning.not_up = str(error)
+            except Exception:
+                log.exception("asking OMERO for a sign of life failed")
+                return
+            else:
+                self.beginning.not_up = ""
+                return
+            self._stopping.wait(_PING_S)
+
     def _sweep(self) -> None:
+        self._greet()
         while not self._stopping.wait(SWEEP_S):
             try:
                 self._importing.leftovers.sweep()

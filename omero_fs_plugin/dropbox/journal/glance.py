@@ -126,7 +126,7 @@ class Glance:
         self._now = time.time()
         self._mark = mark  # what stands for a value in a statement of this database
 
-    def _ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         found = self._ask_for(statement.replace("?", self._mark), values)
         return [tuple(row) for row in found.fetchall()]
 
@@ -136,25 +136,25 @@ class Glance:
 
     def version(self) -> str:
         """The version of the journal, as it is written."""
-        rows = self._ask("SELECT value FROM meta WHERE key = 'version'")
+        rows = self.ask("SELECT value FROM meta WHERE key = 'version'")
         return str(rows[0][0]) if rows else ""
 
     def counts(self, asked: Asked) -> dict[State, int]:
         """Number of filesets in each state, also if it is 0."""
         where, values = asked.where()
-        rows = self._ask(f"SELECT state, count(*) FROM fileset{where} GROUP BY state", values)
+        rows = self.ask(f"SELECT state, count(*) FROM fileset{where} GROUP BY state", values)
         found = {str(state): int(number) for state, number in rows}
         return {state: found.get(str(state), 0) for state in State}
 
     def held(self, asked: Asked) -> int:
         """Number of filesets that wait for something, or are tried again."""
         where, values = asked.where(_HELD)
-        return int(self._ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
+        return int(self.ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
 
     def last_import(self, user: str | None) -> float | None:
         """When the last import ended: s since the epoch; None if there was none."""
         of_user = ' AND fileset."user" = ?' if user is not None else ""
-        rows = self._ask(
+        rows = self.ask(
             "SELECT event.at FROM event JOIN fileset ON fileset.id = event.fileset "
             f"WHERE event.after = 'imported'{of_user} ORDER BY event.id DESC LIMIT 1",
             [user] if user is not None else [],
@@ -179,11 +179,11 @@ class Glance:
 
     def knows(self, user: str) -> bool:
         """Whether this user has, or had, a fileset."""
-        return bool(self._ask('SELECT 1 FROM fileset WHERE "user" = ? LIMIT 1', [user]))
+        return bool(self.ask('SELECT 1 FROM fileset WHERE "user" = ? LIMIT 1', [user]))
 
     def at(self, path: str) -> list[Seen]:
         """The filesets that have a file with this path, the newest last."""
-        ids = self._ask("SELECT DISTINCT fileset FROM file WHERE path = ?", [path])
+        ids = self.ask("SELECT DISTINCT fileset FROM file WHERE path = ?", [path])
         return self.load([row[0] for row in ids])
 
     def load(self, ids: Collection[int]) -> list[Seen]:
@@ -196,7 +196,7 @@ class Glance:
 
     def below(self, directory: str) -> dict[str, Seen]:
         """The newest fileset of each file below `directory`: path -> fileset."""
-        rows = self._ask(
+        rows = self.ask(
             "SELECT path, max(fileset) FROM file WHERE path >= ? AND path < ? GROUP BY path",
             _range(directory),
         )
@@ -206,7 +206,7 @@ class Glance:
     def all_below(self, directory: str) -> dict[str, list[int]]:
         """Every fileset of each file below `directory`: path -> ids, the newest last."""
         found: dict[str, list[int]] = {}
-        for path, identifier in self._ask(
+        for path, identifier in self.ask(
             "SELECT DISTINCT path, fileset FROM file WHERE path >= ? AND path < ? ORDER BY fileset",
             _range(directory),
         ):
@@ -224,7 +224,7 @@ class Glance:
             more += _range(directory)
         where, values = asked.where()
         parts.insert(0, where.removeprefix(" WHERE ") or "1 = 1")
-        rows = self._ask(
+        rows = self.ask(
             'SELECT id, "user", root, path, state, reason, created, changed, '
             "(SELECT max(at) FROM event WHERE event.fileset = fileset.id AND after = 'imported' "
             "AND before NOT IN ('', 'imported')), "
@@ -237,7 +237,7 @@ class Glance:
 
     def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
         """(s since the epoch, state before, state after, reason, who), oldest first."""
-        rows = self._ask(
+        rows = self.ask(
             "SELECT at, before, after, reason, who FROM event WHERE fileset = ? ORDER BY id",
             [fileset],
         )
@@ -249,7 +249,7 @@ class Glance:
         With `directory`, only what lay below it.
         """
         where, values = _after_of(asked.user, directory)
-        rows = self._ask(
+        rows = self.ask(
             f'SELECT id, "user", root, path, value {_AFTER} WHERE {where} ORDER BY id', values
         )
         since = asked.since or 0.0
@@ -261,7 +261,7 @@ class Glance:
 
     def after_import(self, fileset: int) -> Ended | None:
         """What became of the files of an imported fileset afterwards; None: nothing yet."""
-        rows = self._ask("SELECT value FROM meta WHERE key = ?", [f"{ENDED}{fileset}"])
+        rows = self.ask("SELECT value FROM meta WHERE key = ?", [f"{ENDED}{fileset}"])
         return Ended.read(str(rows[0][0])) if rows else None
 
     def letters(self) -> tuple[int, float, str]:
@@ -270,10 +270,10 @@ class Glance:
         The reason is that of the last try; empty if none was made.
         """
         waiting = "FROM letter WHERE state IN ('waiting', 'sending')"
-        ((number, oldest),) = self._ask(f"SELECT count(*), min(created) {waiting}")
+        ((number, oldest),) = self.ask(f"SELECT count(*), min(created) {waiting}")
         if not number:
             return 0, 0.0, ""
-        why = self._ask(
+        why = self.ask(
             f"SELECT reason {waiting} AND reason <> '' ORDER BY changed DESC, id DESC LIMIT 1"
         )
         return int(number), float(oldest), str(why[0][0]) if why else ""
@@ -281,7 +281,7 @@ class Glance:
     def _rows(self, where: tuple[str, list[Any]], order: str, limit: int | None) -> list[Seen]:
         condition, values = where
         limited = f" LIMIT {int(limit)}" if limit is not None else ""
-        rows = self._ask(
+        rows = self.ask(
             f"SELECT {_SELECT} FROM fileset{condition} ORDER BY {order}{limited}", values
         )
         named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
@@ -289,7 +289,7 @@ class Glance:
         sizes = dict.fromkeys(files, 0)
         for some in _chunks(list(files)):
             marks = ", ".join("?" * len(some))
-            for identifier, path, size in self._ask(
+            for identifier, path, size in self.ask(
                 f"SELECT fileset, path, size FROM file WHERE fileset IN ({marks}) "
                 "ORDER BY fileset, position",
                 some,

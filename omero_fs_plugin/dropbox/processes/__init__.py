@@ -5,4 +5,5 @@ by one.  If one of these files lies on a share that does not answer, the close w
 and with it the whole of the process that starts: in CPython no other thread runs meanwhile.
 DropBox always has files of users open.  So it has a process which never opens one, and which
 starts all others.  `starter` asks it, `program` is what it runs.
+`counted` has how many of them were Java.
 """

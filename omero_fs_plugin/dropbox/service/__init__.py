@@ -4,6 +4,6 @@ Rule: nothing is imported before the lease is ours, and nothing after it is lost
 
 ``service`` runs DropBox, ``parts`` builds its parts.  ``dispatch`` hands each file to the worker of
 its user's directory.  ``configuration`` says which settings are in force, ``figures`` what
-`omero fs status` shows.  ``awaiting`` runs instead while the journal cannot be opened.  This room
-uses every room of DropBox; ``server`` starts it.
+`omero fs status` shows, ``showing`` what Prometheus is shown.  ``awaiting`` runs instead while the
+journal cannot be opened.  This room uses every room of DropBox; ``server`` starts it.
 """

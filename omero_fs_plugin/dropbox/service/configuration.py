@@ -58,4 +58,5 @@ class Configuration:
             bioformats_jars=before.bioformats_jars,
             bioformats_timeout=before.bioformats_timeout,
             bioformats_memory=before.bioformats_memory,
+            metrics=before.metrics,
         )

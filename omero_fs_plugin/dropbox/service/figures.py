@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
+from omero_fs_plugin.icegrid import OMERO_STARTS
 
 from .configuration import Configuration
 from .parts import Parts
@@ -90,11 +92,20 @@ def _state(
         state, reason = "waiting for Bio-Formats", parts.groupers.trouble
     elif parts.importers.wrong:
         state, reason = "misconfigured", parts.importers.wrong
-    elif parts.importers.away:
-        state, reason = "waiting for OMERO", parts.importers.away
+    elif starting := _starting(parts):
+        state, reason = OMERO_STARTS, starting
+    elif away := parts.importers.away or parts.importers.beginning.not_up:
+        state, reason = "waiting for OMERO", away
     elif subscriptions.problem:
         state, reason = "waiting for FSServer", subscriptions.problem
     return state, reason
+
+
+def _starting(parts: Parts) -> str:
+    """For how long OMERO has been starting, and what it says; empty if it is not starting."""
+    away, beginning = parts.importers.away, parts.importers.beginning
+    age = beginning.lasts(away, time.monotonic())
+    return "" if age is None else f"for {age:.0f} s: {away or beginning.not_up}"
 
 
 def troubles(
@@ -102,7 +113,7 @@ def troubles(
 ) -> dict[str, str]:
     """What is wrong with the system, for admins: fault -> what is known of it."""
     settings = configuration.settings
-    away = parts.importers.away
+    away = "" if _starting(parts) else parts.importers.away
     no_room = any(os.strerror(code) in away for code in (errno.ENOSPC, errno.EDQUOT))
     found = {
         "configuration": "; ".join(

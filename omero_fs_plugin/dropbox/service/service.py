@@ -37,12 +37,14 @@ from .configuration import Configuration
 from .dispatch import Dispatch
 from .figures import figures, troubles
 from .parts import put_together
+from .showing import Showing
 
 log = logging.getLogger(__name__)
 
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
 _STORY_S = 1.0  # ... and for the log to tell the rest
 _TAKE_S = 1.0  # that the directories of a configuration may take to answer
+_METRICS_S = 1.0  # ... and for a disk on which the metrics lie
 _LETTER_S = 1.0  # ... for a letter that is being sent: it is in the journal
 _STOP_S = 6.0  # ... and for whatever is under way
 
@@ -88,6 +90,12 @@ class DropBox:
             server_id=settings.server_id,
             connected=self.rescanner.ask,
         )
+        self.showing = Showing(
+            self.parts,
+            self.configuration,
+            troubles=lambda: troubles(self.parts, self.subscriptions, self.configuration),
+            at_work=lambda: self._begun and not self._stopping.is_set(),
+        )
         self._lease = Lease(self.journal, me)
         self._story = Story(self.journal)
         self._keeper = LeaseKeeper(self._lease, gained=self._gained, lost=self._lost)
@@ -102,6 +110,7 @@ class DropBox:
     def start(self) -> None:
         """Begins to work as soon as no other DropBox works on this journal."""
         self._keeper.start()
+        self.showing.publisher.start()
 
     def _gained(self) -> None:
         with self._beginning:
@@ -253,6 +262,7 @@ class DropBox:
                 self._beginner.join(max(0.0, until - time.monotonic()))
                 self.ended = not self._beginner.is_alive()
         self.subscriptions.stop()
+        self.ended = self.showing.publisher.stop(_METRICS_S) and self.ended
         self.ended = self._story.stop(_STORY_S) and self.ended
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()
@@ -261,7 +271,7 @@ class DropBox:
 
     def figures(self) -> dict[str, str]:
         """What `omero fs status` shows of us."""
-        return figures(
+        told = figures(
             self.parts,
             self.subscriptions,
             self.configuration,
@@ -269,6 +279,7 @@ class DropBox:
             held_by=self._keeper.held_by,
             no_journal=self._keeper.trouble,
         )
+        return {**told, "metrics": self.showing.publisher.trouble}
 
     def _activate(self, communicator: Any) -> Any:
         """The proxy under which FSServer notifies us."""

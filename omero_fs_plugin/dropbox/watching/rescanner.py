@@ -51,6 +51,8 @@ class Rescanner:
         self._thread = threading.Thread(target=self._run, name="rescan", daemon=True)
         self._lock = threading.Lock()
         self._away: dict[Rule, str] = {}  # lanes change it too, so with the lock
+        self.ended = 0  # rescans since the start
+        self.last = 0.0  # s since the epoch, when the last of them ended; 0: none has
         self.trouble = ""  # why the last rescan failed; empty after one that succeeded
         self._late = Late()
         self._tops: dict[Rule, list[str]] = {}  # the directories in each that is watched
@@ -67,6 +69,12 @@ class Rescanner:
         """Watched directories that cannot be listed, and why; empty if all can be."""
         with self._lock:
             return "; ".join(dict.fromkeys(self._away.values()))
+
+    @property
+    def away(self) -> list[str]:
+        """The directories of rules that are not there, or do not answer."""
+        with self._lock:
+            return [str(rule.watch_dir) for rule in self._away]
 
     def start(self) -> None:
         """Starts the thread.  The monitor asks for the first rescan when it watches."""
@@ -179,6 +187,8 @@ class Rescanner:
         if self._stopping.is_set():
             return
         self._failed = looked.failed
+        self.ended += 1
+        self.last = time.time()
         self._pipeline.ask_all(time.monotonic())
         log.info(
             "rescan: %d files in %.1f s%s",

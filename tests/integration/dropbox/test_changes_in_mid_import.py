@@ -244,7 +244,8 @@ def test_one_file(whole: Whole, monkeypatch: pytest.MonkeyPatch, step: str, act:
 
 def test_a_directory_is_renamed_while_its_files_are_queued(whole: Whole) -> None:
     """The files' own inodes do not change by that: they look like what is queued."""
-    whole.until_state("running")
+    before = whole.drop("before.tif")
+    whole.until_known(before)
     whole.blitz.stop()
     paths = [whole.drop(f"day 1/{number}.tif") for number in range(3)]
     whole.until_known(*paths, states=(State.QUEUED, State.IMPORTING))
@@ -254,7 +255,7 @@ def test_a_directory_is_renamed_while_its_files_are_queued(whole: Whole) -> None
     whole.blitz.start()
     moved = [renamed / path.name for path in paths]
     whole.until_known(*moved)
-    assert_each_once(whole, [(sha1(path),) for path in moved])
+    assert_each_once(whole, [(sha1(path),) for path in (before, *moved)])
     whole.assert_once(*moved)
 
 

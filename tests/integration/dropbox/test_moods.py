@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import activity, leftovers, pace, workers
+from omero_fs_plugin.dropbox.importing import activity, beginning, leftovers, pace, workers
 from omero_fs_plugin.dropbox.journal.records import GONE
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.service.figures import troubles
 from omero_fs_plugin.sandbox.moods import NO_CONNECTION_FREE, Fault, Moods, write
 from tests.integration.whole import Whole
 
@@ -57,6 +59,12 @@ def _until_once(whole: Whole, *paths: Path) -> None:
         lambda: all(len(whole.in_omero(path)) == 1 for path in paths),
     )
     whole.assert_once(*paths)
+
+
+def _troubles(whole: Whole) -> dict[str, str]:
+    """What admins would be told."""
+    dropbox = whole.dropbox
+    return troubles(dropbox.parts, dropbox.subscriptions, dropbox.configuration)
 
 
 def _refusals(whole: Whole) -> int:
@@ -126,6 +134,7 @@ def test_it_backs_off_and_says_so(make_whole: Callable[..., Whole]) -> None:
 
 def test_what_nobody_knows_is_waited_for(make_whole: Callable[..., Whole]) -> None:
     whole = make_whole(importers="2", retryInterval="0.1")
+    whole.until_known(whole.drop("first.tif"))
     fault = Fault(r"ManagedRepository\.importFileset", "InternalException", "null", times=5)
     _moods(whole, Moods(faults=(fault,)))
     paths = [whole.drop(f"{n}.tif") for n in range(3)]
@@ -173,10 +182,38 @@ def test_logins_that_are_refused_are_waited_for(
     whole = make_whole(retryInterval="0.1")
     _moods(whole, Moods(logins=logins))
     path = whole.drop("a.tif")
+    whole.until_state("OMERO is starting")
+    said = r"for \d+ s: ."
+    whole.until("it is told since when", lambda: re.match(said, whole.dropbox.figures()["reason"]))
+    assert "OMERO" not in _troubles(whole), "nobody is alarmed"
+    whole.clock.pass_by(beginning.PATIENCE_S)
     whole.until_state("waiting for OMERO")
+    whole.until("admins are told", lambda: "OMERO" in _troubles(whole))
     _moods(whole)
     whole.until_known(path)
+    whole.until_state("running")
     assert _refusals(whole) == 0
+
+
+def test_an_omero_that_was_there_is_away_and_not_starting(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(retryInterval="0.1")
+    whole.until_known(whole.drop("a.tif"))
+    _moods(whole, Moods(logins="refused"))
+    whole.blitz.stop()
+    whole.drop("b.tif")
+    whole.until_state("waiting for OMERO")
+
+
+def test_that_omero_is_starting_is_known_without_any_file(
+    make_whole: Callable[..., Whole], tmp_path: Path
+) -> None:
+    data = tmp_path / "OMERO"
+    data.mkdir()
+    write(data, Moods(database="away"))
+    whole = make_whole(retryInterval="0.1")
+    whole.until_state("OMERO is starting")
+    _moods(whole)
+    whole.until_state("running")
 
 
 def test_files_of_nobody_that_were_removed_leave_the_queue(whole: Whole) -> None:

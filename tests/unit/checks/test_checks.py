@@ -468,6 +468,15 @@ def test_nothing_is_installed(site: Path, tmp_path: Path) -> None:
     assert (line.level, "OMERODIR" in line.remedy) == (ERROR, True)
 
 
+def test_an_upgrade_brings_omeros_own_servers_back(site: Path) -> None:
+    for name in ("templates.xml", "default.xml"):
+        shutil.copy(GRID / name, site / "etc/templates/grid" / name)
+    line = only(grid.installed(subject(site)))
+    assert line.level is ERROR
+    assert "OMERO's own servers are back" in line.what
+    assert list(grid.router(subject(site), running=False)) == []
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("", []), ("master:Blitz-0,FSServer,DropBox", [OK]), ("master:Blitz-0,DropBox", [ERROR])],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.grouping.child.bounds import Bounds
 from omero_fs_plugin.dropbox.grouping.child.process import Child
+from omero_fs_plugin.dropbox.processes.counted import GROUPING, JAVA
 
 from . import worker
 from .jars import Installation
@@ -70,6 +71,7 @@ def start(
         cpu=(int(time_limit) + 60) * (os.cpu_count() or 1),
         threads=True,
     )
+    JAVA.one(GROUPING)
     given = {
         "jvm": installation.jvm,
         "jars": list(installation.jars),

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.processes.counted import IMPORTING, JAVA
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
 
 from . import DiskAway, Stopped, java_child
@@ -93,6 +94,7 @@ def _started(told: Mapping[str, object], log_file: Path) -> Process:
         json.dump(told, to_tell)
         to_tell.flush()
         to_tell.seek(0)
+        JAVA.one(IMPORTING)
         return start(
             Order(
                 [sys.executable, "-m", java_child.__name__],

@@ -1,0 +1,227 @@
+"""Metrics in a file and over HTTP: who reads them, or does not, holds up nobody."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.config.outlets import Outlets
+from omero_fs_plugin.metrics import page, publisher
+from omero_fs_plugin.metrics.page import Page
+from omero_fs_plugin.metrics.publisher import Publisher
+from omero_fs_plugin.metrics.textfile import TextFile
+
+TEXT = b"# HELP omero_fs_x x\nomero_fs_x 1.0\n"
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end, "not within 10 s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def pages() -> Iterator[Callable[[int], Page]]:
+    made: list[Page] = []
+
+    def make(port: int) -> Page:
+        made.append(Page(("127.0.0.1", port)))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        assert one.stop(5)
+
+
+def get(port: int, path: str = "/metrics") -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def test_the_page_has_the_last_text(pages: Callable[[int], Page]) -> None:
+    shown = pages(free_port())
+    until(lambda: shown.port)
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(shown.port)
+    shown.show(TEXT)
+    assert get(shown.port) == TEXT
+    shown.show(b"newer\n")
+    assert get(shown.port, "/metrics?x=y") == b"newer\n"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(shown.port, "/etc/passwd")
+
+
+def test_a_busy_port_is_told_and_taken_when_it_is_free(
+    pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_AGAIN_S", 0.05)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        shown = pages(port)
+        until(lambda: shown.trouble)
+        assert f"127.0.0.1:{port}" in shown.trouble
+    shown.show(TEXT)
+    until(lambda: not shown.trouble and shown.port)
+    assert get(port) == TEXT
+
+
+def test_clients_that_say_nothing_hold_up_nobody_for_long(
+    pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page._Client, "timeout", 0.3)
+    shown = pages(free_port())
+    shown.show(TEXT)
+    until(lambda: shown.port)
+    silent = [socket.create_connection(("127.0.0.1", shown.port)) for _ in range(3 * page.CLIENTS)]
+    try:
+
+        def answered() -> bool:
+            try:
+                return get(shown.port) == TEXT
+            except OSError:  # too many for now
+                return False
+
+        until(answered)
+        threads = [t for t in threading.enumerate() if "process_request" in t.name]
+        assert len(threads) <= page.CLIENTS
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_a_client_that_does_not_read_is_left_at_a_stop(pages: Callable[[int], Page]) -> None:
+    shown = pages(free_port())
+    shown.show(b"x" * 50_000_000)
+    until(lambda: shown.port)
+    with socket.create_connection(("127.0.0.1", shown.port)) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        slow.recv(10)
+        begun = time.monotonic()
+        assert shown.stop(5)
+        assert time.monotonic() - begun < 2
+
+
+def test_the_file_is_whole_and_goes_at_the_stop(tmp_path: Path) -> None:
+    path = tmp_path / "omero-fs.prom"
+    shown = TextFile(path)
+    shown.start()
+    shown.show(TEXT)
+    until(path.exists)
+    assert path.read_bytes() == TEXT
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert shown.stop(5)
+    assert not path.exists(), "figures of a server that has ended are not true any more"
+
+
+def test_a_disk_without_room_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "omero-fs.prom"
+    shown = TextFile(path)
+    real = os.open
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "open", full)
+    shown.start()
+    shown.show(TEXT)
+    until(lambda: shown.trouble)
+    assert shown.trouble == f"metrics: {path}: No space left on device"
+    monkeypatch.setattr(os, "open", real)
+    shown.show(TEXT)
+    until(path.exists)
+    until(lambda: not shown.trouble)
+    assert shown.stop(5)
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_page(tmp_path: Path) -> None:
+    """A FIFO that nobody reads stands for it: to open it takes for ever."""
+    path = tmp_path / "omero-fs.prom"
+    os.mkfifo(tmp_path / f".{path.name}.{os.getpid()}")
+    both = Publisher(Outlets(path, ("127.0.0.1", free_port())), lambda: TEXT)
+    both.start()
+    try:
+        assert both._page is not None
+        until(lambda: both._page is not None and both._page.port)
+        until(lambda: get(both._page.port if both._page else 0) == TEXT)
+    finally:
+        begun = time.monotonic()
+        assert not both.stop(0.5)
+        assert time.monotonic() - begun < 2
+        # Let the thread go on, so that it ends.
+        reader = os.open(tmp_path / f".{path.name}.{os.getpid()}", os.O_RDONLY | os.O_NONBLOCK)
+        assert both.stop(5)
+        os.close(reader)
+
+
+def test_a_collection_that_fails_is_told_and_the_last_text_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher, "INTERVAL_S", 0.01)
+    fails = threading.Event()
+
+    def collect() -> bytes:
+        if fails.is_set():
+            raise RuntimeError("the journal\nis odd")
+        return TEXT
+
+    one = Publisher(Outlets(None, ("127.0.0.1", free_port())), collect)
+    one.start()
+    try:
+        shown = one._page
+        assert shown is not None
+        until(lambda: shown.port and shown._text)
+        fails.set()
+        until(lambda: one.trouble)
+        assert one.trouble == "metrics: not collected: RuntimeError: the journal is odd"
+        assert get(shown.port) == TEXT
+        fails.clear()
+        until(lambda: not one.trouble)
+    finally:
+        assert one.stop(5)
+
+
+def test_what_is_read_waits_for_no_collection() -> None:
+    hangs = threading.Event()
+    one = Publisher(Outlets(None, ("127.0.0.1", free_port())), lambda: bool(hangs.wait()) * b"")
+    one.start()
+    shown = one._page
+    assert shown is not None
+    until(lambda: shown.port)
+    shown.show(TEXT)
+    begun = time.monotonic()
+    assert get(shown.port) == TEXT
+    assert time.monotonic() - begun < 1
+    hangs.set()
+    assert one.stop(5)
+
+
+def test_without_an_outlet_nothing_runs() -> None:
+    one = Publisher(Outlets(), lambda: TEXT)
+    before = threading.active_count()
+    one.start()
+    assert not one.wanted and not one.trouble
+    assert threading.active_count() == before
+    assert one.stop(0)
