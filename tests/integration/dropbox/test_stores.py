@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling import assembly, looks
 from omero_fs_plugin.stores import in_order
 from tests.integration.whole import QUIET_S, Whole
-from tests.stores import ALL_KINDS, KINDS, Store, image
+from tests.stores import ALL_KINDS, AXES, KINDS, Store, image
 
 IMAGES = {"image": 1, "labelled": 1, "plate": 4, "collection": 2}
 
@@ -93,6 +96,65 @@ def test_arrays_that_come_with_pauses_are_one_import(stored: Whole, zarr: int) -
     assert in_omero(stored, store) == [tuple(in_order(store.files))]
     assert_alone(stored, store)
     assert stored.row(store.path).revision_of is None
+
+
+@pytest.mark.parametrize(
+    ("zarr", "side", "quiet"),
+    [
+        pytest.param(3, 40, 0.5, id="500 chunks"),
+        pytest.param(2, 180, 2.0, id="2-10000 chunks", marks=pytest.mark.long),
+        pytest.param(3, 180, 2.0, id="3-10000 chunks", marks=pytest.mark.long),
+    ],
+)
+def test_while_a_store_is_written_nobody_else_waits(
+    omerodir: Path, make_whole: Callable[..., Whole], zarr: int, side: int, quiet: float
+) -> None:
+    """Five arrays, with pauses between them; a file of another user with each, which is imported
+    before the next array comes.
+
+    At full size, the time that such a file takes counts too.  What it takes on this machine at this
+    time is measured before the store comes.
+    """
+    whole = make_whole(dirImportWait=str(quiet))
+    arrays = 5
+    store = Store(whole.watch_dir / "amy" / "a.zarr", zarr)
+    store.group(multiscales=[{"axes": AXES, "datasets": [{"path": str(n)} for n in range(arrays)]}])
+    for number in range(arrays):
+        store.array(str(number), side, seed=number)
+    waits: list[float] = []
+
+    def drop(number: int) -> None:
+        begun = time.monotonic()
+        other = whole.drop(f"{number}.tif", user="zak")
+        whole.until_known(other)
+        waits.append(time.monotonic() - begun)
+
+    for number in range(3):
+        drop(-number - 1)
+    alone = max(quiet, *waits)
+    waits.clear()
+    store.write(*(name for name in store.files if "/" not in name))
+
+    for number in range(arrays):
+        others = threading.Thread(target=drop, args=(number,))
+        others.start()
+        store.write(*(name for name in store.files if name.startswith(f"{number}/")))
+        begun = time.monotonic()
+        others.join()
+        time.sleep(max(0.0, 2 * quiet - (time.monotonic() - begun)))
+        if number < arrays - 1:
+            assert in_omero(whole, store) == []
+    whole.until("it is imported", lambda: len(in_omero(whole, store)) == 1, patience=600.0)
+    whole.until_settled()
+    chunks = len(store.files)
+    told = f"{max(waits):.2f} s, and {alone:.2f} s before the store came"
+    sys.stdout.write(f"{chunks} files; the other user waited for at most {told}\n")
+    assert in_omero(whole, store) == [tuple(in_order(store.files))]
+    assert_alone(whole, store)
+    assert whole.row(store.path).revision_of is None
+    assert len(waits) == arrays
+    if chunks >= 10_000:
+        assert max(waits) <= alone + 1.0
 
 
 def test_it_says_by_name_what_it_waits_for(stored: Whole) -> None:
