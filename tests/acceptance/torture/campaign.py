@@ -17,11 +17,14 @@ from typing import ClassVar
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.stores import digest
 from tests.acceptance import images
 from tests.acceptance.api import client_path
 from tests.acceptance.waiting import until
+from tests.stores import Store, image
 
 from .faults import SIDES, VERIFIED, point
+from .folding import folded
 from .grid import Grid, Stored
 
 _PATIENCE_S = 90.0  # how long anything that must happen may take
@@ -41,6 +44,13 @@ class Dropped:
     path: Path
     now: str | None = None  # sha1 of what must be in OMERO once; None: nothing must
     before: set[str] = field(default_factory=set)  # what may be there, once each
+    store: Store | None = None  # what it is, if it is a store: then `path` is that of a store
+    members: tuple[Path, ...] = ()  # of a set: its files, `path` first
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one file."""
+        return self.store is None and not self.members
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,10 @@ class Result:
             for name in ("missing", "twice", "half", "astray", "untold")
             for line in getattr(self, name)
         )
+
+
+def _digest(store: Store) -> str:
+    return digest({name: hashlib.sha1(data).hexdigest() for name, data in store.files.items()})
 
 
 class Campaign:
@@ -122,10 +136,10 @@ class Campaign:
         self._chance.shuffle(acts)
         for number, act in enumerate(acts):
             for _ in range(self._filesets * number // len(acts) - len(self._plain())):
-                self._drop_one()
+                self._drop_any()
             act()
         while len(self._plain()) < self._filesets:
-            self._drop_one()
+            self._drop_any()
         self._wait_for_the_end()
         return self._judge(time.monotonic() - begun)
 
@@ -155,7 +169,7 @@ class Campaign:
             time.sleep(0.05)
 
     def _drop_more(self) -> None:
-        self._drop_one(name="more")
+        self._drop_any(name="more")
 
     def _drop_no_image(self) -> None:
         path = self._new_path("notes")
@@ -251,11 +265,54 @@ class Campaign:
     def _plain(self) -> list[Path]:
         return [path for path in self._dropped if path.name.startswith("image")]
 
-    def _new_path(self, name: str, user: str = "") -> Path:
+    def _new_path(self, name: str, user: str = "", suffix: str = ".tif") -> Path:
         user = user or self._chance.choice(self._users)
-        path = self._grid.directory(user) / f"{name}-{len(self._dropped):05}.tif"
+        path = self._grid.directory(user) / f"{name}-{len(self._dropped):05}{suffix}"
         self._dropped[path] = Dropped(user, path)
         return path
+
+    def _drop_any(self, name: str = "image") -> None:
+        """A file; in one of eight cases a store, a set, or a store that changes once more."""
+        kind = self._chance.randrange(24)
+        if kind == 0:
+            self._drop_store(name)
+        elif kind == 1:
+            self._drop_set(name)
+        elif kind == 2:
+            self._drop_one(name)
+            self._change_a_store()
+        else:
+            self._drop_one(name)
+
+    def _drop_store(self, name: str) -> None:
+        path = self._new_path(name, suffix=".zarr")
+        store = image(path, self._chance.choice((2, 3)), levels=2, seed=len(self._dropped))
+        chunk = next(key for key in reversed(store.files) if not key.endswith(("json", "array")))
+        store.files[chunk] = self._chance.randbytes(16)
+        store.write()
+        # As the journal names it.
+        dropped = self._dropped[path]
+        dropped.path, dropped.store, dropped.now = store.path, store, _digest(store)
+
+    def _change_a_store(self) -> None:
+        stores = [dropped for dropped in self._dropped.values() if dropped.store is not None]
+        if not stores:
+            return
+        dropped = self._chance.choice(stores)
+        assert dropped.store is not None and dropped.now is not None
+        dropped.before.add(dropped.now)
+        chunk = self._chance.choice([key for key in dropped.store.files if key[-1].isdigit()])
+        dropped.store.files[chunk] = self._chance.randbytes(16)
+        dropped.store.write(chunk)
+        dropped.now = _digest(dropped.store)
+
+    def _drop_set(self, name: str) -> None:
+        path = self._new_path(name, suffix=".ome.tif")
+        names = [path.name, *(f"{path.name[:-8]}-{n}.ome.tif" for n in range(2))]
+        members = images.ome_tiff_set(path.parent, names)
+        sha1s = {file.name: hashlib.sha1(file.read_bytes()).hexdigest() for file in members}
+        dropped = self._dropped[path]
+        dropped.members, dropped.now = tuple(members), digest(sha1s)
 
     def _drop_one(self, name: str = "image", user: str = "") -> Path:
         return self._write(self._new_path(name, user), images.tiff())
@@ -278,7 +335,8 @@ class Campaign:
     # -- the journal --------------------------------------------------------
 
     def _in(self, state: State) -> list[Fileset]:
-        ours = {str(path) for path in self._dropped}
+        """Of single files."""
+        ours = {str(path) for path, dropped in self._dropped.items() if dropped.single}
         return [f for f in self._journal.select(state) if f.path in ours]
 
     def _until_in(self, state: State, paths: set[str] | None = None) -> list[Fileset]:
@@ -299,17 +357,29 @@ class Campaign:
     def _latest(self) -> dict[str, Fileset]:
         return {f.path: f for f in sorted(self._journal.select(), key=lambda f: f.id)}
 
+    def _told(self, dropped: Dropped, latest: dict[str, Fileset]) -> Fileset | None:
+        """The latest fileset of it.  Any file of a set may be the first of its fileset."""
+        paths = map(str, dropped.members or (dropped.path,))
+        found = [latest[path] for path in paths if path in latest]
+        return max(found, key=lambda fileset: fileset.id, default=None)
+
     # -- the end ------------------------------------------------------------
 
     def _wait_for_the_end(self) -> None:
         def remaining() -> list[str]:
             latest = self._latest()
-            return [
-                f"{dropped.path.name}: {latest[str(path)].state if str(path) in latest else ''}"
-                for path, dropped in self._dropped.items()
-                if (str(path) not in latest and dropped.path.exists())
-                or (str(path) in latest and latest[str(path)].state in _OPEN)
-            ]
+            left = []
+            for dropped in self._dropped.values():
+                told = self._told(dropped, latest)
+                if told is None:
+                    if dropped.path.exists():
+                        left.append(f"{dropped.path.name}: not in the journal")
+                elif told.state in _OPEN or (
+                    # Nothing but a look at its tree tells that a store has changed.
+                    dropped.store is not None and dropped.now not in told.sha1s
+                ):
+                    left.append(f"{dropped.path.name}: {told.state}")
+            return left
 
         last, since = remaining(), time.monotonic()
         while last and time.monotonic() - since < _TRIED_S:
@@ -341,7 +411,7 @@ class Campaign:
         stored = self._grid.stored()
         latest = self._latest()
         of: dict[str, list[Stored]] = {}
-        for one in stored:
+        for one in folded(stored, self._tops(), self._grid.sha1_on_disk):
             of.setdefault(one.client_path, []).append(one)
         missing, twice, astray, untold = [], [], [], []
         for path, dropped in self._dropped.items():
@@ -355,9 +425,9 @@ class Campaign:
                     astray.append(f"{path}: Fileset:{one.fileset} has bytes that nobody dropped")
                 elif one.owner != dropped.user:
                     astray.append(f"{path}: Fileset:{one.fileset} belongs to {one.owner}")
-                elif self._grid.sha1_on_disk(one) != one.sha1:
+                elif (one.on_disk or self._grid.sha1_on_disk(one)) != one.sha1:
                     astray.append(f"{path}: Fileset:{one.fileset} is other bytes in the repository")
-            told = latest.get(str(path))
+            told = self._told(dropped, latest)
             expected = (State.IMPORTED, State.SKIPPED) if dropped.now else (*State,)
             if path.exists() and (told is None or told.state in _OPEN):
                 untold.append(f"{path}: {told.state if told else 'not in the journal'}")
@@ -377,6 +447,15 @@ class Campaign:
             astray=astray,
             untold=untold,
         )
+
+    def _tops(self) -> dict[str, Path]:
+        """Client path of each file of a store or a set -> the path of that."""
+        tops: dict[str, Path] = {}
+        for path, dropped in self._dropped.items():
+            names = dropped.store.files if dropped.store is not None else ()
+            for file in (*(path / name for name in names), *dropped.members):
+                tops[client_path(file)] = path
+        return tops
 
     # Each transition that DropBox makes, and what leads to it.
     PROVOKED: ClassVar[dict[str, Callable[[Campaign], object]]] = {

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Stored:
     sha1: str | None  # as OMERO has it; lower-case hex
     place: str  # of its bytes, below the managed repository
     whole: bool  # the fileset has images
+    on_disk: str = ""  # sha1 of its bytes in the repository; empty: not looked at
 
 
 class Grid:
@@ -150,6 +152,7 @@ def grid(
     try:
         made = Grid(server, journal)
         _put_in_fault_points(omerodir, lease)
+        _put_in_zarr_reader(omerodir)
         properties = {"omero.fs.dirImportWait": str(quiet_period)}
         if journal:
             properties["omero.fs.journal"] = journal
@@ -169,6 +172,14 @@ def grid(
         server.close()
         if not keep:
             shutil.rmtree(omerodir)
+
+
+def _put_in_zarr_reader(omerodir: Path) -> None:
+    """A jar that says that the server reads OME-Zarr, as the sandbox does."""
+    directory = omerodir / "lib" / "server"
+    directory.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(directory / "OMEZarrReader.jar", "w") as jar:
+        jar.writestr("loci/formats/in/ZarrReader.class", b"\xca\xfe\xba\xbe")
 
 
 def _put_in_fault_points(omerodir: Path, lease: float) -> None:
