@@ -40,6 +40,7 @@ class Screen:
                 os.environ.pop(name, None)
             os.environ.update(OMERODIR=str(omerodir), TERM="xterm-256color")
             os.environ["OMERO_USERDIR"] = str(omerodir / "none")
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # we may run where it is ignored
             time.sleep(0.05)  # the size is set from outside
             os.execv(OMERO, [OMERO, "fs", *words])
         self.resize(columns, lines)
@@ -150,7 +151,7 @@ def test_it_follows_what_happens_and_the_window(drops: Drops, start: Callable[..
     second = screen.until(lambda text: "41 need attention" in text)
     assert second.splitlines()[0].startswith("41 need attention"), "the head stays in sight"
     assert " of 41 shown" in second
-    screen.resize(60, 12)
+    screen.resize(60, 20)
     screen.until(lambda text: text.startswith("41 need") and " of 41 shown" in text)
     drops.drop("new.tif")
     fourth = screen.until(lambda text: "on " in text.splitlines()[0] and "1 on" in text)
