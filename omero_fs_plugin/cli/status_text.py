@@ -21,7 +21,13 @@ from omero_fs_plugin.site import printable
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
 _LOST = "lost."  # ... and of those that answer, but not to every call
-_TOLD = {_AWAY: "waits", _LEFT: "left alone", _LOST: "does not answer to every call"}
+_CLOSED = "closed."  # ... and of directories of which no import begins at this time of day
+_TOLD = {
+    _CLOSED: "waits",
+    _AWAY: "waits",
+    _LEFT: "left alone",
+    _LOST: "does not answer to every call",
+}
 _WIDE = 100_000  # columns: without a terminal no line is cut, so that one can search it
 _FILES_SHOWN = 3  # of a fileset in a pipe; --json has all
 _NARROW = 40  # columns at the least

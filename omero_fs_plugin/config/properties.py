@@ -15,6 +15,7 @@ from . import kinds
 from .after_import import AFTER_IMPORT
 from .kinds import Kind
 from .outlets import OUTLETS
+from .schedule import PRIORITY, WINDOW
 
 PREFIX = "omero.fs."
 # These belong to OMERO.server, not to us.
@@ -160,6 +161,21 @@ PROPERTIES: tuple[Property, ...] = (
         "0",
         "the shortest time between the starts of two imports of one entry of importUsers",
         "s",
+    ),
+    _for_each(
+        "window",
+        WINDOW,
+        "",
+        "the times of day at which imports begin, by the clock of the server's machine, such as "
+        "20:00-06:00; several with commas between. What has begun goes on. Empty: always",
+    ),
+    Property(
+        "priority",
+        PRIORITY,
+        "",
+        "what is imported first. user:NAME: this user's before all others', several in their "
+        "order. small: the small filesets of each user before the large ones; none waits more "
+        "than an hour for smaller ones. Empty: users take turns, and each one's oldest is first",
     ),
     _for_each(
         "target",

@@ -10,6 +10,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from .after_import import AfterImport
 from .outlets import NOWHERE, Outlets
 from .properties import BY_NAME
+from .schedule import Priority, Window
 
 DATA_DIR = "omero.data.dir"
 DATA_DIR_DEFAULT = "/OMERO"  # etc/omero.properties of OMERO.server
@@ -50,6 +51,7 @@ class Rule:
     timeout: float  # s
     quiet_period: float  # s; omero.fs.dirImportWait
     throttle_import: float  # s
+    window: Window  # when imports begin
     target: str  # template; empty: none
     group: str  # empty: the user's default group
     importer: str  # auto | java | native
@@ -97,6 +99,7 @@ class Settings:
     longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
     duplicates: str  # skip | import
+    priority: Priority  # what is imported first
     rescan_interval: float  # s; 0: only when asked
     complete_timeout: float  # s
     bioformats_jars: tuple[str, ...]
@@ -172,6 +175,7 @@ RULE_FIELDS = {
     "timeout": "timeout",
     "dirImportWait": "quiet_period",
     "throttleImport": "throttle_import",
+    "window": "window",
     "target": "target",
     "group": "group",
     "importer": "importer",
@@ -187,6 +191,7 @@ FIELDS = {
     "longestWait": "longest_wait",
     "quarantine": "quarantine",
     "duplicates": "duplicates",
+    "priority": "priority",
     "rescanInterval": "rescan_interval",
     "completeTimeout": "complete_timeout",
     "bioformatsJars": "bioformats_jars",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
@@ -145,6 +146,7 @@ class Importers:
         self.away = ""  # why OMERO cannot be reached; empty while it can
         self.wrong = ""  # what must be changed before anything is imported; empty: nothing
         self.beginning = Beginning()
+        self.priority = Priority()
         self._number = number + ahead
         self._crew = Crew(self._number, self._work)
         self.relieve = self._crew.relieve
@@ -392,7 +394,8 @@ class Importers:
             users.remove(turn.user)
             taken: list[Fileset] = []
             try:
-                fileset = self._journal.take(turn.user, resting, not_at)
+                small = self.priority.small
+                fileset = self._journal.take(turn.user, resting, not_at, small=small)
                 if fileset is not None:
                     taken.append(fileset)
                     self._take_more(taken)
@@ -405,7 +408,10 @@ class Importers:
         return []
 
     def _next_turn(self, users: Sequence[str], now: float) -> _Turn | None:
-        """Of the user among `users` who has waited longest, if one may go on now."""
+        """Of the user among `users` who comes first, if one may go on now.
+
+        Without omero.fs.priority, that is who has waited longest.
+        """
         with self._news:
             may = [user for user in users if self._may_go(user, now)]
             if self._at_work > self._number:
@@ -414,7 +420,8 @@ class Importers:
                 may = [user for user in may if user not in parked]
             if not may:
                 return None
-            user = min(may, key=lambda name: self._served.get(name, 0))
+            rank = self.priority.rank
+            user = min(may, key=lambda name: (rank(name), self._served.get(name, 0)))
             rule = self._places.rule_for(user)
             entry = rule.user if rule is not None else ""
             turn = _Turn(
@@ -653,6 +660,12 @@ class Importers:
         with self._news:
             return {user: why for user, (_, why) in self._stopped.items()}
 
+    def closed(self) -> dict[str, str]:
+        """Watched directories of which no import begins now, and why (omero.fs.window)."""
+        now = time.time()
+        told = {str(rule.watch_dir): rule.window.opens(now) for rule in self._places.rules}
+        return {path: f"imports begin at {at} (omero.fs.window)" for path, at in told.items() if at}
+
     def _stop_queue(self, user: str, why: str) -> None:
         log.warning("the queue of %s rests for %g s: %s", user, _STOPPED_S, why)
         with self._news:
@@ -682,6 +695,8 @@ class Importers:
         rule = self._places.rule_for(user)
         if rule is not None:
             until = max(until, self._next_start.get(rule.user, 0.0))
+            if rule.window.spans and rule.window.opens(time.time()):
+                return False
         return now >= until
 
     def _wait_for_omero(self, error: FsError) -> None:

@@ -15,6 +15,7 @@ from omero_fs_plugin.errors import JournalError
 from . import schema
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
+from .order import COMPARED, SMALL_FIRST_S, smallest
 from .reader import CHUNK
 from .records import MET, Fileset, Found, chunks, columns
 from .states import OPEN, State
@@ -30,15 +31,19 @@ class Attempting(JournalWriter):
         not_now: Collection[int] = (),
         roots_away: Collection[str] = (),
         root: str = "",
+        *,
+        small: bool = False,
     ) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
+
+        With `small`, it is the smallest of the oldest ones, unless one has waited for too long.
 
         Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
         and if `root` is given those of other roots.
         """
         fileset = schema.fileset.c
         with self._database.writing() as connection:
-            identifier = connection.scalar(
+            oldest = (
                 select(fileset.id)
                 .where(
                     fileset.state == State.QUEUED,
@@ -48,8 +53,12 @@ class Attempting(JournalWriter):
                     *((fileset.root == root,) if root else ()),
                 )
                 .order_by(fileset.id)
-                .limit(1)
             )
+            if small:
+                late = self._clock() - SMALL_FIRST_S
+                identifier = connection.scalar(smallest(oldest.limit(COMPARED), late))
+            else:
+                identifier = connection.scalar(oldest.limit(1))
             if identifier is None:
                 return None
             connection.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 
 from omero_fs_plugin import __version__
@@ -62,6 +63,7 @@ def figures(
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
+        **{f"closed.{path}": why for path, why in parts.importers.closed().items()},
         "after": parts.caretaker.away,
         **{
             f"left.{root}": f"imported files stay there for now: {why}"
@@ -86,6 +88,8 @@ def _state(
         state, reason = "short of threads", short
     elif parts.rescanner.unavailable:
         state, reason = "watch directory unavailable", parts.rescanner.unavailable
+    elif full := _no_room(parts, no_journal):
+        state, reason = "waiting for room", full
     elif no_journal or parts.rescanner.trouble:
         state, reason = "waiting for the journal", no_journal or parts.rescanner.trouble
     elif parts.groupers.trouble:
@@ -108,13 +112,37 @@ def _starting(parts: Parts) -> str:
     return "" if age is None else f"for {age:.0f} s: {away or beginning.not_up}"
 
 
+# How systems, SQLite and PostgreSQL say it; Java and OMERO repeat the words of the system.
+_FULL = re.compile(
+    "|".join(
+        [re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT)]
+        + ["disk is full", "[Dd]isk full"]
+    )
+)
+
+
+def _is_full(why: str) -> bool:
+    return _FULL.search(why) is not None
+
+
+def _no_room(parts: Parts, no_journal: str) -> str:
+    """Which disk has no room, or which quota is used up; empty if none is.  What is there waits."""
+    told = {
+        "OMERO's repository": parts.importers.away,
+        "the journal": no_journal or parts.rescanner.trouble,
+        "the directory for what is temporary": parts.groupers.trouble,
+    }
+    full = [f"{where} has no room: {why}" for where, why in told.items() if _is_full(why)]
+    return "; ".join(full)
+
+
 def troubles(
     parts: Parts, subscriptions: Subscriptions, configuration: Configuration
 ) -> dict[str, str]:
     """What is wrong with the system, for admins: fault -> what is known of it."""
     settings = configuration.settings
     away = "" if _starting(parts) else parts.importers.away
-    no_room = any(os.strerror(code) in away for code in (errno.ENOSPC, errno.EDQUOT))
+    full = _no_room(parts, "")
     found = {
         "configuration": "; ".join(
             filter(None, (*map(str, settings.problems), parts.importers.wrong))
@@ -126,8 +154,8 @@ def troubles(
         "threads": parts.lanes.trouble or parts.importers.short_of_threads,
         "journal": parts.rescanner.trouble,
         "Bio-Formats": parts.groupers.trouble,
-        "disk": away if no_room else "",
-        "OMERO": "" if no_room else away,
+        "disk": full,
+        "OMERO": "" if _is_full(away) else away,
         "FSServer": subscriptions.problem,
     }
     return {name: why for name, why in found.items() if why}

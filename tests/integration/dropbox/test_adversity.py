@@ -73,7 +73,11 @@ def test_no_room_for_the_journal(whole: Whole, full: Callable[[bool], None]) -> 
     whole.until_known(before)
     full(True)
     during = [whole.drop(f"{number:03}.tif") for number in range(60)]
-    whole.until_state("waiting for the journal")
+    whole.until_state("waiting for room")
+    whole.until(
+        "it is said where",
+        lambda: whole.dropbox.figures()["reason"].startswith("the journal has no room: "),
+    )
     after = whole.drop("after.tif")
     full(False)
     whole.until_known(*during, after)
@@ -106,7 +110,11 @@ def test_no_room_in_the_repository(whole: Whole, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(rawfiles.os, "pwrite", no_room)
     paths = [whole.drop(f"{number}.tif") for number in range(5)]
-    whole.until_state("waiting for OMERO")
+    whole.until_state("waiting for room")
+    whole.until(
+        "it is said where",
+        lambda: whole.dropbox.figures()["reason"].startswith("OMERO's repository has no room: "),
+    )
     for _ in range(5):  # however often it is tried
         whole.clock.pass_by(300)
         whole.clock.sleep(0.3)

@@ -17,6 +17,7 @@ from omero_fs_plugin.cli import users
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.errors import ConfigurationError, ServerAwayError
 from omero_fs_plugin.sandbox import accounts
 from tests.integration.whole import Whole
@@ -99,6 +100,23 @@ def test_users_and_directories(whole: Whole, command: Callable[[], Command]) -> 
     # And what is dropped there is imported.
     path = whole.drop("a.tif", user="eve")
     whole.until_known(path)
+
+
+def test_an_account_that_appears_later_takes_up_what_waits(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with LDAP, where the first login makes the account."""
+    monkeypatch.setattr(rescanner, "_UNKNOWN_S", 0.2)
+    dropped = [whole.drop(f"{number}.tif", user="eve") for number in range(3)]
+    whole.until("it is said", lambda: "left.eve" in whole.dropbox.figures())
+    assert not whole.journal.select()
+    store = whole.blitz.sandbox.store
+    with store.begin() as db:
+        group = accounts.create_group(store, db, "lab")
+        accounts.create_user(store, db, "eve", "eve", [accounts.USER_GROUP, group])
+    whole.until_known(*dropped)
+    whole.assert_once(*dropped)
+    assert "left.eve" not in whole.dropbox.figures()
 
 
 def test_a_wrong_configuration_and_an_omero_that_is_away(

@@ -14,6 +14,7 @@ from omero_fs_plugin.config.after_import import KEEP, AfterImport
 from omero_fs_plugin.config.changes import needs_restart
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
+from omero_fs_plugin.config.schedule import Window
 from omero_fs_plugin.config.settings import Rule, Settings, effective
 from omero_fs_plugin.errors import ConfigurationError
 from tests.rules import as_properties, settings_of
@@ -455,6 +456,10 @@ _AFTER_IMPORT = st.one_of(
 )
 
 
+_SPANS = st.tuples(st.integers(0, 1439), st.integers(0, 1440)).filter(lambda span: len({*span}) > 1)
+_WINDOWS = st.lists(_SPANS, max_size=3).map(lambda spans: Window(tuple(spans)))
+
+
 @st.composite
 def _rule(draw: st.DrawFn, number: int) -> Rule:
     return Rule(
@@ -470,6 +475,7 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
         timeout=draw(_SECONDS),
         quiet_period=draw(_SECONDS),
         throttle_import=draw(_SECONDS),
+        window=draw(_WINDOWS),
         target=draw(st.just("") | _TEXTS),
         group=draw(st.just("") | _TEXTS),
         importer=draw(st.sampled_from(["auto", "java", "native"])),

@@ -131,6 +131,21 @@ def test_a_move_from_a_state_it_is_not_in_does_nothing(journal: Journal) -> None
     assert journal.counts()["waiting"] == 1
 
 
+def test_the_smallest_is_taken_first_if_that_is_wanted(journal: Journal) -> None:
+    for number, size in enumerate((30, 10, 20)):
+        found = Found(f"/dropbox/amy/{number}.tif", FileStat(1, 100 + number, size, 5, 5))
+        journal.wait("amy", "/dropbox/amy", [found])
+        bring_to(journal, journal.open_at([found.path])[found.path].id, State.QUEUED)
+
+    def taken(**how: bool) -> int:
+        fileset = journal.take("amy", **how)
+        assert fileset is not None
+        return fileset.files[0].stat.size
+
+    assert [taken(small=True), taken(), taken(small=True)] == [10, 30, 20]
+    assert journal.take("amy", small=True) is None
+
+
 def test_waiting_twice_for_the_same_path_is_one_fileset(journal: Journal) -> None:
     waiting(journal)
     waiting(journal)

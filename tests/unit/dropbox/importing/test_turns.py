@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time as real_time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.importing import workers
 from omero_fs_plugin.dropbox.importing.crew import SLOW_S, Crew
@@ -16,6 +19,7 @@ from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.order import SMALL_FIRST_S
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ServerAwayError
 from omero_fs_plugin.events import FileStat
@@ -30,6 +34,9 @@ class Time:
         self.now = 1000.0
 
     def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
         return self.now
 
 
@@ -65,8 +72,10 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Importers:
-    places = places_of("/dropbox", throttleImport=str(throttle))
+def build(
+    journal: Journal, omero: Any, time: Time, throttle: float = 0.0, window: str = ""
+) -> Importers:
+    places = places_of("/dropbox", throttleImport=str(throttle), window=window)
     importers = Importers(
         journal,
         omero,
@@ -82,9 +91,10 @@ def build(journal: Journal, omero: Any, time: Time, throttle: float = 0.0) -> Im
     return importers
 
 
-def queue(journal: Journal, user: str, number: int) -> None:
+def queue(journal: Journal, user: str, number: int, sizes: Sequence[int] = ()) -> None:
     for n in range(number):
-        stat = FileStat(1, hash((user, n)) % 10**9, 1, 1)
+        size = sizes[n] if sizes else 1
+        stat = FileStat(1, hash((user, n)) % 10**9, size, 1)
         journal.hand_over(user, f"/dropbox/{user}", Found(f"/dropbox/{user}/{n}", stat))
 
 
@@ -102,6 +112,45 @@ class TestTurns:
         importers = build(journal, None, time)
         taken = [_one(importers._take()) for _ in range(9)]
         assert "".join(f.user[0] for f in taken if f) == "azkazaaaa"
+        assert importers._take() == []
+
+    def test_those_named_come_before_all_others(self, journal: Journal, time: Time) -> None:
+        for user in ("amy", "kim", "lea", "zak"):
+            queue(journal, user, 2)
+        importers = build(journal, None, time)
+        importers.priority = Priority(("zak", "lea"))
+        taken = [_one(importers._take()) for _ in range(8)]
+        assert "".join(fileset.user[0] for fileset in taken) == "zzllakak"
+
+    def test_small_before_large_but_not_for_ever(self, journal: Journal, time: Time) -> None:
+        sizes = (900, 5, 70, 1)
+        queue(journal, "amy", 4, sizes)
+        importers = build(journal, None, time)
+        importers.priority = Priority(small=True)
+        assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [1, 5]
+        journal._clock = lambda: real_time.time() + SMALL_FIRST_S + 1
+        assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [900, 70]
+
+    def test_small_ones_of_one_user_are_not_before_another_users(
+        self, journal: Journal, time: Time
+    ) -> None:
+        queue(journal, "amy", 3, (1, 1, 1))
+        queue(journal, "zak", 1, (10**9,))
+        importers = build(journal, None, time)
+        importers.priority = Priority(small=True)
+        assert [_one(importers._take()).user for _ in range(2)] == ["amy", "zak"]
+
+    def test_nothing_begins_outside_of_the_window(self, journal: Journal, time: Time) -> None:
+        queue(journal, "amy", 2)
+        importers = build(journal, None, time, window="20:00-06:00")
+        noon = datetime(2026, 7, 1, 12).timestamp()
+        time.now = noon
+        assert importers._take() == []
+        assert importers.closed() == {"/dropbox": "imports begin at 20:00 (omero.fs.window)"}
+        time.now = noon + 8 * 3600
+        assert _one(importers._take()).user == "amy"
+        assert importers.closed() == {}
+        time.now = noon + 18 * 3600
         assert importers._take() == []
 
     def test_who_comes_later_is_next(self, journal: Journal, time: Time) -> None:

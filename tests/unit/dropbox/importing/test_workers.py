@@ -95,10 +95,10 @@ class TestASlowJournal:
         journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
         real, called, answered = getattr(journal, call), threading.Event(), threading.Event()
 
-        def slow(*arguments: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
             called.set()
             answered.wait(30)
-            return real(*arguments)
+            return real(*arguments, **named)
 
         if call == "move":
             fileset = journal.take("amy")
@@ -134,10 +134,10 @@ class TestASlowJournal:
             journal.hand_over("amy", "/dropbox/amy", Found(f"/dropbox/amy/{name}", stat))
         real, called, answered = journal.take, threading.Event(), threading.Event()
 
-        def slow(*arguments: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
             called.set()
             answered.wait(30)
-            return real(*arguments)
+            return real(*arguments, **named)
 
         monkeypatch.setattr(journal, "take", slow)
         thread = threading.Thread(target=importers._take)

@@ -1,0 +1,98 @@
+"""When imports begin, and which first: omero.fs.window and omero.fs.priority.  Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from .kinds import Kind
+from .lists import ITEMS, items, joined, quoted
+
+_DAY = 24 * 60  # minutes
+_SPAN = re.compile(r"([0-2]?\d):([0-5]\d)\s*-\s*([0-2]?\d):([0-5]\d)")
+_SPANS = "times such as 20:00-06:00, with commas between; empty: always"
+_ORDER = "small, or user:NAME, or several of these with commas between; empty: in turns"
+_USER = "user:"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The times of day at which imports begin, by the clock of the server's machine."""
+
+    spans: tuple[tuple[int, int], ...] = ()  # minutes of the day: from, and up to; none: always
+
+    def opens(self, at: float) -> str:
+        """When imports begin again, as 20:00; empty if they begin at `at` (s since the epoch)."""
+        if not self.spans:
+            return ""
+        local = datetime.fromtimestamp(at)
+        minute = 60 * local.hour + local.minute
+        if any(_within(minute, span) for span in self.spans):
+            return ""
+        first = min(self.spans, key=lambda span: (span[0] - minute) % _DAY)[0]
+        return _clock(first)
+
+
+def _within(minute: int, span: tuple[int, int]) -> bool:
+    begin, end = span
+    if begin < end:
+        return begin <= minute < end
+    return minute >= begin or minute < end  # over midnight
+
+
+@dataclass(frozen=True)
+class Priority:
+    """Which filesets come first.  Without any, users take turns and each one's oldest is first."""
+
+    users: tuple[str, ...] = ()  # before all others, in this order
+    small: bool = False  # each user's small filesets before the large ones
+
+    def rank(self, user: str) -> int:
+        """The place of `user`; equal for all who are not named."""
+        return self.users.index(user) if user in self.users else len(self.users)
+
+
+def _window(entry: str) -> Window:
+    spans = []
+    for item in items(entry):
+        found = _SPAN.fullmatch(item)
+        if found is None:
+            raise ValueError(_SPANS)
+        hours = [int(number) for number in found.groups()]
+        begin, end = 60 * hours[0] + hours[1], 60 * hours[2] + hours[3]
+        if begin >= _DAY or end > _DAY or begin == end:
+            raise ValueError(_SPANS)
+        spans.append((begin, end))
+    return Window(tuple(spans))
+
+
+def _write_window(value: Window) -> str:
+    return joined((f"{_clock(begin)}-{_clock(end)}" for begin, end in value.spans), ITEMS)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def _priority(entry: str) -> Priority:
+    users: list[str] = []
+    small = False
+    for item in items(entry):
+        name = item.removeprefix(_USER).strip()
+        if item == "small":
+            small = True
+        elif item.startswith(_USER) and name and "/" not in name and name not in users:
+            users.append(name)
+        else:
+            raise ValueError(_ORDER)
+    return Priority(tuple(users), small)
+
+
+def _write_priority(value: Priority) -> str:
+    words = [quoted(f"{_USER}{name}") for name in value.users]
+    return joined([*words, *(["small"] if value.small else [])], ITEMS)
+
+
+WINDOW = Kind("times of day", _window, _write_window)
+PRIORITY = Kind("small | user:NAME", _priority, _write_priority)

@@ -1,0 +1,103 @@
+"""omero.fs.window and omero.fs.priority."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from omero_fs_plugin.config.schedule import PRIORITY, WINDOW, Priority, Window
+
+NIGHT = WINDOW.read("20:00-06:00")
+
+
+def at(hour: int, minute: int = 0) -> float:
+    return datetime(2026, 7, 1, hour, minute).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("entry", "spans"),
+    [
+        ("", ()),
+        ("20:00-06:00", ((1200, 360),)),
+        ("8:30 - 9:00, 20:00-24:00", ((510, 540), (1200, 1440))),
+    ],
+)
+def test_windows_that_are_taken(entry: str, spans: tuple[tuple[int, int], ...]) -> None:
+    assert WINDOW.read(entry) == Window(spans)
+    assert WINDOW.read(WINDOW.write(Window(spans))) == Window(spans)
+
+
+@pytest.mark.parametrize(
+    "entry", ["night", "20-06", "25:00-06:00", "20:00-20:00", "24:00-06:00", "20:61-22:00", "20:00"]
+)
+def test_windows_that_are_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="times such as 20:00-06:00"):
+        WINDOW.read(entry)
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "opens"),
+    [
+        (19, 59, "20:00"),
+        (20, 0, ""),
+        (23, 59, ""),
+        (0, 0, ""),
+        (5, 59, ""),
+        (6, 0, "20:00"),
+        (12, 0, "20:00"),
+    ],
+)
+def test_over_midnight(hour: int, minute: int, opens: str) -> None:
+    assert NIGHT.opens(at(hour, minute)) == opens
+
+
+def test_the_next_of_several_is_told() -> None:
+    window = WINDOW.read("12:00-13:00,20:00-24:00")
+    assert [window.opens(at(hour)) for hour in (0, 12, 14, 23)] == ["12:00", "", "20:00", ""]
+    assert Window().opens(at(3)) == ""
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_it_is_the_clock_on_the_wall_in_summer_and_in_winter() -> None:
+    begin = datetime(2026, 1, 1, 19, 0, tzinfo=timezone.utc)
+    assert NIGHT.opens(begin.timestamp()) == ""  # 20:00
+    assert NIGHT.opens((begin - timedelta(minutes=1)).timestamp()) == "20:00"
+    summer = datetime(2026, 7, 1, 18, 0, tzinfo=timezone.utc)
+    assert NIGHT.opens(summer.timestamp()) == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "wanted"),
+    [
+        ("", Priority()),
+        ("small", Priority(small=True)),
+        ("user:amy,user:zak", Priority(("amy", "zak"))),
+        ("small, user:amy lee", Priority(("amy lee",), small=True)),
+    ],
+)
+def test_priorities_that_are_taken(entry: str, wanted: Priority) -> None:
+    assert PRIORITY.read(entry) == wanted
+    assert PRIORITY.read(PRIORITY.write(wanted)) == wanted
+
+
+@pytest.mark.parametrize("entry", ["large", "amy", "user:", "user:a/b", "user:amy,user:amy"])
+def test_priorities_that_are_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="small, or user:NAME"):
+        PRIORITY.read(entry)
+
+
+def test_who_is_not_named_comes_after_all_who_are() -> None:
+    priority = Priority(("zak", "amy"))
+    assert sorted(("kim", "amy", "zak"), key=priority.rank) == ["zak", "amy", "kim"]
