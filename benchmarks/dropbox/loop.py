@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import omero.cmd
 import omero.model
 from omero.grid import ImportSettings
 from omero.rtypes import rstring
