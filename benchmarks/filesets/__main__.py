@@ -1,4 +1,5 @@
-"""`make bench-filesets`: grouping beside cold JVMs, importing beside a bare loop and sha1sum.
+"""`make bench-filesets`: grouping beside cold JVMs, importing beside a bare loop and sha1sum,
+and a store of many chunks beside `cp -r` and `sha1sum`.
 
 Exit code 0; or 1 if files were grouped wrongly or not imported, or if a part could not be
 run; or 130 if it was interrupted.  The report names missed targets; they do not change the exit
@@ -15,7 +16,7 @@ from pathlib import Path
 from benchmarks.dropbox.running import execute
 from benchmarks.options import at_least_one, parser_of
 
-from . import grouping, importing
+from . import grouping, importing, stores
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
 ROUNDS = 5
@@ -31,7 +32,7 @@ HEADING = (
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = parser_of("bench-filesets", __doc__, RESULTS, ("grouping", "importing"))
+    parser = parser_of("bench-filesets", __doc__, RESULTS, ("grouping", "importing", "stores"))
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help="default: %(default)s"
     )
@@ -52,6 +53,7 @@ def main(given: Sequence[str]) -> int:
             "importing": lambda scratch: importing.scenario(
                 scratch, 2 * GIB // less, options.rounds
             ),
+            "stores": lambda scratch: stores.scenario(scratch, 100_000 // less, options.rounds),
         },
         quick=options.quick,
         only=options.only,

@@ -152,8 +152,10 @@ class NativeImport:
         wishes, target = self._wishes, self._wishes.target
         aimed = f"{target.ice_id()} {unwrap(target.id)}" if target is not None else ""
         told = (wishes.reader, wishes.name, wishes.description, aimed, self._session.user.group)
+        options = self._options
+        chosen = options.transfer, options.thumbnails, options.stats, options.path_rules
         files = (f"{met.stat.size} {self._client_path(met)}" for met in self._fileset.files)
-        return [*told, repr(self._options), *files]
+        return [*told, repr(chosen), *files]
 
     def _client_path(self, met: Found) -> str:
         return client_path(met.path, self._options.path_rules)

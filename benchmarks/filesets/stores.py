@@ -1,0 +1,80 @@
+"""A store of many chunks: met and hashed by DropBox, beside `cp -r` and `sha1sum` of its tree."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox.scenarios import Figure, Outcome
+
+LIMIT = 600.0  # s for one run
+IN_A_DIRECTORY = 250  # chunks
+CHUNK = 4096  # bytes
+MB = 1_000_000  # bytes
+WAYS = ("met", "hashed")
+
+
+def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
+    """Looks at a store of so many chunks, this many times each way, and compares."""
+    outcome = Outcome(f"A store of {chunks:,} chunks before its upload")
+    root = scratch / "amy"
+    top = root / "a.zarr"
+    for number in range(chunks):
+        path = top / "0" / str(number // IN_A_DIRECTORY) / str(number % IN_A_DIRECTORY)
+        if number % IN_A_DIRECTORY == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(number.to_bytes(8, "little") * (CHUNK // 8))
+    seconds: dict[str, list[float]] = {}
+    more: dict[str, float] = {}
+    copy = scratch / "copy"
+    for _ in range(rounds):
+        for way in WAYS:
+            told = _one(way, root, top)
+            seconds.setdefault(way, []).append(told["seconds"])
+            more[way] = max(more.get(way, 0), told["more"])
+            if way == "hashed" and told["files"] != chunks:
+                outcome.faults.append(f"{told['files']} files instead of {chunks}")
+        seconds.setdefault("cp", []).append(_timed("cp", "-r", str(top), str(copy)))
+        shutil.rmtree(copy)
+        hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
+        seconds.setdefault("sha1sum", []).append(_timed("sh", "-c", hashing))
+
+    def rate(way: str) -> float:
+        return chunks / statistics.median(seconds[way])
+
+    outcome.figures += [
+        Figure("met: one look at the whole tree", rate("met"), "files/s"),
+        Figure("met, memory for it", more["met"] / MB, "MB", chunks * 1024 / 10 / MB),
+        Figure("hashed, with the digest of the whole", rate("hashed"), "files/s"),
+        Figure("hashed, memory for it", more["hashed"] / MB, "MB"),
+        Figure("`cp -r` of the tree", rate("cp"), "files/s"),
+        Figure("`sha1sum` of the tree", rate("sha1sum"), "files/s"),
+    ]
+    return outcome
+
+
+def _one(way: str, root: Path, top: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.one_store", way, str(root), f"{top}/"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{way} ended with {done.returncode}: {done.stderr[-2000:]}")
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _timed(*command: str) -> float:
+    """s that it takes."""
+    begun = time.monotonic()
+    subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LIMIT, check=True)
+    return time.monotonic() - begun
