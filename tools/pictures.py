@@ -55,6 +55,7 @@ PLACES: dict[str, Box] = {
     "dropbox.letters": Box(6, 3),
     "dropbox.afterwards": Box(5, 4),
     "dropbox.situation": Box(7, 5),
+    "dropbox.publishing": Box(6, 5),
     "dropbox.metrics": Box(5, 2),
     "dropbox.grouping": Box(8, 2),
     "dropbox.journal": Box(8, 3),

@@ -26,7 +26,7 @@ from omero_fs_plugin.errors import (
 )
 from omero_fs_plugin.unanswered import why_unanswered
 
-from . import copies, filesets, users
+from . import copies, filesets, publications, users
 from .copies import Copy
 from .filesets import ServerFileset
 from .users import ALL_GROUPS, User
@@ -332,6 +332,36 @@ class Omero:
         return self._ask(
             "asking for the files of filesets", lambda services: copies.copies_of(services, of)
         )
+
+    def publish(self, name: str, change: Callable[[str], str | None]) -> None:
+        """Replaces the document that the user called `name` reads in OMERO.
+
+        `change` gets the text that is there, or an empty one, and gives the new text; None: it
+        stays.  Raises UserError if no user of that name may log in, and ServerMisconfiguredError
+        if others could read the document.
+        """
+        user = self.user(name)
+        kept = self._ask(
+            f"reading the document of {name}", lambda sf: publications.read(sf, user.id)
+        )
+        if change(kept) is None:
+            return  # so most writes need no session of the user
+        what = f"writing the document of {name}"
+        self._ask(what, lambda services: publications.let_in(services, user.id))
+        session = self.session_for(User(user.id, name, publications.GROUP))
+        try:
+            with server_errors(what):
+                publications.replace(session.services, user.id, change)
+        finally:
+            session.close()
+
+    def published(self) -> list[int]:
+        """The ids of the documents of all users."""
+        return self._ask("asking for users' documents", publications.identifiers)
+
+    def unpublish(self, documents: Sequence[int]) -> None:
+        """Deletes users' documents, by their ids.  Raises ServerAwayError if OMERO did not."""
+        self._ask("deleting users' documents", lambda sf: publications.delete(sf, documents))
 
     def close(self) -> None:
         """Ends the grid's session."""

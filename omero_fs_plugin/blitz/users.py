@@ -105,3 +105,11 @@ def active(services: Any) -> dict[str, bool]:
     for name, group in rows:
         found[unwrap(name)] = found.get(unwrap(name), False) or unwrap(group) == "user"
     return found
+
+
+def id_of(services: Any, name: str) -> int:
+    """The id of the user called `name`.  Raises UserError if there is none."""
+    try:
+        return int(services.getAdminService().lookupExperimenter(name).id.val)
+    except omero.ApiUsageException:
+        raise UserError(f"there is no OMERO user named {name}") from None

@@ -21,6 +21,7 @@ from omero_fs_plugin.site import Site, printable, site
 from .below import above, all_below, store_in
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
+from .published import fetch, fileset, is_asked, lines_of
 
 HELP = """Say what became of a file, a fileset or a directory, and why
 
@@ -32,6 +33,9 @@ and project if OMERO runs.  A file that is passed over is explained too.
 For a directory, or with --user for all directories of a user, it counts: how
 many files are imported, on their way, failed or passed over, and why.  It lists
 those that need attention.
+
+`omero -s HOST -u NAME fs explain WHAT` works from any machine: WHAT is an id, or a
+file from your directory on, among your latest 200 filesets.
 
 It imports nothing and changes nothing.  A file that DropBox has not met yet is
 said to be so.  Run it as the user that OMERO.server runs as.
@@ -47,20 +51,29 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("explain", description=HELP)
     parser.add_argument("what", nargs="?", metavar="WHAT", help="a path, or the id of a fileset")
-    parser.add_argument("--user", metavar="NAME", help="all directories of this OMERO user")
+    # Not `user`, which is who logs in: `omero -u amy fs explain`.
+    parser.add_argument(
+        "--user", dest="of_user", metavar="NAME", help="all directories of this OMERO user"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(ctx: Any, args: Any) -> None:
     """Prints it."""
-    if (args.what is None) == (args.user is None):
+    if (args.what is None) == (args.of_user is None):
         raise ConfigurationError("give either a path or an id, or --user NAME")
+    if is_asked(args):
+        if args.what is None:
+            raise ConfigurationError("--user needs the journal, which is not here: name a file")
+        one = fileset(fetch(ctx, args, None), args.what)
+        ctx.out(json.dumps(one, indent=2) if args.json else "\n".join(lines_of(one)))
+        return
     where = site(ctx)
     settings = where.settings()
     users = Users(where, settings)
     with glance(settings.journal_url) as look:
-        if args.user is not None:
-            tops = _directories(args.user, settings)
+        if args.of_user is not None:
+            tops = _directories(args.of_user, settings)
             found = _directory(tops, settings, look, users)
         elif args.what.isascii() and args.what.isdigit():
             found = _by_id(int(args.what), where, settings, look)

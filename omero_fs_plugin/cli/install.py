@@ -25,9 +25,13 @@ The descriptors become what they were before `omero fs install`, byte for byte.
 Later edits in them stay.  The journal, the log files and imported images are not
 changed.
 
+--data also deletes the documents that DropBox wrote into OMERO for users
+(omero.fs.publishInterval), while OMERO runs.  The group omero-fs stays.
+
 Afterwards: `omero admin restart`
 
-Exit codes: 0 done, or nothing to do; 2 refused, and nothing was changed
+Exit codes: 0 done, or nothing to do; 2 refused, 3 or 5 with --data: OMERO does not
+run; nothing was changed
 """
 
 
@@ -39,6 +43,9 @@ def configure(sub: Any) -> None:
     )
     install.set_defaults(uninstall=False)
     uninstall = sub.add_parser("uninstall", description=UNINSTALL)
+    uninstall.add_argument(
+        "--data", action="store_true", help="also delete the users' documents that are in OMERO"
+    )
     uninstall.set_defaults(uninstall=True)
 
 
@@ -52,12 +59,37 @@ def run(ctx: Any, args: Any) -> None:
             ctx.die(1, f"{omerodir}: FSServer and DropBox are not in the grid, or not up to date")
         ctx.out(f"{omerodir}: FSServer and DropBox are in the grid")
         return
+    if args.uninstall and args.data:
+        ctx.out(_delete_documents(omerodir))
     before = installation.find(omerodir).found
     lines = installation.uninstall(omerodir) if args.uninstall else installation.install(omerodir)
     for line in lines:
         ctx.out(line)
     if installation.find(omerodir).found != before:
         ctx.out(_next(omerodir))
+
+
+def _delete_documents(omerodir: Path) -> str:
+    """Raises ConfigurationError while DropBox would write them again."""
+    from omero_fs_plugin.blitz.sessions import Omero
+    from omero_fs_plugin.errors import ConfigurationError
+    from omero_fs_plugin.site import Site
+
+    site = Site(omerodir)
+    settings = site.settings()
+    with site.grid() as grid:
+        if settings.publish_interval and grid.states().get("DropBox") == "active":
+            raise ConfigurationError(
+                "DropBox would write users' documents again: first "
+                "`omero config set omero.fs.publishInterval off` and `omero fs reload`"
+            )
+        omero = Omero.of(grid.communicator, settings)
+        try:
+            documents = omero.published()
+            omero.unpublish(documents)
+        finally:
+            omero.close()
+    return f"{len(documents)} documents of users deleted from OMERO"
 
 
 def _next(omerodir: Path) -> str:

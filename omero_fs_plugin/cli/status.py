@@ -15,6 +15,7 @@ from omero_fs_plugin.site import printable, site
 
 from .alerts import DEFAULT, KINDS, code_of, kinds
 from .moments import moment
+from .published import fetch, is_asked, lines, shown
 from .status_facts import collect
 from .status_text import fitting, render
 from .values import count
@@ -39,6 +40,9 @@ something are both waiting there.  docs/status.rst has the fields of --json.
 
 With --user, it shows only what concerns that user: where are my images?  While
 the grid does not run, it shows the journal alone.
+
+`omero -s HOST -u NAME fs status` works from any machine: it shows your own files,
+as DropBox last wrote it into OMERO (omero.fs.publishInterval).
 
 Exit codes, each for one kind of trouble; the first that holds counts:
   2  config     the configuration is wrong
@@ -68,7 +72,10 @@ def configure(sub: Any) -> None:
     parser.add_argument(
         "--state", choices=[str(s) for s in State], help="only filesets in this state"
     )
-    parser.add_argument("--user", metavar="NAME", help="only what concerns this OMERO user")
+    # Not `user`, which is who logs in: `omero -u amy fs status`.
+    parser.add_argument(
+        "--user", dest="of_user", metavar="NAME", help="only what concerns this OMERO user"
+    )
     parser.add_argument(
         "--since",
         metavar="TIME",
@@ -91,10 +98,13 @@ def run(ctx: Any, args: Any) -> None:
     """Prints it.  The exit code says what is wrong, if it is one of the kinds asked about."""
     wanted = kinds(args.fail_on)
     asked = Asked(
-        user=args.user,
+        user=args.of_user,
         since=None if args.since is None else moment(args.since, time.time(), "--since"),
         states=(State(args.state),) if args.state else (),
     )
+    if is_asked(args):
+        _show_published(ctx, args)
+        return
     where = site(ctx)
     if args.watch:
         if args.json or not sys.stdout.isatty():
@@ -116,3 +126,22 @@ def run(ctx: Any, args: Any) -> None:
     if trouble:
         text = "; ".join(printable(one["what"]) for one in trouble)
         ctx.die(code_of(one["kind"] for one in trouble), f"not healthy: {text}")
+
+
+def _show_published(ctx: Any, args: Any) -> None:
+    """The document that OMERO has: no journal is within reach."""
+    if args.watch or args.state or args.since is not None or args.details:
+        raise ConfigurationError(
+            "--watch, --state, --since and --details need the journal, which is not here"
+        )
+    wanted = kinds(args.fail_on)
+    document = fetch(ctx, args, args.of_user)
+    if args.json:
+        ctx.out(json.dumps(document, indent=2))
+    else:
+        ctx.out("\n".join(lines(document, time.time(), shown(args.limit))))
+    numbers = {"failed": document["counts"]["failed"], "stuck": document["held_up"]}
+    trouble = [kind for kind, number in numbers.items() if number and kind in wanted]
+    if trouble:
+        what = ", ".join(f"{numbers[kind]} {kind}" for kind in trouble)
+        ctx.die(code_of(trouble), f"not healthy: {what}")

@@ -71,6 +71,21 @@ def seconds(lowest: float, highest: float) -> Kind:
     return Kind("seconds", read, plain)
 
 
+def seconds_or_off(lowest: float, highest: float) -> Kind:
+    """A time in seconds within these bounds, or `off`, which is 0."""
+    timed = seconds(lowest, highest)
+
+    def read(entry: str) -> float:
+        if bare(entry) == "off":
+            return 0.0
+        try:
+            return float(timed.read(entry))
+        except ValueError as error:
+            raise ValueError(f"{error}, or off") from None
+
+    return Kind("seconds | off", read, lambda value: plain(value) if value else "off")
+
+
 def count(lowest: int, highest: int = 10**9) -> Kind:
     """A whole number within these bounds."""
 

@@ -278,6 +278,15 @@ PROPERTIES: tuple[Property, ...] = (
         "on: DropBox writes a text file beside what failed, with the reason and what to do. It "
         "removes the file when that is mended",
     ),
+    Property(
+        "publishInterval",
+        kinds.seconds_or_off(1, DAY),
+        "off",
+        "DropBox keeps a document in OMERO for each user, with what became of the user's files. It "
+        "is written when something has changed, at most once in this time. Each user with files "
+        "becomes a member of the private group omero-fs. docs/status.rst",
+        "s",
+    ),
     # Which files belong together
     Property(
         "completeTimeout",

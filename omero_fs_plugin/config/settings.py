@@ -122,6 +122,7 @@ class Settings:
     notify_by: tuple[str, ...]  # mail, a web address, or the words of a command
     web_address: str  # of OMERO.web, without a slash at its end; empty: not known
     notes: str  # off | on
+    publish_interval: float  # s; 0: no document is written
     metrics: Outlets  # where they are shown
     metrics_users: bool  # with the names of users
     mail: Mail
@@ -214,6 +215,7 @@ FIELDS = {
     "notifyBy": "notify_by",
     "webAddress": "web_address",
     "notes": "notes",
+    "publishInterval": "publish_interval",
     "metrics": "metrics",
     "metricsUsers": "metrics_users",
 }

@@ -9,5 +9,6 @@ brings them to OMERO, ``targets`` says where they go.  ``service`` starts and st
 which disks do not answer, ``processes`` starts other processes.  ``userdirs`` compares users'
 directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``situation`` says in
 words how a fileset stands, ``letters`` tells people, ``afterwards`` moves or deletes imported
-files.  ``metrics`` counts for Prometheus.  ``server`` is DropBox under IceGrid.
+files.  ``publishing`` keeps a document in OMERO for each user.  ``metrics`` counts for Prometheus.
+``server`` is DropBox under IceGrid.
 """

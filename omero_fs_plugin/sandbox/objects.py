@@ -169,6 +169,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     if entity == "OriginalFile" and not call.is_admin:
         _check_place(values, row or {})
     if row_id is None:
+        _check_owner(call, entity, value)
         row_id = store.insert(db, entity, owner=call.user, group=call.write_group, **values)
     else:
         if row is None:
@@ -193,6 +194,13 @@ def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: A
     if row is None or (MODEL[target].owned and not call.may_see(row)):
         raise omero.ValidationException("", "", f"No row with the given identifier: {target}")
     return row_id
+
+
+def _check_owner(call: Call, entity: str, value: Any) -> None:
+    """Refuses users who make a row that is to be another user's."""
+    owner = value.details.owner if value.details else None
+    if owner is not None and unwrap(owner.id) != call.user and not call.is_admin:
+        raise security(f"You are not authorized to set the ExperimenterID for {entity}")
 
 
 def _check_file(

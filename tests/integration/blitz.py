@@ -133,12 +133,12 @@ class BehindTheRouter(Omero):
             return self._services
 
     def session_for(self, user: User) -> UserSession:
-        return UserSession(Client(self._login(user.name)), user, lambda: None)
+        return UserSession(Client(self._login(user.name, user.group)), user, lambda: None)
 
-    def _login(self, name: str) -> Any:
+    def _login(self, name: str, group: str = "") -> Any:
         manager = manager_at(self.blitz.address, self._communicator)
         with server_errors(f"logging in {name}", Step.LOGIN):
-            session = manager.create(name, None, {})
+            session = manager.create(name, None, {"omero.group": group} if group else {})
             if session is None:  # as omero.client says it
                 raise omero.ClientError("Obtained null object prox")
         return omero.api.ServiceFactoryPrx.uncheckedCast(session)

@@ -27,8 +27,8 @@ FLOORS: dict[str, str] = {
     # who asks: the command line
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
-        "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.importing dropbox.journal "
-        "dropbox.settling dropbox.targets dropbox.watching"
+        "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
+        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
@@ -41,7 +41,8 @@ FLOORS: dict[str, str] = {
     "dropbox.server": "dropbox.service dropbox.processes",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
-        "dropbox.letters dropbox.afterwards dropbox.metrics dropbox.processes metrics "
+        "dropbox.letters dropbox.afterwards dropbox.publishing dropbox.metrics "
+        "dropbox.processes metrics "
         "dropbox.places dropbox.users dropbox.confine "
         "dropbox.disks blitz config"
     ),
@@ -65,6 +66,7 @@ FLOORS: dict[str, str] = {
         "dropbox.processes blitz config"
     ),
     "dropbox.metrics": "dropbox.journal",
+    "dropbox.publishing": "dropbox.situation dropbox.journal blitz config",
     "dropbox.receipts": "dropbox.journal blitz",
     "dropbox.situation": "dropbox.journal config",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
@@ -127,7 +129,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "formats": "",
     },
     "blitz": {
-        "sessions": "copies filesets users verdicts",
+        "sessions": "copies filesets publications users verdicts",
+        "publications": "users",
         "copies": "users verdicts",
         "filesets": "users",
         "users": "",

@@ -177,6 +177,18 @@ class Glance:
         """All that is asked for, last changed first."""
         return self._rows(asked.where(), _NEWEST, limit)
 
+    def users_after(self, event: int) -> tuple[int, list[str]]:
+        """The last event, and the users whose filesets have events after `event`."""
+        last = int(self.ask("SELECT coalesce(max(id), 0) FROM event")[0][0])
+        if last <= event:
+            return last, []
+        rows = self.ask(
+            'SELECT DISTINCT fileset."user" FROM event JOIN fileset ON fileset.id = event.fileset '
+            "WHERE event.id > ?",
+            [event],
+        )
+        return last, sorted(str(row[0]) for row in rows)
+
     def knows(self, user: str) -> bool:
         """Whether this user has, or had, a fileset."""
         return bool(self.ask('SELECT 1 FROM fileset WHERE "user" = ? LIMIT 1', [user]))

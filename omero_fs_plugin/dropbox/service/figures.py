@@ -65,6 +65,7 @@ def figures(
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
         **{f"closed.{path}": why for path, why in parts.importers.closed().items()},
         "after": parts.caretaker.away,
+        "publishing": parts.publisher.trouble,
         **{
             f"left.{root}": f"imported files stay there for now: {why}"
             for root, why in list(parts.caretaker.trouble.items())

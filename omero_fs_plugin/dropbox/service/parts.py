@@ -25,6 +25,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.letters.notes import Notes
 from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.publishing.publisher import Publisher
 from omero_fs_plugin.dropbox.settling.groupers import Choice, Groupers, choose
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
@@ -59,6 +60,7 @@ class Parts:
     lanes: Lanes
     postman: Postman
     caretaker: Caretaker
+    publisher: Publisher
 
     def sweep(self) -> None:
         """Moves into quarantine what failed before, or while nobody was able to move it."""
@@ -81,6 +83,7 @@ class Parts:
         self.importers.retry(settings.max_retries, settings.retry_interval)
         self.postman.wake()
         self.caretaker.wake()
+        self.publisher.wake()
 
 
 def put_together(
@@ -166,6 +169,14 @@ def put_together(
             notes=Notes(journal, lanes, lambda: configuration.settings),
         ),
         caretaker=Caretaker(journal, omero, places, lanes),
+        publisher=Publisher(
+            journal,
+            # Of its own: what this asks is not in the way of what an import asks.
+            Omero.of(communicator, settings),
+            settings=lambda: configuration.settings,
+            progress=importers.progress,
+            trouble_at=lambda root: lanes.calls.told().get(root, "") or ROOTS.trouble(root),
+        ),
     )
 
 

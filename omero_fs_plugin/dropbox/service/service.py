@@ -46,6 +46,7 @@ _STORY_S = 1.0  # ... and for the log to tell the rest
 _TAKE_S = 1.0  # that the directories of a configuration may take to answer
 _METRICS_S = 1.0  # ... and for a disk on which the metrics lie
 _LETTER_S = 1.0  # ... for a letter that is being sent: it is in the journal
+_PUBLISH_S = 1.0  # ... for a document that is being written: it is written again
 _STOP_S = 6.0  # ... and for whatever is under way
 
 
@@ -147,6 +148,7 @@ class DropBox:
                     )
                 self.parts.postman.start()
                 self.parts.caretaker.start()
+                self.parts.publisher.start()
         except Exception as error:
             if self._stopping.is_set():
                 log.info("stopped before it began: %s", error)
@@ -236,6 +238,7 @@ class DropBox:
         self.rescanner.ask_to_stop()
         self.parts.postman.ask_to_stop()
         self.parts.caretaker.ask_to_stop()
+        self.parts.publisher.ask_to_stop()
         self._changes.put(None)
         with self._beginning:
             begun = self._begun
@@ -252,6 +255,7 @@ class DropBox:
                 self.lanes.stop(until),
                 self.parts.postman.stop(min(until, time.monotonic() + _LETTER_S)),
                 self.parts.caretaker.stop(until),
+                self.parts.publisher.stop(min(until, time.monotonic() + _PUBLISH_S)),
                 dispatched,
                 not self._configurer.is_alive(),
             ]

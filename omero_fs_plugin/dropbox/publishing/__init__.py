@@ -1,0 +1,6 @@
+"""Keeps for each user a document in OMERO: what became of the user's files.
+
+Rule: it delays nothing.  It writes a document only when that has changed, and replaces it.
+
+``publisher`` is the thread that writes.  ``document`` is what is written, and how it is read.
+"""

@@ -1,0 +1,147 @@
+"""The document that a user reads in OMERO: what became of the user's files.  Pure.
+
+All times are in s since the epoch.  Paths are those below the user's directory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.situation import below, shortened, standing, without_paths
+
+FORMAT = 1  # readers refuse another one
+FILESETS = 200  # the latest
+MOST_BYTES = 200_000  # of the whole text; the oldest filesets are left out
+_FILES = 20  # named for each fileset
+_NAME, _REASON = 300, 400  # characters
+_IMAGES = 20
+_ROOTS = 5
+_REVISIONS = 2**53  # a number above is none of ours
+_UNTIL_S = 600.0  # `until` is told in steps of this: DropBox counts a wait now and then
+# What says when and how often it was written, and not what became of files.
+_ABOUT = ("revision", "written")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one user's files."""
+
+    user: str
+    counts: Mapping[State, int]
+    held: int  # filesets that wait for something, or are tried again
+    latest: Sequence[Seen]  # last changed first
+    roots: Mapping[str, str]  # user's directories -> what is wrong with each; empty: nothing
+    progress: Mapping[int, str]  # fileset under way -> `3 of 5 bytes`
+
+
+def compose(facts: Facts, settings: Settings, now: float) -> dict[str, Any]:
+    """The document, without its revision."""
+    return {
+        "format": FORMAT,
+        "user": facts.user,
+        "counts": {str(state): facts.counts.get(state, 0) for state in State},
+        "held_up": facts.held,
+        "filesets": [_fileset(one, facts, settings, now) for one in facts.latest[:FILESETS]],
+        "roots": [
+            {"directory": shortened(root, _NAME), "trouble": shortened(trouble, _REASON)}
+            for root, trouble in sorted(facts.roots.items())[:_ROOTS]
+        ],
+    }
+
+
+def changed(content: Mapping[str, Any], before: str, now: float) -> str | None:
+    """The text to write in place of `before`; None if that says the same.
+
+    Its revision is one more than that of `before`.  What is no document of ours counts as none.
+    """
+    former = parsed(before)
+    if former is None:
+        return text_of({**content, "revision": 1, "written": round(now, 1)})
+    said = {name: value for name, value in former.items() if name not in _ABOUT}
+    fitted = json.loads(text_of(content))
+    if said == fitted:
+        return None
+    return text_of({**content, "revision": former["revision"] + 1, "written": round(now, 1)})
+
+
+def text_of(content: Mapping[str, Any]) -> str:
+    """As it is written: at most MOST_BYTES bytes of ASCII."""
+    text = _json(content)
+    if len(text) <= MOST_BYTES:
+        return text
+    filesets = list(content["filesets"])
+    left = MOST_BYTES - len(_json({**content, "filesets": []}))
+    fitting = 0
+    for one in filesets:
+        left -= len(_json(one)) + 1
+        if left < 0:
+            break
+        fitting += 1
+    return _json({**content, "filesets": filesets[:fitting]})
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """The document in `text`; None if it is none that we wrote: its user may write there too."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return None
+    revision, filesets = found.get("revision"), found.get("filesets")
+    if type(revision) is not int or not 0 < revision < _REVISIONS:
+        return None
+    if not isinstance(filesets, list) or not all(_is_fileset(one) for one in filesets):
+        return None
+    counts, written = found.get("counts"), found.get("written")
+    if not isinstance(counts, dict) or type(found.get("held_up")) is not int:
+        return None
+    if any(type(counts.get(str(state))) is not int for state in State):
+        return None
+    return found if type(written) in (int, float) else None
+
+
+def _is_fileset(one: Any) -> bool:
+    texts = ("state", "stand", "reason", "remedy", "progress")
+    return (
+        isinstance(one, dict)
+        and type(one.get("id")) is int
+        and all(isinstance(one.get(name), str) for name in texts)
+        and isinstance(one.get("files"), list)
+        and all(isinstance(name, str) for name in one["files"])
+        and isinstance(one.get("images"), list)
+        and all(type(image) is int for image in one["images"])
+        and type(one.get("since")) in (int, float)
+    )
+
+
+def _fileset(seen: Seen, facts: Facts, settings: Settings, now: float) -> dict[str, Any]:
+    stands = standing(seen, settings, now)
+    until = None if stands.deadline is None else now + stands.deadline
+    reason = without_paths(stands.what, seen.files, seen.root)
+    return {
+        "id": seen.id,
+        "files": [shortened(below(path, seen.root), _NAME) for path in seen.files[:_FILES]],
+        "more_files": max(0, len(seen.files) - _FILES),
+        "size": seen.size,
+        "state": str(seen.state),
+        "stand": str(stands.stand),
+        "reason": shortened(reason, _REASON),
+        "remedy": shortened(stands.remedy, _REASON),
+        "since": round(seen.changed, 1),
+        "until": None if until is None else -(-until // _UNTIL_S) * _UNTIL_S,
+        "progress": facts.progress.get(seen.id, ""),
+        "images": list(seen.images[:_IMAGES]),
+        "more_images": max(0, len(seen.images) - _IMAGES),
+        "fileset": seen.server_fileset,  # its id in OMERO
+    }
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"))

@@ -1,0 +1,158 @@
+"""The thread that writes each user's document into OMERO."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.settings import EVERYONE, Settings
+from omero_fs_plugin.dropbox.journal.glance import Asked, glance
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import FsError, ImportRefused, UserError
+
+from .document import FILESETS, Facts, changed, compose
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S, _AGAIN_MOST_S = 30.0, 900.0  # after OMERO took no document; twice as long each time
+
+
+class Publisher:
+    """Writes what has changed, at most every omero.fs.publishInterval for one user.
+
+    Rule: it is a thread of its own, with a session of its own for each write.  So whatever OMERO
+    does to it, no import waits for it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        omero: Omero,
+        *,
+        settings: Callable[[], Settings],
+        progress: Callable[[], Mapping[int, str]],
+        trouble_at: Callable[[str], str],
+    ) -> None:
+        """`trouble_at` gives what is wrong with a user's directory; empty: nothing."""
+        self._journal = journal
+        self._omero = omero
+        self._settings = settings
+        self._progress = progress
+        self._trouble_at = trouble_at
+        self._through = 0  # the last event of the journal that was heard
+        self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
+        self._written: dict[str, float] = {}  # user -> s since the epoch, of the last look
+        self._moving: set[str] = set()  # users with a fileset that is being imported
+        self._failures = 0  # in a row
+        self._resting = 0.0  # s since the epoch: OMERO is not asked before
+        self.trouble = ""  # why documents are not written
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        # A daemon: OMERO or the journal may hold it.
+        self._thread = threading.Thread(target=self._run, name="publishing", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Begins no more work."""
+        self._stopping.set()
+        self._news.set()
+
+    def stop(self, until: float) -> bool:
+        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, until - time.monotonic()))
+        return not self._thread.is_alive()
+
+    def wake(self) -> None:
+        """The settings have changed."""
+        self._news.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                self.look(self._journal.now())
+            except FsError as error:
+                self._say(str(error))
+            except Exception:
+                log.exception("publishing")
+                self._say("a defect; see the log of DropBox")
+            self._news.wait(self._settings().publish_interval or None)
+
+    def look(self, now: float) -> None:
+        """Writes what is due `now` (s since the epoch).  Raises JournalError."""
+        settings = self._settings()
+        if not settings.publish_interval:
+            self._say("")
+            return
+        self._hear(settings)
+        if 0 < self._resting - now <= _AGAIN_MOST_S:  # not if the clock was set back a long way
+            return
+        for user in sorted(self._due, key=self._due.__getitem__):
+            if self._stopping.is_set():
+                return
+            last = self._written.get(user)
+            if self._due[user] > now or (
+                last is not None and 0 <= now - last < settings.publish_interval
+            ):
+                continue
+            if not self._publish(user, settings, now):
+                return
+        if not self._due:
+            self._say("")
+
+    def _hear(self, settings: Settings) -> None:
+        with glance(settings.journal_url) as look:
+            if look is None:
+                return
+            self._through, users = look.users_after(self._through)
+        for user in {*users, *self._moving}:
+            self._due.setdefault(user, 0.0)
+
+    def _publish(self, user: str, settings: Settings, now: float) -> bool:
+        """Whether OMERO may be asked for the next one at once."""
+        facts = self._facts(user, settings)
+        content = compose(facts, settings, now)
+        try:
+            self._omero.publish(user, lambda before: changed(content, before, now))
+        except (UserError, ImportRefused) as error:  # this user's own trouble
+            log.info("no document for %s: %s", user, error)
+            self._due[user] = now + _AGAIN_MOST_S
+            return True
+        except FsError as error:
+            self._resting = now + min(_AGAIN_S * 2 ** min(self._failures, 10), _AGAIN_MOST_S)
+            self._failures += 1
+            self._say(str(error))
+            return False
+        self._failures, self._resting = 0, 0.0
+        self._written[user] = now
+        del self._due[user]
+        if facts.counts.get(State.IMPORTING):
+            self._moving.add(user)
+        else:
+            self._moving.discard(user)
+        return True
+
+    def _facts(self, user: str, settings: Settings) -> Facts:
+        asked = Asked(user=user)
+        with glance(settings.journal_url) as look:
+            latest = [] if look is None else look.latest(asked, FILESETS)
+            counts = {} if look is None else look.counts(asked)
+            held = 0 if look is None else look.held(asked)
+        roots = {str(rule.watch_dir) for rule in settings.rules if rule.user == user}
+        roots |= {f"{rule.watch_dir}/{user}" for rule in settings.rules if rule.user == EVERYONE}
+        troubles = {root: self._trouble_at(root) for root in roots}
+        return Facts(user, counts, held, latest, troubles, self._progress())
+
+    def _say(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            log.warning("documents for users are not written: %s", trouble)
+        self.trouble = trouble

@@ -1,0 +1,170 @@
+"""Users' documents in OMERO: who may read and write them, and what writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from omero.model import CommentAnnotationI, ExperimenterGroupI, ExperimenterI, PermissionsI
+from omero.rtypes import rstring
+
+import omero
+from omero_fs_plugin.blitz import publications
+from omero_fs_plugin.blitz.publications import GROUP, NAMESPACE
+from omero_fs_plugin.errors import ServerMisconfiguredError
+from omero_fs_plugin.sandbox import accounts
+from tests.integration.blitz import client_communicator, enter
+from tests.integration.whole import Whole
+
+
+def _services(blitz: Any, name: str, group: str = "") -> Any:
+    return blitz.login(blitz.sudo(name, group).uuid.val)
+
+
+@pytest.fixture
+def published(blitz: Any) -> Any:
+    """Amy and zak have a document each."""
+    ice = client_communicator()
+    own = enter(blitz, ice)
+    for name in ("amy", "zak"):
+        own.publish(name, lambda before, name=name: f"of {name}")
+    yield own
+    own.close()
+    ice.destroy()
+
+
+@pytest.mark.parametrize("group", ["", GROUP, "shown", "noted", "shared"])
+def test_nobody_but_the_user_and_admins_reads_it(blitz: Any, published: Any, group: str) -> None:
+    amy, zak = blitz.users["amy"], blitz.users["zak"]
+    services = _services(blitz, "zak", group)
+    assert publications.read(services, amy) == ""
+    assert publications.read(services, zak) == "of zak"
+    assert len(publications.identifiers(services)) == 1
+    assert publications.read(blitz.login("root"), amy) == "of amy"
+
+
+@pytest.mark.parametrize("group", ["", GROUP, "shown", "noted", "shared"])
+def test_nobody_else_writes_or_deletes_it(blitz: Any, published: Any, group: str) -> None:
+    amy, root = blitz.users["amy"], blitz.login("root")
+    (number,) = (one for one in published.published() if _owner(root, one) == amy)
+    services = _services(blitz, "zak", group)
+    forged = CommentAnnotationI(number, True)
+    forged.ns, forged.textValue = rstring(NAMESPACE), rstring("forged")
+    with pytest.raises(omero.ServerError):
+        services.getUpdateService().saveObject(forged)
+    with pytest.raises(omero.SecurityViolation):
+        services.getUpdateService().deleteObject(CommentAnnotationI(number, False))
+    mine = CommentAnnotationI()
+    mine.ns, mine.textValue = rstring(NAMESPACE), rstring("forged")
+    mine.details.owner = ExperimenterI(amy, False)
+    with pytest.raises(omero.SecurityViolation):
+        services.getUpdateService().saveObject(mine)
+    assert publications.read(root, amy) == "of amy"
+
+
+def _owner(services: Any, number: int) -> int:
+    row = services.getQueryService().get("Annotation", number, {"omero.group": "-1"})
+    return int(row.details.owner.id.val)
+
+
+def test_there_is_one_and_it_is_replaced(blitz: Any, published: Any) -> None:
+    before = published.published()
+    for number in range(3):
+        published.publish("amy", lambda _, number=number: f"{number}")
+    assert published.published() == before
+    assert publications.read(_services(blitz, "amy"), blitz.users["amy"]) == "2"
+
+
+def test_what_has_not_changed_is_not_written(blitz: Any, published: Any) -> None:
+    heard: list[str] = []
+    published.publish("amy", heard.append)
+    assert heard == ["of amy"]
+    assert publications.read(blitz.login("root"), blitz.users["amy"]) == "of amy"
+
+
+def test_the_default_group_stays(blitz: Any, published: Any) -> None:
+    assert published.user("amy").group == "amy_group"
+
+
+def test_all_are_deleted(blitz: Any, published: Any) -> None:
+    published.unpublish(published.published())
+    assert published.published() == []
+    assert publications.read(_services(blitz, "amy"), blitz.users["amy"]) == ""
+
+
+@pytest.mark.parametrize(
+    "permissions", [accounts.READ_ONLY, accounts.READ_ANNOTATE, accounts.READ_WRITE]
+)
+def test_a_group_that_is_not_private_gets_none(blitz: Any, permissions: str) -> None:
+    group = ExperimenterGroupI()
+    group.name = rstring(GROUP)
+    group.details.permissions = PermissionsI(permissions)
+    blitz.login("root").getAdminService().createGroup(group)
+    ice = client_communicator()
+    own = enter(blitz, ice)
+    try:
+        with pytest.raises(ServerMisconfiguredError, match="is not private"):
+            own.publish("amy", lambda before: "of amy")
+        assert own.published() == []
+    finally:
+        own.close()
+        ice.destroy()
+
+
+# By a whole DropBox
+
+
+def _document(whole: Whole, name: str) -> Any:
+    omero_of = whole._omero
+    user = omero_of.user(name)
+    text = omero_of._ask("reading", lambda services: publications.read(services, user.id))
+    return json.loads(text) if text else None
+
+
+def test_a_user_reads_what_became_of_the_files(make_whole: Callable[..., Whole]) -> None:
+    whole = make_whole(publishInterval="1")
+    good = whole.drop("day/good.tif")
+    whole.until_known(good)
+
+    def told() -> Any:
+        document = _document(whole, "amy")
+        return document and document["counts"]["imported"] == 1 and document
+
+    whole.until("amy's document tells of it", told)
+    document = told()
+    (fileset,) = document["filesets"]
+    assert fileset["files"] == ["day/good.tif"]
+    assert fileset["images"] == list(whole.in_omero(good)[0])
+    assert _document(whole, "zak") is None
+    # With nothing new nothing is written, also not by the next DropBox.
+    whole.stop_dropbox()
+    revision = _document(whole, "amy")["revision"]
+    whole.start_dropbox()
+    late = whole.drop("late.tif", "zak")
+    whole.until_known(late)
+    whole.until("zak has a document", lambda: _document(whole, "zak"))
+    assert _document(whole, "amy")["revision"] == revision
+
+
+def test_files_are_imported_while_no_document_can_be_written(
+    make_whole: Callable[..., Whole],
+) -> None:
+    whole = make_whole(publishInterval="1")
+    group = ExperimenterGroupI()
+    group.name = rstring(GROUP)
+    group.details.permissions = PermissionsI(accounts.READ_WRITE)
+    whole._omero._ask("", lambda services: services.getAdminService().createGroup(group))
+    files = [whole.drop(f"{number}.tif") for number in range(3)]
+    whole.until_known(*files)
+    whole.assert_once(*files)
+    whole.until("it is told", lambda: "not private" in whole.dropbox.figures()["publishing"])
+    assert _document(whole, "amy") is None
+
+
+def test_nobody_gets_one_unless_it_is_wanted(whole: Whole) -> None:
+    whole.until_known(whole.drop("a.tif"))
+    whole.stop_dropbox()
+    assert whole._omero.published() == []
+    whole.start_dropbox()
