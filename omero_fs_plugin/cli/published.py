@@ -72,9 +72,9 @@ def lines(document: dict[str, Any], now: float, limit: int | None) -> Iterator[s
     age = max(0.0, now - document["written"])
     told = f"told {lasting(age)} ago, by OMERO"
     yield f"{told}; nothing has changed since, or DropBox is down" if age > _QUIET_S else told
-    for root in document.get("roots") or ():
-        if isinstance(root, dict) and root.get("trouble"):
-            yield f"{printable(str(root.get('directory')))}: {printable(str(root['trouble']))}"
+    for root in document["roots"]:
+        if root["trouble"]:
+            yield f"{printable(root['directory'])}: {printable(root['trouble'])}"
     for one in document["filesets"][:limit]:
         yield ""
         yield from lines_of(one)
@@ -83,8 +83,10 @@ def lines(document: dict[str, Any], now: float, limit: int | None) -> Iterator[s
 def lines_of(one: dict[str, Any]) -> Iterator[str]:
     """One fileset for people."""
     first = printable(one["files"][0]) if one["files"] else ""
-    more = len(one["files"]) - 1 + int(one.get("more_files") or 0)
-    yield f"{one['id']}  {one['stand']}  {first}" + (f" and {more} more" if more > 0 else "")
+    more = len(one["files"]) - 1 + one["more_files"]
+    yield f"{one['id']}  {printable(one['stand'])}  {first}" + (
+        f" and {more} more" if more > 0 else ""
+    )
     since = datetime.fromtimestamp(one["since"]).astimezone().isoformat(" ", "minutes")
     yield f"    since {since}"
     for name in ("reason", "progress"):

@@ -6,7 +6,7 @@ All times are in s since the epoch.  Paths are those below the user's directory.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ _NAME, _REASON = 300, 400  # characters
 _IMAGES = 20
 _ROOTS = 5
 _REVISIONS = 2**53  # a number above is none of ours
+_LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
 _UNTIL_S = 600.0  # `until` is told in steps of this: DropBox counts a wait now and then
 # What says when and how often it was written, and not what became of files.
 _ABOUT = ("revision", "written")
@@ -94,30 +95,51 @@ def parsed(text: str) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
-    revision, filesets = found.get("revision"), found.get("filesets")
-    if type(revision) is not int or not 0 < revision < _REVISIONS:
-        return None
-    if not isinstance(filesets, list) or not all(_is_fileset(one) for one in filesets):
-        return None
-    counts, written = found.get("counts"), found.get("written")
-    if not isinstance(counts, dict) or type(found.get("held_up")) is not int:
-        return None
-    if any(type(counts.get(str(state))) is not int for state in State):
-        return None
-    return found if type(written) in (int, float) else None
+    revision, counts = found.get("revision"), found.get("counts")
+    whole = (
+        type(revision) is int
+        and 0 < revision < _REVISIONS
+        and _is_list(found.get("filesets"), _is_fileset)
+        and _is_list(found.get("roots"), _is_root)
+        and isinstance(counts, dict)
+        and all(_is_number(counts.get(str(state))) for state in State)
+        and _is_number(found.get("held_up"))
+        and _is_time(found.get("written"))
+    )
+    return found if whole else None
+
+
+def _is_list(value: Any, of: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(of(one) for one in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _REVISIONS
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _LATEST_S  # not so for NaN
+
+
+def _is_root(one: Any) -> bool:
+    names = ("directory", "trouble")
+    return isinstance(one, dict) and all(_is_text(one.get(name)) for name in names)
 
 
 def _is_fileset(one: Any) -> bool:
     texts = ("state", "stand", "reason", "remedy", "progress")
     return (
         isinstance(one, dict)
-        and type(one.get("id")) is int
-        and all(isinstance(one.get(name), str) for name in texts)
-        and isinstance(one.get("files"), list)
-        and all(isinstance(name, str) for name in one["files"])
-        and isinstance(one.get("images"), list)
-        and all(type(image) is int for image in one["images"])
-        and type(one.get("since")) in (int, float)
+        and _is_number(one.get("id"))
+        and _is_number(one.get("more_files"))
+        and all(_is_text(one.get(name)) for name in texts)
+        and _is_list(one.get("files"), _is_text)
+        and _is_list(one.get("images"), _is_number)
+        and _is_time(one.get("since"))
     )
 
 

@@ -125,6 +125,11 @@ def test_garbage_is_no_document(text: str) -> None:
         {"counts": {}},
         {"held_up": None},
         {"written": "now"},
+        {"written": 1e300},
+        {"written": float("nan")},
+        {"roots": 7},
+        {"roots": [7]},
+        {"roots": [{"directory": "/d", "trouble": []}]},
     ],
     ids=str,
 )
