@@ -24,11 +24,13 @@ def messages(source: str) -> Iterator[str]:
     tree = ast.parse(source)
     silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
+        if id(node) in silent:
+            continue
         if isinstance(node, ast.JoinedStr):
             yield "".join(
                 str(part.value) if isinstance(part, ast.Constant) else _GAP for part in node.values
             )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
 
