@@ -3,7 +3,9 @@
 A new process begins as a copy of the one that starts it, and the kernel closes the copy's files one
 by one.  If one of these files lies on a share that does not answer, the close waits for the share,
 and with it the whole of the process that starts: in CPython no other thread runs meanwhile.
-DropBox always has files of users open.  So it has a process which never opens one, and which
-starts all others.  `starter` asks it, `program` is what it runs.
-`counted` has how many of them were Java.
+DropBox always has files of users open.  So it has a process that opens none of them, and that
+starts all others.
+
+``starter`` asks this process, and ``program`` is what it runs.  ``counted`` counts how many of the
+others were Java.
 """
