@@ -6,6 +6,7 @@ import json
 
 from .api import Omero
 from .server import Server
+from .waiting import until
 
 KEY = "omero.fs.longestWait"
 
@@ -13,6 +14,12 @@ KEY = "omero.fs.longestWait"
 def test_a_running_grid(grid: Server, omero_api: Omero) -> None:
     for name in ("amy", "zak"):
         omero_api.need_user(name)
+
+    def started() -> bool:
+        done = grid.ask("fs", "check", check=False)
+        return "OMERO is starting" not in done.stdout
+
+    until("OMERO has started", started, evidence=grid.evidence)
     done = grid.run_all(
         {"check": ["fs", "check", "--json"], "config": ["fs", "config", "--json"]}, check=False
     )

@@ -59,7 +59,7 @@ def test_disk_of_the_journal_is_full(tmp_path: Path, make_whole: Callable[..., W
     whole.until_known(before)
     filler = _fill(disk)
     during = [whole.drop(f"{number:03}.tif") for number in range(60)]
-    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for the journal")
+    whole.until("it says so", lambda: whole.dropbox.figures()["state"] == "waiting for room")
     filler.unlink()
     whole.until_known(*during)
     whole.until_settled()
@@ -101,7 +101,7 @@ def test_disk_of_the_journal_is_full_for_longer_than_the_lease(
         whole.until("the second waits", lambda: not took_over())
         filler = _fill(disk)
         during = [whole.drop(f"{number:03}.tif") for number in range(20)]
-        whole.until("it says so", lambda: first.figures()["state"] == "waiting for the journal")
+        whole.until("it says so", lambda: first.figures()["state"] == "waiting for room")
         if held_still:
             ask = first._keeper.ask
             monkeypatch.setattr(first._keeper, "ask", lambda: (go.wait(60), ask())[1])
