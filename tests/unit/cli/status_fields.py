@@ -19,7 +19,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def documented() -> dict[str, str]:
     """Field -> type, as the document has them."""
-    rows = (_ROW.match(f"{line} ") for line in DOCUMENT.read_text("utf-8").splitlines())
+    # What stands below is another document, with fields of its own.
+    text, _, _ = DOCUMENT.read_text("utf-8").partition("\nFrom any machine\n---")
+    rows = (_ROW.match(f"{line} ") for line in text.splitlines())
     return {row[1]: row[2] for row in rows if row is not None}
 
 
