@@ -171,7 +171,7 @@ need_ice() {
     if ! as_user "${pip[@]}" download --quiet --no-deps --only-binary :all: \
         --find-links "$wheels" --dest "$wheels" "zeroc-ice==$ice" >/dev/null 2>&1; then
         need_packages "${build_packages[@]}"
-        say "building zeroc-ice $ice from source, once on this machine: five to ten minutes"
+        say "building zeroc-ice $ice from source, once on this machine: five minutes on two cores"
         as_user "$tree/tools/ice/build.sh" "$python" "$ice" "$wheels" 2>&1 \
             | as_user tee "$log" >/dev/null \
             || { tail -n 30 "$log" >&2; die "zeroc-ice could not be built; see above, or $log"; }
