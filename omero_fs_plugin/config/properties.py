@@ -328,6 +328,16 @@ PROPERTIES: tuple[Property, ...] = (
         "False",
         "whether the metrics have the names of users, with the number of filesets of each",
     ),
+    # Beside OMERO
+    _at_start(
+        "nice",
+        kinds.count(0, 19),
+        "10",
+        "how far below OMERO's priority DropBox runs, with all that it starts: 0 to 19, as the "
+        "command ``nice`` counts. DropBox also takes the kernel's class for batch work, where "
+        "there is one. FSServer runs at half of the number, without this class. 0: all run with "
+        "OMERO's priority",
+    ),
     # OMERO
     _at_start("host", kinds.WORD, "localhost", "the host where OMERO's router listens"),
     _at_start("port", kinds.count(1, 65535), "4064", "the router's ssl port"),

@@ -125,6 +125,7 @@ class Settings:
     publish_interval: float  # s; 0: no document is written
     metrics: Outlets  # where they are shown
     metrics_users: bool  # with the names of users
+    nice: int  # below OMERO's priority, 0 to 19
     mail: Mail
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -159,6 +160,7 @@ class Monitoring:
     monitor_roots: tuple[str, ...]  # absolute
     server_id: str
     file_server_id: str
+    nice: int  # DropBox's
     metrics: Outlets = NOWHERE  # FSServer's own
     problems: tuple[Problem, ...] = ()
 
@@ -218,6 +220,7 @@ FIELDS = {
     "publishInterval": "publish_interval",
     "metrics": "metrics",
     "metricsUsers": "metrics_users",
+    "nice": "nice",
 }
 MONITORING_FIELDS = {
     "clientTimeout": "client_timeout",
@@ -227,6 +230,7 @@ MONITORING_FIELDS = {
     "monitorRoots": "monitor_roots",
     "serverIdString": "server_id",
     "fileServerIdString": "file_server_id",
+    "nice": "nice",
 }
 
 

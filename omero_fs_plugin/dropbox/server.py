@@ -8,7 +8,8 @@ import sys
 import threading
 from typing import Any
 
-from omero_fs_plugin import __version__, icegrid
+from omero_fs_plugin import __version__, icegrid, niceness
+from omero_fs_plugin.config.parsing import read
 
 from .processes import starter
 from .service.awaiting import AwaitingJournal, take_up
@@ -32,13 +33,18 @@ def start(communicator: Any) -> DropBox | AwaitingJournal:
     return service
 
 
+def _below_omero(communicator: Any) -> DropBox | AwaitingJournal:
+    niceness.lower(read(_properties(communicator)).nice, batch=True)
+    return start(communicator)
+
+
 def _properties(communicator: Any) -> dict[str, str]:
     return dict(communicator.getProperties().getPropertiesForPrefix("omero."))
 
 
 def main() -> int:
     """IceGrid runs this.  Returns the exit code."""
-    code = icegrid.run(start)
+    code = icegrid.run(_below_omero)
     if any(thread.name.startswith(_HELD) for thread in threading.enumerate()):
         # A thread still waits for OMERO or for a disk.  An orderly end of Ice might crash now.
         os._exit(code)

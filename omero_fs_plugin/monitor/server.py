@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from omero_fs_plugin import icegrid
+from omero_fs_plugin import icegrid, niceness
 from omero_fs_plugin.config.changes import changed_monitoring, digest
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.metrics.publisher import Publisher
@@ -157,9 +157,19 @@ def _is_in(root: Root, others: Iterable[Root]) -> bool:
     )
 
 
+def _below_omero(communicator: Any) -> FSServer:
+    """Half as far below as DropBox, and without its policy: clients wait for what it tells.
+
+    Late, it would also lose events: the kernel's queue has an end.
+    """
+    given = read_monitoring(communicator.getProperties().getPropertiesForPrefix("omero."))
+    niceness.lower(given.nice // 2, batch=False)
+    return FSServer(communicator)
+
+
 def main() -> int:
     """Runs FSServer, and returns the exit code."""
-    return icegrid.run(FSServer)
+    return icegrid.run(_below_omero)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from omero_fs_plugin.config.properties import BY_NAME
 
 from .conftest import QUIET_PERIOD
 from .dropping import DropBox
@@ -48,6 +52,56 @@ def test_quiet_period_set_with_omero_config_is_the_running_servers(
 ) -> None:
     told = answers["server property DropBox omero.fs.dirImportWait"]
     assert told.strip() == str(QUIET_PERIOD)
+
+
+def test_they_run_below_omeros_priority(
+    dropbox: DropBox, grid: Server, config: dict[str, str]
+) -> None:
+    """With all their threads, and with the processes that group files and run Java."""
+    dropbox.until_imported(dropbox.drop("some.tif"))  # the processes that group are there now
+    known = BY_NAME["nice"]
+    by = int(config.get(known.key) or known.default)
+    pid = grid.pid("DropBox")
+    node = _parent(pid)
+    below = _nice(node)
+    ours = [pid, *_descendants(pid)]
+    assert len(ours) > 2, "the process that starts others, and those that group"
+    assert {number: _of_threads(number) for number in ours} == {
+        number: {(min(19, below + by), os.SCHED_BATCH)} for number in ours
+    }
+    fsserver = {(min(19, below + by // 2), os.SCHED_OTHER)}
+    assert _of_threads(grid.pid("FSServer")) == fsserver
+    # A nice value counts only within a session, where the kernel shares processors between them.
+    assert {os.getsid(number) for number in ours} == {os.getsid(node)}
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _nice(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def _of_threads(pid: int) -> set[tuple[int, int]]:
+    """Nice value and policy."""
+    threads = [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
+    return {(_nice(thread), os.sched_getscheduler(thread)) for thread in threads}
+
+
+def _descendants(pid: int) -> list[int]:
+    """Those that run."""
+    children = [
+        int(word)
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for word in file.read_text().split()
+    ]
+    running = [child for child in children if _stat(child)[0] != "Z"]
+    return [*running, *(one for child in running for one in _descendants(child))]
 
 
 @pytest.mark.parametrize("name", SERVERS)

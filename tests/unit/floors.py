@@ -17,6 +17,7 @@ GROUND = (
     "icegrid",
     "links",
     "names",
+    "niceness",
     "private",
     "stores",
     "system_names",
@@ -38,7 +39,7 @@ FLOORS: dict[str, str] = {
     "migration": "deployment config dropbox.importing",
     "sandbox": "deployment config",
     # DropBox, in the order of a file's way
-    "dropbox.server": "dropbox.service dropbox.processes",
+    "dropbox.server": "dropbox.service dropbox.processes config",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
         "dropbox.letters dropbox.afterwards dropbox.publishing dropbox.metrics "

@@ -9,7 +9,7 @@ order, the others are what the order calls 0, 1, 2...
 A word may be a number: of a descriptor, whose number in the new process it becomes.  null is
 /dev/null.  The environment gets STARTED_BY as well.  The answers:
 
-    {"started": token, "pid": pid}           it runs, in a session of its own
+    {"started": token, "pid": pid}           it runs, in a process group of its own
     {"refused": token, "errno": n}           it cannot be started
     {"ended": pid, "code": n}                negative: the signal
 
@@ -48,6 +48,8 @@ def main(connected: int, parent: int) -> None:
     os.closerange(3, connected)
     os.closerange(connected + 1, os.sysconf("SC_OPEN_MAX"))
     os.set_inheritable(connected, False)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # signals to the group of DropBox are not for it
     # One that is stopped goes on then, and finds that the other end is closed.
     end_with(parent, signal.SIGCONT)
     # With handlers, because a signal that is ignored would be ignored by what is started, too.
@@ -129,9 +131,8 @@ class _Program:
             pass_fds=[descriptors[number] for number in order["pass"]],
             cwd=order["at"],
             env={**order["environment"], STARTED_BY: str(here)},
-            start_new_session=True,
             # There is one thread, so it is safe to run Python between fork and exec.
-            preexec_fn=lambda: end_with(here),
+            preexec_fn=lambda: _begin(here),
         )
         self._running[process.pid] = process
         return process.pid
@@ -163,6 +164,16 @@ class _Program:
     def _tell(self, answer: dict[str, Any]) -> None:
         with suppress(OSError):  # the next packet is the end then
             self._connection.send(json.dumps(answer).encode())
+
+
+def _begin(parent: int) -> None:
+    """In a new process, before its program.
+
+    It gets a group of its own, so that it is ended with all that it starts, but no session of its
+    own: Linux may give that as much as all of OMERO, whatever its nice value (see ``niceness``).
+    """
+    os.setpgid(0, 0)
+    end_with(parent)
 
 
 def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:

@@ -46,7 +46,7 @@ class Unanswered(OSError):
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be started, in a session of its own."""
+    """What is to be started, in a process group of its own."""
 
     words: Sequence[str | int]  # a number is a descriptor; its number there takes its place
     environment: Mapping[str, str]
@@ -254,7 +254,6 @@ class Starter:
                 # share, this thread waits too; a close before that would hold up all threads.
                 close_fds=False,
                 cwd="/",
-                start_new_session=True,
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

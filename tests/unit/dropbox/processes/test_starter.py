@@ -81,6 +81,18 @@ def test_it_is_ended_by_a_signal_with_its_group(begin: Callable[..., Process]) -
         assert said.read() == b""  # its child has ended, too
 
 
+def test_it_has_a_group_of_its_own_in_the_session_of_its_client(alone: None) -> None:
+    """Linux may give a session of its own as much as all of OMERO, whatever its nice value."""
+    starter = ready()
+    process = start(Order(["sleep", "1000"], os.environ, "/"))
+    try:
+        assert os.getpgid(process.pid) == process.pid
+        assert os.getpgid(starter.pid) == starter.pid
+        assert os.getsid(process.pid) == os.getsid(starter.pid) == os.getsid(0)
+    finally:
+        starter.kill()
+
+
 def test_it_has_what_it_is_given_and_nothing_else(
     begin: Callable[..., Process], tmp_path: Path
 ) -> None:
