@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
@@ -29,13 +29,20 @@ LIMIT = 600.0  # s for one loop
 TARGET = 95  # %
 
 
-def scenario(scratch: Path, each: int, rounds: int) -> Outcome:
+def scenario(
+    scratch: Path,
+    each: int,
+    rounds: int,
+    *,
+    several: Sequence[int] = CLIENTS,
+    prices: Mapping[str, str] = PRICES,
+) -> Outcome:
     """`each` files for each client and round; with one and two clients more, for a longer run."""
-    said = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in PRICES.items())
+    said = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in prices.items())
     outcome = Outcome(f"a loop beside DropBox, files of {SIZE / 1e6:g} MB; {said}")
-    for clients in CLIENTS:
+    for clients in several:
         number = each * max(2, clients)
-        loops, ours = _side_by_side(scratch, clients, number, rounds, outcome)
+        loops, ours = _side_by_side(scratch, prices, clients, number, rounds, outcome)
         outcome.figures += figures(clients, loops, ours)
     return outcome
 
@@ -52,34 +59,40 @@ def figures(clients: int, loops: Sequence[float], ours: Sequence[float]) -> list
 
 
 def _side_by_side(
-    scratch: Path, clients: int, number: int, rounds: int, outcome: Outcome
+    scratch: Path,
+    prices: Mapping[str, str],
+    clients: int,
+    number: int,
+    rounds: int,
+    outcome: Outcome,
 ) -> tuple[list[float], list[float]]:
     """Imports an hour in each round, of the loop and of DropBox."""
-    loops, ours = [], []
-    settings = {"omero.fs.dirImportWait": "1", "omero.fs.importers": str(clients), **PRICES}
+    settings = {"omero.fs.dirImportWait": "1", "omero.fs.importers": str(clients), **prices}
+    first = clients * 2  # in the first round both warm up
     with Grid(scratch, settings) as grid:
         grid.start()
-        for turn in range(rounds + 1):  # in the first one both warm up
-            count = number if turn else clients * 2
-            loop = _loop(grid, clients, _files(grid, grid.directory / f"loop-{turn}", count))
-            dropped: list[Path] = []
-            for user in USERS:
-                place = grid.home(user) / f"round-{turn}"
-                dropped += _files(grid, place, count // len(USERS))
-            before = history.counts(grid.journal).get("imported", 0)
-            wanted = before + len(dropped)
-            grid.wait(
-                "all imported",
-                lambda n, wanted=wanted: n.get("imported", 0) >= wanted,
-                patience=STALLED,
-            )
-            known = history.times(grid.journal)
-            if turn:
-                loops.append(3600 * count / loop)
-                ours.append(history.per_hour({str(path): known[str(path)] for path in dropped}))
+        one_round(grid, "0", clients, first)
+        rates = [one_round(grid, f"{n + 1}", clients, number) for n in range(rounds)]
+        wanted = first + number * rounds
         if (found := history.counts(grid.journal)) != {"imported": wanted}:
             outcome.faults.append(f"{clients} clients: of {wanted} files dropped: {found}")
-    return loops, ours
+    return [loop for loop, _ in rates], [us for _, us in rates]
+
+
+def one_round(grid: Grid, name: str, clients: int, count: int) -> tuple[float, float]:
+    """Imports an hour of the loop and then of DropBox, `count` files each, an even number.
+
+    `name` is part of the names of the directories that it makes.  Raises BenchmarkError.
+    """
+    loop = _loop(grid, clients, _files(grid, grid.directory / f"loop-{name}", count))
+    wanted = history.counts(grid.journal).get("imported", 0) + count
+    dropped: list[Path] = []
+    for user in USERS:
+        dropped += _files(grid, grid.home(user) / f"round-{name}", count // len(USERS))
+    grid.wait("all imported", lambda n: n.get("imported", 0) >= wanted, patience=STALLED)
+    known = history.times(grid.journal)
+    of_ours = history.per_hour({str(path): known[str(path)] for path in dropped})
+    return 3600 * count / loop, of_ours
 
 
 def _files(grid: Grid, place: Path, count: int) -> list[Path]:

@@ -31,16 +31,26 @@ class Grid:
 
     def __init__(self, scratch: Path, properties: Mapping[str, str]) -> None:
         """Makes it, not started.  Raises BenchmarkError."""
-        self.directory = scratch / "sandbox"
-        self.data = self.directory / "data"
+        self._know(scratch / "sandbox", scratch / "omero")
+        self._run("omero", "fs", "sandbox", "create", self.directory)
+        self.configure(properties)
+
+    @classmethod
+    def there(cls, directory: Path, logins: Path) -> Grid:
+        """A sandbox that somebody else has made, and starts, stops and removes."""
+        grid = cls.__new__(cls)
+        grid._know(directory, logins)
+        return grid
+
+    def _know(self, directory: Path, logins: Path) -> None:
+        self.directory = directory
+        self.data = directory / "data"
         self.journal = self.data / "omero-fs-journal.sqlite"
         self._environment = {
             **{k: v for k, v in os.environ.items() if k not in _FOREIGN},
-            "OMERO_USERDIR": str(scratch / "omero"),
+            "OMERO_USERDIR": str(logins),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
-        self._run("omero", "fs", "sandbox", "create", self.directory)
-        self.configure(properties)
 
     def __enter__(self) -> Grid:
         return self
