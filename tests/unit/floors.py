@@ -181,7 +181,9 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "beginning crew importing methods attempts pace recovery slots importers",
+        "workers": (
+            "beginning crew importing methods attempts outage pace recovery slots turns importers"
+        ),
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",
@@ -196,6 +198,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "pace": "",
         "crew": "",
         "slots": "importers",
+        "outage": "",
+        "turns": "",
         "beginning": "",
         "importers": "",
     },
