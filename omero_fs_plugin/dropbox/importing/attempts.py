@@ -321,6 +321,12 @@ class Attempt:
             self.journal.met(self.fileset.id, twin.id, self.fileset.files)
             log.info("fileset %d: it is fileset %d, %s", self.fileset.id, twin.id, _in_omero(twin))
             return State.SKIPPED
+        if itself and not but and paths[0] == paths[1] and twin.origin == FOUND_IN_OMERO:
+            # Whoever has handed it over asks for this fileset.
+            assert twin.server_fileset is not None
+            sha1s = [str(sha1) for sha1 in twin.sha1s]
+            self.journal.imported(self.fileset.id, twin.server_fileset, twin.images, sha1s)
+            return State.IMPORTED
         for position, met in enumerate(self.fileset.files):
             self.journal.moved(twin.id, position, met)
         was = twin.files[0]
