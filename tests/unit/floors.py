@@ -181,7 +181,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "beginning crew importing methods attempts pace recovery slots importers",
+        "workers": "beginning crew importing methods attempts pace recovery slots leftovers importers",
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",
@@ -190,7 +190,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "stores": "importers",
         "activity": "",
         "recovery": "importers",
-        "quarantine": "moving",
+        "quarantine": "moving importers",
         "moving": "",
         "pool": "",
         "pace": "",
