@@ -13,13 +13,16 @@ from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import JournalError
 
 from . import schema
+from .elapsed import mark, seconds_since
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
 from .order import COMPARED, SMALL_FIRST_S, smallest
 from .reader import CHUNK
 from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
 from .states import OPEN, State
-from .writer import CLAIMED_S, JournalWriter
+from .writer import CLAIMED_S, JournalWriter, write_note
+
+_TOLD = "told "  # before a fileset's id; the note says when OMERO was told to import it
 
 
 class Attempting(JournalWriter):
@@ -111,6 +114,8 @@ class Attempting(JournalWriter):
                 reason,
                 refusals=schema.fileset.c.refusals + 1,
             )
+            if after is State.FAILED:
+                write_note(connection, f"{_TOLD}{fileset}", "")
 
     def note_verified(
         self,
@@ -145,6 +150,7 @@ class Attempting(JournalWriter):
                     .where(schema.fileset.c.id == fileset.id)
                     .values(verified=1)
                 )
+                write_note(connection, f"{_TOLD}{fileset.id}", mark())
         return other
 
     def note_nothing_there(self, fileset: int) -> None:
@@ -153,6 +159,11 @@ class Attempting(JournalWriter):
             connection.execute(
                 update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=0)
             )
+            write_note(connection, f"{_TOLD}{fileset}", "")
+
+    def told_for(self, fileset: int) -> float | None:
+        """How long (s) ago OMERO was told to import it; None if nobody can tell."""
+        return seconds_since(self.noted(f"{_TOLD}{fileset}"))
 
     def imported(
         self,
@@ -172,6 +183,7 @@ class Attempting(JournalWriter):
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
             _give_way(connection, server_fileset, fileset)
+            write_note(connection, f"{_TOLD}{fileset}", "")
             moved = self._move(
                 connection,
                 fileset,

@@ -124,6 +124,30 @@ class TestAnImportThatLasts:
         assert world.attempt() is State.IMPORTED
         assert world.in_omero(path) == [world.row(path).images]
 
+    @pytest.mark.parametrize("by", [-86_400.0, 86_400.0])
+    def test_outlives_a_clock_that_is_set_before_dropbox_starts_anew(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, by: float
+    ) -> None:
+        """By the new clock it was quiet for a day, when it is seen for the first time."""
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE, silent=True)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace.let_pass()  # a second import would not be held
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + by)
+        watched = iter([0.0, 2 * activity.WATCH_S, 4 * activity.WATCH_S])
+        now = time.monotonic()
+        for _ in range(3):
+            seconds = now + next(watched)
+            world.watch._clock = lambda seconds=seconds: seconds
+            assert world.attempt() is State.QUEUED
+            assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
     def test_goes_on_when_the_session_of_its_client_has_ended(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
