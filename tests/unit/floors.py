@@ -182,7 +182,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning crew importing methods attempts outage pace recovery slots turns importers"
+            "beginning crew importing leftovers methods attempts outage pace recovery slots turns "
+            "importers"
         ),
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
@@ -192,7 +193,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "stores": "importers",
         "activity": "",
         "recovery": "importers",
-        "quarantine": "moving",
+        "quarantine": "moving importers",
         "moving": "",
         "pool": "",
         "pace": "",

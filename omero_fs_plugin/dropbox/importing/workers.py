@@ -34,6 +34,7 @@ from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
+from .leftovers import give_back_cut_off, give_back_interrupted
 from .methods import Methods
 from .outage import IN_VAIN_S, Outage
 from .pace import Pace
@@ -147,11 +148,7 @@ class Importers:
         Filesets that the journal has as importing were interrupted.  They are queued, so
         that OMERO is asked about them.
         """
-        for fileset in self._journal.importing():
-            log.info("fileset %d: its import was interrupted; asking OMERO", fileset.id)
-            self._journal.move(
-                fileset.id, State.IMPORTING, State.QUEUED, "interrupted; OMERO will be asked"
-            )
+        give_back_interrupted(self._journal)
         self._importing.unfinished.extend(one.id for one in self._journal.unfinished())
         self.beginning.begin(time.monotonic())
         self._crew.start()
@@ -214,9 +211,7 @@ class Importers:
         for identifier in left:
             log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
             try:
-                self._journal.move(
-                    identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
-                )
+                give_back_cut_off(self._journal, identifier, "stopped; OMERO will be asked")
             except JournalError as error:
                 log.warning("fileset %d: %s", identifier, error)
                 return  # it is away, and each further call would wait for it

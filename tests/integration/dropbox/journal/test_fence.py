@@ -55,6 +55,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
+    "bring_home": lambda j, i: j.bring_home(j.load([i])[0], "/bad", [found("b.tif")], "away"),
     "wait": lambda j, i: j.wait("amy", "/dropbox/amy", [found("new.tif", 8)]),
     "follow": lambda j, i: j.follow({i: ("/dropbox/amy", found("b.tif"))}),
     "form": lambda j, i: j.form(Formed("amy", "/dropbox/amy", [found("s", 3), found("t", 4)])),
