@@ -181,7 +181,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "beginning crew importing methods attempts pace recovery slots importers",
+        "workers": "beginning crew importing line methods attempts pace recovery slots importers",
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",
@@ -195,6 +195,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "pace": "",
         "crew": "",
+        "line": "",
         "slots": "importers",
         "beginning": "",
         "importers": "",
