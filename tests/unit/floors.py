@@ -182,8 +182,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning crew importing leftovers methods attempts outage pace recovery slots turns "
-            "importers"
+            "beginning crew importing leftovers line methods attempts outage pace recovery slots "
+            "turns importers"
         ),
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
@@ -198,6 +198,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "pace": "",
         "crew": "",
+        "line": "",
         "slots": "importers",
         "outage": "",
         "turns": "",

@@ -35,6 +35,7 @@ from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
 from .leftovers import give_back_cut_off, give_back_interrupted
+from .line import Line
 from .methods import Methods
 from .outage import IN_VAIN_S, Outage
 from .pace import Pace
@@ -83,6 +84,7 @@ class Importers:
         address: tuple[str, int] = ("localhost", 4064),
     ) -> None:
         self._journal = journal
+        self._line = Line(lambda: journal.queued_users())
         self._omero = omero
         self._recovery = Recovery(journal, omero, places)
         self._places = places
@@ -364,7 +366,12 @@ class Importers:
         with self._news:
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             resting = frozenset(self._resting)
-        users = self._journal.queued_users()
+        users, as_now = self._line.users(now)
+        taken = self._take_of(users, resting, now)
+        return taken if taken or as_now else self._take_of(self._line.as_now(now), resting, now)
+
+    def _take_of(self, users: list[str], resting: frozenset[int], now: float) -> list[Fileset]:
+        """As `_take`, for one of `users`."""
         not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
         while not self._stopping.is_set() and (turn := self._next_turn(users, now)) is not None:
             users.remove(turn.user)

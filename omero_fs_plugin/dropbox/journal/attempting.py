@@ -313,6 +313,8 @@ class Attempting(JournalWriter):
                 former.state == State.IMPORTED,
             )
         )
+        if found is None:
+            return None
         file = schema.file.c
         before = connection.scalars(
             select(file.sha1).where(file.fileset == found).order_by(file.position)

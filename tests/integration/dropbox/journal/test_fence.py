@@ -253,6 +253,8 @@ def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: st
         connection.execute(text("DROP VIEW fence"))
         connection.execute(text("DROP TABLE claim"))
         connection.execute(text("DROP TABLE letter"))
+        for name in ("revision_of", "duplicate_of"):
+            connection.execute(text(f"DROP INDEX fileset_{name}"))
         connection.execute(text("ALTER TABLE lease DROP COLUMN epoch"))
         connection.execute(text("ALTER TABLE fileset DROP COLUMN waited"))
         connection.execute(text("INSERT INTO lease (id, holder, count) VALUES (1, 'a b 1 2 c', 3)"))
