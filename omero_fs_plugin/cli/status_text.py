@@ -21,7 +21,7 @@ from omero_fs_plugin.site import printable
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
 _LOST = "lost."  # ... and of those that answer, but not to every call
-_CLOSED = "closed."  # ... and of directories of which no import begins at this time of day
+_CLOSED = "closed."  # ... and of directories whose imports do not begin at this time of day
 _TOLD = {
     _CLOSED: "waits",
     _AWAY: "waits",

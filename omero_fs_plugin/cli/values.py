@@ -53,7 +53,7 @@ def _whole(text: str, least: int) -> int:
 def shapes(
     parser: Any, default: Callable[..., Any], offered: Iterable[tuple[str, Callable[..., Any], str]]
 ) -> None:
-    """Options of which one says how the result is written: name, what writes it, and the help.
+    """Options, one of which says how the result is written: name, what writes it, and the help.
 
     The chosen one, or `default`, is `write` among the arguments.
     """

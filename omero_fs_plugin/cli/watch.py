@@ -26,7 +26,7 @@ object with the keys time, type and path.  A System event has text, and its path
 is null.
 
 FSServer polls some directories every omero.fs.pollInterval seconds: those on a
-network share, and those for which no inotify watch is left.  The command says
+network share, and those that got no inotify watch.  The command says
 when there are any.
 
 Exit codes: 0 the N events came, or the time passed and no N was given;

@@ -35,7 +35,7 @@ WORKERS = 4  # commands under way at a time; more than these wait
 
 
 class Repositories:
-    """The things of which a server has one: the repositories' rows, the root, the workers.
+    """The things that a server has once: the repositories' rows, the root, the workers.
 
     Close it when the server stops.  An import that runs is then finished; one that waits in
     a queue or at a point of its pace is not.

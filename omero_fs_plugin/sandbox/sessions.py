@@ -222,7 +222,7 @@ class Sandbox:
     def serve(self, session: Session, servant: Any, name: str = "") -> Any:
         """Puts a servant of `session` on the adapter, and gives its proxy.
 
-        A service, of which a session has one, has a `name` and is added once.  After the
+        A service that a session has once has a `name`, and is added once.  After the
         session's end its calls raise RemovedSessionException.  Objects without a name then
         do not exist (ObjectNotExistException).
         """

@@ -92,7 +92,7 @@ class Turns:
         return {user: why for user, (_, why) in self._stopped.items()}
 
     def closed(self, date: float) -> dict[str, str]:
-        """Watched directories of which no import begins now, and why (omero.fs.window)."""
+        """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
         told = {str(rule.watch_dir): rule.window.opens(date) for rule in self._places.rules}
         return {path: f"imports begin at {at} (omero.fs.window)" for path, at in told.items() if at}
 

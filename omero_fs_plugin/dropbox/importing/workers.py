@@ -60,7 +60,7 @@ class Importers:
 
     Some more bring the files of the next ones to OMERO meanwhile.
 
-    `changed` is called with a fileset of which a file changed under the import,
+    `changed` is called with a fileset if one of its files changed during the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
     are those of Turns.
 
@@ -299,7 +299,7 @@ class Importers:
     def _finish(self) -> None:
         """Finishes one import that was interrupted after the images were in OMERO.
 
-        One for which this fails in a way that nobody expects rests, longer each time: it keeps
+        If this fails in a way that nobody expects, the fileset rests, longer each time: it keeps
         nothing else from being imported.
         """
         now, unfinished = time.monotonic(), self._importing.unfinished
@@ -613,7 +613,7 @@ class Importers:
             return self.turns.stopped()
 
     def closed(self) -> dict[str, str]:
-        """Watched directories of which no import begins now, and why (omero.fs.window)."""
+        """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
         return self.turns.closed(time.time())
 
     def _stop_queue(self, user: str, why: str) -> None:

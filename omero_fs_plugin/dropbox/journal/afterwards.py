@@ -105,7 +105,7 @@ class Afterwards:
     def open(self, filesets: Collection[int]) -> tuple[list[int], list[int]]:
         """Those of these imported filesets with which nobody has done.
 
-        First those that are ready, then those of which OMERO does not have everything yet.
+        First those that are ready, then those that OMERO does not have whole yet.
         """
         fileset, meta = schema.fileset.c, schema.meta.c
         done = exists().where(meta.key == literal(ENDED).concat(cast(fileset.id, Text)))

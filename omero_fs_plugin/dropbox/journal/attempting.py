@@ -176,7 +176,7 @@ class Attempting(JournalWriter):
     ) -> None:
         """importing -> imported, with what OMERO made of it.
 
-        If that was found in OMERO before, its row gives way, and its history is told of this one.
+        If that was found in OMERO before, its row gives way, and this one gets its history.
 
         If not `finished`, something is still to be done.  Call the method `finished` after that.
         """

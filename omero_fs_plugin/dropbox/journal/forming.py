@@ -339,7 +339,7 @@ def _left_of(connection: Connection, formed: Formed, filesets: Sequence[int]) ->
 
 
 def unite(connection: Connection, identifier: int, of: int) -> None:
-    """The row of a fileset goes, and all that is told of it is told of `of`."""
+    """The row of a fileset goes, and `of` gets its history."""
     log = schema.event_log
     connection.execute(update(log).where(log.c.fileset == identifier).values(fileset=of))
     forget(connection, [identifier])

@@ -99,7 +99,7 @@ class Postman:
         self._news.set()
 
     def happened(self, fault: str, what: str) -> None:
-        """A fault that is over already, of which admins are to hear."""
+        """A fault that is over already.  Admins are to hear of it."""
         self._faults.happened(fault, what)
 
     def _run(self) -> None:

@@ -32,7 +32,7 @@ class Spells:
         return bool(self._open)
 
     def heard(self, person: str, event: int, at: float, now: float) -> None:
-        """An event, of which this person is to be told, happened `at` (s since the epoch)."""
+        """An event happened `at` (s since the epoch), and this person is to be told of it."""
         at = min(at, now)  # somebody may have set the clock back since
         spell = self._open.get(person) or Spell(at, at, event)
         self._open[person] = replace(spell, last=max(spell.last, at), through=event)

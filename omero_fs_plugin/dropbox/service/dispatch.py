@@ -182,7 +182,7 @@ class Dispatch:
         )
 
     def _have_been_away(self) -> dict[str, float]:
-        """Roots that answer again -> when (s) they did not, of which `back` does not know yet."""
+        """Roots that answer again -> when (s) they did not.  `back` does not know of them yet."""
         away = self._calls.were_away()
         return {root: at for root, at in away.items() if at > self._seen_away.get(root, 0.0)}
 

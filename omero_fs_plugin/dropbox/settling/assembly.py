@@ -37,10 +37,10 @@ _PATIENT = 20
 # Nobody tells of the end of an import, so this is how long a set waits for nothing.
 _BUSY_S, _BUSY_MOST_S = 5.0, 15.0
 _NAMED = 4  # files that a reason names at most
-# Before a file is read again on which a reader failed.  When a part of its set comes later, it
-# is read once more.
+# Before a file is read again after its reader failed.  When a part of its set comes later, it is
+# read once more.
 _READ_AGAIN_S = (2.0, 10.0)
-# Quiet periods that a set must rest of which more may come although nothing is missing.
+# Quiet periods that a set must rest if more of it may come although nothing is missing.
 _LONGER = 10
 _UNTOLD_S = 60.0  # before files are asked about again when the answer does not name them
 
@@ -186,7 +186,7 @@ class Assembly:
         return formed + self._queue_singles(queued), waits
 
     def expire(self, passed: float, timeout: float) -> None:
-        """Fails sets that were incomplete for `timeout` s, of which `passed` s have just gone by.
+        """Fails sets that were incomplete for `timeout` s; `passed` s of them have just gone by.
 
         The parts of a set wait for the same file.  They fail together, when the last of them has
         waited so long.  Time counts only while DropBox could see the missing file come: not when
@@ -256,7 +256,7 @@ class Assembly:
         return found
 
     def _rest_longer(self, lot: Lot, candidate: Candidate, now: float) -> None:
-        """Waits until a set of which more may come has been quiet for long.  Raises _Waits."""
+        """Waits until a set that may still grow has been quiet for long.  Raises _Waits."""
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
         rested = max(map(self._lots.at_rest_since, candidate.files))
         left = rested + (_LONGER - 1) * quiet - now

@@ -150,7 +150,7 @@ class Pipeline:
             self._assembly.failed(lot, why, now, again)
 
     def take_failed(self) -> list[Fileset]:
-        """The filesets that failed before an import was tried, of those since the last call."""
+        """The filesets that have failed since the last call, before an import was tried."""
         with self.files.lock:
             failed = self._assembly.take_failed()
         return self.journal.load(failed) if failed else []

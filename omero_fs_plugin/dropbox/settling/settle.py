@@ -104,12 +104,12 @@ class Settler:
             self.begun()
 
     def touch(self, path: str, now: float) -> None:
-        """A sign of life of a file that is pending, of which the disk was not asked."""
+        """A sign of life of a file that is pending.  The disk was not asked about it."""
         pending = self._pending[path]
         self.stir(path, pending.stat, now)
 
     def below(self, directory: str) -> list[str]:
-        """The files that are pending, of those that lie below `directory`."""
+        """The pending files that lie below `directory`."""
         return below(self._in, directory)
 
     def requiet(self, quiet: Callable[[str], float | None]) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 
 FIRST_S, LAST_S = 0.01, 1.0  # the shortest pause and the longest: an import may fail early
-_KNOWN = 0.03  # part of the time so far, for imports of which the usual time is known
+_KNOWN = 0.03  # part of the time so far, for imports whose usual time is known
 _UNKNOWN = 0.1  # the same, for the first imports of a size
 _EARLY = 0.9  # an import may be so much faster than the fastest of the last ones
 _LAST = 8  # so many former imports of a size count
