@@ -19,6 +19,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from .journal_machine import ROOT, USERS, JournalMachine, names, users, which
 from .journal_world import Side, rows
 
+PARTS = f"{ROOT}/p"  # what the paths of all parts begin with
 _OF_ONE_DATABASE = ("lease", "claim")
 
 
@@ -71,6 +72,15 @@ class WholeMachine(JournalMachine):
             for fileset in self.journal.open_at([f"{ROOT}/{name}"]).values():
                 if side is not None and fileset.state is State.WAITING:
                     side.journal.give_to(fileset.id, user, USERS[user])
+
+    @rule(number=which)
+    def become_a_store(self, number: int) -> None:
+        """The parts turn out to be those of a store, which is not a part of this test."""
+        with self.by(number) as side:
+            if side is not None:
+                side.journal.absorb("amy", PARTS)
+                recorded = {met.path for one in self.journal.select() for met in one.files}
+                self.met = {one for one in self.met if one in recorded or PARTS not in one}
 
     @rule(user=users)
     def delete_in_omero(self, user: str) -> None:
