@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import FOUND_IN_OMERO, HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.records import (
+    FOUND_IN_OMERO,
+    HANDED_OVER,
+    Fileset,
+    Found,
+)
 from omero_fs_plugin.dropbox.journal.states import State
 
 from .journal_world import Disk, Omero, Side
@@ -40,30 +45,63 @@ class Attempts:
                 journal.move(fileset.id, State.IMPORTING, State.FAILED, "it changed")
             else:
                 journal.settle_anew(fileset.id, "it changed")
-        elif not self._is_known(journal, fileset, now):
+        elif not self._is_known(journal, fileset, now, known := set()):
             apart = {one.id for one in journal.of_others(fileset)}  # there are no mounts here
-            if journal.note_verified(fileset, now, (), apart) is None:
+            if journal.note_verified(fileset, now, known, apart) is None:
                 side.told[fileset.id] = self.omero.import_(fileset, now)
                 return
             journal.move(fileset.id, State.IMPORTING, State.QUEUED, "under way elsewhere")
         self._end_of(side, fileset)
 
-    def _is_known(self, journal: Journal, fileset: Fileset, sha1s: list[str]) -> bool:
-        """Whether the same content was imported: by the same name it is the same."""
+    def _is_known(
+        self, journal: Journal, fileset: Fileset, sha1s: list[str], known: set[int]
+    ) -> bool:
+        """Whether the same content was imported, and OMERO has it still.
+
+        The ids of those filesets are added to `known`.
+        """
         if not journal.has_twin(fileset) or journal.under_way(fileset, sha1s[0]) is not None:
             return False
         twins = journal.same_content(fileset.user, sha1s)
-        if not twins:
-            return False
-        itself = twins[0].origin == FOUND_IN_OMERO or paths_of(twins[0]) == paths_of(fileset)
-        if itself and fileset.origin != HANDED_OVER:
-            journal.met(fileset.id, twins[0].id, fileset.files)
-            self.one_now[fileset.id] = twins[0].id
-            self.met.difference_update(paths_of(twins[0]))
-            self.met.update(paths_of(fileset))
-        else:
-            journal.duplicate(fileset.id, twins[0].id, "the same content")
-        return True
+        known.update(twin.id for twin in twins)
+        there = [twin for twin in twins if twin.server_fileset in self.omero.imports]
+        for twin in twins:
+            pairs = list(zip(twin.files, fileset.files, strict=True))
+            deleted = not there and fileset.origin != HANDED_OVER
+            if twin in there and all(self._is_one_file(was, met) for was, met in pairs):
+                self._is_twin(journal, fileset, twin)
+                return True
+            if deleted and all(was.stat == met.stat for was, met in pairs):
+                self._is_twin(journal, fileset, twin, deleted=True)
+                return True
+        if there:
+            journal.duplicate(fileset.id, there[-1].id, "the same content")
+        return bool(there)
+
+    def _is_one_file(self, was: Found, met: Found) -> bool:
+        ids = [(one.stat.device, one.stat.inode) for one in (was, met)]
+        return was.path == met.path or ids[0] == ids[1] or was.path not in self.disk.files
+
+    def _is_twin(
+        self, journal: Journal, fileset: Fileset, twin: Fileset, *, deleted: bool = False
+    ) -> None:
+        itself = twin.origin == FOUND_IN_OMERO or paths_of(twin) == paths_of(fileset)
+        self.met.difference_update(paths_of(twin))
+        self.met.update(paths_of(fileset))
+        if itself and not deleted and fileset.origin != HANDED_OVER:
+            journal.met(fileset.id, twin.id, fileset.files)
+            self.one_now[fileset.id] = twin.id
+            return
+        found = twin.origin == FOUND_IN_OMERO and twin.server_fileset is not None
+        if found and not deleted and paths_of(twin) == paths_of(fileset):
+            number = twin.server_fileset
+            assert number is not None
+            journal.imported(fileset.id, number, [number], [str(sha1) for sha1 in twin.sha1s])
+            self.one_now[twin.id] = fileset.id
+            return
+        for position, met in enumerate(fileset.files):
+            journal.moved(twin.id, position, met)
+        journal.move(fileset.id, State.IMPORTING, State.SKIPPED, "the same file")
 
     def end(self, side: Side, fileset: Fileset, end: str) -> None:
         made = side.told.get(fileset.id)

@@ -56,21 +56,33 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
 
     @initialize()
     def begin(self) -> None:
-        self.at = self.url()
         Attempts.__init__(self)
         self.now = 1000.0
         for name in NAMES:
             self.disk.write(f"{ROOT}/{name}")
         self.numbers = itertools.count(1)
-        self.journal = Journal(self.at, who="omero fs", clock=self.clock)  # the command line's
-        self.engine = create_engine(self.at.replace("postgresql:", "postgresql+psycopg:"))
-        self.sides = [self.dropbox(), self.dropbox()]
+        self._open(self.url())
         self.holder: Side | None = None  # of the lease, truly
         self.held_at = self.now
         self.seen: set[int] = set()  # filesets that were more than a file that waits
+        self.unclaimed: set[int] = set()  # importing since before the journal was copied
         self.ask(0)
 
+    def _open(self, url: str) -> None:
+        self.at = url
+        self.journal = Journal(url, who="omero fs", clock=self.clock)  # the command line's
+        self.engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        self.sides = [self.dropbox(), self.dropbox()]
+
+    def _close(self) -> None:
+        for side in self.sides:
+            side.close()
+        self.journal.close()
+        self.engine.dispose()
+
     def clock(self) -> float:
+        """s.  No two times are the same."""
+        self.now += 1e-6
         return self.now
 
     def dropbox(self) -> Side:
@@ -244,9 +256,7 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
                 (fileset,) = self.journal.load([int(key.removeprefix(QUARANTINED))])
                 if fileset.state is State.FAILED and self._may_move(fileset, ROOT):
                     journal = side.journal if side is not None else self.journal
-                    home = self._move(journal, fileset, ROOT)
-                    journal.wait("amy", ROOT, home)
-                    journal.note(key, "")
+                    self._move(journal, fileset, ROOT, key)
 
     def _may_move(self, fileset: Fileset, root: str) -> bool:
         """Whether each of its files lies where it was, or, after a move cut short, below `root`."""
@@ -254,13 +264,16 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
         there = self.disk.files
         return root != fileset.root and all((was in there) != (to in there) for was, to in places)
 
-    def _move(self, journal: Journal, fileset: Fileset, root: str) -> list[Found]:
+    def _move(self, journal: Journal, fileset: Fileset, root: str, note: str = "") -> list[Found]:
         moved = [(path, path.replace(fileset.root, root)) for path in paths_of(fileset)]
         for path, to in moved:
             if path in self.disk.files:
                 self.disk.rename(path, to)
         found = self.disk.found([to for _, to in moved])
-        journal.put_elsewhere(fileset.id, root, found)
+        if note:
+            journal.bring_home(fileset, root, found, note)
+        else:
+            journal.put_elsewhere(fileset.id, root, found)
         self.met.difference_update(path for path, _ in moved)
         self.met.update(to for _, to in moved)
         return found
@@ -278,10 +291,15 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
                     )
         with self.by(number) as side:
             if side is not None:
-                newest = self.journal.newest_in_omero(user)
-                there = self.omero.unrecorded(self.journal, user)
-                found = [one.as_told() for one in there if one.id > newest]
-                side.journal.found_in_omero(user, USERS[user], found)
+                self._recover(side, user)
+
+    def _recover(self, side: Side, user: str) -> None:
+        """Each DropBox does this once before its first import for a user."""
+        newest = self.journal.newest_in_omero(user)
+        there = self.omero.unrecorded(self.journal, user)
+        found = [one.as_told() for one in there if one.id > newest]
+        side.journal.found_in_omero(user, USERS[user], found)
+        side.recovered.add(user)
 
     @rule(number=which, user=users, steps=st.integers(1, 3), end=ends, taken_over=moments)
     def import_(self, number: int, user: str, steps: int, end: str, taken_over: int) -> None:
@@ -296,6 +314,8 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
 
     def _take(self, side: Side, user: str, end: str) -> None:
         if not side.taken:
+            if user not in side.recovered:
+                self._recover(side, user)
             fileset = side.journal.take(user)
             if fileset is not None:
                 side.taken[fileset.id] = fileset
@@ -318,6 +338,8 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
             return
         try:
             handed = self.journal.hand_over(user, USERS[user], found[0], *found[1:])
+            if handed.state is State.IMPORTED and handed.server_fileset not in self.omero.imports:
+                handed = self.journal.hand_over(user, USERS[user], found[0], *found[1:], again=True)
         except ImportRefused as refusal:
             assert str(refusal).startswith(f"{ROOT}/")
         else:
@@ -381,7 +403,8 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
     def who_imports_has_a_claim(self) -> None:
         importing = {fileset.id for fileset in self.journal.importing()}
         claims, epoch = self.journal.claims(), self.journal.lease().epoch
-        assert set(claims) == importing
+        self.unclaimed &= importing - set(claims)
+        assert set(claims) == importing - self.unclaimed
         assert all(claim.epoch <= epoch for claim in claims.values())
         if self.holder is not None:
             mine = {fileset: claims[fileset].epoch for fileset in self.holder.taken}
@@ -393,10 +416,7 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
         try:
             self._bring_to_an_end()
         finally:
-            for side in self.sides:
-                side.close()
-            self.journal.close()
-            self.engine.dispose()
+            self._close()
 
     def _bring_to_an_end(self) -> None:
         """Whatever was left open: a new DropBox takes over, and all of it ends."""

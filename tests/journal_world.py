@@ -39,13 +39,14 @@ class Disk:
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
         self._ticks = itertools.count(2)
+        self._device = 1
 
     def write(self, path: str, *, like: str = "") -> None:
         """A new file, or the one that is there with new bytes; or with those of `like`."""
         tick, there = next(self._ticks), self.files.get(path)
         inode = there.stat.inode if there is not None else self._free()
         sha1 = self.files[like].sha1 if like else f"{tick:040}"
-        self.files[path] = File(FileStat(1, inode, SIZE, tick, tick), sha1)
+        self.files[path] = File(FileStat(self._device, inode, SIZE, tick, tick), sha1)
 
     def chmod(self, path: str) -> None:
         """Changes what belongs to the inode, and no byte."""
@@ -59,6 +60,14 @@ class Disk:
     def delete(self, path: str) -> None:
         """Removes it; its inode may be given to the next one."""
         del self.files[path]
+
+    def mount_anew(self) -> None:
+        """Another device number, and nothing else."""
+        self._device += 1
+        self.files = {
+            path: replace(file, stat=replace(file.stat, device=self._device))
+            for path, file in self.files.items()
+        }
 
     def found(self, paths: Sequence[str]) -> list[Found]:
         """Those of `paths` where something is."""
@@ -130,6 +139,7 @@ class Side:
         self.keeper = LeaseKeeper(self.lease, gained=self._gained, lost=self._lost, clock=clock)
         self.works = False  # it had the lease, and does what a DropBox does
         self.lost = False  # and was told that it has it no more
+        self.recovered: set[str] = set()  # users of whom it has asked OMERO what there is
         self.taken: dict[int, Fileset] = {}  # attempts under way
         self.told: dict[int, Import] = {}  # ... that OMERO was told to import
         self.fenced = 0  # transactions that it began under its epoch

@@ -27,7 +27,7 @@ from omero_fs_plugin.dropbox.journal.records import (
     chunks,
 )
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
+from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerAwayError
 from omero_fs_plugin.stores import digest_of_copies, is_store
 
 from .activity import Watch
@@ -125,6 +125,7 @@ class Attempt:
                     self.watch.over,
                     known=self._marks[-1],
                     began=self._began,
+                    ours=self._ours,
                 )
             )
         return ended
@@ -144,6 +145,15 @@ class Attempt:
     def _began(self, mark: str) -> None:
         self._marks.append(mark)
         self.journal.note(self._upload, mark)
+
+    def _ours(self) -> bool:
+        """Whether no other DropBox has taken over; if nobody can tell, it may have."""
+        try:
+            self.journal.make_sure()
+        except JournalError as error:
+            log.info("fileset %d: left to the next attempt: %s", self.fileset.id, error)
+            return False
+        return True
 
     def _over(self, state: State) -> None:
         """Forgets the mark of its upload, unless a later attempt may go on with it."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from . import schema
-from .intake import REOPENED, Stamp, wait_apart
+from .intake import REOPENED, Stamp, take_others, wait_apart
 from .records import HANDED_OVER, MET, Formed, Found, chunks, columns, met_of, signed
 from .states import OPEN, State
 
@@ -134,7 +134,7 @@ def absorb(connection: Connection, at: Stamp, user: str, store: str) -> int:
     """Ends the filesets of files below a store, which is imported as one; see Journal.absorb."""
     table = schema.fileset.c
     rows = connection.execute(
-        select(table.id, table.path, table.state).where(
+        select(table.id, table.path, table.state, table.root).where(
             table.user == user,
             table.verified == 0,
             table.state.in_((State.WAITING, State.QUEUED, State.SKIPPED, State.FAILED)),
@@ -159,7 +159,26 @@ def absorb(connection: Connection, at: Stamp, user: str, store: str) -> int:
                 moved_by=at.who,
             )
         )
+    roots = {row.id: row.root for row in below}
+    for identifier in _sets(connection, ending):
+        # Those of its files that lie elsewhere are in no store: each waits by itself.
+        others = take_others(connection, identifier)
+        apart = [met for met in others if not met.path.startswith(store)]
+        wait_apart(connection, at, user, roots[identifier], apart, "")
     return len(merged) + len(ending)
+
+
+def _sets(connection: Connection, filesets: Sequence[int]) -> list[int]:
+    """Those of several files."""
+    file = schema.file.c
+    found: set[int] = set()
+    for some in chunks(filesets, _CHUNK):
+        found.update(
+            connection.scalars(
+                select(file.fileset).where(file.fileset.in_(some), file.position == 1)
+            )
+        )
+    return sorted(found)
 
 
 def _rows(connection: Connection, formed: Formed) -> list[Any]:

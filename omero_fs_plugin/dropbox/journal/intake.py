@@ -127,7 +127,7 @@ def _open_again(
     `met`: files as they are now, by their paths.
     """
     table = schema.fileset.c
-    apart = _take_others(connection, row.id)
+    apart = take_others(connection, row.id)
     connection.execute(
         update(schema.fileset)
         .where(table.id == row.id, table.state == row.state)
@@ -210,11 +210,11 @@ def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
         )
     ).first()
     if row is not None:
-        apart = _take_others(connection, identifier)
+        apart = take_others(connection, identifier)
         wait_apart(connection, at, row.user, row.root, apart, row.reason)
 
 
-def _take_others(connection: Connection, identifier: int) -> list[Found]:
+def take_others(connection: Connection, identifier: int) -> list[Found]:
     """Leaves a fileset only its first file.  Returns the others."""
     others = (schema.file.c.fileset == identifier, schema.file.c.position > 0)
     rows = connection.execute(select(schema.file).where(*others)).all()

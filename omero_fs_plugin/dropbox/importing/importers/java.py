@@ -203,8 +203,9 @@ class JavaImporter:
                     f"the Java importer {ended.how}, and OMERO may still be importing it "
                     f"as Fileset:{new[-1].id}"
                 )
-            # OMERO cleans nothing up after a failure.
-            delete_filesets(self._session, [f.id for f in new if sorted(f.paths) == paths])
+            if ready.task.ours():
+                # OMERO cleans nothing up after a failure.
+                delete_filesets(self._session, [f.id for f in new if sorted(f.paths) == paths])
         return None
 
     def _client_path(self, path: str) -> str:

@@ -57,8 +57,8 @@ class NativeImport:
     """One attempt to import one fileset in one session.
 
     `verified` is called with the SHA1s when everything was uploaded, just before
-    OMERO is told to import.  `over`, `known` and `began` are as in Task.  `stopping` is asked
-    during waits.
+    OMERO is told to import.  `over`, `known`, `began` and `ours` are as in Task.  `stopping` is
+    asked during waits.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class NativeImport:
         progress: Progress | None = None,
         known: str = "",
         began: Callable[[str], None] = lambda mark: None,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
         self._session = session
         self._fileset = fileset
@@ -87,7 +88,7 @@ class NativeImport:
         self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
         self._progress = progress or Progress()
-        self._known, self._began = known, began
+        self._known, self._began, self._ours = known, began, ours
         self._there: Sequence[str | None] = ()  # SHA1s of what an earlier attempt uploaded
         self._in_place: InPlace | None = None
         self._streams = Streams([met.stat.size for met in fileset.files])
@@ -111,13 +112,16 @@ class NativeImport:
         try:
             images = self._import(process)
         except (ServerAwayError, UserError, StillRunning):
-            if not self._told and (first := self._first_file()) is not None:
+            ours = self._ours()
+            if ours and not self._told and (first := self._first_file()) is not None:
                 self._over(first)
-            quietly(process.close)
+            if ours:
+                quietly(process.close)
             raise
         except FsError:
-            self._take_back(process)
-            quietly(process.close)
+            if self._ours():
+                self._take_back(process)
+                quietly(process.close)
             raise
         without_waiting(process)
         return images
@@ -352,6 +356,7 @@ class NativeImporter:
                 progress=self._progress,
                 known=task.known,
                 began=task.began,
+                ours=task.ours,
             )
             try:
                 yield task, Imported(one.run(), tuple(one.sha1s))

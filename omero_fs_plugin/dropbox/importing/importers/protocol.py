@@ -35,6 +35,8 @@ class Task:
     for certain, without images: OMERO has answered no, or was never told to import.
     `began` is called with the mark of an upload that a later attempt may go on with, and `known`
     is the mark that an earlier attempt gave; empty: none.
+    `ours` says whether this DropBox still works on the fileset.  It is asked before something
+    without images is closed or deleted: after a takeover the winner may be at it.
     """
 
     fileset: Fileset
@@ -43,6 +45,7 @@ class Task:
     over: Callable[[int], None] = lambda file: None
     known: str = ""
     began: Callable[[str], None] = lambda mark: None
+    ours: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omero_fs_plugin.blitz.sessions import UserSession
-from omero_fs_plugin.dropbox.importing.importers import native, streams
+from omero_fs_plugin.dropbox.importing.importers import Stopped, native, streams
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.importing.importers.protocol import Imported, Task, Wishes
 from omero_fs_plugin.dropbox.importing.importers.resume import FEWEST
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.sandbox.rawfiles import StoredFile
 from tests.stores import image
 
@@ -99,20 +102,28 @@ class Resumed:
         kill.over()
 
     def again(
-        self, wishes: Wishes | None = None, transfer: Transfer = Transfer.UPLOAD, **options: Any
+        self,
+        wishes: Wishes | None = None,
+        transfer: Transfer = Transfer.UPLOAD,
+        lost: FsError | None = None,
+        **options: Any,
     ) -> Any:
+        """`lost`: another DropBox has taken over meanwhile, which is found out by this."""
         fileset = self.world.fileset(*self.members)
         task = Task(
             fileset,
-            self._verified,
+            partial(self._verified, lost),
             wishes or Wishes(),
             known=self.marks[-1],
             began=self.marks.append,
+            ours=lambda: lost is None,
         )
         (done,) = run(self.world.importer("native", transfer, **options), task)
         return done
 
-    def _verified(self, sha1s: Sequence[str]) -> None:
+    def _verified(self, lost: FsError | None, sha1s: Sequence[str]) -> None:
+        if lost is not None:
+            raise lost
         self.sha1s = sha1s
 
     def names(self, begin: int = 0) -> list[str]:
@@ -129,6 +140,19 @@ def test_only_what_is_not_there_is_sent(world: Importing, kill: Kill, writes: Wr
     assert sorted(writes.names) == resumed.names(SENT)
     assert world.in_omero(resumed.members[0]) == [done.images]
     assert len(resumed.marks) == 2
+
+
+@pytest.mark.parametrize("error", [LeaseLost("another has it"), Stopped("it ends")], ids=repr)
+def test_who_has_lost_the_lease_takes_away_nothing_that_another_goes_on_with(
+    world: Importing, kill: Kill, writes: Writes, error: FsError
+) -> None:
+    resumed = Resumed(world, kill)
+    assert resumed.again(lost=error) is error
+    writes.names.clear()
+    done = resumed.again()
+    assert isinstance(done, Imported), done
+    assert writes.names == []
+    assert world.in_omero(resumed.members[0]) == [done.images]
 
 
 def test_what_has_other_bytes_by_now_is_sent_again(

@@ -20,7 +20,9 @@ from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, Nat
 from omero_fs_plugin.dropbox.importing.importers.protocol import Outcome, Task
 from omero_fs_plugin.dropbox.importing.leftovers import Leftovers
 from omero_fs_plugin.dropbox.importing.pool import SessionPool
+from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.lease import Lease
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerBusyError
 from omero_fs_plugin.sandbox import moods
@@ -527,3 +529,31 @@ def test_one_that_omero_has_answered_with_a_no_is_not_waited_for(world: World) -
     assert world.in_omero(path) == [()]
     assert world.attempt() is State.IMPORTED
     assert world.in_omero(path) == [world.row(path).images]
+
+
+def test_an_attempt_learns_that_another_dropbox_has_taken_over(
+    world: World, tmp_path: Path
+) -> None:
+    """Its importer asks before it deletes something."""
+    session = world.omero.session_for(world.omero.user("amy"))
+    first, told = Lease(world.journal), []
+    assert first.hold(0.0)
+    world.journal.work_as(first.held)
+
+    class TakenOver(NativeImporter):
+        def run(
+            self, tasks: Sequence[Task], stopping: Callable[[], bool]
+        ) -> Iterator[tuple[Task, Outcome]]:
+            (task,) = tasks
+            told.append(task.ours())
+            first.release()
+            other = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+            assert Lease(other).hold(0.0)
+            told.append(task.ours())
+            other.close()
+            yield task, ImportRefused("no")
+
+    world.queue(world.drop("a.tif"))
+    with pytest.raises(LeaseLost):
+        world.attempt(importer=TakenOver(session))
+    assert told == [True, False]

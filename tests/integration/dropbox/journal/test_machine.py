@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.conftest import examples
-from tests.journal_machine import JournalMachine
+from tests.journal_moves import WholeMachine
 
 from .postgres import Postgres, running
 
@@ -22,12 +23,16 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.mark.hypothesis
-def test_two_holders_on_postgresql(postgres: Postgres) -> None:
+def test_two_holders_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     numbers = itertools.count()
 
-    class InPostgreSQL(JournalMachine):
+    class InPostgreSQL(WholeMachine):
         def url(self) -> str:
-            return postgres.url(f"machine{next(numbers)}")
+            """In turn one in SQLite, so that a journal is carried from one to the other."""
+            number = next(numbers)
+            if number % 2:
+                return f"sqlite:///{tmp_path}/{number}.sqlite"
+            return postgres.url(f"machine{number}")
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         InPostgreSQL,

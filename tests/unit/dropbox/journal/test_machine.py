@@ -7,26 +7,30 @@ import tempfile
 from hypothesis import HealthCheck, settings
 
 from tests.conftest import examples
-from tests.journal_machine import JournalMachine
+from tests.journal_moves import WholeMachine
 from tests.memory import MEMORY
 
 
-class InSqlite(JournalMachine):
+class InSqlite(WholeMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.directories: list[tempfile.TemporaryDirectory[str]] = []
+
     def url(self) -> str:
-        self.directory = tempfile.TemporaryDirectory(dir=MEMORY)
-        return f"sqlite:///{self.directory.name}/journal.sqlite"
+        self.directories.append(tempfile.TemporaryDirectory(dir=MEMORY))
+        return f"sqlite:///{self.directories[-1].name}/journal.sqlite"
 
     def teardown(self) -> None:
         try:
             super().teardown()
         finally:
-            if hasattr(self, "directory"):
-                self.directory.cleanup()
+            for directory in self.directories:
+                directory.cleanup()
 
 
 TestJournalMachine = InSqlite.TestCase
 TestJournalMachine.settings = settings(
-    max_examples=examples(10),
+    max_examples=examples(8),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.records import Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
@@ -102,6 +102,17 @@ def test_what_failed_before_its_metadata_came_is_skipped(world: World, journal: 
     assert journal.absorb("amy", store) == 1
     (row,) = journal.select()
     assert (row.state, row.reason) == (State.SKIPPED, f"it is a part of {store}")
+
+
+def test_what_a_set_has_outside_of_it_waits_by_itself(journal: Journal) -> None:
+    """A set had a file below the directory, before that was known to be a store."""
+    inside = Found("/dropbox/amy/plain/0.tif", STAT)
+    beside = Found("/dropbox/amy/plain.tif", replace(STAT, inode=STAT.inode + 1))
+    journal.wait("amy", "/dropbox/amy", [inside, beside])
+    journal.form(Formed("amy", "/dropbox/amy", [inside, beside]))
+    assert journal.absorb("amy", "/dropbox/amy/plain/") == 1
+    assert paths(journal) == {inside.path: "skipped", beside.path: "waiting"}
+    assert journal.known([beside]) == {beside.path: State.WAITING}
 
 
 def test_after_a_restart_it_is_known_by_the_journal(world: World, journal: Journal) -> None:
