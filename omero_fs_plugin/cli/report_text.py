@@ -138,7 +138,8 @@ def as_html(told: Facts, wrong: Wrong, of: str) -> str:
     )
     users = [(user, *(f"{number:,}" for number in numbers)) for user, *numbers in told.users]
     columns = ("user", "dropped", "imported", "failed")
-    parts += [E.h2("Users"), rows_of(columns, users, [False] * len(users))]
+    if users:
+        parts += [E.h2("Users"), rows_of(columns, users, [False] * len(users), figures=True)]
     return page(_title(told, of), list(_sentences(told, wrong)), *parts)
 
 
