@@ -85,7 +85,6 @@ setup(
             "prometheus-client>=0.17",
             "pytest>=8",
             "pytest-xdist",
-            "selenium>=4.11",
             "hypothesis>=6",
             'zarr>=3; python_version >= "3.11"',
             "ruff",
