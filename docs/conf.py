@@ -38,6 +38,11 @@ smartquotes = False
 nitpicky = True
 linkcheck_timeout = 20  # s
 linkcheck_retries = 2
+# Examples: nothing is to answer there.
+linkcheck_ignore = [
+    r"https?://(127\.0\.0\.1|localhost)\b",
+    r"https?://([^/]+\.)?example\.(org|com)\b",
+]
 
 log = logging.getLogger(__name__)
 

@@ -39,6 +39,10 @@ class Site:
         except KeyError:
             return str(number)
 
+    def is_run_by_owner(self) -> bool:
+        """Whether this process runs as the user that OMERO.server runs as."""
+        return (self.omerodir / "etc").stat().st_uid == os.geteuid()
+
     def settings(self) -> Settings:
         """DropBox's settings.  They also say what is wrong in them.
 

@@ -76,6 +76,14 @@ need_java() {
     fi
 }
 
+# Pages are looked at in it.  Without one these tests are skipped.
+need_browser() {
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null && return
+    (need_packages chromium chromium-driver) || true
+    command -v chromedriver >/dev/null \
+        || say "chromium and chromium-driver cannot be had: no page will be looked at in a browser"
+}
+
 # The files of the checkout, NUL between: what git tracks or would track.
 checkout_files() {
     (
@@ -213,6 +221,7 @@ set -euo pipefail
 . "$here/place.sh"
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
+[ "${1:-}" != tests ] || need_browser
 need_java
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"

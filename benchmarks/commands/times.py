@@ -6,6 +6,7 @@ So nothing is measured but the command: its start, what it loads, and what it as
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -60,18 +61,23 @@ def measure(scratch: Path, divided: int, *, repetitions: int) -> Outcome:
     known.make(omerodir / "data" / "omero-fs-journal.sqlite", home, number)
     directory = home / "experiment-000" / "well-000"
     names = {"file": str(directory / "image-0000.tif"), "directory": str(directory)}
-    taken: dict[Command, list[float]] = {command: [] for command in (VERSION, *COMMANDS)}
+    taken: dict[Command, list[Taken]] = {command: [] for command in (VERSION, *COMMANDS)}
     for _ in range(repetitions):
         for command, times in taken.items():
             times.append(once(omerodir, command, names))
-    base = statistics.median(taken[VERSION])
-    outcome.figures.append(Figure("omero version", base, "s"))
-    for command in COMMANDS:
-        shown = f"omero {command.words.format(file='FILE', directory='DIRECTORY')}"
-        middle = statistics.median(taken[command])
-        outcome.figures.append(
-            Figure(f"{shown}, beyond omero version", middle - base, "s", command.target)
-        )
+    for name in ("passed", "cpu"):
+        middle = {
+            command: statistics.median(getattr(one, name) for one in times)
+            for command, times in taken.items()
+        }
+        unit = {"passed": "s", "cpu": "CPU s"}[name]
+        outcome.figures.append(Figure("omero version", middle[VERSION], unit))
+        for command in COMMANDS:
+            shown = f"omero {command.words.format(file='FILE', directory='DIRECTORY')}"
+            beyond = middle[command] - middle[VERSION]
+            outcome.figures.append(
+                Figure(f"{shown}, beyond omero version", beyond, unit, command.target)
+            )
     for command in (VERSION, *COMMANDS):
         shown = f"omero {command.words.format(file='FILE', directory='DIRECTORY')}"
         loaded = modules(omerodir, command, names)
@@ -79,9 +85,17 @@ def measure(scratch: Path, divided: int, *, repetitions: int) -> Outcome:
     return outcome
 
 
-def once(omerodir: Path, command: Command, names: Mapping[str, str]) -> float:
-    """Seconds.  Raises BenchmarkError if it did not do its work."""
-    began = time.perf_counter()
+@dataclass(frozen=True)
+class Taken:
+    """What one run took, s.  On a busy machine, only the time of processors says something."""
+
+    passed: float
+    cpu: float  # of the process and its children
+
+
+def once(omerodir: Path, command: Command, names: Mapping[str, str]) -> Taken:
+    """What it took.  Raises BenchmarkError if it did not do its work."""
+    before, began = _cpu_of_children(), time.perf_counter()
     done = subprocess.run(
         [OMERO, *_words(command, names)],
         env=_environment(omerodir),
@@ -91,10 +105,16 @@ def once(omerodir: Path, command: Command, names: Mapping[str, str]) -> float:
         check=False,
         timeout=LIMIT_S,
     )
-    took = time.perf_counter() - began
+    took = Taken(time.perf_counter() - began, _cpu_of_children() - before)
     if done.returncode not in command.codes:
         raise BenchmarkError(f"omero {command.words} ended with {done.returncode}: {done.stderr}")
     return took
+
+
+def _cpu_of_children() -> float:
+    """s, of all that have ended.  Only one runs at a time."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def modules(omerodir: Path, command: Command, names: Mapping[str, str]) -> int:

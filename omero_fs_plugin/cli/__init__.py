@@ -15,6 +15,7 @@ when that subcommand is parsed.  Each module has ::
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
@@ -216,7 +217,11 @@ def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
         raise
     except FsError as error:
         ctx.dbg(traceback.format_exc())
-        ctx.die(error.exit_code, _one_line(error))
+        ctx.die(error.exit_code, _as_whom(ctx, _one_line(error)))
+    except PermissionError as error:
+        ctx.dbg(traceback.format_exc())
+        where = f"{printable(str(error.filename))}: " if error.filename is not None else ""
+        ctx.die(2, _as_whom(ctx, f"{where}{error.strerror}"))
     except KeyboardInterrupt:
         ctx.die(INTERRUPTED, "interrupted")
     except BrokenPipeError:
@@ -233,6 +238,21 @@ def run(name: str, module: ModuleType, ctx: Any, args: Any) -> None:
             f"omero fs {name}: unexpected {type(error).__name__}: {_one_line(error)} "
             f"(this should not happen; `omero --debug=debug fs {name} ...` shows where)",
         )
+
+
+def _as_whom(ctx: Any, text: str) -> str:
+    """`text`, and as whom to run this if another user than OMERO.server's was not allowed to."""
+    if os.strerror(errno.EACCES) not in text or "run this as" in text or ctx.dir is None:
+        return text
+    from omero_fs_plugin.site import site
+
+    where = site(ctx)
+    try:
+        if where.is_run_by_owner():
+            return text
+        return f"{text}: run this as {where.owner()}, the user that OMERO.server runs as"
+    except OSError:  # OMERODIR is no OMERO.server's
+        return text
 
 
 def _one_line(error: BaseException) -> str:

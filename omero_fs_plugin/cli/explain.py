@@ -18,7 +18,7 @@ from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
-from .below import above, all_below, store_in
+from .below import above, all_below, is_there, store_in
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
 from .published import fetch, fileset, is_asked, lines_of
@@ -119,7 +119,7 @@ def _file(
     filesets = look.at(path) if look is not None else []
     if filesets:
         return _of_fileset(path, filesets[-1], where, settings, look)
-    if not os.path.lexists(path):
+    if not is_there(path):
         raise ConfigurationError(
             f"{printable(path)}: there is no such file, and the journal does not know it"
         )
@@ -230,7 +230,12 @@ def _directory(
     found = _Counted()
     for top in tops:
         known = look.below(top) if look is not None else {}
-        for path in all_below(top):
+        unlisted: dict[str, str] = {}
+        for path in all_below(top, unlisted):
+            if path in unlisted:
+                found.passed_over[unlisted[path]] += 1
+                found.first.setdefault(unlisted[path], path)
+                continue
             found.files += 1
             seen = known.get(path) or next((known[s] for s in above(path) if s in known), None)
             _count(path, seen, settings, look, found, users)

@@ -17,11 +17,13 @@ from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.site import printable
 from omero_fs_plugin.stores import is_store
 
+from .below import is_there
+
 
 def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:
     """The files that `path` stands for.  Raises for a wrong path, before anything is done."""
     named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
-    if not named.exists() and not named.is_symlink():
+    if not is_there(str(named)):
         raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
     below = _below_watch_dir(named, [rule.watch_dir for rule in places.rules])
     is_directory = named.is_dir() and not named.is_symlink()

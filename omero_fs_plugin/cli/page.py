@@ -12,23 +12,46 @@ from omero_fs_plugin.names import printable
 
 E: Any = ElementMaker()
 
+# On a narrow screen, a table becomes a list: each cell stands below the other, with its heading.
 _STYLE = """
-:root { color-scheme: light dark; --bad: #b3261e; --line: #8884; }
+:root { color-scheme: light dark; --bad: #b3261e; --line: #8886; --bar: #3a7ca5;
+        --dim: #636363; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 75rem;
-       padding: 0 1rem; }
-h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-div.wide { overflow-x: auto; }
+       padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.35rem; line-height: 1.25; }
+h2 { font-size: 1.15rem; margin: 1.8rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0;
-         border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 4rem; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
+         border-bottom: 1px solid var(--line); min-width: 4rem; }
+td:last-child { min-width: 14rem; }
+td.number { white-space: nowrap; }
 tr.bad td:first-child { color: var(--bad); font-weight: 600; }
-figure { margin: 1.2rem 0; }
-figcaption { font-weight: 600; }
-svg { width: 100%; height: auto; }
-svg rect { fill: #3a7ca5; }
-svg text { font-size: 11px; fill: currentColor; }
-svg .axis { stroke: var(--line); fill: none; }
-@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; } }
+table.figures { width: auto; }
+table.figures td:last-child { min-width: 4rem; }
+table.figures :is(th, td):not(:first-child) { text-align: right; overflow-wrap: normal; }
+figure { margin: 1.8rem 0; }
+figcaption { font-weight: 600; margin-bottom: .4rem; }
+div.plot { display: grid; grid-template-columns: auto 1fr; gap: .2rem .6rem; font-size: 13px;
+           overflow-wrap: normal; }
+div.scale { display: flex; flex-direction: column; justify-content: space-between;
+            text-align: right; white-space: nowrap; }
+svg { display: block; width: 100%; height: 10rem; border-bottom: 1px solid var(--line); }
+svg rect { fill: var(--bar); }
+div.times { grid-column: 2; position: relative; height: 1.4em; white-space: nowrap; }
+div.times span { position: absolute; transform: translateX(-50%); }
+div.times span:first-child { transform: none; }
+div.times span:last-child:not(:first-child) { transform: translateX(-100%); }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --bar: #62a9d4; --dim: #aaa; } }
+@media (max-width: 44rem) {
+  table:not(.figures) thead { display: none; }
+  table:not(.figures) :is(tr, td) { display: block; }
+  table:not(.figures) tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  table:not(.figures) td { border: 0; padding: 0; }
+  table:not(.figures) td:not(:empty)[data-heading]::before { content: attr(data-heading) ": ";
+    font-weight: 400; color: var(--dim); }
+  table.figures :is(th, td) { padding-right: .5rem; min-width: 0; }
+  div.times span:nth-child(even) { display: none; }
+}
 """
 
 
@@ -52,11 +75,26 @@ def page(title: str, sentences: Sequence[str], *parts: Any) -> str:
     return text.decode()
 
 
-def rows_of(headings: Sequence[str], rows: Sequence[Sequence[str]], bad: Sequence[bool]) -> Any:
-    """A table; `bad` says which rows stand out."""
+def rows_of(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    bad: Sequence[bool],
+    *,
+    figures: bool = False,
+) -> Any:
+    """A table; `bad` says which rows stand out.
+
+    With `figures`, all columns but the first have numbers, and it stays a table on narrow screens.
+    """
     body = [
-        E.tr(*(E.td(printable(cell)) for cell in row), **({"class": "bad"} if stands_out else {}))
+        E.tr(*map(_cell, headings, row), **({"class": "bad"} if stands_out else {}))
         for row, stands_out in zip(rows, bad, strict=True)
     ]
     head = E.thead(E.tr(*(E.th(heading) for heading in headings)))
-    return E.div(E.table(head, E.tbody(*body)), **{"class": "wide"})
+    return E.table(head, E.tbody(*body), **({"class": "figures"} if figures else {}))
+
+
+def _cell(heading: str, text: str) -> Any:
+    named = {"data-heading": heading} if heading else {}
+    number = {"class": "number"} if text.replace(",", "").isdigit() else {}
+    return E.td(printable(text), **named, **number)

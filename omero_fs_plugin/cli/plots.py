@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from omero_fs_plugin.names import printable
 
 from .page import E
 
-_WIDE, _HIGH, _LEFT, _BELOW, _ABOVE = 720, 160, 52, 24, 12  # px; it is scaled to the page
-_LABELS = 6  # below the bars
+_WIDE, _HIGH = 10, 100  # of a bar and its gap, in the picture's own units
+_LABELS = 5  # below the bars; every second one goes where there is little room
 
 
 def bars(
@@ -19,39 +19,48 @@ def bars(
     labels: Sequence[str],
     shown: Callable[[float], str],
 ) -> Any:
-    """A bar for each value, None for a gap; `labels` stand below some, and `shown` writes one."""
+    """A bar for each value, None for a gap; `labels` stand below some, and `shown` writes one.
+
+    Only the bars are a picture, which is stretched to the page.  Words beside it are not part of
+    it, so that they can be read at any width.
+    """
     known = [value for value in values if value is not None]
-    top = max(known, default=0.0) or 1.0
-    step = (_WIDE - _LEFT) / max(1, len(values))
-    parts = [E.title(printable(title)), _text(0, _ABOVE, shown(top), "start")]
-    parts.append(_text(0, _ABOVE + _HIGH, shown(0.0), "start"))
-    for number, value in enumerate(values):
-        if not value:
-            continue
-        height = _HIGH * value / top
-        parts.append(
-            E.rect(
-                E.title(f"{labels[number]}: {shown(value)}"),
-                x=f"{_LEFT + number * step:.1f}",
-                y=f"{_ABOVE + _HIGH - height:.1f}",
-                width=f"{max(1.0, step - 1):.1f}",
-                height=f"{height:.1f}",
-            )
-        )
-    axis = f"M{_LEFT} {_ABOVE + _HIGH}H{_WIDE}"
-    parts.append(E.path(d=axis, **{"class": "axis"}))
-    every = max(1, -(-len(labels) // _LABELS))
-    for number in range(0, len(labels), every):
-        at = _LEFT + number * step
-        parts.append(_text(at, _ABOVE + _HIGH + _BELOW - 6, labels[number], "start"))
+    top = max(known, default=0.0)
+    if not top:
+        words = f"{shown(top)} in the whole period." if known else "Nothing in this period."
+        return E.figure(E.figcaption(printable(title)), E.p(words))
     picture = E.svg(
-        *parts,
-        viewBox=f"0 0 {_WIDE} {_ABOVE + _HIGH + _BELOW}",
+        E.title(printable(title)),
+        *(
+            _bar(number, value / top, f"{labels[number]}: {shown(value)}")
+            for number, value in enumerate(values)
+            if value
+        ),
+        viewBox=f"0 0 {_WIDE * len(values)} {_HIGH}",
+        preserveAspectRatio="none",
         role="img",
         xmlns="http://www.w3.org/2000/svg",
     )
-    return E.figure(E.figcaption(printable(title)), picture)
+    scale = E.div(E.span(shown(top)), E.span(shown(0.0)), **{"class": "scale"})
+    times = E.div(*_times(labels), **{"class": "times"})
+    plot = E.div(scale, picture, times, **{"class": "plot"})
+    return E.figure(E.figcaption(printable(title)), plot)
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> Any:
-    return E.text(text, x=f"{x:.1f}", y=f"{y:.1f}", **{"text-anchor": anchor})
+def _bar(number: int, part: float, words: str) -> Any:
+    return E.rect(
+        E.title(words),
+        x=f"{number * _WIDE}",
+        y=f"{_HIGH * (1 - part):.1f}",
+        width=f"{_WIDE - 1}",
+        height=f"{_HIGH * part:.1f}",
+    )
+
+
+def _times(labels: Sequence[str]) -> Iterator[Any]:
+    """Some of the labels: the first at the left edge, the last at the right, others below a bar."""
+    last = len(labels) - 1
+    some = sorted({round(last * step / (_LABELS - 1)) for step in range(_LABELS)})
+    for number in some:
+        at = 0.0 if number == 0 else 1.0 if number == last else (number + 0.5) / len(labels)
+        yield E.span(labels[number], style=f"left: {at:.1%}")

@@ -12,7 +12,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
 from . import receipt_text
-from .below import above, all_below, store_in
+from .below import above, all_below, is_there, store_in
 from .passed_over import why_passed_over
 from .values import shapes
 
@@ -58,7 +58,8 @@ def run(ctx: Any, args: Any) -> None:
     """Prints it."""
     where = site(ctx)
     settings = where.settings()
-    paths = _paths(args.path)
+    unlisted: dict[str, str] = {}
+    paths = _paths(args.path, unlisted)
     from omero_fs_plugin.blitz.sessions import Omero
     from omero_fs_plugin.dropbox.receipts.proof import Proof, Prover
 
@@ -74,7 +75,7 @@ def run(ctx: Any, args: Any) -> None:
                 some = paths[start : start + _AT_ONCE]
                 proved = prover.prove({path: known[path] for path in some if path in known})
                 found = {one.path: one for one in proved}
-                proofs += [found.get(path) or _unknown(path, settings) for path in some]
+                proofs += [found.get(path) or _unknown(path, settings, unlisted) for path in some]
             containers = omero.containers_of({i for one in proofs for i in one.images})
         finally:
             omero.close()
@@ -84,14 +85,17 @@ def run(ctx: Any, args: Any) -> None:
         ctx.die(1, f"{unsafe:,} of {len(proofs):,} files are not safe to delete")
 
 
-def _paths(given: list[str]) -> list[str]:
-    """Every file of the receipt once, in the order given.  Raises ConfigurationError."""
+def _paths(given: list[str], unlisted: dict[str, str]) -> list[str]:
+    """Every file of the receipt once, in the order given.  Raises ConfigurationError.
+
+    Among them are directories that cannot be listed; `unlisted` says why.
+    """
     found: dict[str, None] = {}
     for one in given:
         path = os.path.abspath(one)  # noqa: PTH100 - keeps symbolic links
         if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-            found |= dict.fromkeys(all_below(path))
-        elif os.path.lexists(path):
+            found |= dict.fromkeys(all_below(path, unlisted))
+        elif is_there(path):
             found[path] = None
         else:
             raise ConfigurationError(f"{printable(one)}: there is no such file or directory")
@@ -142,9 +146,11 @@ def _any_open(filesets: list[Seen]) -> bool:
     return any(seen.state in OPEN for seen in filesets)
 
 
-def _unknown(path: str, settings: Settings) -> Any:
+def _unknown(path: str, settings: Settings, unlisted: dict[str, str]) -> Any:
     from omero_fs_plugin.dropbox.receipts.proof import Proof
 
+    if path in unlisted:
+        return Proof(path, None, why_not=unlisted[path])
     why = why_passed_over(path, settings)
     text = f"it is not imported: {why}" if why else "DropBox has not met it yet"
     try:

@@ -13,8 +13,6 @@ from omero_fs_plugin.dropbox.receipts.proof import Proof
 from omero_fs_plugin.dropbox.situation import amount
 from omero_fs_plugin.site import printable
 
-from .page import page, rows_of
-
 Containers = Mapping[int, Sequence[str]]  # image -> its dataset and project, in words
 _COLUMNS = ("safe", "path", "size", "sha1", "fileset", "images", "in", "why_not")
 
@@ -101,6 +99,8 @@ def as_json(proofs: Sequence[Proof], containers: Containers, given: Sequence[str
 
 def as_html(proofs: Sequence[Proof], containers: Containers, given: Sequence[str]) -> str:
     """One page that needs nothing beside it."""
+    from .page import page, rows_of  # nobody else needs these
+
     headings = ("", "file", "bytes", "SHA1", "images", "where, or why not")
     rows = [
         (

@@ -108,8 +108,8 @@ def _check_rights(where: Site) -> None:
     config = where.omerodir / "etc" / "grid" / "config.xml"
     if config.exists() and not os.access(config, os.W_OK):
         raise ConfigurationError(
-            f"refused: only who may write {config} may reload it: run this as the user that "
-            "OMERO.server runs as"
+            f"refused: only who may write {config} may reload it: run this as "
+            f"{where.owner()}, the user that OMERO.server runs as"
         )
 
 

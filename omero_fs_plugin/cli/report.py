@@ -13,6 +13,7 @@ from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.site import Site, printable, site
 
 from . import report_text
+from .below import is_there
 from .moments import moment
 from .report_facts import facts
 from .values import shapes
@@ -124,7 +125,7 @@ def _verify(imports: list[Seen], where: Site, settings: Settings) -> list[tuple[
                     path: Known(seen)
                     for seen in imports[start : start + _AT_ONCE]
                     for path in seen.files
-                    if os.path.lexists(path)
+                    if is_there(path)
                 }
                 wrong += [
                     (one.path, one.why_not)

@@ -13,8 +13,6 @@ from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_pa
 from omero_fs_plugin.names import printable
 
 from .history import day_and_time
-from .page import E, page, rows_of
-from .plots import bars
 from .report_facts import Facts
 
 _SHOWN = 20  # filesets of a list; the page and --json have all
@@ -104,12 +102,15 @@ def as_json(told: Facts, wrong: Wrong, of: str) -> str:
 
 def as_html(told: Facts, wrong: Wrong, of: str) -> str:
     """One page that needs nothing beside it.  Failures come first."""
+    from .page import E, page, rows_of  # nobody else needs these
+    from .plots import bars
+
     labels = [_label(part.begin, told) for part in told.parts]
     parts: list[Any] = []
     if wrong:
         parts += [
             E.h2("Not the same here and in OMERO"),
-            _differences(wrong),
+            rows_of(("file", "why"), wrong, [True] * len(wrong)),
         ]
     for heading, some in (("Failed", told.failures), ("On their way, or waiting", told.waiting)):
         if some:
@@ -138,12 +139,9 @@ def as_html(told: Facts, wrong: Wrong, of: str) -> str:
     )
     users = [(user, *(f"{number:,}" for number in numbers)) for user, *numbers in told.users]
     columns = ("user", "dropped", "imported", "failed")
-    parts += [E.h2("Users"), rows_of(columns, users, [False] * len(users))]
+    if users:
+        parts += [E.h2("Users"), rows_of(columns, users, [False] * len(users), figures=True)]
     return page(_title(told, of), list(_sentences(told, wrong)), *parts)
-
-
-def _differences(wrong: Sequence[tuple[str, str]]) -> Any:
-    return rows_of(("file", "why"), wrong, [True] * len(wrong))
 
 
 def _label(at: float, told: Facts) -> str:

@@ -15,6 +15,7 @@ def test_each_command_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     outcome = times.measure(tmp_path, times.FILESETS, repetitions=1)
     assert outcome.title == "A journal of 20 filesets"
     figures = {figure.text: figure for figure in outcome.figures}
+    assert [one.unit for one in outcome.figures] == ["s"] * 2 + ["CPU s"] * 2 + [""] * 2
     assert figures["omero fs status, beyond omero version"].target == times.BEYOND_S
     of_status = figures["modules that omero fs status loads"].value
     assert of_status > figures["modules that omero version loads"].value > 100

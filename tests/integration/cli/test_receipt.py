@@ -184,6 +184,27 @@ def test_every_file_below_a_directory_counts(whole: Whole, run: Run) -> None:
     assert told[str(path.with_name("notes.txt"))]["why_not"] == "DropBox has not met it yet"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+def test_a_directory_that_cannot_be_listed_is_not_safe(whole: Whole, run: Run) -> None:
+    path = imported(whole)
+    closed = path.parent / "closed"
+    closed.mkdir()
+    (closed / "only-here.tif").write_bytes(b"x")
+    whole.stop_dropbox()
+    closed.chmod(0)
+    try:
+        code, told = receipt(run, path.parent)
+        _, lines = run("explain", path.parent)
+        wrong, said = run("receipt", closed / "only-here.tif")
+    finally:
+        closed.chmod(0o755)
+        whole.start_dropbox()
+    assert code == 1 and told[str(path)]["safe"]
+    assert "cannot be listed: Permission denied" in told[str(closed)]["why_not"]
+    assert any("closed: a directory that cannot be listed" in line for line in lines), lines
+    assert wrong == 2 and said[0].endswith("only-here.tif: Permission denied"), said
+
+
 def test_a_fileset_that_is_on_its_way_keeps_its_files(whole: Whole, run: Run) -> None:
     path = imported(whole)
     whole.stop_dropbox()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pwd
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -228,3 +231,39 @@ def test_a_reader_that_went_away_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
         stdout.write("into the void")
 
     assert context.rv == 141
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["the owner", "another account"])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.JournalError("the journal /j.sqlite: Permission denied"), 4),
+        (PermissionError(errno.EACCES, "Permission denied", "/drop/amy/a\nb.tif"), 2),
+    ],
+    ids=["ours", "of the system"],
+)
+def test_whoever_may_not_is_told_whom_to_be(
+    example: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+    code: int,
+    owned: bool,
+) -> None:
+    (tmp_path / "etc").mkdir()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me if owned else me + 1)
+
+    def run(ctx: object, args: object) -> None:
+        raise error
+
+    example.run = run  # type: ignore[attr-defined]
+    cli = cli_with(Stock)
+    cli.dir = tmp_path
+    cli.invoke(["fs", "example"])
+    said = capsys.readouterr().err
+    assert cli.rv == code
+    assert said.count("\n") == 1 and "Permission denied" in said
+    name = pwd.getpwuid(me).pw_name
+    assert (f"run this as {name}, the user that OMERO.server runs as" in said) is not owned
