@@ -17,6 +17,8 @@ from .runs import Cycled, Standing
 
 OURS = "FSServer"
 RIVAL = "omero-dropbox"
+# While nothing else happens, a file is told this soon after its close.
+SOON, SOON_MS = ("one-by-one", "seldom", "rewrite"), 5.0
 
 Repetitions = dict[str, list[Outcome]]  # contender -> one Outcome for each repetition
 
@@ -196,6 +198,9 @@ def goals(results: Results) -> list[list[str]]:
         if name == "burst":
             delay = median(_ratios([o.p99 for o in ours], [o.p99 for o in theirs]))
             rows.append(_goal(f"burst: p99 0.25 of {RIVAL}'s, or less", delay, delay <= 0.25))
+        if name in SOON:
+            late = median(one.p50 for one in ours)
+            rows.append(_goal(f"{name}: p50 under {SOON_MS:g} ms", late, late < SOON_MS))
     standing = results.standing.get(OURS)
     if standing:
         start = median(one.start / one.walk for one in standing)

@@ -56,10 +56,11 @@ class Workload:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
 class OneByOne(Workload):
     """A microscope at work."""
 
-    PAUSE = 0.01  # s
+    pause: float = 0.01  # s
 
     def prepare(self, root: Path, beside: Path, count: int) -> None:
         make_directories(root, 10)
@@ -68,7 +69,7 @@ class OneByOne(Workload):
         at: dict[str, int] = {}
         for path in names(root, count, directories=10):
             at[path] = write(path)
-            time.sleep(self.PAUSE)
+            time.sleep(self.pause)
         return Expected("Create", at)
 
 
@@ -174,6 +175,7 @@ class Rsync(Workload):
 
 WORKLOADS: tuple[Workload, ...] = (
     OneByOne("one-by-one", "{count:,} files one by one, 10 ms apart", 1_000),
+    OneByOne("seldom", "{count:,} files one by one, 150 ms apart", 100, pause=0.15),
     Burst("burst", "burst of {count:,} files", 50_000),
     Unpack("tar", "tar x of {count:,} files", 20_000),
     Directories("directories", "{count:,} new directories, a file in each at once", 2_000),

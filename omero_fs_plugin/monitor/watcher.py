@@ -22,6 +22,7 @@ from .notices import Notice, Tell, shown, speakable
 from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling.absence import Absence
+from .telling.gathering import Gathering
 from .telling.keeper import Keeper
 from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
@@ -30,12 +31,6 @@ from .tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-# Between the first event and the look at all of them.  Meanwhile the kernel merges equal
-# events, and one notification can carry many.  A look or a notification costs more than
-# an event.
-GATHER = 0.04  # s
-# The same while files are being written and nothing else happens.
-GATHER_WRITES = 0.1  # s
 # If a monitor's thread meets an unknown error, it begins anew after this time.  The time
 # doubles as long as errors follow soon.
 RESTART = 1.0  # s
@@ -43,6 +38,8 @@ LONGEST_RESTART = 60.0  # s
 # At an orderly end we wait so long for the answer to what was told last, because the
 # record must hold what the client has heard.
 LAST_ANSWER = 2.0  # s
+# Before that, so long after the last event it is certain what a file looks like.
+SURE = 0.03  # s
 # If a system call has not returned after this time, its share is away.
 HANGS = 30.0  # s
 # The same of a start, which somebody waits for, and of one that is to stop.
@@ -99,6 +96,7 @@ class Watcher:
             keeper=self._keeper,
             absence=absence,
             wake=self._wake,
+            patient=request.type is not MonitorType.ONE_SHOT,
         )
         self._resumed = resumed
         self._forget = forget
@@ -119,7 +117,7 @@ class Watcher:
         self._error: BaseException | None = None  # we have not recovered from it yet
         self._recovering = False
         self._gap = False  # nothing is watched until the client answers
-        self._gather = GATHER
+        self._gathering = Gathering()
         self._now = time.monotonic()
         self._end_at = math.inf  # of a one-shot monitor
         self._last_words = False  # it ends when the outbox is empty or the client is away
@@ -261,10 +259,24 @@ class Watcher:
 
     def _hear_last(self) -> None:
         end = time.monotonic() + LAST_ANSWER
+        self._confirm_last()
+        self._telling.hurry()  # from now on an answer wakes us
+        self._hear(time.monotonic())
         while self._telling.in_flight and (left := end - time.monotonic()) > 0:
             self._wakener.wait(left, None)
             self._hear(time.monotonic())
         self._keeper.write()
+
+    def _confirm_last(self) -> None:
+        """What was told just now is not to be told again after the restart."""
+        if self._observer is None or self.tracker.confirm_due() == math.inf:
+            return
+        time.sleep(SURE)
+        now = time.monotonic()
+        self._drain()
+        while self._observer.backlog:
+            self.tracker.feed(self._observer.events(), now)
+        self.tracker.confirm(now, all_=True)
 
     def _resume(self) -> None:
         """After a restart of the server, the client is told what happened meanwhile."""
@@ -289,10 +301,13 @@ class Watcher:
         if self._observer is not None:
             self._drain()
             events = self._observer.events()
-            self.tracker.feed(events, now)
             if events:
                 only_writes = all(event.mask == raw.IN_MODIFY for event in events)
-                self._gather = GATHER_WRITES if only_writes else GATHER
+                self.tracker.expect(calm=self._gathering.calm(now))
+                self._gathering.looked(now, only_writes=only_writes)
+            self.tracker.feed(events, now)
+            if self.tracker.confirm_due() <= now and not self._observer.backlog:
+                self.tracker.confirm(now)
             if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
         elif now >= self._open_at:
@@ -317,13 +332,24 @@ class Watcher:
         seconds = None if due == math.inf else due - time.monotonic()
         if seconds is not None and seconds <= 0:
             return
+        begun = time.monotonic()
         if self._wakener.wait(seconds, source) and not self._stop:
-            self._wakener.wait(self._gather, None)
+            self._gather(source, time.monotonic() - begun)
+
+    def _gather(self, source: Observer | None, waited: float) -> None:
+        """Waits for more events.  Meanwhile the kernel merges equal ones."""
+        writes = self._gathering.writes(waited)
+        if writes and source is not None:
+            beyond = source.beyond()
+            if not self._wakener.wait(writes, beyond) or beyond is None or self._stop:
+                return
+        self._wakener.wait(self._gathering.seconds(time.monotonic()), None)
 
     def _due(self) -> float:
         tracker = math.inf
         if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
+            tracker = min(tracker, self.tracker.confirm_due())
         due = min(tracker, self._telling.due(), self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():
             due = min(due, self.tracker.active_at + self._request.timeout)

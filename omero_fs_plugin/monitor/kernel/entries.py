@@ -45,6 +45,13 @@ class Unanswered(OSError):
         super().__init__(errno.ETIMEDOUT, "the file system does not answer", path)
 
 
+class Waitable(Protocol):
+    """Something to wait for with poll."""
+
+    def fileno(self) -> int | None:
+        """A descriptor, readable when there is news; None if there will be none."""
+
+
 class Disk(Protocol):
     """The part of the file system that a tracker needs."""
 

@@ -16,6 +16,7 @@ import array
 import ctypes
 import fcntl
 import os
+import select
 import termios
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotif
 
 from . import limits, raw
 from .disk import LocalDisk
+from .entries import Waitable
 from .raw import Raw
 
 # The events that we ask the kernel for.  Not opens and reads, because they change nothing.
@@ -65,6 +67,8 @@ class Inotify(LocalDisk):
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
         self._descriptor = -1
+        self._alone = 0  # bytes of the only event that the last look has found; 0: there were more
+        self._news: select.epoll | None = None  # see `beyond`
 
     def fileno(self) -> int | None:
         """A descriptor for poll, readable when there are events; None if none will come."""
@@ -75,6 +79,9 @@ class Inotify(LocalDisk):
         super().close()
         # Never close it twice: by then somebody else may have its number.
         descriptor, self._descriptor = self._descriptor, -1
+        news, self._news = self._news, None
+        if news is not None:
+            news.close()
         if descriptor >= 0:
             os.close(descriptor)
 
@@ -157,7 +164,26 @@ class Inotify(LocalDisk):
             return []
         buffer = self._backlog.popleft()
         self._backlog_size -= len(buffer)
-        return raw.parse(buffer)
+        events = raw.parse(buffer)
+        self._alone = len(buffer) if len(events) == 1 else 0
+        return events
+
+    def beyond(self) -> Waitable | None:
+        """As Observer.beyond.
+
+        The kernel merges an event with the last one in its queue if they are equal, and then
+        wakes nobody (fs/notify/notification.c, fsnotify_insert_event).  An epoll that is
+        triggered by edges tells of what was not merged.
+        """
+        if self._descriptor < 0 or not self._alone:
+            return None
+        if self._news is None:
+            self._news = select.epoll()
+            self._news.register(self._descriptor, select.EPOLLIN | select.EPOLLET)
+        self._news.poll(0)  # from here on
+        held = array.array("i", [0])
+        fcntl.ioctl(self._descriptor, termios.FIONREAD, held)
+        return self._news if held[0] == self._alone else None
 
 
 def _add_watch(instance: int, path: bytes, flags: int) -> int:

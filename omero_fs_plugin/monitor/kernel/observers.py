@@ -17,7 +17,7 @@ from typing import Protocol
 
 from omero_fs_plugin.errors import ConfigurationError
 
-from .entries import Disk
+from .entries import Disk, Waitable
 from .polling import Polling
 from .raw import Raw
 
@@ -29,6 +29,13 @@ class Observer(Disk, Protocol):
 
     def fileno(self) -> int | None:
         """A descriptor, readable when there are events; None if nobody can wait for it."""
+
+    def beyond(self) -> Waitable | None:
+        """What to wait for while one file is being written, and that event waits to be taken.
+
+        It is readable when anything else has happened.  None if something has, or if nobody can
+        say.
+        """
 
     def drain(self) -> None:
         """Takes all events from the platform, so that its queue stays short."""
@@ -95,7 +102,7 @@ class Wakener:
         """Makes the present or the next `wait` return."""
         self._signal.set()
 
-    def wait(self, seconds: float | None, source: Observer | None) -> bool:
+    def wait(self, seconds: float | None, source: Waitable | None) -> bool:
         """Waits for `wake`, for events of `source`, or for the time.  True if there are events.
 
         `seconds` None: without a time limit.

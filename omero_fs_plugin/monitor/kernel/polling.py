@@ -15,6 +15,7 @@ anyway, and Create means the same for every observer.
 from __future__ import annotations
 
 from .disk import LocalDisk
+from .entries import Waitable
 from .raw import Raw
 
 
@@ -42,6 +43,10 @@ class Polling(LocalDisk):
 
     def warning(self, needed: int) -> str | None:
         """As Observer.warning: nothing can run short."""
+        return None
+
+    def beyond(self) -> Waitable | None:
+        """As Observer.beyond: nobody can say."""
         return None
 
     def drain(self) -> None:

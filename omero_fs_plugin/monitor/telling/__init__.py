@@ -2,6 +2,7 @@
 
 Rule: no client waits for another, and no client is given up before its time.
 
+``gathering`` says how long events are gathered before a look at them.
 ``telling`` is the conversation, ``outbox`` has the events that wait, ``absence`` knows how long a
 client has been away, ``keeper`` writes into ``record`` what the client has heard.
 """

@@ -18,6 +18,11 @@ from .outbox import LONGEST_RETRY, Outbox
 log = logging.getLogger(__name__)
 
 
+# The answer to a notification after which nothing waits is taken with the next event, or after this
+# time: to wake the thread for it costs as much as an event.
+LINGER = 0.1  # s
+
+
 class Client(Protocol):
     """Sends a notification without waiting.  The answer comes later, on any thread."""
 
@@ -57,7 +62,10 @@ class Telling:
         keeper: Keeper,
         absence: Absence,
         wake: Callable[[], None],
+        patient: bool = False,
     ) -> None:
+        """`patient`: nothing depends on the answer, unless more waits to be told."""
+        self._patient = patient
         self.given_up = False  # the client was away for too long
         self.in_flight = False  # a call has no answer yet
         self._identifier = identifier
@@ -72,6 +80,8 @@ class Telling:
         self._answers: deque[tuple[int, bool]] = deque()
         self._calls = 0  # calls begun; the number of the last one
         self._begun = 0  # the last call whose answer will certainly come
+        self._linger_until = -math.inf  # until when (s) an answer wakes nobody
+        self._lingers = False  # it is before that time; the callback reads it too
         self._stale = 0  # answers to calls up to this number no longer matter
 
     def begin(self, now: float) -> None:
@@ -80,6 +90,8 @@ class Telling:
 
     def due(self) -> float:
         """When there is something to do; inf if not before the next answer or event."""
+        if self._lingers:
+            return self._linger_until
         if self._answers:
             return -math.inf  # the thread that was woken for it may have met an error
         if self.in_flight:
@@ -89,6 +101,8 @@ class Telling:
     def send(self, now: float) -> None:
         """Begins a call, if it is time for one."""
         if self.in_flight:
+            if len(self._outbox) > len(self._batch):
+                self.hurry()
             return
         tried = self._outbox.tried
         batch = self._outbox.take(now)
@@ -104,17 +118,26 @@ class Telling:
 
         def done(arrived: bool) -> None:
             self._answers.append((call, arrived))
-            self._wake()
+            if not self._lingers:
+                self._wake()
 
+        self._linger_until = now + LINGER
+        self._lingers = self._patient and len(batch) == len(self._outbox)
         if batch:
             self._client.notify(self._identifier, batch, done)
         else:
             self._client.probe(done)
         self._begun = call
 
+    def hurry(self) -> None:
+        """The answer that is awaited matters now: it wakes the thread."""
+        self._lingers = False
+
     def hear(self, now: float) -> Answer:
         """Takes the client's answers, and returns the result of the last notification."""
         heard = Answer.NONE
+        if self._answers or now >= self._linger_until:
+            self.hurry()
         while self._answers:
             one = self._hear_one(*self._answers[0], now)
             heard = heard if one is Answer.NONE else one

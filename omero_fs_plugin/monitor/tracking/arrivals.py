@@ -8,6 +8,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import re
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +28,17 @@ _LATE = 1.0
 # If a file was written less than this (s) before a look, it may be written once more and
 # still look the same.
 _TICK = 0.02
+# What such a file looks like is noted (see Arrivals.confirm) so long after it was told.
+CONFIRM = 0.1  # s
+# So many of these are remembered; those that are forgotten are told once more after a restart.
+_RACY = 10_000
+# Names that a program may give a file only until it is complete.  Most of them do not come here,
+# because nobody wants to hear of them: see system_names.
+_TEMPORARY = re.compile(
+    rb"\.|.*(?:~|\.(?:tmp|temp|part|partial|new|lock)[^.]*)$", re.IGNORECASE | re.DOTALL
+).match
+# If more than this waits, somebody else is waiting too.
+_FEW = 8
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 
@@ -62,11 +75,18 @@ class Arrivals:
         self._heap: list[tuple[float, int, Arrival]] = []
         self._number = itertools.count()  # keeps the order of what is due at once
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
+        self.calm = False  # nothing is going on: a file that was closed is told at once
+        # Files told at once, and when (s) they were told, or written since; the oldest first.
+        self._recent: OrderedDict[tuple[Directory, bytes], float] = OrderedDict()
+        # Files told so soon after a write that one more write may look the same, and when (s)
+        self._racy: deque[tuple[float, Directory, bytes, Identity]] = deque(maxlen=_RACY)
 
     def clear(self) -> None:
         """Forgets everything that waits or is on its way."""
         self._heap.clear()
         self._moves.clear()
+        self._recent.clear()
+        self._racy.clear()
 
     # What the kernel says ---------------------------------------------------
 
@@ -100,20 +120,21 @@ class Arrivals:
             if directory.knows(name):
                 self._compare(directory, name, now)
             else:
-                wait = self._timing.hold
+                wait = self._hold(name, now)
                 self._add(directory, name, fresh=True, bound=0.0, wait=wait, now=now)
         elif not arrival.fresh:
             arrival.bound = 0.0
-            self._set_due(arrival, self._burst_due(arrival, now))
+            self._set_due(arrival, self._closed_due(arrival, now))
         elif arrival.bound:
             arrival.bound = 0.0
-            self._set_due(arrival, now + self._timing.hold)
+            self._set_due(arrival, now + self._hold(name, now, arrival))
 
     def moved_to(self, directory: Directory, name: bytes, cookie: int, now: float) -> None:
         """It came by a rename, from inside or outside the tree."""
         bound = self._moves.pop(cookie, 0.0)
         fresh = not directory.knows(name)
-        self._add(directory, name, fresh=fresh, bound=bound, wait=self._timing.hold, now=now)
+        wait = self._hold(name, now)
+        self._add(directory, name, fresh=fresh, bound=bound, wait=wait, now=now)
 
     def gone(self, directory: Directory, name: bytes, cookie: int = 0) -> None:
         """It was deleted, or with a `cookie` renamed."""
@@ -173,8 +194,8 @@ class Arrivals:
         if entry is None or entry.kind is Kind.UNSEEN:
             return
         if entry.identity != directory.files[name]:
-            wait = self._timing.burst_gap
-            self._add(directory, name, fresh=False, bound=0.0, wait=wait, now=now)
+            added = self._add(directory, name, fresh=False, bound=0.0, wait=math.inf, now=now)
+            self._set_due(added, self._closed_due(added, now))
 
     # Time -------------------------------------------------------------------
 
@@ -185,17 +206,36 @@ class Arrivals:
     def step(self, now: float) -> None:
         """Tells what is due, at most AT_ONCE files."""
         for _ in range(AT_ONCE):
+            while self._heap and not _is_there(self._heap[0][2]):
+                heapq.heappop(self._heap)  # it was told, or is gone; nobody is to wake for it
             if not self._heap or self._heap[0][0] > now:
                 return
             arrival = heapq.heappop(self._heap)[2]
-            if not arrival.directory.alive:
-                continue
-            if arrival.directory.arrivals.get(arrival.name) is not arrival:
-                continue
             if arrival.due > now:
                 self._push(arrival)
             else:
                 self._settle(arrival, now)
+
+    def confirm_due(self) -> float:
+        """When `confirm` has something to do; inf if it has not."""
+        return self._racy[0][0] + CONFIRM if self._racy else math.inf
+
+    def confirm(self, now: float, note: Callable[[Tell], None], *, all_: bool = False) -> None:
+        """Notes what files look like that were told just after a write.
+
+        All events until `now` must have been fed: had such a file been written again, it
+        would be on its way.  Until this is noted, a restart tells the file once more.
+        `all_`: also those that are not due yet.
+        """
+        while self._racy and (all_ or self._racy[0][0] + CONFIRM <= now):
+            _, directory, name, identity = self._racy.popleft()
+            told = directory.alive and directory.files.get(name) == identity
+            if not told or name in directory.arrivals:
+                continue
+            path = directory.join(name)
+            entry = self.disk.look(path)
+            if entry is not None and entry.identity == identity and _to_keep(entry) == identity:
+                note(Tell(EventType.MODIFY, path, identity=identity))
 
     def _settle(self, arrival: Arrival, now: float) -> None:
         directory, name = arrival.directory, arrival.name
@@ -223,8 +263,14 @@ class Arrivals:
             return  # the event is older than the look after which the client was told
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         path, doubted = directory.join(name), directory.files.get(name) == MAYBE
-        self._tell(Tell(kind, path, identity=_to_keep(entry), doubted=doubted))
+        keep = _to_keep(entry)
+        self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
+        if self.calm:
+            self._recent[directory, name] = now
+            self._recent.move_to_end((directory, name))
+        if keep == NEVER:
+            self._racy.append((now, directory, name, entry.identity))
 
     def _add(
         self,
@@ -257,8 +303,40 @@ class Arrivals:
         if earlier:
             self._push(arrival)
 
+    def _hold(self, name: bytes, now: float, arrival: Arrival | None = None) -> float:
+        """How long (s) a file that is complete waits for a rename.  `arrival`: its own.
+
+        Nothing is told before what came earlier, except before what is still being written.
+        """
+        if not self.calm or len(self._heap) > _FEW or _TEMPORARY(name):
+            return self._timing.hold
+        soon, silence = now + self._timing.hold, self._timing.silence
+        for _, _, other in self._heap:
+            written = other.bound >= silence and other.due > soon
+            if other is not arrival and not written and _is_there(other):
+                return self._timing.hold
+        return 0.0
+
+    def _closed_due(self, arrival: Arrival, now: float) -> float:
+        """A known file was closed: the first one is told, what soon follows is a burst."""
+        gap, recent, key = self._timing.burst_gap, self._recent, (arrival.directory, arrival.name)
+        while recent and next(iter(recent.values())) <= now - gap:
+            recent.popitem(last=False)
+        if key in recent:
+            recent[key] = now
+            recent.move_to_end(key)
+        elif self._hold(arrival.name, now, arrival) == 0.0:
+            return now
+        return self._burst_due(arrival, now)
+
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)
+
+
+def _is_there(arrival: Arrival) -> bool:
+    """Whether it is still to be told."""
+    directory = arrival.directory
+    return directory.alive and directory.arrivals.get(arrival.name) is arrival
 
 
 def _to_keep(entry: Entry) -> Identity:

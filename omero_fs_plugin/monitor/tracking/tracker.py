@@ -142,6 +142,19 @@ class Tracker(Comparison):
                 elif mask & raw.GONE:
                     arrivals.gone(directory, name, cookie if mask & raw.IN_MOVED_FROM else 0)
 
+    def expect(self, *, calm: bool) -> None:
+        """Whether nothing is going on, so that a file is told as soon as it is closed."""
+        self._arrivals.calm = calm and not self._scans
+
+    def confirm_due(self) -> float:
+        """When to call `confirm`; inf if there is no need."""
+        return self._arrivals.confirm_due()
+
+    def confirm(self, now: float, *, all_: bool = False) -> None:
+        """Notes what files look like that were told just after a write, see Arrivals.confirm."""
+        if self.reachable:
+            self._arrivals.confirm(now, self._note, all_=all_)
+
     def overflowed(self, now: float) -> None:
         """Events were lost: everything will be compared with the disk."""
         if not self._rescanning:

@@ -18,7 +18,7 @@ from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.monitor import servants
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
-from omero_fs_plugin.monitor.telling import outbox
+from omero_fs_plugin.monitor.telling import gathering, outbox
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from tests import CHECKOUT
 
@@ -136,6 +136,12 @@ def test_its_numbers() -> None:
         f"not changed for {timing.found:g} s.",
         f"{timing.burst_gap:g} s after the last of them",
         f"every {timing.burst_longest:g} s in a burst",
+        f"up to {gathering.WRITES:g} s, in which",
+        f"After {gathering.SILENCE:g} s in which nothing happened but writes",
+        f"gathers events for {gathering.FIRST * 1000:g} ms",
+        f"up to {gathering.LONGEST:g} s. Then",
+        f"What follows within {timing.burst_gap:g} s on a file",
+        f"without the {timing.hold:g} s, and of a known file without the {timing.burst_gap:g} s",
         f"within {timing.overflow:g} s",
         f"``omero.fs.pollInterval``          {timing.poll:g} s",
         f"within {servants.NOTIFY_TIMEOUT_MS / 1000:g} s",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import measure, report
+from benchmarks import measure, report, workloads
 from benchmarks.measure import Expected, Held, Outcome
 from benchmarks.report import Results
 from benchmarks.runs import Cycled, Standing
@@ -115,6 +115,14 @@ def test_goals_missed(ours: Outcome, goal: str) -> None:
     missed = [row[0] for row in rows if row[-1] == "NO"]
     assert len(missed) == 1
     assert missed[0].startswith(goal)
+
+
+@pytest.mark.parametrize("name", report.SOON)
+@pytest.mark.parametrize(("p50", "met"), [(4.9, "yes"), (5.0, "NO")])
+def test_a_file_is_told_soon(name: str, p50: float, met: str) -> None:
+    assert name in {workload.name for workload in workloads.WORKLOADS}
+    results = Results(workloads={name: {report.OURS: [replace(GOOD, p50=p50)]}})
+    assert [f"{name}: p50 under 5 ms", f"{p50:.2f}", met] in report.goals(results)
 
 
 def test_one_bad_run_of_several_is_a_fault() -> None:

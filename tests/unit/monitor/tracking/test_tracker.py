@@ -25,9 +25,9 @@ from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing, Unanswe
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
-from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.arrivals import CONFIRM, Timing
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
-from omero_fs_plugin.monitor.tracking.tree import Directory
+from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory
 from tests.conftest import examples
 
 ROOT = b"/data/root"
@@ -356,6 +356,8 @@ class Watched:
         queue = self.disk.queue
         events = [queue.popleft() for _ in range(min(most, len(queue)))]
         self.tracker.feed(events, self.disk.now)
+        if not queue:
+            self.tracker.confirm(self.disk.now)
 
     def scan(self) -> None:
         while self.tracker.scanning:
@@ -438,6 +440,132 @@ def test_a_burst_of_writes_is_one_modify(writes: int) -> None:
         watched.wait(0.01)
     watched.wait(1)
     assert watched.take() == [("Modify", "a")]
+
+
+def _while_nothing_is_going_on() -> Watched:
+    watched = Watched()
+    watched.tracker.expect(calm=True)
+    watched.disk.put(p("a"))
+    watched.wait(1)
+    assert watched.take() == [("Create", "a")]
+    return watched
+
+
+def test_while_nothing_is_going_on_a_new_file_is_told_at_its_close() -> None:
+    watched = _while_nothing_is_going_on()
+    file = watched.disk.open(p("b"))
+    watched.wait(0.02)
+    assert watched.take() == []
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
+
+
+def test_a_rewrite_is_told_at_its_close_and_what_follows_soon_is_one_burst() -> None:
+    watched = _while_nothing_is_going_on()
+    for _ in range(100):
+        watched.disk.put(p("a"))
+        watched.wait(0.01)
+    assert watched.take() == [("Modify", "a")]
+    watched.wait(Timing().burst_gap)
+    assert watched.take() == [("Modify", "a")]
+    watched.wait(Timing().burst_gap)
+    watched.disk.put(p("a"))
+    watched.wait(0.0)
+    assert watched.take() == [("Modify", "a")]
+
+
+def _noted(watched: Watched) -> list[tuple[bytes, object]]:
+    """What the record gets besides what is told."""
+    noted: list[tuple[bytes, object]] = []
+    watched.tracker._note = lambda tell: noted.append((tell.path, tell.identity))
+    return noted
+
+
+def test_what_a_file_told_at_once_looks_like_is_noted_when_it_is_certain() -> None:
+    watched = _while_nothing_is_going_on()
+    noted = _noted(watched)
+    watched.disk.now += 100
+    watched.disk.put(p("b"))
+    watched.disk.now += 0.001
+    watched.wait(0.0)
+    assert [tell.identity for tell in watched.told] == [NEVER]
+    watched.feed()
+    assert not noted
+    watched.disk.now += CONFIRM
+    watched.feed()
+    found = watched.disk.look(p("b"))
+    assert found is not None and noted == [(p("b"), found.identity)]
+    assert watched.tracker.confirm_due() == math.inf
+
+
+def test_it_is_not_noted_if_the_file_is_written_again() -> None:
+    watched = _while_nothing_is_going_on()
+    noted = _noted(watched)
+    watched.disk.now += 100
+    watched.disk.put(p("b"))
+    watched.disk.now += 0.001
+    watched.wait(0.0)
+    watched.disk.put(p("b"))
+    watched.disk.now += CONFIRM
+    watched.feed()
+    assert not noted
+    watched.wait(1)
+    assert watched.take() == [("Create", "b"), ("Modify", "b")]
+
+
+@pytest.mark.parametrize("name", [".b.tif.Xa7Tq2", "b.tif~", "b.tmp", "b.tif.part", "b.tmp123"])
+def test_a_temporary_name_waits_for_its_rename_at_all_times(name: str) -> None:
+    watched = _while_nothing_is_going_on()
+    watched.disk.put(p(name))
+    watched.wait(Timing().hold / 2)
+    watched.disk.rename(p(name), p("b.tif"))
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b.tif")]
+
+
+def test_under_load_each_file_waits_for_a_rename() -> None:
+    watched = _while_nothing_is_going_on()
+    watched.tracker.expect(calm=False)
+    watched.disk.put(p("b"))
+    watched.wait(Timing().hold / 2)
+    assert watched.take() == []
+    watched.disk.rename(p("b"), p("c"))
+    watched.wait(1)
+    assert watched.take() == [("Create", "c")]
+
+
+def test_what_came_earlier_is_told_earlier() -> None:
+    watched = _while_nothing_is_going_on()
+    watched.disk.put(p("first.tmp"))
+    watched.wait(0.01)
+    watched.disk.put(p("second"))
+    watched.wait(0.0)
+    assert watched.take() == []
+    watched.wait(1)
+    assert watched.take() == [("Create", "first.tmp"), ("Create", "second")]
+
+
+def test_nobody_waits_for_a_file_that_is_written_for_long() -> None:
+    watched = _while_nothing_is_going_on()
+    file = watched.disk.open(p("large"))
+    watched.wait(1)
+    watched.disk.put(p("small"))
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "small")]
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "large")]
+
+
+def test_nobody_wakes_for_what_was_told() -> None:
+    watched = _while_nothing_is_going_on()
+    file = watched.disk.open(p("b"))
+    watched.wait(0.0)
+    watched.disk.close(file)
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
+    assert watched.tracker._arrivals.due() == math.inf
 
 
 def test_a_burst_without_end_is_told_from_time_to_time() -> None:
@@ -1062,6 +1190,10 @@ class AnySequence(RuleBasedStateMachine):
     def file(self, data: st.DataObject) -> bytes | None:
         everywhere = {**self.disk.below(ROOT), **self.disk.below(b"/data/outside")}
         return data.draw(st.sampled_from(sorted(everywhere))) if everywhere else None
+
+    @rule(calm=st.booleans())
+    def expect(self, calm: bool) -> None:
+        self.watched.tracker.expect(calm=calm)
 
     @rule(data=st.data(), name=NAMES)
     def open(self, data: st.DataObject, name: bytes) -> None:
