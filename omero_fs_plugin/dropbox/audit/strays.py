@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat as stat_module
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
@@ -23,6 +25,9 @@ def look_for_strays(means: Means) -> None:
     """Goes through the roots, in their order.  An audit that was broken off begins with a root."""
     record = means.record
     after = str(record.positions.get(PART) or "")
+    for problem in means.settings.problems:
+        # Its rule, or each rule, is left out, and nobody knows which directories it would have.
+        means.not_seen(problem.key, str(problem))
     active: dict[str, bool] | None = None
     for root, user in _roots(means):
         if root <= after:
@@ -59,6 +64,8 @@ def _directories(call: Call, watched: str) -> list[str]:
 
 def _look(means: Means, root: str, nobody: str) -> None:
     """One root.  `nobody`: why no file of it is imported; then it is told once for all."""
+    if means.look(root, _there, root) is None:
+        return  # which a walk takes for empty
     others = _within(means.settings.rules, root)
     call = means.lanes.calls.at(root)
     refused: list[tuple[str, str]] = []
@@ -78,12 +85,19 @@ def _look(means: Means, root: str, nobody: str) -> None:
             return
         means.record.looked["disk"] += len(some)
         unknown = [one for one in _unknown(means, some) if _touched(one) <= rest]
-        for path in means.look(root, _wanted, means, unknown) or ():
+        wanted = means.look(root, _wanted, means, unknown) if unknown else None
+        for path in wanted or ():
             if nobody:
                 means.record.add(Finding(Kind.NO_ROW, root, f"its files wait: {nobody}"))
                 return
             why = "the journal has no row for it: DropBox has not met it"
             means.record.add(Finding(Kind.NO_ROW, path, why))
+
+
+def _there(call: Call, root: str) -> bool:
+    """True.  Raises OSError if it is not a directory that can be entered."""
+    call.pulse()
+    return stat_module.S_ISDIR(os.stat(f"{root.rstrip('/')}/.").st_mode)  # noqa: PTH116
 
 
 def _next(call: Call, files: Iterator[Found]) -> list[Found]:
