@@ -55,5 +55,5 @@ def repair(journal: Journal, one: Repair) -> str:
     fileset = journal.get(one.fileset)
     if fileset is None or fileset.state in OPEN:
         return f"fileset {one.fileset}: left alone, it is on its way again"
-    note_leftover(journal, fileset)
+    note_leftover(journal, fileset.id)
     return f"fileset {one.fileset}: noted for DropBox, which looks within minutes"
