@@ -20,6 +20,7 @@
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
 #   make bench-growth             how time and memory grow with files, users, rules, directories
+#   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make docs                     the documentation site, in build/docs; DOCS=/path
@@ -45,7 +46,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands docs links lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands bench-audit docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -104,6 +105,9 @@ bench-journal: venv
 
 bench-growth: venv
 	@tools/bench.sh benchmarks.growth $(BENCH_ARGS)
+
+bench-audit: venv
+	@tools/bench.sh benchmarks.audit $(BENCH_ARGS)
 
 bench-commands: venv
 	@tools/bench.sh benchmarks.commands $(BENCH_ARGS)

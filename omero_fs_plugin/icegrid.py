@@ -263,6 +263,8 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
     initialization.properties.setProperty("Ice.ImplicitContext", "Shared")
     _default(initialization.properties, "Ice.Override.ConnectTimeout", "5000")
     _default(initialization.properties, "Ice.Override.Timeout", str(CALL_TIMEOUT_MS))
+    # An answer of OMERO may be larger than Ice's default of 1 MiB; OMERO's servers take 250.
+    _default(initialization.properties, "Ice.MessageSizeMax", "250000")  # KiB
     # If the registry is down, an exception says so, and Ice need not warn too.
     _default(initialization.properties, "Ice.Warn.Connections", "0")
     try:

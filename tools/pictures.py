@@ -57,6 +57,7 @@ PLACES: dict[str, Box] = {
     "dropbox.situation": Box(7, 5),
     "dropbox.publishing": Box(6, 5),
     "dropbox.metrics": Box(5, 2),
+    "dropbox.audit": Box(4, 2),
     "dropbox.grouping": Box(8, 2),
     "dropbox.journal": Box(8, 3),
     "dropbox.places": Box(8, 5),

@@ -333,6 +333,17 @@ class Omero:
             "asking for the files of filesets", lambda services: copies.copies_of(services, of)
         )
 
+    def asked(self, what: str, question: Callable[[Any], _Result]) -> _Result:
+        """What `question` gives, which is asked the IQueryPrx of root."""
+        return self._ask(what, lambda services: question(self._query(services)))
+
+    def time(self) -> float:
+        """OMERO's clock, in s since the epoch."""
+        return self._ask(
+            "asking for OMERO's time",
+            lambda sf: float(unwrap(sf.getConfigService().getServerTime())) / 1000,
+        )
+
     def publish(self, name: str, change: Callable[[str], str | None]) -> None:
         """Replaces the document that the user called `name` reads in OMERO.
 

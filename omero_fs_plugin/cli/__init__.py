@@ -42,6 +42,7 @@ SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "say what became of a file, a fileset or a directory, and why", "explain"),
     ("receipt", "say which files may be deleted, because OMERO has them whole", "receipt"),
     ("report", "report what was dropped, imported and refused in a period", "report"),
+    ("audit", "compare disk, journal and OMERO for the whole site", "audit"),
     ("import", "hand files to DropBox now, without the quiet period", "import_"),
     ("forget", "set failed filesets aside that need not be imported", "forget"),
     ("reload", "tell the running servers what `omero config` says now", "reload"),
@@ -63,6 +64,7 @@ Exit codes of our own subcommands:
   7    no OMERO user of that name may import
   8    status and check: filesets have failed
   9    status and check: filesets are held up
+  10   audit: nothing is wrong where it looked, but it could not look at everything
   130  interrupted
 """
 

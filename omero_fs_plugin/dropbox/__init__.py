@@ -7,7 +7,8 @@ rest, ``grouping`` finds the files that belong together, ``journal`` remembers t
 brings them to OMERO, ``targets`` says where they go.  ``service`` starts and stops everything.
 ``places`` and ``users`` know which user a file belongs to, ``confine`` opens it, ``disks`` knows
 which disks do not answer, ``processes`` starts other processes.  ``userdirs`` compares users'
-directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``situation`` says in
+directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``audit`` compares
+disk, journal and OMERO for a whole site, ``situation`` says in
 words how a fileset stands, ``letters`` tells people, ``afterwards`` moves or deletes imported
 files.  ``publishing`` keeps a document in OMERO for each user.  ``metrics`` counts for Prometheus.
 ``server`` is DropBox under IceGrid.

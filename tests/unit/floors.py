@@ -29,7 +29,7 @@ FLOORS: dict[str, str] = {
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
-        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching"
+        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
@@ -38,6 +38,9 @@ FLOORS: dict[str, str] = {
     "site": "deployment config dropbox.journal",
     "migration": "deployment config dropbox.importing",
     "sandbox": "deployment config",
+    "dropbox.audit": (
+        "dropbox.watching dropbox.receipts dropbox.journal dropbox.disks blitz config"
+    ),
     # DropBox, in the order of a file's way
     "dropbox.server": "dropbox.service dropbox.processes config",
     "dropbox.service": (
@@ -130,6 +133,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "formats": "",
     },
     "blitz": {
+        "inventory": "users",
         "sessions": "copies filesets publications users verdicts",
         "publications": "users",
         "copies": "users verdicts",

@@ -96,6 +96,16 @@ class After:
 
 
 @dataclass(frozen=True)
+class Met:
+    """A file of a fileset, as it was when it was met."""
+
+    device: int
+    inode: int
+    size: int  # bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Asked:
     """Which filesets are asked for."""
 
@@ -223,6 +233,45 @@ class Glance:
             _range(directory),
         ):
             found.setdefault(path, []).append(identifier)
+        return found
+
+    def imported_after(self, after: int, limit: int) -> list[Seen]:
+        """The next imported filesets with ids above `after`, by id, at most `limit` of them."""
+        where = " WHERE state = 'imported' AND id > ?"
+        return self._rows((where, [after]), "id", limit)
+
+    def files_of(self, ids: Collection[int]) -> dict[int, dict[str, Met]]:
+        """Fileset -> path -> how each of its files was when it was met."""
+        found: dict[int, dict[str, Met]] = {}
+        for some in _chunks(sorted(ids)):
+            marks = ", ".join("?" * len(some))
+            for identifier, path, *met in self.ask(
+                "SELECT fileset, path, device, inode, size, mtime_ns FROM file "
+                f"WHERE fileset IN ({marks}) ORDER BY fileset, position",
+                some,
+            ):
+                found.setdefault(identifier, {})[path] = Met(*map(int, met))
+        return found
+
+    def known(self, paths: Sequence[str]) -> set[str]:
+        """Those of these files that are in any fileset."""
+        found: set[str] = set()
+        for start in range(0, len(paths), _CHUNK):
+            some = paths[start : start + _CHUNK]
+            marks = ", ".join("?" * len(some))
+            rows = self.ask(f"SELECT DISTINCT path FROM file WHERE path IN ({marks})", some)
+            found.update(str(row[0]) for row in rows)
+        return found
+
+    def recorded(self, server_filesets: Collection[int]) -> set[int]:
+        """Those of these filesets of OMERO that the journal has as the result of an import."""
+        found: set[int] = set()
+        for some in _chunks(sorted(server_filesets)):
+            marks = ", ".join("?" * len(some))
+            rows = self.ask(
+                f"SELECT server_fileset FROM fileset WHERE server_fileset IN ({marks})", some
+            )
+            found.update(int(row[0]) for row in rows)
         return found
 
     def came(self, asked: Asked, until: float, directory: str | None) -> list[Came]:

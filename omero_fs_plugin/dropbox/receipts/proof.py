@@ -121,6 +121,11 @@ _DIGESTS: Mapping[str, Callable[[], _Digest]] = {
 }
 
 
+def can_digest(name: str) -> bool:
+    """Whether `Digests` can compute the checksum that OMERO calls so."""
+    return name in _DIGESTS
+
+
 @dataclass(frozen=True)
 class Stored:
     """What OMERO has of some filesets.  It has read all of its copies again just now."""

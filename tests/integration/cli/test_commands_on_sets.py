@@ -14,7 +14,7 @@ from omero.cli import NonZeroReturnCode
 from omero_ext import argparse
 
 from omero_fs_plugin.blitz import sessions
-from omero_fs_plugin.cli import explain, forget, import_, receipt, report, status
+from omero_fs_plugin.cli import audit, explain, forget, import_, receipt, report, status
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
@@ -75,7 +75,7 @@ def run(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
 def runner(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Run:
     """As the fixture `run`."""
     here = Here(whole, whole.properties)
-    commands = (explain, forget, import_, receipt, report, status)
+    commands = (audit, explain, forget, import_, receipt, report, status)
     named = {module.__name__.rpartition(".")[2].rstrip("_"): module for module in commands}
     for command in commands:
         monkeypatch.setattr(command, "site", lambda ctx: here)

@@ -57,6 +57,7 @@ STOPPED = [
     Case(f"explain {FILE}", 4, "there is no journal at"),
     Case(f"receipt {FILE}", 4, "there is no journal at"),
     Case("report", 4, "there is no journal"),
+    Case("audit", 4, "there is no journal"),
     Case("journal copy sqlite:////tmp/no/where.sqlite", 4, "there is no journal at"),
     Case("report --verify --html", 4, "there is no journal"),
     Case("reload", 3, "the OMERO server was never started here"),
@@ -69,7 +70,7 @@ OTHERS = [
     Case(command, 2, "run this as ", "another user")
     for command in (
         *("status", "config", "check", f"import {FILE}", "forget 5", "reload", "users"),
-        *("explain 5", f"receipt {FILE}", "report"),
+        *("explain 5", f"receipt {FILE}", "report", "audit"),
     )
 ]
 WRONG = [
@@ -95,6 +96,8 @@ WRONG = [
         ("report --until x", "--until x: must be like"),
         ("report --since 1h --until 2h", "--until must be later than --since"),
         ("report --json --html", "not allowed with argument"),
+        ("audit --pace 0", "--pace: must be a number of seconds above 0"),
+        ("audit --yes", "--yes goes with --repair"),
         ("receipt /none", "there is no such file or directory"),
         ("receipt / --csv --json", "not allowed with argument"),
         ("reload --no", "unrecognized arguments"),

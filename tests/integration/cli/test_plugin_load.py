@@ -32,6 +32,7 @@ OURS = {
         "explain",
         "receipt",
         "report",
+        "audit",
         "import",
         "forget",
         "reload",

@@ -1,0 +1,180 @@
+"""What an audit has found, and how far it is, in a file: one line of JSON for each thing.
+
+So its memory has a bound, whatever it finds, and an audit that was broken off goes on.  What was
+found after the last position is found again, so it is taken out of the file first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat as stat_module
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.names import printable
+
+from .findings import Finding, Kind, Unseen
+
+_VERSION = 1
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass
+class Record:
+    """Of one audit.  Rule: whatever stands before a position was found before it."""
+
+    file: IO[bytes]
+    began: float  # s since the epoch
+    counts: Counter[Kind] = field(default_factory=Counter)
+    unseen: int = 0
+    looked: Counter[str] = field(default_factory=Counter)  # what was looked at -> number
+    positions: dict[str, Any] = field(default_factory=dict)  # part -> how far it is
+    resumed: bool = False  # another process began it
+
+    @classmethod
+    def fresh(cls, of: str, now: float) -> Record:
+        """One that ends with this process.
+
+        `of` says what is audited; `now`: s since the epoch.
+        """
+        return _begun(tempfile.TemporaryFile(), of, now)
+
+    @classmethod
+    def at(cls, path: str, of: str, now: float) -> Record:
+        """In the file at `path`: it goes on with what is there, or begins anew after an end.
+
+        Raises ConfigurationError if the file cannot be used, or is that of another audit.
+        """
+        shown = printable(path)
+        try:
+            descriptor = os.open(path, _FLAGS, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"--state {shown}: {error.strerror}") from error
+        found = os.fstat(descriptor)
+        if not stat_module.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            os.close(descriptor)
+            raise ConfigurationError(f"--state {shown}: must be a file of your own")
+        file = os.fdopen(descriptor, "r+b")
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"--state {shown}: another audit is working with it"
+                ) from error
+            return _resumed(file, of, now, shown)
+        except BaseException:
+            file.close()
+            raise
+
+    def add(self, found: Finding) -> None:
+        """Something does not agree."""
+        self.counts[found.kind] += 1
+        self._write({"finding": found.values()})
+
+    def not_seen(self, path: str, why: str) -> None:
+        """Something could not be looked at."""
+        self.unseen += 1
+        self._write({"unseen": {"path": path, "why": why}})
+
+    def mark(self, part: str, position: Any) -> None:
+        """The part is done up to this position, which is plain JSON.  None: it is done."""
+        self.positions[part] = position
+        self._write({"position": [part, position], "looked": dict(self.looked)})
+        self.file.flush()
+
+    def done(self, part: str) -> bool:
+        """Whether the part has come to its end."""
+        return part in self.positions and self.positions[part] is None
+
+    def end(self) -> None:
+        """The audit is complete: the next one in this file begins anew."""
+        self._write({"end": True})
+        self.file.flush()
+
+    def findings(self, kind: Kind | None = None) -> Iterator[Finding]:
+        """All, or those of one kind, in the order in which they were found."""
+        for line in self._lines():
+            values = line.get("finding")
+            if values is not None and kind in (None, values["kind"]):
+                yield Finding.read(values)
+
+    def all_unseen(self) -> Iterator[Unseen]:
+        """What could not be looked at."""
+        for line in self._lines():
+            if "unseen" in line:
+                yield Unseen(**line["unseen"])
+
+    def close(self) -> None:
+        """The file is left as it is."""
+        self.file.close()
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        self.file.write(json.dumps(values).encode() + b"\n")  # ASCII: surrogates are escaped
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """Those written so far.  They are read beside what is written: no order is disturbed."""
+        self.file.flush()
+        with open(f"/proc/self/fd/{self.file.fileno()}", "rb") as lines:  # noqa: PTH123
+            for line in lines:
+                yield json.loads(line)
+
+
+def _begun(file: IO[bytes], of: str, now: float) -> Record:
+    record = Record(file, now)
+    file.write(json.dumps({"audit": _VERSION, "of": of, "began": now}).encode() + b"\n")
+    file.flush()
+    return record
+
+
+def _resumed(file: IO[bytes], of: str, now: float, shown: str) -> Record:
+    first = file.readline()
+    if not first:
+        return _begun(file, of, now)
+    head = _line(first)
+    if head.get("audit") != _VERSION:
+        raise ConfigurationError(
+            f"--state {shown}: is not the state of an audit; name another file"
+        )
+    if head.get("of") != of:
+        raise ConfigurationError(
+            f"--state {shown}: is the state of an audit of {printable(str(head.get('of')))}; "
+            "name another file"
+        )
+    record = Record(file, float(head["began"]), resumed=True)
+    keep = file.tell()
+    counts, unseen = Counter[Kind](), 0
+    for line in iter(file.readline, b""):
+        values = _line(line)
+        if not values:  # it was being written when the audit was broken off
+            break
+        if "finding" in values:
+            counts[Kind(values["finding"]["kind"])] += 1
+        unseen += "unseen" in values
+        if "position" in values:
+            part, position = values["position"]
+            record.positions[part] = position
+            record.looked = Counter(values["looked"])
+            record.counts, record.unseen, keep = Counter(counts), unseen, file.tell()
+        if "end" in values:
+            file.seek(0)
+            file.truncate()
+            return _begun(file, of, now)
+    file.seek(keep)
+    file.truncate()
+    return record
+
+
+def _line(line: bytes) -> dict[str, Any]:
+    """Its values; none if it is not whole."""
+    try:
+        values = json.loads(line) if line.endswith(b"\n") else {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
