@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import EXTERNAL
 
+from . import images
 from .dropping import DropBox
 from .server import Server
 from .test_reload import Configuration
@@ -19,7 +20,6 @@ from .waiting import until
 
 WIDTHS = (360, 1920)  # px
 HOSTILE = '"><img src=x onerror=alert(1)>.tif'
-BROKEN = b"II*\0 and nothing of a TIFF"
 
 
 def _missing() -> str:
@@ -109,7 +109,7 @@ def test_a_user_sees_asks_and_is_answered(
     assert "My drops" in page.title
     below = dropbox.directory.name
     assert f"{below}/cells.tif" in _text(page)
-    dropbox.drop(HOSTILE, BROKEN)
+    dropbox.drop(HOSTILE, images.refused())
     path = f"{below}/{HOSTILE}"
     # Nobody reloads the page: it asks by itself.
     until(
