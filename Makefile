@@ -6,6 +6,8 @@
 #                                 hostile files do to Bio-Formats, whole tables of which `make test`
 #                                 has some rows, and ten times the examples of hypothesis
 #   make sandbox DIR=/path        a sandbox OMERO server to keep; SANDBOX_ARGS="--user eve"
+#                                 WEB=1 starts it, and OMERO.web with the page My drops beside it
+#   make demo-web                 the same, in a directory that is removed at the end
 #   make acceptance OMERODIR=/path   the acceptance tests against an OMERO.server set aside for
 #                                 tests, OMERO_ROOT_PASSWORD in the environment
 #   make torture                  the campaigns at full size, kill -9 and takeovers;
@@ -33,6 +35,7 @@
 PYTHON ?= /usr/bin/python3
 DIR ?=
 SANDBOX_ARGS ?=
+WEB ?=
 OMERODIR ?=
 PYTEST_ARGS ?=
 TORTURE_ARGS ?=
@@ -46,7 +49,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands bench-audit docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands bench-audit docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -57,8 +60,13 @@ venv:
 demo: venv
 	@$(RUN) python tools/demo.py
 
-sandbox: venv
+# OMERO.web is among what the tests need.
+sandbox: $(if $(WEB),test-packages,venv)
 	@tools/sandbox.sh '$(DIR)' $(SANDBOX_ARGS)
+	@$(if $(WEB),$(RUN) python tools/web.py '$(abspath $(DIR))',:)
+
+demo-web: test-packages
+	@$(RUN) python tools/demo_web.py
 
 test-packages:
 	@tools/setup.sh tests

@@ -52,9 +52,12 @@ setup(
     # file.  `omero` looks for plugins in the directories of sys.path, and would
     # find none behind the import hook that setuptools installs otherwise.
     package_dir={"": "."},
-    packages=find_packages(include=["omero_fs_plugin", "omero_fs_plugin.*"]),
+    packages=find_packages(include=["omero_fs_plugin", "omero_fs_plugin.*", "omero_fs_web"]),
     py_modules=["omero.plugins.omero_fs"],
-    package_data={"omero_fs_plugin": ["py.typed", "sandbox/templates/**"]},
+    package_data={
+        "omero_fs_plugin": ["py.typed", "sandbox/templates/**"],
+        "omero_fs_web": ["py.typed", "templates/**", "static/**"],
+    },
     cmdclass={"build_py": BuildWithGrid},
     install_requires=[
         "omero-py>=5.20",

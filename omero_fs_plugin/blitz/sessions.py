@@ -370,8 +370,26 @@ class Omero:
         """The ids of the documents of all users."""
         return self._ask("asking for users' documents", publications.identifiers)
 
+    def show_sign(self, text: str) -> None:
+        """Replaces the sign of life, which every user reads in OMERO."""
+        self._ask("leaving a sign of life", lambda sf: publications.show_sign(sf, text))
+
+    def requests(self) -> dict[str, list[tuple[int, str]]]:
+        """What users ask for: the user's name -> the id and text of each request, oldest first.
+
+        Of each user and of all together only so many are read at a time.
+        """
+
+        def look(services: Any) -> dict[str, list[tuple[int, str]]]:
+            return {
+                name: publications.requests_of(services, user)
+                for user, name in publications.asking(services)
+            }
+
+        return self._ask("asking for users' requests", look)
+
     def unpublish(self, documents: Sequence[int]) -> None:
-        """Deletes users' documents, by their ids.  Raises ServerAwayError if OMERO did not."""
+        """Deletes documents or requests, by their ids.  Raises ServerAwayError if OMERO did not."""
         self._ask("deleting users' documents", lambda sf: publications.delete(sf, documents))
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ GROUND = (
 )
 
 FLOORS: dict[str, str] = {
+    # who looks from far away: the app for OMERO.web, a package of its own
+    "omero_fs_web": "dropbox.publishing blitz",
     # who asks: the command line
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "

@@ -19,6 +19,7 @@ from .floors import FLOORS, GROUND, INSIDE
 
 PACKAGE = Path(omero_fs_plugin.__file__).parent
 NAME = "omero_fs_plugin"
+WEB = PACKAGE.with_name("omero_fs_web")  # beside it; its modules keep its name
 PURE = (
     "config.settings",
     "config.parsing",
@@ -114,8 +115,9 @@ def test_pure_modules_import_nothing_heavy(loaded: dict[str, list[str]], module:
 def modules() -> dict[str, Path]:
     """Every module, by its dotted name below the package; a package counts as one."""
     found = {}
-    for file in PACKAGE.rglob("*.py"):
-        parts = file.relative_to(PACKAGE).with_suffix("").parts
+    for file in [*PACKAGE.rglob("*.py"), *WEB.rglob("*.py")]:
+        above = PACKAGE if file.is_relative_to(PACKAGE) else WEB.parent
+        parts = file.relative_to(above).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     found.pop("")
     return found
@@ -124,7 +126,7 @@ def modules() -> dict[str, Path]:
 def imports(file: Path) -> Iterator[str]:
     """The modules of ours that a module imports, wherever in it that is done."""
     known = modules()
-    package = (NAME, *file.relative_to(PACKAGE).parent.parts)
+    package = file.relative_to(PACKAGE.parent).parent.parts
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -139,6 +141,8 @@ def imports(file: Path) -> Iterator[str]:
         for name in names:
             if name.startswith(f"{NAME}."):
                 yield name.removeprefix(f"{NAME}.")
+            elif name == WEB.name or name.startswith(f"{WEB.name}."):
+                yield name
 
 
 def room_of(module: str, rooms: dict[str, str] | tuple[str, ...]) -> str | None:

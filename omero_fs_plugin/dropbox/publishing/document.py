@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
@@ -22,6 +22,7 @@ _FILES = 20  # named for each fileset
 _NAME, _REASON = 300, 400  # characters
 _IMAGES = 20
 _ROOTS = 5
+_ANSWERS = 20  # the latest
 _REVISIONS = 2**53  # a number above is none of ours
 _LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
 _UNTIL_S = 600.0  # `until` is told in steps of this: DropBox counts a wait now and then
@@ -39,6 +40,7 @@ class Facts:
     latest: Sequence[Seen]  # last changed first
     roots: Mapping[str, str]  # user's directories -> what is wrong with each; empty: nothing
     progress: Mapping[int, str]  # fileset under way -> `3 of 5 bytes`
+    answers: Mapping[int, str] = field(default_factory=dict)  # fileset -> what a request came to
 
 
 def compose(facts: Facts, settings: Settings, now: float) -> dict[str, Any]:
@@ -52,6 +54,10 @@ def compose(facts: Facts, settings: Settings, now: float) -> dict[str, Any]:
         "roots": [
             {"directory": shortened(root, _NAME), "trouble": shortened(trouble, _REASON)}
             for root, trouble in sorted(facts.roots.items())[:_ROOTS]
+        ],
+        "answers": [
+            {"id": fileset, "answer": shortened(answer, _REASON)}
+            for fileset, answer in list(facts.answers.items())[-_ANSWERS:]
         ],
     }
 
@@ -101,6 +107,7 @@ def parsed(text: str) -> dict[str, Any] | None:
         and 0 < revision < _REVISIONS
         and _is_list(found.get("filesets"), _is_fileset)
         and _is_list(found.get("roots"), _is_root)
+        and _is_list(found.get("answers", []), _is_answer)  # an older DropBox wrote none
         and isinstance(counts, dict)
         and all(_is_number(counts.get(str(state))) for state in State)
         and _is_number(found.get("held_up"))
@@ -128,6 +135,10 @@ def _is_time(value: Any) -> bool:
 def _is_root(one: Any) -> bool:
     names = ("directory", "trouble")
     return isinstance(one, dict) and all(_is_text(one.get(name)) for name in names)
+
+
+def _is_answer(one: Any) -> bool:
+    return isinstance(one, dict) and _is_number(one.get("id")) and _is_text(one.get("answer"))
 
 
 def _is_fileset(one: Any) -> bool:

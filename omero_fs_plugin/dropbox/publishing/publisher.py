@@ -1,4 +1,4 @@
-"""The thread that writes each user's document into OMERO."""
+"""The thread that writes each user's document into OMERO, and answers what users ask there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, UserError
 
+from .answers import Answers
 from .document import FILESETS, Facts, changed, compose
+from .heartbeat import EVERY_S, sign
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Publisher:
         self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
         self._written: dict[str, float] = {}  # user -> s since the epoch, of the last look
         self._moving: set[str] = set()  # users with a fileset that is being imported
+        self._answers = Answers(journal, omero, settings)
+        self._signed = 0.0  # s since the epoch: the last sign of life
         self._failures = 0  # in a row
         self._resting = 0.0  # s since the epoch: OMERO is not asked before
         self.trouble = ""  # why documents are not written
@@ -96,6 +100,14 @@ class Publisher:
         self._hear(settings)
         if 0 < self._resting - now <= _AGAIN_MOST_S:  # not if the clock was set back a long way
             return
+        try:
+            self._show_sign(settings, now)
+            self._answers.look()
+        except FsError as error:
+            self._rest(error, now)
+            return
+        for user in self._answers.news():
+            self._due[user] = 0.0
         for user in sorted(self._due, key=self._due.__getitem__):
             if self._stopping.is_set():
                 return
@@ -128,9 +140,7 @@ class Publisher:
             self._due[user] = now + _AGAIN_MOST_S
             return True
         except FsError as error:
-            self._resting = now + min(_AGAIN_S * 2 ** min(self._failures, 10), _AGAIN_MOST_S)
-            self._failures += 1
-            self._say(str(error))
+            self._rest(error, now)
             return False
         self._failures, self._resting = 0, 0.0
         self._written[user] = now
@@ -141,6 +151,17 @@ class Publisher:
             self._moving.discard(user)
         return True
 
+    def _rest(self, error: FsError, now: float) -> None:
+        self._resting = now + min(_AGAIN_S * 2 ** min(self._failures, 10), _AGAIN_MOST_S)
+        self._failures += 1
+        self._say(str(error))
+
+    def _show_sign(self, settings: Settings, now: float) -> None:
+        every = max(EVERY_S, settings.publish_interval)
+        if not 0 <= now - self._signed < every:  # the clock may have been set back
+            self._omero.show_sign(sign(now, every))
+            self._signed = now
+
     def _facts(self, user: str, settings: Settings) -> Facts:
         asked = Asked(user=user)
         with glance(settings.journal_url) as look:
@@ -150,7 +171,8 @@ class Publisher:
         roots = {str(rule.watch_dir) for rule in settings.rules if rule.user == user}
         roots |= {f"{rule.watch_dir}/{user}" for rule in settings.rules if rule.user == EVERYONE}
         troubles = {root: self._trouble_at(root) for root in roots}
-        return Facts(user, counts, held, latest, troubles, self._progress())
+        answers = self._answers.of(user)
+        return Facts(user, counts, held, latest, troubles, self._progress(), answers)
 
     def _say(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -148,3 +148,12 @@ def processes_with(directory: Path) -> list[str]:
         if any(os.fsencode(directory) in word for word in words):
             lines.append(os.fsdecode(b" ".join(words)))
     return lines
+
+
+def test_the_app_for_omero_web_came_along_with_its_pages(installed: Installed) -> None:
+    def files(app: Path) -> set[str]:
+        found = (one for one in app.rglob("*") if one.is_file() and one.suffix != ".pyc")
+        return {str(one.relative_to(app)) for one in found}
+
+    (there,) = installed.venv.glob("lib/python3*/site-packages/omero_fs_web")
+    assert files(there) == files(CHECKOUT / "omero_fs_web")

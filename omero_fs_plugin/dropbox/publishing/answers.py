@@ -1,0 +1,94 @@
+"""Does what users ask for in OMERO, and keeps the answers for their documents.
+
+Rule: an entry counts only for a failed fileset of the user whose entry it is.  Every other entry
+changes nothing, and all that were read are deleted.  The disk is not looked at, because a share
+may hang.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
+from omero_fs_plugin.errors import ImportRefused
+
+from .requests import Request, Wish, granted, read
+
+log = logging.getLogger(__name__)
+
+_KEPT = 20  # answers of one user
+
+
+class Answers:
+    """The answers since DropBox started.  One thread uses it."""
+
+    def __init__(self, journal: Journal, omero: Omero, settings: Callable[[], Settings]) -> None:
+        self._journal = journal
+        self._omero = omero
+        self._settings = settings
+        self._of: dict[str, dict[int, str]] = {}  # user -> fileset -> answer
+        self._news: set[str] = set()
+
+    def of(self, user: str) -> Mapping[int, str]:
+        """Fileset -> the answer, the oldest first."""
+        return self._of.get(user, {})
+
+    def news(self) -> set[str]:
+        """The users with answers that were not asked for here before."""
+        news, self._news = self._news, set()
+        return news
+
+    def look(self) -> None:
+        """Reads some requests of each user and answers them.
+
+        Raises JournalError, and ServerAwayError if OMERO does not answer.
+        """
+        for user, entries in self._omero.requests().items():
+            wanted = read(text for _, text in entries)
+            found = {one.id: one for one in self._journal.load([r.fileset for r in wanted])}
+            may = granted(wanted, user, found)
+            for request in wanted:
+                answer = (
+                    self._do(request, found[request.fileset])
+                    if request in may
+                    else "you have no failed drop of this number"
+                )
+                self._keep(user, request.fileset, answer)
+            # Done before it is deleted: after a kill it is done again, which changes nothing.
+            self._omero.unpublish([identifier for identifier, _ in entries])
+
+    def _do(self, request: Request, fileset: Fileset) -> str:
+        if request.wish is Wish.FORGET:
+            reason = f"set aside by {fileset.user} in OMERO; it had failed: {fileset.reason}"
+            done = self._journal.forget(fileset.id, reason)
+            answer = "it is set aside" if done else "it had not failed any more"
+        else:
+            answer = self._try_again(fileset)
+        log.info("fileset %s: %s asked to %s: %s", fileset.id, fileset.user, request.wish, answer)
+        return answer
+
+    def _try_again(self, fileset: Fileset) -> str:
+        if fileset.origin == HANDED_OVER:
+            return "it was handed over by your administrator, who can try it again"
+        aside = self._settings().quarantine
+        if aside and PurePosixPath(fileset.path).is_relative_to(str(aside)):
+            return "its files are in quarantine: copy good ones to your directory"
+        try:
+            done = self._journal.retry(fileset.id)
+        except ImportRefused as refusal:
+            log.info("fileset %s is not tried again: %s", fileset.id, refusal)
+            return "its files are of another drop by now"
+        return "it is tried again" if done else "it had not failed any more"
+
+    def _keep(self, user: str, fileset: int, answer: str) -> None:
+        kept = self._of.setdefault(user, {})
+        kept.pop(fileset, None)
+        kept[fileset] = answer
+        while len(kept) > _KEPT:
+            del kept[next(iter(kept))]
+        self._news.add(user)

@@ -1,0 +1,85 @@
+"""What administrators see: all users, who waits longest, and failures by reason.  Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+_REASONS = 20  # the most frequent
+_NAMED = 5  # users with a directory in trouble, of each
+
+
+@dataclass(frozen=True)
+class Row:
+    """One user."""
+
+    user: str
+    imported: int
+    way: int
+    needing: int
+    failed: int
+    oldest: datetime | None  # since when the oldest one waits
+    oldest_name: str
+    changed: datetime
+    roots: Sequence[Mapping[str, str]]  # directories in trouble
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All users."""
+
+    rows: Sequence[Row]  # who waits longest first
+    reasons: Sequence[tuple[str, int, int]]  # reason, failures, users
+    unread: int  # documents that are none of ours
+
+
+def overview(documents: Iterable[tuple[str, Mapping[str, Any] | None]]) -> Overview:
+    """Of each user's name and document; None: it is none that DropBox wrote."""
+    rows, unread = [], 0
+    failures: Counter[str] = Counter()
+    users: dict[str, set[str]] = {}
+    for user, document in documents:
+        if document is None:
+            unread += 1
+            continue
+        rows.append(_row(user, document))
+        for one in document["filesets"]:
+            if one["state"] == "failed":
+                reason = _kind(one["reason"], one["files"])
+                failures[reason] += 1
+                users.setdefault(reason, set()).add(user)
+    rows.sort(key=lambda row: (row.oldest is None, row.oldest or row.changed, row.user))
+    reasons = [(why, number, len(users[why])) for why, number in failures.most_common(_REASONS)]
+    return Overview(rows, reasons, unread)
+
+
+def _row(user: str, document: Mapping[str, Any]) -> Row:
+    counts, held = document["counts"], document["held_up"]
+    waiting = [one for one in document["filesets"] if one["state"] in ("waiting", "queued")]
+    oldest = min(waiting, key=lambda one: one["since"], default=None)
+    names = oldest["files"] if oldest else ()
+    return Row(
+        user=user,
+        imported=counts["imported"],
+        way=max(0, counts["waiting"] + counts["queued"] + counts["importing"] - held),
+        needing=counts["failed"] + held,
+        failed=counts["failed"],
+        oldest=None if oldest is None else _moment(oldest["since"]),
+        oldest_name=names[0] if names else "",
+        changed=_moment(document["written"]),
+        roots=[root for root in document["roots"] if root["trouble"]][:_NAMED],
+    )
+
+
+def _kind(reason: str, files: Sequence[str]) -> str:
+    """The reason without the name of the file, so that equal ones are counted together."""
+    for name in sorted(files, key=len, reverse=True):
+        reason = reason.replace(name, "the file")
+    return reason or "no reason"
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds).astimezone()

@@ -1,0 +1,101 @@
+"""A receipt: what OMERO has of the files of one day or of one directory, with its checksums."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import omero.sys
+from omero.rtypes import rlist, rlong, unwrap
+
+from omero_fs_plugin.blitz.users import ALL_GROUPS
+
+COLUMNS = ("file", "bytes", "checksum", "algorithm", "imported", "images", "fileset")
+_SOME = 50  # filesets that are asked for together
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with these a table calculates
+
+
+@dataclass(frozen=True)
+class Line:
+    """One file that OMERO has."""
+
+    file: str  # as OMERO noted it: the path it came from
+    size: int  # bytes
+    checksum: str  # lower-case hex; empty: OMERO has none
+    algorithm: str
+    imported: datetime
+    images: tuple[int, ...]
+    fileset: int  # in OMERO
+
+
+def chosen(document: Mapping[str, Any], *, day: date | None, below: str) -> list[Mapping[str, Any]]:
+    """The imported filesets of the document: those of `day`, with a file below a directory."""
+    start = below.strip("/")
+    return [
+        one
+        for one in document["filesets"]
+        if one["state"] == "imported"
+        and type(one.get("fileset")) is int
+        and (day is None or datetime.fromtimestamp(one["since"]).date() == day)
+        and (not start or any(f"{name}/".startswith(f"{start}/") for name in one["files"]))
+    ]
+
+
+def lines(services: Any, user: int, filesets: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """What OMERO has of these filesets of the user: their own files, with images, and no others.
+
+    A user may write anything into the document, so OMERO is asked whose a fileset is.
+    """
+    of = {one["fileset"]: one for one in filesets}
+    for start in range(0, len(of), _SOME):
+        some = sorted(of)[start : start + _SOME]
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"ids": rlist([rlong(one) for one in some]), "user": rlong(user)}
+        query = services.getQueryService()
+        images: dict[int, list[int]] = {}
+        for fileset, image in query.projection(
+            "select f.id, i.id from Fileset f join f.images i where f.id in (:ids) "
+            "and f.details.owner.id = :user order by i.id",
+            parameters,
+            ALL_GROUPS,
+        ):
+            images.setdefault(unwrap(fileset), []).append(unwrap(image))
+        for row in query.projection(
+            "select f.id, e.clientPath, o.size, o.hash, h.value from Fileset f "
+            "join f.usedFiles e join e.originalFile o left outer join o.hasher h "
+            "where f.id in (:ids) and f.details.owner.id = :user order by e.id",
+            parameters,
+            ALL_GROUPS,
+        ):
+            fileset, path, size, checksum, algorithm = (unwrap(value) for value in row)
+            if fileset in images:
+                yield Line(
+                    f"/{path or ''}",
+                    size or 0,
+                    checksum or "",
+                    algorithm or "",
+                    datetime.fromtimestamp(of[fileset]["since"]).astimezone(),
+                    tuple(images[fileset]),
+                    fileset,
+                )
+
+
+def as_csv(found: Sequence[Line]) -> str:
+    """The receipt as a table.  A name that begins like a formula gets an apostrophe before it."""
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(COLUMNS)
+    for one in found:
+        images = " ".join(map(str, one.images))
+        when = one.imported.isoformat(" ", "seconds")
+        row = (one.file, one.size, one.checksum, one.algorithm, when, images, one.fileset)
+        table.writerow([_plain(str(value)) for value in row])
+    return written.getvalue()
+
+
+def _plain(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA) else value

@@ -1,0 +1,80 @@
+// Asks for news while the page is seen, and shows what has changed.  Without it the page works too.
+(function () {
+  "use strict";
+  const part = document.getElementById("part");
+  const sentence = document.getElementById("sentence");
+  const heard = document.getElementById("heard");
+  const every = Number(part.dataset.every) * 1000;
+  let timer = null;
+  let shown = null;
+  let lost = null; // since when OMERO.web does not answer
+
+  function say(element, text) {
+    if (element.textContent !== text) {
+      element.textContent = text; // a screen reader reads what has changed, and only that
+    }
+    element.hidden = !text;
+  }
+
+  // The server's HTML replaces ours; what the user has opened or chosen stays.
+  function replace(html) {
+    const open = [...part.querySelectorAll("details[open]")].map((one) => one.id);
+    const focus = part.contains(document.activeElement) ? document.activeElement : null;
+    const summaryOf = focus && focus.tagName === "SUMMARY" ? focus.parentElement.id : "";
+    const id = focus ? focus.id : "";
+    const href = focus ? focus.getAttribute("href") : null;
+    part.innerHTML = html;
+    open.forEach((one) => {
+      const details = document.getElementById(one);
+      if (details) details.open = true;
+    });
+    let next = null;
+    if (summaryOf) next = document.querySelector("#" + CSS.escape(summaryOf) + " > summary");
+    else if (id) next = document.getElementById(id);
+    else if (href) next = part.querySelector('a[href="' + CSS.escape(href) + '"]');
+    if (next) next.focus({ preventScroll: true });
+    else if (focus) document.getElementById("main").focus({ preventScroll: true });
+  }
+
+  async function look() {
+    try {
+      const answer = await fetch(part.dataset.part + location.search, {
+        headers: { "X-Requested-With": "XMLHttpRequest" },
+        credentials: "same-origin",
+        cache: "no-store",
+        signal: AbortSignal.timeout(30000),
+      });
+      if (answer.status === 403) {
+        say(heard, "You are logged out. Reload the page to log in again.");
+        return false;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const news = await answer.json();
+      lost = null;
+      say(sentence, news.sentence);
+      say(heard, news.heard);
+      if (news.html !== shown) {
+        if (shown !== null || news.html !== part.innerHTML) replace(news.html);
+        shown = news.html;
+      }
+    } catch (error) {
+      lost = lost || new Date();
+      say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");
+    }
+    return true;
+  }
+
+  async function round() {
+    timer = null;
+    if (document.hidden) return;
+    const more = await look();
+    if (more && timer === null && !document.hidden) timer = setTimeout(round, every);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    if (!document.hidden) round();
+  });
+  if (!document.hidden) timer = setTimeout(round, every);
+})();

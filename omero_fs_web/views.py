@@ -1,0 +1,172 @@
+"""What the browser asks for: the page, its news, requests, receipts, and the view of all users.
+
+Each view has the session of who is logged in, as `conn`, and reads and writes with nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+from omeroweb.decorators import login_required
+
+from omero_fs_plugin.blitz import publications
+from omero_fs_plugin.dropbox.publishing import requests
+from omero_fs_plugin.dropbox.publishing.document import parsed
+from omero_fs_plugin.dropbox.publishing.heartbeat import heard
+from omero_fs_plugin.errors import UserError
+
+from . import receipt, settings
+from .overview import overview
+from .page import SHOWS, Page, page_of
+from .places import datasets_of
+
+_MOST_QUERY = 300  # characters of a search
+_SAID = {
+    "asked": "DropBox was asked. It answers within some seconds.",
+    "wrong": "That could not be asked for.",
+}
+
+
+@never_cache
+@require_GET
+@login_required()
+def index(request: Any, conn: Any = None, **_: Any) -> Any:
+    """The whole page."""
+    context = _context(request, conn)
+    context["said"] = _SAID.get(request.GET.get("said", ""), "")
+    context["poll"] = max(1, settings.OMERO_FS_WEB_POLL)
+    return render(request, "omero_fs_web/index.html", context)
+
+
+@never_cache
+@require_GET
+@login_required()
+def part(request: Any, conn: Any = None, **_: Any) -> Any:
+    """What of the page may have changed: its sentence, and the HTML below it."""
+    context = _context(request, conn)
+    page: Page | None = context["page"]
+    return JsonResponse(
+        {
+            "sentence": page.sentence if page else "",
+            "heard": page.heard if page else "",
+            "html": render_to_string("omero_fs_web/part.html", context, request=request),
+        }
+    )
+
+
+@never_cache
+@require_POST
+@login_required()
+def ask(request: Any, conn: Any = None, **_: Any) -> Any:
+    """Writes a request into OMERO: DropBox checks it, and answers in the document."""
+    said = "wrong"
+    for wish in requests.Wish:
+        fileset = request.POST.get(wish.name.lower(), "")
+        text = requests.entry(wish, fileset)
+        if fileset and text is not None:
+            try:
+                publications.ask(conn.c.sf, text)
+                said = "asked"
+            except UserError:
+                said = "wrong"
+    return HttpResponseRedirect(f"{reverse('omero_fs_web_index')}?{urlencode({'said': said})}")
+
+
+@never_cache
+@require_GET
+@login_required()
+def receipt_page(request: Any, conn: Any = None, **_: Any) -> Any:
+    """The receipt as a page to keep or print."""
+    return render(request, "omero_fs_web/receipt.html", _receipt(request, conn))
+
+
+@never_cache
+@require_GET
+@login_required()
+def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
+    """The receipt as a table."""
+    text = receipt.as_csv(_receipt(request, conn)["lines"])
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="receipt.csv"'
+    return response
+
+
+@never_cache
+@require_GET
+@login_required(isAdmin=True)
+def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
+    """All users, for administrators."""
+    services = conn.c.sf
+    names = {
+        one.id.val: one.omeName.val for one in services.getAdminService().lookupExperimenters()
+    }
+    documents = (
+        (names.get(user, str(user)), parsed(text))
+        for user, text in publications.everyones(services)
+    )
+    sign = heard(publications.last_sign(services))
+    context = {
+        "all": overview(documents),
+        "silent": sign is None or sign.silent(time.time()),
+        "user": conn.getUser().getName(),
+    }
+    return render(request, "omero_fs_web/everybody.html", context)
+
+
+def _context(request: Any, conn: Any) -> dict[str, Any]:
+    services, user = conn.c.sf, conn.getUserId()
+    document = parsed(publications.read(services, user))
+    query = request.GET.get("q", "")[:_MOST_QUERY]
+    show = request.GET.get("show", "")
+    context: dict[str, Any] = {
+        "page": None,
+        "query": query,
+        "show": show if show in SHOWS else "",
+        "admin": conn.isAdmin(),
+        "user": conn.getUser().getName(),
+        "today": date.today().isoformat(),
+    }
+    if document is None:
+        return context
+    sign = heard(publications.last_sign(services))
+    asked = {
+        one.fileset: str(one.wish)
+        for one in requests.read(text for _, text in publications.requests_of(services, user))
+    }
+    page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
+    context["page"] = page
+    context["datasets"] = datasets_of(services, page.images)
+    return context
+
+
+def _receipt(request: Any, conn: Any) -> Mapping[str, Any]:
+    services, user = conn.c.sf, conn.getUserId()
+    document = parsed(publications.read(services, user))
+    if document is None:
+        raise Http404
+    below = request.GET.get("below", "")[:_MOST_QUERY]
+    given = request.GET.get("day", "")
+    try:
+        day = date.fromisoformat(given) if given else None
+    except ValueError:
+        raise Http404 from None
+    filesets = receipt.chosen(document, day=day, below=below)
+    return {
+        "lines": list(receipt.lines(services, user, filesets)),
+        "filesets": len(filesets),
+        "day": day,
+        "below": below,
+        "user": conn.getUser().getName(),
+        "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "query": urlencode({"day": given, "below": below}),
+    }

@@ -1,0 +1,33 @@
+"""What administrators see of all users."""
+
+from __future__ import annotations
+
+from omero_fs_web.overview import overview
+
+from .documents import NOW, document, fileset
+
+
+def test_who_waits_longest_comes_first() -> None:
+    found = overview(
+        [
+            ("amy", document(fileset(1))),
+            ("zak", document(fileset(2, "settling", since=NOW - 5))),
+            ("eve", document(fileset(3, "held up", since=NOW - 500), fileset(4, "queued"))),
+        ]
+    )
+    assert [row.user for row in found.rows] == ["eve", "zak", "amy"]
+    first = found.rows[0]
+    assert (first.oldest_name, first.way, first.needing) == ("day/3.tif", 1, 1)
+
+
+def test_equal_failures_are_counted_together() -> None:
+    broken = [fileset(n, "failed", reason=f"cannot read day/{n}.tif") for n in (1, 2)]
+    found = overview([("amy", document(*broken)), ("zak", document(broken[0])), ("eve", None)])
+    assert found.reasons == [("cannot read the file", 3, 2)]
+    assert found.unread == 1
+
+
+def test_only_directories_in_trouble_are_told() -> None:
+    roots = [{"directory": "/a", "trouble": ""}, {"directory": "/b", "trouble": "away"}]
+    (row,) = overview([("amy", document(roots=roots))]).rows
+    assert [root["directory"] for root in row.roots] == ["/b"]

@@ -1,0 +1,293 @@
+"""The views, asked by Django's test client; OMERO is one that the test makes up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from html import escape
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("omeroweb", reason="the extra `web` is not installed")
+
+import django
+from django.conf import settings
+
+if not settings.configured:
+    settings.configure(
+        SECRET_KEY="of the tests",
+        ROOT_URLCONF="tests.unit.web.urls",
+        ALLOWED_HOSTS=["testserver"],
+        INSTALLED_APPS=["django.contrib.staticfiles", "omero_fs_web"],
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+        STATIC_URL="/static/",
+        USE_TZ=False,
+        TIME_ZONE=None,
+        MIDDLEWARE=[
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+        ],
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+            }
+        ],
+        # What OMERO.web's decorator reads.
+        LOGIN_VIEW="weblogin",
+        LOGIN_REDIRECT={},
+        PUBLIC_ENABLED=False,
+        SECURE=False,
+    )
+    django.setup()
+
+from django.test import Client
+from omeroweb.decorators import login_required
+
+from omero_fs_plugin.blitz import publications
+from omero_fs_plugin.dropbox.publishing.heartbeat import sign
+from omero_fs_plugin.errors import UserError
+from omero_fs_web import views
+from omero_fs_web.places import Dataset
+
+from .documents import NOW, document, fileset
+
+PAGE, PART, ASK = "/omero_fs_web/", "/omero_fs_web/part/", "/omero_fs_web/ask/"
+EVERYBODY = "/omero_fs_web/everybody/"
+HOSTILE = (
+    "<script>alert(1)</script>.tif",
+    '"><img src=x onerror=alert(1)>.tif',
+    "{{ 7|add:7 }}{% load static %}.tif",
+    "a" * 255,
+    "\u202etxt.exe",
+    "&amp;.tif",
+)
+
+
+class Omero:
+    """What the app reads and writes, without OMERO."""
+
+    def __init__(self) -> None:
+        self.documents: dict[int, str] = {}
+        self.requests: list[str] = []
+        self.sign = sign(NOW, 15)
+        self.user = 2
+        self.is_admin = False
+        self.refuses = ""
+
+    def conn(self) -> Any:
+        """The connection of who is logged in."""
+        admin = SimpleNamespace(
+            lookupExperimenters=lambda: [
+                SimpleNamespace(id=SimpleNamespace(val=n), omeName=SimpleNamespace(val=name))
+                for n, name in ((2, "amy"), (3, "zak"))
+            ]
+        )
+        sf = SimpleNamespace(getAdminService=lambda: admin)
+        options = SimpleNamespace(
+            setOmeroGroup=lambda group: None, setOmeroShare=lambda share=None: None
+        )
+        return SimpleNamespace(
+            c=SimpleNamespace(sf=sf),
+            SERVICE_OPTS=options,
+            close=lambda hard: None,
+            canCreate=lambda: True,
+            getClientSettings=dict,
+            getEmailSettings=lambda: False,
+            isAdmin=lambda: self.is_admin,
+            getUserId=lambda: self.user,
+            getUser=lambda: SimpleNamespace(getName=lambda: {2: "amy", 3: "zak"}[self.user]),
+        )
+
+    def ask(self, services: Any, text: str) -> None:
+        if self.refuses:
+            raise UserError(self.refuses)
+        self.requests.append(text)
+
+
+@pytest.fixture
+def omero(monkeypatch: pytest.MonkeyPatch) -> Iterator[Omero]:
+    """Amy is logged in, and has no document yet."""
+    made = Omero()
+    for name, does in {
+        "read": lambda services, user: made.documents.get(user, ""),
+        "last_sign": lambda services: made.sign,
+        "requests_of": lambda services, user: list(enumerate(made.requests)),
+        "ask": made.ask,
+        "everyones": lambda services: iter(made.documents.items()),
+    }.items():
+        monkeypatch.setattr(publications, name, does)
+    monkeypatch.setattr(views, "datasets_of", lambda services, images: {1: Dataset(5, "<b>set")})
+    monkeypatch.setattr(views.time, "time", lambda: NOW)
+    monkeypatch.setattr(login_required, "get_connection", lambda *_: made.conn())
+    yield made
+
+
+@pytest.fixture
+def told(omero: Omero) -> Callable[..., None]:
+    """Gives amy this document."""
+
+    def tell(*filesets: dict[str, Any], **more: Any) -> None:
+        omero.documents[2] = json.dumps(document(*filesets, **more))
+
+    return tell
+
+
+def _get(page: str, **query: str) -> str:
+    answer = Client().get(page, query)
+    assert answer.status_code == 200, answer.content
+    return answer.content.decode()
+
+
+def test_who_is_not_logged_in_is_sent_to_the_login(
+    omero: Omero, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login_required, "get_connection", lambda *_: None)
+    for page in (PAGE, PART, EVERYBODY, "/omero_fs_web/receipt.csv"):
+        answer = Client().get(page)
+        assert (answer.status_code, answer["Location"].partition("?")[0]) == (
+            302,
+            "/webclient/login/",
+        )
+    polled = Client().get(PART, headers={"X-Requested-With": "XMLHttpRequest"})
+    assert polled.status_code == 403
+
+
+@pytest.mark.parametrize("text", ["", "garbage", '{"format": 1}', '{"format": 99}', "[" * 5000])
+def test_without_a_document_the_page_says_what_to_do(omero: Omero, text: str) -> None:
+    omero.documents[2] = text
+    page = _get(PAGE)
+    assert "log out and in again" in page
+    assert json.loads(_get(PART))["sentence"] == ""
+
+
+def test_the_sentence_and_what_needs_the_user(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1), fileset(2, "failed", reason="its reader: x"), fileset(3, "queued"))
+    page = _get(PAGE)
+    assert "1 of your 3 drops is still on the way; 1 needs you." in page
+    assert page.index("h-needs") < page.index("h-way") < page.index("h-today")
+    assert 'name="try_again" value="2"' in page
+    assert "/webgateway/render_thumbnail/1/" in page and "?show=image-1" in page
+    assert "?show=dataset-5" in page and "&lt;b&gt;set" in page
+
+
+def test_the_news_are_what_the_page_has(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1), fileset(2, "failed"))
+    news = json.loads(_get(PART))
+    page = _get(PAGE)
+    assert news["sentence"] in page and news["html"] in page and news["heard"] == ""
+
+
+def test_a_dropbox_that_is_down_is_told(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1))
+    omero.sign = sign(NOW - 600, 15)
+    assert json.loads(_get(PART))["heard"].startswith("DropBox has not been heard since")
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
+@pytest.mark.parametrize("stand", ["failed", "held up", "importing", "imported", "skipped"])
+def test_a_hostile_name_is_text(
+    omero: Omero, told: Callable[..., None], name: str, stand: str
+) -> None:
+    reason = f"waits for {name}" if stand == "held up" else f"its reader: {name}"
+    told(fileset(1, stand, files=[name, name], reason=reason, progress=name, remedy=name))
+    for page in (_get(PAGE, q=name[:100]), json.loads(_get(PART))["html"]):
+        assert f"<bdi>{escape(name)}</bdi>" in page
+        assert "<script>alert" not in page and "<img src=x" not in page
+
+
+def test_a_hostile_search_is_text(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1))
+    page = _get(PAGE, q='"><script>alert(1)</script>', show='"><script>')
+    assert "<script>alert" not in page and "0 of the latest 1 drops match" in page
+
+
+def test_the_search_and_the_kind(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1, files=["cells.tif"]), fileset(2, files=["beads.tif"]), fileset(3, "failed"))
+    page = _get(PAGE, q="cells")
+    assert "cells.tif" in page and "beads.tif" not in page
+    assert "h-needs" not in _get(PAGE, show="imported")
+
+
+# Requests
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ({"try_again": "7"}, ["try again 7"]),
+        ({"forget": "7"}, ["forget 7"]),
+        ({"forget": "0"}, []),
+        ({"forget": "7; drop table"}, []),
+        ({"try_again": "9" * 40}, []),
+        ({"forget": "-7"}, []),
+        ({"forget": "\u0667"}, []),
+        ({"else": "7"}, []),
+        ({}, []),
+    ],
+)
+def test_only_a_request_is_written(omero: Omero, given: dict[str, str], written: list[str]) -> None:
+    answer = Client().post(ASK, given)
+    assert answer.status_code == 302 and answer["Location"].startswith(PAGE)
+    assert omero.requests == written
+    assert answer["Location"].endswith("asked" if written else "wrong")
+
+
+def test_what_omero_refuses_is_told(omero: Omero) -> None:
+    omero.refuses = "too much"
+    assert Client().post(ASK, {"forget": "7"})["Location"].endswith("said=wrong")
+
+
+def test_each_change_needs_the_token(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(7, "failed"))
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.post(ASK, {"forget": "7"}).status_code == 403
+    assert browser.get(ASK, {"forget": "7"}).status_code == 405
+    assert omero.requests == []
+    browser.get(PAGE)
+    token = browser.cookies["csrftoken"].value
+    assert browser.post(ASK, {"forget": "7", "csrfmiddlewaretoken": token}).status_code == 302
+    assert omero.requests == ["forget 7"]
+
+
+def test_what_was_asked_for_is_not_asked_twice(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(7, "failed"))
+    omero.requests = ["try again 7"]
+    page = _get(PAGE)
+    assert "You asked to try again." in page and 'value="7"' not in page
+
+
+# Administrators
+
+
+def test_only_administrators_see_all_users(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1, "failed", reason="its reader: x"))
+    omero.documents[3] = json.dumps(document(fileset(2, "failed", reason="its reader: x")))
+    assert Client().get(EVERYBODY).status_code == 404
+    assert EVERYBODY not in _get(PAGE)
+    omero.is_admin = True
+    page = _get(EVERYBODY)
+    assert "amy" in page and "zak" in page and "its reader: x" in page
+    assert EVERYBODY in _get(PAGE)
+
+
+def test_nobody_elses_document_is_on_the_page(omero: Omero) -> None:
+    omero.documents[3] = json.dumps(document(fileset(2, files=["zaks.tif"])))
+    for page in (PAGE, PART, "/omero_fs_web/part/?user=3", "/omero_fs_web/?user=zak"):
+        assert "zaks" not in _get(page)
+
+
+# Receipts
+
+
+def test_a_receipt_without_a_document_is_not_there(omero: Omero) -> None:
+    assert Client().get("/omero_fs_web/receipt.csv").status_code == 404
+
+
+@pytest.mark.parametrize("day", ["x", "2026-99-01", "<script>"])
+def test_a_day_that_is_none(omero: Omero, told: Callable[..., None], day: str) -> None:
+    told(fileset(1))
+    assert Client().get("/omero_fs_web/receipt.html", {"day": day}).status_code == 404

@@ -1,0 +1,52 @@
+"""A real browser, without a screen: Debian's chromium, driven by selenium."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+PATIENCE = 30  # s for a page to be loaded
+
+
+def opened(width: int, height: int = 900, *, dark: bool = False) -> Any:
+    """A browser whose page is `width` px wide.  Whoever opens it quits it."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # its own, which wants rights that a container does not give
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--disable-background-networking",
+        f"--window-size={width},{height}",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(PATIENCE)
+    resize(driver, width, height)
+    if dark:
+        features = [{"name": "prefers-color-scheme", "value": "dark"}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    return driver
+
+
+def resize(driver: Any, width: int, height: int = 900) -> None:
+    """Makes the page `width` px wide; a window of chromium would be 500 px at least."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def log_in(driver: Any, address: str, user: str, password: str) -> None:
+    """Logs in to OMERO.web at `address`, and is then at the page My drops."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.get(f"{address}/webclient/login/?url=/omero_fs_web/")
+    driver.find_element(By.NAME, "username").send_keys(user)
+    driver.find_element(By.NAME, "password").send_keys(password)
+    driver.find_element(By.NAME, "password").submit()
+    WebDriverWait(driver, PATIENCE).until(lambda one: "/omero_fs_web/" in one.current_url[:60])
+    WebDriverWait(driver, PATIENCE).until(lambda one: "My drops" in one.title)
