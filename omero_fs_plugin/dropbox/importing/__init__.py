@@ -9,5 +9,5 @@ of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace``
 imports run at a time, ``slots`` whose turn it is, ``crew`` how many threads that takes.
 ``quarantine`` takes files that failed, and ``moving`` moves them.  ``recovery`` mends a journal
 that was lost.  ``beginning`` says whether OMERO is still starting.  ``stores`` has the files of a
-directory that is one image.
+directory that is one image.  ``visible`` says whether another machine than DropBox's sees a file.
 """
