@@ -19,6 +19,7 @@
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
+#   make bench-nodes              imports an hour with 1, 2 and 4 machines with importers
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make docs                     the documentation site, in build/docs; DOCS=/path
@@ -44,7 +45,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-commands docs links lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-commands bench-nodes docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -77,6 +78,7 @@ torture: test-packages
 	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers sqlite --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
+	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/integration/dropbox/test_elsewhere.py)
 
 fuzz: test-packages
 	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)
@@ -100,6 +102,9 @@ bench-filesets: venv
 
 bench-journal: venv
 	@tools/bench.sh benchmarks.journal $(BENCH_ARGS)
+
+bench-nodes: test-packages
+	$(RUN) python -m tests.integration.dropbox.pace_of_nodes $(BENCH_ARGS)
 
 bench-commands: venv
 	@tools/bench.sh benchmarks.commands $(BENCH_ARGS)

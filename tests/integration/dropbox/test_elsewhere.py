@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
 from collections import Counter
@@ -79,7 +80,14 @@ def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
     assert shared.journal.nodes() == [] and shared.journal.claims() == {}
 
 
-@pytest.mark.parametrize("how", ["killed", "stopped", "cut"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "killed",
+        pytest.param("stopped", marks=pytest.mark.long),
+        pytest.param("cut", marks=pytest.mark.long),
+    ],
+)
 def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started, how: str) -> None:
     pace = shared.blitz.sandbox.pace
     pace.prices = replace(pace.prices, imported=2.0)
@@ -117,6 +125,7 @@ def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started,
     assert second.process.poll() is None
 
 
+@pytest.mark.long
 def test_a_user_with_very_many_files_holds_nobody_up(shared: Whole, start: Started) -> None:
     many = [shared.drop(f"{number}.tif", "amy") for number in range(60)]
     shared.until_known(*many[:1])
@@ -144,32 +153,55 @@ def test_sqlite_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_kills_at_random(shared: Whole, start: Started) -> None:
-    """Three nodes: each time one is killed, stopped or cut off, and another is started."""
-    chance = random.Random(15)
+def strike(victim: Elsewhere, how: str) -> None:
+    if how == "kill":
+        victim.kill()
+    elif how == "stop":
+        victim.stand_still()
+        time.sleep(EXPIRES_S + 1)
+        victim.go_on()
+    else:
+        victim.line.cut()
+        time.sleep(EXPIRES_S + 1)
+        victim.line.heal()
+
+
+def some(shared: Whole, blow: int) -> list[Path]:
+    names = [(f"{blow}-{number}.tif", user) for number in range(3) for user in ("amy", "zak")]
+    return [shared.drop(*name) for name in names]
+
+
+def test_one_is_killed_one_stands_still_and_one_is_cut_off(shared: Whole, start: Started) -> None:
+    """Missing 0, twice 0.  `make torture` does this for minutes."""
     nodes = [start() for _ in range(3)]
     until_nodes(shared, 3)
     paths = []
-    for blow in range(6):
-        paths += [
-            shared.drop(f"{blow}-{number}.tif", user)
-            for number in range(3)
-            for user in ("amy", "zak")
-        ]
+    for blow, how in enumerate(("kill", "stop", "cut")):
+        paths += some(shared, blow)
+        time.sleep(0.7)
+        strike(nodes[blow], how)
+    start()
+    shared.until_known(*paths)
+    shared.until_settled()
+    shared.assert_once(*paths)
+
+
+@pytest.mark.long
+def test_blows_at_random_for_long(shared: Whole, start: Started) -> None:
+    """Three nodes: each time one is killed, stopped or cut off, and another is started."""
+    chance = random.Random(15)
+    end = time.monotonic() + float(os.environ.get("OMERO_FS_NODES_S", "40"))
+    nodes = [start() for _ in range(3)]
+    until_nodes(shared, 3)
+    paths = []
+    for blow in itertools.count():
+        paths += some(shared, blow)
         time.sleep(chance.uniform(0.3, 1.5))
-        victim = nodes[chance.randrange(len(nodes))]
-        how = chance.choice(["kill", "stop", "cut"])
-        if how == "kill":
-            victim.kill()
-        elif how == "stop":
-            victim.stand_still()
-            time.sleep(EXPIRES_S + 1)
-            victim.go_on()
-        else:
-            victim.line.cut()
-            time.sleep(EXPIRES_S + 1)
-            victim.line.heal()
-        nodes[nodes.index(victim)] = start()
+        place = chance.randrange(len(nodes))
+        strike(nodes[place], chance.choice(["kill", "stop", "cut"]))
+        nodes[place] = start()
+        if time.monotonic() > end:
+            break
     shared.until_known(*paths)
     shared.until_settled()
     shared.assert_once(*paths)

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin import events
+from omero_fs_plugin.dropbox.importing.importers.in_place import InPlace
+from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 
@@ -47,6 +50,16 @@ def test_the_same_file_is_seen_and_its_device_is_known_from_then_on(met: Fileset
     assert visible.unseen(met) == ""
     assert FileStat.of(Path(met.path).stat()) == met.files[0].stat
     assert visible.told() == {}
+
+
+def test_whether_it_can_be_hard_linked_is_told_by_the_devices_of_this_machine(
+    met: Fileset, tmp_path: Path
+) -> None:
+    repository = InPlace(None, Transfer.LN, tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ImportRefused, match="not on the file system"):
+        repository.check(met)
+    assert Visible("node2").unseen(met) == ""
+    repository.check(met)
 
 
 def test_a_share_that_is_not_mounted_is_named(met: Fileset) -> None:
