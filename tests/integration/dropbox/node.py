@@ -26,7 +26,7 @@ from omero_fs_plugin.dropbox.processes import starter
 from omero_fs_plugin.dropbox.service import elsewhere
 from tests.integration.blitz import behind_the_router, communicator
 
-EXPIRES_S, RENEW_S = 4.0, 0.5
+EXPIRES_S, RENEW_S = 8.0, 0.5  # so that one on a busy machine is not given up
 _SOCKET = ".s.PGSQL.5432"
 
 
@@ -146,7 +146,9 @@ def main() -> int:
     told = json.loads(sys.argv[1])
     import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s")
+    logging.basicConfig(
+        force=True, level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s"
+    )
     # The sandbox carries a call out soon, or never.
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         setattr(activity, name, 3.0)

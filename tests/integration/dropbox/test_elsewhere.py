@@ -16,6 +16,7 @@ import pytest
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.lease import Holder
+from omero_fs_plugin.dropbox.journal.records import Node
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service.elsewhere import DropBoxImporter
 from omero_fs_plugin.errors import ConfigurationError
@@ -29,6 +30,7 @@ from .node import EXPIRES_S, Elsewhere
 __all__ = ["postgres"]  # a fixture
 
 _numbers = itertools.count()
+_START_S = 120.0
 Started = Callable[..., Elsewhere]
 
 
@@ -63,8 +65,15 @@ def imported_by(whole: Whole) -> Counter[str]:
     return Counter(who for _, _, after, _, who in events if after == State.IMPORTED)
 
 
+def rows_of(whole: Whole, node: Elsewhere) -> list[Node]:
+    """What the journal has of this process."""
+    pid = node.process.pid
+    return [one for one in whole.journal.nodes() if Holder.parse(one.holder).pid == pid]
+
+
 def until_nodes(whole: Whole, number: int) -> None:
-    whole.until(f"{number} nodes", lambda: len(whole.journal.nodes()) == number)
+    # On a busy machine some processes take long to load all of omero-py.
+    whole.until(f"{number} nodes", lambda: len(whole.journal.nodes()) == number, patience=_START_S)
 
 
 def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
@@ -91,15 +100,11 @@ def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
 def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started, how: str) -> None:
     pace = shared.blitz.sandbox.pace
     pace.prices = replace(pace.prices, imported=2.0)
-    first, second = start(), start()
+    first, _ = start(), start()
     until_nodes(shared, 2)
     paths = [shared.drop(f"{number}.tif") for number in range(8)]
     shared.until(
-        "the first node imports",
-        lambda: any(
-            node.claims and Holder.parse(node.holder).pid == first.process.pid
-            for node in shared.journal.nodes()
-        ),
+        "the first node imports", lambda: any(one.claims for one in rows_of(shared, first))
     )
     if how == "killed":
         first.kill()
@@ -108,7 +113,7 @@ def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started,
     else:
         first.line.cut()
     began = time.monotonic()
-    until_nodes(shared, 1)
+    shared.until("it is given up", lambda: not rows_of(shared, first), patience=60.0)
     # At once if it is known to be dead.  Else within the lease; a transaction in which it was cut
     # off holds everybody up for so long, and nobody is blamed for that time.
     held_up = LIMITS["idle_in_transaction_session_timeout"]
@@ -122,7 +127,6 @@ def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started,
     if how != "killed":
         # It was told that it had lost its claims.
         assert first.process.wait(60) == 0
-    assert second.process.poll() is None
 
 
 @pytest.mark.long
