@@ -20,6 +20,7 @@
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
 #   make bench-nodes              imports an hour with 1, 2 and 4 machines with importers
+#   make bench-growth             how time and memory grow with files, users, rules, directories
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make docs                     the documentation site, in build/docs; DOCS=/path
@@ -45,7 +46,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-commands bench-nodes docs links lint types reference pictures format clean
+.PHONY: help venv demo sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands bench-nodes docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -105,6 +106,9 @@ bench-journal: venv
 
 bench-nodes: test-packages
 	$(RUN) python -m tests.integration.dropbox.pace_of_nodes $(BENCH_ARGS)
+
+bench-growth: venv
+	@tools/bench.sh benchmarks.growth $(BENCH_ARGS)
 
 bench-commands: venv
 	@tools/bench.sh benchmarks.commands $(BENCH_ARGS)

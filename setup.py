@@ -15,6 +15,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+WEB = ["omero-web>=5.30,<6"]
 DOCS = ["sphinx>=7.2", "furo"]
 
 
@@ -74,6 +75,8 @@ setup(
         "postgresql": ["psycopg[binary]>=3.1"],
         # Metrics for Prometheus.
         "metrics": ["prometheus-client>=0.17"],
+        # The page `My drops` of OMERO.web, on the host of OMERO.web.
+        "web": WEB,
         # What the documentation site is built with.
         "docs": DOCS,
         "test": [
@@ -90,6 +93,10 @@ setup(
             "aiosmtpd>=1.4",
             "trustme>=1",
             "pyte>=0.8",
+            # OMERO.web for the tests and for `make demo-web`; a browser comes from the system.
+            *WEB,
+            "whitenoise>=6",
+            "selenium>=4.11",
             *DOCS,
             "setuptools>=77",
         ],

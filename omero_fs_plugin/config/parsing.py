@@ -142,10 +142,10 @@ def read(properties: Mapping[str, str]) -> Settings:
     _check_moves(get, rules, managed)
     mail, doubtful = read_mail(properties)
     held = {problem.user for problem in get.problems}
-    usable = () if "" in held else tuple(rule for rule in rules if rule.user not in held)
+    usable = [rule for rule in rules if not ("" in held or rule.user in held)]
     return Settings(
-        rules=usable,
-        unusable=tuple(rule for rule in rules if rule not in usable),
+        rules=tuple(usable),
+        unusable=tuple(rule for rule in rules if "" in held or rule.user in held),
         data_dir=data_dir,
         managed_dir=managed,
         quarantine=quarantine,

@@ -136,7 +136,9 @@ class Places:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._watched: tuple[_Watched, ...] = ()
         # The last directory that was asked for, because files are met directory by directory.
-        self._last: _Asked = ((), "", None, None)
+        self._last: _Asked = ({}, "", None, None)
+        self._nearest: _Nearest = {}
+        self._of_user: dict[str, Rule] = {}
         # Called if the look at a directory of a rule ends only after the rule began.
         self.late: Callable[[], None] = lambda: None
         self.apply(rules)
@@ -155,9 +157,12 @@ class Places:
             if one.at_start is not None:
                 one.at_start.wait(until, self._known_late)
         self._watched = tuple(sorted(watched, key=lambda one: -len(one.directory)))
+        # Of two rules for one directory, or one user, the first counts.
+        self._of_user = {one.rule.user: one.rule for one in reversed(self._watched)}
+        self._nearest = {one.directory.rstrip("/"): one for one in reversed(self._watched)}
 
     def _known_late(self) -> None:
-        self._last = ((), "", None, None)
+        self._last = ({}, "", None, None)
         self.late()
 
     def place(self, path: str) -> Place | None:
@@ -224,27 +229,27 @@ class Places:
 
     def rule_for(self, user: str) -> Rule | None:
         """The rule for files that `user` hands over from elsewhere."""
-        for name in (user, EVERYONE):
-            for watched in self._watched:
-                if watched.rule.user == name:
-                    return watched.rule
-        return None
+        of_user = self._of_user
+        return of_user.get(user) or of_user.get(EVERYONE)
 
     def _of_directory(self, directory: str) -> tuple[_Watched | None, Place | None]:
-        in_force, last = self._watched, self._last
-        if last[0] is not in_force or last[1] != directory:
-            last = self._last = (in_force, directory, *_look_up(in_force, directory))
+        nearest, last = self._nearest, self._last
+        if last[0] is not nearest or last[1] != directory:
+            last = self._last = (nearest, directory, *_look_up(nearest, directory))
         return last[2], last[3]
 
 
-_Asked = tuple[tuple[_Watched, ...], str, _Watched | None, Place | None]
+_Nearest = dict[str, _Watched]  # by its directory, without a slash at the end
+_Asked = tuple[_Nearest, str, _Watched | None, Place | None]
 
 
-def _look_up(
-    in_force: tuple[_Watched, ...], directory: str
-) -> tuple[_Watched | None, Place | None]:
-    for watched in in_force:
-        prefix = watched.directory.rstrip("/")
-        if directory == watched.directory or directory.startswith(prefix + "/"):
+def _look_up(nearest: _Nearest, directory: str) -> tuple[_Watched | None, Place | None]:
+    """From the directory upwards: so this takes as long for 500 rules as for one."""
+    above = directory.rstrip("/")
+    while True:
+        watched = nearest.get(above)
+        if watched is not None:
             return watched, watched.place(directory)
-    return None, None
+        if not above:
+            return None, None
+        above = above.rpartition("/")[0]

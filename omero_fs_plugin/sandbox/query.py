@@ -23,6 +23,7 @@ class Asking(Servant):
     """A servant that asks the store in HQL."""
 
     def _run(self, call: Call, text: str, parameters: Any) -> list[list[Any]]:
+        call.require_role()  # the guest may ask for the version, and for nothing that is stored
         given = {k: unwrap(v) for k, v in ((parameters and parameters.map) or {}).items()}
         given = {k: getattr(v, "id", v) for k, v in given.items()}
         page = parameters.theFilter if parameters else None

@@ -100,12 +100,17 @@ class SessionService(Servant, omero.api.ISession):  # type: ignore[misc]
 
 # From etc/omero.properties: those that a client may ask for.
 DEFAULTS = {
+    "omero.version": VERSION,
     PATH_RULES: PATH_RULES_DEFAULT,
     CHECKSUMS_SUPPORTED: ", ".join(CHECKSUMS),
 }
 
-# Any client may read these; only administrators may read the others.
-_CLIENT = re.compile(r"omero\.(client\.|version$|upgrades\.url$|data\.dir$|search\.)")
+# Any client may read these; only administrators may read the others.  OMERO.web asks for the
+# last three before and after each login, in the session of the guest or of the user.
+_CLIENT = re.compile(
+    r"omero\.(client\.|version$|upgrades\.url$|data\.dir$|search\."
+    r"|router\.insecure$|cluster\.read_only\.|mail\.config$)"
+)
 
 
 class Config(Servant, omero.api.IConfig):  # type: ignore[misc]
@@ -120,8 +125,11 @@ class Config(Servant, omero.api.IConfig):  # type: ignore[misc]
         return self.sandbox.properties.get(key) or DEFAULTS.get(key, "")
 
     def do_getConfigValues(self, call: Call, pattern: str) -> Any:
-        call.require("ReadSession")
-        return {k: v for k, v in self.sandbox.properties.items() if re.search(pattern, k)}
+        call.require_role()
+        found = {k: v for k, v in self.sandbox.properties.items() if re.search(pattern, k)}
+        if "ReadSession" in call.session.privileges:
+            return found
+        return {k: v for k, v in found.items() if _CLIENT.match(k)}
 
     def do_getClientConfigValues(self, call: Call) -> Any:
         properties = self.sandbox.properties

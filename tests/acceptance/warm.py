@@ -8,7 +8,9 @@ loads the plugins anew, writes to its own pipes and has an exit code.
 
 from __future__ import annotations
 
+import functools
 import gc
+import gettext
 import json
 import os
 import select
@@ -118,6 +120,11 @@ def serve() -> None:
     sys.path.remove(str(_TOP))  # `omero` has not the checkout on its path
     import omero.cli  # it takes OMERODIR from the environment
 
+    # Each CLI runs the source of every plugin, and looks for a translation of each help text.  Both
+    # give the same each time, and cost more than what most commands do.
+    compiled = functools.cache(lambda source: compile(source, "<string>", "exec"))
+    omero.cli.exec = lambda source, names: exec(compiled(source), names)
+    gettext.find = functools.cache(gettext.find)
     # What the plugin files import is there then.  Each fork makes a CLI of its own.
     omero.cli.CLI().loadplugins()
     # A fork's own collections leave the imported objects alone.  Else it would copy every page

@@ -184,7 +184,10 @@ INSIDE: dict[str, dict[str, str]] = {
         "wording": "",
     },
     "dropbox.importing": {
-        "workers": "beginning crew importing methods attempts pace recovery slots importers",
+        "workers": (
+            "beginning crew importing leftovers line methods attempts outage pace recovery slots "
+            "turns importers"
+        ),
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",
@@ -193,13 +196,16 @@ INSIDE: dict[str, dict[str, str]] = {
         "stores": "importers",
         "activity": "",
         "recovery": "importers",
-        "quarantine": "moving",
+        "quarantine": "moving importers",
         "moving": "",
         "pool": "",
         "pace": "",
         "crew": "",
         "visible": "",
+        "line": "",
         "slots": "importers",
+        "outage": "",
+        "turns": "",
         "beginning": "",
         "importers": "",
     },

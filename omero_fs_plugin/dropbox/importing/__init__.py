@@ -6,8 +6,9 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 attempt at it.  ``earlier`` looks at what an earlier attempt left in OMERO, ``activity`` whether
 OMERO is still at it, and ``leftovers`` deletes such things later.  ``methods`` says how the files
 of a rule are imported, ``importers`` do it.  ``pool`` shares sessions, ``pace`` says how many
-imports run at a time, ``slots`` whose turn it is, ``crew`` how many threads that takes.
-``quarantine`` takes files that failed, and ``moving`` moves them.  ``recovery`` mends a journal
-that was lost.  ``beginning`` says whether OMERO is still starting.  ``stores`` has the files of a
-directory that is one image.  ``visible`` says whether another machine than DropBox's sees a file.
+imports run at a time, ``slots`` and ``turns`` whose turn it is, ``crew`` how many threads that
+takes.  ``outage`` waits for an OMERO that is away, ``beginning`` says whether it is still
+starting.  ``quarantine`` takes files that failed, and ``moving`` moves them.  ``recovery`` mends a
+journal that was lost.  ``stores`` has the files of a directory that is one image.
+``visible`` says whether another machine than DropBox's sees a file.
 """

@@ -33,6 +33,7 @@ from omero_fs_plugin.stores import digest_of_copies, is_store
 from .activity import Watch
 from .earlier import Earlier
 from .importers import (
+    CutShort,
     DiskAway,
     Excluded,
     FileChanged,
@@ -151,6 +152,8 @@ class Attempt:
 
     def _end(self, importer: Importer, outcome: Outcome) -> State:
         """Records what the importer says, after OMERO has confirmed it."""
+        if isinstance(outcome, CutShort | Stopped):
+            note_leftover(self.journal, self.fileset.id)
         if isinstance(outcome, FsError):
             raise outcome
         made = self.omero.filesets_of_images(outcome.images)
@@ -318,6 +321,12 @@ class Attempt:
             self.journal.met(self.fileset.id, twin.id, self.fileset.files)
             log.info("fileset %d: it is fileset %d, %s", self.fileset.id, twin.id, _in_omero(twin))
             return State.SKIPPED
+        if itself and not but and paths[0] == paths[1] and twin.origin == FOUND_IN_OMERO:
+            # Whoever has handed it over asks for this fileset.
+            assert twin.server_fileset is not None
+            sha1s = [str(sha1) for sha1 in twin.sha1s]
+            self.journal.imported(self.fileset.id, twin.server_fileset, twin.images, sha1s)
+            return State.IMPORTED
         for position, met in enumerate(self.fileset.files):
             self.journal.moved(twin.id, position, met)
         was = twin.files[0]
@@ -340,7 +349,7 @@ class Attempt:
                 if sorted(map(str, self._content(found))) == sorted(map(str, sha1s)):
                     return found
         if self._in_omero.settle([f for f in mine if not f.images]):
-            note_leftover(self.journal, self.fileset)
+            note_leftover(self.journal, self.fileset.id)
         return None
 
     @property
@@ -354,7 +363,7 @@ class Attempt:
         """Deletes what earlier attempts left in OMERO.  It does not matter if this fails."""
         try:
             if self._in_omero.clear():
-                note_leftover(self.journal, self.fileset)
+                note_leftover(self.journal, self.fileset.id)
         except FsError as error:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
@@ -419,15 +428,15 @@ def run_together(
     """
     # One run after the other: the look-up before an import must see what former runs imported.
     for together in chunks(attempts, importer.most):
-        left = {attempt.fileset.id: attempt.fileset for attempt in together}
+        left = {attempt.fileset.id for attempt in together}
         try:
             for attempt, state in _run(together, importer):
-                left.pop(attempt.fileset.id, None)
+                left.discard(attempt.fileset.id)
                 yield attempt, state
         except Exception as error:
             if isinstance(error, ServerAwayError) or not isinstance(error, FsError):
                 # OMERO may still carry out a call that we have given up.
-                for fileset in left.values():
+                for fileset in left:
                     note_leftover(attempts[0].journal, fileset)
             raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
@@ -101,7 +101,17 @@ class Earlier:
         self, unfinished: Sequence[ServerFileset], found: Look
     ) -> list[tuple[ServerFileset, Rest]]:
         rests = ((one, self.watch.rest(one.id, found)) for one in unfinished)
-        return [(one, rest) for one, rest in rests if rest is not None]
+        told_for = self.journal.told_for(self.fileset.id)
+        return [(one, self._capped(one, rest, told_for)) for one, rest in rests if rest is not None]
+
+    def _capped(self, one: ServerFileset, rest: Rest, told_for: float | None) -> Rest:
+        """It has not been quiet for longer than since OMERO was told to import it.
+
+        Somebody may have set OMERO's clock before DropBox was started.
+        """
+        if told_for is None or not self._ours(one, rest):
+            return rest
+        return replace(rest, quiet=min(rest.quiet, told_for))
 
     def _limit(self, one: ServerFileset, rest: Rest) -> float:
         """How long (s) it may show no sign of life.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.states import OPEN
+from omero_fs_plugin.dropbox.journal.states import OPEN, State
 from omero_fs_plugin.errors import ImportRefused, UserError
 
 from .activity import LATE_S, Watch
@@ -26,9 +26,25 @@ log = logging.getLogger(__name__)
 _NOTE = "leftover:"  # before a fileset's id; the note's text is its time, in s since the epoch
 
 
-def note_leftover(journal: Journal, fileset: Fileset) -> None:
+def note_leftover(journal: Journal, fileset: int) -> None:
     """Notes that OMERO has, or may still make, an unfinished fileset from this one."""
-    journal.note(f"{_NOTE}{fileset.id}", f"{time.time():.0f}")
+    journal.note(f"{_NOTE}{fileset}", f"{time.time():.0f}")
+
+
+def give_back_interrupted(journal: Journal) -> None:
+    """Queues what the journal has as importing, at the start of a process: its import was cut off.
+
+    OMERO is asked about it.  It may also carry out a call of the former process later.
+    """
+    for fileset in journal.importing():
+        log.info("fileset %d: its import was interrupted; asking OMERO", fileset.id)
+        give_back_cut_off(journal, fileset.id, "interrupted; OMERO will be asked")
+
+
+def give_back_cut_off(journal: Journal, fileset: int, reason: str) -> None:
+    """Queues a fileset whose import nobody sees the end of.  Raises JournalError."""
+    note_leftover(journal, fileset)  # first: after a kill in between, it is importing still
+    journal.move(fileset, State.IMPORTING, State.QUEUED, reason)
 
 
 class Leftovers:

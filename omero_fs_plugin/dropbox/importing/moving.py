@@ -118,11 +118,20 @@ def move_back(source: Path, root: str, to: str, vault: str = "") -> None:
     try:
         with CALLS.at(root):
             _move_back(source.name, at, root, to, vault)
-        with CALLS.at(vault):
-            os.unlink(source.name, dir_fd=at)
-            os.fsync(at)
     finally:
         with CALLS.at(vault):
+            os.close(at)
+    remove_source(source, vault)
+
+
+def remove_source(source: Path, vault: str) -> None:
+    """Removes a file of `vault` that lies elsewhere by now.  Raises OSError."""
+    with CALLS.at(vault):
+        at = os.open(source.parent, _DIRECTORY)
+        try:
+            os.unlink(source.name, dir_fd=at)
+            os.fsync(at)
+        finally:
             os.close(at)
 
 

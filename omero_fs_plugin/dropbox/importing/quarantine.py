@@ -17,9 +17,11 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.waiting import LACKS
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
-from .moving import make_directory, move_back, move_out
+from .importers.sources import sha1_of
+from .moving import make_directory, move_back, move_out, remove_source, sha1_at
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Quarantine:
         path = fileset.path
         try:
             if not self._is_to_go(fileset, root):
+                self._put_back(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
             self._journal.note(f"{_HOME}{fileset.id}", fileset.root)
             now: list[Found] = []
@@ -68,6 +71,7 @@ class Quarantine:
                         make_directory(to.parent)
                     if not move_out(fileset.root, met, to, vault):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
+                        self._put_back(fileset, root)
                         return
                 there = store_at(str(to)) if is_store(path) else str(to)
                 stat = tree_stat(vault, there) if is_store(path) else CALLS.stat(vault, there)
@@ -81,6 +85,21 @@ class Quarantine:
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
+            self._put_back(fileset, root)
+
+    def _put_back(self, fileset: Fileset, root: Path) -> None:
+        """Moves what lies below `root` back, so that a set lies as a whole where it was.
+
+        If a file cannot be moved back, the log says so.
+        """
+        vault = str(self.directory)
+        for met in fileset.files if self._journal.noted(f"{_HOME}{fileset.id}") else ():
+            try:
+                to = self._to(fileset, met, root)
+                if _lies_at(to, vault) and stat_of(fileset.root, met.path) is None:
+                    move_back(to, fileset.root, met.path, vault)
+            except (OSError, FsError) as error:
+                log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.
@@ -117,10 +136,11 @@ class Quarantine:
         vault = str(self.directory or fileset.root)
         try:
             ways = self._ways_home(fileset, root)
-            taken = [home for at, home in ways if _lies_at(at, vault) and stat_of(root, home)]
-            if taken:
-                log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, taken[0])
-                return []
+            for at, path in ways:
+                there = stat_of(root, path) if _lies_at(at, vault) else None
+                if there is not None and not _is_back(at, root, Found(path, there), vault):
+                    log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, path)
+                    return []
             found: list[Found] = []
             for at, path in ways:
                 # If it does not, an earlier move that was cut short has brought it back.
@@ -130,11 +150,9 @@ class Quarantine:
                 if stat is None:
                     return []
                 found.append(Found(path, stat))
-            self._journal.put_elsewhere(fileset.id, root, found)
-            self._journal.wait(fileset.user, root, found)
-            self._journal.note(f"{_HOME}{fileset.id}", "")
             with suppress(FileNotFoundError), CALLS.at(vault):
                 _told_at(Path(fileset.root)).unlink()
+            self._journal.bring_home(fileset, root, found, f"{_HOME}{fileset.id}")
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
             return []
@@ -174,6 +192,23 @@ class Quarantine:
 def _lies_at(path: Path, vault: str) -> bool:
     with CALLS.at(vault):
         return path.exists()
+
+
+def _is_back(at: Path, root: str, home: Found, vault: str) -> bool:
+    """Whether `home` is the file at `at`, which was brought back by a move that was cut short.
+
+    Then the move is completed.
+    """
+    if is_store(home.path):
+        return False  # it is moved in one step
+    with CALLS.at(vault):
+        stat = FileStat.of(at.lstat())
+    same = (stat.device, stat.inode) == (home.stat.device, home.stat.inode)
+    if not same and (stat.size, stat.mtime_ns) == (home.stat.size, home.stat.mtime_ns):
+        same = sha1_at(at, vault) == sha1_of(root, home, lambda: False)
+    if same:
+        remove_source(at, vault)
+    return same
 
 
 def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:

@@ -8,10 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
@@ -26,7 +24,6 @@ from omero_fs_plugin.errors import (
     RecordRefused,
     ServerAwayError,
     ServerBusyError,
-    ServerMisconfiguredError,
     UnclearError,
     UserError,
 )
@@ -37,34 +34,25 @@ from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
+from .leftovers import give_back_cut_off
+from .line import Line
 from .methods import Methods
+from .outage import IN_VAIN_S, Outage
 from .pace import Pace
 from .recovery import Recovery
 from .slots import Slots, ahead_of
+from .turns import STOPPED_S, Turn, Turns
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # how often the journal is looked at for what was handed over
-_PING_S = 5.0  # between signs of life asked of an OMERO that is away for longer
-_IN_VAIN_S = 300.0  # the longest pause while OMERO answers, and no import gets through
+_PING_S = 5.0  # before anything is tried again after the journal, or an importer, has failed
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
-_STOPPED_S = 60.0  # how long a user's queue rests whose account is at fault
 _LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
 _LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """The turn that a user has for now: it counts if something is taken."""
-
-    user: str
-    number: int
-    entry: str  # of importUsers; empty: no rule is for the user
-    served: int  # the user's last turn
-    next_start: float | None  # of the entry, before this turn; s, monotonic
 
 
 class Importers:
@@ -73,9 +61,8 @@ class Importers:
     Some more bring the files of the next ones to OMERO meanwhile.
 
     `changed` is called with a fileset of which a file changed under the import,
-    so that it settles anew, `quarantine` with one that has failed.  `held` says why
-    nothing of a user is to be imported now; empty when it may.  Between two
-    starts of what one rule of `places` is for lies its throttle.
+    so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
+    are those of Turns.
 
     `shared`: importers of other machines may work on the journal too.  `unseen` is for importers
     on another machine than DropBox's.  It says why this machine does not see the files that the
@@ -104,10 +91,10 @@ class Importers:
     ) -> None:
         self._shared, self._unseen = shared, unseen
         self._journal = journal
+        self._line = Line(lambda: journal.queued_users())
         self._omero = omero
         self._recovery = Recovery(journal, omero, places)
         self._places = places
-        self._held = held
         self._quarantine = quarantine
         self._changed = changed
         self._methods = methods
@@ -129,12 +116,8 @@ class Importers:
         # Held for a moment only: never while a disk, OMERO or the journal is asked.
         self._news = threading.Condition()
         self._lookout = 0  # the thread that looks out, as threading.get_ident has it; 0: none
-        self._served: dict[str, int] = {}  # user -> number of the user's last turn
-        self._turn = 0
-        self._next_start: dict[str, float] = {}  # entry of importUsers -> s, monotonic
+        self.turns = Turns(places, held)
         self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
-        self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s, monotonic; why)
-        self._in_vain = 0  # imports in a row that failed because OMERO was away
         self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
         self._pace = Pace(number, ahead)
         self._at_work = 0  # threads that import, or look for something to import
@@ -149,11 +132,9 @@ class Importers:
         self._taking = 0  # threads that do that, until what they took is in `_under_way`
         # The journal failed at a write, which it may have done all the same: see `_find_adrift`.
         self._adrift = False
-        self.retry(5, 1.0)
-        self.away = ""  # why OMERO cannot be reached; empty while it can
-        self.wrong = ""  # what must be changed before anything is imported; empty: nothing
+        self._outage = Outage(omero, self._stopping)
+        self.retry = self._outage.retry
         self.beginning = Beginning()
-        self.priority = Priority()
         self._number = number + ahead
         self._crew = Crew(self._number, self._work)
         self.relieve = self._crew.relieve
@@ -192,12 +173,15 @@ class Importers:
         """Id of each fileset under way -> how many of its bytes are done, for people."""
         return self._importing.progress()
 
-    def retry(self, tries: int, interval: float) -> None:
-        """How often an OMERO that is away is asked whether it is back.
+    @property
+    def away(self) -> str:
+        """Why OMERO cannot be reached; empty while it can."""
+        return self._outage.away
 
-        It is asked `tries` times with `interval` s before each, and then less often.
-        """
-        self._tries, self._interval = tries, interval
+    @property
+    def wrong(self) -> str:
+        """What must be changed before anything is imported; empty: nothing."""
+        return self._outage.wrong
 
     def wake(self) -> None:
         """Tells the threads that there is something new in the queue."""
@@ -241,9 +225,7 @@ class Importers:
         for identifier in left:
             log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
             try:
-                self._journal.move(
-                    identifier, State.IMPORTING, State.QUEUED, "stopped; OMERO will be asked"
-                )
+                give_back_cut_off(self._journal, identifier, "stopped; OMERO will be asked")
             except JournalError as error:
                 log.warning("fileset %d: %s", identifier, error)
                 return  # it is away, and each further call would wait for it
@@ -285,7 +267,7 @@ class Importers:
             except ServerBusyError as error:
                 self._ease(error)
             except ServerAwayError as error:
-                self._wait_for_omero(error)
+                self._outage.wait(error)
             except JournalError as error:
                 log.error("%s", error)
                 self._adrift = True
@@ -374,7 +356,7 @@ class Importers:
             self._odd_ends[identifier] += 1
             tries = self._odd_ends[identifier]
             then = self._suspects.setdefault(identifier, self._went_through)
-            self._resting[identifier] = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(tries, 30))
+            self._resting[identifier] = time.monotonic() + min(IN_VAIN_S, 2.0 ** min(tries, 30))
             others = self._went_through > then
         if tries < TRIES or not others:
             return False
@@ -396,14 +378,19 @@ class Importers:
         with self._news:
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             resting = frozenset(self._resting)
-        users = self._journal.queued_users()
+        users, as_now = self._line.users(now)
+        taken = self._take_of(users, resting, now)
+        return taken if taken or as_now else self._take_of(self._line.as_now(now), resting, now)
+
+    def _take_of(self, users: list[str], resting: frozenset[int], now: float) -> list[Fileset]:
+        """As `_take`, for one of `users`."""
         self._hear_of_turns(users)
         not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
         while not self._stopping.is_set() and (turn := self._next_turn(users, now)) is not None:
             users.remove(turn.user)
             taken: list[Fileset] = []
             try:
-                small = self.priority.small
+                small = self.turns.priority.small
                 fileset = self._journal.take(
                     turn.user, resting, not_at, small=small, turn=turn.number
                 )
@@ -420,47 +407,25 @@ class Importers:
 
     def _hear_of_turns(self, users: Sequence[str]) -> None:
         """The importers of other machines give turns too: a user has one share of all of them."""
-        if not self._shared or not users:
-            return
-        turns = self._journal.turns()
-        with self._news:
-            self._turn = max(self._turn, *turns.values(), 0)
-            for user in users:
-                self._served[user] = max(self._served.get(user, 0), turns.get(user, 0))
+        if self._shared and users:
+            given = self._journal.turns()
+            with self._news:
+                self.turns.hear(users, given)
 
-    def _next_turn(self, users: Sequence[str], now: float) -> _Turn | None:
-        """Of the user among `users` who comes first, if one may go on now.
-
-        Without omero.fs.priority, that is who has waited longest.
-        """
+    def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
+        """Of the user among `users` who comes first, if one may go on now."""
         with self._news:
-            may = [user for user in users if self._may_go(user, now)]
-            if self._at_work > self._number:
-                # The places of those that are parked are for the other users.
-                parked = {work.user for work in self._crew.parked()}
-                may = [user for user in may if user not in parked]
-            if not may:
-                return None
-            rank = self.priority.rank
-            user = min(may, key=lambda name: (rank(name), self._served.get(name, 0)))
-            rule = self._places.rule_for(user)
-            entry = rule.user if rule is not None else ""
-            turn = _Turn(
-                user,
-                self._turn + 1,
-                entry,
-                self._served.get(user, 0),
-                self._next_start.get(entry),
-            )
-            self._turn = self._served[user] = turn.number
-            if rule is not None:
-                self._next_start[entry] = now + rule.throttle_import
-            self._begun += 1
-            self._taking += 1
+            # The places of those that are parked are for the other users.
+            beyond = self._at_work > self._number
+            but = {work.user for work in self._crew.parked()} if beyond else ()
+            turn = self.turns.next(users, now, time.time(), but)
+            if turn is not None:
+                self._begun += 1
+                self._taking += 1
             return turn
 
     def _end_turn(
-        self, turn: _Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
+        self, turn: Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
     ) -> None:
         """Without anything `taken`, the turn does not count.  If it `failed`, it is given back."""
         with self._news:
@@ -469,17 +434,7 @@ class Importers:
                 self._not_given_back.update((one.id, "not begun") for one in taken)
             else:
                 self._under_way.update(one.id for one in taken)
-            if taken:
-                rule = self._places.rule_of(taken[0].path, turn.user)
-                if rule is not None and turn.entry:
-                    self._next_start[turn.entry] = now + rule.throttle_import
-                return
-            if self._served.get(turn.user) == turn.number:
-                self._served[turn.user] = turn.served
-            if turn.next_start is None:
-                self._next_start.pop(turn.entry, None)
-            else:
-                self._next_start[turn.entry] = turn.next_start
+            self.turns.end(turn, taken[0] if taken else None, now)
 
     def _find_adrift(self) -> None:
         """Finds what is importing or unfinished in the journal, and with none of our threads.
@@ -606,7 +561,7 @@ class Importers:
             with self._news:
                 then = self._suspects.get(fileset.id)
                 self._suspects[fileset.id] = self._went_through
-                rest = min(_IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
+                rest = min(IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
                 self._resting[fileset.id] = now + rest
             if len(filesets) == 1 and then is not None and self._went_through > then:
                 state = refuse(self._journal, fileset, in_words(error))
@@ -627,21 +582,19 @@ class Importers:
                 self._changed(fileset)
 
     def _ended(self, fileset: Fileset, state: State) -> None:
-        self.away, self.wrong, self._in_vain = "", "", 0
+        self._outage.over()
         if state in (State.IMPORTED, State.FAILED):
             self.beginning.went()
         with self._news:
-            self._stopped.pop(fileset.user, None)
+            self.turns.go_on(fileset.user)
+            if state is State.SKIPPED:
+                self.turns.nothing_started(fileset.user)
             if state is State.IMPORTED:
                 self._went_through += 1
                 self._pace.well(time.monotonic())
             if state is not State.QUEUED:
                 self._suspects.pop(fileset.id, None)
-        if state is State.SKIPPED:
-            rule = self._places.rule_for(fileset.user)
-            if rule is not None:
-                self._next_start.pop(rule.user, None)  # nothing was started
-        elif state is State.FAILED:
+        if state is State.FAILED:
             self._quarantine(fileset)
         elif state is State.WAITING:
             self._changed(fileset)
@@ -687,18 +640,16 @@ class Importers:
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""
         with self._news:
-            return {user: why for user, (_, why) in self._stopped.items()}
+            return self.turns.stopped()
 
     def closed(self) -> dict[str, str]:
         """Watched directories of which no import begins now, and why (omero.fs.window)."""
-        now = time.time()
-        told = {str(rule.watch_dir): rule.window.opens(now) for rule in self._places.rules}
-        return {path: f"imports begin at {at} (omero.fs.window)" for path, at in told.items() if at}
+        return self.turns.closed(time.time())
 
     def _stop_queue(self, user: str, why: str) -> None:
-        log.warning("the queue of %s rests for %g s: %s", user, _STOPPED_S, why)
+        log.warning("the queue of %s rests for %g s: %s", user, STOPPED_S, why)
         with self._news:
-            self._stopped[user] = (time.monotonic() + _STOPPED_S, why)
+            self.turns.stop(user, why, time.monotonic())
 
     def _skip_gone(self, user: str) -> None:
         """Skips queued filesets whose files are gone, for a user whose queue rests.
@@ -716,47 +667,7 @@ class Importers:
                 log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
         if user not in self._journal.queued_users():
             with self._news:
-                self._stopped.pop(user, None)
-
-    def _may_go(self, user: str, now: float) -> bool:
-        """Whether the queue of `user` may go on now, as far as is known."""
-        until, _ = self._stopped.get(user, (0.0, ""))
-        if self._held(user):  # the configuration's problems say why
-            return False
-        rule = self._places.rule_for(user)
-        if rule is not None:
-            until = max(until, self._next_start.get(rule.user, 0.0))
-            if rule.window.spans and rule.window.opens(time.time()):
-                return False
-        return now >= until
-
-    def _wait_for_omero(self, error: FsError) -> None:
-        """Returns when OMERO answers again, or when we are stopped.
-
-        If OMERO has answered all the time and still no import succeeds, the pauses
-        double.
-        """
-        if not self.away:
-            log.warning("waiting for OMERO: %s", error)
-        self.away = str(error)
-        if isinstance(error, ServerMisconfiguredError):
-            self.wrong = self.away
-        self._in_vain += 1
-        again = time.monotonic() + min(_IN_VAIN_S, 2.0 ** min(self._in_vain - 1, 30))
-        tries, answered = 0, True
-        while not self._stopping.wait(self._interval if tries < self._tries else _PING_S):
-            tries += 1
-            try:
-                self._omero.ping()
-            except FsError as still:
-                self.away, answered = str(still), False
-                continue
-            if not answered or time.monotonic() >= again:
-                if not answered:
-                    log.info("OMERO is back")
-                    self._in_vain = 0
-                self.away = ""
-                return
+                self.turns.go_on(user)
 
     def _tidy(self) -> None:
         while not self._stopping.wait(_TIDY_S):

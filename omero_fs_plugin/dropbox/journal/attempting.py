@@ -13,14 +13,17 @@ from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import JournalError
 
 from . import schema
+from .elapsed import mark, seconds_since
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
 from .nodes import note_turn
 from .order import COMPARED, SMALL_FIRST_S, smallest
 from .reader import CHUNK
-from .records import MET, Fileset, Found, chunks, columns
+from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
 from .states import OPEN, State
-from .writer import JournalWriter
+from .writer import JournalWriter, write_note
+
+_TOLD = "told "  # before a fileset's id; the note says when OMERO was told to import it
 
 
 class Attempting(JournalWriter):
@@ -113,6 +116,8 @@ class Attempting(JournalWriter):
                 reason,
                 refusals=schema.fileset.c.refusals + 1,
             )
+            if after is State.FAILED:
+                write_note(connection, f"{_TOLD}{fileset}", "")
 
     def note_verified(
         self,
@@ -147,6 +152,7 @@ class Attempting(JournalWriter):
                     .where(schema.fileset.c.id == fileset.id)
                     .values(verified=1)
                 )
+                write_note(connection, f"{_TOLD}{fileset.id}", mark())
         return other
 
     def note_nothing_there(self, fileset: int) -> None:
@@ -155,6 +161,11 @@ class Attempting(JournalWriter):
             connection.execute(
                 update(schema.fileset).where(schema.fileset.c.id == fileset).values(verified=0)
             )
+            write_note(connection, f"{_TOLD}{fileset}", "")
+
+    def told_for(self, fileset: int) -> float | None:
+        """How long (s) ago OMERO was told to import it; None if nobody can tell."""
+        return seconds_since(self.noted(f"{_TOLD}{fileset}"))
 
     def imported(
         self,
@@ -167,10 +178,14 @@ class Attempting(JournalWriter):
     ) -> None:
         """importing -> imported, with what OMERO made of it.
 
+        If that was found in OMERO before, its row gives way, and its history is told of this one.
+
         If not `finished`, something is still to be done.  Call the method `finished` after that.
         """
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
+            _give_way(connection, server_fileset, fileset)
+            write_note(connection, f"{_TOLD}{fileset}", "")
             moved = self._move(
                 connection,
                 fileset,
@@ -258,18 +273,14 @@ class Attempting(JournalWriter):
     def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
         """Records imports that this journal does not know, and returns their number.
 
-        If the path has an open fileset, the import is left out: the next attempt asks
-        OMERO itself.
+        If OMERO was told to import an open fileset with this path and content, the import is
+        left out: the next attempt asks OMERO itself.
         """
         fileset, at, number = schema.fileset.c, self._stamp(), 0
         found = [as_store(one) for one in found]
         with self._database.writing() as connection:
             for chunk in chunks(found, CHUNK):
-                paths = [f"/{f.paths[0]}" for f in chunk]
-                rows = connection.execute(
-                    select(fileset.path, fileset.state).where(fileset.path.in_(paths))
-                )
-                met = {path for path, state in rows if state in OPEN}
+                told = self._told_at(connection, [f"/{f.paths[0]}" for f in chunk])
                 recorded = set(
                     connection.scalars(
                         select(fileset.server_fileset).where(
@@ -277,11 +288,21 @@ class Attempting(JournalWriter):
                         )
                     )
                 )
-                for there, path in zip(chunk, paths, strict=True):
-                    if there.id not in recorded and path not in met:
+                for there in chunk:
+                    content = sorted(map(str, there.hashes))
+                    if there.id not in recorded and told.get(f"/{there.paths[0]}") != content:
                         insert_found(connection, at, user, root, there)
                         number += 1
         return number
+
+    def _told_at(self, connection: Connection, paths: Sequence[str]) -> dict[str, list[str]]:
+        """The content, in any order, of open filesets that OMERO was told to import: by path."""
+        fileset = schema.fileset.c
+        rows = connection.execute(
+            select(fileset.id, fileset.state).where(fileset.path.in_(paths), fileset.verified == 1)
+        )
+        told = self._load(connection, [row.id for row in rows if row.state in OPEN])
+        return {one.path: sorted(map(str, one.sha1s)) for one in told}
 
     def _former(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> int | None:
         """The last fileset of this user imported from the same path, if it has other bytes.
@@ -297,6 +318,8 @@ class Attempting(JournalWriter):
                 former.state == State.IMPORTED,
             )
         )
+        if found is None:
+            return None
         file = schema.file.c
         before = connection.scalars(
             select(file.sha1).where(file.fileset == found).order_by(file.position)
@@ -310,3 +333,20 @@ class Attempting(JournalWriter):
                 .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
                 .values(sha1=sha1)
             )
+
+
+def _give_way(connection: Connection, server_fileset: int, to: int) -> None:
+    """The row of what was found in OMERO goes, because it is fileset `to`."""
+    table = schema.fileset.c
+    found = connection.scalar(
+        select(table.id).where(
+            table.server_fileset == server_fileset,
+            table.origin == FOUND_IN_OMERO,
+            table.id != to,
+        )
+    )
+    if found is None:
+        return
+    for column in (table.revision_of, table.duplicate_of):
+        connection.execute(update(schema.fileset).where(column == found).values({column.name: to}))
+    unite(connection, found, to)

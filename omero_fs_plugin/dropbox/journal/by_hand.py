@@ -10,11 +10,11 @@ from omero_fs_plugin.errors import ImportRefused
 
 from . import schema
 from .forming import form
-from .intake import reopen_or_insert
+from .intake import reopen_or_insert, wait_each
 from .reader import CHUNK
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .states import OPEN, State
-from .writer import JournalWriter
+from .writer import JournalWriter, write_note
 
 
 class ByHand(JournalWriter):
@@ -144,19 +144,18 @@ class ByHand(JournalWriter):
 
     def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
         """Records that the files of a failed fileset lie below another `root` now."""
-        file = schema.file.c
         with self._database.writing() as connection:
-            connection.execute(
-                update(schema.fileset)
-                .where(schema.fileset.c.id == fileset)
-                .values(root=root, path=found[0].path)
-            )
-            for position, met in enumerate(found):
-                connection.execute(
-                    update(schema.file)
-                    .where(file.fileset == fileset, file.position == position)
-                    .values(**columns(met))
-                )
+            _put_elsewhere(connection, fileset, root, found)
+
+    def bring_home(self, fileset: Fileset, root: str, found: Sequence[Found], note: str) -> None:
+        """Lets the files of a failed fileset, which lie below `root` again, settle there.
+
+        Removes `note`, the key of what was noted while they were away.
+        """
+        with self._database.writing() as connection:
+            _put_elsewhere(connection, fileset.id, root, found)
+            wait_each(connection, self._stamp(), fileset.user, root, found)
+            write_note(connection, note, "")
 
     def _refuse_others(self, connection: Connection, formed: Formed) -> None:
         """Raises ImportRefused if another user has an open fileset with one of the files."""
@@ -171,6 +170,21 @@ class ByHand(JournalWriter):
                         f"{row.path}: is {row.state} for {row.user}, as fileset {row.id}; "
                         "see `omero fs status`, and try again after that"
                     )
+
+
+def _put_elsewhere(connection: Connection, fileset: int, root: str, found: Sequence[Found]) -> None:
+    file = schema.file.c
+    connection.execute(
+        update(schema.fileset)
+        .where(schema.fileset.c.id == fileset)
+        .values(root=root, path=found[0].path)
+    )
+    for position, met in enumerate(found):
+        connection.execute(
+            update(schema.file)
+            .where(file.fileset == fileset, file.position == position)
+            .values(**columns(met))
+        )
 
 
 def _has_just(fileset: Fileset, formed: Formed) -> bool:

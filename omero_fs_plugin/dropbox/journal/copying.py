@@ -78,7 +78,7 @@ def _copy(source: Journal, target: Journal, keep: Callable[[], None]) -> dict[st
                 keep()
                 new.execute(insert(table), [_early(row) for row in rows])
         _refer(old, new)
-        _count_on(new)
+        _count_on(old, new)
         number: dict[str, int] = {}
         for table in (schema.meta, *_TABLES):
             keep()
@@ -118,18 +118,36 @@ def _refer(old: Connection, new: Connection) -> None:
             )
 
 
-def _count_on(new: Connection) -> None:
-    """The next row gets a number that no row has, or ever had."""
-    if new.dialect.name != "postgresql":
-        return  # SQLite goes on above the largest
-    for table in _TABLES:
-        if "id" in table.c:
-            new.execute(
-                text(
-                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
-                    f"GREATEST(1, (SELECT max(id) FROM {table.name})))"
-                )
-            )
+def _count_on(old: Connection, new: Connection) -> None:
+    """The next row gets a number that no row has, or ever had: notes tell of rows by their number.
+
+    The rows with the highest numbers may be gone.
+    """
+    for table in (table for table in _TABLES if "id" in table.c):
+        last = max(_last(old, table), _last(new, table))
+        if not last:
+            continue
+        if new.dialect.name == "postgresql":
+            set_it = f"SELECT setval({_sequence(table)}, :last)"
+        elif _last(new, table):
+            set_it = f"UPDATE sqlite_sequence SET seq = :last WHERE name = '{table.name}'"
+        else:
+            set_it = f"INSERT INTO sqlite_sequence VALUES ('{table.name}', :last)"
+        new.execute(text(set_it), {"last": last})
+
+
+def _last(connection: Connection, table: Table) -> int:
+    """The highest number that a row of `table` ever had; 0 if there was none."""
+    if connection.dialect.name == "postgresql":
+        ask = f"SELECT pg_sequence_last_value({_sequence(table)})"
+    else:
+        ask = f"SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'"
+    number = connection.scalar(select(func.max(table.c.id)))
+    return max(connection.scalar(text(ask)) or 0, number or 0)
+
+
+def _sequence(table: Table) -> str:
+    return f"pg_get_serial_sequence('{table.name}', 'id')::regclass"
 
 
 def _rows(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:

@@ -20,7 +20,7 @@ from omero_fs_plugin.errors import JournalError
 from .fates import ENDED, Ended
 from .states import State
 
-VERSION = 8  # of the journal; schema.py has it too, and a test compares them
+VERSION = 9  # of the journal; schema.py has it too, and a test compares them
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long a write of another process is waited for

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from omero_fs_plugin.errors import FsError
 
 from .database import LeaseLost
+from .elapsed import since_boot
 from .lease import EXPIRES, RENEW, RENEW_AGAIN, Lease
 
 log = logging.getLogger(__name__)
 
 _TRY_AGAIN_S = 1.0  # between two looks at a lease that another DropBox has
-
-
-def since_boot() -> float:
-    """Seconds.  They go on while the machine is suspended, because other machines go on too."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
-    return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
 
 class LeaseKeeper:

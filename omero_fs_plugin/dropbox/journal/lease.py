@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .elapsed import boot
 from .journal import Journal
 from .records import Held
 
@@ -38,7 +39,7 @@ class Holder:
     def me(cls) -> Holder:
         """This process."""
         pid, token = os.getpid(), secrets.token_hex(4)
-        return cls(socket.gethostname(), _boot(), _pids(), pid, _started(pid) or "", token)
+        return cls(socket.gethostname(), boot(), _pids(), pid, _started(pid) or "", token)
 
     def is_dead(self, me: Holder) -> bool:
         """Whether the process has certainly ended.
@@ -68,13 +69,6 @@ class Holder:
     def name(self) -> str:
         """For people."""
         return f"process {self.pid} on {self.host}"
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""  # not Linux: only the count shows that a holder is dead
 
 
 def _pids() -> str:

@@ -29,7 +29,9 @@ from sqlalchemy import (
 from . import schema
 from .records import Held, Node
 from .states import State
-from .writer import CLAIMED_S, JournalWriter
+from .writer import CLAIMED_S, JournalWriter, write_note
+
+LEFTOVER = "leftover:"  # before a fileset's id; the note says since when, in s since the epoch
 
 
 class Nodes(JournalWriter):
@@ -118,7 +120,7 @@ class Nodes(JournalWriter):
             adopted = self._give_back(connection, ~_alive(), reason)
             # Without a claim: it was made by a release that had none.
             claimed = exists().where(claim.fileset == fileset.id)
-            connection.execute(self._to_queue(reason).where(~claimed))
+            self._to_queue(connection, ~claimed, reason)
             free = connection.scalars(
                 select(fileset.id).where(
                     fileset.state == State.IMPORTED, fileset.to_annotate == 1, ~claimed
@@ -168,21 +170,15 @@ class Nodes(JournalWriter):
         claim, fileset = schema.claim.c, schema.fileset.c
         claimed = select(claim.fileset).where(which)
         # The end of the attempt also ends the claim, in the database.
-        connection.execute(self._to_queue(reason).where(fileset.id.in_(claimed)))
+        self._to_queue(connection, fileset.id.in_(claimed), reason)
 
-    def _to_queue(self, reason: str) -> Any:
+    def _to_queue(self, connection: Connection, which: Any, reason: str) -> None:
         fileset = schema.fileset.c
-        return (
-            update(schema.fileset)
-            .where(fileset.state == State.IMPORTING)
-            .values(
-                state=State.QUEUED,
-                reason=reason,
-                waited=0.0,
-                changed=self._clock(),
-                moved_by=self._who,
-            )
-        )
+        importing = and_(fileset.state == State.IMPORTING, which)
+        for identifier in connection.scalars(select(fileset.id).where(importing)).all():
+            # OMERO may still carry out a call of who was at it.
+            write_note(connection, f"{LEFTOVER}{identifier}", f"{self._clock():.0f}")
+            self._move(connection, identifier, (State.IMPORTING,), State.QUEUED, reason)
 
 
 def note_turn(connection: Connection, user: str, number: int) -> None:

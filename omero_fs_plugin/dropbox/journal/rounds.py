@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from omero_fs_plugin.errors import FsError
 
 from .database import LeaseLost
+from .elapsed import since_boot
 from .journal import Journal
-from .keeper import since_boot
 from .lease import EXPIRES, RENEW_AGAIN, Holder
 from .records import Held, Node
 

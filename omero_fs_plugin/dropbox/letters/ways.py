@@ -51,8 +51,10 @@ def run(words: Sequence[str], out: Outgoing, *, limit: float = LIMIT_S) -> None:
             letter.flush()
             letter.seek(0)
             environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-            streams = {"stdin": letter.fileno(), "stderr": errors.fileno()}
-            process = start(Order(list(words), environment, "/", **streams))
+            order = Order(
+                list(words), environment, "/", stdin=letter.fileno(), stderr=errors.fileno()
+            )
+            process = start(order)
         except Unanswered as error:
             raise InDoubt(f"{words[0]}: {error.strerror}") from error
         except OSError as error:  # also a disk for temporary files that is full

@@ -4,7 +4,9 @@ A new process begins as a copy of the one that starts it, and the kernel closes 
 by one.  If one of these files lies on a share that does not answer, the close waits for the share,
 and with it the whole of the process that starts: in CPython no other thread runs meanwhile.
 DropBox always has files of users open.  So it has a process that opens none of them, and that
-starts all others.
+starts all others.  A second one starts those that read users' files with our own parsers.  They are
+copies of it, because a new Python would import for longer than it reads.  It never hears of a key
+or a password, so no copy has one in its memory.
 
 ``starter`` asks this process, and ``program`` is what it runs.  ``counted`` counts how many of the
 others were Java.

@@ -4,10 +4,13 @@ It serves one socket of packets.  With `{"start": token}` come file descriptors:
 order, the others are what the order calls 0, 1, 2...
 
     {"words": [...], "environment": {...}, "at": directory,
-     "stdin": number or null, "stdout": ..., "stderr": ..., "pass": [number]}
+     "stdin": number or null, "stdout": ..., "stderr": ..., "pass": [number],
+     "does": "module:function" or "", "imports": [module]}
 
 A word may be a number: of a descriptor, whose number in the new process it becomes.  null is
-/dev/null.  The environment gets STARTED_BY as well.  The answers:
+/dev/null.  The environment gets STARTED_BY as well.  With `does` no program is started: a copy of
+this process calls the function with the numbers among the words.  This process imports what the
+copies need once, which takes longer than all that such a copy does.  The answers:
 
     {"started": token, "pid": pid}           it runs, in a process group of its own
     {"refused": token, "errno": n}           it cannot be started
@@ -18,13 +21,16 @@ What has ended stays a zombie, so that nothing else gets its number, until {"don
 It ends with whoever started it, even if it is stopped then.  However it ends, what it started ends
 with it, for nobody knows of it any more: Java would import what the next DropBox imports again.
 
-It uses the standard library alone, and starts no thread, so that it starts fast and stays small.
+It uses the standard library alone, and starts no thread, so that it starts fast, stays small, and
+can be copied at any moment.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import gc
+import importlib
 import json
 import os
 import selectors
@@ -32,9 +38,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 PACKET = 1 << 16  # bytes; the orders themselves are in files
 MOST_DESCRIPTORS = 64
@@ -44,14 +51,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(connected: int, parent: int) -> None:
-    """Serves the socket `connected`, for the process `parent`, which started this one."""
+    """Serves the socket `connected`, for the process `parent`, which started this one.
+
+    0 as `parent`: another of these programs did, and the kernel kills this one with it.
+    """
     os.closerange(3, connected)
     os.closerange(connected + 1, os.sysconf("SC_OPEN_MAX"))
     os.set_inheritable(connected, False)
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # signals to the group of DropBox are not for it
-    # One that is stopped goes on then, and finds that the other end is closed.
-    end_with(parent, signal.SIGCONT)
+    if parent:
+        # One that is stopped goes on then, and finds that the other end is closed.
+        end_with(parent, signal.SIGCONT)
     # With handlers, because a signal that is ignored would be ignored by what is started, too.
     for number in (*UNHEEDED, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
@@ -62,8 +73,9 @@ def main(connected: int, parent: int) -> None:
 class _Program:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._ended: dict[int, subprocess.Popen[bytes]] = {}  # zombies
+        # None is a copy of this process.
+        self._running: dict[int, subprocess.Popen[bytes] | None] = {}
+        self._ended: dict[int, subprocess.Popen[bytes] | None] = {}  # zombies
         self._done: set[int] = set()  # nobody wants to know how they end
 
     def serve(self) -> None:
@@ -109,12 +121,14 @@ class _Program:
             with os.fdopen(os.dup(descriptors[0]), "rb") as file:
                 file.seek(0)
                 order = json.load(file)
-            return {"started": token, "pid": self._start(order, descriptors[1:])}
+            start = self._copy if order.get("does") else self._start
+            return {"started": token, "pid": start(order, descriptors[1:])}
         except OSError as error:
             return {"refused": token, "errno": error.errno or errno.EINVAL}
         except MemoryError:
             return {"refused": token, "errno": errno.ENOMEM}
-        except (ValueError, subprocess.SubprocessError):  # a zero byte; it ended before its program
+        except (ImportError, AttributeError, ValueError, subprocess.SubprocessError):
+            # There is no such function; a zero byte; it ended before its program.
             return {"refused": token, "errno": errno.EINVAL}
 
     def _start(self, order: Any, descriptors: list[int]) -> int:
@@ -137,6 +151,20 @@ class _Program:
         self._running[process.pid] = process
         return process.pid
 
+    def _copy(self, order: Any, descriptors: list[int]) -> int:
+        module, _, name = order["does"].partition(":")
+        function = getattr(importlib.import_module(module), name)
+        for needed in order["imports"]:
+            with suppress(ImportError):  # the function says so, if it needs it
+                importlib.import_module(needed)
+        gc.freeze()  # what is there now is never looked at again, so that copies share it
+        here = os.getpid()
+        pid = os.fork()
+        if not pid:
+            _be_copy(order, descriptors, here, function)
+        self._running[pid] = None
+        return pid
+
     def _end_all(self) -> None:
         """Ends what runs, with what that has started."""
         for pid in self._running:
@@ -157,9 +185,13 @@ class _Program:
     def _reap(self, pid: int) -> None:
         if pid in self._running:
             self._done.add(pid)
-        elif (process := self._ended.pop(pid, None)) is not None:
+        elif pid in self._ended:
             self._done.discard(pid)
-            process.wait()
+            process = self._ended.pop(pid)
+            if process is None:
+                os.waitpid(pid, 0)
+            else:
+                process.wait()
 
     def _tell(self, answer: dict[str, Any]) -> None:
         with suppress(OSError):  # the next packet is the end then
@@ -174,6 +206,53 @@ def _begin(parent: int) -> None:
     """
     os.setpgid(0, 0)
     end_with(parent)
+
+
+def _be_copy(
+    order: Mapping[str, Any],
+    descriptors: Sequence[int],
+    parent: int,
+    function: Callable[..., None],
+) -> NoReturn:
+    """In a copy of this process: does what a new program finds done, and calls the function.
+
+    Nothing is unwound: the objects of the copied frames have descriptors that are closed here.
+    """
+    code = 1
+    try:
+        _begin(parent)
+        signal.set_wakeup_fd(-1)
+        for caught in (*UNHEEDED, signal.SIGCHLD):
+            signal.signal(caught, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        streams = [order["stdin"], order["stdout"], order["stderr"]]
+        for number, place in enumerate(streams):
+            os.dup2(nothing if place is None else descriptors[place], number)
+        passed = [descriptors[number] for number in order["pass"]]
+        _close_but(passed)
+        os.chdir(order["at"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        os.environ[STARTED_BY] = str(parent)
+        function(*(descriptors[word] for word in order["words"] if not isinstance(word, str)))
+        code = 0
+    except BaseException:
+        with suppress(Exception):
+            traceback.print_exc()
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+        os._exit(code)
+
+
+def _close_but(kept: Sequence[int]) -> None:
+    """Closes every descriptor above 2 but these."""
+    first = 3
+    for descriptor in sorted({*kept}):
+        os.closerange(first, descriptor)
+        first = max(first, descriptor + 1)
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
 def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,10 @@ class Order:
     stdin: int | None = None  # descriptors; None: /dev/null
     stdout: int | None = None
     stderr: int | None = None
+    # A function, as "module:name": the words have a new Python call it with the descriptors among
+    # them.  A process that has imported it already does the same in a copy of itself.
+    does: str = ""
+    imports: Sequence[str] = ()  # the modules that it will import
 
 
 class Process(Protocol):
@@ -78,42 +82,57 @@ class Process(Protocol):
 
 def start(order: Order) -> Process:
     """Starts it.  Raises OSError, and of these Unanswered if it may have run for a moment."""
-    found = _Known.starter
+    found = _STARTER.found
     if found is None or found.owner != os.getpid():
         return _Own(order)
+
+    def kept() -> Starter:
+        if not order.does:
+            return ready()
+        return _NURSERY.ready(lambda: Starter(lambda theirs: _nursery(theirs, order.environment)))
+
     try:
-        return ready().start(order)
+        return kept().start(order)
     except (BrokenPipeError, ConnectionResetError):
-        return ready().start(order)  # it had ended, and did not get the order
+        return kept().start(order)  # it had ended, and did not get the order
 
 
 def ready() -> Starter:
     """The process that starts others, which is made if there is none.  Raises OSError."""
-    with _Known.lock:
-        found = _Known.starter
-        if found is not None and found.owner == os.getpid():
-            if not found.gone:
-                return found
-            if time.monotonic() < _Known.not_before:
-                raise OSError(errno.EAGAIN, _NONE)
-            log.warning("the process that starts others has ended, and is started again")
-        try:
-            found = _Known.starter = Starter()
-        except OSError:
-            _Known.not_before = time.monotonic() + _AGAIN_S  # others have waited meanwhile
-            raise
-        return found
+    return _STARTER.ready(lambda: Starter(_child))
 
 
 _NONE = "the process that starts others cannot be started"
 
 
-class _Known:
-    """The one of this process."""
+class _Kept:
+    """A starting process, which is made anew when it has ended."""
 
-    lock = threading.Lock()
-    starter: Starter | None = None
-    not_before = 0.0  # s, monotonic: until then no other one is made
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.found: Starter | None = None
+        self.not_before = 0.0  # s, monotonic: until then no other one is made
+
+    def ready(self, make: Callable[[], Starter]) -> Starter:
+        """It, made if there is none.  Raises OSError."""
+        with self.lock:
+            if self.found is not None and self.found.owner == os.getpid():
+                if not self.found.gone:
+                    return self.found
+                if time.monotonic() < self.not_before:
+                    raise OSError(errno.EAGAIN, _NONE)
+                log.warning("the process that starts others has ended, and is started again")
+            try:
+                self.found = make()
+            except OSError:
+                self.not_before = time.monotonic() + _AGAIN_S  # others have waited meanwhile
+                raise
+            return self.found
+
+
+# Those of this process.  The one that copies itself never gets an order with keys or passwords: its
+# copies read users' files.
+_STARTER, _NURSERY = _Kept(), _Kept()
 
 
 class _Own:
@@ -196,12 +215,71 @@ def _send(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
+class _Running(Protocol):
+    """A starting process, for its client."""
+
+    @property
+    def pid(self) -> int: ...
+    def kill(self) -> None: ...
+    def wait(self) -> int | None: ...
+
+
+def _words(theirs: str | int, parent: int) -> list[str | int]:
+    paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
+    return [sys.executable, "-I", "-c", _BEGIN, paths, theirs, str(parent)]
+
+
+def _child(theirs: socket.socket) -> _Running:
+    """One that is a child of this process.  Raises OSError."""
+    os.set_inheritable(theirs.fileno(), True)
+    # It unblocks them when it has handlers for them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
+    try:
+        return subprocess.Popen(
+            [str(word) for word in _words(theirs.fileno(), os.getpid())],
+            stdin=subprocess.DEVNULL,
+            # The kernel closes our files there when the program begins.  If that waits for a
+            # share, this thread waits too; a close before that would hold up all threads.
+            close_fds=False,
+            cwd="/",
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _nursery(theirs: socket.socket, environment: Mapping[str, str]) -> _Running:
+    """One that another started, so that it has no file of ours.  Raises OSError.
+
+    It has the environment of its copies from the start: Python reads the locale then.
+    """
+    words = _words(theirs.fileno(), 0)
+    return _Nursery(ready().start(Order(words, environment, "/", stdout=2, stderr=2)))
+
+
+@dataclass(frozen=True)
+class _Nursery:
+    process: Process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        self.process.send(signal.SIGKILL)
+
+    def wait(self) -> int | None:
+        """Its end is known: its socket is closed."""
+        self.process.close()
+        return self.process.ended()
+
+
 class Starter:
     """The process that starts others, as its only client sees it."""
 
-    def __init__(self) -> None:
-        """Starts it.  Raises OSError."""
+    def __init__(self, begin: Callable[[socket.socket], _Running]) -> None:
+        """Starts it, by `begin` with its socket.  Raises OSError."""
         self.owner = os.getpid()
+        self._begin = begin
         self.gone = False
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         limit = struct.pack("@ll", _ANSWER_S, 0)
@@ -210,7 +288,7 @@ class Starter:
         self._starting: dict[int, SimpleQueue[_Started | OSError]] = {}
         self._started: dict[int, _Started] = {}
         self._tokens = 0
-        made: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+        made: SimpleQueue[_Running | OSError] = SimpleQueue()
         threading.Thread(
             target=self._live, args=[theirs, made], name="starter", daemon=True
         ).start()
@@ -225,9 +303,7 @@ class Starter:
         self._process = process
         self.pid = process.pid
 
-    def _live(
-        self, theirs: socket.socket, made: SimpleQueue[subprocess.Popen[bytes] | OSError]
-    ) -> None:
+    def _live(self, theirs: socket.socket, made: SimpleQueue[_Running | OSError]) -> None:
         """From start to end, in one thread: the process ends with the thread that started it."""
         try:
             with theirs:
@@ -240,23 +316,6 @@ class Starter:
         if not self.gone:
             self._listen()
         self._over(process)
-
-    def _begin(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        paths = json.dumps([str(Path(path).absolute()) for path in sys.path if path])
-        os.set_inheritable(theirs.fileno(), True)
-        # It unblocks them when it has handlers for them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-I", "-c", _BEGIN, paths, str(theirs.fileno()), str(self.owner)],
-                stdin=subprocess.DEVNULL,
-                # The kernel closes our files there when the program begins.  If that waits for a
-                # share, this thread waits too; a close before that would hold up all threads.
-                close_fds=False,
-                cwd="/",
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def start(self, order: Order) -> Process:
         """Raises OSError; Unanswered if no answer comes.  Another one gets the next order then."""
@@ -277,6 +336,8 @@ class Starter:
             "stdin": passed(order.stdin),
             "stdout": passed(order.stdout),
             "stderr": passed(order.stderr),
+            "does": order.does,
+            "imports": list(order.imports),
         }
         answers: SimpleQueue[_Started | OSError] = SimpleQueue()
         with self._lock:
@@ -341,7 +402,7 @@ class Starter:
         if asked is not None:
             asked.put(told)
 
-    def _over(self, process: subprocess.Popen[bytes]) -> None:
+    def _over(self, process: _Running) -> None:
         """It has ended, so that nobody says any more how the others do: they end with it."""
         self.gone = True
         with self._lock:

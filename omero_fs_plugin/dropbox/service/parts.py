@@ -80,7 +80,7 @@ class Parts:
         self.pipeline.settler.longest = settings.longest_wait or math.inf
         self.quarantine.directory = settings.quarantine
         self.omero.sessions_last(settings.time_to_live, settings.time_to_idle)
-        self.importers.priority = settings.priority
+        self.importers.turns.priority = settings.priority
         self.importers.retry(settings.max_retries, settings.retry_interval)
         self.postman.wake()
         self.caretaker.wake()

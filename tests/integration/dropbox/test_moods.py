@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import activity, beginning, leftovers, pace, workers
+from omero_fs_plugin.dropbox.importing import activity, beginning, leftovers, outage, pace, workers
 from omero_fs_plugin.dropbox.journal.records import GONE
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service.figures import troubles
@@ -21,6 +21,7 @@ from tests.integration.whole import Whole
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules, in a test's time."""
     monkeypatch.setattr(workers, "_PING_S", 0.2)
+    monkeypatch.setattr(outage, "PING_S", 0.2)
     monkeypatch.setattr(pace, "FIRST_REST_S", 0.1)
     monkeypatch.setattr(pace, "TOGETHER_S", 0.1)
     # How long what an import left shows no sign of life, by OMERO's clock.
@@ -147,7 +148,8 @@ def test_a_file_that_alone_meets_it_again_and_again_fails_in_the_end(
     make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others go through meanwhile, so that it is the file and not OMERO."""
-    monkeypatch.setattr(workers, "_IN_VAIN_S", 0.3)
+    for module in (outage, workers):
+        monkeypatch.setattr(module, "IN_VAIN_S", 0.3)
     monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
     whole = make_whole(importers="2", retryInterval="0.1")
     fault = Fault(r"ManagedRepository\.importFileset", "InternalException", "null", user="amy")

@@ -12,13 +12,13 @@ import Ice
 import pytest
 
 import omero
-from omero_fs_plugin.sandbox import factory, handles, imports, rawfiles, repository
+from omero_fs_plugin.sandbox import factory, handles, imports, rawfiles, repository, thumbnails
 from omero_fs_plugin.sandbox.servants import Servant, operations
 
 SERVANTS = sorted(
     {
         found
-        for module in (factory, handles, imports, rawfiles, repository)
+        for module in (factory, handles, imports, rawfiles, repository, thumbnails)
         for _, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, Servant) and found is not Servant
     },

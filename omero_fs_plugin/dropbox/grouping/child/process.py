@@ -41,6 +41,8 @@ _BEGIN = (
     "from omero_fs_plugin.dropbox.grouping.child.main import main; "
     "main(int(sys.argv[2]), int(sys.argv[3]))"
 )
+# The same.  Java is started in a new process: it takes a second, and has its own environment.
+_DOES = "omero_fs_plugin.dropbox.grouping.child.main:main"
 
 
 class ChildDied(Exception):
@@ -94,6 +96,8 @@ class Child:
                         "/",
                         stdout=output.fileno(),
                         stderr=output.fileno(),
+                        does="" if scratch else _DOES,
+                        imports=[serve],
                     )
                 )
         except BaseException:

@@ -36,6 +36,10 @@ class StillRunning(FsError):
     """OMERO may still be importing it for an earlier attempt; the fileset waits for the end."""
 
 
+class CutShort(ImportRefused):
+    """An importer's process ended in the middle; OMERO may still carry out a call of it."""
+
+
 class DiskAway(FsError):
     """A disk does not answer, is full or ill; the fileset waits in the queue.
 

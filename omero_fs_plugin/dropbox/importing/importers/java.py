@@ -27,7 +27,17 @@ from omero_fs_plugin.errors import (
     UserError,
 )
 
-from . import DiskAway, Excluded, FileChanged, StillRunning, Stopped, client_path, printed, sources
+from . import (
+    CutShort,
+    DiskAway,
+    Excluded,
+    FileChanged,
+    StillRunning,
+    Stopped,
+    client_path,
+    printed,
+    sources,
+)
 from .answers import delete_filesets
 from .checksums import CHECKSUM, agreed
 from .java_process import Ended, run_java
@@ -219,7 +229,8 @@ class JavaImporter:
         if ended.short_of:
             return DiskAway(f"the Java importer had no room for temporary files: {ended.short_of}")
         if ended.how:
-            return ImportRefused(f"the Java importer {ended.how}{f': {told}' if told else ''}")
+            why = f"the Java importer {ended.how}{f': {told}' if told else ''}"
+            return ImportRefused(why) if ended.answered else CutShort(why)
         if astray:
             return ImportRefused(
                 f"the Java importer reported Image:{min(astray)}, which OMERO does not have"

@@ -21,6 +21,8 @@ from omero_fs_plugin.dropbox.importing import activity
 from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.importers.protocol import Importer
+from omero_fs_plugin.dropbox.importing.leftovers import give_back_interrupted
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -84,7 +86,9 @@ class World:
     def queue(self, path: Path) -> None:
         self.journal.hand_over("amy", str(self.root), Found(str(path), FileStat.of(path.lstat())))
 
-    def attempt(self, *, import_duplicates: bool = False) -> State:
+    def attempt(
+        self, *, import_duplicates: bool = False, importer: Importer | None = None
+    ) -> State:
         """Takes what is queued and tries to import it, as an importer does."""
         fileset = self.journal.take("amy")
         assert fileset is not None
@@ -96,12 +100,12 @@ class World:
             stopping=self.stopping.is_set,
             watch=self.watch,
             import_duplicates=import_duplicates,
+            importer=importer,
         ).run()
 
     def restart(self) -> None:
         """What DropBox does at start with attempts that were interrupted."""
-        for fileset in self.journal.importing():
-            self.journal.move(fileset.id, State.IMPORTING, State.QUEUED, "interrupted")
+        give_back_interrupted(self.journal)
 
     def recover(self) -> None:
         """What an importer does before the first import of a user."""

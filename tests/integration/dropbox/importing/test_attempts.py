@@ -345,6 +345,25 @@ class TestRecovery:
         assert world.journal.select(State.IMPORTED) == []
         assert world.attempt() is State.IMPORTED
 
+    def test_what_is_there_under_the_path_of_a_file_that_waits_is_learnt(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        """The file was written anew meanwhile, and its former bytes are dropped once more."""
+        path = world.drop("a.tif", seed=1)
+        world.queue(path)
+        assert world.attempt() is State.IMPORTED
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        copy = shutil.copy(path, world.root / "b.tif")
+        world.drop("a.tif", seed=2)
+        world.queue(path)
+        world.recover()
+        assert world.attempt() is State.IMPORTED
+        assert len(world.in_omero(path)) == 2
+        world.queue(copy)
+        assert world.attempt() is State.SKIPPED
+        assert world.in_omero(copy) == []
+
     @pytest.mark.parametrize("met", ["before", "after"])
     def test_a_file_that_it_has_learnt_has_one_row(
         self, world: World, tmp_path: Path, met: str

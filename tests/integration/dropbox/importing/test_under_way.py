@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.importing import activity, earlier, leftovers
-from omero_fs_plugin.dropbox.importing.importers import native
-from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.importers import CutShort, Stopped, native
+from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeImporter
+from omero_fs_plugin.dropbox.importing.importers.protocol import Outcome, Task
 from omero_fs_plugin.dropbox.importing.leftovers import Leftovers
 from omero_fs_plugin.dropbox.importing.pool import SessionPool
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -116,6 +117,30 @@ class TestAnImportThatLasts:
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + by)
         for _ in range(2):
+            assert world.attempt() is State.QUEUED
+            assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
+    @pytest.mark.parametrize("by", [-86_400.0, 86_400.0])
+    def test_outlives_a_clock_that_is_set_before_dropbox_starts_anew(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, by: float
+    ) -> None:
+        """By the new clock it was quiet for a day, when it is seen for the first time."""
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE, silent=True)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace.let_pass()  # a second import would not be held
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + by)
+        watched = iter([0.0, 2 * activity.WATCH_S, 4 * activity.WATCH_S])
+        now = time.monotonic()
+        for _ in range(3):
+            seconds = now + next(watched)
+            world.watch._clock = lambda seconds=seconds: seconds
             assert world.attempt() is State.QUEUED
             assert world.in_omero(path) == [()], "neither deleted nor imported beside"
         gate.release()
@@ -291,6 +316,61 @@ class TestACallThatIsCarriedOutLate:
         sweep()
         assert world.journal.notes("leftover:") == {}, "and is looked for no longer"
 
+    def test_the_import_of_a_fileset_whose_dropbox_was_killed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, sweep: Callable[[], None]
+    ) -> None:
+        """Nobody has seen that the call was given up."""
+
+        def killed(self: NativeImport, repository: Any) -> Any:
+            repository.begin_importFileset(self._description(), self._settings(repository))
+            raise Killed("_begin")
+
+        path = world.drop("a.tif")
+        world.queue(path)
+        gate = world.sandbox.pace.hold("ManagedRepository.importFileset")
+        with monkeypatch.context() as patch:
+            patch.setattr(NativeImport, "_begin", killed)
+            with pytest.raises(Killed):
+                world.attempt()
+        assert gate.reached.wait(PATIENCE_S)
+        world.restart()
+        world.sandbox.pace.let_pass()
+        assert world.attempt() is State.IMPORTED
+        gate.release()
+        until(lambda: len(world.in_omero(path)) == 2)
+        no_patience(monkeypatch)
+        sweep()
+        assert world.in_omero(path) == [world.row(path).images]
+
+    @pytest.mark.parametrize("how", [CutShort, Stopped])
+    def test_the_import_of_a_fileset_whose_java_was_ended(
+        self, world: World, sweep: Callable[[], None], monkeypatch: pytest.MonkeyPatch, how: Any
+    ) -> None:
+        session = world.omero.session_for(world.omero.user("amy"))
+
+        class Ended(NativeImporter):
+            def run(
+                self, tasks: Sequence[Task], stopping: Callable[[], bool]
+            ) -> Iterator[tuple[Task, Outcome]]:
+                (task,) = tasks
+                one = NativeImport(session, task.fileset, verified=task.verified, stopping=stopping)
+                repository = session.managed_repository()
+                repository.begin_importFileset(one._description(), one._settings(repository))
+                yield task, how("Java was ended")
+
+        path = world.drop("a.tif")
+        world.queue(path)
+        gate = world.sandbox.pace.hold("ManagedRepository.importFileset")
+        assert world.attempt(importer=Ended(session)) is State.QUEUED
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace.let_pass()
+        assert world.attempt() is State.IMPORTED
+        gate.release()
+        until(lambda: len(world.in_omero(path)) == 2)
+        no_patience(monkeypatch)
+        sweep()
+        assert world.in_omero(path) == [world.row(path).images]
+
     def test_the_verification_of_an_upload(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -315,7 +395,7 @@ class TestACallThatIsCarriedOutLate:
         world.queue(path)
         no_patience(monkeypatch)
         assert world.attempt() is State.IMPORTED
-        leftovers.note_leftover(world.journal, world.row(path))
+        leftovers.note_leftover(world.journal, world.row(path).id)
         sweep()
         assert sorted(map(len, world.in_omero(path))) == [0, 1]
 

@@ -145,11 +145,26 @@ def test_a_copy_that_differs_does_not_count(
     source, target = two
     count_on = copying._count_on
 
-    def lossy(new: object) -> None:
-        count_on(new)  # type: ignore[arg-type]
+    def lossy(old: object, new: object) -> None:
+        count_on(old, new)  # type: ignore[arg-type]
         new.execute(text("DELETE FROM file WHERE fileset = 5"))  # type: ignore[attr-defined]
 
     monkeypatch.setattr(copying, "_count_on", lossy)
     with pytest.raises(JournalError, match="the copy of file differs"):
         copy(source, target, time.monotonic)
     assert rows(target)["fileset"] == []
+
+
+def test_no_number_is_given_again(two: tuple[Journal, Journal]) -> None:
+    """Notes name rows by their number: to whom what was told, and what was uploaded."""
+    source, target = two
+    source.wait("amy", "/dropbox/amy", [found("s.zarr/0", 7), found("s.zarr/1", 8)])
+    last = source.last_event()
+    ids = [fileset.id for fileset in source.select(State.WAITING)]
+    assert source.absorb("amy", "/dropbox/amy/s.zarr/") == 2
+    assert source.last_event() < last, "they are gone, and their numbers are free"
+    copy(source, target, time.monotonic)
+    target.wait("amy", "/dropbox/amy", [found("new.tif", 9)])
+    (new,) = target.select(State.WAITING)
+    assert new.id > max(ids)
+    assert target.last_event() > last

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 
 from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -44,6 +44,12 @@ with Journal({url!r}, make=False)._database.writing():
     time.sleep(600)
 """
 OLD = DATA / "journal-version-1.sql"
+
+
+def drop_indexes_of_references(connection: Connection) -> None:
+    """Version 8 made them."""
+    for name in ("revision_of", "duplicate_of"):
+        connection.execute(text(f"DROP INDEX fileset_{name}"))
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:
@@ -556,6 +562,19 @@ class TestMigration:
             db.close()
         assert columns["journal"] == columns["new"]
 
+    def test_has_the_indexes_of_a_new_one(self, old: str, tmp_path: Path) -> None:
+        Journal(old).close()
+        Journal(f"sqlite:///{tmp_path}/new.sqlite").close()
+        indexes, statistics = [], []
+        for name in ("journal", "new"):
+            with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
+                rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")
+                indexes.append({(row[0], " ".join((row[1] or "").split())) for row in rows})
+                statistics.append(sorted(db.execute("SELECT tbl, idx, stat FROM sqlite_stat1")))
+            db.close()
+        assert indexes[0] == indexes[1]
+        assert statistics[0] == statistics[1] != []
+
     def test_goes_on_telling(self, old: str) -> None:
         journal = Journal(old, who="DropBox")
         assert journal.move(2, State.WAITING, State.FAILED, "no image")
@@ -581,6 +600,7 @@ def test_a_journal_of_version_6_gets_an_outbox(url: str) -> None:
     with journal._database.writing() as connection:
         for table in ("letter", "node", "turn"):
             connection.execute(text(f"DROP TABLE {table}"))
+        drop_indexes_of_references(connection)
         connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'version'"))
     journal.close()
     with pytest.raises(JournalError, match="has version 6"):

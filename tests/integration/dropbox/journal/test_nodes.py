@@ -265,8 +265,8 @@ def test_a_fileset_that_somebody_else_has_locked_is_passed_over(
     assert taken is not None and taken.id == first.id
 
 
-def test_a_journal_of_version_7_gets_nodes(url: str) -> None:
-    """As version 7 was: all but the nodes, the turns, and the fence for them.  On both."""
+def test_a_journal_of_version_8_gets_nodes(url: str) -> None:
+    """As version 8 was: all but the nodes, the turns, and the fence for them.  On both."""
     journal = Journal(url)
     waiting(journal)
     with journal._database.writing() as connection:
@@ -276,10 +276,10 @@ def test_a_journal_of_version_7_gets_nodes(url: str) -> None:
             connection.execute(
                 text(
                     "CREATE OR REPLACE FUNCTION fence_holds() RETURNS trigger LANGUAGE plpgsql "
-                    "AS $$ BEGIN RAISE EXCEPTION 'that of version 7'; END $$"
+                    "AS $$ BEGIN RAISE EXCEPTION 'that of version 8'; END $$"
                 )
             )
-        connection.execute(text("UPDATE meta SET value = '7' WHERE key = 'version'"))
+        connection.execute(text("UPDATE meta SET value = '8' WHERE key = 'version'"))
     journal.close()
     node = Node(url, "one")
     assert node.rounds.once()

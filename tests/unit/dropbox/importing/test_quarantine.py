@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,6 +13,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing import moving
+from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
@@ -216,6 +218,31 @@ class TestSets:
         quarantine.take(pair)
         assert all(Path(met.path).exists() for met in pair.files)
 
+    @pytest.mark.parametrize("killed", [False, True], ids=["before it is moved", "after a kill"])
+    def test_it_lies_where_it_was_when_a_file_changes_in_the_middle(
+        self,
+        quarantine: Quarantine,
+        pair: Fileset,
+        monkeypatch: pytest.MonkeyPatch,
+        killed: bool,
+    ) -> None:
+        real, second = quarantine_module.move_out, pair.files[1].path
+
+        def change_the_second(root: str, met: Found, to: Path, vault: str) -> bool:
+            if met.path != second:
+                return real(root, met, to, vault)
+            if killed:
+                raise KeyboardInterrupt
+            Path(second).write_bytes(b"as it should be")
+            return real(root, met, to, vault)
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(quarantine_module, "move_out", change_the_second)
+            quarantine.take(pair)
+        Path(second).write_bytes(b"as it should be")
+        quarantine.sweep()
+        assert all(Path(met.path).exists() for met in pair.files)
+
     def test_it_stays_when_another_set_has_a_file_of_it(
         self, quarantine: Quarantine, journal: Journal, watch_dir: Path, pair: Fileset
     ) -> None:
@@ -337,6 +364,53 @@ class TestBack:
         assert quarantine.bring_back(given_up)
         self.assert_back(journal, home, tmp_path)
         assert (home / "b.tif").read_bytes() == b"day 1/b.tif"
+
+    @pytest.mark.parametrize("across", [False, True], ids=["same disk", "another disk"])
+    @pytest.mark.parametrize("steps", range(12))
+    def test_after_a_kill_at_any_step(
+        self,
+        given_up: Fileset,
+        quarantine: Quarantine,
+        journal: Journal,
+        home: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        across: bool,
+        steps: int,
+    ) -> None:
+        class Killed(BaseException):
+            """Nothing of ours may handle it."""
+
+        left = iter(range(steps))
+
+        def kill_after(owner: Any, name: str) -> None:
+            real = getattr(owner, name)
+
+            def step(*args: Any, **options: Any) -> Any:
+                if across and name == "link" and options["src_dir_fd"] != options["dst_dir_fd"]:
+                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+                found = real(*args, **options)
+                if next(left, None) is None:
+                    raise Killed
+                return found
+
+            monkeypatch.setattr(owner, name, step)
+
+        with monkeypatch.context():
+            for owner, name in (
+                *((os, name) for name in ("link", "unlink", "mkdir")),
+                *((Path, name) for name in ("unlink",)),
+                (journal, "bring_home"),
+            ):
+                kill_after(owner, name)
+            with suppress(Killed):
+                quarantine.bring_back(given_up)
+        monkeypatch.undo()
+        for fileset in journal.select(State.FAILED):
+            quarantine.bring_back(fileset)
+        self.assert_back(journal, home, tmp_path)
+        assert list((tmp_path / "failed" / "amy").rglob("*.tif")) == []
+        assert journal.notes("quarantined ") == {}
 
 
 class TestAcrossFileSystems:

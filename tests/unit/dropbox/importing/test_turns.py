@@ -13,7 +13,7 @@ import pytest
 
 from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.disks.calls import Calls
-from omero_fs_plugin.dropbox.importing import workers
+from omero_fs_plugin.dropbox.importing import outage, workers
 from omero_fs_plugin.dropbox.importing.crew import SLOW_S, Crew
 from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Methods
@@ -68,7 +68,8 @@ class Omero:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr(workers, "time", time)
+    for module in (outage, workers):
+        monkeypatch.setattr(module, "time", time)
     return time
 
 
@@ -87,7 +88,7 @@ def build(
         changed=lambda fileset: None,
         methods=Methods(None),
     )
-    importers._stopping = Stopping(time)
+    importers._stopping = importers._outage._stopping = Stopping(time)
     return importers
 
 
@@ -118,7 +119,7 @@ class TestTurns:
         for user in ("amy", "kim", "lea", "zak"):
             queue(journal, user, 2)
         importers = build(journal, None, time)
-        importers.priority = Priority(("zak", "lea"))
+        importers.turns.priority = Priority(("zak", "lea"))
         taken = [_one(importers._take()) for _ in range(8)]
         assert "".join(fileset.user[0] for fileset in taken) == "zzllakak"
 
@@ -126,7 +127,7 @@ class TestTurns:
         sizes = (900, 5, 70, 1)
         queue(journal, "amy", 4, sizes)
         importers = build(journal, None, time)
-        importers.priority = Priority(small=True)
+        importers.turns.priority = Priority(small=True)
         assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [1, 5]
         journal._clock = lambda: real_time.time() + SMALL_FIRST_S + 1
         assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [900, 70]
@@ -137,7 +138,7 @@ class TestTurns:
         queue(journal, "amy", 3, (1, 1, 1))
         queue(journal, "zak", 1, (10**9,))
         importers = build(journal, None, time)
-        importers.priority = Priority(small=True)
+        importers.turns.priority = Priority(small=True)
         assert [_one(importers._take()).user for _ in range(2)] == ["amy", "zak"]
 
     def test_nothing_begins_outside_of_the_window(self, journal: Journal, time: Time) -> None:
@@ -258,8 +259,8 @@ class TestWaitingForOmero:
         back = time.now + 15 * 60
         omero = Omero(time, lambda: time.now >= back)
         importers = build(journal, omero, time)
-        importers._wait_for_omero(ServerAwayError("gone"))
-        assert back <= time.now <= back + workers._PING_S
+        importers._outage.wait(ServerAwayError("gone"))
+        assert back <= time.now <= back + outage.PING_S
         assert importers.away == ""
 
     def test_if_nothing_gets_through_the_pauses_double_up_to_five_minutes(
@@ -269,23 +270,23 @@ class TestWaitingForOmero:
         pauses = []
         for _ in range(12):
             began = time.now
-            importers._wait_for_omero(ServerAwayError("no managed repository"))
+            importers._outage.wait(ServerAwayError("no managed repository"))
             pauses.append(time.now - began)
         wanted = [min(300.0, 2.0**n) for n in range(12)]
-        slack = workers._PING_S + 1.0
+        slack = outage.PING_S + 1.0
         assert all(w <= p <= w + slack for w, p in zip(wanted, pauses, strict=True)), pauses
 
     def test_a_restart_of_omero_ends_the_longest_pause(self, journal: Journal, time: Time) -> None:
         answers = iter([True, True, False, True])
         omero = Omero(time, lambda: next(answers))
         importers = build(journal, omero, time)
-        importers._in_vain = 20
-        importers._wait_for_omero(ServerAwayError("no managed repository"))
+        importers._outage.in_vain = 20
+        importers._outage.wait(ServerAwayError("no managed repository"))
         assert len(omero.asked) == 4
-        assert importers._in_vain == 0
+        assert importers._outage.in_vain == 0
 
     def test_a_stop_ends_it(self, journal: Journal, time: Time) -> None:
         importers = build(journal, Omero(time, lambda: False), time)
         importers._stopping.set()
-        importers._wait_for_omero(ServerAwayError("gone"))
+        importers._outage.wait(ServerAwayError("gone"))
         assert importers.away == "gone"

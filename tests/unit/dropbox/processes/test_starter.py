@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ LONG = 30.0  # s; what takes so long does not come
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other test's starter."""
-    monkeypatch.setattr(module._Known, "starter", None)
+    for kept in (module._STARTER, module._NURSERY):
+        monkeypatch.setattr(kept, "found", None)
 
 
 @pytest.fixture(params=["by itself", "by the starter"])
@@ -38,7 +40,7 @@ def begin(request: pytest.FixtureRequest, alone: None) -> Iterator[Callable[...,
         ready()
 
     def begin(
-        *words: str | int, environment: Mapping[str, str] = os.environ, **how: int
+        *words: str | int, environment: Mapping[str, str] = os.environ, **how: Any
     ) -> Process:
         made.append(start(Order(words, environment, "/", **how)))
         return made[-1]
@@ -48,8 +50,8 @@ def begin(request: pytest.FixtureRequest, alone: None) -> Iterator[Callable[...,
         process.send(signal.SIGKILL)
         process.wait(LONG)
         process.close()
-    if module._Known.starter is not None:
-        module._Known.starter.kill()
+    if module._STARTER.found is not None:
+        module._STARTER.found.kill()
 
 
 def python(begin: Callable[..., Process], code: str, *words: str | int, **how: int) -> Process:
@@ -193,7 +195,7 @@ def test_when_it_is_stopped_the_caller_is_told_and_another_takes_its_place(
     with pytest.raises(Unanswered):
         start(Order(["true"], os.environ, "/"))
     monkeypatch.undo()
-    monkeypatch.setattr(module._Known, "starter", first)
+    monkeypatch.setattr(module._STARTER, "found", first)
     assert start(Order(["true"], os.environ, "/")).wait(LONG) == 0
     assert ready() is not first
     ready().kill()
@@ -380,13 +382,13 @@ def test_when_no_other_one_can_be_made_nobody_waits_for_all_who_try(
         tried.append(time.monotonic())
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(module.Starter, "_begin", begin)
+    monkeypatch.setattr(module, "_child", begin)
     for _ in range(5):
         with pytest.raises(BlockingIOError):
             start(Order(["true"], os.environ, "/"))
     assert len(tried) == 1
     monkeypatch.undo()
-    monkeypatch.setattr(module._Known, "starter", first)
-    monkeypatch.setattr(module._Known, "not_before", 0.0)
+    monkeypatch.setattr(module._STARTER, "found", first)
+    monkeypatch.setattr(module._STARTER, "not_before", 0.0)
     assert start(Order(["true"], os.environ, "/")).wait(LONG) == 0
     ready().kill()

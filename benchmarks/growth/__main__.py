@@ -1,0 +1,47 @@
+"""`make bench-growth`: what three sizes of each thing that grows cost, in one table.
+
+Exit code 0; or 1 if something was lost or could not be measured; or 130 if it was interrupted.
+The report names missed targets; they do not change the exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.dropbox.running import execute
+from benchmarks.options import parser_of
+
+from . import table
+from .subjects import SUBJECTS
+
+RESULTS = Path(__file__).parent.parent / "RESULTS-growth.rst"
+ALL = "growth"
+
+HEADING = (
+    "Benchmark results: the cost of growth",
+    "=====================================",
+    "",
+    'Written by ``make bench-growth``; what is measured and how: "Benchmarks" in',
+    "CONTRIBUTING.rst. The journal is SQLite on a disk; nothing is imported.",
+)
+
+
+def main(given: Sequence[str]) -> int:
+    """The exit code."""
+    options = parser_of("bench-growth", __doc__, RESULTS, SUBJECTS).parse_args(given)
+    less = 10 if options.quick else 1
+    return execute(
+        {ALL: partial(table.measure, less=less, only=options.only)},
+        quick=options.quick,
+        only=[ALL] if options.only else None,
+        output=options.output,
+        results=RESULTS,
+        heading=HEADING,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""What grows, each as one function: it prepares, and gives what is measured.
+
+The files are on a disk in memory, and the journal is SQLite on a real one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.dropbox.known import all_imported
+from benchmarks.journal.scenarios import HOME, WATCHED, Stage
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.importing.line import Line
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.events import FileStat
+
+Work = Callable[[], int]  # what is measured; gives how many it has done
+
+IN_A_DIRECTORY = 1_000  # files
+FILES_OF_A_RULE = 20  # each in a directory of its own
+
+
+def known(directory: Path, number: int) -> Work:
+    """A start on a journal in which all files are imported, and a rescan that asks for each."""
+    file = directory / "journal.sqlite"
+    journal = Journal(f"sqlite:///{file}")
+    journal.wait("amy", HOME, list(_found(number)))
+    journal.close()
+    all_imported(file)
+
+    def work() -> int:
+        opened = Journal(f"sqlite:///{file}")
+        try:
+            opened.counts()
+            every = list(_found(number))
+            parts = (every[at : at + IN_A_DIRECTORY] for at in range(0, number, IN_A_DIRECTORY))
+            states = [state for part in parts for state in opened.known(part).values()]
+        finally:
+            opened.close()
+        return states.count(State.IMPORTED)
+
+    return work
+
+
+def _found(number: int) -> list[Found]:
+    return [
+        Found(f"{HOME}/{n // IN_A_DIRECTORY:03}/{n:06}.tif", FileStat(1, n + 1, 1, n, n))
+        for n in range(number)
+    ]
+
+
+def waiting(directory: Path, number: int, files: int = IN_A_DIRECTORY) -> Work:
+    """Files that come at once, rest, and wait, each for an answer that only Bio-Formats has."""
+    stage = Stage(directory)
+    paths = [f"{HOME}/{n // files:05}/{n:06}.tif" for n in range(number)]
+
+    def held(lot: tuple[str, ...]) -> Grouping:
+        return Grouping(tuple(Candidate((path,), held="waits for Bio-Formats") for path in lot))
+
+    def work() -> int:
+        stage.drop(*paths)
+        stage.ask(held)
+        return stage.journal.counts()[State.WAITING]
+
+    return work
+
+
+def directories(directory: Path, number: int) -> Work:
+    """As `waiting`, each file in a directory of its own."""
+    return waiting(directory, number, files=1)
+
+
+def parts(directory: Path, number: int) -> Work:
+    """One set of so many files, from their coming until it is in the queue."""
+    stage = Stage(directory)
+    paths = [f"{HOME}/set/{n:06}.tif" for n in range(number)]
+
+    def work() -> int:
+        stage.drop(*paths)
+        stage.ask(lambda lot: Grouping((Candidate(lot),)))
+        taken = stage.journal.take("amy")
+        return 0 if taken is None else len(taken.files)
+
+    return work
+
+
+def users(directory: Path, number: int) -> Work:
+    """Users with a fileset in the queue: an import of each begins, in turn."""
+    journal = Journal(f"sqlite:///{directory}/journal.sqlite")
+    for n in range(number):
+        root = f"{WATCHED}/user-{n:05}"
+        found = Found(f"{root}/image.tif", FileStat(1, n + 1, 1, n, n))
+        journal.wait(f"user-{n:05}", root, [found])
+        journal.settled({journal.open_at([found.path])[found.path].id: found.stat})
+
+    line = Line(journal.queued_users)
+
+    def work() -> int:
+        begun = 0
+        served: dict[str, int] = {}
+        while queued := line.users(time.monotonic())[0] or line.as_now(time.monotonic()):
+            user = min(queued, key=lambda name: served.get(name, 0))  # as importers give turns
+            begun += journal.take(user) is not None
+            served[user] = begun
+        return begun
+
+    return work
+
+
+def rules(directory: Path, number: int) -> Work:
+    """Entries of omero.fs.importUsers: they are read, and files below each find their own."""
+    names = [f"user-{n:04}" for n in range(number)]
+    given = {
+        "omero.data.dir": str(directory),
+        "omero.fs.importUsers": ";".join(names),
+        "omero.fs.watchDir": ";".join(f"{WATCHED}/{name}" for name in names),
+    }
+
+    def work() -> int:
+        places = Places(read(given).rules)
+        right = 0
+        for name in names:
+            for n in range(FILES_OF_A_RULE):
+                place = places.place(f"{WATCHED}/{name}/{n}/image.tif")
+                right += place is not None and place.user == name
+        return right // FILES_OF_A_RULE
+
+    return work
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What grows, in words, and its three sizes, each twice the one before."""
+
+    text: str
+    prepare: Callable[[Path, int], Work]
+    sizes: tuple[int, int, int]
+
+
+SUBJECTS = {
+    "known": Subject("files known", known, (25_000, 50_000, 100_000)),
+    "waiting": Subject("filesets waiting", waiting, (5_000, 10_000, 20_000)),
+    "users": Subject("users with a fileset in the queue", users, (500, 1_000, 2_000)),
+    "rules": Subject("rules", rules, (125, 250, 500)),
+    "parts": Subject("parts of a set", parts, (15_000, 30_000, 60_000)),
+    "directories": Subject("directories waiting", directories, (5_000, 10_000, 20_000)),
+}
