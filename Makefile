@@ -21,6 +21,7 @@
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
+#   make bench-nodes              imports an hour with 1, 2 and 4 machines with importers
 #   make bench-growth             how time and memory grow with files, users, rules, directories
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
@@ -49,7 +50,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-commands bench-audit docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-audit docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -87,6 +88,7 @@ torture: test-packages
 	$(RUN) python -m tests.acceptance.torture $(TORTURE_ARGS)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers sqlite --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
+	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/integration/dropbox/test_elsewhere.py)
 
 fuzz: test-packages
 	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)
@@ -110,6 +112,9 @@ bench-filesets: venv
 
 bench-journal: venv
 	@tools/bench.sh benchmarks.journal $(BENCH_ARGS)
+
+bench-nodes: test-packages
+	$(RUN) python -m tests.integration.dropbox.pace_of_nodes $(BENCH_ARGS)
 
 bench-growth: venv
 	@tools/bench.sh benchmarks.growth $(BENCH_ARGS)

@@ -39,7 +39,18 @@ class FileStat:
     @classmethod
     def of(cls, found: os.stat_result) -> FileStat:
         """From what os.stat, os.lstat or os.fstat gave."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        device = _NUMBER_THERE.get(found.st_dev, found.st_dev)
+        return cls(device, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+# Each machine numbers its devices itself.  So importers on another machine than DropBox's learn
+# which number of theirs is which of DropBox's: st_dev here -> st_dev there.
+_NUMBER_THERE: dict[int, int] = {}
+
+
+def known_there_as(here: int, there: int) -> None:
+    """From now on each FileStat of the device with number `here` says that it is `there`."""
+    _NUMBER_THERE[here] = there
 
 
 # A name that leads nowhere: it, or a directory on the way, is not there.

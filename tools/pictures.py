@@ -46,6 +46,7 @@ PLACES: dict[str, Box] = {
     "monitor.notices": Box(9, 1),
     "monitor.kernel": Box(10, 1),
     "dropbox.server": Box(3, 3),
+    "dropbox.importer": Box(3, 4),
     "dropbox.service": Box(4, 3),
     "dropbox.watching": Box(6, 2),
     "dropbox.importing": Box(6, 4),

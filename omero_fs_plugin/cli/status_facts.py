@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.journal.glance import Asked, Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import Asked, Elsewhere, Glance, Seen, glance
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError
@@ -48,6 +49,7 @@ def collect(where: Site, asked: Asked, *, limit: int | None) -> dict[str, Any]:
         "grouping": "",
         "letters": {"waiting": 0, "age": None, "reason": ""},
         "dropbox": {},
+        "nodes": [],
         "problems": [],
         "trouble": [],
         "misconfigured": bool(settings.problems),
@@ -209,12 +211,33 @@ def _journal(
         "reason": why,
     }
 
+    status["nodes"] = [_node(one) for one in look.nodes()]
+
     def shown(rows: list[Seen]) -> list[dict[str, Any]]:
         return [_fileset(seen, settings, told, now) for seen in rows]
 
     status["filesets"] = shown(look.latest(asked, limit))
     status["attention"] = shown(look.attention(asked, limit))
     status["under_way"] = shown(look.under_way(asked, limit))
+
+
+def _node(one: Elsewhere) -> dict[str, Any]:
+    """Importers on another machine.  What they say of themselves is that of ten seconds ago."""
+    told = json.loads(one.told or "{}")
+    words = one.holder.split()  # as in lease.Holder, which loads slowly
+    return {
+        "host": words[0],
+        "process": int(words[3]),
+        "claims": one.claims,
+        "state": str(told.get("state", "")),
+        "reason": str(told.get("reason", "")),
+        "importers": int(told.get("importers", 0)),
+        "left": {
+            key.partition(".")[2]: str(why)
+            for key, why in sorted(told.items())
+            if key.startswith(("left.", "away."))
+        },
+    }
 
 
 def _fileset(seen: Seen, settings: Settings, told: dict[str, str], now: float) -> dict[str, Any]:

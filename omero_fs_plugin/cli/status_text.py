@@ -251,6 +251,12 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
         yield f"imported files stay where they are for now: {printable(dropbox['after'])}"
     if dropbox.get("busy"):
         yield printable(dropbox["busy"])
+    for node in status["nodes"]:
+        if node["state"] not in ("running", "starting"):
+            yield f"{_node(node)} is {node['state']}: {printable(node['reason'])}"
+        for what, why in node["left"].items():
+            if user is None or _is_of(what, user, status["watched"]):
+                yield f"left to others by {_node(node)}: {printable(what)}: {printable(why)}"
     letters = status["letters"]
     if letters["waiting"] and user is None:
         waiting = letters["waiting"]
@@ -266,6 +272,9 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
 def _about_servers(status: dict[str, Any]) -> Iterator[str]:
     user, dropbox = status["user"], status["dropbox"]
     yield from (f"{name}: {state}" for name, state in status["servers"].items())
+    for node in status["nodes"]:
+        at = f"at {node['claims']:,} filesets, {node['importers']} importers"
+        yield f"{_node(node)}: {node['state']}, {at}"
     if user is None:
         for monitor in status["monitors"]:
             yield (
@@ -286,6 +295,10 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
         yield f"grouped by {printable(status['grouping'])}"
     if dropbox.get("reading"):
         yield printable(dropbox["reading"])
+
+
+def _node(node: dict[str, Any]) -> str:
+    return f"DropBoxImporter on {printable(node['host'])} (process {node['process']})"
 
 
 def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:

@@ -40,6 +40,7 @@ STOCK_PROPERTIES = ("DropBox",)
 REWRITABLE = re.compile(rb'<node name="master">\s*<server-instance[^>]*>')
 
 VARIABLE = re.compile(r"\$\{([^}]+)\}")
+RESERVED = frozenset({"application", "node", "server"})  # IceGrid itself knows these variables
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_fragment(data: bytes, name: str = "grid/omero-fs.xml") -> Fragment:
         instances=_inner(document, nodes[0]),
         defined=defined,
         property_sets=frozenset(referred - {id_ for tag, id_ in defined if tag == "properties"}),
-        variables=frozenset(used) - parameters,
+        variables=frozenset(used) - parameters - RESERVED,
     )
 
 

@@ -16,6 +16,8 @@ from .descriptor import STOCK_SERVERS
 
 PROPERTY = "omero.server.nodedescriptors"
 MASTER = "master"
+# What may be listed besides: importers on other machines.
+ELSEWHERE = "DropBoxImporter"
 
 
 def parse(value: str) -> dict[str, list[str]] | None:
@@ -69,10 +71,10 @@ def advice_on_leaving(value: str, *, stock: bool) -> list[str]:
     if nodes is None:
         return [_unreadable(value)]
     listed = {server for servers in nodes.values() for server in servers}
-    if not listed.intersection(SERVERS):
+    if not listed.intersection((*SERVERS, ELSEWHERE)):
         return []
     back = ("MonitorServer", "FileServer", "DropBox") if stock else ()
-    wanted = exchanged(nodes, (*SERVERS, *back), back)
+    wanted = exchanged(nodes, (*SERVERS, ELSEWHERE, *back), back)
     return [f"{PROPERTY} is set and lists servers that no longer exist. Now:", _command(wanted)]
 
 

@@ -11,5 +11,5 @@ directories with OMERO's users.  ``receipts`` proves that a file is in OMERO, ``
 disk, journal and OMERO for a whole site, ``situation`` says in
 words how a fileset stands, ``letters`` tells people, ``afterwards`` moves or deletes imported
 files.  ``publishing`` keeps a document in OMERO for each user.  ``metrics`` counts for Prometheus.
-``server`` is DropBox under IceGrid.
+``server`` is DropBox under IceGrid, ``importer`` is DropBoxImporter: importers on another machine.
 """

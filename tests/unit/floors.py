@@ -45,6 +45,7 @@ FLOORS: dict[str, str] = {
     ),
     # DropBox, in the order of a file's way
     "dropbox.server": "dropbox.service dropbox.processes config",
+    "dropbox.importer": "dropbox.service dropbox.processes config",
     "dropbox.service": (
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
         "dropbox.letters dropbox.afterwards dropbox.publishing dropbox.metrics "
@@ -145,7 +146,9 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.service": {
         "awaiting": "service parts",
-        "service": "dispatch figures showing parts configuration",
+        "service": "dispatch figures showing hearsay parts configuration",
+        "elsewhere": "dispatch parts configuration",
+        "hearsay": "",
         "showing": "parts configuration",
         "dispatch": "",
         "figures": "parts configuration",
@@ -204,6 +207,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "pool": "",
         "pace": "",
         "crew": "",
+        "visible": "",
         "line": "",
         "slots": "importers",
         "outage": "",

@@ -10,5 +10,6 @@ it.  ``pool`` shares sessions, ``pace`` says how many imports run at a time, ``s
 ``turns`` whose turn it is, ``crew`` how many threads that takes.  ``outage`` waits for an OMERO
 that is away, ``beginning`` says whether it is still starting.  ``quarantine`` takes files that
 failed, and ``moving`` moves them.  ``recovery`` mends a journal that was lost.  ``stores`` has
-the files of a directory that is one image.
+the files of a directory that is one image.  ``visible`` says whether another machine than
+DropBox's sees a file.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.config.schedule import Priority
@@ -58,6 +58,12 @@ class Turns:
         if rule is not None:
             self._next_start[entry] = now + rule.throttle_import
         return turn
+
+    def hear(self, users: Sequence[str], given: Mapping[str, int]) -> None:
+        """Takes over the turns that `users` were given by importers of other machines, too."""
+        self._turn = max(self._turn, *given.values(), 0)
+        for user in users:
+            self._served[user] = max(self._served.get(user, 0), given.get(user, 0))
 
     def end(self, turn: Turn, taken: Fileset | None, now: float) -> None:
         """Something was `taken`, begun at `now`.  Without anything, the turn does not count."""

@@ -34,7 +34,7 @@ from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
-from .leftovers import give_back_cut_off, give_back_interrupted
+from .leftovers import give_back_cut_off
 from .line import Line
 from .methods import Methods
 from .outage import IN_VAIN_S, Outage
@@ -64,6 +64,10 @@ class Importers:
     so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
     are those of Turns.
 
+    `shared`: importers of other machines may work on the journal too.  `unseen` is for importers
+    on another machine than DropBox's.  It says why this machine does not see the files that the
+    journal means, and is empty if it does.  Those files are left to others.
+
     Of the threads without work one looks out: it looks every _LOOK_S at the journal, which
     other processes write too, and at what may have become due.  The others wait until it has
     found something, or until `wake`.
@@ -82,7 +86,10 @@ class Importers:
         changed: Callable[[Fileset], None],
         methods: Methods,
         address: tuple[str, int] = ("localhost", 4064),
+        shared: bool = False,
+        unseen: Callable[[Fileset], str] | None = None,
     ) -> None:
+        self._shared, self._unseen = shared, unseen
         self._journal = journal
         self._line = Line(lambda: journal.queued_users())
         self._omero = omero
@@ -147,15 +154,20 @@ class Importers:
     def start(self) -> None:
         """Starts the threads.
 
-        Filesets that the journal has as importing were interrupted.  They are queued, so
-        that OMERO is asked about them.
+        Filesets that the journal has as importing were interrupted, if nobody else's importers
+        are at them.  They are queued, so that OMERO is asked about them.
         """
-        give_back_interrupted(self._journal)
-        self._importing.unfinished.extend(one.id for one in self._journal.unfinished())
+        for fileset in self._journal.importing():
+            log.info("fileset %d: is being imported, or was interrupted", fileset.id)
+        self.finish_too(self._journal.give_back_orphans("interrupted; OMERO will be asked"))
         self.beginning.begin(time.monotonic())
         self._crew.start()
         for thread in self._threads:
             thread.start()
+
+    def finish_too(self, imported: Sequence[int]) -> None:
+        """Takes on imported filesets for which something is still to be done; they are ours."""
+        self._importing.unfinished.extend(imported)
 
     def progress(self) -> dict[int, str]:
         """Id of each fileset under way -> how many of its bytes are done, for people."""
@@ -372,13 +384,16 @@ class Importers:
 
     def _take_of(self, users: list[str], resting: frozenset[int], now: float) -> list[Fileset]:
         """As `_take`, for one of `users`."""
+        self._hear_of_turns(users)
         not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
         while not self._stopping.is_set() and (turn := self._next_turn(users, now)) is not None:
             users.remove(turn.user)
             taken: list[Fileset] = []
             try:
                 small = self.turns.priority.small
-                fileset = self._journal.take(turn.user, resting, not_at, small=small)
+                fileset = self._journal.take(
+                    turn.user, resting, not_at, small=small, turn=turn.number
+                )
                 if fileset is not None:
                     taken.append(fileset)
                     self._take_more(taken)
@@ -389,6 +404,13 @@ class Importers:
             if taken:
                 return taken
         return []
+
+    def _hear_of_turns(self, users: Sequence[str]) -> None:
+        """The importers of other machines give turns too: a user has one share of all of them."""
+        if self._shared and users:
+            given = self._journal.turns()
+            with self._news:
+                self.turns.hear(users, given)
 
     def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
         """Of the user among `users` who comes first, if one may go on now."""
@@ -428,8 +450,7 @@ class Importers:
             finishing = at_it | self._finishing | set(self._importing.unfinished)
         if not quiet:
             return
-        importing = [one.id for one in self._journal.importing()]
-        unfinished = [one.id for one in self._journal.unfinished()]
+        importing, unfinished = self._journal.mine()
         with self._news:
             if self._taking or begun != self._begun:
                 self._adrift = True
@@ -466,6 +487,9 @@ class Importers:
             for fileset in filesets:
                 log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
                 try:
+                    if self._unseen is not None and (why := self._unseen(fileset)):
+                        self._leave_to_others(left.pop(fileset.id), why)
+                        continue
                     plan = self._importing.plan(fileset)
                 except BadAdvice as error:
                     self._advised_badly([left.pop(fileset.id)], str(error))
@@ -489,6 +513,12 @@ class Importers:
                 self._not_given_back.update(dict.fromkeys(left, "not begun"))
                 self._under_way -= Counter(fileset.id for fileset in filesets)
             self._give_back_the_rest()
+
+    def _leave_to_others(self, fileset: Fileset, why: str) -> None:
+        log.warning("fileset %d: left to others: %s", fileset.id, why)
+        with self._news:
+            self._resting[fileset.id] = time.monotonic() + _LONGEST_REST_S
+        self._give_back([fileset], f"left to other importers: {why}")
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
         """Imports filesets, and removes from `left` those that have their state."""
@@ -627,6 +657,8 @@ class Importers:
         An import would find this out, but there is none now.  A fileset stays if OMERO may
         have been told to import it.  A file that comes back is met anew.
         """
+        if self._unseen is not None:
+            return  # they may be there on another machine
         for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
             watched = self._places.watch_dir(fileset.path)
             # Without the directory that is watched a share is away, and nothing was removed.

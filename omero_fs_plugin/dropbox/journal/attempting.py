@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import JournalError
@@ -16,11 +16,12 @@ from . import schema
 from .elapsed import mark, seconds_since
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
+from .nodes import note_turn
 from .order import COMPARED, SMALL_FIRST_S, smallest
 from .reader import CHUNK
 from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
 from .states import OPEN, State
-from .writer import CLAIMED_S, JournalWriter, write_note
+from .writer import JournalWriter, write_note
 
 _TOLD = "told "  # before a fileset's id; the note says when OMERO was told to import it
 
@@ -36,10 +37,13 @@ class Attempting(JournalWriter):
         root: str = "",
         *,
         small: bool = False,
+        turn: int = 0,
     ) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
 
         With `small`, it is the smallest of the oldest ones, unless one has waited for too long.
+        `turn`: the number of the user's turn, for the importers of other machines.  On PostgreSQL
+        a fileset that somebody else's transaction has locked is passed over, and not waited for.
 
         Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
         and if `root` is given those of other roots.
@@ -59,9 +63,12 @@ class Attempting(JournalWriter):
             )
             if small:
                 late = self._clock() - SMALL_FIRST_S
-                identifier = connection.scalar(smallest(oldest.limit(COMPARED), late))
+                first = smallest(oldest.limit(COMPARED), late)
             else:
-                identifier = connection.scalar(oldest.limit(1))
+                first = oldest.limit(1)
+            identifier = connection.scalar(
+                first.with_for_update(of=schema.fileset, skip_locked=True)
+            )
             if identifier is None:
                 return None
             connection.execute(
@@ -75,14 +82,9 @@ class Attempting(JournalWriter):
                     moved_by=self._who,
                 )
             )
-            connection.execute(
-                insert(schema.claim).values(
-                    fileset=identifier,
-                    holder=self._held.holder or self._who,
-                    epoch=self._held.epoch,
-                    until=self._clock() + CLAIMED_S,
-                )
-            )
+            self._claim(connection, identifier)
+            if turn:
+                note_turn(connection, user, turn)
             return self._load(connection, [identifier])[0]
 
     def settle_anew(self, fileset: int, reason: str) -> bool:
@@ -200,6 +202,8 @@ class Attempting(JournalWriter):
                     f"fileset {fileset} was not being imported, yet OMERO imported it as "
                     f"Fileset:{server_fileset}: look at both before it is tried again"
                 )
+            if not finished:
+                self._claim(connection, fileset)  # the former one has ended with the attempt
 
     def finished(self, fileset: int, reason: str = "") -> None:
         """Records that everything after an import is done, except for what `reason` says."""
@@ -209,6 +213,7 @@ class Attempting(JournalWriter):
                 .where(schema.fileset.c.id == fileset)
                 .values(to_annotate=0, **({"reason": reason} if reason else {}))
             )
+            connection.execute(delete(schema.claim).where(schema.claim.c.fileset == fileset))
 
     def remark(self, fileset: int, reason: str) -> None:
         """Notes what people should know of an imported fileset, if nothing else is noted of it."""

@@ -16,10 +16,11 @@ from omero_fs_plugin.errors import JournalError
 
 from . import schema
 from .journal import Journal
-from .lease import Lease
+from .lease import Holder, Lease
 
 _SOME = 500  # rows that are read and written together
-# In this order each row has what it refers to.  The lease and its claims are of one database alone.
+# In this order each row has what it refers to.  Who works on a database, and what such a process
+# has claimed, is of that database alone.
 _TABLES: tuple[Table, ...] = (schema.fileset, schema.file, schema.event_log, schema.letter)
 # Filesets refer to each other, also to later ones: these columns are written last.
 _LATE = ("revision_of", "duplicate_of")
@@ -40,6 +41,12 @@ def copy(source: Journal, target: Journal, clock: Callable[[], float]) -> dict[s
                     f"the journal {journal.shown} is in use by DropBox, {lease.held_by}: stop it "
                     'first, with `omero admin ice "server disable DropBox"` and `omero admin ice '
                     '"server stop DropBox"`'
+                )
+            if nodes := journal.nodes():
+                names = ", ".join(Holder.parse(node.holder).name() for node in nodes)
+                raise JournalError(
+                    f"the journal {journal.shown} is in use by DropBoxImporter, {names}: stop it "
+                    "first; one that was killed is given up within a minute while DropBox runs"
                 )
 
         def keep() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,6 +115,7 @@ class Database:
             else _sqlite_engine(str(file), "DELETE" if self.share else "WAL")
         )
         self._kept_open: Connection | None = None
+        self._writer = threading.Lock()
         try:
             with self._errors():
                 if make:
@@ -173,7 +175,7 @@ class Database:
         database refuses the transaction, with LeaseLost.  Only the lease itself is
         written without being `fenced`.
         """
-        with self._errors(), self._engine.begin() as connection:
+        with self._alone(), self._errors(), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 # Take the write lock before the first read.  In WAL mode, a reader that
                 # begins to write fails at once instead of waiting.
@@ -188,6 +190,24 @@ class Database:
                 )
             yield connection
         self.written()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer of this process at a time: PostgreSQL's own lock is for all processes.
+
+        If this machine is cut off, PostgreSQL gives the lock to each of its transactions that
+        waits for it, one after the other, and each holds up everybody until its time is over.
+        So only one may wait.
+        """
+        if self._file is not None:
+            yield
+            return
+        if not self._writer.acquire(timeout=LIMITS["lock_timeout"]):
+            raise JournalAway(f"the journal {self.shown}: another write of ours gets no answer")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from omero_fs_plugin.errors import JournalError
 from .fates import ENDED, Ended
 from .states import State
 
-VERSION = 8  # of the journal; schema.py has it too, and a test compares them
+VERSION = 9  # of the journal; schema.py has it too, and a test compares them
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long a write of another process is waited for
@@ -103,6 +103,15 @@ class Met:
     inode: int
     size: int  # bytes
     mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Importers on another machine, as the journal has them."""
+
+    holder: str  # as str() of a lease.Holder gives it
+    told: str  # JSON: what it says of itself
+    claims: int  # filesets that it is at
 
 
 @dataclass(frozen=True)
@@ -338,6 +347,14 @@ class Glance:
             f"SELECT reason {waiting} AND reason <> '' ORDER BY changed DESC, id DESC LIMIT 1"
         )
         return int(number), float(oldest), str(why[0][0]) if why else ""
+
+    def nodes(self) -> list[Elsewhere]:
+        """The importers on other machines, in the order in which they began."""
+        rows = self.ask(
+            "SELECT holder, told, (SELECT count(*) FROM claim WHERE claim.holder = node.holder "
+            "AND claim.epoch = node.id) FROM node ORDER BY id"
+        )
+        return [Elsewhere(str(row[0]), str(row[1]), int(row[2])) for row in rows]
 
     def _rows(self, where: tuple[str, list[Any]], order: str, limit: int | None) -> list[Seen]:
         condition, values = where

@@ -9,12 +9,13 @@ from __future__ import annotations
 from .afterwards import Afterwards
 from .attempting import Attempting
 from .by_hand import ByHand
+from .nodes import Nodes
 from .outbox import Outbox
 from .waiting import Waiting
 from .writer import write_note
 
 
-class Journal(Waiting, Attempting, ByHand):
+class Journal(Waiting, Attempting, ByHand, Nodes):
     """The journal, for reading and writing."""
 
     @property

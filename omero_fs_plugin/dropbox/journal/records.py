@@ -79,8 +79,19 @@ class Claim:
     """Who is importing a fileset."""
 
     holder: str
-    epoch: int  # of the lease when the claim was made
+    epoch: int  # of the lease when the claim was made, or the id of the node
     until: float  # s since the epoch, by the holder's clock
+
+
+@dataclass(frozen=True)
+class Node:
+    """Importers on another machine, as the journal has them."""
+
+    id: int  # the epoch of its claims
+    holder: str  # as str() of a lease.Holder gives it
+    count: int  # how often it has said that it is at work
+    told: str  # JSON: what it says of itself
+    claims: int = 0  # filesets that it is at
 
 
 @dataclass(frozen=True)

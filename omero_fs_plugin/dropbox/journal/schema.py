@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from .states import OPEN, TRANSITIONS, State
 
-VERSION = 8
+VERSION = 9
 
 metadata = MetaData()
 
@@ -119,13 +119,35 @@ Index("file_by_inode", file.c.inode, file.c.device)
 Index("file_by_size", file.c.size)
 Index("file_by_sha1", file.c.sha1)
 
-# Who is importing a fileset.  A claim exists as long as an attempt lasts.
+# The importers on other machines: each process has a row, and renews it.  Whoever sees one stand
+# still for long removes it, and gives its claims back.
+node = Table(
+    "node",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the epoch of its claims
+    Column("holder", Text, nullable=False),  # as in `lease`
+    Column("count", BigInteger, nullable=False),
+    Column("told", Text, nullable=False, server_default=""),  # JSON: what it says of itself
+    sqlite_autoincrement=True,  # so that no epoch is used again
+)
+
+# Whose turn it was last.  All importers of all machines share these turns.
+turn = Table(
+    "turn",
+    metadata,
+    Column("user", Text, primary_key=True),  # OMERO user name
+    Column("number", BigInteger, nullable=False),  # of the user's last turn; it grows
+)
+
+# Who is importing a fileset, or finishes one that was imported.  A claim exists as long as an
+# attempt lasts, or until nothing is left to be done.
 claim = Table(
     "claim",
     metadata,
     Column("fileset", ForeignKey("fileset.id", ondelete="CASCADE"), primary_key=True),
     Column("holder", Text, nullable=False),  # as in `lease`
-    Column("epoch", BigInteger, nullable=False),  # of the lease when the claim was made
+    # Of the lease when the claim was made; the id of the node if another machine made it.
+    Column("epoch", BigInteger, nullable=False),
     Column("until", Float, nullable=False),  # s since the epoch; renewed with the lease
 )
 
@@ -254,7 +276,10 @@ for _dialect, _statements in (("sqlite", _TOLD_IN_SQLITE), ("postgresql", _TOLD_
 FENCE = "the lease has passed to another DropBox"
 # The holder counts too: a journal that was made anew, or an older one that was put back, begins
 # with smaller epochs than somebody has who still writes.
-_HELD = "EXISTS (SELECT 1 FROM lease WHERE epoch = NEW.epoch AND holder = NEW.holder)"
+_HELD = (
+    "(EXISTS (SELECT 1 FROM lease WHERE epoch = NEW.epoch AND holder = NEW.holder) OR "
+    "EXISTS (SELECT 1 FROM node WHERE id = NEW.epoch AND holder = NEW.holder))"
+)
 _FENCE_HOLDS = {
     "sqlite": (
         "CREATE VIEW fence AS SELECT epoch, holder FROM lease",
@@ -370,6 +395,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         f"CREATE INDEX fileset_{name} ON fileset ({name}) WHERE {name} IS NOT NULL"
         for name in ("revision_of", "duplicate_of")
     ),
+    8: ('CREATE TABLE turn ("user" TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL)',),
 }
 _LETTER = (
     "CREATE TABLE letter (id {id}, person TEXT NOT NULL, "
@@ -378,6 +404,10 @@ _LETTER = (
     "content TEXT NOT NULL, tries INTEGER DEFAULT '0' NOT NULL, "
     "doubt INTEGER DEFAULT '0' NOT NULL, reason TEXT DEFAULT '' NOT NULL, "
     "created FLOAT NOT NULL, changed FLOAT NOT NULL)"
+)
+_NODE = (
+    "CREATE TABLE node (id {id}, holder TEXT NOT NULL, count BIGINT NOT NULL, "
+    "told TEXT DEFAULT '' NOT NULL)"
 )
 _LETTER_INDEX = "CREATE INDEX letter_by_state ON letter (state, id)"
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
@@ -392,4 +422,13 @@ MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
     ),
     (6, "postgresql"): (_LETTER.format(id="SERIAL PRIMARY KEY"), _LETTER_INDEX),
     (7, "sqlite"): _KNOWING,
+    (8, "sqlite"): (
+        _NODE.format(id="INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"),
+        "DROP TRIGGER fence_holds",
+        _FENCE_HOLDS["sqlite"][1],
+    ),
+    (8, "postgresql"): (
+        _NODE.format(id="SERIAL PRIMARY KEY"),
+        _FENCE_HOLDS["postgresql"][1].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
+    ),
 }

@@ -84,6 +84,23 @@ class JournalWriter(JournalReader):
         with self._database.writing():
             pass
 
+    @property
+    def _me(self) -> tuple[str, int]:
+        """The holder and the epoch of the claims that this process makes."""
+        return self._held.holder or self._who, self._held.epoch
+
+    def _claim(self, connection: Connection, fileset: int) -> None:
+        """This process is at the fileset from now on."""
+        holder, epoch = self._me
+        connection.execute(
+            insert(schema.claim).values(
+                fileset=fileset,
+                holder=holder,
+                epoch=epoch,
+                until=self._clock() + CLAIMED_S,
+            )
+        )
+
     def _stamp(self) -> Stamp:
         return Stamp(self._clock(), self._who)
 

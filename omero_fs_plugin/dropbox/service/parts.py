@@ -19,6 +19,7 @@ from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.workers import Importers
+from omero_fs_plugin.dropbox.journal.database import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -135,6 +136,7 @@ def put_together(
         changed=lambda fileset: heard([met.path for met in fileset.files]),
         methods=methods,
         address=(settings.host, settings.port),
+        shared=sqlite_file(settings.journal_url) is None,
     )
     groupers = Groupers(
         pipeline,

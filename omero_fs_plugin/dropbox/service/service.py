@@ -26,8 +26,10 @@ from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
+from omero_fs_plugin.dropbox.journal.database import sqlite_file
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
+from omero_fs_plugin.dropbox.journal.rounds import Rounds
 from omero_fs_plugin.dropbox.journal.story import Story
 from omero_fs_plugin.dropbox.watching.subscription import MonitorClient
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
@@ -36,11 +38,13 @@ from omero_fs_plugin.errors import FsError
 from .configuration import Configuration
 from .dispatch import Dispatch
 from .figures import figures, troubles
-from .parts import put_together
+from .hearsay import Hearsay
+from .parts import put_together, take_out
 from .showing import Showing
 
 log = logging.getLogger(__name__)
 
+_NODES_S = 2.0  # between two looks at what importers on other machines do
 _LEASE_S = 2.0  # that a stop waits for the lease to be released
 _STORY_S = 1.0  # ... and for the log to tell the rest
 _TAKE_S = 1.0  # that the directories of a configuration may take to answer
@@ -58,11 +62,12 @@ class DropBox:
         settings, self._of_rules = methods.examine(read(properties))
         self.configuration = Configuration(settings, properties)
         me = self._me = Holder.me()
+        self._who = f"DropBox, {me.name()}"
         self.parts = put_together(
             communicator,
             self.configuration,
             methods,
-            who=f"DropBox, {me.name()}",
+            who=self._who,
             heard=lambda paths: self.dispatch.heard(paths),
             troubles=lambda: troubles(self.parts, self.subscriptions, self.configuration),
         )
@@ -100,6 +105,7 @@ class DropBox:
         self._lease = Lease(self.journal, me)
         self._story = Story(self.journal)
         self._keeper = LeaseKeeper(self._lease, gained=self._gained, lost=self._lost)
+        self._rounds: Rounds | None = None  # None: no other machine can share the journal
         self._give_up = partial(icegrid.shut_down, communicator)
         self.ended = True  # after `stop`: no thread is left behind
         self._begun = False  # the lease is ours, and the threads below run
@@ -123,6 +129,7 @@ class DropBox:
         try:
             self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
             self._story.start()
+            rounds = self._rounds_among_nodes()
             self._take(self.configuration.settings, self._of_rules)
             self.parts.sweep()
             for user, root in self.journal.owners_waiting():
@@ -140,6 +147,9 @@ class DropBox:
                 self.dispatch.start()
                 self._configurer.start()
                 self.rescanner.start()
+                if rounds is not None:
+                    self._rounds = rounds
+                    rounds.start()
                 if self._lease.taken_from:
                     former = self._lease.taken_from
                     self.parts.postman.happened(
@@ -158,6 +168,24 @@ class DropBox:
             else:
                 log.exception("cannot begin; ending")
             self._give_up()
+
+    def _rounds_among_nodes(self) -> Rounds | None:
+        """What looks after the importers of other machines, if there can be any."""
+        if sqlite_file(self.configuration.settings.journal_url) is not None:
+            return None
+        hearsay = Hearsay(
+            self.journal,
+            self._who,
+            changed=self.dispatch.heard,
+            failed=partial(take_out, self.lanes, self.quarantine),
+        )
+        return Rounds(
+            self.journal,
+            self._me,
+            adopted=self.importers.finish_too,
+            looked=hearsay.listen,
+            renew=_NODES_S,
+        )
 
     def _take_roots(self, roots: Sequence[str]) -> None:
         """Now, before anybody can exchange them; those that do not answer, when they do."""
@@ -268,6 +296,8 @@ class DropBox:
         self.subscriptions.stop()
         self.ended = self.showing.publisher.stop(_METRICS_S) and self.ended
         self.ended = self._story.stop(_STORY_S) and self.ended
+        if self._rounds is not None:
+            self.ended = self._rounds.stop(_LEASE_S) and self.ended
         self._keeper.stop(_LEASE_S)
         self.parts.omero.close()
         self.journal.close()

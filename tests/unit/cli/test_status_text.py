@@ -63,6 +63,7 @@ def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
         "watched": [AMYS, EVERYONES],
         "grouping": "Bio-Formats: found in lib/client",
         "letters": {"waiting": 0, "age": None, "reason": ""},
+        "nodes": [],
         "summary": {
             "attention": held + failed,
             "failed": failed,
@@ -237,6 +238,17 @@ def test_what_readers_are_kept_from_is_told_in_one_line() -> None:
     status["dropbox"]["reading"] = "users' files are read by processes that ...\x1b[2J"
     lines = render(status, details=True).splitlines()
     assert "users' files are read by processes that ...\\x1b[2J" in lines
+
+
+def test_importers_of_other_machines_are_named_with_what_they_do_not_see() -> None:
+    node = {"host": "node2", "process": 12, "claims": 3, "state": "running", "reason": ""}
+    node |= {"importers": 4, "left": {"/data/amy": "a.tif is not there on node2"}}
+    shown = render(a_status(nodes=[node]), details=True)
+    name = "DropBoxImporter on node2 (process 12)"
+    assert f"{name}: running, at 3 filesets, 4 importers" in shown
+    assert f"left to others by {name}: /data/amy: a.tif is not there on node2" in shown
+    away = node | {"state": "waiting for OMERO", "reason": "no answer"}
+    assert f"{name} is waiting for OMERO: no answer" in render(a_status(nodes=[away]))
 
 
 def test_letters_that_wait_are_told_with_the_reason() -> None:

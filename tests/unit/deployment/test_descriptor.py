@@ -30,6 +30,7 @@ FRAGMENT = fragment_path().read_bytes()
 TEMPLATES = (SAMPLES / "templates.xml").read_bytes()
 DEFAULT = (SAMPLES / "default.xml").read_bytes()
 OURS = ["FSServerTemplate", "DropBoxTemplate"]
+ALL_OURS = [*OURS, "DropBoxImporterTemplate"]  # the last one has no instance by itself
 
 
 def deployed(root: etree._Element, path: str, attribute: str) -> list[str]:
@@ -49,7 +50,7 @@ def instances_in(data: bytes, node: str = "master") -> list[str]:
 def test_ours_take_the_place_of_the_stock_ones() -> None:
     templates, default = merge(TEMPLATES, DEFAULT, FRAGMENT)
 
-    assert templates_in(templates) == ["BlitzTemplate", *OURS]
+    assert templates_in(templates) == ["BlitzTemplate", *ALL_OURS]
     assert instances_in(default) == ["Glacier2Template", "BlitzTemplate", *OURS]
     root = etree.fromstring(templates)
     assert deployed(root, ".//properties[@id='DropBox']", "id") == ["DropBox"]
@@ -129,7 +130,7 @@ def test_it_works_where_no_stock_servers_exist() -> None:
 
     templates, default = merge(*bare, FRAGMENT)
 
-    assert templates_in(templates) == ["BlitzTemplate", *OURS]
+    assert templates_in(templates) == ["BlitzTemplate", *ALL_OURS]
     assert instances_in(default) == ["Glacier2Template", "BlitzTemplate", *OURS]
     assert set_aside(templates, default) == ([], [])
     assert unmerge(templates, default) == bare
@@ -341,7 +342,7 @@ def test_any_descriptors_survive(documents: tuple[bytes, bytes]) -> None:
 
     assert unmerge(*merged) == documents
     assert merge(*merged, FRAGMENT) == merged
-    assert [t for t in templates_in(merged[0]) if t != "BlitzTemplate"] == OURS
+    assert [t for t in templates_in(merged[0]) if t != "BlitzTemplate"] == ALL_OURS
     assert [
         t for t in instances_in(merged[1]) if t not in ("BlitzTemplate", "Glacier2Template")
     ] == OURS
@@ -363,6 +364,6 @@ def test_released_servers(directory: Path) -> None:
 
     assert unmerge(*merged) == documents
     assert merge(*merged, FRAGMENT) == merged
-    assert set(OURS) <= set(templates_in(merged[0]))
+    assert set(ALL_OURS) <= set(templates_in(merged[0]))
     assert not {"MonitorServerTemplate", "FileServerTemplate"} & set(instances_in(merged[1]))
     assert set(OURS) <= set(instances_in(merged[1]))

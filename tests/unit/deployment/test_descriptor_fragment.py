@@ -10,6 +10,7 @@ from lxml import etree
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.deployment.installation import fragment_path
+from omero_fs_plugin.dropbox.service.elsewhere import ADAPTER
 from omero_fs_plugin.icegrid import SERVERS
 
 ROOT = etree.parse(fragment_path()).getroot()
@@ -69,6 +70,21 @@ def test_adapters_listen_on_this_machine_only(server: str) -> None:
     assert adapter.get("name") == f"omerofs.{server}"
     assert adapter.get("endpoints") == "${endpoints}"
     assert template.find("parameter[@name='endpoints']").get("default") == "tcp -h 127.0.0.1"
+
+
+def test_importers_for_any_node() -> None:
+    """Each node has one server of that name, and IceGrid puts the node's name into it."""
+    template = ROOT.find("server-template[@id='DropBoxImporterTemplate']")
+    running = template.find("server")
+
+    assert running.get("id") == "DropBoxImporter-${node}"
+    assert all(p.get("default") for p in template.iterfind("parameter"))
+    dash_m, module = (option.text for option in running.iterfind("option"))
+    assert dash_m == "-m" and importlib.util.find_spec(module)
+    assert running.findall("properties/properties")[-1].get("refid") == "Profile"
+    assert running.find("adapter").get("name") == ADAPTER
+    instances = {one.get("template") for one in ROOT.iter("server-instance")}
+    assert "DropBoxImporterTemplate" not in instances
 
 
 def test_existing_clients_find_the_well_known_objects() -> None:

@@ -71,6 +71,16 @@ def test_leaving_where_there_were_no_stock_servers() -> None:
     )
 
 
+def test_importers_on_other_nodes_may_be_listed_and_leave_too() -> None:
+    listed = (
+        "master:Blitz-0,FSServer,DropBox node2:DropBoxImporter node3:DropBoxImporter,Processor-1"
+    )
+
+    assert advice(listed) == []
+    assert command(advice_on_leaving(listed, stock=False)) == "master:Blitz-0 node3:Processor-1"
+    assert advice_on_leaving("master:Blitz-0 node2:DropBoxImporter", stock=True)
+
+
 def test_leaving_has_nothing_to_say_of_others() -> None:
     assert advice_on_leaving("master:Blitz-0", stock=True) == []
 

@@ -25,6 +25,7 @@ from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.events import FileStat
 
 from .sources import blocks, check_read, opened, touched_at
 from .transfer import Transfer
@@ -68,7 +69,7 @@ class InPlace:
     def check(self, fileset: Fileset) -> None:
         """Checks, before anything is begun, that hard links would not leave their file system."""
         try:
-            device = self.root.stat().st_dev
+            device = FileStat.of(self.root.stat()).device
         except OSError as error:
             raise told(error, f"looking at OMERO's {self.root}", Step.IN_PLACE) from error
         for met in fileset.files if self.transfer.links else ():

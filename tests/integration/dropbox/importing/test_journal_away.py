@@ -16,7 +16,6 @@ from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.schema import fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from tests.integration.dropbox.journal.postgres import Postgres
@@ -131,6 +130,7 @@ def unfinished(world: World, site: Site) -> int:
     row = site.row(path)
     with world.journal._database.writing() as connection:
         connection.execute(update(fileset).where(fileset.c.id == row.id).values(to_annotate=1))
+        world.journal._claim(connection, row.id)
     site.importers._adrift = True
     return row.id
 
@@ -157,15 +157,16 @@ def test_a_thread_that_loses_the_journal_during_a_look_is_looked_for_again(
     site = Site(world, "upload_rm", monkeypatch)
     identifier = unfinished(world, site)
     site.importers._under_way[identifier] += 1
-    real = world.journal.unfinished
+    real = world.journal.mine
 
-    def loses() -> list[Fileset]:
+    def loses() -> tuple[list[int], list[int]]:
         found = real()
         if site.importers._under_way.pop(identifier, None):
             site.importers._adrift = True
         return found
 
-    monkeypatch.setattr(world.journal, "unfinished", loses)
+    monkeypatch.setattr(world.journal, "mine", loses)
     for _ in range(3):
         assert site.look() == ""
-    assert real() == []
+    assert real() == ([], [])
+    assert world.journal.unfinished() == []

@@ -598,7 +598,8 @@ def test_a_journal_of_version_6_gets_an_outbox(url: str) -> None:
     journal = Journal(url)
     fileset = waiting(journal)
     with journal._database.writing() as connection:
-        connection.execute(text("DROP TABLE letter"))
+        for table in ("letter", "node", "turn"):
+            connection.execute(text(f"DROP TABLE {table}"))
         drop_indexes_of_references(connection)
         connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'version'"))
     journal.close()

@@ -1,0 +1,89 @@
+"""Importers on other machines: whether they can work, and what they do not see there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from omero_fs_plugin.deployment.node_descriptors import ELSEWHERE, PROPERTY, parse
+from omero_fs_plugin.errors import FsError
+
+from . import Line, Subject, error, ok, warning
+from .configuration import POOL, POOL_DEFAULT
+
+ABOUT = "importers elsewhere"
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+def importers(subject: Subject) -> Iterator[Line]:
+    """Nothing is said on a site that has none."""
+    from omero_fs_plugin.dropbox.journal.database import sqlite_file
+
+    listed = parse(subject.sources.properties.get(PROPERTY, "")) or {}
+    nodes = [node for node, servers in listed.items() if ELSEWHERE in servers]
+    names = ", ".join(nodes)
+    url = subject.settings.journal_url
+    if sqlite_file(url) is not None:
+        if nodes:
+            yield error(
+                ABOUT,
+                f"{ELSEWHERE} is listed for {names}, and the journal is SQLite, which only "
+                "DropBox's machine may use",
+                "omero fs journal copy postgresql://USER:PASSWORD@HOST/DATABASE, and set "
+                "omero.fs.journal to that",
+            )
+        return
+    yield from _configured(subject, nodes, listed)
+    yield from _at_work(url, len(nodes))
+
+
+def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]) -> Iterator[Line]:
+    away = [node for node in nodes if "DropBox" not in listed[node]]
+    host = subject.settings.host
+    if away and host in _HERE:
+        yield warning(
+            ABOUT,
+            f"omero.fs.host is {host}, so the importers on {', '.join(away)} look for OMERO's "
+            "router on their own machines",
+            "omero config set omero.fs.host to the name of the router's machine",
+        )
+    written = subject.sources.properties.get(POOL, "").strip()
+    pool = int(written) if written.isdigit() else POOL_DEFAULT
+    number = subject.settings.importers * (1 + len(nodes))
+    if nodes and number > pool // 2:
+        yield warning(
+            ABOUT,
+            f"all machines together make {number} imports at a time, and {POOL} is {pool}: a "
+            "server without free connections hangs",
+            f"omero config set {POOL} {2 * number}, and as many more in the database; "
+            "then omero admin restart",
+        )
+
+
+def _at_work(url: str, listed: int) -> Iterator[Line]:
+    from omero_fs_plugin.dropbox.journal.glance import glance
+
+    try:
+        with glance(url) as look:
+            found = look.nodes() if look is not None else []
+    except FsError:
+        return  # the check of the journal says so
+    for node in found:
+        host, told = node.holder.partition(" ")[0], json.loads(node.told or "{}")
+        for key, why in sorted(told.items()):
+            kind, _, directory = key.partition(".")
+            if kind in ("left", "away"):
+                yield warning(
+                    ABOUT,
+                    f"{host} does not see {directory} as DropBox does: {why}",
+                    f"mount it on {host} under the same path; until then others import from there",
+                )
+    if len(found) < listed:
+        yield warning(
+            ABOUT,
+            f"{len(found)} of {listed} are at work",
+            f"omero admin ice server list; var/log/{ELSEWHERE}-NODE.log on the node",
+        )
+    elif found:
+        hosts = ", ".join(sorted({node.holder.partition(" ")[0] for node in found}))
+        yield ok(ABOUT, f"{len(found)} at work, on {hosts}")

@@ -1,0 +1,61 @@
+"""Whether this machine sees the files that the journal means; for importers beside DropBox's.
+
+Rule: a file counts as seen only if it has the inode, the size and the mtime that DropBox met it
+with.  A share that is not mounted here, another directory of the same name, or a copy of it have
+not.  What is not seen here may well be there, so nothing is decided about it: it is left to others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from omero_fs_plugin.dropbox.confine.trees import stat_of
+from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import FileStat, known_there_as
+
+
+class Visible:
+    """Looks at the files of each fileset before it is imported.  Thread-safe."""
+
+    def __init__(self, machine: str) -> None:
+        self._machine = machine
+        self._lock = threading.Lock()
+        self._unseen: dict[str, str] = {}  # root -> what was wrong with the last fileset of it
+
+    def unseen(self, fileset: Fileset) -> str:
+        """Why this machine does not see `fileset`; empty if it does."""
+        why = next(filter(None, (self._look(fileset.root, met) for met in fileset.files)), "")
+        with self._lock:
+            if why:
+                self._unseen[fileset.root] = why
+            else:
+                self._unseen.pop(fileset.root, None)
+        return why
+
+    def told(self) -> dict[str, str]:
+        """Directories of which the last fileset was not seen here, and why, for people."""
+        with self._lock:
+            return dict(self._unseen)
+
+    def _look(self, root: str, met: Found) -> str:
+        try:
+            found = stat_of(root, met.path)
+            if found is None:
+                return f"{met.path} is not there on {self._machine}: is its share mounted?"
+            if _identity(found) != _identity(met.stat):
+                return f"{met.path} on {self._machine} is not the file that DropBox has met"
+            with CALLS.at(root):
+                here = os.lstat(met.path).st_dev
+        except OSError as error:
+            return f"{met.path} on {self._machine}: {error.strerror or error}"
+        except FsError as error:
+            return f"on {self._machine}: {error}"
+        known_there_as(here, met.stat.device)
+        return ""
+
+
+def _identity(stat: FileStat) -> tuple[int, int, int]:
+    return stat.inode, stat.size, stat.mtime_ns

@@ -1,0 +1,205 @@
+"""Importers on other machines: who they are, what each has claimed, and how that is given back.
+
+Rule: a claim passes to another only together with its holder's right to write.  Whoever gives the
+claims of a node back removes the node's row in the same transaction.  Each transaction of a node
+begins with the question whether its row is there (`schema.FENCE`).  So a node that was only
+stopped for a while, or whose network was cut, writes nothing more, and ends.
+
+No clock is compared with another: who watches a node looks how long its count stands still.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from . import schema
+from .records import Held, Node
+from .states import State
+from .writer import CLAIMED_S, JournalWriter, write_note
+
+LEFTOVER = "leftover:"  # before a fileset's id; the note says since when, in s since the epoch
+
+
+class Nodes(JournalWriter):
+    """What importers of several machines share."""
+
+    def join(self, holder: str, told: str) -> Held:
+        """Adds a node, and returns under what it writes from now on.  `told`: for people, JSON."""
+        with self._database.writing(fenced=False) as connection:
+            identifier = connection.scalar(
+                insert(schema.node)
+                .values(holder=holder, count=1, told=told)
+                .returning(schema.node.c.id)
+            )
+        assert identifier is not None
+        return Held(holder, 1, identifier)
+
+    def renew(self, held: Held, told: str) -> bool:
+        """Counts on, for a node and its claims.  Returns whether the node is still there.
+
+        If it is not, its claims were given to others.
+        """
+        node = schema.node.c
+        with self._database.writing(fenced=False) as connection:
+            done = connection.execute(
+                update(schema.node)
+                .where(node.id == held.epoch, node.holder == held.holder)
+                .values(count=node.count + 1, told=told)
+            ).rowcount
+            if done:
+                connection.execute(
+                    update(schema.claim)
+                    .where(_of(held.holder, held.epoch))
+                    .values(until=self._clock() + CLAIMED_S)
+                )
+        return bool(done)
+
+    def nodes(self) -> list[Node]:
+        """All nodes, with the number of filesets that each is at."""
+        node = schema.node.c
+        claims = (
+            select(func.count())
+            .select_from(schema.claim)
+            .where(_of(node.holder, node.id))
+            .scalar_subquery()
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(node.id, node.holder, node.count, node.told, claims).order_by(node.id)
+            )
+            return [Node(*row) for row in rows]
+
+    def give_back_of(self, node: Node, reason: str) -> list[int]:
+        """Ends a node that stands still, and gives its filesets back to the queue.
+
+        Nothing is done if it has counted on since `node` was read.  What it had still to finish
+        after an import is ours then: returns the ids of those filesets.
+        """
+        table = schema.node.c
+        with self._database.writing() as connection:
+            gone = connection.execute(
+                delete(schema.node).where(
+                    table.id == node.id, table.holder == node.holder, table.count == node.count
+                )
+            ).rowcount
+            return self._give_back(connection, _of(node.holder, node.id), reason) if gone else []
+
+    def leave(self, held: Held, reason: str) -> None:
+        """A node ends by itself: gives back what it still has."""
+        node = schema.node.c
+        with self._database.writing(fenced=False) as connection:
+            gone = connection.execute(
+                delete(schema.node).where(node.id == held.epoch, node.holder == held.holder)
+            ).rowcount
+            if gone:
+                theirs = _of(held.holder, held.epoch)
+                self._requeue(connection, theirs, reason)
+                connection.execute(delete(schema.claim).where(theirs))
+
+    def give_back_orphans(self, reason: str) -> list[int]:
+        """Gives back what nobody is at any more, as after a crash of DropBox.
+
+        What is to be finished after an import is ours then: returns the ids of those filesets.
+        """
+        fileset, claim = schema.fileset.c, schema.claim.c
+        with self._database.writing() as connection:
+            adopted = self._give_back(connection, ~_alive(), reason)
+            # Without a claim: it was made by a release that had none.
+            claimed = exists().where(claim.fileset == fileset.id)
+            self._to_queue(connection, ~claimed, reason)
+            free = connection.scalars(
+                select(fileset.id).where(
+                    fileset.state == State.IMPORTED, fileset.to_annotate == 1, ~claimed
+                )
+            ).all()
+            for identifier in free:
+                self._claim(connection, identifier)
+            return [*adopted, *free]
+
+    def mine(self) -> tuple[list[int], list[int]]:
+        """The filesets of this process's claims: those importing, and those to be finished."""
+        fileset, claim = schema.fileset.c, schema.claim.c
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(fileset.id, fileset.state)
+                .join(schema.claim, claim.fileset == fileset.id)
+                .where(_of(*self._me))
+                .order_by(fileset.id)
+            ).all()
+        return (
+            [identifier for identifier, state in rows if state == State.IMPORTING],
+            [identifier for identifier, state in rows if state == State.IMPORTED],
+        )
+
+    def turns(self) -> dict[str, int]:
+        """User -> number of the user's last turn, on whatever machine."""
+        table = schema.turn.c
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.user, table.number))
+            return {row[0]: row[1] for row in rows}
+
+    def _give_back(self, connection: Connection, which: Any, reason: str) -> list[int]:
+        """Of claims: requeues what is importing, and takes on what is to be finished."""
+        claim, fileset = schema.claim.c, schema.fileset.c
+        self._requeue(connection, which, reason)
+        imported = connection.scalars(
+            select(claim.fileset)
+            .join(schema.fileset, fileset.id == claim.fileset)
+            .where(which, fileset.state == State.IMPORTED)
+        ).all()
+        connection.execute(delete(schema.claim).where(which))
+        for identifier in imported:
+            self._claim(connection, identifier)
+        return list(imported)
+
+    def _requeue(self, connection: Connection, which: Any, reason: str) -> None:
+        claim, fileset = schema.claim.c, schema.fileset.c
+        claimed = select(claim.fileset).where(which)
+        # The end of the attempt also ends the claim, in the database.
+        self._to_queue(connection, fileset.id.in_(claimed), reason)
+
+    def _to_queue(self, connection: Connection, which: Any, reason: str) -> None:
+        fileset = schema.fileset.c
+        importing = and_(fileset.state == State.IMPORTING, which)
+        for identifier in connection.scalars(select(fileset.id).where(importing)).all():
+            # OMERO may still carry out a call of who was at it.
+            write_note(connection, f"{LEFTOVER}{identifier}", f"{self._clock():.0f}")
+            self._move(connection, identifier, (State.IMPORTING,), State.QUEUED, reason)
+
+
+def note_turn(connection: Connection, user: str, number: int) -> None:
+    """Notes that `user` has had the turn with this number, or a later one."""
+    turn = schema.turn.c
+    later = case((turn.number < number, literal(number)), else_=turn.number)
+    done = connection.execute(update(schema.turn).where(turn.user == user).values(number=later))
+    if not done.rowcount:
+        connection.execute(insert(schema.turn).values(user=user, number=number))
+
+
+def _of(holder: Any, epoch: Any) -> Any:
+    """The claims of one holder."""
+    claim = schema.claim.c
+    return and_(claim.holder == holder, claim.epoch == epoch)
+
+
+def _alive() -> Any:
+    """The claims of nodes that are there, and of who has the lease."""
+    claim, node, lease = schema.claim.c, schema.node.c, schema.lease.c
+    return or_(
+        exists().where(node.holder == claim.holder, node.id == claim.epoch),
+        exists().where(lease.holder == claim.holder, lease.epoch == claim.epoch),
+    )

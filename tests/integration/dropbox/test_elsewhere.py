@@ -1,0 +1,211 @@
+"""Importers as processes of their own, beside DropBox, on one journal in PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.journal.database import LIMITS
+from omero_fs_plugin.dropbox.journal.lease import Holder
+from omero_fs_plugin.dropbox.journal.records import Node
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.service.elsewhere import DropBoxImporter
+from omero_fs_plugin.errors import ConfigurationError
+from tests.integration.blitz import communicator
+from tests.integration.whole import Whole
+
+from .journal.postgres import Postgres
+from .journal.test_journal import postgres
+from .node import EXPIRES_S, Elsewhere
+
+__all__ = ["postgres"]  # a fixture
+
+_numbers = itertools.count()
+_START_S = 120.0
+Started = Callable[..., Elsewhere]
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    return postgres.url(f"elsewhere{next(_numbers)}")
+
+
+@pytest.fixture
+def shared(make_whole: Callable[..., Whole], url: str) -> Whole:
+    return make_whole(journal=url, importers="1")
+
+
+@pytest.fixture
+def start(shared: Whole, url: str, tmp_path: Path) -> Iterator[Started]:
+    made: list[Elsewhere] = []
+
+    def another(importers: int = 2) -> Elsewhere:
+        log = tmp_path / f"node{len(made) + 1}.log"
+        made.append(Elsewhere(shared, url, log, importers=importers))
+        return made[-1]
+
+    yield another
+    for one in made:
+        one.close()
+
+
+def imported_by(whole: Whole) -> Counter[str]:
+    """Who imported how many."""
+    rows = whole.journal.select(State.IMPORTED)
+    events = [event for row in rows for event in whole.journal.events(row.id)]
+    return Counter(who for _, _, after, _, who in events if after == State.IMPORTED)
+
+
+def rows_of(whole: Whole, node: Elsewhere) -> list[Node]:
+    """What the journal has of this process."""
+    pid = node.process.pid
+    return [one for one in whole.journal.nodes() if Holder.parse(one.holder).pid == pid]
+
+
+def until_nodes(whole: Whole, number: int) -> None:
+    # On a busy machine some processes take long to load all of omero-py.
+    whole.until(f"{number} nodes", lambda: len(whole.journal.nodes()) == number, patience=_START_S)
+
+
+def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
+    shared: Whole, start: Started, tmp_path: Path
+) -> None:
+    node = start()
+    until_nodes(shared, 1)
+    paths = [shared.drop(f"{number}.tif", user) for number in range(10) for user in ("amy", "zak")]
+    shared.until_known(*paths)
+    shared.assert_once(*paths)
+    assert any("DropBoxImporter" in who for who in imported_by(shared))
+    assert node.stop() == 0, (tmp_path / "node1.log").read_text()
+    assert shared.journal.nodes() == [] and shared.journal.claims() == {}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "killed",
+        pytest.param("stopped", marks=pytest.mark.long),
+        pytest.param("cut", marks=pytest.mark.long),
+    ],
+)
+def test_what_a_node_was_at_is_imported_by_others(shared: Whole, start: Started, how: str) -> None:
+    pace = shared.blitz.sandbox.pace
+    pace.prices = replace(pace.prices, imported=2.0)
+    first, _ = start(), start()
+    until_nodes(shared, 2)
+    paths = [shared.drop(f"{number}.tif") for number in range(8)]
+    shared.until(
+        "the first node imports", lambda: any(one.claims for one in rows_of(shared, first))
+    )
+    if how == "killed":
+        first.kill()
+    elif how == "stopped":
+        first.stand_still()
+    else:
+        first.line.cut()
+    began = time.monotonic()
+    shared.until("it is given up", lambda: not rows_of(shared, first), patience=60.0)
+    # At once if it is known to be dead.  Else within the lease; a transaction in which it was cut
+    # off holds everybody up for so long, and nobody is blamed for that time.
+    held_up = LIMITS["idle_in_transaction_session_timeout"]
+    assert time.monotonic() - began < 2 * EXPIRES_S + held_up + 5.0
+    if how == "stopped":
+        first.go_on()
+    elif how == "cut":
+        first.line.heal()
+    shared.until_known(*paths)
+    shared.assert_once(*paths)
+    if how != "killed":
+        # It was told that it had lost its claims.
+        assert first.process.wait(60) == 0
+
+
+@pytest.mark.long
+def test_a_user_with_very_many_files_holds_nobody_up(shared: Whole, start: Started) -> None:
+    many = [shared.drop(f"{number}.tif", "amy") for number in range(60)]
+    shared.until_known(*many[:1])
+    start()
+    start()
+    until_nodes(shared, 2)
+    few = [shared.drop(f"{number}.tif", "zak") for number in range(5)]
+    shared.until_known(*many, *few)
+    rows = sorted(shared.journal.select(State.IMPORTED), key=lambda row: row.changed)
+    users = [row.user for row in rows]
+    last = max(place for place, user in enumerate(users) if user == "zak")
+    first = min(place for place, row in enumerate(rows) if row.user == "zak")
+    # In turns: of the files imported meanwhile not many more are of the one who has so many.
+    assert last - first <= 3 * len(few) + 6, users
+
+
+def test_sqlite_is_refused_in_one_line(tmp_path: Path) -> None:
+    properties = {"omero.data.dir": str(tmp_path)}
+    assert read(properties).journal_url.startswith("sqlite:")
+    ice = communicator(properties)
+    with pytest.raises(ConfigurationError) as refused:
+        DropBoxImporter(ice, properties)
+    ice.destroy()
+    assert "need a journal in PostgreSQL" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def strike(victim: Elsewhere, how: str) -> None:
+    if how == "kill":
+        victim.kill()
+    elif how == "stop":
+        victim.stand_still()
+        time.sleep(EXPIRES_S + 1)
+        victim.go_on()
+    else:
+        victim.line.cut()
+        time.sleep(EXPIRES_S + 1)
+        victim.line.heal()
+
+
+def some(shared: Whole, blow: int) -> list[Path]:
+    names = [(f"{blow}-{number}.tif", user) for number in range(3) for user in ("amy", "zak")]
+    return [shared.drop(*name) for name in names]
+
+
+def test_one_is_killed_one_stands_still_and_one_is_cut_off(shared: Whole, start: Started) -> None:
+    """Missing 0, twice 0.  `make torture` does this for minutes."""
+    nodes = [start() for _ in range(3)]
+    until_nodes(shared, 3)
+    paths = []
+    for blow, how in enumerate(("kill", "stop", "cut")):
+        paths += some(shared, blow)
+        time.sleep(0.7)
+        strike(nodes[blow], how)
+    start()
+    shared.until_known(*paths)
+    shared.until_settled()
+    shared.assert_once(*paths)
+
+
+@pytest.mark.long
+def test_blows_at_random_for_long(shared: Whole, start: Started) -> None:
+    """Three nodes: each time one is killed, stopped or cut off, and another is started."""
+    chance = random.Random(15)
+    end = time.monotonic() + float(os.environ.get("OMERO_FS_NODES_S", "40"))
+    nodes = [start() for _ in range(3)]
+    until_nodes(shared, 3)
+    paths = []
+    for blow in itertools.count():
+        paths += some(shared, blow)
+        time.sleep(chance.uniform(0.3, 1.5))
+        place = chance.randrange(len(nodes))
+        strike(nodes[place], chance.choice(["kill", "stop", "cut"]))
+        nodes[place] = start()
+        if time.monotonic() > end:
+            break
+    shared.until_known(*paths)
+    shared.until_settled()
+    shared.assert_once(*paths)

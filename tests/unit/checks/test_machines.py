@@ -1,0 +1,55 @@
+"""What `omero fs check` says of importers on other machines, before any of them runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omero_fs_plugin.checks import Level, Line, Subject, machines
+from omero_fs_plugin.checks.machines import importers
+from omero_fs_plugin.deployment.node_descriptors import PROPERTY
+from omero_fs_plugin.deployment.sources import Origin, Sources
+
+LISTED = "master:Blitz-0,FSServer,DropBox node2:DropBoxImporter node3:DropBoxImporter"
+SHARED = "postgresql://fs@db.example.org/fs"
+
+
+def lines(site: Path, listed: str, **named: str) -> list[Line]:
+    given = {f"omero.fs.{name}": value for name, value in named.items()}
+    given |= {PROPERTY: listed, "omero.data.dir": str(site), "omero.db.poolsize": "20"}
+    return list(importers(Subject(site, Sources(given, dict.fromkeys(given, Origin.CONFIG)))))
+
+
+@pytest.fixture(autouse=True)
+def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "_at_work", lambda url, listed: iter(()))
+
+
+def test_nothing_is_said_where_there_are_none(tmp_path: Path) -> None:
+    for listed in ("", "master:Blitz-0,FSServer,DropBox", "not readable"):
+        assert lines(tmp_path, listed) == []
+        assert lines(tmp_path, listed, journal=SHARED) == []
+
+
+def test_a_journal_that_they_cannot_share(tmp_path: Path) -> None:
+    (line,) = lines(tmp_path, LISTED)
+    assert line.level is Level.ERROR
+    assert "listed for node2, node3, and the journal is SQLite" in line.what
+    assert line.remedy.startswith("omero fs journal copy postgresql:")
+
+
+def test_a_router_that_is_not_on_their_machine(tmp_path: Path) -> None:
+    (line,) = lines(tmp_path, LISTED, journal=SHARED)
+    assert line.level is Level.WARNING
+    assert "the importers on node2, node3 look for OMERO's router on their own" in line.what
+    assert lines(tmp_path, LISTED, journal=SHARED, host="omero.example.org") == []
+    beside = "master:Blitz-0,FSServer,DropBox,DropBoxImporter"
+    assert lines(tmp_path, beside, journal=SHARED) == []
+
+
+def test_more_imports_than_the_pool_has_room_for(tmp_path: Path) -> None:
+    more = {"journal": SHARED, "host": "omero.example.org", "importers": "4"}
+    (line,) = lines(tmp_path, LISTED, **more)
+    assert "make 12 imports at a time, and omero.db.poolsize is 20" in line.what
+    assert "omero config set omero.db.poolsize 24" in line.remedy
