@@ -48,6 +48,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "RENEW", LEASE_S / 4)
     monkeypatch.setattr(keeper, "RENEW_AGAIN", LEASE_S / 12)
     monkeypatch.setattr(workers, "_PING_S", 0.2)
+    monkeypatch.setattr(workers, "SWEEP_S", 0.5)
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         monkeypatch.setattr(activity, name, 1.0)
 
@@ -148,6 +149,8 @@ def test_in_each_phase(
     keeping.__exit__(None, None, None)
     whole.until_known(during, also)
     whole.until_settled()
+    # While nobody can tell whether it has the lease, it deletes nothing in OMERO, but afterwards.
+    whole.until("nothing half is left", lambda: len(whole.in_omero(during)) == 1)
     whole.assert_once(before, during, also)
     whole.until("nothing is left to do", lambda: not whole.journal.unfinished())
     assert not during.exists() and not also.exists()
