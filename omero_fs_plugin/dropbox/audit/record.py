@@ -6,7 +6,6 @@ found after the last position is found again, so it is taken out of the file fir
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat as stat_module
@@ -51,6 +50,8 @@ class Record:
 
         Raises ConfigurationError if the file cannot be used, or is that of another audit.
         """
+        import fcntl  # here, so that the rest of the module can be imported anywhere
+
         shown = printable(path)
         try:
             descriptor = os.open(path, _FLAGS, 0o600)
