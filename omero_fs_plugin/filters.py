@@ -14,6 +14,7 @@ from omero_fs_plugin import system_names
 _SYSTEM_FILE = system_names.any_of(system_names.FILES)
 _SYSTEM_DIRECTORY = system_names.any_of(system_names.DIRECTORIES)
 _INNER = re.compile(r"\*\.[^/*]+/\*/$")
+_CLOSED = re.compile(r"((?:\*/)*)\[([^/*\]]+)\]/\*/$")
 # A directory has such a name only until somebody has typed the right one.  The client is
 # still told of files in it, because people do keep data in "New Folder".
 _NEW_FOLDER = re.compile(
@@ -32,7 +33,9 @@ class _Rules:
 
     `tif`, `.tif` and `*.tif` mean the extension; `tif` also means a whole name.
     `scratch/` is a directory.  `*.zarr/*/` is each directory within one called
-    so.  An item with a `/` elsewhere is a path, absolute or below the watched directory.
+    so.  `*/[zarr.json]/*/` is each directory within one that has a file called so, at least one
+    level below the watched directory: as many as it has `*/` before.  An item with a `/`
+    elsewhere is a path, absolute or below the watched directory.
     """
 
     def __init__(self, root: str, items: Iterable[str]) -> None:
@@ -41,12 +44,17 @@ class _Rules:
         directories: set[str] = set()
         paths: set[str] = set()
         inner: set[str] = set()
+        closing: dict[bytes, int] = {}
         for given in items:
             item = given.strip().casefold()
             bare = item.rstrip("/")
             if not bare:
                 continue
-            if _INNER.match(item):
+            if closed := _CLOSED.match(given.strip()):
+                least = closed[1].count("/")
+                name = closed[2].encode("utf-8", "surrogateescape")
+                closing[name] = min(least, closing.get(name, least))
+            elif _INNER.match(item):
                 inner.add(item[1 : -len("/*/")])
             elif "/" in bare:
                 absolute = bare.startswith("/")
@@ -64,10 +72,12 @@ class _Rules:
         self.directories = frozenset(directories)
         self.paths = frozenset(paths)
         self.inner = tuple(sorted(inner))  # suffixes of directories whose own are not entered
+        # Files that say so of the directory that they lie in -> how deep that lies at least.
+        self.closing = closing
 
     def any(self) -> bool:
         """Whether there is an item at all."""
-        return bool(self.directories or self.suffixes or self.paths or self.inner)
+        return bool(self.directories or self.suffixes or self.paths or self.inner or self.closing)
 
     def file(self, directory: bytes, name: str) -> bool:
         """Whether an item covers this file; `name` is case-folded."""
@@ -108,6 +118,8 @@ class Filter:
     ) -> None:
         white = _Rules(text_of(root), whitelist)
         black = _Rules(text_of(root), blacklist)
+        self._root = root.rstrip(b"/")
+        self._closing = black.closing
         self._white = white if white.names or white.suffixes or white.paths else None
         self._black = black if black.any() else None
         self._ignore_sys_files = ignore_sys_files
@@ -132,6 +144,11 @@ class Filter:
         if self._ignore_sys_files and _SYSTEM_DIRECTORY.match(text):
             return False
         return self._black is None or not self._black.directory(parent, text)
+
+    def closes(self, directory: bytes, name: bytes) -> bool:
+        """Whether no directory within `directory` is entered while it has a file of that name."""
+        least = self._closing.get(name)
+        return least is not None and directory[len(self._root) :].count(b"/") >= least
 
     def directory_event(self, name: bytes) -> bool:
         """Whether the client is told that this directory itself comes or goes."""

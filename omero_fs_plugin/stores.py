@@ -20,8 +20,6 @@ MARKERS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 # Hidden names that are data: see `system_names`.
 HIDDEN = (".zattrs", ".zgroup", ".zarray", ".zmetadata")
 SUFFIX = ".zarr"
-# An item of a monitor's blacklist: the directories of a store are not watched one by one.
-NOT_ENTERED = f"*{SUFFIX}/*/"
 
 _Value = TypeVar("_Value")
 
@@ -44,6 +42,14 @@ def directory_of(path: str) -> str:
 def is_store_name(name: str) -> bool:
     """Whether a directory with this name is a store, whatever is in it."""
     return name.casefold().endswith(SUFFIX) and len(name) > len(SUFFIX)
+
+
+def not_entered(levels: int) -> list[str]:
+    """Items of a monitor's blacklist: the directories of a store are not watched one by one.
+
+    `levels`: how deep a store lies at least below the watched directory.
+    """
+    return [f"*{SUFFIX}/*/", *(f"{'*/' * levels}[{name}]/*/" for name in MARKERS)]
 
 
 def above(root: str, path: str) -> Iterator[str]:

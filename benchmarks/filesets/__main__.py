@@ -19,7 +19,9 @@ from benchmarks.options import at_least_one, parser_of
 from . import grouping, importing, stores
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
+WORKLOADS = ("grouping", "importing", "stores", "imported-stores")
 ROUNDS = 5
+CHUNKS = 20_000  # of a store that is imported, once each way
 GIB = 2**30  # bytes
 
 HEADING = (
@@ -32,12 +34,20 @@ HEADING = (
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = parser_of("bench-filesets", __doc__, RESULTS, ("grouping", "importing", "stores"))
+    parser = parser_of("bench-filesets", __doc__, RESULTS, WORKLOADS)
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help="default: %(default)s"
     )
+    parser.add_argument(
+        "--chunks",
+        type=int,
+        default=CHUNKS,
+        metavar="N",
+        help="chunks of the store that is imported; default: %(default)s",
+    )
     parsed = parser.parse_args(given)
     at_least_one(parser, parsed, "rounds")
+    at_least_one(parser, parsed, "chunks")
     return parsed
 
 
@@ -54,6 +64,7 @@ def main(given: Sequence[str]) -> int:
                 scratch, 2 * GIB // less, options.rounds
             ),
             "stores": lambda scratch: stores.scenario(scratch, 100_000 // less, options.rounds),
+            "imported-stores": lambda scratch: stores.imported(scratch, options.chunks // less, 1),
         },
         quick=options.quick,
         only=options.only,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def scenario(scratch: Path, size: int, rounds: int) -> Outcome:
         _sha1sum(path)  # from now on the file is in memory, for each way
         for _ in range(rounds):
             for way in WAYS:
-                told = _one(grid, way, path)
+                told = one(grid, way, str(path))
                 # A bare loop imports nothing.  sha1sum is compared with all of the work.
                 taken = told["whole" if way == "ln_s" else "seconds"]
                 runs.seconds.setdefault(way, []).append(taken)
@@ -77,20 +78,21 @@ def _figures(size: int, runs: _Runs) -> list[Figure]:
     ]
 
 
-def _one(grid: Grid, way: str, path: Path) -> dict[str, float]:
+def one(grid: Grid, way: str, path: str, limit: float = LIMIT) -> dict[str, float]:
     """One run, in a process of its own.  It removes what it stored."""
     done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.one_import", way, str(grid.directory), str(path)],
+        [sys.executable, "-m", f"{__package__}.one_import", way, str(grid.directory), path],
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
         env={k: v for k, v in os.environ.items() if k != "ICE_CONFIG"},
     )
     if done.returncode:
         raise BenchmarkError(f"{way} ended with {done.returncode}: {done.stderr[-2000:]}")
-    for stored in (grid.data / "ManagedRepository").rglob("*.tif"):
-        stored.unlink()
+    for stored in (grid.data / "ManagedRepository").iterdir():
+        if stored.is_dir() and not stored.name.startswith("."):
+            shutil.rmtree(stored)
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
 

@@ -1,6 +1,7 @@
 """One import of one file into a running sandbox, in a process of its own to measure its memory.
 
-Arguments: the way (bare, upload, ln_s), the OMERODIR and the file.  The last line on stdout:
+Arguments: the way (bare, upload, ln_s), the OMERODIR and the file, or a store with a slash at its
+end.  The last line on stdout:
 `{"seconds": until OMERO has the file, "whole": until it has images, "peak": bytes of memory,
 "images": how many}`.
 """
@@ -21,6 +22,7 @@ from omero.rtypes import rstring
 
 from benchmarks.measure import memory
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.checksums import CHECKSUM
 from omero_fs_plugin.dropbox.importing.importers.native import (
@@ -30,10 +32,12 @@ from omero_fs_plugin.dropbox.importing.importers.native import (
 from omero_fs_plugin.dropbox.importing.importers.protocol import Imported, Task
 from omero_fs_plugin.dropbox.importing.importers.sources import BLOCK
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.stores import unfolded
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.site import Site
+from omero_fs_plugin.stores import is_store
 
 USER = "amy"
 
@@ -65,18 +69,28 @@ def bare(session: UserSession, path: Path) -> float:
         process.close()
 
 
-def native(session: UserSession, path: Path, transfer: Transfer) -> tuple[float, float, int]:
+def _fileset(path: str) -> Fileset:
+    """As the journal has it, with each file of a store."""
+    root = str(Path(path).parent)
+    stat = tree_stat(root, path) if is_store(path) else FileStat.of(Path(path).lstat())
+    if stat is None:
+        raise FileNotFoundError(path)
+    return unfolded(
+        Fileset(
+            1, USER, root, path, State.IMPORTING, "", "", 1, 0,
+            False, None, (), 0, 0, (Found(path, stat),), (None,),
+        )
+    )  # fmt: skip
+
+
+def native(session: UserSession, path: str, transfer: Transfer) -> tuple[float, float, int]:
     """s from the begin until OMERO has the file, and until it has images; how many images."""
     told: list[float] = []
 
     def verified(_: Sequence[str]) -> None:
         told.append(time.monotonic())
 
-    met = Found(str(path), FileStat.of(path.lstat()))
-    fileset = Fileset(
-        1, USER, str(path.parent), str(path), State.IMPORTING, "", "", 1, 0,
-        False, None, (), 0, 0, (met,), (None,),
-    )  # fmt: skip
+    fileset = _fileset(path)
     importer = NativeImporter(session, NativeOptions(transfer, thumbnails=False, stats=False))
     begun = time.monotonic()
     ((_, outcome),) = importer.run([Task(fileset, verified)], lambda: False)
@@ -98,7 +112,7 @@ def main(way: str, omerodir: str, file: str) -> dict[str, Any]:
                     seconds = whole = bare(session, Path(file))
                     images = 0
                 else:
-                    seconds, whole, images = native(session, Path(file), Transfer(way))
+                    seconds, whole, images = native(session, file, Transfer(way))
             finally:
                 session.close()
         finally:

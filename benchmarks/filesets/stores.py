@@ -1,4 +1,7 @@
-"""A store of many chunks: met and hashed by DropBox, beside `cp -r` and `sha1sum` of its tree."""
+"""A store of many chunks: met and hashed by DropBox, beside `cp -r` and `sha1sum` of its tree.
+
+And imported into a sandbox, linked in place and uploaded.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,18 @@ import time
 from pathlib import Path
 
 from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome
 
+from . import importing
+
 LIMIT = 600.0  # s for one run
+LONG = 3600.0  # s for one import
 IN_A_DIRECTORY = 250  # chunks
 CHUNK = 4096  # bytes
 MB = 1_000_000  # bytes
 WAYS = ("met", "hashed")
+IMPORTED = ("ln_s", "upload")
 
 
 def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
@@ -25,11 +33,7 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
     outcome = Outcome(f"A store of {chunks:,} chunks before its upload")
     root = scratch / "amy"
     top = root / "a.zarr"
-    for number in range(chunks):
-        path = top / "0" / str(number // IN_A_DIRECTORY) / str(number % IN_A_DIRECTORY)
-        if number % IN_A_DIRECTORY == 0:
-            path.parent.mkdir(parents=True)
-        path.write_bytes(number.to_bytes(8, "little") * (CHUNK // 8))
+    files = _write(top, chunks)
     seconds: dict[str, list[float]] = {}
     more: dict[str, float] = {}
     copy = scratch / "copy"
@@ -38,8 +42,8 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
             told = _one(way, root, top)
             seconds.setdefault(way, []).append(told["seconds"])
             more[way] = max(more.get(way, 0), told["more"])
-            if way == "hashed" and told["files"] != chunks:
-                outcome.faults.append(f"{told['files']} files instead of {chunks}")
+            if way == "hashed" and told["files"] != files:
+                outcome.faults.append(f"{told['files']} files instead of {files}")
         seconds.setdefault("cp", []).append(_timed("cp", "-r", str(top), str(copy)))
         shutil.rmtree(copy)
         hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
@@ -57,6 +61,80 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
         Figure("`sha1sum` of the tree", rate("sha1sum"), "files/s"),
     ]
     return outcome
+
+
+def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
+    """Imports a store of so many chunks, this many times each way, on a grid without other work."""
+    outcome = Outcome(f"Importing a store of {chunks:,} chunks")
+    seconds: dict[str, list[float]] = {}
+    memory: dict[str, float] = {}
+    with Grid(scratch, {"omero.fs.dirImportWait": importing.IDLE}) as grid:
+        grid.start()
+        top = grid.directory / "large" / "a.zarr"  # beside the repository, as a DropBox is
+        files = _write(top, chunks)
+        copy = top.with_name("copy")
+        for _ in range(rounds):
+            for way in IMPORTED:
+                told = importing.one(grid, way, f"{top}/", limit=LONG)
+                seconds.setdefault(way, []).append(told["whole"])
+                memory[way] = max(memory.get(way, 0), told["peak"])
+                if told["images"] != 1:
+                    outcome.faults.append(f"{way}: {told['images']} images instead of 1")
+            seconds.setdefault("cp", []).append(_timed("cp", "-r", str(top), str(copy)))
+            shutil.rmtree(copy)
+            hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
+            seconds.setdefault("sha1sum", []).append(_timed("sh", "-c", hashing))
+
+    def rate(way: str) -> float:
+        return files / statistics.median(seconds[way])
+
+    outcome.figures += [
+        Figure("linked (ln_s), until there is an image", rate("ln_s"), "files/s"),
+        Figure("linked, peak memory", memory["ln_s"] / MB, "MB"),
+        Figure("uploaded, until there is an image", rate("upload"), "files/s"),
+        Figure("uploaded, peak memory", memory["upload"] / MB, "MB"),
+        Figure("`cp -r` of the tree", rate("cp"), "files/s"),
+        Figure("`sha1sum` of the tree", rate("sha1sum"), "files/s"),
+    ]
+    return outcome
+
+
+def _write(top: Path, chunks: int) -> int:
+    """A store of Zarr 2 with one array of so many chunks.  Gives the number of its files."""
+    rows = -(-chunks // IN_A_DIRECTORY)
+    side = 64  # pixels of one byte; a chunk has side * side
+    metadata = {
+        ".zgroup": {"zarr_format": 2},
+        ".zattrs": {
+            "multiscales": [
+                {
+                    "version": "0.4",
+                    "axes": [{"name": name, "type": "space"} for name in "yx"],
+                    "datasets": [{"path": "0"}],
+                }
+            ]
+        },
+        "0/.zarray": {
+            "zarr_format": 2,
+            "shape": [rows * side, IN_A_DIRECTORY * side],
+            "chunks": [side, side],
+            "dtype": "|u1",
+            "compressor": None,
+            "filters": None,
+            "fill_value": 0,
+            "order": "C",
+            "dimension_separator": "/",
+        },
+    }
+    (top / "0").mkdir(parents=True)
+    for name, said in metadata.items():
+        (top / name).write_text(json.dumps(said), encoding="utf-8")
+    for number in range(chunks):
+        path = top / "0" / str(number // IN_A_DIRECTORY) / str(number % IN_A_DIRECTORY)
+        if number % IN_A_DIRECTORY == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(number.to_bytes(8, "little") * (CHUNK // 8))
+    return chunks + len(metadata)
 
 
 def _one(way: str, root: Path, top: Path) -> dict[str, float]:

@@ -18,6 +18,7 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.filesystems import Mounts
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel import limits
+from omero_fs_plugin.stores import not_entered
 
 from . import Line, Subject, ok, warning
 
@@ -76,25 +77,31 @@ def count(rule: Rule, *, observer: str, end: float) -> Count:
 
 
 def _below(top: str, rule: Rule, polled: Callable[[str], bool], end: float) -> Count:
-    passes = Filter(
+    names = Filter(
         os.fsencode(top),
         whitelist=rule.whitelist,
-        blacklist=rule.blacklist,
+        blacklist=[*rule.blacklist, *not_entered(2 if rule.user == EVERYONE else 1)],
         ignore_sys_files=rule.ignore_sys_files,
-    ).directory
+    )
     number, left = 0, [top]
     while left:
         directory = left.pop()
         number += 1
         try:
+            here = os.fsencode(directory)
+            below: list[str] = []
             with os.scandir(directory) as entries:
-                left += [
-                    entry.path
-                    for entry in entries
-                    if entry.is_dir(follow_symlinks=False)
-                    and passes(os.fsencode(directory), os.fsencode(entry.name))
-                    and not polled(entry.path)
-                ]
+                for entry in entries:
+                    if names.closes(here, os.fsencode(entry.name)):
+                        below = []
+                        break
+                    if (
+                        entry.is_dir(follow_symlinks=False)
+                        and names.directory(here, os.fsencode(entry.name))
+                        and not polled(entry.path)
+                    ):
+                        below.append(entry.path)
+            left += below
         except OSError:
             if directory == top:
                 raise

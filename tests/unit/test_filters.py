@@ -73,6 +73,27 @@ def test_the_directories_of_a_store_are_not_entered(parent: str, enters: bool) -
     assert Filter(b"/data").directory(parent.encode(), b"0")
 
 
+@pytest.mark.parametrize(
+    ("directory", "name", "closes"),
+    [
+        ("/data/amy/plain", "zarr.json", True),
+        ("/data/amy/plain/0", "zarr.json", True),
+        ("/data/amy", "zarr.json", False),
+        ("/data", "zarr.json", False),
+        ("/data/amy/plain", "other.json", False),
+        ("/data/amy/plain", "ZARR.JSON", False),
+    ],
+)
+def test_a_file_says_that_no_directory_beside_it_is_entered(
+    directory: str, name: str, closes: bool
+) -> None:
+    """As deep as the item says at least: a user's own directory is never a store."""
+    filtered = Filter(b"/data", blacklist=["*/*/[zarr.json]/*/"])
+    assert filtered.closes(directory.encode(), name.encode()) is closes
+    assert filtered.directory(directory.encode(), b"0"), "only the disk knows of the file"
+    assert filtered.file(directory.encode(), name.encode())
+
+
 def test_blank_items_are_no_rules() -> None:
     passes = Filter(ROOT, whitelist=["", "  "], blacklist=["", "/"])
     assert passes.file(ROOT, b"a")

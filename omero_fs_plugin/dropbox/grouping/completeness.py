@@ -26,7 +26,7 @@ from omero_fs_plugin.dropbox.confine import listing, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 from .filesets import Reach
-from .formats import ends, omexml, tiff, tiff_chain
+from .formats import dicom, ends, omexml, tiff, tiff_chain
 from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
 from .opening import Opener, open_file
@@ -49,6 +49,7 @@ class Findings:
     missing: tuple[str, ...] = ()  # absolute paths
     incomplete: str = ""  # which file is not whole, and how that is known
     refused: str = ""  # which name leads out of the user's directory
+    remark: str = ""  # what people are told of it, though it is imported as it is
     # Files that its OME-XML names and that are there, whether a reader used them or not.
     named: tuple[str, ...] = ()
     # Files around an index that is not whole, or that lacks files: they are kept back with it.
@@ -98,6 +99,7 @@ class _Check:
         self._named: dict[str, None] = {}
         self._incomplete = ""
         self._refused = ""
+        self._slices: dict[str, list[int]] = {}  # DICOM: series -> numbers
 
     def findings(self) -> Findings:
         if self._incomplete or self._missing:
@@ -107,10 +109,19 @@ class _Check:
             tuple(self._missing),
             self._incomplete,
             self._refused,
+            self._remark(),
             tuple(self._named),
             tuple(self._keeps),
             tuple(self._trees),
         )
+
+    def _remark(self) -> str:
+        """Slices that a series of DICOM lacks: a scanner may leave numbers out, so it is whole."""
+        for numbers in self._slices.values():
+            if missing := dicom.gaps(numbers):
+                told = f"{len(numbers)} slices from {min(numbers)} to {max(numbers)}"
+                return f"the series has {told}, and {missing}"
+        return ""
 
     def take(self, path: str) -> None:
         if why := no_name(path):
@@ -176,6 +187,8 @@ class _Check:
                 self._description(path, file)
         elif fault := ends.fault(file, path, size, holes_of(file, size)):
             self._incomplete = self._incomplete or f"{path}: {fault}"
+        elif self._in_set and (found := ends.slice_of(file, path, size)) is not None:
+            self._slices.setdefault(found[0], []).append(found[1])
 
     def _companion(self, path: str, file: BinaryIO, size: int) -> None:
         if size > omexml.LIMIT:

@@ -55,6 +55,7 @@ class Candidate:
     held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
     slow: str = ""  # why more may come although nothing is missing: it must rest for longer
     refused: str = ""  # why it is never imported as it is, in one line
+    remark: str = ""  # what people are told of it, though it is imported as it is
     # Nobody can know whether more is to come: all of these must be at rest.
     trees: tuple[Reach, ...] = ()
 

@@ -14,7 +14,7 @@ from .completeness import Findings
 from .filesets import Candidate, Grouping, Reach
 
 MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
-_TEXTS = ("reader", "incomplete", "broken", "held", "slow", "refused")
+_TEXTS = ("reader", "incomplete", "broken", "held", "slow", "refused", "remark")
 
 
 class TooMuch(ValueError):
@@ -69,6 +69,7 @@ def findings_of(frame: Frame) -> list[Findings]:
             missing=_texts(one.get("missing")),
             incomplete=_text(one.get("incomplete")),
             refused=_text(one.get("refused")),
+            remark=_text(one.get("remark")),
             named=_texts(one.get("named")),
             keeps=_reaches(one.get("keeps")),
             trees=_reaches(one.get("trees")),

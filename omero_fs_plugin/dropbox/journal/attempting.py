@@ -21,7 +21,7 @@ from .order import COMPARED, SMALL_FIRST_S, smallest
 from .reader import CHUNK
 from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
 from .states import OPEN, State
-from .writer import JournalWriter, write_note
+from .writer import REMARK, JournalWriter, write_note
 
 _TOLD = "told "  # before a fileset's id; the note says when OMERO was told to import it
 
@@ -186,12 +186,16 @@ class Attempting(JournalWriter):
             self._note_sha1s(connection, fileset, sha1s)
             _give_way(connection, server_fileset, fileset)
             write_note(connection, f"{_TOLD}{fileset}", "")
+            meta = schema.meta.c
+            told = connection.scalar(select(meta.value).where(meta.key == f"{REMARK}{fileset}"))
+            if told:
+                write_note(connection, f"{REMARK}{fileset}", "")
             moved = self._move(
                 connection,
                 fileset,
                 (State.IMPORTING,),
                 State.IMPORTED,
-                "",
+                f"imported, but {told}" if told else "",
                 server_fileset=server_fileset,
                 images=",".join(map(str, images)),
                 revision_of=self._former(connection, fileset, sha1s),

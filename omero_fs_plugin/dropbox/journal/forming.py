@@ -15,6 +15,7 @@ from . import schema
 from .intake import REOPENED, Stamp, take_others, wait_apart
 from .records import HANDED_OVER, MET, Formed, Found, chunks, columns, met_of, signed
 from .states import OPEN, State
+from .writer import REMARK, write_note
 
 _CHUNK = 500  # rows looked up in one statement
 # States of a set within which another set may lie.
@@ -289,6 +290,7 @@ def _queue(connection: Connection, at: Stamp, formed: Formed, first: Any) -> int
             for position, met in enumerate(formed.found)
         ],
     )
+    write_note(connection, f"{REMARK}{identifier}", formed.remark)
     return identifier
 
 

@@ -43,6 +43,7 @@ class Formed:
     origin: str = ""
     # Paths of those without images of their own: they only describe the others.
     indexes: frozenset[str] = frozenset()
+    remark: str = ""  # what people are told once it is imported
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,10 @@ class JournalWriter(JournalReader):
         return done.rowcount == 1
 
 
+# Before a fileset's id: the note is what people are told once it is imported.
+REMARK = "remark "
+
+
 def write_note(connection: Connection, key: str, value: str) -> None:
     """Keeps a value under `key`.  An empty value removes it."""
     connection.execute(delete(schema.meta).where(schema.meta.c.key == key))

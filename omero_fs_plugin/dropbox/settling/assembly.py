@@ -282,7 +282,10 @@ class Assembly:
             candidate.reader,
             candidate.plate,
             indexes=frozenset(filter(is_only_index, candidate.files)),
+            remark=candidate.remark,
         )
+        if candidate.remark:
+            log.warning("%s: %s", found[0].path, candidate.remark)
         try:
             identifier, left = self._journal.form(together)
         except RecordRefused as error:  # a defect of ours hurts this set alone

@@ -13,7 +13,7 @@ from omero.grid import monitors
 
 import omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule
-from omero_fs_plugin.stores import MARKERS, NOT_ENTERED
+from omero_fs_plugin.stores import MARKERS, not_entered
 from omero_fs_plugin.unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Subscription:
             _PATH_MODES[mode_of(rule)],
             str(rule.watch_dir),
             _whitelist(rule),
-            [*rule.blacklist, NOT_ENTERED],
+            [*rule.blacklist, *not_entered(2 if rule.user == EVERYONE else 1)],
             0.0,  # a persistent monitor has no timeout
             rule.block_size,
             rule.ignore_sys_files,

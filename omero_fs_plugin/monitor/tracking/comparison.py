@@ -97,6 +97,20 @@ class Comparison(ABC):
             self._watches.forget(directory)
             self._queued.pop(directory, None)
 
+    def _leave(self, parent: Directory, name: bytes) -> None:
+        """Forgets a directory that is still there, and is not entered any more.
+
+        The client is not told, because nothing has happened to it.
+        """
+        child = parent.subdirs[name]
+        for directory in reversed(list(child.tree())) if child is not None else ():
+            for file in directory.files:
+                self._note(Tell(EventType.DELETE, directory.join(file)))
+            if directory is not child:
+                self._note(Tell(EventType.DELETE, directory.path, True))
+        self._note(Tell(EventType.DELETE, parent.join(name), True))
+        self._drop(parent, name, silent=True)
+
     def _tell_directory(self, kind: EventType, path: bytes, *, doubted: bool = False) -> None:
         tell = Tell(kind, path, True, doubted=doubted)
         if self._directory_events and self._filter.directory_event(path.rpartition(b"/")[2]):
@@ -167,6 +181,10 @@ class Comparison(ABC):
         parent = directory.parent
         if parent is not None:  # in its parent's list it was unseen, while it did not answer
             self._found_doubted(parent, directory.path.rpartition(b"/")[2])
+        directory.closed = any(
+            self._filter.closes(directory.path, name) and entry.kind is Kind.FILE
+            for name, entry in listing.names
+        )
         there: set[bytes] = set()
         told = 0
         for name, entry in listing.names:
@@ -175,9 +193,12 @@ class Comparison(ABC):
                 at_once = told < AT_ONCE
                 told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)
         gone = [name for name in directory.subdirs if name not in there]
+        on_disk = {name for name, _ in listing.names} if directory.closed and gone else ()
         for name in gone:
             child = directory.subdirs[name]
-            if child is None or not child.unmounted:
+            if name in on_disk:
+                self._leave(directory, name)
+            elif child is None or not child.unmounted:
                 self._drop(directory, name)
         lost = [name for name in directory.files if name not in there]
         for name in lost:
@@ -208,7 +229,7 @@ class Comparison(ABC):
         if entry.kind is Kind.UNSEEN:
             return True  # nobody knows what it is, but it is not gone
         if entry.kind is Kind.DIRECTORY:
-            return self._filter.directory(directory.path, name)
+            return not directory.closed and self._filter.directory(directory.path, name)
         return self._filter.file(directory.path, name)
 
     def _found(

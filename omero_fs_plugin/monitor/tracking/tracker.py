@@ -131,6 +131,8 @@ class Tracker(Comparison):
                 if mask & raw.IN_ATTRIB:
                     continue  # this matters only for directories
                 self.active_at = now
+                if mask & (raw.CAME | raw.GONE) and self._filter.closes(directory.path, name):
+                    self._queue(directory, deep=False)  # its directories are entered, or not
                 if mask & raw.IN_CREATE:
                     arrivals.created(directory, name, now)
                 elif mask & raw.IN_MODIFY:
@@ -212,7 +214,7 @@ class Tracker(Comparison):
             self._arrivals.gone(parent, name)
 
     def _directory_event(self, parent: Directory, name: bytes, mask: int, now: float) -> None:
-        if not self._filter.directory(parent.path, name):
+        if parent.closed or not self._filter.directory(parent.path, name):
             return
         self.active_at = now
         known = parent.subdirs.get(name)

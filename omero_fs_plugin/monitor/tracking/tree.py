@@ -41,6 +41,7 @@ class Directory:
     __slots__ = (
         "alive",
         "arrivals",
+        "closed",
         "descriptor",
         "device",
         "doubts",
@@ -57,6 +58,7 @@ class Directory:
         self.parent = parent  # None: the root
         self.alive = True  # it is part of the tree
         self.descriptor: int | None = None  # of its watch
+        self.closed = False  # a file in it says that no directory in it is entered
         self.device = 0  # on which it was last read; 0: unknown
         self.mounted = False  # something is mounted on it, or was until it went away
         self.unmounted = False  # its file system is away; what is known of it stays

@@ -422,6 +422,28 @@ def test_the_kernel_watches_one_directory_of_it(stored: Whole) -> None:
     stored.until("it is forgotten", lambda: watches(stored) == 3)
 
 
+@pytest.mark.parametrize("last", ["metadata", "chunks"])
+def test_of_a_store_without_the_suffix_too(stored: Whole, last: str) -> None:
+    """Also where its metadata comes last: then the watches are given back."""
+    stored.until("the directories are watched", lambda: watches(stored) == 3)
+    store = image(stored.watch_dir / "amy" / "plain", 3, side=128)
+    chunks = [name for name in store.files if not name.endswith("zarr.json")]
+    metadata = [name for name in reversed(store.files) if name not in chunks]
+    if last == "metadata":
+        store.write(*chunks)
+        stored.until("its directories are watched", lambda: watches(stored) > 30)
+        store.write(*metadata)
+    else:
+        store.write(*reversed(metadata))
+        store.write(*chunks)
+    stored.until("one is", lambda: watches(stored) == 4)
+    stored.until_known(store.path)
+    assert in_omero(stored, store) == [tuple(in_order(store.files))]
+    assert watches(stored) == 4
+    shutil.rmtree(store.top)
+    stored.until("it is forgotten", lambda: watches(stored) == 3)
+
+
 def watches(whole: Whole) -> int:
     """Of all monitors together."""
     return sum(int(m.figures()["watches"]) for m in whole.monitors())

@@ -176,6 +176,7 @@ class Walk:
             incomplete=state.incomplete,
             broken="" if state.missing or state.incomplete else found.error,
             refused=state.refused,
+            remark=state.remark,
             trees=state.trees,
         )
 

@@ -1,6 +1,12 @@
-"""Where DICOM ends: its elements follow each other up to the pixels (PS3.5, PS3.10)."""
+"""Where DICOM ends: its elements follow each other up to the pixels (PS3.5, PS3.10).
+
+And which slices of its series are not there, as far as their numbers tell.
+"""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
 
 from .reading import Cut, Enough, Pieces
 
@@ -10,6 +16,9 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ROWS = 0x00280010
+_SERIES, _NUMBER = 0x0020000E, 0x00200013  # SeriesInstanceUID, InstanceNumber
+_LONGEST = 64  # bytes of these values (PS3.5, 6.2)
+_MOST_TOLD = 10  # numbers of slices in one message
 _TRANSFER_SYNTAX = 0x00020010
 _IMPLICIT, _BIG_ENDIAN = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.2"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -19,6 +28,39 @@ _DEEPEST = 32
 def dicom(pieces: Pieces) -> None:
     """Raises Cut if an element does not lie within the file, or a sequence has no end."""
     _Elements(pieces).follow()
+
+
+def slice_of(pieces: Pieces) -> tuple[str, int] | None:
+    """The series of a file and its number in that; None if it does not say so."""
+    try:
+        said = _Elements(pieces).values({_SERIES, _NUMBER})
+        series = said[_SERIES].rstrip(b"\0 ").decode("ascii")
+        return series, int(said[_NUMBER].strip(b"\0 "))
+    except (Cut, Enough, KeyError, ValueError):
+        return None
+
+
+def gaps(numbers: Collection[int]) -> str:
+    """What is not there of a series that has these numbers, for people; empty: nothing.
+
+    The smallest distance of two is that of all, so two slices tell nothing.  Nobody knows what
+    comes before the first and after the last.
+    """
+    there = sorted(set(numbers))
+    pairs = list(itertools.pairwise(there))
+    if len(pairs) < 2:
+        return ""
+    step = min(after - before for before, after in pairs)
+    missing: list[str] = []
+    for before, after in pairs:
+        if after - before > step:
+            first, last = before + step, before + (after - before - 1) // step * step
+            missing.append(str(first) if first == last else f"{first} to {last}")
+    if len(missing) > _MOST_TOLD:
+        missing[_MOST_TOLD:] = [f"{len(missing) - _MOST_TOLD} more gaps"]
+    if len(missing) == 1 and " " not in missing[0]:
+        return f"slice {missing[0]} is not there"
+    return f"slices {', '.join(missing)} are not there" if missing else ""
 
 
 class _Elements:
@@ -31,14 +73,8 @@ class _Elements:
 
     def follow(self) -> None:
         """Goes on to the end of the file."""
-        syntax = self._meta()
-        if syntax == _DEFLATED:
+        if not self._begin():
             return
-        self._implicit = syntax == _IMPLICIT
-        self._order = ">" if syntax == _BIG_ENDIAN else "<"
-        if not syntax:  # without a preamble: letters of a type, or a length
-            kind = self._pieces.at(self._at + 4, 2)
-            self._implicit = not (kind.isalpha() and kind.isupper())
         rows, tag = False, 0
         while self._at < self._pieces.size:
             if self._pieces.size - self._at < 8 and not self._pieces.at(
@@ -52,6 +88,32 @@ class _Elements:
         # What has further groups, but no rows, is no image, but a report or a plan.
         if rows or tag <= _ROWS:
             raise Cut("its pixels are not there")
+
+    def values(self, tags: Collection[int]) -> dict[int, bytes]:
+        """The values of these elements, as far as they are there.  Elements are in order."""
+        found: dict[int, bytes] = {}
+        if not self._begin():
+            return found
+        while len(found) < len(tags) and self._at + 8 <= self._pieces.size:
+            tag, start, length = self._head()
+            if tag > max(tags):
+                break
+            if tag in tags and length <= _LONGEST:
+                found[tag] = self._pieces.at(start, length)
+            self._element(0)
+        return found
+
+    def _begin(self) -> bool:
+        """Whether what follows the head can be read."""
+        syntax = self._meta()
+        if syntax == _DEFLATED:
+            return False
+        self._implicit = syntax == _IMPLICIT
+        self._order = ">" if syntax == _BIG_ENDIAN else "<"
+        if not syntax:  # without a preamble: letters of a type, or a length
+            kind = self._pieces.at(self._at + 4, 2)
+            self._implicit = not (kind.isalpha() and kind.isupper())
+        return True
 
     def _meta(self) -> bytes:
         """Follows the group 0002, which is always explicit.  Returns the transfer syntax."""

@@ -78,6 +78,17 @@ ENDS = (
 )
 
 
+def slice_of(file: BinaryIO, name: str, size: int) -> tuple[str, int] | None:
+    """The series of a DICOM file and its number in that; None if it is or says no such thing.
+
+    Raises OSError.
+    """
+    file.seek(0)
+    if not _is_dicom(file.read(min(_HEAD, size)), name.rpartition(".")[2].lower()):
+        return None
+    return dicom.slice_of(Pieces(file, size))
+
+
 def fault(file: BinaryIO, name: str, size: int, holes: Holes | None = None) -> str:
     """What shows that a file of `size` bytes is not whole; empty if nothing does.
 

@@ -154,6 +154,7 @@ class _Call:
             missing=state.missing,
             incomplete=state.incomplete,
             refused=state.refused,
+            remark=state.remark,
             trees=state.trees,
         )
         return found, state

@@ -7,6 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import pydicom
+import pydicom.data
 import pytest
 import tifffile
 
@@ -401,3 +403,19 @@ def test_what_is_too_much_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.pattern").write_text("t<001-999999>.tif")
     found = check(str(tmp_path), [str(tmp_path / "x.pattern")])
     assert found.refused.startswith(f"{tmp_path}/x.pattern: it names more files than")
+
+
+@pytest.mark.parametrize(("lacks", "told"), [("", False), ("s4.dcm", True), ("s6.dcm", False)])
+def test_a_slice_that_a_series_of_dicom_lacks_is_told_and_holds_nothing(
+    tmp_path: Path, lacks: str, told: bool
+) -> None:
+    source = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm", download=False))
+    files = []
+    for number in range(1, 7):
+        path = tmp_path / f"s{number}.dcm"
+        if path.name != lacks:
+            source.InstanceNumber = number
+            source.save_as(path)
+            files.append(str(path))
+    remark = "the series has 5 slices from 1 to 6, and slice 4 is not there" if told else ""
+    assert check(str(tmp_path), files) == Findings(remark=remark)

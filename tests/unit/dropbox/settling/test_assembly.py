@@ -616,6 +616,19 @@ def test_a_set_waits_until_the_whole_tree_of_it_is_quiet(stage: Stage) -> None:
     assert stage.answer(both, Candidate((index, part), trees=tree)) == 1
 
 
+def test_what_people_are_told_of_a_set_is_told_once_it_is_imported(stage: Stage) -> None:
+    """It holds nothing, and goes with the set: formed anew without a gap, it is not told."""
+    paths = stage.drop("s1.dcm", "s2.dcm", "s4.dcm")
+    assert stage.answer(stage.lot(), Candidate(tuple(paths), remark="slice 3 is not there")) == 1
+    journal = stage.pipeline.journal
+    taken = journal.take("amy")
+    assert taken is not None and taken.reason == ""
+    journal.imported(taken.id, 7, [1], ["a" * 40] * 3)
+    (row,) = journal.load([taken.id])
+    assert row.reason == "imported, but slice 3 is not there"
+    assert journal.notes("remark ") == {}
+
+
 def test_a_used_file_that_no_rule_is_for_is_watched_all_the_same(stage: Stage) -> None:
     stage.pipeline.places.apply(places_of(ROOT, dirImportWait=str(QUIET), blacklist="*.log").rules)
     (a,) = stage.drop("a")

@@ -123,7 +123,10 @@ def test_what_dropbox_asks_fsserver_for() -> None:
         "/home/amy",
         # A store is known by its metadata, and its directories are not watched one by one.
         [".tif", ".czi", "zarr.json", ".zattrs", ".zgroup", ".zarray"],
-        ["old/", "*.zarr/*/"],
+        [
+            *("old/", "*.zarr/*/", "*/[zarr.json]/*/"),
+            *("*/[.zattrs]/*/", "*/[.zgroup]/*/", "*/[.zarray]/*/"),
+        ],
         0.0,  # a persistent monitor has none, whatever omero.fs.timeout says
         5,
         False,

@@ -851,6 +851,78 @@ def test_blacklisted_directories_are_not_watched() -> None:
     assert watched.tracker.watches == 1
 
 
+MARKED = ["*/[zarr.json]/*/"]
+
+
+def chunks(disk: FakeDisk, top: str, number: int = 20) -> None:
+    for n in range(number):
+        disk.mkdirs(p(f"{top}/c/{n}"))
+        disk.put(p(f"{top}/c/{n}/0"))
+
+
+def test_directories_beside_a_file_that_says_so_are_not_watched() -> None:
+    watched = Watched(blacklist=MARKED)
+    watched.disk.mkdirs(p("a"))
+    watched.disk.put(p("a/zarr.json"))
+    watched.wait(5)
+    chunks(watched.disk, "a")
+    watched.wait(5)
+    assert watched.take() == [("Create", "a/zarr.json")]
+    assert watched.tracker.watches == 2
+
+
+@pytest.mark.parametrize("how", ["written", "moved in", "found by a rescan", "polled"])
+def test_their_watches_are_given_back_when_that_file_comes_last(how: str) -> None:
+    """And the client is not told that what is there was deleted."""
+    watched = Watched(blacklist=MARKED)
+    disk = watched.disk
+    if how == "polled":
+        disk.most = 3
+    disk.mkdirs(p("a"))
+    disk.put(p("file"))
+    chunks(disk, "a")
+    watched.wait(100)
+    assert watched.tracker.watches == (3 if how == "polled" else 23)
+    assert len(watched.take()) >= 21
+    if how == "moved in":
+        disk.put(p("a/x"))
+        disk.rename(p("a/x"), p("a/zarr.json"))
+    else:
+        disk.put(p("a/zarr.json"))
+    if how == "found by a rescan":
+        disk.queue.clear()
+        disk.queue.append(raw.OVERFLOW)
+    watched.wait(200)
+    assert watched.tracker.watches == 2
+    assert not watched.tracker.polled()
+    assert {kind for kind, _ in watched.take()} <= {"Create", "System"}
+    disk.put(p("a/c/1/0"))
+    disk.rmtree(p("a/c/2"))
+    disk.put(p("b"))
+    watched.wait(5)
+    assert watched.take() == [("Create", "b")]
+    disk.rmtree(p("a"))
+    watched.wait(5)
+    assert watched.tracker.watches == 1
+
+
+def test_they_are_watched_again_when_that_file_is_gone() -> None:
+    watched = Watched(blacklist=MARKED)
+    watched.disk.mkdirs(p("a"))
+    watched.disk.put(p("a/zarr.json"))
+    chunks(watched.disk, "a", 3)
+    watched.wait(5)
+    assert watched.tracker.watches == 2
+    watched.take()
+    watched.disk.unlink(p("a/zarr.json"))
+    watched.wait(5)
+    assert watched.tracker.watches == 6
+    assert set(watched.take()) == {
+        ("Delete", "a/zarr.json"),
+        *(("Create", f"a/c/{n}/0") for n in range(3)),
+    }
+
+
 # Lost events
 
 

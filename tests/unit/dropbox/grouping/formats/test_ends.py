@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom.data
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.formats import ends
+from omero_fs_plugin.dropbox.grouping.formats import dicom, ends
 from omero_fs_plugin.dropbox.grouping.formats.holes import Holes
 from tests import ended
 
@@ -97,6 +97,39 @@ def _real_dicom() -> list[Path]:
 @pytest.mark.parametrize("path", _real_dicom(), ids=lambda path: path.name)
 def test_real_dicom_is_whole(path: Path) -> None:
     assert fault(path.name, path.read_bytes()) == ""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([1, 2, 3], ""),
+        ([3, 1, 2, 2], ""),
+        ([7, 8, 9], ""),
+        ([1, 3], ""),
+        ([10, 20, 30], ""),
+        ([1, 2, 4], "slice 3 is not there"),
+        ([1, 2, 6, 7], "slices 3 to 5 are not there"),
+        ([10, 20, 50, 60, 80], "slices 30 to 40, 70 are not there"),
+        ([0, 1, *range(3, 10**6, 2)], "slices 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, "),
+    ],
+)
+def test_slices_that_a_series_lacks(numbers: list[int], told: str) -> None:
+    found = dicom.gaps(numbers)
+    assert found.startswith(told) and bool(found) == bool(told)
+    assert len(found) < 100
+
+
+@pytest.mark.parametrize("path", _real_dicom(), ids=lambda path: path.name)
+def test_the_number_of_a_slice_is_what_pydicom_reads(path: Path) -> None:
+    read = pydicom.dcmread(path)
+    with path.open("rb") as file:
+        found = ends.slice_of(file, path.name, path.stat().st_size)
+    if (
+        path.name == "image_dfl.dcm" or "InstanceNumber" not in read or read.InstanceNumber is None
+    ):  # deflated: nobody looks into it
+        assert found is None
+    else:
+        assert found == (str(read.SeriesInstanceUID), int(read.InstanceNumber))
 
 
 def test_dicom_with_pixels_in_pieces_ends_with_a_mark() -> None:
