@@ -21,7 +21,6 @@ from omero_fs_plugin.names import printable
 from .findings import Finding, Kind, Unseen
 
 _VERSION = 1
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass
@@ -54,7 +53,8 @@ class Record:
 
         shown = printable(path)
         try:
-            descriptor = os.open(path, _FLAGS, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(path, flags, 0o600)
         except OSError as error:
             raise ConfigurationError(f"--state {shown}: {error.strerror}") from error
         found = os.fstat(descriptor)
