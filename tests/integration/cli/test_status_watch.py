@@ -148,9 +148,9 @@ def test_it_follows_what_happens_and_the_window(drops: Drops, start: Callable[..
     assert first.splitlines()[0].startswith("1 needs attention (1 failed)")
     for number in range(40):
         drops.fail(f"a rather long name of the {number}th image.tif", "no image")
-    second = screen.until(lambda text: "41 need attention" in text)
+    # It is drawn line by line, so both are waited for.
+    second = screen.until(lambda text: "41 need attention" in text and " of 41 shown" in text)
     assert second.splitlines()[0].startswith("41 need attention"), "the head stays in sight"
-    assert " of 41 shown" in second
     screen.resize(60, 20)
     screen.until(lambda text: text.startswith("41 need") and " of 41 shown" in text)
     drops.drop("new.tif")
