@@ -92,7 +92,7 @@ WAYS: dict[str, Callable[[Path], Any]] = {"held": held, "read-only": read_only}
 def assert_once(whole: Whole, *paths: Path) -> None:
     """OMERO has each once.
 
-    While nobody can tell whether it has the lease, DropBox deletes nothing in OMERO, but afterwards.
+    While nobody can tell whether it has the lease, DropBox deletes nothing in OMERO, only later.
     """
     whole.until("nothing half is left", lambda: all(len(whole.in_omero(one)) < 2 for one in paths))
     whole.assert_once(*paths)
