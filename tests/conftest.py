@@ -31,7 +31,8 @@ EXTERNAL = "OMERO_FS_ACCEPTANCE_OMERODIR"  # a given server to test against
 # come first.  The restart of the whole grid comes after all that is dropped into it.
 _FIRST = (
     *("acceptance/test_takeover.py", "acceptance/test_torture.py", "acceptance/test_kill.py"),
-    *("dropbox/test_hanging_disks.py", "monitor/test_hanging.py"),
+    *("dropbox/test_hanging_disks.py", "monitor/test_hanging.py", "dropbox/test_stores.py"),
+    "dropbox/test_adversity_mounts.py",
 )
 _LATER = ("acceptance/test_restart.py",)
 # The state machines take most of the time of the unit tests, the others most of the integration
@@ -39,7 +40,7 @@ _LATER = ("acceptance/test_restart.py",)
 _LONG = (
     *("journal/test_machine.py", "settling/test_assembly.py", "settling/test_pipeline.py"),
     *("tracking/test_picture.py", "dropbox/test_adversity.py", "deployment/test_wheel_install.py"),
-    *("sandbox/test_grid.py", "cli/test_plugin_load.py", "dropbox/test_adversity_mounts.py"),
+    *("sandbox/test_grid.py", "cli/test_plugin_load.py"),
 )
 
 

@@ -42,9 +42,12 @@ def test_the_way_of_a_file_is_in_the_log(whole: Whole, caplog: pytest.LogCapture
 
 
 def test_what_another_process_writes_is_told_too(
-    whole: Whole, caplog: pytest.LogCaptureFixture
+    make_whole: Callable[..., Whole], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
+        whole = make_whole()
+        # The story tells what happens from the start of the work on.
+        whole.until("DropBox has begun", lambda: "files are grouped by" in caplog.text)
         path = whole.watch_dir / "amy" / "a.tif"
         path.write_bytes(b"no image")
         # As `omero fs import` does it, with a journal of its own.
