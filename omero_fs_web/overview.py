@@ -28,16 +28,35 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The users of one default group, together."""
+
+    name: str
+    users: int
+    imported: int
+    way: int
+    needing: int
+    failed: int
+    oldest: datetime | None  # since when the oldest one waits
+
+
+@dataclass(frozen=True)
 class Overview:
     """All users."""
 
     rows: Sequence[Row]  # who waits longest first
+    groups: Sequence[Group]  # where somebody waits longest first
     reasons: Sequence[tuple[str, int, int]]  # reason, failures, users
     unread: int  # documents that are none of ours
 
 
-def overview(documents: Iterable[tuple[str, Mapping[str, Any] | None]]) -> Overview:
-    """Of each user's name and document; None: it is none that DropBox wrote."""
+def overview(
+    documents: Iterable[tuple[str, Mapping[str, Any] | None]], groups: Mapping[str, str]
+) -> Overview:
+    """Of each user's name and document; None: it is none that DropBox wrote.
+
+    `groups`: user name -> default group.  Who has none is in the group with the empty name.
+    """
     rows, unread = [], 0
     failures: Counter[str] = Counter()
     users: dict[str, set[str]] = {}
@@ -53,7 +72,26 @@ def overview(documents: Iterable[tuple[str, Mapping[str, Any] | None]]) -> Overv
                 users.setdefault(reason, set()).add(user)
     rows.sort(key=lambda row: (row.oldest is None, row.oldest or row.changed, row.user))
     reasons = [(why, number, len(users[why])) for why, number in failures.most_common(_REASONS)]
-    return Overview(rows, reasons, unread)
+    return Overview(rows, _groups(rows, groups), reasons, unread)
+
+
+def _groups(rows: Sequence[Row], of: Mapping[str, str]) -> list[Group]:
+    """`rows` are sorted: who waits longest first.  The groups come in the same order."""
+    members: dict[str, list[Row]] = {}
+    for row in rows:
+        members.setdefault(of.get(row.user, ""), []).append(row)
+    return [
+        Group(
+            name=name,
+            users=len(some),
+            imported=sum(row.imported for row in some),
+            way=sum(row.way for row in some),
+            needing=sum(row.needing for row in some),
+            failed=sum(row.failed for row in some),
+            oldest=some[0].oldest,
+        )
+        for name, some in members.items()
+    ]
 
 
 def _row(user: str, document: Mapping[str, Any]) -> Row:

@@ -15,6 +15,7 @@ from omero.rtypes import rlist, rlong, unwrap
 from omero_fs_plugin.blitz.users import ALL_GROUPS
 
 COLUMNS = ("file", "bytes", "checksum", "algorithm", "imported", "images", "fileset")
+MOST_FILES = 200  # of one fileset, where it stands alone
 _SOME = 50  # filesets that are asked for together
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with these a table calculates
 
@@ -50,38 +51,55 @@ def lines(services: Any, user: int, filesets: Sequence[Mapping[str, Any]]) -> It
 
     A user may write anything into the document, so OMERO is asked whose a fileset is.
     """
-    of = {one["fileset"]: one for one in filesets}
+    of = {one["fileset"]: one["since"] for one in filesets}
     for start in range(0, len(of), _SOME):
-        some = sorted(of)[start : start + _SOME]
-        parameters = omero.sys.ParametersI()
-        parameters.map = {"ids": rlist([rlong(one) for one in some]), "user": rlong(user)}
-        query = services.getQueryService()
-        images: dict[int, list[int]] = {}
-        for fileset, image in query.projection(
-            "select f.id, i.id from Fileset f join f.images i where f.id in (:ids) "
-            "and f.details.owner.id = :user order by i.id",
-            parameters,
-            ALL_GROUPS,
-        ):
-            images.setdefault(unwrap(fileset), []).append(unwrap(image))
-        for row in query.projection(
-            "select f.id, e.clientPath, o.size, o.hash, h.value from Fileset f "
-            "join f.usedFiles e join e.originalFile o left outer join o.hasher h "
-            "where f.id in (:ids) and f.details.owner.id = :user order by e.id",
-            parameters,
-            ALL_GROUPS,
-        ):
-            fileset, path, size, checksum, algorithm = (unwrap(value) for value in row)
-            if fileset in images:
-                yield Line(
-                    f"/{path or ''}",
-                    size or 0,
-                    checksum or "",
-                    algorithm or "",
-                    datetime.fromtimestamp(of[fileset]["since"]).astimezone(),
-                    tuple(images[fileset]),
-                    fileset,
-                )
+        some = {one: of[one] for one in sorted(of)[start : start + _SOME]}
+        yield from _lines(services, some, "and f.details.owner.id = :user", user=rlong(user))
+
+
+def lines_of(services: Any, fileset: int, imported: float) -> list[Line]:
+    """The first MOST_FILES files of one fileset that the caller may see, with their images.
+
+    `imported` in s since the epoch.
+    """
+    return list(_lines(services, {fileset: imported}, "", most=MOST_FILES))
+
+
+def _lines(
+    services: Any, filesets: Mapping[int, float], more: str, *, most: int = 0, **given: Any
+) -> Iterator[Line]:
+    """`filesets`: id -> when it was imported.  `more`: a condition, with its values in `given`."""
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"ids": rlist([rlong(one) for one in filesets]), **given}
+    query = services.getQueryService()
+    images: dict[int, list[int]] = {}
+    for fileset, image in query.projection(
+        "select f.id, i.id from Fileset f join f.images i where f.id in (:ids) "
+        f"{more} order by i.id",
+        parameters,
+        ALL_GROUPS,
+    ):
+        images.setdefault(unwrap(fileset), []).append(unwrap(image))
+    if most:
+        parameters.page(0, most)
+    for row in query.projection(
+        "select f.id, e.clientPath, o.size, o.hash, h.value from Fileset f "
+        "join f.usedFiles e join e.originalFile o left outer join o.hasher h "
+        f"where f.id in (:ids) {more} order by e.id",
+        parameters,
+        ALL_GROUPS,
+    ):
+        fileset, path, size, checksum, algorithm = (unwrap(value) for value in row)
+        if fileset in images:
+            yield Line(
+                f"/{path or ''}",
+                size or 0,
+                checksum or "",
+                algorithm or "",
+                datetime.fromtimestamp(filesets[fileset]).astimezone(),
+                tuple(images[fileset]),
+                fileset,
+            )
 
 
 def as_csv(found: Sequence[Line]) -> str:

@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from omeroweb.decorators import login_required
 
+from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.dropbox.publishing import requests
 from omero_fs_plugin.dropbox.publishing.document import parsed
@@ -26,6 +27,8 @@ from omero_fs_plugin.dropbox.publishing.heartbeat import heard
 from omero_fs_plugin.errors import UserError
 
 from . import receipt, settings
+from .older import before_these, older
+from .origin import origin_of
 from .overview import overview
 from .page import SHOWS, Page, page_of
 from .places import datasets_of
@@ -103,24 +106,68 @@ def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_GET
+@login_required()
+def older_page(request: Any, conn: Any = None, **_: Any) -> Any:
+    """A page of what was imported before the latest drops; with `part` only its list."""
+    services, user = conn.c.sf, conn.getUserId()
+    document = parsed(publications.read(services, user))
+    given = request.GET.get("before", "")
+    if document is None or not (given.isascii() and given.isdigit() and len(given) < 20):
+        raise Http404
+    some = older(services, user, document, int(given))
+    context = {
+        "some": some,
+        "datasets": datasets_of(services, [one.image for one in some.filesets]),
+        "admin": conn.isAdmin(),
+        "user": conn.getUser().getName(),
+    }
+    whole = "part" not in request.GET
+    return render(request, f"omero_fs_web/older{'' if whole else '_part'}.html", context)
+
+
+@never_cache
+@require_GET
+@login_required()
+def image(request: Any, conn: Any = None, image: int = 0, **_: Any) -> Any:
+    """Where an image came from, for the right-hand panel of OMERO.web's client."""
+    if image >= 2**63:
+        raise Http404
+    origin = origin_of(conn.c.sf, image)
+    return render(request, "omero_fs_web/image.html", {"origin": origin, "image": image})
+
+
+@never_cache
+@require_GET
 @login_required(isAdmin=True)
 def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
     """All users, for administrators."""
     services = conn.c.sf
-    names = {
-        one.id.val: one.omeName.val for one in services.getAdminService().lookupExperimenters()
-    }
+    names, groups = _accounts(services)
     documents = (
         (names.get(user, str(user)), parsed(text))
         for user, text in publications.everyones(services)
     )
     sign = heard(publications.last_sign(services))
     context = {
-        "all": overview(documents),
+        "all": overview(documents, groups),
         "silent": sign is None or sign.silent(time.time()),
+        "dropbox": sign.version if sign else "",
+        "server": services.getConfigService().getVersion(),
+        "app": __version__,
         "user": conn.getUser().getName(),
     }
     return render(request, "omero_fs_web/everybody.html", context)
+
+
+def _accounts(services: Any) -> tuple[dict[int, str], dict[str, str]]:
+    """User id -> name, and user name -> default group, which is the first of a user's groups."""
+    names, groups = {}, {}
+    for one in services.getAdminService().lookupExperimenters():
+        names[one.id.val] = one.omeName.val
+        first = next((link for link in one.copyGroupExperimenterMap() if link is not None), None)
+        if first is not None and first.parent is not None and first.parent.name is not None:
+            groups[one.omeName.val] = first.parent.name.val
+    return names, groups
 
 
 def _context(request: Any, conn: Any) -> dict[str, Any]:
@@ -145,6 +192,7 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
     }
     page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
     context["page"] = page
+    context["before"] = before_these(document)
     context["datasets"] = datasets_of(services, page.images)
     return context
 

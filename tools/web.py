@@ -48,6 +48,9 @@ def configure(omerodir: Path, *, router: int, port: int) -> None:
         "omero.web.session_engine": "django.contrib.sessions.backends.file",
         "omero.web.wsgi_workers": "2",
         "omero.web.apps": '["omero_fs_web"]',
+        "omero.web.ui.right_plugins": json.dumps(
+            [["DropBox", "omero_fs_web/right_plugin.js.html", "omero_fs_tab"]]
+        ),
         "omero.web.ui.top_links": json.dumps(
             [["My drops", "omero_fs_web_index", {"title": "What became of your files"}]]
         ),

@@ -16,6 +16,7 @@ from .verdicts import server_errors
 
 # What OMERO's importer notes on a fileset whose files it did not upload.
 TRANSFER = "openmicroscopy.org/omero/import/fileTransfer"
+IN_PLACE = ("Symlink", "Hardlink")  # of these words, what was imported is what OMERO reads
 _CHUNK = 200  # filesets that are asked for at once
 _AT_ONCE = 100  # files that OMERO hashes in one call ...
 _BYTES_AT_ONCE = 2**30  # ... and bytes of them
@@ -43,7 +44,20 @@ class Copy:
     @property
     def in_place(self) -> bool:
         """Whether the file that was imported is itself what OMERO reads."""
-        return self.transfer in ("Symlink", "Hardlink")
+        return self.transfer in IN_PLACE
+
+
+def transfers_of(services: Any, filesets: Sequence[int]) -> dict[int, str]:
+    """Fileset -> how its files came in, for those of at most 200 that were not uploaded."""
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"ids": rlist([rlong(i) for i in filesets]), "ns": rstring(TRANSFER)}
+    notes = services.getQueryService().projection(
+        "select l.parent.id, a.textValue from FilesetAnnotationLink l, CommentAnnotation a "
+        "where l.child.id = a.id and l.parent.id in (:ids) and a.ns = :ns",
+        parameters,
+        ALL_GROUPS,
+    )
+    return {unwrap(fileset): _word(unwrap(text) or "") for fileset, text in notes}
 
 
 def copies_of(services: Any, filesets: Collection[int]) -> list[Copy]:
@@ -52,18 +66,10 @@ def copies_of(services: Any, filesets: Collection[int]) -> list[Copy]:
     found: list[Copy] = []
     wanted = sorted(filesets)
     for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK]
+        transfers = transfers_of(services, some)
         parameters = omero.sys.ParametersI()
-        parameters.map = {
-            "ids": rlist([rlong(i) for i in wanted[start : start + _CHUNK]]),
-            "ns": rstring(TRANSFER),
-        }
-        notes = query.projection(
-            "select l.parent.id, a.textValue from FilesetAnnotationLink l, CommentAnnotation a "
-            "where l.child.id = a.id and l.parent.id in (:ids) and a.ns = :ns",
-            parameters,
-            ALL_GROUPS,
-        )
-        transfers = {unwrap(fileset): _word(unwrap(text) or "") for fileset, text in notes}
+        parameters.map = {"ids": rlist([rlong(i) for i in some])}
         rows = query.projection(
             "select f.id, o.id, e.clientPath, o.size, o.hash, h.value from Fileset f "
             "join f.usedFiles e join e.originalFile o left outer join o.hasher h "

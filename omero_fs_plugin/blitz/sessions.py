@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 AGENT = "OMERO.fs"
+DROPPED = "omero.fs.dropped"  # beside it in an upload's versionInfo: when DropBox met the files
 _CALL_TIMEOUT_MS = "60000"  # if the server is dead, the call ends after this time
 _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
 _LONGEST_MS = 2**53  # "no end"; it fits into a Slice long and a double

@@ -134,6 +134,12 @@ def test_a_user_sees_asks_and_is_answered(
         evidence=server.evidence,
     )
     assert f"?show=image-{fileset.images[0].id}" in page.page_source
+    # What OMERO.web's client shows of the image beside it.
+    panel = f"{address}/omero_fs_web/image/{fileset.images[0].id}/"
+    told = page.execute_async_script(
+        "fetch(arguments[0]).then((one) => one.text()).then(arguments[1])", panel
+    )
+    assert "From DropBox" in told and str(first).lstrip("/") in told
     # What is asked for by the page is answered by DropBox.
     page.find_element(By.XPATH, f"{item}//button[@name='try_again']").click()
     until("it is answered", lambda: "it is tried again" in _text(page), evidence=server.evidence)
@@ -145,11 +151,13 @@ def test_a_user_sees_asks_and_is_answered(
     # Others see nothing of it, administrators see all.
     zaks = browse("zak")
     assert below not in _text(zaks)
+    zaks.get(panel)
+    assert "no fileset that you may see" in zaks.page_source and below not in zaks.page_source
     zaks.get(f"{address}/omero_fs_web/everybody/")
     assert "All users" not in zaks.title
     roots = browse("root", 1920, server.root_password)
     roots.get(f"{address}/omero_fs_web/everybody/")
-    assert "amy" in _text(roots)
+    assert "amy" in _text(roots) and "By group" in _text(roots)
 
 
 def test_it_asks_for_news_only_while_it_is_seen(

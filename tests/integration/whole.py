@@ -229,6 +229,10 @@ class Whole:
         assert found is not None
         return found
 
+    def services(self, user: str) -> Any:
+        """A session of this user."""
+        return self._omero._login(user)
+
     def in_omero(self, path: Path) -> list[tuple[int, ...]]:
         """The images of each fileset that OMERO has for `path`."""
         return [fileset.images for fileset in self.filesets(path)]

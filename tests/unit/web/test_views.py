@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from html import escape
 from types import SimpleNamespace
 from typing import Any
@@ -44,18 +45,24 @@ if not settings.configured:
     )
     django.setup()
 
+from django.template.loader import render_to_string
 from django.test import Client
 from omeroweb.decorators import login_required
 
+from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.dropbox.publishing.heartbeat import sign
 from omero_fs_plugin.errors import UserError
 from omero_fs_web import views
+from omero_fs_web.older import Older, Some
+from omero_fs_web.origin import Origin
 from omero_fs_web.places import Dataset
+from omero_fs_web.receipt import Line
 
-from .documents import NOW, document, fileset
+from .documents import NOW, STATES, document, fileset
 
 PAGE, PART, ASK = "/omero_fs_web/", "/omero_fs_web/part/", "/omero_fs_web/ask/"
+OLDER = "/omero_fs_web/older/"
 EVERYBODY = "/omero_fs_web/everybody/"
 HOSTILE = (
     "<script>alert(1)</script>.tif",
@@ -65,6 +72,18 @@ HOSTILE = (
     "\u202etxt.exe",
     "&amp;.tif",
 )
+
+
+def _value(value: Any) -> Any:
+    return SimpleNamespace(val=value)
+
+
+def _account(number: int, name: str, group: str) -> Any:
+    """A user as OMERO tells it, with a default group or without any."""
+    links = [SimpleNamespace(parent=SimpleNamespace(name=_value(group)))] if group else [None]
+    return SimpleNamespace(
+        id=_value(number), omeName=_value(name), copyGroupExperimenterMap=lambda: links
+    )
 
 
 class Omero:
@@ -81,12 +100,10 @@ class Omero:
     def conn(self) -> Any:
         """The connection of who is logged in."""
         admin = SimpleNamespace(
-            lookupExperimenters=lambda: [
-                SimpleNamespace(id=SimpleNamespace(val=n), omeName=SimpleNamespace(val=name))
-                for n, name in ((2, "amy"), (3, "zak"))
-            ]
+            lookupExperimenters=lambda: [_account(2, "amy", "<b>lab"), _account(3, "zak", "")]
         )
-        sf = SimpleNamespace(getAdminService=lambda: admin)
+        config = SimpleNamespace(getVersion=lambda: "5.6.7-ice36")
+        sf = SimpleNamespace(getAdminService=lambda: admin, getConfigService=lambda: config)
         options = SimpleNamespace(
             setOmeroGroup=lambda group: None, setOmeroShare=lambda share=None: None
         )
@@ -272,12 +289,107 @@ def test_only_administrators_see_all_users(omero: Omero, told: Callable[..., Non
     page = _get(EVERYBODY)
     assert "amy" in page and "zak" in page and "its reader: x" in page
     assert EVERYBODY in _get(PAGE)
+    assert "&lt;b&gt;lab" in page and "OMERO.server 5.6.7-ice36" in page
+    assert f"DropBox: OMERO.fs {__version__}" in page
 
 
 def test_nobody_elses_document_is_on_the_page(omero: Omero) -> None:
     omero.documents[3] = json.dumps(document(fileset(2, files=["zaks.tif"])))
     for page in (PAGE, PART, "/omero_fs_web/part/?user=3", "/omero_fs_web/?user=zak"):
         assert "zaks" not in _get(page)
+
+
+# What is older
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the pages of what is older begin.  Each has two filesets; that of 9 is the last."""
+    asked: list[int] = []
+
+    def older(services: Any, user: int, document: Any, before: int) -> Some:
+        asked.append(before)
+        when = datetime.fromtimestamp(NOW).astimezone()
+        found = [Older(before - n, HOSTILE[n], when, n) for n in (1, 2)]
+        return Some(found, None if before == 9 else before - 2)
+
+    monkeypatch.setattr(views, "older", older)
+    return asked
+
+
+def test_older_ones_are_offered_only_if_there_are_any(
+    omero: Omero, told: Callable[..., None]
+) -> None:
+    told(fileset(1))
+    assert "Load older" not in _get(PAGE)
+    told(fileset(7), counts={**dict.fromkeys(STATES, 0), "imported": 300})
+    assert f"{OLDER}?before=7" in _get(PAGE)
+
+
+def test_older_ones_come_as_a_page_and_as_a_part(
+    omero: Omero, told: Callable[..., None], asked: list[int]
+) -> None:
+    told(fileset(1))
+    page, part = _get(OLDER, before="11"), _get(OLDER, before="11", part="1")
+    assert "<title>" in page and "<title>" not in part
+    for text in (page, part):
+        assert f"{OLDER}?before=9" in text and "?show=dataset-5" in text
+        assert f"<bdi>{escape(HOSTILE[1])}</bdi>" in text and "<img src=x" not in text
+    assert "Load older" not in _get(OLDER, before="9")
+    assert asked == [11, 11, 9]
+
+
+@pytest.mark.parametrize("before", ["", "-1", "x", "1" * 20, "\u0667", "<script>"])
+def test_a_place_that_is_none_is_not_found(
+    omero: Omero, told: Callable[..., None], asked: list[int], before: str
+) -> None:
+    told(fileset(1))
+    assert Client().get(OLDER, {"before": before}).status_code == 404
+    assert asked == []
+
+
+# The panel of an image
+
+
+def _origin(**more: Any) -> Origin:
+    when = datetime.fromtimestamp(NOW).astimezone()
+    line = Line(f"/data/{HOSTILE[1]}", 5, "ab12", "SHA1-160", when, (4,), 7)
+    return Origin(
+        **{
+            **{"fileset": 7, "imported": when, "dropped": when, "ours": True},
+            **{"in_place": False, "lines": [line], "files": 1, "images": 1},
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("origin", "says", "not_"),
+    [
+        (_origin(), "From DropBox", "Keep the original"),
+        (_origin(ours=False, dropped=None), "Imported without DropBox", "From DropBox"),
+        (_origin(in_place=True), "Keep the original files", "OMERO has copies"),
+        (_origin(files=3), "the first 1 of 3 files", "Keep the original"),
+        (None, "no fileset that you may see", "Receipt"),
+    ],
+)
+def test_the_panel(
+    omero: Omero, monkeypatch: pytest.MonkeyPatch, origin: Origin | None, says: str, not_: str
+) -> None:
+    monkeypatch.setattr(views, "origin_of", lambda services, image: origin)
+    panel = _get("/omero_fs_web/image/4/")
+    assert says in panel and not_ not in panel
+    assert "<img src=x" not in panel
+    assert (escape(HOSTILE[1]) in panel) == (origin is not None)
+
+
+def test_an_image_that_cannot_be(omero: Omero) -> None:
+    assert Client().get(f"/omero_fs_web/image/{2**63}/").status_code == 404
+
+
+def test_omero_webs_client_is_given_the_panel() -> None:
+    plugin = render_to_string("omero_fs_web/right_plugin.js.html", {"forloop": {"counter": 3}})
+    assert 'load("/omero_fs_web/image/"' in plugin and "plugin_index: 3," in plugin
 
 
 # Receipts

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 import omero
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.copies import TRANSFER, patience_ms
-from omero_fs_plugin.blitz.sessions import AGENT, UserSession
+from omero_fs_plugin.blitz.sessions import AGENT, DROPPED, UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
@@ -182,7 +183,11 @@ class NativeImport:
             entry.clientPath = rstring(self._client_path(met))
             fileset.addFilesetEntry(entry)
         upload_job = omero.model.UploadJobI()
-        upload_job.versionInfo = [omero.model.NamedValue("client", f"{AGENT} {__version__}")]
+        dropped = datetime.fromtimestamp(self._fileset.created, timezone.utc)
+        upload_job.versionInfo = [
+            omero.model.NamedValue("client", f"{AGENT} {__version__}"),
+            omero.model.NamedValue(DROPPED, dropped.isoformat(timespec="seconds")),
+        ]
         if self._wishes.reader:
             # With this OMERO keeps only those parent directories that the format needs.
             reader = omero.model.NamedValue("bioformats.reader", self._wishes.reader)

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from omero_fs_plugin import __version__
 from omero_fs_plugin.dropbox.publishing.heartbeat import Heard, heard, sign
 
 
 def test_what_is_written_is_read() -> None:
-    assert heard(sign(1000.04, 15)) == Heard(1000.0, 15)
+    assert heard(sign(1000.04, 15)) == Heard(1000.0, 15, __version__)
 
 
 @pytest.mark.parametrize(
