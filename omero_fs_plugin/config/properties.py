@@ -281,10 +281,10 @@ PROPERTIES: tuple[Property, ...] = (
     Property(
         "publishInterval",
         kinds.seconds_or_off(1, DAY),
-        "off",
+        "5",
         "DropBox keeps a document in OMERO for each user, with what became of the user's files. It "
         "is written when something has changed, at most once in this time. Each user with files "
-        "becomes a member of the private group omero-fs. docs/status.rst",
+        "becomes a member of the private group omero-fs. off: there are none. docs/status.rst",
         "s",
     ),
     # Which files belong together

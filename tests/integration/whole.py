@@ -111,6 +111,7 @@ class Whole:
             "omerofs.DropBox.Endpoints": "tcp -h 127.0.0.1",
             "omero.fs.dirImportWait": str(QUIET_S),
             "omero.fs.bioformatsJars": "none",  # a Java takes a second to start
+            "omero.fs.publishInterval": "off",  # most tests count what OMERO is asked
             **{f"omero.fs.{name}": value for name, value in properties.items()},
         }
         self._fs_ice = communicator({**_ICE, **self.properties})
