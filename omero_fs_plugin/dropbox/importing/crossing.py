@@ -23,7 +23,7 @@ from omero_fs_plugin.stores import directory_of, store_at
 from omero_fs_plugin.system_names import coming_of, leaving_of
 
 from .carrying import End, Sure, copy_store, lies_at, remove_store, same_store
-from .copying import DIRECTORY
+from .copying import DIRECTORY, sync
 
 
 def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool:
@@ -51,7 +51,7 @@ def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool
         os.rename(name, aside, src_dir_fd=source.above, dst_dir_fd=source.above)
     if tree_stat(source.root, aside_of(met.path)) == met.stat:
         with CALLS.at(source.root):
-            os.fsync(source.above)
+            sync(".", source.above)
         return True
     restore(source, met.path)  # it was replaced, or changed, at this very moment
     drop(vault, to.name, sure)
@@ -134,7 +134,7 @@ def restore(home: End, path: str) -> bool:
         if lies_at(name, home.above):
             return False
         os.rename(leaving_of(name), name, src_dir_fd=home.above, dst_dir_fd=home.above)
-        os.fsync(home.above)
+        sync(".", home.above)
     return True
 
 
@@ -146,7 +146,7 @@ def drop(at: End, name: str, sure: Sure) -> None:
             if lies_at(aside, at.above):  # of a removal that was cut short
                 remove_store(at, aside, sure)
             os.rename(name, aside, src_dir_fd=at.above, dst_dir_fd=at.above)
-            os.fsync(at.above)
+            sync(".", at.above)
     remove_store(at, aside, sure)
 
 
@@ -208,7 +208,7 @@ def _undone(at: End, half: str, sure: Sure) -> Iterator[None]:
 def _rename(at: End, half: str, name: str) -> None:
     with CALLS.at(at.root):
         os.rename(half, name, src_dir_fd=at.above, dst_dir_fd=at.above)
-        os.fsync(at.above)
+        sync(".", at.above)
 
 
 def _free(at: End, name: str, path: str) -> None:

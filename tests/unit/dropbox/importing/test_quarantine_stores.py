@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S
 from omero_fs_plugin.dropbox.importing.alone import Busy, alone
@@ -112,8 +113,11 @@ def hidden(directory: Path) -> list[str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, journal: Journal, two_disks: None) -> World:
-    return World(tmp_path, journal)
+def world(tmp_path: Path, journal: Journal, two_disks: None) -> Iterator[World]:
+    made = World(tmp_path, journal)
+    ROOTS.apply([str(made.root.parent)], {})
+    yield made
+    ROOTS.apply([], {})
 
 
 @pytest.fixture
@@ -241,6 +245,43 @@ def test_killed_before_each_change_on_its_way_back(
         if not kill.came:
             break
     assert number > 30
+
+
+@pytest.mark.parametrize("way", ["out", "back"])
+@pytest.mark.parametrize(
+    "first", [pytest.param(n, marks=pytest.mark.long) for n in range(1, 90, 4)]
+)
+def test_killed_again_at_the_next_start(
+    world: World, monkeypatch: pytest.MonkeyPatch, way: str, first: int
+) -> None:
+    for number in itertools.count():
+        name = f"{number}.zarr"
+        fileset = world.failed(name)
+        if way == "back":
+            world.quarantine.take(fileset)
+        with suppress(Killed), each_change(monkeypatch, Kill(first)):
+            if way == "out":
+                world.quarantine.take(fileset)
+            else:
+                world.quarantine.bring_back(world.now(fileset))
+        again = Kill(number)
+        with suppress(Killed), each_change(monkeypatch, again):
+            world.restart()
+        at, to = world.root / name, world.in_quarantine(fileset, name)
+        assert is_whole(at) or is_whole(to), number
+        assert is_whole(at) or not at.exists(), number
+        assert is_whole(to) or not to.exists(), number
+        world.restart()
+        if way == "out":
+            world.assert_in_quarantine(fileset, name)
+            world.journal.forget(fileset.id, "enough")
+        else:
+            if not at.exists():  # the first kill came before it had begun
+                world.quarantine.bring_back(world.now(fileset))
+            world.assert_at_home(fileset, name)
+            world.journal.move(fileset.id, State.WAITING, State.SKIPPED, "enough")
+        if not again.came:
+            break
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
