@@ -21,15 +21,17 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.importing import activity, workers
 from omero_fs_plugin.dropbox.journal import database, keeper, lease
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.settling import looks
+from omero_fs_plugin.dropbox.settling import groupers, looks
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.repository import MANAGED
 from omero_fs_plugin.stores import in_order
-from tests.integration.dropbox.test_stores import in_omero, install_reader
+from tests.integration.dropbox.test_stores import in_omero, install_reader, reason
 from tests.integration.whole import Whole
 from tests.stores import image
+from tests.unit.dropbox.importing.test_quarantine_stores import World
 
 LEASE_S = 2.0
 
@@ -362,6 +364,30 @@ def test_a_hard_link_is_a_file_of_its_own(tmp_path: Path, make_whole: Callable[.
     assert whole.row(whole.watch_dir / "zak" / "b.tif").state is State.IMPORTED
 
 
+def test_a_store_is_carried_between_two_file_systems(tmp_path: Path) -> None:
+    """As in the unit tests, but the kernel itself says that they are two, and that one is full."""
+    for name in ("DropBox", "failed"):
+        _small_disk(tmp_path / name, "1m")
+    journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+    try:
+        world = World(tmp_path, journal)
+        fileset = world.failed()
+        for disk, move, lies in (
+            (world.vault, world.quarantine.take, world.assert_in_quarantine),
+            (world.root.parent, world.quarantine.bring_back, world.assert_at_home),
+        ):
+            filler, before = _fill(disk), world.now(fileset)
+            move(before)
+            assert world.now(fileset) == before, "it stays"
+            assert not list(disk.rglob(".*")), "and no half of it is left"
+            filler.unlink()
+            move(before)
+            lies(fileset)
+    finally:
+        journal.close()
+
+
+@pytest.mark.long
 def test_a_store_goes_to_a_quarantine_on_another_disk_and_back(
     tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,13 +397,14 @@ def test_a_store_goes_to_a_quarantine_on_another_disk_and_back(
     install_reader(tmp_path / "OMERO.server")
     for name in ("_LOOK_S", "_SOONEST_S", "_LATEST_S", "_KNOWN_S"):
         monkeypatch.setattr(looks, name, 0.2)
+    monkeypatch.setattr(groupers, "_UNREAD_S", 0.2)
     vault = tmp_path / "bad"
     _small_disk(vault, "1m")
     whole = make_whole(completeTimeout="3000", quarantine=str(vault))
     store = image(whole.watch_dir / "amy" / "a.zarr", levels=2)
     there = sorted(set(store.files) - {"1/.zarray"})
     store.write(*there)
-    whole.until_known(store.path, states=(State.WAITING,))
+    whole.until("it waits", lambda: reason(whole, store).startswith("waits for"))
     (vault / "amy").mkdir()
     filler = _fill(vault)
 
