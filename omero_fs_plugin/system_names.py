@@ -6,6 +6,7 @@ One table.  ``filters.py`` uses it where ignoreSysFiles is set, and
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -23,6 +24,10 @@ class SystemName(NamedTuple):
 # The end of the name of a note that DropBox writes beside what failed (omero.fs.notes).  It is
 # never data, whatever ignoreSysFiles says.
 NOTE = ".not-imported.txt"
+# The ends of the hidden names of a store that DropBox moves to another disk: the copy until it is
+# whole, and the original while it is removed.  They are never data either.
+COMING, LEAVING = ".omero-fs-coming", ".omero-fs-leaving"
+_LONGEST = 255  # bytes of a name, on nearly every file system
 
 FILES = (
     SystemName(
@@ -99,6 +104,12 @@ FILES = (
 
 DIRECTORIES = (
     SystemName(
+        rf"\..*(?:{re.escape(COMING)}|{re.escape(LEAVING)})",
+        (f".a.zarr{COMING}", f".a.zarr{LEAVING}"),
+        "stores that DropBox moves to another disk or back (``omero.fs.quarantine``); they are "
+        "passed over also without ``omero.fs.ignoreSysFiles``",
+    ),
+    SystemName(
         r"\..*",
         (".snapshot", ".Trash-1000", ".recycle", ".zfs", ".git", ".stversions"),
         "hidden directories: snapshots (NetApp, ZFS), recycle bins (desktops of Linux, Samba), "
@@ -138,3 +149,25 @@ DIRECTORIES = (
 def any_of(names: tuple[SystemName, ...]) -> re.Pattern[str]:
     """Matches a whole name, case-folded, that is one of `names`."""
     return re.compile("(?:" + "|".join(one.pattern for one in names) + r")\Z", re.DOTALL)
+
+
+def coming_of(name: str) -> str:
+    """The name that the copy of a store `name` has until it is whole."""
+    return _hidden(name, COMING)
+
+
+def leaving_of(name: str) -> str:
+    """The name that a store `name` has while it is removed, because it lies elsewhere."""
+    return _hidden(name, LEAVING)
+
+
+def is_on_its_way(name: str) -> bool:
+    """Whether a directory has such a name."""
+    return name.startswith(".") and name.endswith((COMING, LEAVING))
+
+
+def _hidden(name: str, end: str) -> str:
+    short = os.fsencode(name)[: _LONGEST - len(end) - 1]
+    # A name that is cut within a character would be no text for SMB and APFS.
+    kept = short.decode("utf-8", "ignore") if len(short) < len(os.fsencode(name)) else name
+    return f".{kept}{end}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset, Formed, Found
@@ -53,8 +54,12 @@ def retry(
     quarantine = Quarantine(settings.quarantine, places, journal)
     back: list[int] = []
     for fileset in chosen:
-        if quarantine.bring_back(fileset):  # DropBox lets it settle where it was dropped
-            back.append(fileset.id)
+        try:
+            if quarantine.bring_back(fileset):  # DropBox lets it settle where it was dropped
+                back.append(fileset.id)
+                continue
+        except Busy as error:
+            left.append(Left((fileset.path,), str(error)))
             continue
         try:
             stat = _stat(fileset, fileset.path) if len(fileset.files) == 1 else None

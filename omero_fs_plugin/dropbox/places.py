@@ -13,7 +13,7 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
-from omero_fs_plugin.system_names import NOTE
+from omero_fs_plugin.system_names import NOTE, is_on_its_way
 
 from .confine.trees import stat_of, store_around, tree_stat
 from .disks.calls import CALLS, HUNG_S
@@ -120,8 +120,10 @@ class _Watched:
             passed_over = True
         parent = top
         for part in parts:
-            passed_over = passed_over or not self.filter.directory(
-                os.fsencode(parent or "/"), os.fsencode(part)
+            passed_over = (
+                passed_over
+                or is_on_its_way(part)
+                or not self.filter.directory(os.fsencode(parent or "/"), os.fsencode(part))
             )
             parent = f"{parent}/{part}"
         return Place(self.rule, user, root, passed_over)
@@ -195,6 +197,8 @@ class Places:
         directory, _, name = directory_of(path).rpartition("/")
         watched, place = self._of_directory(directory)
         if watched is None or place is None or place.passed_over or name.endswith(NOTE):
+            return False
+        if is_on_its_way(name):
             return False
         raw = os.fsencode(directory), os.fsencode(name)
         if is_store(path) and not watched.filter.directory(*raw):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath, stat_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.importing.copying import make_directory, sha1_at, sync
 from omero_fs_plugin.dropbox.importing.importers import FileChanged
 from omero_fs_plugin.dropbox.importing.importers.sources import remove_file
-from omero_fs_plugin.dropbox.importing.moving import make_directory, move_out, sha1_at, sync
+from omero_fs_plugin.dropbox.importing.moving import move_out
 from omero_fs_plugin.dropbox.journal.records import Found
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)

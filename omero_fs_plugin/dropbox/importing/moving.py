@@ -7,7 +7,6 @@ original is removed.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat as stat_module
 from contextlib import suppress
@@ -23,62 +22,55 @@ from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
-_BLOCK = 2**20  # bytes
-# Bytes.  A disk that takes longer than HUNG_S for them counts as one that does not answer.
-_SYNCED_EACH = 8 * 2**20
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | _CLOEXEC
-# O_NONBLOCK: if a FIFO has replaced the file, to open it does not wait for a writer.
-_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+from .carrying import End, Sure
+from .copying import DIRECTORY, NEW, NO_FOLLOW, READ, copy, sha1_at, sync
+from .crossing import carry_back, carry_out
+
+_THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
-def make_directory(directory: Path) -> None:
-    """Makes `directory` and those above it, if they are missing.  They are on disk at the end."""
-    if directory.is_dir():
-        return
-    make_directory(directory.parent)
-    with suppress(FileExistsError):
-        directory.mkdir()
-    sync(directory.parent)
+def _of_course() -> None:
+    """Nobody else can be at it."""
 
 
-def move_out(root: str, met: Found, to: Path, vault: str = "", sha1: str = "") -> bool:
+def move_out(
+    root: str, met: Found, to: Path, vault: str = "", sha1: str = "", sure: Sure = _of_course
+) -> bool:
     """Moves the file below `root` to `to`.  Returns False if it is gone or has changed.
 
     `vault`: the directory that `to` lies in, whose disk may be another; empty: its own.
     `sha1` (lower-case hex): a copy is read again, and must have it, before the original goes.
-    Raises OSError and ImportRefused.
+    `sure` is called before each step of a store that goes to another disk.
+    Raises OSError and ImportRefused, and what `sure` raises.
     """
     vault = vault or str(to.parent)
     with CALLS.at(vault):
-        above = os.open(to.parent, _DIRECTORY)
+        above = os.open(to.parent, DIRECTORY)
     try:
         with CALLS.at(root):
-            return _move_out(root, met, to, above, vault, sha1)
+            return _move_out(root, met, to, End(vault, above), sha1, sure)
     finally:
         with CALLS.at(vault):
             os.close(above)
 
 
-def _move_out(root: str, met: Found, to: Path, above: int, vault: str, sha1: str) -> bool:
+def _move_out(root: str, met: Found, to: Path, vault: End, sha1: str, sure: Sure) -> bool:
     *_, name = parts_beneath(root, met.path)
     directory = open_directory(root, met.path)
     try:
         with suppress(FileNotFoundError):
             if is_store(met.path):
-                return _move_store_out(root, met, to, vault, name, directory, above)
+                return _move_store_out(End(root, directory), met, to, vault, sure)
             if not _is(name, directory, met.stat):
                 return False  # it has changed, and is imported anew
             try:
                 # Between two open directories the kernel sees at once that they are on two
                 # disks, and asks neither.
-                os.rename(name, to.name, src_dir_fd=directory, dst_dir_fd=above)
+                os.rename(name, to.name, src_dir_fd=directory, dst_dir_fd=vault.above)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                return _copy_out(name, directory, met.stat, to, root, vault, sha1)
+                return _copy_out(name, directory, met.stat, to, root, vault.root, sha1)
             if FileStat.of(to.lstat()) == met.stat:
                 return True
             _give_back(to, name, directory)  # it was replaced at this very moment
@@ -87,34 +79,40 @@ def _move_out(root: str, met: Found, to: Path, above: int, vault: str, sha1: str
         os.close(directory)
 
 
-def _move_store_out(
-    root: str, met: Found, to: Path, vault: str, name: str, directory: int, above: int
-) -> bool:
-    """Moves a store in one step.  Raises OSError with EXDEV if `to` is on another disk."""
-    if tree_stat(root, met.path) != met.stat:
+def _move_store_out(home: End, met: Found, to: Path, vault: End, sure: Sure) -> bool:
+    """Moves a store in one step, or carries it if `to` is on another disk."""
+    if tree_stat(home.root, met.path) != met.stat:
         return False  # it has changed, and is imported anew
-    if os.path.lexists(to):
-        raise FileExistsError(errno.EEXIST, "something lies there already", str(to))
-    os.rename(name, to.name, src_dir_fd=directory, dst_dir_fd=above)
-    if tree_stat(vault, store_at(str(to))) == met.stat:
+    *_, name = parts_beneath(home.root, met.path)
+    try:
+        # It replaces nothing but an empty directory.
+        os.rename(name, to.name, src_dir_fd=home.above, dst_dir_fd=vault.above)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return carry_out(home, met, to, vault, sure)
+        if error.errno in _THERE:
+            raise FileExistsError(errno.EEXIST, "something lies there already", str(to)) from error
+        raise
+    if tree_stat(vault.root, store_at(str(to))) == met.stat:
         return True
-    _give_back(to, name, directory)  # it changed at this very moment
+    _give_back(to, name, home.above)  # it changed at this very moment
     return False
 
 
-def move_back(source: Path, root: str, to: str, vault: str = "") -> None:
+def move_back(source: Path, root: str, to: str, vault: str = "", sure: Sure = _of_course) -> None:
     """Moves `source` to `to`, below the user's directory `root`.
 
-    `vault`: as for `move_out`.  Only a regular file or a store is moved.
+    `vault` and `sure`: as for `move_out`.  Only a regular file or a store is moved.  A store from
+    another disk lies in both places then, whole.
 
     Raises FileExistsError if something is there, other OSErrors, and ImportRefused.
     """
     vault = vault or str(source.parent)
     if is_store(to):
-        _move_store_back(source, root, to)
+        _move_store_back(source, vault, root, to, sure)
         return
     with CALLS.at(vault):
-        at = os.open(source.parent, _DIRECTORY)
+        at = os.open(source.parent, DIRECTORY)
     try:
         with CALLS.at(root):
             _move_back(source.name, at, root, to, vault)
@@ -127,7 +125,7 @@ def move_back(source: Path, root: str, to: str, vault: str = "") -> None:
 def remove_source(source: Path, vault: str) -> None:
     """Removes a file of `vault` that lies elsewhere by now.  Raises OSError."""
     with CALLS.at(vault):
-        at = os.open(source.parent, _DIRECTORY)
+        at = os.open(source.parent, DIRECTORY)
         try:
             os.unlink(source.name, dir_fd=at)
             os.fsync(at)
@@ -155,7 +153,7 @@ def _move_back(source: str, at: int, root: str, to: str, vault: str) -> None:
         os.close(directory)
 
 
-def _move_store_back(source: Path, root: str, to: str) -> None:
+def _move_store_back(source: Path, vault: str, root: str, to: str, sure: Sure) -> None:
     with CALLS.at(root):
         *above, name = parts_beneath(root, to)
         _make_below(root, above)
@@ -165,7 +163,16 @@ def _move_store_back(source: Path, root: str, to: str) -> None:
             with suppress(FileNotFoundError):
                 os.lstat(name, dir_fd=directory)
                 raise FileExistsError(errno.EEXIST, "something lies there already", to)
-            os.rename(source, name, dst_dir_fd=directory)
+            with CALLS.at(vault):
+                at = os.open(source.parent, DIRECTORY)
+            try:
+                os.rename(source.name, name, src_dir_fd=at, dst_dir_fd=directory)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                carry_back(source, vault, to, End(root, directory), sure)
+            finally:
+                os.close(at)
         finally:
             os.close(directory)
 
@@ -190,7 +197,7 @@ def _make_below(root: str, parts: list[str]) -> None:
         for part in parts:
             with suppress(FileExistsError):
                 os.mkdir(part, dir_fd=directory)
-            inner = os.open(part, _DIRECTORY | _NO_FOLLOW, dir_fd=directory)
+            inner = os.open(part, DIRECTORY | NO_FOLLOW, dir_fd=directory)
             os.close(directory)
             directory = inner
     finally:
@@ -205,13 +212,13 @@ def _copy_out(
     with CALLS.at(vault):
         part.unlink(missing_ok=True)  # of a copy that was cut short
     try:
-        with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as source:
+        with os.fdopen(os.open(name, READ, dir_fd=directory), "rb") as source:
             found = os.fstat(source.fileno())
             if not stat_module.S_ISREG(found.st_mode) or FileStat.of(found) != stat:
                 return False
             with CALLS.at(vault):
-                target = os.open(part, _NEW, 0o600)
-            _copy(source.fileno(), target, found, of=root, to=vault)
+                target = os.open(part, NEW, 0o600)
+            copy(source.fileno(), target, found, of=root, to=vault)
             now = FileStat.of(os.fstat(source.fileno()))
         if sha1 and sha1_at(part, vault) != sha1:
             raise OSError(errno.EIO, "the copy has other bytes", str(part))
@@ -236,12 +243,12 @@ def _copy_back(source: str, at: int, name: str, directory: int, root: str, vault
         os.unlink(part, dir_fd=directory)
     try:
         with CALLS.at(vault):
-            content = os.open(source, _READ, dir_fd=at)
+            content = os.open(source, READ, dir_fd=at)
         try:
             with CALLS.at(vault):
                 found = os.fstat(content)
-            target = os.open(part, _NEW, 0o644, dir_fd=directory)
-            _copy(content, target, found, of=vault, to=root)
+            target = os.open(part, NEW, 0o644, dir_fd=directory)
+            copy(content, target, found, of=vault, to=root)
         finally:
             with CALLS.at(vault):
                 os.close(content)
@@ -250,60 +257,3 @@ def _copy_back(source: str, at: int, name: str, directory: int, root: str, vault
     finally:
         with suppress(OSError):
             os.unlink(part, dir_fd=directory)
-
-
-def _copy(source: int, target: int, found: os.stat_result, *, of: str, to: str) -> None:
-    """Copies all bytes, the mode and the times, to the disk.  Closes `target`.
-
-    `of` and `to` are the roots of the two disks.  No call takes long if its disk answers, because
-    little is ever left to be synced.  So a disk that hangs is noticed.
-    """
-    try:
-        left = 0  # bytes that may not be on the disk yet
-        while True:
-            with CALLS.at(of):
-                block = os.read(source, _BLOCK)
-            if not block:
-                break
-            with CALLS.at(to):
-                left += _write(target, block)
-                if left >= _SYNCED_EACH:
-                    os.fsync(target)
-                    left = 0
-        with CALLS.at(to):
-            os.fchmod(target, stat_module.S_IMODE(found.st_mode) & 0o777)
-            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
-            os.fsync(target)
-    finally:
-        os.close(target)
-
-
-def _write(target: int, block: bytes) -> int:
-    """Writes all of it, and returns how much that is."""
-    written = 0
-    while written < len(block):
-        written += os.write(target, memoryview(block)[written:])
-    return written
-
-
-def sha1_at(path: Path, vault: str) -> str:
-    """The SHA1 of a file on the disk of `vault`, lower-case hex.  Raises OSError.
-
-    The bytes are asked of the disk again, if the system does that.
-    """
-    digest = hashlib.sha1(usedforsecurity=False)
-    with CALLS.at(vault) as call, os.fdopen(os.open(path, _READ), "rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            call.pulse()
-    return digest.hexdigest()
-
-
-def sync(directory: Path | str, above: int | None = None) -> None:
-    """Writes the names in `directory` to the disk."""
-    descriptor = os.open(directory, _DIRECTORY, dir_fd=above)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
-from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.waiting import LACKS
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.errors import FsError, JournalError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
+from .alone import Busy, alone
+from .copying import make_directory, sha1_at
+from .crossing import are_same, aside_of, clear_away, drop_at, undo
 from .importers.sources import sha1_of
-from .moving import make_directory, move_back, move_out, remove_source, sha1_at
+from .moving import move_back, move_out, remove_source
 
 log = logging.getLogger(__name__)
 
 _HOME = "quarantined "  # before a fileset's id; the journal's note is the root that it had
+# Before the id of a fileset that goes back: the root that it had, where it lies, its stores there.
+_RETURNING = "returning "
+_SURE_S = 1.0  # between two questions whether we may go on
 
 
 class Quarantine:
@@ -38,15 +45,21 @@ class Quarantine:
     completed, and no two files get the same place.  Only files below the watch
     directory are moved, and a set only as a whole.  It stays if one of its files
     has changed or belongs to another fileset too.
+
+    A store that goes to another disk is copied, see `crossing`.  It has its own name in one
+    of the two places at any time, or in both while the journal says which of them counts.
     """
 
     def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
         self.directory = directory  # absolute; None: they stay
         self._places = places
         self._journal = journal
+        self._asked = 0.0  # when we last made sure that we may go on, s, monotonic
 
     def sweep(self) -> None:
-        """Moves what failed earlier and was not moved then."""
+        """Moves what failed earlier and was not moved then, and finishes what was cut short."""
+        for identifier in self.returning():
+            self.finish(identifier)
         if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
                 self.take(fileset)
@@ -55,9 +68,22 @@ class Quarantine:
         """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
         if self.directory is None:
             return
-        vault = str(self.directory)  # its disk may be another than the user's
         root = self.directory / fileset.user / str(fileset.id)
+        try:
+            with self._alone(fileset, root, str(self.directory)):
+                now = self._journal.get(fileset.id)
+                if now is not None and now.state is State.FAILED:
+                    self._take(now, root)
+        except (Busy, OSError) as error:
+            log.warning("fileset %d: %s stays where it is: %s", fileset.id, fileset.path, error)
+
+    def _take(self, fileset: Fileset, root: Path) -> None:
+        vault = str(self.directory)  # its disk may be another than the user's
         path = fileset.path
+        if fileset.root == str(root):  # it is there
+            if home := self._journal.noted(f"{_HOME}{fileset.id}"):
+                self._clear_away(fileset, home, self._ways_home(fileset, home), vault)
+            return
         try:
             if not self._is_to_go(fileset, root):
                 self._put_back(fileset, root)  # an earlier move was cut short, and cannot go on
@@ -69,7 +95,7 @@ class Quarantine:
                 if not _moved_before(fileset.root, met, to, vault):
                     with CALLS.at(vault):
                         make_directory(to.parent)
-                    if not move_out(fileset.root, met, to, vault):
+                    if not move_out(fileset.root, met, to, vault, sure=self._sure):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         self._put_back(fileset, root)
                         return
@@ -86,6 +112,33 @@ class Quarantine:
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
             self._put_back(fileset, root)
+            return
+        ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
+        self._clear_away(fileset, fileset.root, ways, vault)
+
+    def _clear_away(
+        self, fileset: Fileset, home: str, ways: Sequence[tuple[Path, str]], vault: str
+    ) -> None:
+        """Removes what is left of stores that went to another disk.  The log says what stays."""
+        for at, path in ways:
+            if not is_store(path):
+                continue
+            try:
+                if left := clear_away(home, path, at, vault, self._sure):
+                    log.warning(
+                        "fileset %d: what came or changed while %s was moved is in %s",
+                        fileset.id,
+                        path,
+                        left,
+                    )
+            except (OSError, FsError) as error:
+                log.warning(
+                    "fileset %d: %s is moved, but is not removed yet from %s: %s",
+                    fileset.id,
+                    path,
+                    aside_of(path),
+                    error,
+                )
 
     def _put_back(self, fileset: Fileset, root: Path) -> None:
         """Moves what lies below `root` back, so that a set lies as a whole where it was.
@@ -93,11 +146,17 @@ class Quarantine:
         If a file cannot be moved back, the log says so.
         """
         vault = str(self.directory)
-        for met in fileset.files if self._journal.noted(f"{_HOME}{fileset.id}") else ():
+        began = self._journal.noted(f"{_HOME}{fileset.id}") == fileset.root
+        for met in fileset.files if began else ():
             try:
                 to = self._to(fileset, met, root)
+                if is_store(met.path):
+                    self._sure()
+                    undo(fileset.root, met.path, to, vault, self._sure)
                 if _lies_at(to, vault) and stat_of(fileset.root, met.path) is None:
-                    move_back(to, fileset.root, met.path, vault)
+                    move_back(to, fileset.root, met.path, vault, self._sure)
+                    if is_store(met.path):
+                        drop_at(to, vault, self._sure)
             except (OSError, FsError) as error:
                 log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
 
@@ -119,33 +178,58 @@ class Quarantine:
             lacking = json.loads(lacks.get(f"{LACKS}{fileset.id}", "[]"))
             mine = [home for _, home in self._ways_home(fileset, homes[f"{_HOME}{fileset.id}"])]
             if not wanted.isdisjoint(lacking) or (lacking and not wanted.isdisjoint(mine)):
-                back += self.bring_back(fileset)
+                try:
+                    back += self.bring_back(fileset)
+                except Busy as error:
+                    log.info("fileset %d: %s", fileset.id, error)
         return back
 
     def bring_back(self, fileset: Fileset) -> list[str]:
         """Brings the files of a failed fileset back to where the user put them; they settle there.
 
         Returns their paths.  Returns none if the fileset is not in quarantine, or if
-        something else lies where the files were; the log says so then.
+        something else lies where the files were; the log says so then.  Raises Busy if
+        another process is moving them.
         """
         root = self._journal.noted(f"{_HOME}{fileset.id}")
         if not root or fileset.root == root:
             return []
-        path = fileset.path
         # Its disk may be another than the user's, and is named if it hangs.
         vault = str(self.directory or fileset.root)
         try:
-            ways = self._ways_home(fileset, root)
+            with self._alone(fileset, Path(fileset.root), vault):
+                now = self._journal.get(fileset.id)
+                if now is None or now.state is not State.FAILED or now.root == root:
+                    return []
+                return self._bring_back(now, root, vault)
+        except OSError as error:
+            log.warning("fileset %d: stays in quarantine: %s", fileset.id, error)
+            return []
+
+    def _bring_back(self, fileset: Fileset, root: str, vault: str) -> list[str]:
+        path = fileset.path
+        ways = self._ways_home(fileset, root)
+        arrived: set[Path] = set()  # stores that lie in both places
+        try:
             for at, path in ways:
                 there = stat_of(root, path) if _lies_at(at, vault) else None
-                if there is not None and not _is_back(at, root, Found(path, there), vault):
+                if there is None:
+                    continue
+                if not _is_back(at, root, Found(path, there), vault):
                     log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, path)
+                    self._journal.note(f"{_RETURNING}{fileset.id}", "")
                     return []
+                arrived.add(at)
+            self._clear_away(fileset, root, ways, vault)
+            stores = [str(at) for at, path in ways if is_store(path)]
+            self._journal.note(
+                f"{_RETURNING}{fileset.id}", json.dumps([root, fileset.root, *stores])
+            )
             found: list[Found] = []
             for at, path in ways:
                 # If it does not, an earlier move that was cut short has brought it back.
-                if _lies_at(at, vault):
-                    move_back(at, root, path, vault)
+                if at not in arrived and _lies_at(at, vault):
+                    move_back(at, root, path, vault, self._sure)
                 stat = stat_of(root, path)
                 if stat is None:
                     return []
@@ -155,9 +239,73 @@ class Quarantine:
             self._journal.bring_home(fileset, root, found, f"{_HOME}{fileset.id}")
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
+            if len(ways) == 1 and not isinstance(error, (RootAway, JournalError)):
+                self._journal.note(f"{_RETURNING}{fileset.id}", "")  # all of it is undone
             return []
         log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
+        self._end_return(fileset.id, stores, vault)
         return [met.path for met in found]
+
+    def returning(self) -> dict[int, str]:
+        """The filesets whose way back was cut short -> the root that they go back to."""
+        return {
+            int(key.removeprefix(_RETURNING)): json.loads(said)[0]
+            for key, said in self._journal.notes(_RETURNING).items()
+        }
+
+    def finish(self, identifier: int) -> list[str]:
+        """Finishes the way back of a fileset.  Returns the paths of what is back just now.
+
+        If it cannot be finished, the log says so.
+        """
+        said = self._journal.noted(f"{_RETURNING}{identifier}")
+        fileset = self._journal.get(identifier)
+        if not said:
+            return []
+        root, lay, *stores = json.loads(said)
+        try:
+            if fileset is not None and fileset.root != root:
+                if fileset.state is State.FAILED:
+                    return self.bring_back(fileset)
+                stores = []  # it was tried again where it lies
+            vault = str(self.directory or lay)
+            with self._lock(identifier, Path(lay), vault) if stores else nullcontext():
+                self._end_return(identifier, stores, vault)
+        except (Busy, OSError) as error:
+            log.warning("fileset %d: is not all back from quarantine: %s", identifier, error)
+        return []
+
+    def _end_return(self, identifier: int, stores: Sequence[str], vault: str) -> None:
+        """The journal has it at home.  The log says what of it cannot be removed elsewhere."""
+        try:
+            for at in stores:
+                drop_at(Path(at), vault, self._sure)
+            self._journal.note(f"{_RETURNING}{identifier}", "")
+        except (OSError, FsError) as error:
+            log.warning(
+                "fileset %d: is back, but is not removed yet from %s: %s",
+                identifier,
+                ", ".join(stores),
+                error,
+            )
+
+    def _alone(self, fileset: Fileset, root: Path, vault: str) -> AbstractContextManager[None]:
+        """As `alone`, if the fileset is a store, which takes long.  `root`: where it lies there."""
+        if not any(is_store(met.path) for met in fileset.files):
+            return nullcontext()
+        return self._lock(fileset.id, root, vault)
+
+    def _lock(self, identifier: int, root: Path, vault: str) -> AbstractContextManager[None]:
+        with CALLS.at(vault):
+            make_directory(root.parent)
+        return alone(root.with_name(f".{identifier}.lock"), vault)
+
+    def _sure(self) -> None:
+        """Raises LeaseLost if another DropBox has taken over."""
+        now = time.monotonic()
+        if now - self._asked >= _SURE_S:
+            self._journal.make_sure()
+            self._asked = now
 
     def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:
         """(where it lies, where it was) of each file."""
@@ -197,10 +345,10 @@ def _lies_at(path: Path, vault: str) -> bool:
 def _is_back(at: Path, root: str, home: Found, vault: str) -> bool:
     """Whether `home` is the file at `at`, which was brought back by a move that was cut short.
 
-    Then the move is completed.
+    Then the move of a file is completed; a store lies in both places.
     """
     if is_store(home.path):
-        return False  # it is moved in one step
+        return are_same(at, vault, root, home.path)
     with CALLS.at(vault):
         stat = FileStat.of(at.lstat())
     same = (stat.device, stat.inode) == (home.stat.device, home.stat.inode)
@@ -214,7 +362,10 @@ def _is_back(at: Path, root: str, home: Found, vault: str) -> bool:
 def _moved_before(root: str, met: Found, to: Path, vault: str) -> bool:
     with CALLS.at(vault):
         there = to.is_dir() if is_store(met.path) else to.is_file()
-    return there and stat_of(root, met.path) is None
+    if not there or stat_of(root, met.path) is not None:
+        return False
+    # Whoever changed a store while it had its hidden name gets it back.
+    return not is_store(met.path) or stat_of(root, aside_of(met.path)) in (None, met.stat)
 
 
 def _told_at(root: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -64,10 +65,19 @@ class Parts:
     publisher: Publisher
 
     def sweep(self) -> None:
-        """Moves into quarantine what failed before, or while nobody was able to move it."""
+        """Moves into quarantine what failed before, or while nobody was able to move it.
+
+        What was on its way back from there comes back.
+        """
+        for identifier, root in self.quarantine.returning().items():
+            self.lanes.do(root, partial(self._finish, identifier), beside="quarantine")
         if self.quarantine.directory is not None:
             for fileset in self.journal.select(State.FAILED):
                 take_out(self.lanes, self.quarantine, fileset)
+
+    def _finish(self, identifier: int) -> None:
+        if back := self.quarantine.finish(identifier):
+            self.pipeline.heard(back, time.monotonic())
 
     def apply(self, settings: Settings, methods: dict[Rule, Method]) -> None:
         """Puts `settings` into force.  What waits or is being imported goes on."""

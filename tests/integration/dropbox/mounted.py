@@ -21,11 +21,17 @@ from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.importing import activity, workers
 from omero_fs_plugin.dropbox.journal import database, keeper, lease
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import groupers, looks
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.repository import MANAGED
+from omero_fs_plugin.stores import in_order
+from tests.integration.dropbox.test_stores import in_omero, install_reader, reason
 from tests.integration.whole import Whole
+from tests.stores import image
+from tests.unit.dropbox.importing.test_quarantine_stores import World
 
 LEASE_S = 2.0
 
@@ -356,3 +362,76 @@ def test_a_hard_link_is_a_file_of_its_own(tmp_path: Path, make_whole: Callable[.
     (whole.watch_dir / "zak" / "b.tif").hardlink_to(first)
     whole.until_known(whole.watch_dir / "zak" / "b.tif")
     assert whole.row(whole.watch_dir / "zak" / "b.tif").state is State.IMPORTED
+
+
+def test_a_store_is_carried_between_two_file_systems(tmp_path: Path) -> None:
+    """As in the unit tests, but the kernel itself says that they are two, and that one is full."""
+    for name in ("DropBox", "failed"):
+        _small_disk(tmp_path / name, "1m")
+    journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+    try:
+        world = World(tmp_path, journal)
+        fileset = world.failed()
+        for disk, move, lies in (
+            (world.vault, world.quarantine.take, world.assert_in_quarantine),
+            (world.root.parent, world.quarantine.bring_back, world.assert_at_home),
+        ):
+            filler, before = _fill(disk), world.now(fileset)
+            move(before)
+            assert world.now(fileset) == before, "it stays"
+            assert not list(disk.rglob(".*")), "and no half of it is left"
+            filler.unlink()
+            move(before)
+            lies(fileset)
+    finally:
+        journal.close()
+
+
+@pytest.mark.long
+def test_a_store_goes_to_a_quarantine_on_another_disk_and_back(
+    tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While that disk is full it stays; it comes back, and is imported as one."""
+    monkeypatch.setenv("OMERODIR", str(tmp_path / "OMERO.server"))
+    (tmp_path / "OMERO.server" / "lib" / "server").mkdir(parents=True)
+    install_reader(tmp_path / "OMERO.server")
+    for name in ("_LOOK_S", "_SOONEST_S", "_LATEST_S", "_KNOWN_S"):
+        monkeypatch.setattr(looks, name, 0.2)
+    monkeypatch.setattr(groupers, "_UNREAD_S", 0.2)
+    vault = tmp_path / "bad"
+    _small_disk(vault, "1m")
+    whole = make_whole(completeTimeout="3000", quarantine=str(vault))
+    store = image(whole.watch_dir / "amy" / "a.zarr", levels=2)
+    there = sorted(set(store.files) - {"1/.zarray"})
+    store.write(*there)
+    whole.until("it waits", lambda: reason(whole, store).startswith("waits for"))
+    (vault / "amy").mkdir()
+    filler = _fill(vault)
+
+    def failed() -> bool:
+        whole.clock.pass_by(600)
+        return whole.journal.counts()[State.FAILED] == 1
+
+    whole.until("it has failed", failed)
+    whole.until("it was tried", (vault / "amy" / str(whole.row(store.path).id)).is_dir)
+    whole.stop_dropbox()
+    assert _files(store.top) == there
+    filler.unlink()
+    whole.start_dropbox()
+
+    def moved() -> bool:
+        return [row.root.startswith(str(vault)) for row in whole.journal.select()] == [True]
+
+    whole.until("it is moved", moved)
+    (row,) = whole.journal.select(State.FAILED)
+    whole.until("it is gone", lambda: not list(store.top.parent.iterdir()))
+    assert _files(Path(row.path)) == there
+    assert whole.dropbox.parts.quarantine.bring_back(row) == [str(store.path)]
+    assert [path.name for path in Path(row.root).iterdir()] == []
+    store.write("1/.zarray")
+    whole.until_known(store.path)
+    assert in_omero(whole, store) == [tuple(in_order(store.files))]
+
+
+def _files(top: Path) -> list[str]:
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())

@@ -12,6 +12,8 @@ import pytest
 
 from omero_fs_plugin.cli import retrying
 from omero_fs_plugin.cli.retrying import retry
+from omero_fs_plugin.dropbox.importing.alone import Busy
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -96,4 +98,20 @@ def test_a_set_on_an_ill_disk_is_not_queued_as_it_was(
     again = retry(journal, None, settings, lambda given: [], left)
     assert again.filesets == []
     assert [one.why for one in left] == ["cannot be looked at: Input/output error"]
+    assert journal.load([fileset.id])[0].state is State.FAILED
+
+
+def test_what_another_process_is_moving_is_not_queued(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fileset = failed(journal, tmp_path / "DropBox" / "amy" / "a.tif")
+
+    def busy(quarantine: Quarantine, fileset: Fileset) -> list[str]:
+        raise Busy("another process is moving it: try again later")
+
+    monkeypatch.setattr(Quarantine, "bring_back", busy)
+    left: list[Left] = []
+    settings = settings_of(watchDir=str(tmp_path / "DropBox"))
+    assert retry(journal, None, settings, lambda given: [], left).filesets == []
+    assert left == [Left((fileset.path,), "another process is moving it: try again later")]
     assert journal.load([fileset.id])[0].state is State.FAILED

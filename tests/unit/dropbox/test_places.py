@@ -11,6 +11,7 @@ import pytest
 from omero_fs_plugin.dropbox import places as places_module
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.system_names import coming_of, leaving_of
 from tests.rules import places_of, settings_of
 
 
@@ -88,6 +89,17 @@ def test_a_blacklisted_user_directory_is_passed_over() -> None:
     assert not places.passes("/d/amy/a.tif")
     assert not places.enters("/d/amy")
     assert places.passes("/d/zak/a.tif")
+
+
+@pytest.mark.parametrize("name", [coming_of("a.zarr"), leaving_of("a.zarr")])
+def test_a_store_on_its_way_to_another_disk_is_passed_over(name: str) -> None:
+    """Also where hidden files are data."""
+    places = places_of("/d", ignoreSysFiles="false")
+    assert places.passes("/d/amy/.other.zarr/")
+    for path in (f"/d/amy/{name}/", f"/d/amy/{name}/zarr.json", f"/d/amy/b/{name}/0/zarr.json"):
+        assert not places.passes(path)
+        place = places.place(path)
+        assert place is not None and not places.enters(f"/d/amy/{name}/0")
 
 
 def test_other_rules_hold_at_once() -> None:

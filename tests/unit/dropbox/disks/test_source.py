@@ -73,6 +73,8 @@ LISTED_MODULES = {
     "importing/importers/java_child.py": OURS,
     "importing/importers/java_process.py": OURS,
     "importing/importers/sources.py": CALLER,
+    "importing/carrying.py": CALLER,
+    "importing/copying.py": CALLER,
     "importing/moving.py": CALLER,
     "importing/quarantine.py": CALLER,
     "importing/stores.py": CALLER,

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.importing import moving
+from omero_fs_plugin.dropbox.importing import copying
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -228,13 +228,13 @@ class TestSets:
     ) -> None:
         real, second = quarantine_module.move_out, pair.files[1].path
 
-        def change_the_second(root: str, met: Found, to: Path, vault: str) -> bool:
+        def change_the_second(root: str, met: Found, to: Path, vault: str, **more: Any) -> bool:
             if met.path != second:
-                return real(root, met, to, vault)
+                return real(root, met, to, vault, **more)
             if killed:
                 raise KeyboardInterrupt
             Path(second).write_bytes(b"as it should be")
-            return real(root, met, to, vault)
+            return real(root, met, to, vault, **more)
 
         with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
             patch.setattr(quarantine_module, "move_out", change_the_second)
@@ -557,8 +557,8 @@ def test_the_disk_of_the_quarantine_is_not_the_users(
             return real(*arguments, **more)
 
         monkeypatch.setattr(os, name, called)
-    monkeypatch.setattr(moving, "_BLOCK", 4)
-    monkeypatch.setattr(moving, "_SYNCED_EACH", 4)
+    monkeypatch.setattr(copying, "_BLOCK", 4)
+    monkeypatch.setattr(copying, "_SYNCED_EACH", 4)
     quarantine.take(fileset)
     names = [name for name, _ in at]
     assert {"mkdir", "open"} <= set(names)
