@@ -87,22 +87,24 @@ FLOORS: dict[str, str] = {
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.families metrics monitor.servants monitor.monitors "
     "monitor.record monitor.tracking "
-    "monitor.access monitor.files monitor.kernel config",
+    "monitor.access monitor.guests monitor.files monitor.kernel config",
     "monitor.servants": (
-        "monitor.monitors monitor.access monitor.files monitor.notices monitor.requests"
+        "monitor.monitors monitor.access monitor.guests monitor.files monitor.notices "
+        "monitor.requests"
     ),
     "monitor.monitors": (
-        "monitor.watcher monitor.telling monitor.record monitor.tracking monitor.files "
-        "monitor.notices monitor.requests monitor.kernel"
+        "monitor.watcher monitor.guests monitor.telling monitor.record monitor.tracking "
+        "monitor.files monitor.notices monitor.requests monitor.kernel"
     ),
     "monitor.watcher": (
-        "monitor.telling monitor.record monitor.tracking monitor.notices monitor.requests "
-        "monitor.kernel"
+        "monitor.guests monitor.telling monitor.record monitor.tracking monitor.notices "
+        "monitor.requests monitor.kernel"
     ),
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
     "monitor.access": "monitor.requests monitor.kernel",
+    "monitor.guests": "monitor.requests monitor.kernel",
     "monitor.files": "",
     "monitor.families": "monitor.kernel",
     "monitor.notices": "monitor.kernel",
