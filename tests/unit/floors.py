@@ -31,7 +31,8 @@ FLOORS: dict[str, str] = {
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
-        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit"
+        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit "
+        "dropbox.confine"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
@@ -169,10 +170,11 @@ INSIDE: dict[str, dict[str, str]] = {
         "resting": "underway settle",
         "assembly": "around lots uncovered",
         "around": "lots outside",
-        "underway": "lots settle outside",
+        "underway": "left_alone lots settle outside",
         "lots": "neighbourhood",
         "settle": "neighbourhood",
         "neighbourhood": "",
+        "left_alone": "",
         "uncovered": "",
         "unread": "",
         "warmth": "",
