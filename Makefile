@@ -23,6 +23,7 @@
 #   make bench-journal            what many files at once cost the journal, at three sizes
 #   make bench-nodes              imports an hour with 1, 2 and 4 machines with importers
 #   make bench-growth             how time and memory grow with files, users, rules, directories
+#   make bench-isolation          imports and grouping beside the commit before isolation, in turn
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
 #   make reference                the list of properties in docs/configuration.rst, from the code
@@ -50,7 +51,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-audit docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -121,6 +122,9 @@ bench-growth: venv
 
 bench-audit: venv
 	@tools/bench.sh benchmarks.audit $(BENCH_ARGS)
+
+bench-isolation: venv
+	@tools/bench.sh benchmarks.isolation $(BENCH_ARGS)
 
 bench-commands: venv
 	@tools/bench.sh benchmarks.commands $(BENCH_ARGS)

@@ -23,7 +23,34 @@ run() {
     exit "$status"
 }
 
+# The commit to measure beside: --beside of the arguments, else the one that sides.py has.  Its files
+# are put where omero-server may read them, because only the checkout has the repository.
+unpack_beside() {
+    local word last='' commit hash at=$place/beside
+    commit=$(sed -n 's/^BEFORE = "\([0-9a-f]*\)".*/\1/p' "$checkout/benchmarks/isolation/sides.py")
+    for word in "$@"; do
+        case $last=$word in
+            --beside=*) commit=$word ;;
+            *=--beside=*) commit=${word#--beside=} ;;
+        esac
+        last=$word
+    done
+    local git=(git -C "$checkout" -c safe.directory="$checkout")
+    hash=$("${git[@]}" rev-parse --quiet --verify "$commit^{commit}") \
+        || die "there is no commit $commit here: fetch it, or name another with --beside"
+    tree_beside=$at/$hash
+    [ ! -e "$tree_beside" ] || return 0
+    as_user rm -rf -- "$at"
+    as_user mkdir -p "$at/unpacked"
+    "${git[@]}" archive "$hash" | (cd / && as_user tar --directory "$at/unpacked" --extract)
+    as_user mv "$at/unpacked" "$tree_beside" # only a whole one has this name
+}
+
 case $module in
+    benchmarks.isolation)
+        unpack_beside "$@"
+        run benchmarks/RESULTS-isolation.rst python -m "$module" --tree "$tree_beside" "$@"
+        ;;
     benchmarks.*) run "benchmarks/RESULTS-${module#benchmarks.}.rst" python -m "$module" "$@" ;;
 esac
 

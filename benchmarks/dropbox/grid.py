@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from benchmarks import measure
 from benchmarks.contenders import BenchmarkError
@@ -29,10 +29,13 @@ _FOREIGN = ("OMERODIR", "OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "ICE_C
 class Grid:
     """A sandbox below `scratch`; a context manager that stops it and removes it."""
 
-    def __init__(self, scratch: Path, properties: Mapping[str, str]) -> None:
-        """Makes it, not started.  Raises BenchmarkError."""
+    def __init__(
+        self, scratch: Path, properties: Mapping[str, str], *, users: Collection[str] = ()
+    ) -> None:
+        """Makes it, not started; with `users` beside amy and zak.  Raises BenchmarkError."""
         self._know(scratch / "sandbox", scratch / "omero")
-        self._run("omero", "fs", "sandbox", "create", self.directory)
+        more = [word for user in users for word in ("--user", user)]
+        self._run("omero", "fs", "sandbox", "create", self.directory, *more)
         self.configure(properties)
 
     @classmethod
@@ -79,13 +82,16 @@ class Grid:
             config[key] = value
         config.close()
 
-    def start(self) -> None:
-        """Returns when DropBox works and has its monitor.  Raises BenchmarkError."""
+    def start(self, asking: Mapping[str, str] | None = None) -> None:
+        """Returns when DropBox works and has its monitor.  Raises BenchmarkError.
+
+        `asking` is added to the environment of the command that asks for its state.
+        """
         self._run(self.directory / "bin" / "omero", "admin", "start")
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                self._run(self.directory / "bin" / "omero", "fs", "status")
+                self._run(self.directory / "bin" / "omero", "fs", "status", more=asking or {})
                 return
             except BenchmarkError as error:
                 if time.monotonic() > end:
@@ -180,7 +186,7 @@ class Grid:
                 return int(entry.name)
         return None
 
-    def _run(self, *command: str | Path) -> str:
+    def _run(self, *command: str | Path, more: Mapping[str, str] = MappingProxyType({})) -> str:
         words = [str(word) for word in command]
         try:
             done = subprocess.run(
@@ -190,7 +196,7 @@ class Grid:
                 text=True,
                 errors="replace",
                 timeout=COMMAND_LIMIT,
-                env=self._environment,
+                env={**self._environment, **more},
             )
         except subprocess.TimeoutExpired as error:
             raise BenchmarkError(

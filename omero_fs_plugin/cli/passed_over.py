@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from omero_fs_plugin import system_names
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
+from omero_fs_plugin.dropbox.confine import DEEPEST, TOO_DEEP
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.errors import FsError
@@ -50,6 +51,8 @@ def why_passed_over(path: str, settings: Settings) -> str:
     top = PurePosixPath(str(rule.watch_dir))
     *directories, name = PurePosixPath(path).relative_to(top).parts
     own = directories if rule.user != EVERYONE else directories[1:]
+    if len(own) > DEEPEST:
+        return f"lies {TOO_DEEP}"
     if own and rule.path_mode == "Flat":
         return "lies in a subdirectory, and omero.fs.pathMode is Flat"
     by_rule = Filter(

@@ -15,6 +15,7 @@ from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
 from omero_fs_plugin.system_names import NOTE, is_on_its_way
 
+from .confine import DEEPEST
 from .confine.trees import stat_of, store_around, tree_stat
 from .disks.calls import CALLS, HUNG_S
 
@@ -115,6 +116,8 @@ class _Watched:
                 return None
             user, own = parts[0], parts[1:]
             root = f"{top}/{user}"
+        if len(own) > DEEPEST:
+            return Place(self.rule, user, root, passed_over=True)
         passed_over = bool(own) and self.rule.path_mode == "Flat"
         if self.at_start is not None and not self.at_start.has(directory):
             passed_over = True

@@ -6,6 +6,6 @@ From the client down to the kernel: ``servants`` take the calls, ``monitors`` st
 monitor, ``watcher`` is its thread.  ``telling`` is the conversation with the client, ``record``
 outlives a restart, ``tracking`` decides what has changed, ``kernel`` reads what the system says.
 ``requests`` has what a client asks for, ``notices`` what it is told, ``access`` says what it may
-see, ``files`` shows files to it.  ``families`` has its metrics.  ``server`` is FSServer under
-IceGrid.
+see, ``guests`` how much of FSServer another account may take, ``files`` shows files to it.
+``families`` has its metrics.  ``server`` is FSServer under IceGrid.
 """

@@ -54,9 +54,16 @@ class Access:
 
     def is_ours(self, current: Any) -> bool:
         """Whether the server's own account or root calls.  `current` as Ice gives it."""
+        return not self.guest(current)
+
+    def guest(self, current: Any) -> str:
+        """The other account that calls, in words; empty: the server's own, or root."""
         if current is None or current.con is None:
-            return True  # from this very process
-        return self._account_of(current.con) in (0, os.geteuid())
+            return ""  # from this very process
+        account = self._account_of(current.con)
+        if account in (0, os.geteuid()):
+            return ""
+        return "an account that is not known" if account is None else f"account {account}"
 
     def check(self, path: bytes, current: Any, *, missing_well: bool = False) -> None:
         """Raises MonitorError if the caller may not watch `path`.

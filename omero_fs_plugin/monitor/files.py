@@ -20,6 +20,9 @@ from omero_fs_plugin.links import reach
 
 # The longest answer of readBlock.  A request for more is refused, not silently cut short.
 LARGEST_BLOCK = 16 * 1024 * 1024  # bytes
+# The longest list of names.  More would not fit into a message of Ice, and a share may list names
+# for ever.
+LONGEST_LISTING = 1_000_000
 _HASHED_AT_ONCE = 1024 * 1024  # bytes
 
 # Windows has none of these, and no openat, so every call is refused there.
@@ -105,7 +108,11 @@ class Files:
         """The SHA1 of a regular file, in lower-case hexadecimal."""
         digest = hashlib.sha1(usedforsecurity=False)
         with self._errors(path), self._regular(path) as descriptor:
+            left = os.fstat(descriptor).st_size
             while block := os.read(descriptor, _HASHED_AT_ONCE):
+                left -= len(block)
+                if left < 0:  # it grows while we read, or its share lies: it may never end
+                    raise FileError(f"{path!r} is longer than its size says: it is being written")
                 digest.update(block)
         return digest.hexdigest()
 
@@ -212,10 +219,13 @@ def _listing(directory: int, pattern: str) -> list[tuple[str, str]]:
 
     They differ if a name is not UTF-8 and cannot be sent as it is.
     """
-    found = [
-        (os.fsencode(name).decode("utf-8", "backslashreplace"), name)
-        for name in os.listdir(directory)
-    ]
+    found = []
+    with os.scandir(directory) as listing:
+        for entry in listing:
+            name = entry.name
+            found.append((os.fsencode(name).decode("utf-8", "backslashreplace"), name))
+            if len(found) > LONGEST_LISTING:
+                raise FileError(f"more than {LONGEST_LISTING:,} names are in this directory")
     if pattern and pattern != "*":
         found = [pair for pair in found if fnmatch.fnmatchcase(pair[0], pattern)]
     return sorted(found)

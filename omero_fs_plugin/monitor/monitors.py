@@ -8,7 +8,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
+from . import guests
 from .files import Root
 from .kernel.observers import Observing
 from .notices import shown
@@ -166,6 +168,12 @@ class Monitor:
         if watcher is not None:
             watcher.check_pulse(now)
 
+    @property
+    def watches(self) -> int:
+        """Directories that the kernel watches for it."""
+        watcher = self._watcher
+        return watcher.tracker.watches if watcher is not None and not watcher.ended else 0
+
     def figures(self) -> dict[str, str]:
         """What the status facet shows of it."""
         watcher = self._watcher
@@ -209,14 +217,21 @@ class Monitors:
         self._client_timeout = client_timeout
         self._lock = threading.Lock()  # for the mapping only; never held during a start or stop
         self._monitors: dict[str, Monitor] = {}
+        self._guests = guests.Counted("monitors", guests.MOST_MONITORS, guests.MOST_OF_ALL)
         self._ending: list[threading.Thread] = []  # these destroy monitors that were given up
 
     def create(self, request: Request, client: Client) -> str:
-        """A new monitor, stopped; its id."""
+        """A new monitor, stopped; its id.  Raises MonitorError if a guest asks for too much."""
+        guests.check(request, client.address)
         identifier = str(uuid.uuid4())  # nobody can guess another's
         record = self._record if request.type is MonitorType.PERSISTENT else None
-        if record is not None:
-            record.create(identifier, request, client.address)
+        self._guests.take(request.guest)
+        try:
+            if record is not None:
+                record.create(identifier, request, client.address)
+        except BaseException:
+            self._guests.give_back(request.guest)
+            raise
         self._add(identifier, request, client, record)
         log.info(
             "monitor %s of %s created: %s, %s",
@@ -250,6 +265,7 @@ class Monitors:
                 )
                 self._record.forget(identifier)
                 continue
+            self._guests.keep(request.guest)
             monitor = self._add(identifier, request, told, self._record, saved.away)
             if saved.started:
                 resumed.append(monitor)
@@ -272,11 +288,22 @@ class Monitors:
             give_up=self._give_up,
             record=record,
             timing=self._timing,
-            observing=self._observing,
+            observing=self._observing_for(request),
         )
         with self._lock:
             self._monitors[identifier] = monitor
         return monitor
+
+    def _observing_for(self, request: Request) -> Observing | None:
+        most = guests.most_watches() if request.guest else None
+        if most is None:
+            return self._observing
+        return replace(
+            self._observing or Observing(), may_watch=lambda: self._watched_for_guests() < most
+        )
+
+    def _watched_for_guests(self) -> int:
+        return sum(one.watches for one in self.all().values() if one.request.guest)
 
     def _may_be_away(self, request: Request) -> float:
         """For how long (s) its client may be; 0: without end.  The admin's word is the most."""
@@ -309,9 +336,11 @@ class Monitors:
         monitor = self.get(identifier)
         monitor.stop(for_good=True)
         with self._lock:
-            self._monitors.pop(identifier, None)
+            last = self._monitors.pop(identifier, None) is not None  # others may destroy it too
         if self._record is not None:
             self._record.forget(identifier)
+        if last:
+            self._guests.give_back(monitor.request.guest)
         log.info("monitor %s of %s destroyed", identifier, shown(monitor.request.path))
 
     def all(self) -> Mapping[str, Monitor]:

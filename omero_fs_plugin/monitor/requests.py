@@ -59,6 +59,8 @@ class Request:
     ignore_dir_events: bool
     # s that the client may be away; 0: as omero.fs.clientTimeout says, which is the most
     client_timeout: float = 0.0
+    # The other account that asks, in words; empty: the server's own, or root
+    guest: str = ""
 
     def __post_init__(self) -> None:
         if not self.events:

@@ -21,6 +21,7 @@ from omero_fs_plugin.events import EventType
 
 from .access import Access
 from .files import Files, Stats
+from .guests import Counted, of_calls
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell
 from .requests import (
@@ -125,11 +126,14 @@ def _fs_error(reason: str, error: Exception) -> Any:
 class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
     """omero.grid.monitors.MonitorServer over a `Monitors`."""
 
-    def __init__(self, monitors: Monitors, platform: str, access: Access) -> None:
-        """`platform` as sys.platform has it."""
+    def __init__(
+        self, monitors: Monitors, platform: str, access: Access, calls: Counted | None = None
+    ) -> None:
+        """`platform` as sys.platform has it; `calls` counts those of guests."""
         self._monitors = monitors
         self._access = access
         self._platform = platform
+        self._calls = calls or of_calls()
 
     def createMonitor(
         self,
@@ -148,7 +152,7 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
         current: Any = None,
     ) -> str:
         """The id of a new, stopped monitor.  Raises OmeroFSError, which names the argument."""
-        with told_as_fs_error():
+        with self._call(current) as guest:
             if platformCheck and self._platform != "linux":
                 raise MonitorError(
                     f"platformCheck: FSServer is not tested on {self._platform}; "
@@ -172,22 +176,23 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
                 ignore_sys_files=ignoreSysFiles,
                 ignore_dir_events=ignoreDirEvents,
                 client_timeout=client_timeout(current.ctx if current is not None else {}),
+                guest=guest,
             )
             return self._monitors.create(request, IceClient(proxy))
 
     def startMonitor(self, id: str, current: Any = None) -> None:
         """Starts a monitor, and returns when everything is watched."""
-        with told_as_fs_error():
+        with self._call(current):
             self._monitors.get(id).start()
 
     def stopMonitor(self, id: str, current: Any = None) -> None:
         """Stops a monitor.  It is not an error if it is stopped already."""
-        with told_as_fs_error():
+        with self._call(current):
             self._monitors.get(id).stop()
 
     def destroyMonitor(self, id: str, current: Any = None) -> None:
         """Stops and forgets a monitor."""
-        with told_as_fs_error():
+        with self._call(current):
             self._monitors.destroy(id)
 
     def getMonitorState(self, id: str, current: Any = None) -> Any:
@@ -197,6 +202,14 @@ class MonitorServer(slice_.MonitorServer):  # type: ignore[misc]
             state = slice_.MonitorState
             return state.Started if monitor.started else state.Stopped
 
+    @contextmanager
+    def _call(self, current: Any) -> Iterator[str]:
+        """A call that may take a while.  Gives the guest that calls, as Access.guest."""
+        with told_as_fs_error():
+            guest = self._access.guest(current)
+            with self._calls.one(guest):
+                yield guest
+
 
 class FileServer(slice_.FileServer):  # type: ignore[misc]
     """omero.grid.monitors.FileServer.  Shows `ours` to the server's own account, else `others`.
@@ -205,25 +218,29 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
     two minutes.  The interface requires this.
     """
 
-    def __init__(self, ours: Files, others: Files, access: Access) -> None:
+    def __init__(
+        self, ours: Files, others: Files, access: Access, calls: Counted | None = None
+    ) -> None:
+        """`calls` counts those of guests."""
         self._ours = ours
         self._others = others
         self._access = access
+        self._calls = calls or of_calls()
 
     def getDirectory(self, absPath: str, filter: str, current: Any = None) -> list[str]:
         """Names, sorted.  `filter` is as in a shell."""
-        with told_as_fs_error():
-            return self._files(current).names(absPath, filter)
+        with self._files(current) as files:
+            return files.names(absPath, filter)
 
     def getBulkDirectory(self, absPath: str, filter: str, current: Any = None) -> list[Any]:
         """FileStats, sorted by name."""
-        with told_as_fs_error():
-            return [_file_stats(one) for one in self._files(current).all_stats(absPath, filter)]
+        with self._files(current) as files:
+            return [_file_stats(one) for one in files.all_stats(absPath, filter)]
 
     def fileExists(self, fileId: str, current: Any = None) -> bool:
         """Whether a file is there.  For a path outside the watched directories it is an error."""
-        with told_as_fs_error():
-            return self._files(current).exists(fileId)
+        with self._files(current) as files:
+            return files.exists(fileId)
 
     def getBaseName(self, fileId: str, current: Any = None) -> str:
         """The last part of the path of a file that is there."""
@@ -263,20 +280,25 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
 
     def getSHA1(self, fileId: str, current: Any = None) -> str:
         """Lower-case hexadecimal."""
-        with told_as_fs_error():
-            return self._files(current).sha1(fileId)
+        with self._files(current) as files:
+            return files.sha1(fileId)
 
     def readBlock(self, fileId: str, offset: int, size: int, current: Any = None) -> bytes:
         """At most files.LARGEST_BLOCK bytes."""
-        with told_as_fs_error():
-            return self._files(current).block(fileId, offset, size)
+        with self._files(current) as files:
+            return files.block(fileId, offset, size)
 
-    def _files(self, current: Any) -> Files:
-        return self._ours if self._access.is_ours(current) else self._others
+    @contextmanager
+    def _files(self, current: Any) -> Iterator[Files]:
+        """What the caller may see, for one call."""
+        with told_as_fs_error():
+            guest = self._access.guest(current)
+            with self._calls.one(guest):
+                yield self._others if guest else self._ours
 
     def _stats(self, path: str, current: Any) -> Stats:
-        with told_as_fs_error():
-            return self._files(current).stats(path)
+        with self._files(current) as files:
+            return files.stats(path)
 
 
 def _file_stats(stats: Stats) -> Any:

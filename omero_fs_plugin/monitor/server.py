@@ -18,6 +18,7 @@ from omero_fs_plugin.metrics.publisher import Publisher
 from .access import Access
 from .families import Families
 from .files import Files, Root
+from .guests import of_calls
 from .kernel.observers import Observing
 from .monitors import Monitors
 from .record.record import open_record
@@ -78,13 +79,13 @@ class FSServer:
         )
         self.adapter = communicator.createObjectAdapter(ADAPTER)
         self._watched = _watched(properties)
-        access = Access(self._given_to_all)
+        access, calls = Access(self._given_to_all), of_calls()
         self.adapter.add(
-            MonitorServer(self.monitors, sys.platform, access),
+            MonitorServer(self.monitors, sys.platform, access, calls),
             communicator.stringToIdentity(given.server_id),
         )
         self.adapter.add(
-            FileServer(Files(self._roots), Files(self._roots_for_all), access),
+            FileServer(Files(self._roots), Files(self._roots_for_all), access, calls),
             communicator.stringToIdentity(given.file_server_id),
         )
         # Before anybody can ask for them: a client that is told something may ask at once.

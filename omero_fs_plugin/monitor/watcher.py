@@ -16,6 +16,7 @@ from collections.abc import Callable
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
+from . import guests
 from .kernel import raw
 from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
@@ -24,7 +25,7 @@ from .requests import MonitorType, Request
 from .telling.absence import Absence
 from .telling.gathering import Gathering
 from .telling.keeper import Keeper
-from .telling.outbox import Outbox
+from .telling.outbox import CAPACITY, Outbox
 from .telling.telling import Answer, Client, Telling
 from .tracking.arrivals import Timing
 from .tracking.tracker import Tracker
@@ -72,7 +73,9 @@ class Watcher:
         self.ended = False
         self.abandoned = False  # nobody waits for its end
         self.unspeakable = 0  # events whose name is not UTF-8
-        self.outbox = Outbox(block_size=request.block_size)
+        self.outbox = Outbox(
+            block_size=request.block_size, capacity=guests.CAPACITY if request.guest else CAPACITY
+        )
         self.tracker = Tracker(
             request.path,
             tell=self._tell,

@@ -31,7 +31,8 @@ FLOORS: dict[str, str] = {
     "cli": (
         "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
-        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit"
+        "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit "
+        "dropbox.confine"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
@@ -87,22 +88,24 @@ FLOORS: dict[str, str] = {
     # FSServer, from the client down to the kernel
     "monitor.server": "monitor.families metrics monitor.servants monitor.monitors "
     "monitor.record monitor.tracking "
-    "monitor.access monitor.files monitor.kernel config",
+    "monitor.access monitor.guests monitor.files monitor.kernel config",
     "monitor.servants": (
-        "monitor.monitors monitor.access monitor.files monitor.notices monitor.requests"
+        "monitor.monitors monitor.access monitor.guests monitor.files monitor.notices "
+        "monitor.requests"
     ),
     "monitor.monitors": (
-        "monitor.watcher monitor.telling monitor.record monitor.tracking monitor.files "
-        "monitor.notices monitor.requests monitor.kernel"
+        "monitor.watcher monitor.guests monitor.telling monitor.record monitor.tracking "
+        "monitor.files monitor.notices monitor.requests monitor.kernel"
     ),
     "monitor.watcher": (
-        "monitor.telling monitor.record monitor.tracking monitor.notices monitor.requests "
-        "monitor.kernel"
+        "monitor.guests monitor.telling monitor.record monitor.tracking monitor.notices "
+        "monitor.requests monitor.kernel"
     ),
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
     "monitor.access": "monitor.requests monitor.kernel",
+    "monitor.guests": "monitor.requests monitor.kernel",
     "monitor.files": "",
     "monitor.families": "monitor.kernel",
     "monitor.notices": "monitor.kernel",
@@ -167,10 +170,11 @@ INSIDE: dict[str, dict[str, str]] = {
         "resting": "underway settle",
         "assembly": "around lots uncovered",
         "around": "lots outside",
-        "underway": "lots settle outside",
+        "underway": "left_alone lots settle outside",
         "lots": "neighbourhood",
         "settle": "neighbourhood",
         "neighbourhood": "",
+        "left_alone": "",
         "uncovered": "",
         "unread": "",
         "warmth": "",

@@ -28,6 +28,11 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _HAS_OPENAT = os.open in os.supports_dir_fd
 # O_NONBLOCK: to open a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+# How deep directories below a user's own are entered.  Each is reached from the top by one call for
+# each level, so that ten thousand of them, one in the other, would cost minutes at each look.
+# Those of real data are about ten deep.
+DEEPEST = 100
+TOO_DEEP = f"more than {DEEPEST} directories deep, and nothing in it is imported: move it up"
 # What is said of a file that the server may not read, after its path.
 UNREADABLE = "cannot be read by the server"
 # What helps where a mode does not allow the server to read.

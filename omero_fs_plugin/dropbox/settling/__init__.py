@@ -10,5 +10,5 @@ near each other.  ``groupers`` are the threads that group the files, ``warmth`` 
 takes the next ones, ``around`` looks at other files that their answer names, ``assembly`` makes
 filesets of it.  ``stores`` knows directories that are one image, and ``looks`` looks at those that
 wait.  ``uncovered`` lets files rest that no rule covers, ``unread`` has those that could not be
-read.  ``handover`` does the same for `omero fs import`.
+read, ``left_alone`` what can never be imported.  ``handover`` does the same for `omero fs import`.
 """

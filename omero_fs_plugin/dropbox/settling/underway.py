@@ -15,6 +15,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import RecordRefused
 
+from .left_alone import LeftAlone
 from .lots import Lots
 from .outside import Outside
 from .settle import Settler
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 1_000  # files handled at once, while others wait for the lock
-_LEFT_MOST = 100  # files left alone that are listed for people
 
 
 @dataclass
@@ -42,9 +42,7 @@ class Underway:
     settler: Settler
     outside: Outside
     # Files that cannot be imported: path, with odd bytes escaped -> why
-    left_alone: dict[str, str] = field(default_factory=dict)
-    # The directories and reasons that the log has told of
-    _told_of: set[tuple[str, str]] = field(default_factory=set)
+    left_alone: LeftAlone = field(default_factory=LeftAlone)
     # Roots in which something could not be looked at: they are rescanned before long.
     unsure: set[str] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
@@ -151,17 +149,15 @@ class Underway:
 
         `omero fs status` shows each.  The log has one line for a directory and reason.
         """
+        place = self.places.place(path)
+        top = place.root if place is not None else path.rpartition("/")[0]
         shown = _shown(path)
-        if shown not in self.left_alone and len(self.left_alone) < _LEFT_MOST:
-            alike = shown.rpartition("/")[0], reason
-            if alike not in self._told_of and len(self._told_of) < _LEFT_MOST:
-                self._told_of.add(alike)
-                log.warning("%s, and others there like it, are left alone: %s", shown, reason)
-            self.left_alone[shown] = reason
+        if self.left_alone.note(top, shown, reason):
+            log.warning("%s, and others there like it, are left alone: %s", shown, reason)
 
     def no_longer_left(self, path: str) -> None:
         """It is gone, so people need not hear of it any more."""
-        self.left_alone.pop(_shown(path), None)
+        self.left_alone.forget(_shown(path))
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-from omero_fs_plugin.dropbox.confine import listing
+from omero_fs_plugin.dropbox.confine import DEEPEST, TOO_DEEP, listing
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.confine.trees import has_marker, store_around, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
@@ -109,6 +109,14 @@ def walk(
     """
     answered = call.pulse if call is not None else _nobody_waits
     waiting = [root]
+    deepest = root.rstrip("/").count("/") + DEEPEST
+
+    def entered(directory: str) -> bool:
+        if directory.count("/") <= deepest:
+            return enters(directory)
+        left(directory, TOO_DEEP)
+        return False
+
     while waiting:
         directory = waiting.pop()
         answered()
@@ -120,7 +128,9 @@ def walk(
                 if directory != root and has_marker(descriptor):
                     yield from _store(root, directory, left)
                     continue
-                yield from _entries(directory.rstrip("/"), entries, waiting, left, enters, answered)
+                yield from _entries(
+                    directory.rstrip("/"), entries, waiting, left, entered, answered
+                )
         except FileNotFoundError:
             continue
         except RootAway:

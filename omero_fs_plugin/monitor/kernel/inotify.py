@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import fcntl
 import os
 import select
@@ -57,11 +58,20 @@ class Inotify(LocalDisk):
     """
 
     def __init__(
-        self, root: bytes, wake: Callable[[], None] = lambda: None, *, shares: bool = False
+        self,
+        root: bytes,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        shares: bool = False,
+        may_watch: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`wake` as for LocalDisk.  `shares`: watch network shares too, do not poll them."""
+        """`wake` as for LocalDisk.  `shares`: watch network shares too, do not poll them.
+
+        `may_watch` says whether one more directory below the root may be watched.
+        """
         super().__init__(root, wake)
         self._shares = shares
+        self._may_watch = may_watch
         # Our own backlog has overflowed, not the kernel's queue.
         self._overflowed = False
         self._backlog: deque[bytes] = deque()
@@ -96,6 +106,8 @@ class Inotify(LocalDisk):
         flags = _MASK
         if path != self._root:
             flags |= raw.IN_DONT_FOLLOW
+            if not self._may_watch():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         ours = self._descriptor
         mount = self._mount_of(path)
         if mount is None:

@@ -63,6 +63,8 @@ class Observing:
 
     kind: str = AUTO
     platform: str = sys.platform
+    # Whether the kernel may watch one more directory for it; if not, that one is polled
+    may_watch: Callable[[], bool] = lambda: True
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for an observer that this platform does not have."""
@@ -86,7 +88,9 @@ class Observing:
         if self._linux:
             from . import inotify
 
-            return inotify.Inotify(root, wake, shares=self.kind == INOTIFY)
+            return inotify.Inotify(
+                root, wake, shares=self.kind == INOTIFY, may_watch=self.may_watch
+            )
         from .native import Native
 
         return Native(root, wake)

@@ -122,6 +122,7 @@ def text_of(request: Request) -> str:
             "ignore_sys_files": request.ignore_sys_files,
             "ignore_dir_events": request.ignore_dir_events,
             "client_timeout": request.client_timeout,
+            "guest": request.guest,
         }
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import pytest
 from omero.grid import monitors as slice_
 
 import omero
-from omero_fs_plugin.monitor import access
+from omero_fs_plugin.monitor import access, guests
+from omero_fs_plugin.monitor.files import Files
 from omero_fs_plugin.monitor.server import FSServer
 
-from .fsserver import Client, address_of, create, initialize, serve, start, until
+from .fsserver import PATIENCE, Client, address_of, create, initialize, serve, start, until
 
 SOMEBODY = 12345
 
@@ -132,6 +134,45 @@ def test_our_own_account_has_anything_watched(world: World, whose: Callable[...,
     whose(None)
     with pytest.raises(omero.OmeroFSError):
         create(world.server, world.other, world.client)
+
+
+def test_another_account_cannot_have_all_monitors(
+    world: World, whose: Callable[[int | None], None]
+) -> None:
+    with pytest.raises(omero.OmeroFSError, match="32 monitors already"):
+        for _ in range(guests.MOST_MONITORS + 1):
+            create(world.server, world.watched, world.client)
+    assert len(world.service.monitors.all()) == guests.MOST_MONITORS
+    whose(os.geteuid())
+    start(world.server, world.watched, world.client)
+
+
+def test_another_account_cannot_have_all_threads(
+    world: World, whose: Callable[[int | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, goes_on = threading.Semaphore(0), threading.Event()
+
+    def hangs(files: Files, path: str) -> str:
+        hanging.release()
+        goes_on.wait(PATIENCE)
+        return path
+
+    monkeypatch.setattr(Files, "sha1", hangs)
+    try:
+        path = str(world.watched / "amy" / "a")
+        calls = [world.files.begin_getSHA1(path) for _ in range(guests.MOST_CALLS)]
+        for _ in calls:
+            assert hanging.acquire(timeout=PATIENCE)
+        for call in (world.files.getSHA1, world.files.fileExists):
+            with pytest.raises(omero.OmeroFSError, match="has 8 calls under way already"):
+                call(path)
+        whose(os.geteuid())
+        assert world.files.fileExists(path)
+    finally:
+        goes_on.set()
+    assert [world.files.end_getSHA1(call) for call in calls] == [path] * len(calls)
+    whose(SOMEBODY)
+    assert world.files.fileExists(path)
 
 
 _READS = """

@@ -10,6 +10,7 @@ import pytest
 from omero_fs_plugin.cli.passed_over import rule_around, user_of, why_passed_over
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.confine import DEEPEST
 from omero_fs_plugin.dropbox.places import Places
 
 NAMES = (
@@ -56,6 +57,7 @@ def test_it_is_what_dropbox_passes_over(tmp_path: Path, properties: dict[str, st
         ("a.tif", {"blacklist": ".tif"}, "on omero.fs.blacklist"),
         ("a.tif", {"whitelist": ".czi"}, "not on omero.fs.whitelist"),
         ("sub/a.tif", {"pathMode": "Flat"}, "omero.fs.pathMode is Flat"),
+        ("x/" * (DEEPEST + 1) + "a.tif", {}, "lies more than 100 directories deep"),
         ("omero-fs.toml", {}, "a sidecar"),
         ("../stray.tif", {}, "lies in no user's directory"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox import places as places_module
+from omero_fs_plugin.dropbox.confine import DEEPEST
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.system_names import coming_of, leaving_of
@@ -82,6 +83,16 @@ def test_lists_hold_for_files_that_a_rescan_finds() -> None:
     assert not places.enters("/d/amy/scratch")
     assert not places.passes("/d/amy/.hidden.tif")
     assert not places.passes("/d/amy/copying.tif.part")
+
+
+@pytest.mark.parametrize(("user", "top"), [("default", "/d/amy"), ("amy", "/d")])
+def test_what_is_too_deep_is_passed_over_by_events_and_rescans(user: str, top: str) -> None:
+    places = places_of("/d", importUsers=user)
+    deepest = top + "/x" * DEEPEST
+    assert places.passes(f"{deepest}/a.tif") and places.enters(deepest)
+    assert not places.passes(f"{deepest}/x/a.tif") and not places.enters(f"{deepest}/x")
+    assert not places.passes(f"{deepest}{'/x' * 10_000}/a.tif")
+    assert whose(places, f"{deepest}/x/a.tif") == ("amy", top)
 
 
 def test_a_blacklisted_user_directory_is_passed_over() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.monitor import files as files_module
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK, FileError, Files, Root
 
 
@@ -259,3 +260,25 @@ def test_a_file_system_that_does_not_answer_is_not_asked(
     monkeypatch.setattr(os, "open", None)
     with pytest.raises(FileError, match="does not answer"):
         files.names(str(root))
+
+
+def test_a_file_that_never_ends_is_not_hashed_for_ever() -> None:
+    # As on a share that lies about sizes: Linux says that such a file has 0 bytes.
+    files = Files(lambda: [Root(os.fsencode(f"/proc/{os.getpid()}"), deep=True)])
+    with pytest.raises(FileError, match="longer than its size says"):
+        files.sha1(f"/proc/{os.getpid()}/status")
+
+
+def test_a_directory_that_never_ends_is_not_listed_for_ever(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "LONGEST_LISTING", 3)
+    many = root / "many"
+    many.mkdir()
+    for number in range(3):
+        (many / str(number)).touch()
+    assert files.names(str(many)) == ["0", "1", "2"]
+    (many / "3").touch()
+    for call in (files.names, files.all_stats):
+        with pytest.raises(FileError, match="more than 3 names"):
+            call(str(many))

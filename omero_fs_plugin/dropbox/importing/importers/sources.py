@@ -62,12 +62,20 @@ def blocks(
 ) -> Iterator[bytes]:
     """The bytes of a file below `root` from the beginning, at most BLOCK at once.
 
-    Raises DiskAway when they cannot be read now, and Stopped when `stopping`.
+    Raises DiskAway when they cannot be read now, and Stopped when `stopping`; FileChanged if there
+    are more or fewer than its size says.  A share may give bytes without end, and stop short of it
+    without an error.
     """
+    left = met.stat.size
     while True:
         with disk_errors(met.path), CALLS.at(root):
             block = source.read(BLOCK)
+        left -= len(block)
+        if left < 0:
+            raise FileChanged(f"{met.path}: has more bytes than its size says")
         if not block:
+            if left:
+                raise FileChanged(f"{met.path}: ends {left} bytes before its size")
             return
         if stopping():
             raise Stopped(f"stopped while {met.path} was read")

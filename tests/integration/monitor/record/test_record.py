@@ -433,6 +433,7 @@ def test_it_holds_what_createMonitor_was_given_and_what_is_known_and_no_more(
         "ignore_sys_files",
         "ignore_dir_events",
         "client_timeout",
+        "guest",
     }
 
 

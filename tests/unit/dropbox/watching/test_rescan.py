@@ -37,6 +37,36 @@ def test_every_regular_file_once_and_no_dot_file(tree: Path) -> None:
     ]
 
 
+def test_directories_one_in_the_other_without_end_are_not_entered(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels, below = 300, os.open(tree, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=below)
+        inner = os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = inner
+    for name in ("last.tif", "x" * 251 + ".tif"):
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=below))
+    os.close(below)
+    last = tree / "/".join("d" * rescan.DEEPEST) / "at-the-limit.tif"
+    last.touch()
+    opened, open_ = [0], os.open
+
+    def counted(*given: object, **how: object) -> int:
+        opened[0] += 1
+        return open_(*given, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", counted)
+    told: dict[str, str] = {}
+    errors: list[OSError] = []
+    found = {met.path for met in walk(str(tree), told.__setitem__, failed=errors.append)}
+    assert found == {str(tree / "a.tif"), str(tree / "sub" / "deep" / "b.tif"), str(last)}
+    assert opened[0] < rescan.DEEPEST**2, "each directory is reached from the top"
+    assert told == {str(last.parent / "d"): rescan.TOO_DEEP}
+    assert not errors, "nothing has to be looked at again soon"
+
+
 def test_what_is_no_file_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tree / "pipe.tif")
     (tree / "link.tif").symlink_to(tree / "a.tif")

@@ -1,0 +1,44 @@
+"""What people are told of files that cannot be imported: one user's hide nobody else's."""
+
+from __future__ import annotations
+
+from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, LeftAlone
+
+AMY, ZAK = "/in/amy", "/in/zak"
+
+
+def test_a_hundred_thousand_links_of_one_user_hide_nothing_of_another() -> None:
+    left = LeftAlone()
+    logged = sum(left.note(AMY, f"{AMY}/{n % 1000}/{n}", "a link") for n in range(100_000))
+    assert len(left) == MOST and logged <= MOST
+    assert left.note(ZAK, f"{ZAK}/pipe", "a FIFO"), "and the log has a line of it"
+    assert left[f"{ZAK}/pipe"] == "a FIFO"
+
+
+def test_all_together_have_a_limit() -> None:
+    left = LeftAlone()
+    for n in range(2 * MOST_IN_ALL):
+        left.note(f"/in/{n}", f"/in/{n}/a", "a link")
+    assert len(left) == MOST_IN_ALL
+
+
+def test_what_is_gone_makes_room() -> None:
+    left = LeftAlone()
+    for n in range(3 * MOST):
+        left.note(AMY, f"{AMY}/{n}", "a link")
+        left.forget(f"{AMY}/{n}")
+        left.forget(f"{AMY}/{n}")
+    assert left == {}
+    left.note(AMY, f"{AMY}/a", "a link")
+    left.clear()
+    for n in range(MOST):
+        left.note(AMY, f"{AMY}/{n}", "a link")
+    assert len(left) == MOST
+
+
+def test_the_log_has_one_line_for_a_directory_and_a_reason() -> None:
+    left = LeftAlone()
+    told = [left.note(AMY, f"{AMY}/d/{n}", why) for n, why in enumerate("aabba")]
+    assert told == [True, False, True, False, False]
+    left.clear()
+    assert not left.note(AMY, f"{AMY}/d/0", "a"), "a rescan meets it again"
