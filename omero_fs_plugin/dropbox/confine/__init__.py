@@ -33,6 +33,8 @@ _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 # Those of real data are about ten deep.
 DEEPEST = 100
 TOO_DEEP = f"more than {DEEPEST} directories deep, and nothing in it is imported: move it up"
+# Names in one directory that are looked at: a share may list names without end.
+MOST_NAMES = 1_000_000
 # What is said of a file that the server may not read, after its path.
 UNREADABLE = "cannot be read by the server"
 # What helps where a mode does not allow the server to read.

@@ -24,7 +24,7 @@ from omero_fs_plugin.stores import (
     store_at,
 )
 
-from . import listing, stat_beneath
+from . import MOST_NAMES, listing, stat_beneath
 
 DEEPEST = 64  # levels of a store; real ones have about ten
 # Files of a store that is imported: OMERO makes a row for each, in one call, and a fileset needs
@@ -132,8 +132,11 @@ def _files(root: str, directory: str, call: Call) -> Iterator[tuple[str, os.stat
                 listing(root, f"{directory}/{within}".rstrip("/")) as opened,
                 os.scandir(opened) as entries,
             ):
-                for entry in entries:
+                for number, entry in enumerate(entries):
                     call.pulse()
+                    if number >= MOST_NAMES:
+                        why = f"more than {MOST_NAMES:,} names in one directory"
+                        raise OSError(errno.EOVERFLOW, why, directory)
                     try:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(f"{within}{entry.name}/")

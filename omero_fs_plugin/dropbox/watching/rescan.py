@@ -7,9 +7,10 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import PurePosixPath
 
-from omero_fs_plugin.dropbox.confine import DEEPEST, TOO_DEEP, listing
+from omero_fs_plugin.dropbox.confine import DEEPEST, MOST_NAMES, TOO_DEEP, listing
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.confine.trees import has_marker, store_around, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
@@ -47,7 +48,7 @@ def top(
     strays: list[Found] = []
     above = watch_dir.rstrip("/")
     with listing(watch_dir, watch_dir) as directory, os.scandir(directory) as entries:
-        for entry in entries:
+        for entry in islice(entries, MOST_NAMES):
             answered()
             if entry.name.startswith("."):
                 continue
@@ -163,8 +164,11 @@ def _entries(
     enters: Callable[[str], bool],
     answered: Callable[[], None],
 ) -> Iterator[Found]:
-    for entry in entries:
+    for number, entry in enumerate(entries):
         answered()
+        if number >= MOST_NAMES:
+            left(directory, f"more than {MOST_NAMES:,} names in one directory: the rest is not met")
+            return
         if entry.name.startswith("."):
             continue
         path = f"{directory}/{entry.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as stat_module
 import time
@@ -15,6 +16,9 @@ from .answers import Beat, Place, place_of
 from .entries import Entry, Kind, Listing, Unanswered
 
 T = TypeVar("T")
+
+# Names in one directory.  A share may list names without end, and each of them costs memory.
+MOST_NAMES = 1_000_000
 
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -239,9 +243,16 @@ def _opened(path: bytes, flags: int) -> Iterator[bytes | int]:
 def _stats(
     where: bytes | int, inner: frozenset[bytes]
 ) -> Iterator[tuple[bytes, os.stat_result | None]]:
-    """Each name in a directory; None for those `inner`, and for what cannot be looked at."""
+    """Each name in a directory; None for those `inner`, and for what cannot be looked at.
+
+    Raises OSError if there are too many.
+    """
+    number = 0
     with os.scandir(where) as listing:
         for one in listing:
+            number += 1
+            if number > MOST_NAMES:
+                raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
             name = os.fsencode(one.name)
             stat = None
             if name not in inner:

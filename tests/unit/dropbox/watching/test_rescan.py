@@ -127,6 +127,44 @@ def test_a_listing_that_breaks_off_is_told_and_closed(
     assert len(closed) == 3
 
 
+class Endless:
+    """A listing of a share that lists names for ever; of any other directory the real one."""
+
+    def __init__(self, real: object, directory: int, endless: str) -> None:
+        self._entries = real(directory)  # type: ignore[operator]
+        self._endless = Path(f"/proc/self/fd/{directory}").readlink().name == endless
+        self.listed = 0
+
+    def __enter__(self) -> Endless:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entries.close()
+
+    def __iter__(self) -> Iterator[os.DirEntry[str]]:
+        every = list(self._entries)
+        yield from every
+        while self._endless:
+            assert self.listed < 1_000, "it would be listed for ever"
+            self.listed += 1
+            yield every[0]
+
+
+def test_a_directory_that_lists_names_for_ever_has_an_end(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "sub" / "c.tif").touch()
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda directory: Endless(real, directory, "sub"))
+    monkeypatch.setattr(rescan, "MOST_NAMES", 20)
+    told: dict[str, str] = {}
+    found = {met.path for met in walk(str(tree), told.__setitem__)}
+    assert str(tree / "a.tif") in found, "the rest of the tree is looked at"
+    assert told == {str(tree / "sub"): "more than 20 names in one directory: the rest is not met"}
+    directories, _ = top(str(tree / "sub"))
+    assert len(directories) <= 20
+
+
 def test_one_who_stops_looking_leaves_no_directory_open(tree: Path) -> None:
     def open_directories() -> list[str]:
         links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
