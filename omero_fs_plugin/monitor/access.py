@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from omero_fs_plugin.links import Route, reach
 
+from .guests import UNKNOWN
 from .kernel.answers import place_of
 from .requests import MonitorError
 
@@ -63,7 +64,7 @@ class Access:
         account = self._account_of(current.con)
         if account in (0, os.geteuid()):
             return ""
-        return "an account that is not known" if account is None else f"account {account}"
+        return UNKNOWN if account is None else f"account {account}"
 
     def check(self, path: bytes, current: Any, *, missing_well: bool = False) -> None:
         """Raises MonitorError if the caller may not watch `path`.

@@ -17,7 +17,10 @@ from contextlib import contextmanager
 from .kernel import limits
 from .requests import MonitorError, Request
 
+# All clients of other machines.  A DropBox may be among them, with a monitor for each of its rules.
+UNKNOWN = "an account that is not known"
 # Linux lets an account have 128 inotify instances unless told otherwise, and each monitor has one.
+# Who raises that limit for more rules raises these as well.
 MOST_MONITORS, MOST_OF_ALL = 32, 64  # of one account, and of all guests
 # Calls at the same time.  FSServer has 64 threads for calls.
 MOST_CALLS, MOST_CALLS_OF_ALL = 8, 24
@@ -25,7 +28,7 @@ MOST_ITEMS = 1_000  # of a whitelist and of a blacklist
 LONGEST_LISTS = 64 * 1024  # characters of both together
 LONGEST_ADDRESS = 4 * 1024  # characters of a proxy
 CAPACITY = 20_000  # events that wait for one client, as telling.outbox.CAPACITY
-_SHARE = 2  # of inotify's watches guests have the half; what is beyond is polled
+_SHARE = 2  # of inotify's watches and instances guests have the half; what is beyond is polled
 
 
 class TooMuch(MonitorError):
@@ -56,6 +59,7 @@ class Counted:
     """How much of one thing each guest has.  Thread-safe.
 
     Rule: no guest has more than `each`, and all of them together no more than `of_all`.
+    UNKNOWN may have all of that, because it is many.
     """
 
     def __init__(self, what: str, each: int, of_all: int) -> None:
@@ -72,7 +76,7 @@ class Counted:
         if not guest:
             return
         with self._lock:
-            if self._has[guest] >= self._each:
+            if guest != UNKNOWN and self._has[guest] >= self._each:
                 raise TooMuch(
                     f"{guest} has {self._each} {self._what} already, and may have no more"
                 )
@@ -102,6 +106,13 @@ class Counted:
             yield
         finally:
             self.give_back(guest)
+
+
+def of_monitors() -> Counted:
+    """Counts the monitors of guests: they have half of inotify's instances, one guest a quarter."""
+    limit = limits.instances()
+    of_all = MOST_OF_ALL if limit is None else max(MOST_OF_ALL, limit.most // _SHARE)
+    return Counted("monitors", of_all * MOST_MONITORS // MOST_OF_ALL, of_all)
 
 
 def of_calls() -> Counted:

@@ -217,7 +217,7 @@ class Monitors:
         self._client_timeout = client_timeout
         self._lock = threading.Lock()  # for the mapping only; never held during a start or stop
         self._monitors: dict[str, Monitor] = {}
-        self._guests = guests.Counted("monitors", guests.MOST_MONITORS, guests.MOST_OF_ALL)
+        self._guests = guests.of_monitors()
         self._ending: list[threading.Thread] = []  # these destroy monitors that were given up
 
     def create(self, request: Request, client: Client) -> str:

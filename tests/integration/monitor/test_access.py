@@ -139,6 +139,7 @@ def test_our_own_account_has_anything_watched(world: World, whose: Callable[...,
 def test_another_account_cannot_have_all_monitors(
     world: World, whose: Callable[[int | None], None]
 ) -> None:
+    world.service.monitors._guests = guests.Counted("monitors", guests.MOST_MONITORS, 64)
     with pytest.raises(omero.OmeroFSError, match="32 monitors already"):
         for _ in range(guests.MOST_MONITORS + 1):
             create(world.server, world.watched, world.client)

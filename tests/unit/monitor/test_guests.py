@@ -12,6 +12,8 @@ import pytest
 from omero_fs_plugin.monitor import guests
 from omero_fs_plugin.monitor.access import Access
 from omero_fs_plugin.monitor.guests import Counted, TooMuch
+from omero_fs_plugin.monitor.kernel import limits
+from omero_fs_plugin.monitor.kernel.limits import Limit
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.record.file import request_of, text_of
 from omero_fs_plugin.monitor.requests import Request
@@ -34,6 +36,12 @@ class Nobody:
 
 def of(guest: str, path: Path = Path("/in"), **changed: Any) -> Request:
     return requests.request_of(os.fsencode(path), guest=guest, **changed)
+
+
+@pytest.fixture(autouse=True)
+def usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux lets an account have as many inotify instances as it does by itself."""
+    monkeypatch.setattr(limits, "instances", lambda: Limit("max_user_instances", 128))
 
 
 def test_ten_thousand_monitors_of_one_account_leave_room_for_others(tmp_path: Path) -> None:
@@ -65,6 +73,21 @@ def test_a_monitor_that_is_refused_is_not_counted(tmp_path: Path) -> None:
         with pytest.raises(TooMuch, match="1,001 items"):
             monitors.create(of(GUEST, tmp_path, whitelist=("a",) * 1_001), Nobody())
     monitors.create(of(GUEST, tmp_path), Nobody())
+
+
+def test_a_dropbox_on_another_machine_may_have_many_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "instances", lambda: Limit("max_user_instances", 1_024))
+    monitors = Monitors()
+    for _ in range(250):
+        monitors.create(of(guests.UNKNOWN, tmp_path), Nobody())
+    with pytest.raises(TooMuch, match="account 1000 has 256 monitors"):
+        for _ in range(257):
+            monitors.create(of(GUEST, tmp_path), Nobody())
+    with pytest.raises(TooMuch, match="512 monitors together"):
+        for _ in range(500):
+            monitors.create(of(guests.UNKNOWN, tmp_path), Nobody())
 
 
 @pytest.mark.parametrize(
