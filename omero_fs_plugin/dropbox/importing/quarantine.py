@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
@@ -26,6 +27,9 @@ from .moving import make_directory, move_back, move_out, remove_source, sha1_at
 log = logging.getLogger(__name__)
 
 _HOME = "quarantined "  # before a fileset's id; the journal's note is the root that it had
+# The same while it is moved there; the note is the quarantine's directory, which may be another
+# one after a kill.
+_GOES = "quarantine under way "
 
 
 class Quarantine:
@@ -47,9 +51,20 @@ class Quarantine:
 
     def sweep(self) -> None:
         """Moves what failed earlier and was not moved then."""
+        for fileset, act in self.due():
+            act(fileset)
+
+    def due(self) -> Iterator[tuple[Fileset, Callable[[Fileset], None]]]:
+        """Filesets that were not moved whole, each with what is to be done with it."""
+        for key, vault in self._journal.notes(_GOES).items():
+            fileset = self._journal.get(int(key.removeprefix(_GOES)))
+            if fileset is None:
+                self._journal.note(key, "")
+            elif vault != str(self.directory):
+                yield fileset, partial(self._bring_back_half, vault=vault)
         if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
-                self.take(fileset)
+                yield fileset, self.take
 
     def take(self, fileset: Fileset) -> None:
         """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
@@ -63,6 +78,7 @@ class Quarantine:
                 self._put_back(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
             self._journal.note(f"{_HOME}{fileset.id}", fileset.root)
+            self._journal.note(f"{_GOES}{fileset.id}", vault)
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
@@ -81,25 +97,38 @@ class Quarantine:
             with CALLS.at(vault):
                 _tell(root, fileset)
             self._journal.put_elsewhere(fileset.id, str(root), now)
+            self._journal.note(f"{_GOES}{fileset.id}", "")
             for met, moved in zip(fileset.files, now, strict=True):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
             self._put_back(fileset, root)
 
-    def _put_back(self, fileset: Fileset, root: Path) -> None:
+    def _bring_back_half(self, fileset: Fileset, *, vault: str) -> None:
+        """Brings back what a move to `vault`, another directory than ours, has moved so far."""
+        root = Path(vault, fileset.user, str(fileset.id))
+        try:
+            if fileset.root == str(root) or self._put_back(fileset, root, vault):
+                self._journal.note(f"{_GOES}{fileset.id}", "")
+        except FsError as error:
+            log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
+
+    def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:
         """Moves what lies below `root` back, so that a set lies as a whole where it was.
 
-        If a file cannot be moved back, the log says so.
+        `vault` is the quarantine's directory; empty: ours.  Returns whether no file is left
+        there that is not back.  If a file cannot be moved back, the log says so.
         """
-        vault = str(self.directory)
+        vault, back = vault or str(self.directory), True
         for met in fileset.files if self._journal.noted(f"{_HOME}{fileset.id}") else ():
             try:
                 to = self._to(fileset, met, root)
                 if _lies_at(to, vault) and stat_of(fileset.root, met.path) is None:
                     move_back(to, fileset.root, met.path, vault)
             except (OSError, FsError) as error:
+                back = False
                 log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
+        return back
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.

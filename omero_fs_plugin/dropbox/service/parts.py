@@ -22,7 +22,6 @@ from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.database import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.letters.notes import Notes
 from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.dropbox.places import Places
@@ -65,9 +64,8 @@ class Parts:
 
     def sweep(self) -> None:
         """Moves into quarantine what failed before, or while nobody was able to move it."""
-        if self.quarantine.directory is not None:
-            for fileset in self.journal.select(State.FAILED):
-                take_out(self.lanes, self.quarantine, fileset)
+        for fileset, act in self.quarantine.due():
+            self.lanes.do(fileset.root, partial(act, fileset), beside="quarantine")
 
     def apply(self, settings: Settings, methods: dict[Rule, Method]) -> None:
         """Puts `settings` into force.  What waits or is being imported goes on."""
