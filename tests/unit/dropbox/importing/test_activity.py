@@ -24,7 +24,9 @@ class OMERO:
         """What is known of it after so many seconds more."""
         self.passed += seconds
         signs = {1: Signs(begun=NOON, told=True, logged=self.logged)}
-        rest = self.watch.rest(1, Look(NOON + self.passed + self.set_by, self.started, signs))
+        now = NOON + self.passed + self.set_by
+        # Nobody has set our own clock.
+        rest = self.watch.rest(1, Look(now, self.started, signs, ahead=-self.set_by))
         assert rest is not None
         return rest
 
@@ -50,6 +52,22 @@ def test_a_sign_of_life_counts_whatever_the_clock_says(omero: OMERO, by: float) 
     assert not omero.rest(200).over(LIMIT)
     assert not omero.rest(LIMIT - 1).over(LIMIT)
     assert omero.rest(1).over(LIMIT)
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_makes_nothing_younger_or_older(omero: OMERO, by: float) -> None:
+    """Only what was begun after the journal knew the file may be ours."""
+    begun = omero.rest(100).begun
+    omero.set_by = by
+    assert omero.rest(10).begun == begun
+    omero.logged = 1  # it goes on
+    assert omero.rest(10).begun == begun
+
+
+def test_one_that_seems_to_be_begun_later_than_now_may_be_of_any_age(omero: OMERO) -> None:
+    """A DropBox that has just started sees it first after OMERO's clock was set back."""
+    omero.set_by = -3600.0
+    assert omero.rest(100).begun < NOON - 10**6
 
 
 def test_one_that_was_quiet_for_long_is_watched_for_a_while_all_the_same(omero: OMERO) -> None:
