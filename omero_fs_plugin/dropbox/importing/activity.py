@@ -161,6 +161,7 @@ class Watch:
         # and when it was made, by our clock
         self._seen: dict[int, tuple[Signs, float, float, float]] = {}
         self._refused: dict[int, int] = {}
+        self._early: set[float] = set()  # starts of OMERO by a clock that was set back since
         self._over: set[int] = set()  # OriginalFile ids; nobody imports their filesets any more
 
     def over(self, file: int) -> None:
@@ -172,6 +173,9 @@ class Watch:
         """For how long nothing has moved in that import; None if the fileset is gone."""
         signs, now = found.signs.get(identifier), self._clock()
         with self._lock:
+            if found.started > found.now:
+                self._early.add(found.started)
+            early = found.started in self._early
             if signs is None:
                 self._seen.pop(identifier, None)
                 return None
@@ -194,8 +198,7 @@ class Watch:
             told=signs.told,
             quiet=now - since,
             watched=now - known,
-            # An OMERO that started later than now has had its clock set back since.
-            ended=over or signs.begun < found.started <= found.now,
+            ended=over or (signs.begun < found.started and not early),
             ours=over or signs.client.startswith(f"{AGENT} "),
         )
 

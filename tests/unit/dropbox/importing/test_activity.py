@@ -88,3 +88,13 @@ def test_a_clock_that_was_set_back_since_the_start_ends_nothing(omero: OMERO) ->
     omero.started = NOON + 3600
     assert not omero.rest(10).over(LIMIT)
     assert omero.rest(LIMIT).over(LIMIT)
+
+
+def test_not_even_when_the_clock_has_come_to_the_time_of_that_start(omero: OMERO) -> None:
+    """OMERO started with a clock an hour ahead, and the import takes longer than that."""
+    omero.started = NOON + 3600
+    assert not omero.rest(600).ended
+    omero.logged = 1
+    assert not omero.rest(3600).ended
+    omero.started = NOON + 5000  # a start after that
+    assert omero.rest(3600).ended
