@@ -78,6 +78,7 @@ class Fault:
     says: str = ""
     times: int = 0  # how often, counted since the moods changed; 0: always
     user: str = ""  # only in the sessions of this user; empty: in all sessions
+    after: bool = False  # the call has been carried out then, and only its answer is lost
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,7 @@ class Mood:
         `user` is the user of its session.
         """
         moods = self.current()
-        for fault in moods.faults:
-            concerned = fault.user in ("", user) and re.fullmatch(fault.calls, call)
-            if concerned and self._once_more(fault):
-                raise exception(fault.raises, fault.says)
+        self._raise_faults(moods, call, user, after=False)
         if not needs_database(call):
             return
         if moods.slow:
@@ -194,6 +192,10 @@ class Mood:
             raise exception("InternalException", NO_CONNECTION)
         if moods.database in (BUSY, HUNG):
             raise exception("DatabaseBusyException", NO_CONNECTION_FREE)
+
+    def answer(self, call: str, user: str = "") -> None:
+        """Applies the faults that come after a call, `Interface.operation`: returns or raises."""
+        self._raise_faults(self.current(), call, user, after=True)
 
     def login(self) -> str:
         """How a login ends now: WELL, REFUSED, NULL or DENIED."""
@@ -209,6 +211,12 @@ class Mood:
     def knows_passwords(self) -> bool:
         """Whether the server can look up passwords now."""
         return self.current().database == WELL
+
+    def _raise_faults(self, moods: Moods, call: str, user: str, *, after: bool) -> None:
+        for fault in moods.faults:
+            concerned = fault.after is after and fault.user in ("", user)
+            if concerned and re.fullmatch(fault.calls, call) and self._once_more(fault):
+                raise exception(fault.raises, fault.says)
 
     def _once_more(self, fault: Fault) -> bool:
         if not fault.times:

@@ -89,7 +89,9 @@ def _dispatcher(cls: type, name: str, amd: bool) -> Callable[..., Any]:
             # The client may give up meanwhile; the call is still carried out.
             self.sandbox.pace.reach(f"{_interface(self)}.{name}")
             self.sandbox.mood.meet(f"{_interface(self)}.{name}", self.session.user_name)
-            return method(self, call, *arguments)
+            answer = method(self, call, *arguments)
+            self.sandbox.mood.answer(f"{_interface(self)}.{name}", self.session.user_name)
+            return answer
         except (Ice.UserException, Ice.LocalException):
             raise
         except Exception as error:

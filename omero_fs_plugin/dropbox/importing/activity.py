@@ -80,7 +80,9 @@ class Look:
 class Rest:
     """For how long nothing has moved in a fileset's import."""
 
-    begun: float  # when the fileset was made, in s since the epoch, as our clock shows time now
+    # When the fileset was made, in s since the epoch, as our clock showed time when we first saw
+    # it; -inf if OMERO's clock was set back before that, so that nobody knows.
+    begun: float
     age: float  # s since then
     told: bool  # the import itself has begun
     quiet: float  # s since the last sign of life
@@ -149,15 +151,17 @@ class Watch:
 
     Rule: somebody may set OMERO's clock, and no import ends by that.  What passes while we
     watch is counted by `clock`, in s, which nobody can set.  OMERO's times only say how
-    long it had been quiet when we first saw it.
+    long it had been quiet, and how old it was, when we first saw it.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock or (lambda: time.monotonic())
         self._lock = threading.Lock()
-        # Fileset id -> how it was last seen, since when (s) it is so, since when (s) we know it
-        self._seen: dict[int, tuple[Signs, float, float]] = {}
+        # Fileset id -> how it was last seen, since when (s) it is so, since when (s) we know it,
+        # and when it was made, by our clock
+        self._seen: dict[int, tuple[Signs, float, float, float]] = {}
         self._refused: dict[int, int] = {}
+        self._early: set[float] = set()  # starts of OMERO by a clock that was set back since
         self._over: set[int] = set()  # OriginalFile ids; nobody imports their filesets any more
 
     def over(self, file: int) -> None:
@@ -169,28 +173,32 @@ class Watch:
         """For how long nothing has moved in that import; None if the fileset is gone."""
         signs, now = found.signs.get(identifier), self._clock()
         with self._lock:
+            if found.started > found.now:
+                self._early.add(found.started)
+            early = found.started in self._early
             if signs is None:
                 self._seen.pop(identifier, None)
                 return None
             before = self._seen.get(identifier)
             if before is None:
                 quiet = max(0.0, found.now - max(signs.begun, signs.changed))
-                seen = signs, now - quiet, now
+                # If it is made later than now, the clock was set back, and nobody knows its age.
+                made = signs.begun + found.ahead if signs.begun <= found.now else float("-inf")
+                seen = signs, now - quiet, now, made
             elif before[0] != signs:
-                seen = signs, now, now
+                seen = signs, now, now, before[3]
             else:
                 seen = before
             self._seen[identifier] = seen
             over = not self._over.isdisjoint(signs.files)
-        _, since, known = seen
+        _, since, known, made = seen
         return Rest(
-            begun=signs.begun + found.ahead,
+            begun=made,
             age=found.now - signs.begun,
             told=signs.told,
             quiet=now - since,
             watched=now - known,
-            # An OMERO that started later than now has had its clock set back since.
-            ended=over or signs.begun < found.started <= found.now,
+            ended=over or (signs.begun < found.started and not early),
             ours=over or signs.client.startswith(f"{AGENT} "),
         )
 
@@ -200,7 +208,8 @@ class Watch:
         with self._lock:
             number = self._refused[identifier] = self._refused.get(identifier, 0) + 1
             if identifier in self._seen:
-                self._seen[identifier] = self._seen[identifier][0], now, now
+                signs, _, _, made = self._seen[identifier]
+                self._seen[identifier] = signs, now, now, made
         return number
 
     def forget(self, identifiers: Sequence[int]) -> None:

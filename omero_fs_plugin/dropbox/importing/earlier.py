@@ -56,7 +56,7 @@ class Earlier:
         """Makes sure that nothing is under way, and deletes unfinished filesets.
 
         Returns whether something is left to be looked at later.  Raises StillRunning
-        while something is under way, and what `look` raises.
+        while something is under way, what `look` raises, and JournalError.
         """
         if not unfinished:
             return False
@@ -70,7 +70,10 @@ class Earlier:
         return self._clear(rests, found, importing=True) or strangers
 
     def clear(self) -> bool:
-        """Deletes unfinished filesets.  Returns whether something is left to look at later."""
+        """Deletes unfinished filesets.  Returns whether something is left to look at later.
+
+        Raises what `look` raises, and JournalError.
+        """
         unfinished = [one for one in self.unrecorded() if not one.images]
         if not unfinished:
             return False
@@ -141,6 +144,7 @@ class Earlier:
                 continue
             if any(now.id == one.id and now.images for now in self.unrecorded()):
                 continue  # its images came at this very moment
+            self.journal.make_sure()  # after a takeover the winner may be at it
             log.info("fileset %d: deleting unfinished Fileset:%d", self.fileset.id, one.id)
             try:
                 delete_filesets(self.session, [one.id])

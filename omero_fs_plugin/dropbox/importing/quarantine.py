@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
@@ -33,6 +34,9 @@ _HOME = "quarantined "  # before a fileset's id; the journal's note is the root 
 # Before the id of a fileset that goes back: the root that it had, where it lies, its stores there.
 _RETURNING = "returning "
 _SURE_S = 1.0  # between two questions whether we may go on
+# The same while it is moved there; the note is the quarantine's directory, which may be another
+# one after a kill.
+_GOES = "quarantine under way "
 
 
 class Quarantine:
@@ -60,9 +64,20 @@ class Quarantine:
         """Moves what failed earlier and was not moved then, and finishes what was cut short."""
         for identifier in self.returning():
             self.finish(identifier)
+        for fileset, act in self.due():
+            act(fileset)
+
+    def due(self) -> Iterator[tuple[Fileset, Callable[[Fileset], None]]]:
+        """Filesets that were not moved whole, each with what is to be done with it."""
+        for key, vault in self._journal.notes(_GOES).items():
+            fileset = self._journal.get(int(key.removeprefix(_GOES)))
+            if fileset is None:
+                self._journal.note(key, "")
+            elif vault != str(self.directory):
+                yield fileset, partial(self._bring_back_half, vault=vault)
         if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
-                self.take(fileset)
+                yield fileset, self.take
 
     def take(self, fileset: Fileset) -> None:
         """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
@@ -74,21 +89,21 @@ class Quarantine:
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
                     self._take(now, root)
-        except (Busy, OSError) as error:
+        except (Busy, OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, fileset.path, error)
 
     def _take(self, fileset: Fileset, root: Path) -> None:
         vault = str(self.directory)  # its disk may be another than the user's
         path = fileset.path
         if fileset.root == str(root):  # it is there
-            if home := self._journal.noted(f"{_HOME}{fileset.id}"):
-                self._clear_away(fileset, home, self._ways_home(fileset, home), vault)
+            self._finish_going(fileset, vault)
             return
         try:
             if not self._is_to_go(fileset, root):
                 self._put_back(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
             self._journal.note(f"{_HOME}{fileset.id}", fileset.root)
+            self._journal.note(f"{_GOES}{fileset.id}", vault)
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
@@ -115,6 +130,14 @@ class Quarantine:
             return
         ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
         self._clear_away(fileset, fileset.root, ways, vault)
+        self._journal.note(f"{_GOES}{fileset.id}", "")
+
+    def _finish_going(self, fileset: Fileset, vault: str) -> None:
+        """Clears away what is left where a fileset was that lies in `vault`."""
+        if home := self._journal.noted(f"{_HOME}{fileset.id}"):
+            self._clear_away(fileset, home, self._ways_home(fileset, home), vault)
+        if self._journal.noted(f"{_GOES}{fileset.id}"):  # a write for each at each start costs
+            self._journal.note(f"{_GOES}{fileset.id}", "")
 
     def _clear_away(
         self, fileset: Fileset, home: str, ways: Sequence[tuple[Path, str]], vault: str
@@ -140,12 +163,26 @@ class Quarantine:
                     error,
                 )
 
-    def _put_back(self, fileset: Fileset, root: Path) -> None:
+    def _bring_back_half(self, fileset: Fileset, *, vault: str) -> None:
+        """Brings back what a move to `vault`, another directory than ours, has moved so far."""
+        root = Path(vault, fileset.user, str(fileset.id))
+        try:
+            with self._alone(fileset, root, vault):
+                now = self._journal.get(fileset.id)
+                if now is not None and now.root == str(root):
+                    self._finish_going(now, vault)
+                elif now is None or self._put_back(now, root, vault):
+                    self._journal.note(f"{_GOES}{fileset.id}", "")
+        except (Busy, OSError, FsError) as error:
+            log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
+
+    def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:
         """Moves what lies below `root` back, so that a set lies as a whole where it was.
 
-        If a file cannot be moved back, the log says so.
+        `vault` is the quarantine's directory; empty: ours.  Returns whether no file is left
+        there that is not back.  If a file cannot be moved back, the log says so.
         """
-        vault = str(self.directory)
+        vault, back = vault or str(self.directory), True
         began = self._journal.noted(f"{_HOME}{fileset.id}") == fileset.root
         for met in fileset.files if began else ():
             try:
@@ -158,7 +195,9 @@ class Quarantine:
                     if is_store(met.path):
                         drop_at(to, vault, self._sure)
             except (OSError, FsError) as error:
+                back = False
                 log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)
+        return back
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.

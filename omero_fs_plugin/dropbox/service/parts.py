@@ -23,7 +23,6 @@ from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.database import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.letters.notes import Notes
 from omero_fs_plugin.dropbox.letters.postman import Postman
 from omero_fs_plugin.dropbox.places import Places
@@ -71,9 +70,8 @@ class Parts:
         """
         for identifier, root in self.quarantine.returning().items():
             self.lanes.do(root, partial(self._finish, identifier), beside="quarantine")
-        if self.quarantine.directory is not None:
-            for fileset in self.journal.select(State.FAILED):
-                take_out(self.lanes, self.quarantine, fileset)
+        for fileset, act in self.quarantine.due():
+            self.lanes.do(fileset.root, partial(act, fileset), beside="quarantine")
 
     def _finish(self, identifier: int) -> None:
         if back := self.quarantine.finish(identifier):

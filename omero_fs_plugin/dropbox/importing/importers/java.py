@@ -188,6 +188,9 @@ class JavaImporter:
                 return Imported(one.images, ready.sha1s)
         for one in made:
             if one.id in ours:  # not made by another client of the user
+                if not ready.task.ours():
+                    # The winner may have found it, and noted it as imported.
+                    raise StillRunning(f"Fileset:{one.id} is left to another DropBox")
                 self._undo(fileset, one)
                 if sorted(one.paths) != paths:
                     astray = sorted(set(one.paths) ^ set(paths))

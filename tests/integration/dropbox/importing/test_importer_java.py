@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,23 @@ def test_what_is_not_the_fileset_is_deleted_again(world: Importing) -> None:
     assert all(o.final for o in outcomes[:2] if isinstance(o, ImportRefused))
     assert isinstance(outcomes[3], Imported)
     assert world.ask("select i.id from Fileset f join f.images i") == [[outcomes[3].images[0]]]
+
+
+@pytest.mark.parametrize("how", ["more files", "rewritten"])
+def test_what_another_dropbox_may_have_noted_is_deleted_by_nobody(
+    world: Importing, how: str
+) -> None:
+    """It has taken over, met the file as it is now, and found its images in OMERO."""
+    path, beside = world.drop("a.tif", 1), world.drop("beside.tif", 2)
+    one = replace(Notes(world).task(world.fileset(path)), ours=lambda: False)
+    if how == "rewritten":
+        world.java_does(rewrites=[str(path)])
+    else:
+        world.java_does(takes={str(path): [str(path), str(beside)]})
+    (outcome,) = run(world.importer("java"), one)
+    assert isinstance(outcome, StillRunning) and "another DropBox" in str(outcome)
+    ((image,),) = world.in_omero(path)
+    assert world.ask("select i.id from Image i") == [[image]]
 
 
 def _gone(pid: int) -> bool:

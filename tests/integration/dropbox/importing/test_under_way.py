@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -450,6 +451,28 @@ class TestWhatADeadAttemptLeft:
         no_patience(monkeypatch)
         assert world.attempt() is State.IMPORTED
         assert world.in_omero(path) == [world.row(path).images]
+
+    @pytest.mark.parametrize("who", ["attempt", "sweep"])
+    def test_is_deleted_by_nobody_who_has_lost_the_journal(
+        self,
+        world: World,
+        sweep: Callable[[], None],
+        monkeypatch: pytest.MonkeyPatch,
+        who: str,
+    ) -> None:
+        """The winner may be going on with that upload."""
+        path = world.drop("a.tif")
+        killed_after_the_upload(world, monkeypatch, path)
+        no_patience(monkeypatch)
+        if who == "sweep":
+            row = world.row(path)
+            leftovers.note_leftover(world.journal, row.id)
+            world.journal.move(row.id, State.QUEUED, State.FAILED, "a try")
+        lost = LeaseLost("another DropBox has taken over")
+        monkeypatch.setattr(world.journal, "make_sure", Mock(side_effect=lost))
+        with pytest.raises(LeaseLost):
+            world.attempt() if who == "attempt" else sweep()
+        assert world.in_omero(path) == [()]
 
     @pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
     def test_is_not_what_another_client_began_before(

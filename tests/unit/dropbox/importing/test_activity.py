@@ -24,7 +24,9 @@ class OMERO:
         """What is known of it after so many seconds more."""
         self.passed += seconds
         signs = {1: Signs(begun=NOON, told=True, logged=self.logged)}
-        rest = self.watch.rest(1, Look(NOON + self.passed + self.set_by, self.started, signs))
+        now = NOON + self.passed + self.set_by
+        # Nobody has set our own clock.
+        rest = self.watch.rest(1, Look(now, self.started, signs, ahead=-self.set_by))
         assert rest is not None
         return rest
 
@@ -52,6 +54,22 @@ def test_a_sign_of_life_counts_whatever_the_clock_says(omero: OMERO, by: float) 
     assert omero.rest(1).over(LIMIT)
 
 
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_makes_nothing_younger_or_older(omero: OMERO, by: float) -> None:
+    """Only what was begun after the journal knew the file may be ours."""
+    begun = omero.rest(100).begun
+    omero.set_by = by
+    assert omero.rest(10).begun == begun
+    omero.logged = 1  # it goes on
+    assert omero.rest(10).begun == begun
+
+
+def test_one_that_seems_to_be_begun_later_than_now_may_be_of_any_age(omero: OMERO) -> None:
+    """A DropBox that has just started sees it first after OMERO's clock was set back."""
+    omero.set_by = -3600.0
+    assert omero.rest(100).begun < NOON - 10**6
+
+
 def test_one_that_was_quiet_for_long_is_watched_for_a_while_all_the_same(omero: OMERO) -> None:
     """A DropBox that has just started sees it so, also if only the clock was set."""
     omero.set_by = 10 * LIMIT
@@ -70,3 +88,13 @@ def test_a_clock_that_was_set_back_since_the_start_ends_nothing(omero: OMERO) ->
     omero.started = NOON + 3600
     assert not omero.rest(10).over(LIMIT)
     assert omero.rest(LIMIT).over(LIMIT)
+
+
+def test_not_even_when_the_clock_has_come_to_the_time_of_that_start(omero: OMERO) -> None:
+    """OMERO started with a clock an hour ahead, and the import takes longer than that."""
+    omero.started = NOON + 3600
+    assert not omero.rest(600).ended
+    omero.logged = 1
+    assert not omero.rest(3600).ended
+    omero.started = NOON + 5000  # a start after that
+    assert omero.rest(3600).ended

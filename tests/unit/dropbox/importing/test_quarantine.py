@@ -243,6 +243,41 @@ class TestSets:
         quarantine.sweep()
         assert all(Path(met.path).exists() for met in pair.files)
 
+    @pytest.mark.parametrize("elsewhere", [True, False], ids=["another directory", "none"])
+    @pytest.mark.parametrize("killed_at", ["move_out", "_tell", "put_elsewhere"])
+    def test_after_a_kill_and_with_another_directory(
+        self,
+        quarantine: Quarantine,
+        journal: Journal,
+        watch_dir: Path,
+        tmp_path: Path,
+        pair: Fileset,
+        monkeypatch: pytest.MonkeyPatch,
+        killed_at: str,
+        elsewhere: bool,
+    ) -> None:
+        """An admin has changed omero.fs.quarantine before the next start."""
+        real, second = quarantine_module.move_out, pair.files[1].path
+
+        def killed(*arguments: Any, **more: Any) -> bool:
+            if killed_at == "move_out" and arguments[1].path != second:
+                return real(*arguments, **more)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(
+                journal if killed_at == "put_elsewhere" else quarantine_module, killed_at, killed
+            )
+            quarantine.take(pair)
+        new = tmp_path / "other" if elsewhere else None
+        Quarantine(new, places_of(watch_dir), journal).sweep()
+        assert list((tmp_path / "failed").rglob("*.tif")) == []
+        (now,) = journal.load([pair.id])
+        assert sorted(path.read_bytes() for path in tmp_path.rglob("*.tif")) == [b"a.tif", b"b.tif"]
+        assert all(Path(met.path).exists() for met in now.files)
+        assert now.root == (str(tmp_path / "other" / "amy" / str(pair.id)) if new else pair.root)
+        assert journal.notes("quarantine under way ") == {}
+
     def test_it_stays_when_another_set_has_a_file_of_it(
         self, quarantine: Quarantine, journal: Journal, watch_dir: Path, pair: Fileset
     ) -> None:
