@@ -22,8 +22,10 @@ from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
 from omero_fs_plugin.stores import directory_of, store_at
 from omero_fs_plugin.system_names import coming_of, leaving_of
 
-from .carrying import End, Sure, copy_store, lies_at, remove_store, same_store
+from .carrying import copy_store
+from .comparing import End, Sure, lies_at, same_store
 from .copying import DIRECTORY, sync
+from .removing import remove_store
 
 
 def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool:
