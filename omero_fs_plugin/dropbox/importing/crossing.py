@@ -90,10 +90,9 @@ def clear_away(root: str, path: str, to: Path, vault: str, sure: Sure) -> str:
     free.  Returns where; empty: all of it is gone.  Raises OSError, ImportRefused, and what
     `sure` raises.
     """
+    if not is_aside(root, path):
+        return ""
     with _opened(root, path) as home, _above(to, vault) as kept:
-        with CALLS.at(root):
-            if not lies_at(leaving_of(_name(path)), home.above):
-                return ""
         if remove_store(home, leaving_of(_name(path)), sure, kept, to.name):
             return ""
         return directory_of(path) if restore(home, path) else directory_of(aside_of(path))
