@@ -9,9 +9,9 @@ deletes such things later.  ``methods`` says how the files of a rule are importe
 it.  ``pool`` shares sessions, ``pace`` says how many imports run at a time, ``slots`` and
 ``turns`` whose turn it is, ``crew`` how many threads that takes.  ``outage`` waits for an OMERO
 that is away, ``beginning`` says whether it is still starting.  ``quarantine`` takes files that
-failed, and ``moving`` moves them.  ``crossing`` moves a store to another disk, ``carrying`` copies
-and removes one, ``copying`` has the bytes of one file, and ``alone`` keeps two processes apart.
-``recovery`` mends a journal that was lost.  ``stores`` has
-the files of a directory that is one image.  ``visible`` says whether another machine than
-DropBox's sees a file.
+failed, and ``moving`` moves them.  ``crossing`` moves a store to another disk: ``carrying`` copies
+it, ``comparing`` knows whether two are the same, ``removing`` removes one.  ``copying`` has the
+bytes of one file, and ``alone`` keeps two processes apart.  ``recovery`` mends a journal that was
+lost.  ``stores`` has the files of a directory that is one image.  ``visible`` says whether another
+machine than DropBox's sees a file.
 """

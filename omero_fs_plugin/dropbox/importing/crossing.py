@@ -22,8 +22,10 @@ from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
 from omero_fs_plugin.stores import directory_of, store_at
 from omero_fs_plugin.system_names import coming_of, leaving_of
 
-from .carrying import End, Sure, copy_store, lies_at, remove_store, same_store
+from .carrying import copy_store
+from .comparing import End, Sure, lies_at, same_store
 from .copying import DIRECTORY, sync
+from .removing import remove_store
 
 
 def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool:
@@ -88,10 +90,9 @@ def clear_away(root: str, path: str, to: Path, vault: str, sure: Sure) -> str:
     free.  Returns where; empty: all of it is gone.  Raises OSError, ImportRefused, and what
     `sure` raises.
     """
+    if not is_aside(root, path):
+        return ""
     with _opened(root, path) as home, _above(to, vault) as kept:
-        with CALLS.at(root):
-            if not lies_at(leaving_of(_name(path)), home.above):
-                return ""
         if remove_store(home, leaving_of(_name(path)), sure, kept, to.name):
             return ""
         return directory_of(path) if restore(home, path) else directory_of(aside_of(path))

@@ -22,7 +22,7 @@ from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store, store_at
 
-from .carrying import End, Sure
+from .comparing import End, Sure
 from .copying import DIRECTORY, NEW, NO_FOLLOW, READ, copy, sha1_at, sync
 from .crossing import carry_back, carry_out
 

@@ -494,6 +494,20 @@ def test_a_new_store_in_its_place_after_a_kill_stays(
     assert not hidden(world.root)
 
 
+def test_nothing_is_said_of_one_whose_directory_is_gone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.root / "day 1").mkdir()
+    fileset = world.failed("day 1/a.zarr")
+    world.quarantine.take(fileset)
+    (world.root / "day 1").rmdir()
+    caplog.clear()
+    world.restart()
+    assert caplog.text == ""
+    assert world.quarantine.bring_back(world.now(fileset))
+    assert is_whole(world.root / "day 1" / "a.zarr")
+
+
 def test_never_over_what_lies_there_now(world: World) -> None:
     fileset = world.failed()
     world.quarantine.take(fileset)
