@@ -120,3 +120,14 @@ def test_logins_are_refused_for_a_while_after_the_start(tmp_path: Path) -> None:
     assert mood.login() == moods.REFUSED
     time[0] += 5
     assert mood.login() == moods.WELL
+
+
+def test_a_fault_may_come_before_a_call_or_after_it(tmp_path: Path) -> None:
+    before, after = (Fault("IUpdate.saveArray", times=1, after=late) for late in (False, True))
+    mood = Mood(tmp_path)
+    write(tmp_path, Moods(faults=(before, after)))
+    for meets in (mood.meet, mood.answer):
+        meets("IUpdate.saveObject")
+        with pytest.raises(omero.InternalException):
+            meets("IUpdate.saveArray")
+        meets("IUpdate.saveArray")
