@@ -23,9 +23,8 @@ from typing import Any, TypeVar
 
 from omero_fs_plugin.links import Route, reach
 
-from .guests import UNKNOWN
 from .kernel.answers import place_of
-from .requests import MonitorError
+from .requests import UNKNOWN, MonitorError
 
 T = TypeVar("T")
 

@@ -15,10 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .kernel import limits
-from .requests import MonitorError, Request
+from .requests import UNKNOWN, MonitorError, Request
 
-# All clients of other machines.  A DropBox may be among them, with a monitor for each of its rules.
-UNKNOWN = "an account that is not known"
 # Linux lets an account have 128 inotify instances unless told otherwise, and each monitor has one.
 # Who raises that limit for more rules raises these as well.
 MOST_MONITORS, MOST_OF_ALL = 32, 64  # of one account, and of all guests
@@ -59,7 +57,8 @@ class Counted:
     """How much of one thing each guest has.  Thread-safe.
 
     Rule: no guest has more than `each`, and all of them together no more than `of_all`.
-    UNKNOWN may have all of that, because it is many.
+    UNKNOWN may have all of that, because it is many, and a DropBox on another machine has a
+    monitor for each of its rules.
     """
 
     def __init__(self, what: str, each: int, of_all: int) -> None:

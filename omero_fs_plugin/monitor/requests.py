@@ -20,6 +20,8 @@ from .kernel.answers import place_of
 CLIENT_TIMEOUT = "omero.fs.clientTimeout"
 # How long the directory that a client names may take to answer.  An automounter may first
 # have to mount it.
+# The guest that stands for all clients of other machines.  A DropBox may be among them.
+UNKNOWN = "an account that is not known"
 _PATIENCE = 3.0  # s
 
 

@@ -104,7 +104,7 @@ FLOORS: dict[str, str] = {
     "monitor.telling": "monitor.record monitor.tracking monitor.notices monitor.requests",
     "monitor.record": "monitor.tracking monitor.notices monitor.requests monitor.kernel",
     "monitor.tracking": "monitor.notices monitor.requests monitor.kernel",
-    "monitor.access": "monitor.guests monitor.requests monitor.kernel",
+    "monitor.access": "monitor.requests monitor.kernel",
     "monitor.guests": "monitor.requests monitor.kernel",
     "monitor.files": "",
     "monitor.families": "monitor.kernel",

@@ -16,7 +16,7 @@ from omero_fs_plugin.monitor.kernel import limits
 from omero_fs_plugin.monitor.kernel.limits import Limit
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.record.file import request_of, text_of
-from omero_fs_plugin.monitor.requests import Request
+from omero_fs_plugin.monitor.requests import UNKNOWN, Request
 from tests import requests
 
 GUEST = "account 1000"
@@ -81,13 +81,13 @@ def test_a_dropbox_on_another_machine_may_have_many_rules(
     monkeypatch.setattr(limits, "instances", lambda: Limit("max_user_instances", 1_024))
     monitors = Monitors()
     for _ in range(250):
-        monitors.create(of(guests.UNKNOWN, tmp_path), Nobody())
+        monitors.create(of(UNKNOWN, tmp_path), Nobody())
     with pytest.raises(TooMuch, match="account 1000 has 256 monitors"):
         for _ in range(257):
             monitors.create(of(GUEST, tmp_path), Nobody())
     with pytest.raises(TooMuch, match="512 monitors together"):
         for _ in range(500):
-            monitors.create(of(guests.UNKNOWN, tmp_path), Nobody())
+            monitors.create(of(UNKNOWN, tmp_path), Nobody())
 
 
 @pytest.mark.parametrize(
