@@ -93,7 +93,18 @@ class Whole:
         """`properties`: of omero.fs.*, by their names without that."""
         self.clock = Clock()
         self._leapt = 0.0  # s, by this machine's clock
-        timed = (dispatch, figures, groupers, leftovers, native, pool, rescanner, service, users)
+        timed = (
+            dispatch,
+            figures,
+            groupers,
+            leftovers,
+            native,
+            parts,
+            pool,
+            rescanner,
+            service,
+            users,
+        )
         for module in (activity, caretaker, outage, workers, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)

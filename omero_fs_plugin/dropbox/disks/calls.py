@@ -15,7 +15,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from omero_fs_plugin.events import FileStat, regular_stat
@@ -103,6 +104,16 @@ class Calls:
     def trial(self, root: str) -> Call:
         """As `at`, but it is made although the disk does not answer, and nobody waits for it."""
         return Call(self, root, trial=True)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Meanwhile this thread waits for something else than the disk of its call."""
+        call: Call | None = getattr(self._mine, "call", None)
+        if call is not None:
+            call.rest()
+        yield
+        if call is not None:
+            call.pulse()
 
     def begin(self, call: Call) -> None:
         """Called when a thread enters the `with`."""

@@ -343,7 +343,8 @@ class Quarantine:
         """Raises LeaseLost if another DropBox has taken over."""
         now = time.monotonic()
         if now - self._asked >= _SURE_S:
-            self._journal.make_sure()
+            with CALLS.resting():
+                self._journal.make_sure()
             self._asked = now
 
     def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:

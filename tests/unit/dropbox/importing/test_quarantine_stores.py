@@ -617,5 +617,24 @@ def test_a_disk_that_hangs_in_the_middle(
     world.assert_in_quarantine(fileset)
 
 
+def test_a_journal_that_is_slow_is_no_disk_that_hangs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Ahead()
+    monkeypatch.setattr(CALLS, "clock", clock)
+    monkeypatch.setattr("omero_fs_plugin.dropbox.importing.quarantine._SURE_S", 0.0)
+    away: list[str] = []
+
+    def make_sure(journal: Journal) -> None:
+        clock.ahead += HUNG_S
+        away.extend(CALLS.away())
+
+    monkeypatch.setattr(Journal, "make_sure", make_sure)
+    fileset = world.failed()
+    world.quarantine.take(fileset)
+    world.assert_in_quarantine(fileset)
+    assert away == []
+
+
 def kill_now(*_: Any) -> None:
     raise Killed
