@@ -179,8 +179,8 @@ class Quarantine:
     def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:
         """Moves what lies below `root` back, so that a set lies as a whole where it was.
 
-        `vault` is the quarantine's directory; empty: ours.  Returns whether no file is left
-        there that is not back.  If a file cannot be moved back, the log says so.
+        `vault` is the quarantine's directory; empty: ours.  Returns False if it is to be tried
+        again.  If a file is not moved back, the log says so.
         """
         vault, back = vault or str(self.directory), True
         began = self._journal.noted(f"{_HOME}{fileset.id}") == fileset.root
@@ -190,10 +190,14 @@ class Quarantine:
                 if is_store(met.path):
                     self._sure()
                     undo(fileset.root, met.path, to, vault, self._sure)
-                if _lies_at(to, vault) and stat_of(fileset.root, met.path) is None:
+                if not _lies_at(to, vault):
+                    continue
+                if stat_of(fileset.root, met.path) is None:
                     move_back(to, fileset.root, met.path, vault, self._sure)
                     if is_store(met.path):
                         drop_at(to, vault, self._sure)
+                else:  # the user has dropped it again, and that one is looked at
+                    log.warning("fileset %d: %s stays: %s is there", fileset.id, to, met.path)
             except (OSError, FsError) as error:
                 back = False
                 log.warning("fileset %d: %s is not back yet: %s", fileset.id, met.path, error)

@@ -278,6 +278,26 @@ class TestSets:
         assert now.root == (str(tmp_path / "other" / "amy" / str(pair.id)) if new else pair.root)
         assert journal.notes("quarantine under way ") == {}
 
+    def test_what_stays_because_it_was_dropped_again_is_told(
+        self,
+        quarantine: Quarantine,
+        journal: Journal,
+        tmp_path: Path,
+        watch_dir: Path,
+        pair: Fileset,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """After a kill in the middle of the move, and with another directory."""
+        killed = mock.patch.object(quarantine_module, "_tell", side_effect=KeyboardInterrupt)
+        with killed, suppress(KeyboardInterrupt):
+            quarantine.take(pair)
+        Path(pair.path).write_bytes(b"dropped again")
+        Quarantine(tmp_path / "other", places_of(watch_dir), journal).sweep()
+        assert Path(pair.path).read_bytes() == b"dropped again"
+        old = place(tmp_path, pair)
+        assert old.read_bytes() == b"a.tif"
+        assert f"{old} stays: {pair.path} is there" in caplog.text
+
     def test_it_stays_when_another_set_has_a_file_of_it(
         self, quarantine: Quarantine, journal: Journal, watch_dir: Path, pair: Fileset
     ) -> None:
