@@ -38,7 +38,7 @@ PLACES: dict[str, Box] = {
     "monitor.watcher": Box(4, 1),
     "monitor.access": Box(3, 0),
     "monitor.files": Box(4, 0),
-    "monitor.guests": Box(8, 0),
+    "monitor.guests": Box(7, 0),
     "monitor.families": Box(2, 0),
     "monitor.telling": Box(6, 1),
     "monitor.record": Box(7, 1),

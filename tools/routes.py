@@ -15,7 +15,7 @@ from itertools import permutations
 from tools.drawing import Point
 
 CELL = 150  # width of a column
-FLOOR = 96  # height of a floor
+FLOOR = 100  # height of a floor
 GUTTER = 34  # between two boxes of a floor
 HIGH = 38  # a box
 MARGIN, TOP = 34, 74  # of the first box

@@ -25,7 +25,7 @@ from .requests import MonitorType, Request
 from .telling.absence import Absence
 from .telling.gathering import Gathering
 from .telling.keeper import Keeper
-from .telling.outbox import CAPACITY, Outbox
+from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
 from .tracking.arrivals import Timing
 from .tracking.tracker import Tracker
@@ -73,8 +73,10 @@ class Watcher:
         self.ended = False
         self.abandoned = False  # nobody waits for its end
         self.unspeakable = 0  # events whose name is not UTF-8
-        self.outbox = Outbox(
-            block_size=request.block_size, capacity=guests.CAPACITY if request.guest else CAPACITY
+        self.outbox = (
+            Outbox(block_size=request.block_size, capacity=guests.CAPACITY)
+            if request.guest
+            else Outbox(block_size=request.block_size)
         )
         self.tracker = Tracker(
             request.path,
