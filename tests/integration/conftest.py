@@ -16,7 +16,7 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import FILE, Store
 
 from .blitz import Serving, client_communicator, manager_at, seed
-from .whole import Whole
+from .whole import Whole, journals_opened
 
 _ICE = {"Ice.ThreadPool.Server.Size": "4", "Ice.Override.Timeout": "10000"}
 
@@ -118,9 +118,11 @@ def make_whole(
         made.append(Whole(tmp_path, seeded_once, monkeypatch, **properties))
         return made[-1]
 
+    journals_opened()
     yield make
     for whole in made:
         whole.close()
+    assert journals_opened() == [], "only SQLite may open a journal's file"
 
 
 @pytest.fixture

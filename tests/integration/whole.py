@@ -6,7 +6,9 @@ DropBox enters OMERO by the door behind it.
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,37 @@ from .monitor.fsserver import address_of
 PATIENCE_S = 30.0  # how long anything that must happen may take
 QUIET_S = 0.3
 _ICE = {"Ice.Override.Timeout": "10000"}
+
+
+# Where our code opened a journal's file.  Whoever closes it again drops all of SQLite's locks that
+# the process has on it, and another process takes the journal for unused.
+_opened: list[str] = []
+_OURS = f"{os.sep}omero_fs_plugin{os.sep}"
+
+
+def _watch_journals(event: str, arguments: Any) -> None:
+    """An audit hook (PEP 578).  To make the file before SQLite has it is right."""
+    if event != "open" or not str(arguments[0]).endswith(JOURNAL_FILE):
+        return
+    if arguments[2] & os.O_EXCL:
+        return
+    frame = sys._getframe(1)
+    for _ in range(4):  # pathlib's, and ours
+        if _OURS in frame.f_code.co_filename:
+            _opened.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+def journals_opened() -> list[str]:
+    """Where our code did, since this was asked last."""
+    found = list(_opened)
+    _opened.clear()
+    return found
+
+
+sys.addaudithook(_watch_journals)
 
 
 class Clock:

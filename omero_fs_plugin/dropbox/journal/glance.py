@@ -6,7 +6,10 @@ whole answer, so this asks SQLite or PostgreSQL itself.  The statements are the 
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -444,8 +447,7 @@ def glance(url: str) -> Iterator[Glance | None]:
 def _open(url: str) -> tuple[Any, Any, str]:
     if url.startswith(_SQLITE):
         path = Path(url[len(_SQLITE) :])
-        with path.open("rb"):
-            pass  # its errors say more than those of SQLite
+        _can_be_read(path)
         file = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None
         )
@@ -457,6 +459,19 @@ def _open(url: str) -> tuple[Any, Any, str]:
     server = psycopg.connect(f"{scheme.partition('+')[0]}://{rest}", connect_timeout=10)
     server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     return server, server.execute, "%s"
+
+
+def _can_be_read(file: Path) -> None:
+    """Raises OSError, which says more than SQLite's errors.
+
+    The file itself is never opened but by SQLite: whoever closes it drops all locks that this
+    process has on it (fcntl(2)), also those of SQLite's other connections.  Another process
+    would then take the journal for unused, and remove its WAL below them.
+    """
+    if stat.S_ISDIR(file.stat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    if not os.access(file, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
 
 
 def _why(url: str, error: Exception) -> Exception:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +41,32 @@ def filled(journal: Journal) -> dict[State, Fileset]:
     (his,) = journal.select(State.WAITING, user="zak")
     journal.tell({his.id: "waits for /dropbox/zak/51.tif"})
     return made
+
+
+def test_a_glance_takes_no_lock_from_the_journal(tmp_path: Path) -> None:
+    """Else another process takes the journal for unused, and removes the WAL below it."""
+    file = tmp_path / "journal.sqlite"
+    url = f"sqlite:///{file}"
+    journal = Journal(url)
+    try:
+        journal.wait("amy", "/dropbox/amy", [met(1)])
+        with glance(url) as look:
+            assert look is not None
+        # Whoever closes the last connection removes the WAL.
+        other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select 1 from meta')"
+        subprocess.run([sys.executable, "-c", other, file], check=True)
+        assert file.with_name(f"{file.name}-wal").exists()
+        journal.wait("amy", "/dropbox/amy", [met(2)])
+        look = "select count(*) from fileset; pragma integrity_check"
+        for statement, answer in zip(look.split("; "), ("2", "ok"), strict=True):
+            ask = f"sqlite3.connect(sys.argv[1]).execute({statement!r}).fetchone()[0]"
+            code = f"import sqlite3, sys; print({ask})"
+            told = subprocess.run(
+                [sys.executable, "-c", code, file], check=True, capture_output=True, text=True
+            )
+            assert told.stdout.strip() == answer
+    finally:
+        journal.close()
 
 
 def test_the_version_is_that_of_the_schema() -> None:
