@@ -159,9 +159,17 @@ class _Program:
                 importlib.import_module(needed)
         gc.freeze()  # what is there now is never looked at again, so that copies share it
         here = os.getpid()
-        pid = os.fork()
-        if not pid:
-            _be_copy(order, descriptors, here, function)
+        # Whoever hears of the copy may send its group a signal before the copy has run at all.
+        # So its group is made here too, and what could meet our handlers in it waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
+        try:
+            pid = os.fork()
+            if not pid:
+                _be_copy(order, descriptors, here, function)
+            with suppress(OSError):  # it has ended already
+                os.setpgid(pid, pid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, UNHEEDED)
         self._running[pid] = None
         return pid
 
@@ -225,6 +233,7 @@ def _be_copy(
         for caught in (*UNHEEDED, signal.SIGCHLD):
             signal.signal(caught, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, UNHEEDED)
         nothing = os.open(os.devnull, os.O_RDWR)
         streams = [order["stdin"], order["stdout"], order["stderr"]]
         for number, place in enumerate(streams):

@@ -9,10 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.processes import program
 from omero_fs_plugin.dropbox.processes import starter as module
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, Starter, ready, start
@@ -129,6 +131,35 @@ def test_copies_end_one_by_one_and_none_stays_a_zombie() -> None:
     while children.read_text() and time.monotonic() < until:
         time.sleep(0.02)
     assert not children.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_signal_reaches_a_copy_that_has_not_run_yet(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Whoever is told of the copy may be faster than the copy itself."""
+    ours, theirs = socket.socketpair()
+
+    def slow(*_: object) -> None:  # the copy is held up before its first own instruction
+        theirs.recv(1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, program.UNHEEDED)
+        os._exit(7)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as the one that copies itself has
+    try:
+        monkeypatch.setattr(program, "_be_copy", slow)
+        monkeypatch.setattr(program.gc, "freeze", lambda: None)
+        with ours, theirs:
+            made = program._Program(ours)
+            pid = made._copy({"does": "os:getpid", "imports": []}, [])
+            with suppress(ProcessLookupError):  # as Process.send
+                os.killpg(pid, number)
+            ours.send(b".")
+            _, status = os.waitpid(pid, 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert os.waitstatus_to_exitcode(status) == -number
 
 
 def _nursery() -> Starter:
