@@ -166,6 +166,8 @@ def test_a_disk_that_hangs_does_not_hold_up_the_page(tmp_path: Path) -> None:
         assert both._page is not None
         until(lambda: both._page is not None and both._page.port)
         until(lambda: get(both._page.port if both._page else 0) == TEXT)
+        # The file got the text before the page; from when it has taken it, it opens the FIFO.
+        until(lambda: both._file is not None and both._file._text is None)
     finally:
         begun = time.monotonic()
         assert not both.stop(0.5)

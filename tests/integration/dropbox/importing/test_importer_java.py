@@ -58,7 +58,13 @@ def task(world: Importing, name: str = "a.tif", wishes: Wishes | None = None) ->
     return Notes(world).task(world.fileset(world.drop(name, hash(name) % 1000)), wishes)
 
 
-def test_those_wanted_alike_go_together_and_no_key_is_seen(world: Importing) -> None:
+def test_those_wanted_alike_go_together_and_no_key_is_seen(
+    world: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests' imports have their files in /tmp.
+    ours = tmp_path / "temporary"
+    ours.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(ours))
     dataset, screen = DatasetI(7, False), ScreenI(8, False)
     tasks = [
         task(world, "a.tif", Wishes(target=dataset)),
@@ -95,7 +101,7 @@ def test_those_wanted_alike_go_together_and_no_key_is_seen(world: Importing) -> 
         {"d": "7", "r": None, "target": None},
     ]
     assert (records[1]["options"]["name"], records[1]["options"]["description"]) == ("n", "-x")
-    assert not list(Path("/tmp").glob("omero-fs-import-*/out")), "nothing is left of a run"
+    assert not list(ours.iterdir()), "nothing is left of a run"
 
 
 FAILURES = [
