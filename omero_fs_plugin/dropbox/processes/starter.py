@@ -285,6 +285,7 @@ class Starter:
         limit = struct.pack("@ll", _ANSWER_S, 0)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self._lock = threading.Lock()
+        self._sending = threading.Lock()  # nobody closes the socket while another sends
         self._starting: dict[int, SimpleQueue[_Started | OSError]] = {}
         self._started: dict[int, _Started] = {}
         self._tokens = 0
@@ -366,7 +367,7 @@ class Starter:
         with self._lock:
             self._started.pop(process.pid, None)
         with suppress(OSError):  # it is away; whoever gives the next order finds that out
-            self._connection.send(json.dumps({"done": process.pid}).encode())
+            self._send({"done": process.pid}, [])
 
     def kill(self) -> None:
         """Ends it at once, and with it whoever waits for it."""
@@ -378,8 +379,13 @@ class Starter:
         with os.fdopen(held, "wb") as file:
             file.write(json.dumps(order).encode())
             file.flush()
-            packet = json.dumps({"start": token}).encode()
-            socket.send_fds(self._connection, [packet], [file.fileno(), *descriptors])
+            self._send({"start": token}, [file.fileno(), *descriptors])
+
+    def _send(self, packet: Mapping[str, int], descriptors: Sequence[int]) -> None:
+        with self._sending:
+            if self._connection.fileno() < 0:  # closed meanwhile
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            socket.send_fds(self._connection, [json.dumps(packet).encode()], descriptors)
 
     def _listen(self) -> None:
         with suppress(OSError):
@@ -415,6 +421,7 @@ class Starter:
         ended = Unanswered(errno.ECHILD, "the process that starts others has ended")
         for asked in waiting:
             asked.put(ended)
-        self._connection.close()
+        with self._sending:
+            self._connection.close()
         with suppress(OSError):
             process.wait()

@@ -21,7 +21,14 @@ import pytest
 
 from omero_fs_plugin.dropbox.processes import starter as module
 from omero_fs_plugin.dropbox.processes.program import STARTED_BY
-from omero_fs_plugin.dropbox.processes.starter import Order, Process, Unanswered, ready, start
+from omero_fs_plugin.dropbox.processes.starter import (
+    Order,
+    Process,
+    Starter,
+    Unanswered,
+    ready,
+    start,
+)
 
 LONG = 30.0  # s; what takes so long does not come
 
@@ -183,6 +190,29 @@ def test_when_it_is_killed_what_it_started_ends_and_another_takes_its_place(alon
         assert other.wait(LONG) == 0
         other.close()
     assert ready() is not first
+    ready().kill()
+
+
+def test_who_chose_it_just_before_it_ended_gets_another(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket is closed between the choice and the order."""
+    chosen = ready()
+    real = Starter.start
+
+    def late(self: Starter, order: Order) -> Process:
+        if self is chosen:
+            os.kill(self.pid, signal.SIGKILL)
+            until = time.monotonic() + LONG
+            while self._connection.fileno() >= 0 and time.monotonic() < until:
+                time.sleep(0.01)
+        return real(self, order)
+
+    monkeypatch.setattr(Starter, "start", late)
+    process = start(Order([sys.executable, "-c", ""], os.environ, "/"))
+    assert process.wait(LONG) == 0
+    process.close()
+    assert ready() is not chosen
     ready().kill()
 
 
