@@ -98,7 +98,7 @@ sets: test-packages
 	$(RUN) python -m tests.sets $(SETS_ARGS)
 
 unit: venv
-	$(RUN) pytest -n 2 $(PYTEST_ARGS) tests/unit
+	$(RUN) pytest -n 2 -m 'not long' $(PYTEST_ARGS) tests/unit
 
 # BENCH_ARGS are those of the first part: with any, the second is left out.
 bench: venv
