@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.nodes import LEFTOVER
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
 from omero_fs_plugin.errors import ImportRefused, UserError
@@ -23,12 +24,10 @@ from .pool import SessionPool
 
 log = logging.getLogger(__name__)
 
-_NOTE = "leftover:"  # before a fileset's id; the note's text is its time, in s since the epoch
-
 
 def note_leftover(journal: Journal, fileset: int) -> None:
     """Notes that OMERO has, or may still make, an unfinished fileset from this one."""
-    journal.note(f"{_NOTE}{fileset}", f"{time.time():.0f}")
+    journal.note(f"{LEFTOVER}{fileset}", f"{time.time():.0f}")
 
 
 def give_back_interrupted(journal: Journal) -> None:
@@ -68,8 +67,8 @@ class Leftovers:
 
     def sweep(self) -> None:
         """Looks once.  Raises ServerAwayError and JournalError."""
-        for key in self._journal.notes(_NOTE):
-            fileset = self._journal.get(int(key.removeprefix(_NOTE)))
+        for key in self._journal.notes(LEFTOVER):
+            fileset = self._journal.get(int(key.removeprefix(LEFTOVER)))
             if fileset is None:
                 self._journal.note(key, "")
             elif fileset.state not in OPEN:  # the next attempt at an open one looks itself
