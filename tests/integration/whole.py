@@ -292,3 +292,17 @@ class Whole:
         found = {path.name: self.in_omero(path) for path in paths}
         wrong = {name: ids for name, ids in found.items() if len(ids) != 1 or not ids[0]}
         assert not wrong, f"of {len(paths)} files these are not there once: {wrong}"
+
+    def until_once(self, *paths: Path, leap: float = 0.0) -> None:
+        """As `assert_once`, after what is half there was taken away; time may `leap`, in s.
+
+        DropBox takes it away later if it could not be sure at the time that it is still the one.
+        """
+
+        def no_half() -> bool:
+            if leap:
+                self.leap(leap)
+            return all(all(self.in_omero(path)) for path in paths)
+
+        self.until("no half is left", no_half)
+        self.assert_once(*paths)

@@ -187,9 +187,7 @@ def test_one_is_killed_one_stands_still_and_one_is_cut_off(shared: Whole, start:
     start()
     shared.until_known(*paths)
     shared.until_settled()
-    # What is half there, of one that was cut off in the middle, is taken away later.
-    shared.until("no half is left", lambda: all(all(shared.in_omero(path)) for path in paths))
-    shared.assert_once(*paths)
+    shared.until_once(*paths)
 
 
 @pytest.mark.long
