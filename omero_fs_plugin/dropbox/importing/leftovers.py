@@ -30,16 +30,6 @@ def note_leftover(journal: Journal, fileset: int) -> None:
     journal.note(f"{LEFTOVER}{fileset}", f"{time.time():.0f}")
 
 
-def give_back_interrupted(journal: Journal) -> None:
-    """Queues what the journal has as importing, at the start of a process: its import was cut off.
-
-    OMERO is asked about it.  It may also carry out a call of the former process later.
-    """
-    for fileset in journal.importing():
-        log.info("fileset %d: its import was interrupted; asking OMERO", fileset.id)
-        give_back_cut_off(journal, fileset.id, "interrupted; OMERO will be asked")
-
-
 def give_back_cut_off(journal: Journal, fileset: int, reason: str) -> None:
     """Queues a fileset whose import nobody sees the end of.  Raises JournalError."""
     note_leftover(journal, fileset)  # first: after a kill in between, it is importing still

@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.importing.importers.protocol import Importer
-from omero_fs_plugin.dropbox.importing.leftovers import give_back_interrupted
+from omero_fs_plugin.dropbox.importing.leftovers import give_back_cut_off
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -105,7 +105,8 @@ class World:
 
     def restart(self) -> None:
         """What DropBox does at start with attempts that were interrupted."""
-        give_back_interrupted(self.journal)
+        for fileset in self.journal.importing():
+            give_back_cut_off(self.journal, fileset.id, "interrupted; OMERO will be asked")
 
     def recover(self) -> None:
         """What an importer does before the first import of a user."""
