@@ -39,6 +39,17 @@ def test_every_page_is_there(site: Path) -> None:
         assert (site / f"{page.stem}.html").is_file(), page.name
 
 
+def test_the_readme_names_every_page() -> None:
+    """But those that the site makes from the README and from files beside it."""
+    made = {"index", "installation", "changes", "contributing"}
+    readme = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
+    assert [
+        page.name
+        for page in sorted(DOCS.glob("*.rst"))
+        if page.stem not in made and f"<docs/{page.name}>`_" not in readme
+    ] == []
+
+
 def test_links_between_files_lead_to_pages(site: Path) -> None:
     pages = list(site.glob("*.html"))
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
