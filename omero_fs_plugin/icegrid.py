@@ -8,6 +8,7 @@ states and facets.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -120,6 +121,22 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
         logging.shutdown()
         # omero-py redirected these to the log, and Python closes them at exit.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def ended(code: int, held: tuple[str, ...]) -> int:
+    """The exit code of a server, after `run`.
+
+    If somebody who does not answer holds a thread, the process ends here: an orderly end of Ice
+    might crash then.  `held`: how the names of such threads begin.
+    """
+    if any(thread.name.startswith(held) for thread in threading.enumerate()):
+        os._exit(code)
+    return code
+
+
+def omero_properties(communicator: Any) -> dict[str, str]:
+    """Those of OMERO that this server has now, with empty ones."""
+    return dict(communicator.getProperties().getPropertiesForPrefix("omero."))
 
 
 def server_properties(arguments: list[str]) -> Any:

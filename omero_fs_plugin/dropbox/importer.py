@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import threading
 from typing import Any
 
 from omero_fs_plugin import __version__, icegrid, niceness
@@ -24,28 +22,22 @@ def start(communicator: Any) -> DropBoxImporter:
     """Starts it in `communicator`, with its properties.  Raises ConfigurationError."""
     log.info("DropBoxImporter %s", __version__)
     starter.ready()  # before a file of a user is open
-    service = DropBoxImporter(communicator, _properties(communicator))
+    service = DropBoxImporter(communicator, icegrid.omero_properties(communicator))
     service.start()
-    icegrid.when_changed(communicator, lambda: service.reconfigure(_properties(communicator)))
+    icegrid.when_changed(
+        communicator, lambda: service.reconfigure(icegrid.omero_properties(communicator))
+    )
     return service
 
 
 def _below_omero(communicator: Any) -> DropBoxImporter:
-    niceness.lower(read(_properties(communicator)).nice, batch=True)
+    niceness.lower(read(icegrid.omero_properties(communicator)).nice, batch=True)
     return start(communicator)
-
-
-def _properties(communicator: Any) -> dict[str, str]:
-    return dict(communicator.getProperties().getPropertiesForPrefix("omero."))
 
 
 def main() -> int:
     """IceGrid runs this.  Returns the exit code."""
-    code = icegrid.run(_below_omero)
-    if any(thread.name.startswith(_HELD) for thread in threading.enumerate()):
-        # A thread still waits for OMERO or for a disk.  An orderly end of Ice might crash now.
-        os._exit(code)
-    return code
+    return icegrid.ended(icegrid.run(_below_omero), _HELD)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import threading
 from typing import Any
 
 from omero_fs_plugin import __version__, icegrid, niceness
@@ -28,27 +26,21 @@ def start(communicator: Any) -> DropBox | AwaitingJournal:
     """Starts DropBox in `communicator`, with its properties."""
     log.info("DropBox %s", __version__)
     starter.ready()  # before a file of a user is open
-    service = take_up(communicator, _properties(communicator))
-    icegrid.when_changed(communicator, lambda: service.reconfigure(_properties(communicator)))
+    service = take_up(communicator, icegrid.omero_properties(communicator))
+    icegrid.when_changed(
+        communicator, lambda: service.reconfigure(icegrid.omero_properties(communicator))
+    )
     return service
 
 
 def _below_omero(communicator: Any) -> DropBox | AwaitingJournal:
-    niceness.lower(read(_properties(communicator)).nice, batch=True)
+    niceness.lower(read(icegrid.omero_properties(communicator)).nice, batch=True)
     return start(communicator)
-
-
-def _properties(communicator: Any) -> dict[str, str]:
-    return dict(communicator.getProperties().getPropertiesForPrefix("omero."))
 
 
 def main() -> int:
     """IceGrid runs this.  Returns the exit code."""
-    code = icegrid.run(_below_omero)
-    if any(thread.name.startswith(_HELD) for thread in threading.enumerate()):
-        # A thread still waits for OMERO or for a disk.  An orderly end of Ice might crash now.
-        os._exit(code)
-    return code
+    return icegrid.ended(icegrid.run(_below_omero), _HELD)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class FSServer:
         log.info("FSServer is ready")
 
     def _changed(self, communicator: Any) -> None:
-        properties = communicator.getProperties().getPropertiesForPrefix("omero.")
+        properties = icegrid.omero_properties(communicator)
         changed = changed_monitoring(self._given, read_monitoring(properties))
         self._restart = ", ".join(changed)
         if changed:
@@ -163,7 +163,7 @@ def _below_omero(communicator: Any) -> FSServer:
 
     Late, it would also lose events: the kernel's queue has an end.
     """
-    given = read_monitoring(communicator.getProperties().getPropertiesForPrefix("omero."))
+    given = read_monitoring(icegrid.omero_properties(communicator))
     niceness.lower(given.nice // 2, batch=False)
     return FSServer(communicator)
 

@@ -55,7 +55,7 @@ class Server:
     """A sandbox that serves until `stop`, and ends expired sessions."""
 
     def __init__(self, communicator: Any) -> None:
-        properties = communicator.getProperties().getPropertiesForPrefix("omero.")
+        properties = icegrid.omero_properties(communicator)
         data_dir = Path(properties.get(DATA_DIR) or DATA_DIR_DEFAULT)
         adapter = communicator.createObjectAdapter("BlitzAdapter")
         self.sandbox = build(adapter, data_dir, properties)

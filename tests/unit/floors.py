@@ -10,6 +10,7 @@ from __future__ import annotations
 
 # What any room may use: the words both servers share.
 GROUND = (
+    "attendant",
     "errors",
     "events",
     "filters",

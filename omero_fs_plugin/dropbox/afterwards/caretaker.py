@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
@@ -61,7 +62,7 @@ class _Round:
         self.done = self.resting = False
 
 
-class Caretaker:
+class Caretaker(Attendant):
     """Does what omero.fs.afterImport says."""
 
     def __init__(self, journal: Journal, omero: Omero, places: Places, lanes: Lanes) -> None:
@@ -76,48 +77,23 @@ class Caretaker:
         self._last_round = 0.0  # s, monotonic
         self._heard = 0  # the last event that was heard
         self._lock = threading.Lock()
-        self._news = threading.Event()
-        self._stopping = threading.Event()
         self.trouble: dict[str, str] = {}  # root -> why files stay there that were to go
         self.away = ""  # why nothing can go anywhere; empty: it can
-        # A daemon: OMERO or the journal may hold it.
-        self._thread = threading.Thread(target=self._run, name=_LANE, daemon=True)
+        super().__init__(_LANE)
 
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """The settings have changed, or a lane is free."""
-        self._news.set()
-
-    def ask_to_stop(self) -> None:
-        """Begins no more work."""
-        self._stopping.set()
-        self._news.set()
-
-    def stop(self, until: float) -> bool:
-        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
-        self.ask_to_stop()
-        if self._thread.is_alive():
-            self._thread.join(max(0.0, until - time.monotonic()))
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._news.clear()
-            acts, away = True, ""
-            try:
-                acts = self.look(time.monotonic())
-            except FsError as error:
-                away = str(error)
-                if away != self.away:
-                    log.warning("imported files stay where they are: %s", away)
-            except Exception:
-                away = "a defect; see the log"
-                log.exception("what is to be done after imports")
-            self.away = away
-            self._news.wait((_AGAIN_S if away else _LOOK_S) if acts else None)
+    def _look(self) -> float | None:
+        acts, away = True, ""
+        try:
+            acts = self.look(time.monotonic())
+        except FsError as error:
+            away = str(error)
+            if away != self.away:
+                log.warning("imported files stay where they are: %s", away)
+        except Exception:
+            away = "a defect; see the log"
+            log.exception("what is to be done after imports")
+        self.away = away
+        return (_AGAIN_S if away else _LOOK_S) if acts else None
 
     def look(self, now: float) -> bool:
         """Hands out what is due.  `now`: s, monotonic.  False: no rule wants anything.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.glance import glance
@@ -34,7 +33,7 @@ _CHUNK = 500  # filesets that are looked at together
 _FAULTS, _ADMINS = "letters: faults told", "letters: admins' addresses"  # notes in the journal
 
 
-class Postman:
+class Postman(Attendant):
     """Tells people what omero.fs.notify says.
 
     Rule: it holds up nobody, and it sends nothing that is not in the journal: only if the journal
@@ -73,54 +72,29 @@ class Postman:
         self._resting = 0.0  # s since the epoch: nothing is sent before
         self._failures = 0  # in a row, of the way itself
         self._last_fault: float | None = None  # when admins were told of faults
-        self._news = threading.Event()
-        self._stopping = threading.Event()
-        # A daemon: a mail server, a command or the journal may hold it.
-        self._thread = threading.Thread(target=self._run, name="letters", daemon=True)
-
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """Begins no more work."""
-        self._stopping.set()
-        self._news.set()
-
-    def stop(self, until: float) -> bool:
-        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
-        self.ask_to_stop()
-        if self._thread.is_alive():
-            self._thread.join(max(0.0, until - time.monotonic()))
-        return not self._thread.is_alive()
-
-    def wake(self) -> None:
-        """The settings have changed."""
-        self._news.set()
+        super().__init__("letters")
 
     def happened(self, fault: str, what: str) -> None:
         """A fault that is over already.  Admins are to hear of it."""
         self._faults.happened(fault, what)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._news.clear()
-            said = ""
-            try:
-                said = self._look_at_notes()  # first: a mail server may hold this thread
-                self.look(self._journal.now())
-            except FsError as error:
-                said = str(error)
-                if said != self._said:
-                    log.warning("letters: %s", said)
-            except Exception:
-                said = "a defect"
-                log.exception("letters")
-            self._said = said
-            # While nobody is to be told, only other settings wake it.
-            settings = self._settings()
-            asleep = not said and settings.notify == "none" and settings.notes == "off"
-            self._news.wait(None if asleep else _LOOK_S)
+    def _look(self) -> float | None:
+        said = ""
+        try:
+            said = self._look_at_notes()  # first: a mail server may hold this thread
+            self.look(self._journal.now())
+        except FsError as error:
+            said = str(error)
+            if said != self._said:
+                log.warning("letters: %s", said)
+        except Exception:
+            said = "a defect"
+            log.exception("letters")
+        self._said = said
+        # While nobody is to be told, only other settings wake it.
+        settings = self._settings()
+        asleep = not said and settings.notify == "none" and settings.notes == "off"
+        return None if asleep else _LOOK_S
 
     def _look_at_notes(self) -> str:
         """What is wrong with the journal; empty if nothing: then `look` need not tell of it."""

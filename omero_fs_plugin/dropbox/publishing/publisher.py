@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping
 
+from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Asked, glance
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 _AGAIN_S, _AGAIN_MOST_S = 30.0, 900.0  # after OMERO took no document; twice as long each time
 
 
-class Publisher:
+class Publisher(Attendant):
     """Writes what has changed, at most every omero.fs.publishInterval for one user.
 
     Rule: it is a thread of its own, with a session of its own for each write.  So whatever OMERO
@@ -54,42 +53,17 @@ class Publisher:
         self._failures = 0  # in a row
         self._resting = 0.0  # s since the epoch: OMERO is not asked before
         self.trouble = ""  # why documents are not written
-        self._news = threading.Event()
-        self._stopping = threading.Event()
-        # A daemon: OMERO or the journal may hold it.
-        self._thread = threading.Thread(target=self._run, name="publishing", daemon=True)
+        super().__init__("publishing")
 
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """Begins no more work."""
-        self._stopping.set()
-        self._news.set()
-
-    def stop(self, until: float) -> bool:
-        """Ends the thread; whether it has ended at `until` (s, monotonic)."""
-        self.ask_to_stop()
-        if self._thread.is_alive():
-            self._thread.join(max(0.0, until - time.monotonic()))
-        return not self._thread.is_alive()
-
-    def wake(self) -> None:
-        """The settings have changed."""
-        self._news.set()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._news.clear()
-            try:
-                self.look(self._journal.now())
-            except FsError as error:
-                self._say(str(error))
-            except Exception:
-                log.exception("publishing")
-                self._say("a defect; see the log of DropBox")
-            self._news.wait(self._settings().publish_interval or None)
+    def _look(self) -> float | None:
+        try:
+            self.look(self._journal.now())
+        except FsError as error:
+            self._say(str(error))
+        except Exception:
+            log.exception("publishing")
+            self._say("a defect; see the log of DropBox")
+        return self._settings().publish_interval or None
 
     def look(self, now: float) -> None:
         """Writes what is due `now` (s since the epoch).  Raises JournalError."""
