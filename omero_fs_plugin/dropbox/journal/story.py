@@ -74,8 +74,9 @@ class Story:
         ended = False
         while not ended:
             self._written.wait()
-            ended = self._stopping.wait(_GATHER_S)
+            self._stopping.wait(_GATHER_S)
             self._written.clear()
+            ended = self._stopping.is_set()  # after `clear`, which may have taken its sign
             try:
                 while self.tell():
                     pass

@@ -135,3 +135,24 @@ def test_nothing_is_read_while_nothing_is_written(monkeypatch: pytest.MonkeyPatc
     assert story.stop(10.0)
     assert waited[0] is None, "it waits for news, not for a time"
     assert journal.asked == 1, "once, at its end"
+
+
+def test_a_stop_just_before_it_forgets_its_sign_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = Events()
+    story = Story(journal)
+    clear, cleared = story._written.clear, threading.Event()
+
+    def stopped_first() -> None:
+        story._stopping.set()
+        story._written.set()
+        clear()
+        cleared.set()
+
+    monkeypatch.setattr(story._written, "clear", stopped_first)
+    story.start()
+    journal.written()
+    assert cleared.wait(10.0)
+    story._thread.join(10.0)
+    assert not story._thread.is_alive()
