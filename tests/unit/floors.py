@@ -196,8 +196,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning crew importing leftovers line methods attempts outage pace recovery slots "
-            "turns importers"
+            "beginning crew importing leftovers line lookout methods attempts outage pace recovery "
+            "slots turns importers"
         ),
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
@@ -220,6 +220,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "crew": "",
         "visible": "",
         "line": "",
+        "lookout": "",
         "slots": "importers",
         "outage": "",
         "turns": "",

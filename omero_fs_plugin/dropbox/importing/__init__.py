@@ -2,7 +2,8 @@
 
 Rule: an attempt that was interrupted is resolved by asking OMERO, never by guessing.
 
-``workers`` are the importers' threads, ``line`` has the users with something in the queue.
+``workers`` are the importers' threads, ``lookout`` lets those wait that have nothing to do, and
+``line`` has the users with something in the queue.
 ``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
 an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``
 deletes such things later.  ``methods`` says how the files of a rule are imported, ``importers`` do

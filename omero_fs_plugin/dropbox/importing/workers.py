@@ -36,6 +36,7 @@ from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
 from .leftovers import give_back_cut_off
 from .line import Line
+from .lookout import Lookout
 from .methods import Methods
 from .outage import IN_VAIN_S, Outage
 from .pace import Pace
@@ -45,7 +46,6 @@ from .turns import STOPPED_S, Turn, Turns
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0  # how often the journal is looked at for what was handed over
 _PING_S = 5.0  # before anything is tried again after the journal, or an importer, has failed
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
@@ -67,10 +67,6 @@ class Importers:
     `shared`: importers of other machines may work on the journal too.  `unseen` is for importers
     on another machine than DropBox's.  It says why this machine does not see the files that the
     journal means, and is empty if it does.  Those files are left to others.
-
-    Of the threads without work one looks out: it looks every _LOOK_S at the journal, which
-    other processes write too, and at what may have become due.  The others wait until it has
-    found something, or until `wake`.
     """
 
     def __init__(
@@ -99,6 +95,7 @@ class Importers:
         self._changed = changed
         self._methods = methods
         self._stopping = threading.Event()
+        self._lookout = Lookout(self._stopping)
         ahead = ahead_of(number)
         self._slots = Slots(
             lambda: self._pace.allowed, lambda: {work.thread for work in self._crew.parked()}
@@ -114,8 +111,7 @@ class Importers:
             slots=self._slots,
         )
         # Held for a moment only: never while a disk, OMERO or the journal is asked.
-        self._news = threading.Condition()
-        self._lookout = 0  # the thread that looks out, as threading.get_ident has it; 0: none
+        self._lock = threading.Lock()
         self.turns = Turns(places, held)
         self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
         self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
@@ -185,8 +181,7 @@ class Importers:
 
     def wake(self) -> None:
         """Tells the threads that there is something new in the queue."""
-        with self._news:
-            self._news.notify_all()
+        self._lookout.wake()
 
     def ask_to_stop(self) -> None:
         """Tells the threads to begin nothing more, and to end where it can be taken up again."""
@@ -207,7 +202,7 @@ class Importers:
             if thread.ident is not None:
                 thread.join(max(0.0, until - time.monotonic()))
                 ended &= not thread.is_alive()
-        with self._news:
+        with self._lock:
             left = set(self._under_way)
         # A daemon: the journal may hold it.  Then the next start finds them importing.
         leaving = threading.Thread(
@@ -234,24 +229,7 @@ class Importers:
         try:
             self._work_on()
         finally:
-            self._leave_lookout()
-
-    def _wait(self) -> None:
-        """There is nothing to do now.  Returns when there may be."""
-        with self._news:
-            if self._stopping.is_set():
-                return
-            if not self._lookout:
-                self._lookout = threading.get_ident()
-            mine = self._lookout == threading.get_ident()
-            self._news.wait(_LOOK_S if mine else None)
-
-    def _leave_lookout(self) -> None:
-        """This thread has something else to do.  If it looked out, another one does."""
-        with self._news:
-            if self._lookout == threading.get_ident():
-                self._lookout = 0
-                self._news.notify_all()
+            self._lookout.leave()
 
     def _work_on(self) -> None:
         while not self._stopping.is_set() and not self._crew.is_spare():
@@ -259,11 +237,11 @@ class Importers:
                 with self._turn_of_one() as may:
                     filesets = self._take() if may else []
                     if filesets:
-                        self._leave_lookout()
+                        self._lookout.leave()
                         with self._crew.at(filesets):
                             self._import(filesets)
                         continue
-                self._wait()
+                self._lookout.wait()
             except ServerBusyError as error:
                 self._ease(error)
             except ServerAwayError as error:
@@ -280,7 +258,7 @@ class Importers:
     @contextmanager
     def _turn_of_one(self) -> Iterator[bool]:
         """Yields whether OMERO can take one more import.  If so, it counts until the end."""
-        with self._news:
+        with self._lock:
             getting_on = self._at_work - len(self._crew.parked())
             may = self._pace.may_begin(max(0, getting_on), time.monotonic())
             self._at_work += may
@@ -290,12 +268,12 @@ class Importers:
             yield may
         finally:
             if may:
-                with self._news:
+                with self._lock:
                     self._at_work -= 1
 
     def _ease(self, error: ServerBusyError) -> None:
         """OMERO has too much to do: no import begins for a while, then fewer run at a time."""
-        with self._news:
+        with self._lock:
             rest = self._pace.busy(str(error), time.monotonic(), back_off=error.back_off)
             allowed = self._pace.allowed
         log.warning(
@@ -305,7 +283,7 @@ class Importers:
     @property
     def busy(self) -> str:
         """How many imports OMERO can take now, and why not more; empty if OMERO is not busy."""
-        with self._news:
+        with self._lock:
             return self._pace.told()
 
     def _finish(self) -> None:
@@ -315,7 +293,7 @@ class Importers:
         nothing else from being imported.
         """
         now, unfinished = time.monotonic(), self._importing.unfinished
-        with self._news:
+        with self._lock:
             due = (one for one in list(unfinished) if self._resting.get(one, 0.0) <= now)
             identifier = next(due, None)
             if identifier is None:
@@ -330,7 +308,7 @@ class Importers:
                 done = self._not_finished(identifier, error)
             raise
         finally:
-            with self._news:
+            with self._lock:
                 self._finishing.discard(identifier)
                 if not done:
                     self._importing.unfinished.append(identifier)
@@ -340,7 +318,7 @@ class Importers:
         fileset = self._journal.get(identifier)
         if fileset is None:
             return True
-        self._leave_lookout()
+        self._lookout.leave()
         try:
             with self._crew.at([fileset]):
                 self._importing.finish(fileset)
@@ -352,7 +330,7 @@ class Importers:
 
     def _not_finished(self, identifier: int, error: Exception) -> bool:
         """Whether it is given up: it failed TRIES times, while others were imported."""
-        with self._news:
+        with self._lock:
             self._odd_ends[identifier] += 1
             tries = self._odd_ends[identifier]
             then = self._suspects.setdefault(identifier, self._went_through)
@@ -361,7 +339,7 @@ class Importers:
         if tries < TRIES or not others:
             return False
         self._journal.finished(identifier, f"imported, but {in_words(error)}")
-        with self._news:
+        with self._lock:
             del self._odd_ends[identifier], self._suspects[identifier]
         return True
 
@@ -375,7 +353,7 @@ class Importers:
         if self._adrift:
             self._find_adrift()
         now = time.monotonic()
-        with self._news:
+        with self._lock:
             self._resting = {i: until for i, until in self._resting.items() if until > now}
             resting = frozenset(self._resting)
         users, as_now = self._line.users(now)
@@ -409,12 +387,12 @@ class Importers:
         """The importers of other machines give turns too: a user has one share of all of them."""
         if self._shared and users:
             given = self._journal.turns()
-            with self._news:
+            with self._lock:
                 self.turns.hear(users, given)
 
     def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
         """Of the user among `users` who comes first, if one may go on now."""
-        with self._news:
+        with self._lock:
             # The places of those that are parked are for the other users.
             beyond = self._at_work > self._number
             but = {work.user for work in self._crew.parked()} if beyond else ()
@@ -428,7 +406,7 @@ class Importers:
         self, turn: Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
     ) -> None:
         """Without anything `taken`, the turn does not count.  If it `failed`, it is given back."""
-        with self._news:
+        with self._lock:
             self._taking -= 1
             if failed:
                 self._not_given_back.update((one.id, "not begun") for one in taken)
@@ -441,7 +419,7 @@ class Importers:
 
         When the journal is lost in the middle of a write, nobody knows whether it did it.
         """
-        with self._news:
+        with self._lock:
             begun, quiet = self._begun, not self._taking
             self._adrift = not quiet  # another thread may find the journal away from now on
             at_it = set(self._under_way)
@@ -451,7 +429,7 @@ class Importers:
         if not quiet:
             return
         importing, unfinished = self._journal.mine()
-        with self._news:
+        with self._lock:
             if self._taking or begun != self._begun:
                 self._adrift = True
                 return  # some of it may be taken just now: at the next look
@@ -465,7 +443,7 @@ class Importers:
     def _take_more(self, taken: list[Fileset]) -> None:
         """Adds to the first of a run those that OMERO's own importer imports with it."""
         (first,) = taken
-        with self._news:
+        with self._lock:
             suspects = set(self._suspects)
             apart = suspects | self._resting.keys()
         # If something unknown is wrong with a fileset, it is imported alone.
@@ -508,7 +486,7 @@ class Importers:
             for plan, together in plans.values():
                 self._attempt(plan, together, left)
         finally:
-            with self._news:
+            with self._lock:
                 # Something is left if another of them failed in a way that concerns all.
                 self._not_given_back.update(dict.fromkeys(left, "not begun"))
                 self._under_way -= Counter(fileset.id for fileset in filesets)
@@ -516,7 +494,7 @@ class Importers:
 
     def _leave_to_others(self, fileset: Fileset, why: str) -> None:
         log.warning("fileset %d: left to others: %s", fileset.id, why)
-        with self._news:
+        with self._lock:
             self._resting[fileset.id] = time.monotonic() + _LONGEST_REST_S
         self._give_back([fileset], f"left to other importers: {why}")
 
@@ -558,7 +536,7 @@ class Importers:
         now, refused = time.monotonic(), False
         given_back = list(filesets)
         for fileset in filesets:
-            with self._news:
+            with self._lock:
                 then = self._suspects.get(fileset.id)
                 self._suspects[fileset.id] = self._went_through
                 rest = min(IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
@@ -585,7 +563,7 @@ class Importers:
         self._outage.over()
         if state in (State.IMPORTED, State.FAILED):
             self.beginning.went()
-        with self._news:
+        with self._lock:
             self.turns.go_on(fileset.user)
             if state is State.SKIPPED:
                 self.turns.nothing_started(fileset.user)
@@ -606,7 +584,7 @@ class Importers:
         rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
         doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
         rest = max(rest, min(_LONGEST_REST_S, doubled))
-        with self._news:
+        with self._lock:
             self._resting[fileset.id] = time.monotonic() + rest
 
     def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
@@ -614,14 +592,14 @@ class Importers:
 
         If the journal cannot be written now, this is done before anything else is taken.
         """
-        with self._news:  # note all of them first: the journal may fail at any of them
+        with self._lock:  # note all of them first: the journal may fail at any of them
             self._not_given_back.update((fileset.id, reason) for fileset in filesets)
         self._give_back_the_rest()
 
     def _give_back_the_rest(self) -> None:
         """Raises JournalError; what is not given back then is kept for the next call."""
         while True:
-            with self._news:
+            with self._lock:
                 if not self._not_given_back:
                     return
                 # Only one thread gives it back: right after that another may take it again.
@@ -632,14 +610,14 @@ class Importers:
                 self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
                 given = True
             finally:
-                with self._news:
+                with self._lock:
                     self._giving_back.discard(identifier)
                     if not given:
                         self._not_given_back[identifier] = reason
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""
-        with self._news:
+        with self._lock:
             return self.turns.stopped()
 
     def closed(self) -> dict[str, str]:
@@ -648,7 +626,7 @@ class Importers:
 
     def _stop_queue(self, user: str, why: str) -> None:
         log.warning("the queue of %s rests for %g s: %s", user, STOPPED_S, why)
-        with self._news:
+        with self._lock:
             self.turns.stop(user, why, time.monotonic())
 
     def _skip_gone(self, user: str) -> None:
@@ -666,7 +644,7 @@ class Importers:
                 self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
                 log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
         if user not in self._journal.queued_users():
-            with self._news:
+            with self._lock:
                 self.turns.go_on(user)
 
     def _tidy(self) -> None:

@@ -83,7 +83,7 @@ class Stage:
             changed=lambda fileset: None,
             methods=Methods(None),
         )
-        self.importers._news = self.news
+        self.importers._lookout._news = self.news
         take = self.importers._take
 
         def looked() -> list[Fileset]:
