@@ -196,9 +196,10 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning crew importing leftovers line lookout methods attempts outage pace recovery "
-            "slots turns importers"
+            "beginning blame crew importing leftovers line lookout methods attempts outage pace "
+            "recovery slots turns importers"
         ),
+        "blame": "attempts outage",
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",

@@ -21,15 +21,14 @@ from omero_fs_plugin.errors import (
     FsError,
     ImportRefused,
     JournalError,
-    RecordRefused,
     ServerAwayError,
     ServerBusyError,
-    UnclearError,
     UserError,
 )
 
-from .attempts import TRIES, TRY_AGAIN_S, refuse
+from .attempts import refuse
 from .beginning import Beginning
+from .blame import LONGEST_REST_S, Blame, in_words, is_odd
 from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
@@ -38,7 +37,7 @@ from .leftovers import give_back_cut_off
 from .line import Line
 from .lookout import Lookout
 from .methods import Methods
-from .outage import IN_VAIN_S, Outage
+from .outage import Outage
 from .pace import Pace
 from .recovery import Recovery
 from .slots import Slots, ahead_of
@@ -52,7 +51,6 @@ SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 _TOGETHER = 30  # filesets in one run of OMERO's own importer
-_LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
 
 
 class Importers:
@@ -113,14 +111,10 @@ class Importers:
         # Held for a moment only: never while a disk, OMERO or the journal is asked.
         self._lock = threading.Lock()
         self.turns = Turns(places, held)
-        self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
+        self._blame = Blame()
         self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
         self._pace = Pace(number, ahead)
         self._at_work = 0  # threads that import, or look for something to import
-        self._went_through = 0  # imports that succeeded since the start
-        # Fileset that failed for an unknown reason -> imports that had succeeded by then
-        self._suspects: dict[int, int] = {}
-        self._odd_ends: Counter[int] = Counter()  # imported fileset -> times it was not finished
         self._not_given_back: dict[int, str] = {}  # fileset still importing in the journal -> why
         self._giving_back: set[int] = set()  # those of them that a thread is giving back
         self._finishing: set[int] = set()  # imported filesets
@@ -294,7 +288,7 @@ class Importers:
         """
         now, unfinished = time.monotonic(), self._importing.unfinished
         with self._lock:
-            due = (one for one in list(unfinished) if self._resting.get(one, 0.0) <= now)
+            due = (one for one in list(unfinished) if not self._blame.rests(one, now))
             identifier = next(due, None)
             if identifier is None:
                 return
@@ -329,18 +323,11 @@ class Importers:
         return True
 
     def _not_finished(self, identifier: int, error: Exception) -> bool:
-        """Whether it is given up: it failed TRIES times, while others were imported."""
-        with self._lock:
-            self._odd_ends[identifier] += 1
-            tries = self._odd_ends[identifier]
-            then = self._suspects.setdefault(identifier, self._went_through)
-            self._resting[identifier] = time.monotonic() + min(IN_VAIN_S, 2.0 ** min(tries, 30))
-            others = self._went_through > then
-        if tries < TRIES or not others:
+        """Whether it is given up."""
+        if not self._blame.was_not_finished(identifier, time.monotonic()):
             return False
         self._journal.finished(identifier, f"imported, but {in_words(error)}")
-        with self._lock:
-            del self._odd_ends[identifier], self._suspects[identifier]
+        self._blame.given_up(identifier)
         return True
 
     def _take(self) -> list[Fileset]:
@@ -353,9 +340,7 @@ class Importers:
         if self._adrift:
             self._find_adrift()
         now = time.monotonic()
-        with self._lock:
-            self._resting = {i: until for i, until in self._resting.items() if until > now}
-            resting = frozenset(self._resting)
+        resting = self._blame.resting(now)
         users, as_now = self._line.users(now)
         taken = self._take_of(users, resting, now)
         return taken if taken or as_now else self._take_of(self._line.as_now(now), resting, now)
@@ -374,7 +359,7 @@ class Importers:
                 )
                 if fileset is not None:
                     taken.append(fileset)
-                    self._take_more(taken)
+                    self._take_more(taken, now)
             except BaseException:
                 self._end_turn(turn, taken, now, failed=True)
                 raise
@@ -440,12 +425,11 @@ class Importers:
             self._importing.unfinished.extend(one for one in unfinished if one not in finishing)
         self._give_back_the_rest()
 
-    def _take_more(self, taken: list[Fileset]) -> None:
+    def _take_more(self, taken: list[Fileset], now: float) -> None:
         """Adds to the first of a run those that OMERO's own importer imports with it."""
         (first,) = taken
-        with self._lock:
-            suspects = set(self._suspects)
-            apart = suspects | self._resting.keys()
+        suspects = self._blame.suspects()
+        apart = suspects | self._blame.resting(now)
         # If something unknown is wrong with a fileset, it is imported alone.
         method = self._methods.of(self._places.rule_of(first.path, first.user))
         if method.choice.importer != JAVA or first.id in suspects:
@@ -474,7 +458,7 @@ class Importers:
                     continue
                 except DiskAway as error:
                     self._give_back([left.pop(fileset.id)], str(error))
-                    self._rest(fileset)
+                    self._blame.was_refused(fileset, time.monotonic())
                     continue
                 except Exception as error:
                     log.exception("an importer failed")
@@ -494,8 +478,7 @@ class Importers:
 
     def _leave_to_others(self, fileset: Fileset, why: str) -> None:
         log.warning("fileset %d: left to others: %s", fileset.id, why)
-        with self._lock:
-            self._resting[fileset.id] = time.monotonic() + _LONGEST_REST_S
+        self._blame.rest(fileset.id, time.monotonic() + LONGEST_REST_S)
         self._give_back([fileset], f"left to other importers: {why}")
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
@@ -536,12 +519,8 @@ class Importers:
         now, refused = time.monotonic(), False
         given_back = list(filesets)
         for fileset in filesets:
-            with self._lock:
-                then = self._suspects.get(fileset.id)
-                self._suspects[fileset.id] = self._went_through
-                rest = min(IN_VAIN_S, 2.0 ** min(fileset.attempts, 30))
-                self._resting[fileset.id] = now + rest
-            if len(filesets) == 1 and then is not None and self._went_through > then:
+            at_fault = self._blame.failed(fileset, now)
+            if len(filesets) == 1 and at_fault:
                 state = refuse(self._journal, fileset, in_words(error))
                 self._ended(fileset, state)
                 given_back.remove(fileset)
@@ -568,24 +547,17 @@ class Importers:
             if state is State.SKIPPED:
                 self.turns.nothing_started(fileset.user)
             if state is State.IMPORTED:
-                self._went_through += 1
                 self._pace.well(time.monotonic())
-            if state is not State.QUEUED:
-                self._suspects.pop(fileset.id, None)
+        if state is State.IMPORTED:
+            self._blame.was_imported()
+        if state is not State.QUEUED:
+            self._blame.acquit(fileset.id)
         if state is State.FAILED:
             self._quarantine(fileset)
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
-            self._rest(fileset)
-
-    def _rest(self, fileset: Fileset) -> None:
-        """It was refused; or it, or its content, or its disk, is busy, which may take long."""
-        rest = TRY_AGAIN_S[min(fileset.refusals, len(TRY_AGAIN_S) - 1)]
-        doubled = 2.0 ** min(fileset.attempts - TRIES, 30)
-        rest = max(rest, min(_LONGEST_REST_S, doubled))
-        with self._lock:
-            self._resting[fileset.id] = time.monotonic() + rest
+            self._blame.was_refused(fileset, time.monotonic())
 
     def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
         """Gives filesets back to the queue, so that none is left between two states.
@@ -678,16 +650,6 @@ class Importers:
                 log.debug("looking for what is left in OMERO: %s", error)
             except Exception:
                 log.exception("looking for what is left in OMERO failed")
-
-
-def is_odd(error: Exception) -> bool:
-    """Whether nobody knows what it says of the fileset: a defect of ours, or something unclear."""
-    return isinstance(error, UnclearError | RecordRefused) or not isinstance(error, FsError)
-
-
-def in_words(error: Exception) -> str:
-    """One line for people."""
-    return str(error) if isinstance(error, FsError) else f"{type(error).__name__}: {error}"
 
 
 def _is_gone(fileset: Fileset) -> bool:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import activity, beginning, leftovers, outage, pace, workers
+from omero_fs_plugin.dropbox.importing import (
+    activity,
+    beginning,
+    blame,
+    leftovers,
+    outage,
+    pace,
+    workers,
+)
 from omero_fs_plugin.dropbox.journal.records import GONE
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service.figures import troubles
@@ -148,9 +156,9 @@ def test_a_file_that_alone_meets_it_again_and_again_fails_in_the_end(
     make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others go through meanwhile, so that it is the file and not OMERO."""
-    for module in (outage, workers):
+    for module in (outage, blame):
         monkeypatch.setattr(module, "IN_VAIN_S", 0.3)
-    monkeypatch.setattr(workers, "TRY_AGAIN_S", (0.1, 0.1))
+    monkeypatch.setattr(blame, "TRY_AGAIN_S", (0.1, 0.1))
     whole = make_whole(importers="2", retryInterval="0.1")
     fault = Fault(r"ManagedRepository\.importFileset", "InternalException", "null", user="amy")
     _moods(whole, Moods(faults=(fault,)))

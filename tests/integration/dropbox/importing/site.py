@@ -53,7 +53,7 @@ class Site:
         Returns why it had no journal; empty if it had.
         """
         importers = self.importers
-        importers._resting.clear()
+        importers._blame._resting.clear()
         try:
             with importers._turn_of_one():
                 taken = importers._take()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +64,6 @@ def test_a_whole_run_is_given_back_when_the_journal_is_there_again(
     importers._take()  # before anything else
     assert journal.counts()[State.IMPORTING] <= 1
     assert journal.counts()[State.QUEUED] >= RUN - 1
-
-
-@pytest.mark.parametrize("attempts", [1, 100, 5000])
-def test_however_often_it_was_tried_it_rests_a_minute_at_most(
-    journal: Journal, importers: Importers, attempts: int
-) -> None:
-    """An import that OMERO is at for a week is looked at some ten thousand times."""
-    journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
-    fileset = journal.take("amy")
-    assert fileset is not None
-    begun = time.monotonic()
-    importers._ended(replace(fileset, attempts=attempts), State.QUEUED)
-    assert 0 < importers._resting[fileset.id] - begun <= 61
 
 
 class TestASlowJournal:
@@ -280,7 +265,7 @@ class TestAnImporterThatFails:
         for number in range(8):
             path = f"/dropbox/amy/more {number}"
             journal.hand_over("amy", "/dropbox/amy", Found(path, FileStat(1, number, 1, 1, 1)))
-            failing._resting.clear()  # its rest is over
+            failing._blame._resting.clear()  # its rest is over
             self.work(failing, 2)
         fileset = journal.get(queued[0])
         assert fileset is not None and fileset.state is State.FAILED
@@ -310,8 +295,8 @@ class TestAnImporterThatFails:
                 taken += [one.id for one in importers._take()]
         assert taken == [queued[1]]
         for _ in range(TRIES):
-            importers._resting.clear()
-            importers._went_through += 1
+            importers._blame._resting.clear()
+            importers._blame.was_imported()
             with suppress(type(error)):
                 importers._finish()
         assert not importers._importing.unfinished
