@@ -196,10 +196,11 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning blame crew importing leftovers line lookout methods attempts outage pace "
+            "beginning blame crew importing in_hand line lookout methods attempts outage pace "
             "recovery slots turns importers"
         ),
         "blame": "attempts outage",
+        "in_hand": "leftovers",
         "importing": "methods attempts leftovers activity pool slots stores importers",
         "methods": "importers",
         "attempts": "leftovers earlier activity slots stores importers",

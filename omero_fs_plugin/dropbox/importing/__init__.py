@@ -6,7 +6,8 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 ``line`` has the users with something in the queue.
 ``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
 an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``
-deletes such things later.  ``blame`` says which fileset rests after a failure, and
+deletes such things later.  ``in_hand`` knows what the threads are at, so that none of it is
+left between two states.  ``blame`` says which fileset rests after a failure, and
 whether the fault is in it.  ``methods`` says how the files of a rule are imported, ``importers`` do
 it.  ``pool`` shares sessions, ``pace`` says how many imports run at a time, ``slots`` and
 ``turns`` whose turn it is, ``crew`` how many threads that takes.  ``outage`` waits for an OMERO

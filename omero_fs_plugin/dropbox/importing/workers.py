@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from omero_fs_plugin.blitz.sessions import Omero
@@ -33,7 +32,7 @@ from .crew import Crew
 from .importers import DiskAway, Stopped
 from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
-from .leftovers import give_back_cut_off
+from .in_hand import InHand
 from .line import Line
 from .lookout import Lookout
 from .methods import Methods
@@ -112,16 +111,9 @@ class Importers:
         self._lock = threading.Lock()
         self.turns = Turns(places, held)
         self._blame = Blame()
-        self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
+        self._in_hand = InHand(journal, self._importing.unfinished)
         self._pace = Pace(number, ahead)
         self._at_work = 0  # threads that import, or look for something to import
-        self._not_given_back: dict[int, str] = {}  # fileset still importing in the journal -> why
-        self._giving_back: set[int] = set()  # those of them that a thread is giving back
-        self._finishing: set[int] = set()  # imported filesets
-        self._begun = 0  # times that something was taken from the journal, or it was tried
-        self._taking = 0  # threads that do that, until what they took is in `_under_way`
-        # The journal failed at a write, which it may have done all the same: see `_find_adrift`.
-        self._adrift = False
         self._outage = Outage(omero, self._stopping)
         self.retry = self._outage.retry
         self.beginning = Beginning()
@@ -196,28 +188,14 @@ class Importers:
             if thread.ident is not None:
                 thread.join(max(0.0, until - time.monotonic()))
                 ended &= not thread.is_alive()
-        with self._lock:
-            left = set(self._under_way)
         # A daemon: the journal may hold it.  Then the next start finds them importing.
-        leaving = threading.Thread(
-            target=self._leave, args=[left], name="importer-leaving", daemon=True
-        )
+        leaving = threading.Thread(target=self._in_hand.leave, name="importer-leaving", daemon=True)
         leaving.start()
         leaving.join(max(_LEAVE_S, until - time.monotonic()))
         ended &= not leaving.is_alive()
         if ended:
             self._importing.pool.tidy(everything=True)
         return ended
-
-    def _leave(self, left: Collection[int]) -> None:
-        """Gives back filesets whose threads have not ended."""
-        for identifier in left:
-            log.warning("fileset %d: left to OMERO, which will be asked for it", identifier)
-            try:
-                give_back_cut_off(self._journal, identifier, "stopped; OMERO will be asked")
-            except JournalError as error:
-                log.warning("fileset %d: %s", identifier, error)
-                return  # it is away, and each further call would wait for it
 
     def _work(self) -> None:
         try:
@@ -242,7 +220,7 @@ class Importers:
                 self._outage.wait(error)
             except JournalError as error:
                 log.error("%s", error)
-                self._adrift = True
+                self._in_hand.adrift = True
                 self._stopping.wait(_PING_S)
             except Exception:
                 # A defect of ours must neither end the thread nor be tried again at once.
@@ -286,15 +264,10 @@ class Importers:
         If this fails in a way that nobody expects, the fileset rests, longer each time: it keeps
         nothing else from being imported.
         """
-        now, unfinished = time.monotonic(), self._importing.unfinished
-        with self._lock:
-            due = (one for one in list(unfinished) if not self._blame.rests(one, now))
-            identifier = next(due, None)
-            if identifier is None:
-                return
-            unfinished.remove(identifier)
-            self._finishing.add(identifier)
-        done = False
+        now, done = time.monotonic(), False
+        identifier = self._in_hand.next_to_finish(lambda one: self._blame.rests(one, now))
+        if identifier is None:
+            return
         try:
             done = self._finish_one(identifier)
         except Exception as error:
@@ -302,10 +275,7 @@ class Importers:
                 done = self._not_finished(identifier, error)
             raise
         finally:
-            with self._lock:
-                self._finishing.discard(identifier)
-                if not done:
-                    self._importing.unfinished.append(identifier)
+            self._in_hand.end_finishing(identifier, done=done)
 
     def _finish_one(self, identifier: int) -> bool:
         """Whether there is nothing left to do.  Raises ServerAwayError and JournalError."""
@@ -336,9 +306,9 @@ class Importers:
         OMERO's own importer gets more filesets of that user, which it imports in one run.
         They are under way from now on.
         """
-        self._give_back_the_rest()
-        if self._adrift:
-            self._find_adrift()
+        self._in_hand.give_back_the_rest()
+        if self._in_hand.adrift:
+            self._in_hand.find_adrift()
         now = time.monotonic()
         resting = self._blame.resting(now)
         users, as_now = self._line.users(now)
@@ -382,48 +352,20 @@ class Importers:
             beyond = self._at_work > self._number
             but = {work.user for work in self._crew.parked()} if beyond else ()
             turn = self.turns.next(users, now, time.time(), but)
-            if turn is not None:
-                self._begun += 1
-                self._taking += 1
-            return turn
+        if turn is not None:
+            self._in_hand.begin()
+        return turn
 
     def _end_turn(
         self, turn: Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
     ) -> None:
         """Without anything `taken`, the turn does not count.  If it `failed`, it is given back."""
+        if failed:
+            self._in_hand.lost(taken)
+        else:
+            self._in_hand.took(taken)
         with self._lock:
-            self._taking -= 1
-            if failed:
-                self._not_given_back.update((one.id, "not begun") for one in taken)
-            else:
-                self._under_way.update(one.id for one in taken)
             self.turns.end(turn, taken[0] if taken else None, now)
-
-    def _find_adrift(self) -> None:
-        """Finds what is importing or unfinished in the journal, and with none of our threads.
-
-        When the journal is lost in the middle of a write, nobody knows whether it did it.
-        """
-        with self._lock:
-            begun, quiet = self._begun, not self._taking
-            self._adrift = not quiet  # another thread may find the journal away from now on
-            at_it = set(self._under_way)
-            ours = at_it | self._not_given_back.keys() | self._giving_back
-            # One that is given back may have been imported before that; then it is unfinished.
-            finishing = at_it | self._finishing | set(self._importing.unfinished)
-        if not quiet:
-            return
-        importing, unfinished = self._journal.mine()
-        with self._lock:
-            if self._taking or begun != self._begun:
-                self._adrift = True
-                return  # some of it may be taken just now: at the next look
-            self._begun += 1  # what another thread read at the same time does not count any more
-            why = "the journal was away when it was taken; OMERO will be asked"
-            self._not_given_back.update((one, why) for one in importing if one not in ours)
-            finishing |= self._finishing | set(self._importing.unfinished)
-            self._importing.unfinished.extend(one for one in unfinished if one not in finishing)
-        self._give_back_the_rest()
 
     def _take_more(self, taken: list[Fileset], now: float) -> None:
         """Adds to the first of a run those that OMERO's own importer imports with it."""
@@ -457,7 +399,7 @@ class Importers:
                     self._advised_badly([left.pop(fileset.id)], str(error))
                     continue
                 except DiskAway as error:
-                    self._give_back([left.pop(fileset.id)], str(error))
+                    self._in_hand.give_back([left.pop(fileset.id)], str(error))
                     self._blame.was_refused(fileset, time.monotonic())
                     continue
                 except Exception as error:
@@ -470,16 +412,13 @@ class Importers:
             for plan, together in plans.values():
                 self._attempt(plan, together, left)
         finally:
-            with self._lock:
-                # Something is left if another of them failed in a way that concerns all.
-                self._not_given_back.update(dict.fromkeys(left, "not begun"))
-                self._under_way -= Counter(fileset.id for fileset in filesets)
-            self._give_back_the_rest()
+            # Something is left if another of them failed in a way that concerns all.
+            self._in_hand.let_go(filesets, left)
 
     def _leave_to_others(self, fileset: Fileset, why: str) -> None:
         log.warning("fileset %d: left to others: %s", fileset.id, why)
         self._blame.rest(fileset.id, time.monotonic() + LONGEST_REST_S)
-        self._give_back([fileset], f"left to other importers: {why}")
+        self._in_hand.give_back([fileset], f"left to other importers: {why}")
 
     def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
         """Imports filesets, and removes from `left` those that have their state."""
@@ -496,13 +435,13 @@ class Importers:
         except BadAdvice as error:
             self._advised_badly(mine(), str(error))
         except (UserError, ImportRefused) as error:  # the fault of the account, not of the files
-            self._give_back(mine(), str(error))
+            self._in_hand.give_back(mine(), str(error))
             self._stop_queue(user, str(error))
             if isinstance(error, UserError):
                 self._skip_gone(user)
         except Exception as error:
             if not is_odd(error):
-                self._give_back(mine(), str(error))
+                self._in_hand.give_back(mine(), str(error))
                 raise
             if not self._against(mine(), error):
                 raise
@@ -525,7 +464,7 @@ class Importers:
                 self._ended(fileset, state)
                 given_back.remove(fileset)
                 refused = True
-        self._give_back(given_back, in_words(error))
+        self._in_hand.give_back(given_back, in_words(error))
         return refused
 
     def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
@@ -558,34 +497,6 @@ class Importers:
             self._changed(fileset)
         elif state is State.QUEUED:
             self._blame.was_refused(fileset, time.monotonic())
-
-    def _give_back(self, filesets: Sequence[Fileset], reason: str) -> None:
-        """Gives filesets back to the queue, so that none is left between two states.
-
-        If the journal cannot be written now, this is done before anything else is taken.
-        """
-        with self._lock:  # note all of them first: the journal may fail at any of them
-            self._not_given_back.update((fileset.id, reason) for fileset in filesets)
-        self._give_back_the_rest()
-
-    def _give_back_the_rest(self) -> None:
-        """Raises JournalError; what is not given back then is kept for the next call."""
-        while True:
-            with self._lock:
-                if not self._not_given_back:
-                    return
-                # Only one thread gives it back: right after that another may take it again.
-                identifier, reason = self._not_given_back.popitem()
-                self._giving_back.add(identifier)
-            given = False
-            try:
-                self._journal.move(identifier, State.IMPORTING, State.QUEUED, reason)
-                given = True
-            finally:
-                with self._lock:
-                    self._giving_back.discard(identifier)
-                    if not given:
-                        self._not_given_back[identifier] = reason
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""

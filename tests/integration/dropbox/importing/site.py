@@ -60,7 +60,7 @@ class Site:
                 if taken:
                     importers._import(taken)
         except JournalError as error:
-            importers._adrift = True
+            importers._in_hand.adrift = True
             return str(error)
         return ""
 

@@ -131,7 +131,7 @@ def unfinished(world: World, site: Site) -> int:
     with world.journal._database.writing() as connection:
         connection.execute(update(fileset).where(fileset.c.id == row.id).values(to_annotate=1))
         world.journal._claim(connection, row.id)
-    site.importers._adrift = True
+    site.importers._in_hand.adrift = True
     return row.id
 
 
@@ -143,9 +143,9 @@ def test_one_that_was_imported_before_it_is_given_back_is_finished(
     site = Site(world, "upload_rm", monkeypatch)
     identifier = unfinished(world, site)
     if by == "_giving_back":
-        site.importers._giving_back.add(identifier)
+        site.importers._in_hand._giving_back.add(identifier)
     else:
-        site.importers._not_given_back[identifier] = "the journal was away"
+        site.importers._in_hand._not_given_back[identifier] = "the journal was away"
     for _ in range(2):
         assert site.look() == ""
     assert world.journal.unfinished() == []
@@ -156,13 +156,13 @@ def test_a_thread_that_loses_the_journal_during_a_look_is_looked_for_again(
 ) -> None:
     site = Site(world, "upload_rm", monkeypatch)
     identifier = unfinished(world, site)
-    site.importers._under_way[identifier] += 1
+    site.importers._in_hand._under_way[identifier] += 1
     real = world.journal.mine
 
     def loses() -> tuple[list[int], list[int]]:
         found = real()
-        if site.importers._under_way.pop(identifier, None):
-            site.importers._adrift = True
+        if site.importers._in_hand._under_way.pop(identifier, None):
+            site.importers._in_hand.adrift = True
         return found
 
     monkeypatch.setattr(world.journal, "mine", loses)

@@ -59,7 +59,7 @@ def test_a_whole_run_is_given_back_when_the_journal_is_there_again(
 
         patch.setattr(journal, "move", down)
         with pytest.raises(JournalError):
-            importers._give_back([one for one in run if one is not None], "OMERO is away")
+            importers._in_hand.give_back([one for one in run if one is not None], "OMERO is away")
     assert journal.counts()[State.IMPORTING] == RUN
     importers._take()  # before anything else
     assert journal.counts()[State.IMPORTING] <= 1
@@ -88,7 +88,7 @@ class TestASlowJournal:
         if call == "move":
             fileset = journal.take("amy")
             assert fileset is not None
-            importers._not_given_back[fileset.id] = "OMERO is away"
+            importers._in_hand._not_given_back[fileset.id] = "OMERO is away"
         monkeypatch.setattr(journal, call, slow)
         thread = threading.Thread(target=importers._take)
         thread.start()
@@ -156,10 +156,10 @@ class TestAWriteWhoseAnswerWasLost:
         with self.lost(journal, monkeypatch, "take"), pytest.raises(JournalError):
             importers._take()
         assert journal.counts()[State.IMPORTING] == 1
-        importers._adrift = True  # as `_work` does
+        importers._in_hand.adrift = True  # as `_work` does
         (taken,) = importers._take()
         assert taken.path == "/dropbox/amy/a"
-        importers._adrift = True
+        importers._in_hand.adrift = True
         assert importers._take() == [], "it is under way"
         assert journal.counts()[State.IMPORTING] == 1
 
@@ -171,7 +171,7 @@ class TestAWriteWhoseAnswerWasLost:
         assert fileset is not None
         with self.lost(journal, monkeypatch, "imported"), pytest.raises(JournalError):
             journal.imported(fileset.id, 1, [1], ["ab"], finished=False)
-        importers._adrift = True
+        importers._in_hand.adrift = True
         for _ in range(2):
             importers._take()
             assert list(importers._importing.unfinished) == [fileset.id]
