@@ -23,7 +23,15 @@ from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox import users
 from omero_fs_plugin.dropbox.afterwards import caretaker
-from omero_fs_plugin.dropbox.importing import activity, leftovers, outage, pool, workers
+from omero_fs_plugin.dropbox.importing import (
+    activity,
+    leftovers,
+    load,
+    outage,
+    pool,
+    taking,
+    workers,
+)
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -138,7 +146,7 @@ class Whole:
             service,
             users,
         )
-        for module in (activity, caretaker, outage, workers, *timed):
+        for module in (activity, caretaker, load, outage, taking, workers, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"

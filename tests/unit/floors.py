@@ -196,9 +196,11 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning blame crew importing in_hand line lookout methods attempts outage pace "
+            "beginning taking blame crew importing in_hand load lookout methods attempts outage "
             "recovery slots turns importers"
         ),
+        "taking": "blame crew in_hand line load methods turns importers",
+        "load": "pace",
         "blame": "attempts outage",
         "in_hand": "leftovers",
         "importing": "methods attempts leftovers activity pool slots stores importers",

@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.confine import is_there
-from omero_fs_plugin.dropbox.confine.trees import stat_of
-from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import (
@@ -30,26 +26,23 @@ from .beginning import Beginning
 from .blame import LONGEST_REST_S, Blame, in_words, is_odd
 from .crew import Crew
 from .importers import DiskAway, Stopped
-from .importers.choice import JAVA
 from .importing import BadAdvice, Importing, Plan
 from .in_hand import InHand
-from .line import Line
+from .load import Load
 from .lookout import Lookout
 from .methods import Methods
 from .outage import Outage
-from .pace import Pace
 from .recovery import Recovery
 from .slots import Slots, ahead_of
-from .turns import STOPPED_S, Turn, Turns
+from .taking import Taking
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
 _PING_S = 5.0  # before anything is tried again after the journal, or an importer, has failed
 _TIDY_S = 5.0  # how often sessions are looked at that nobody uses
 SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
-_LOOKED_AT = 1000  # queued filesets of such a user that are looked for on disk at a time
 _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
-_TOGETHER = 30  # filesets in one run of OMERO's own importer
 
 
 class Importers:
@@ -82,20 +75,22 @@ class Importers:
         shared: bool = False,
         unseen: Callable[[Fileset], str] | None = None,
     ) -> None:
-        self._shared, self._unseen = shared, unseen
+        self._unseen = unseen
         self._journal = journal
-        self._line = Line(lambda: journal.queued_users())
         self._omero = omero
         self._recovery = Recovery(journal, omero, places)
-        self._places = places
         self._quarantine = quarantine
         self._changed = changed
-        self._methods = methods
         self._stopping = threading.Event()
         self._lookout = Lookout(self._stopping)
         ahead = ahead_of(number)
+        self._crew = Crew(number + ahead, self._work)
+        self.relieve = self._crew.relieve
+        self.reading = self._crew.reading
+        self.busy_at_work = self._crew.at_work
+        self._load = Load(number, ahead, lambda: len(self._crew.parked()))
         self._slots = Slots(
-            lambda: self._pace.allowed, lambda: {work.thread for work in self._crew.parked()}
+            self._load.allowed, lambda: {work.thread for work in self._crew.parked()}
         )
         self._importing = Importing(
             journal,
@@ -107,21 +102,25 @@ class Importers:
             stopping=lambda: self._stopping.is_set(),
             slots=self._slots,
         )
-        # Held for a moment only: never while a disk, OMERO or the journal is asked.
-        self._lock = threading.Lock()
-        self.turns = Turns(places, held)
         self._blame = Blame()
         self._in_hand = InHand(journal, self._importing.unfinished)
-        self._pace = Pace(number, ahead)
-        self._at_work = 0  # threads that import, or look for something to import
         self._outage = Outage(omero, self._stopping)
         self.retry = self._outage.retry
         self.beginning = Beginning()
-        self._number = number + ahead
-        self._crew = Crew(self._number, self._work)
-        self.relieve = self._crew.relieve
-        self.reading = self._crew.reading
-        self.busy_at_work = self._crew.at_work
+        self.turns = Turns(places, held)
+        self._taking = Taking(
+            journal,
+            places,
+            turns=self.turns,
+            methods=methods,
+            crew=self._crew,
+            load=self._load,
+            in_hand=self._in_hand,
+            blame=self._blame,
+            stopping=self._stopping,
+            shared=shared,
+            elsewhere=unseen is not None,
+        )
         self._threads = [
             # Daemons: one held by a call to OMERO must not keep us from ending.
             threading.Thread(target=work, name=name, daemon=True)
@@ -206,8 +205,10 @@ class Importers:
     def _work_on(self) -> None:
         while not self._stopping.is_set() and not self._crew.is_spare():
             try:
-                with self._turn_of_one() as may:
-                    filesets = self._take() if may else []
+                with self._load.one_more() as may:
+                    if may:
+                        self._finish()
+                    filesets = self._taking.take() if may else []
                     if filesets:
                         self._lookout.leave()
                         with self._crew.at(filesets):
@@ -215,7 +216,7 @@ class Importers:
                         continue
                 self._lookout.wait()
             except ServerBusyError as error:
-                self._ease(error)
+                self._load.ease(error)
             except ServerAwayError as error:
                 self._outage.wait(error)
             except JournalError as error:
@@ -227,36 +228,10 @@ class Importers:
                 log.exception("an importer failed")
                 self._stopping.wait(_PING_S)
 
-    @contextmanager
-    def _turn_of_one(self) -> Iterator[bool]:
-        """Yields whether OMERO can take one more import.  If so, it counts until the end."""
-        with self._lock:
-            getting_on = self._at_work - len(self._crew.parked())
-            may = self._pace.may_begin(max(0, getting_on), time.monotonic())
-            self._at_work += may
-        try:
-            if may:
-                self._finish()
-            yield may
-        finally:
-            if may:
-                with self._lock:
-                    self._at_work -= 1
-
-    def _ease(self, error: ServerBusyError) -> None:
-        """OMERO has too much to do: no import begins for a while, then fewer run at a time."""
-        with self._lock:
-            rest = self._pace.busy(str(error), time.monotonic(), back_off=error.back_off)
-            allowed = self._pace.allowed
-        log.warning(
-            "OMERO is busy, no import begins for %g s, then %d at a time: %s", rest, allowed, error
-        )
-
     @property
     def busy(self) -> str:
         """How many imports OMERO can take now, and why not more; empty if OMERO is not busy."""
-        with self._lock:
-            return self._pace.told()
+        return self._load.told()
 
     def _finish(self) -> None:
         """Finishes one import that was interrupted after the images were in OMERO.
@@ -299,89 +274,6 @@ class Importers:
         self._journal.finished(identifier, f"imported, but {in_words(error)}")
         self._blame.given_up(identifier)
         return True
-
-    def _take(self) -> list[Fileset]:
-        """The oldest queued fileset of the user who has waited longest for a turn.
-
-        OMERO's own importer gets more filesets of that user, which it imports in one run.
-        They are under way from now on.
-        """
-        self._in_hand.give_back_the_rest()
-        if self._in_hand.adrift:
-            self._in_hand.find_adrift()
-        now = time.monotonic()
-        resting = self._blame.resting(now)
-        users, as_now = self._line.users(now)
-        taken = self._take_of(users, resting, now)
-        return taken if taken or as_now else self._take_of(self._line.as_now(now), resting, now)
-
-    def _take_of(self, users: list[str], resting: frozenset[int], now: float) -> list[Fileset]:
-        """As `_take`, for one of `users`."""
-        self._hear_of_turns(users)
-        not_at = {*CALLS.away(), *self._crew.crowded(self._journal.queued_roots)}
-        while not self._stopping.is_set() and (turn := self._next_turn(users, now)) is not None:
-            users.remove(turn.user)
-            taken: list[Fileset] = []
-            try:
-                small = self.turns.priority.small
-                fileset = self._journal.take(
-                    turn.user, resting, not_at, small=small, turn=turn.number
-                )
-                if fileset is not None:
-                    taken.append(fileset)
-                    self._take_more(taken, now)
-            except BaseException:
-                self._end_turn(turn, taken, now, failed=True)
-                raise
-            self._end_turn(turn, taken, now)
-            if taken:
-                return taken
-        return []
-
-    def _hear_of_turns(self, users: Sequence[str]) -> None:
-        """The importers of other machines give turns too: a user has one share of all of them."""
-        if self._shared and users:
-            given = self._journal.turns()
-            with self._lock:
-                self.turns.hear(users, given)
-
-    def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
-        """Of the user among `users` who comes first, if one may go on now."""
-        with self._lock:
-            # The places of those that are parked are for the other users.
-            beyond = self._at_work > self._number
-            but = {work.user for work in self._crew.parked()} if beyond else ()
-            turn = self.turns.next(users, now, time.time(), but)
-        if turn is not None:
-            self._in_hand.begin()
-        return turn
-
-    def _end_turn(
-        self, turn: Turn, taken: Sequence[Fileset], now: float, *, failed: bool = False
-    ) -> None:
-        """Without anything `taken`, the turn does not count.  If it `failed`, it is given back."""
-        if failed:
-            self._in_hand.lost(taken)
-        else:
-            self._in_hand.took(taken)
-        with self._lock:
-            self.turns.end(turn, taken[0] if taken else None, now)
-
-    def _take_more(self, taken: list[Fileset], now: float) -> None:
-        """Adds to the first of a run those that OMERO's own importer imports with it."""
-        (first,) = taken
-        suspects = self._blame.suspects()
-        apart = suspects | self._blame.resting(now)
-        # If something unknown is wrong with a fileset, it is imported alone.
-        method = self._methods.of(self._places.rule_of(first.path, first.user))
-        if method.choice.importer != JAVA or first.id in suspects:
-            return
-        while len(taken) < _TOGETHER and not self._stopping.is_set():
-            # Of one root: while they are imported, their importer is known to be at it.
-            fileset = self._journal.take(first.user, apart, CALLS.away(), first.root)
-            if fileset is None:
-                return
-            taken.append(fileset)
 
     def _import(self, filesets: list[Fileset]) -> None:
         """Imports what was taken."""
@@ -436,9 +328,9 @@ class Importers:
             self._advised_badly(mine(), str(error))
         except (UserError, ImportRefused) as error:  # the fault of the account, not of the files
             self._in_hand.give_back(mine(), str(error))
-            self._stop_queue(user, str(error))
+            self._taking.stop_queue(user, str(error))
             if isinstance(error, UserError):
-                self._skip_gone(user)
+                self._taking.skip_gone(user)
         except Exception as error:
             if not is_odd(error):
                 self._in_hand.give_back(mine(), str(error))
@@ -481,13 +373,9 @@ class Importers:
         self._outage.over()
         if state in (State.IMPORTED, State.FAILED):
             self.beginning.went()
-        with self._lock:
-            self.turns.go_on(fileset.user)
-            if state is State.SKIPPED:
-                self.turns.nothing_started(fileset.user)
-            if state is State.IMPORTED:
-                self._pace.well(time.monotonic())
+        self._taking.ended(fileset.user, state)
         if state is State.IMPORTED:
+            self._load.went_well()
             self._blame.was_imported()
         if state is not State.QUEUED:
             self._blame.acquit(fileset.id)
@@ -500,35 +388,11 @@ class Importers:
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""
-        with self._lock:
-            return self.turns.stopped()
+        return self._taking.stopped()
 
     def closed(self) -> dict[str, str]:
         """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
         return self.turns.closed(time.time())
-
-    def _stop_queue(self, user: str, why: str) -> None:
-        log.warning("the queue of %s rests for %g s: %s", user, STOPPED_S, why)
-        with self._lock:
-            self.turns.stop(user, why, time.monotonic())
-
-    def _skip_gone(self, user: str) -> None:
-        """Skips queued filesets whose files are gone, for a user whose queue rests.
-
-        An import would find this out, but there is none now.  A fileset stays if OMERO may
-        have been told to import it.  A file that comes back is met anew.
-        """
-        if self._unseen is not None:
-            return  # they may be there on another machine
-        for fileset in self._journal.select(State.QUEUED, limit=_LOOKED_AT, user=user):
-            watched = self._places.watch_dir(fileset.path)
-            # Without the directory that is watched a share is away, and nothing was removed.
-            if watched and not fileset.verified and is_there(watched) and _is_gone(fileset):
-                self._journal.move(fileset.id, State.QUEUED, State.SKIPPED, GONE)
-                log.info("fileset %d: %s: %s", fileset.id, fileset.path, GONE)
-        if user not in self._journal.queued_users():
-            with self._lock:
-                self.turns.go_on(user)
 
     def _tidy(self) -> None:
         while not self._stopping.wait(_TIDY_S):
@@ -561,11 +425,3 @@ class Importers:
                 log.debug("looking for what is left in OMERO: %s", error)
             except Exception:
                 log.exception("looking for what is left in OMERO failed")
-
-
-def _is_gone(fileset: Fileset) -> bool:
-    """Whether nothing is left of it: not one of its files."""
-    try:
-        return all(stat_of(fileset.root, met.path) is None for met in fileset.files)
-    except OSError:
-        return False  # nobody knows

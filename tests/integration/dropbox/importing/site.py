@@ -55,8 +55,9 @@ class Site:
         importers = self.importers
         importers._blame._resting.clear()
         try:
-            with importers._turn_of_one():
-                taken = importers._take()
+            with importers._load.one_more():
+                importers._finish()
+                taken = importers._taking.take()
                 if taken:
                     importers._import(taken)
         except JournalError as error:

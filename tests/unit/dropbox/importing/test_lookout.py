@@ -84,7 +84,7 @@ class Stage:
             methods=Methods(None),
         )
         self.importers._lookout._news = self.news
-        take = self.importers._take
+        take = self.importers._taking.take
 
         def looked() -> list[Fileset]:
             with self.news:
@@ -97,7 +97,7 @@ class Stage:
                 self.news.tell()
             assert self.end.wait(20)
 
-        monkeypatch.setattr(self.importers, "_take", looked)
+        monkeypatch.setattr(self.importers._taking, "take", looked)
         monkeypatch.setattr(self.importers, "_import", imported)
         self.threads = [threading.Thread(target=self.importers._work) for _ in range(NUMBER)]
         monkeypatch.setattr(self.importers._crew, "is_spare", lambda: False)

@@ -13,7 +13,7 @@ import pytest
 
 from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.disks.calls import Calls
-from omero_fs_plugin.dropbox.importing import outage, workers
+from omero_fs_plugin.dropbox.importing import outage, taking, workers
 from omero_fs_plugin.dropbox.importing.crew import SLOW_S, Crew
 from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Methods
@@ -68,7 +68,7 @@ class Omero:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    for module in (outage, workers):
+    for module in (outage, taking, workers):
         monkeypatch.setattr(module, "time", time)
     return time
 
@@ -88,7 +88,7 @@ def build(
         changed=lambda fileset: None,
         methods=Methods(None),
     )
-    importers._stopping = importers._outage._stopping = Stopping(time)
+    importers._stopping = importers._outage._stopping = importers._taking._stopping = Stopping(time)
     return importers
 
 
@@ -111,16 +111,16 @@ class TestTurns:
         for user, number in (("amy", 6), ("zak", 2), ("kim", 1)):
             queue(journal, user, number)
         importers = build(journal, None, time)
-        taken = [_one(importers._take()) for _ in range(9)]
+        taken = [_one(importers._taking.take()) for _ in range(9)]
         assert "".join(f.user[0] for f in taken if f) == "azkazaaaa"
-        assert importers._take() == []
+        assert importers._taking.take() == []
 
     def test_those_named_come_before_all_others(self, journal: Journal, time: Time) -> None:
         for user in ("amy", "kim", "lea", "zak"):
             queue(journal, user, 2)
         importers = build(journal, None, time)
         importers.turns.priority = Priority(("zak", "lea"))
-        taken = [_one(importers._take()) for _ in range(8)]
+        taken = [_one(importers._taking.take()) for _ in range(8)]
         assert "".join(fileset.user[0] for fileset in taken) == "zzllakak"
 
     def test_small_before_large_but_not_for_ever(self, journal: Journal, time: Time) -> None:
@@ -128,9 +128,9 @@ class TestTurns:
         queue(journal, "amy", 4, sizes)
         importers = build(journal, None, time)
         importers.turns.priority = Priority(small=True)
-        assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [1, 5]
+        assert [_one(importers._taking.take()).files[0].stat.size for _ in range(2)] == [1, 5]
         journal._clock = lambda: real_time.time() + SMALL_FIRST_S + 1
-        assert [_one(importers._take()).files[0].stat.size for _ in range(2)] == [900, 70]
+        assert [_one(importers._taking.take()).files[0].stat.size for _ in range(2)] == [900, 70]
 
     def test_small_ones_of_one_user_are_not_before_another_users(
         self, journal: Journal, time: Time
@@ -139,28 +139,28 @@ class TestTurns:
         queue(journal, "zak", 1, (10**9,))
         importers = build(journal, None, time)
         importers.turns.priority = Priority(small=True)
-        assert [_one(importers._take()).user for _ in range(2)] == ["amy", "zak"]
+        assert [_one(importers._taking.take()).user for _ in range(2)] == ["amy", "zak"]
 
     def test_nothing_begins_outside_of_the_window(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 2)
         importers = build(journal, None, time, window="20:00-06:00")
         noon = datetime(2026, 7, 1, 12).timestamp()
         time.now = noon
-        assert importers._take() == []
+        assert importers._taking.take() == []
         assert importers.closed() == {"/dropbox": "imports begin at 20:00 (omero.fs.window)"}
         time.now = noon + 8 * 3600
-        assert _one(importers._take()).user == "amy"
+        assert _one(importers._taking.take()).user == "amy"
         assert importers.closed() == {}
         time.now = noon + 18 * 3600
-        assert importers._take() == []
+        assert importers._taking.take() == []
 
     def test_who_comes_later_is_next(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 5)
         importers = build(journal, None, time)
         for _ in range(3):
-            _one(importers._take())
+            _one(importers._taking.take())
         queue(journal, "zak", 1)
-        taken = _one(importers._take())
+        taken = _one(importers._taking.take())
         assert taken is not None
         assert taken.user == "zak"
 
@@ -170,22 +170,22 @@ class TestTurns:
         queue(journal, "amy", 2)
         queue(journal, "zak", 2)
         importers = build(journal, None, time)
-        importers._stop_queue("amy", "not active")
-        taken = [importers._take() for _ in range(3)]
+        importers._taking.stop_queue("amy", "not active")
+        taken = [importers._taking.take() for _ in range(3)]
         assert [[f.user for f in some] for some in taken] == [["zak"], ["zak"], []]
         assert importers.stopped() == {"amy": "not active"}
         time.now += 61
-        again = _one(importers._take())
+        again = _one(importers._taking.take())
         assert again is not None
         assert again.user == "amy"
 
     def test_starts_are_throttled(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 2)
         importers = build(journal, None, time, throttle=10.0)
-        assert _one(importers._take()) is not None
-        assert importers._take() == []
+        assert _one(importers._taking.take()) is not None
+        assert importers._taking.take() == []
         time.now += 10
-        assert _one(importers._take()) is not None
+        assert _one(importers._taking.take()) is not None
 
 
 class TestOfOneDisk:
@@ -202,7 +202,7 @@ class TestOfOneDisk:
             begun = threading.Event()
 
             def wait() -> None:
-                (fileset,) = self.importers._take()
+                (fileset,) = self.importers._taking.take()
                 assert fileset.user == user
                 with self.importers._crew.at([fileset]), self.calls.at(fileset.root):
                     begun.set()
@@ -213,7 +213,7 @@ class TestOfOneDisk:
             assert begun.wait(20)
 
         self.importers = build(journal, None, time)
-        self.importers._crew = Crew(
+        self.importers._crew = self.importers._taking._crew = Crew(
             1,
             lambda: None,
             calls=self.calls,
@@ -233,10 +233,10 @@ class TestOfOneDisk:
         for user in users[:3]:
             hung(user)
         self.clock.ahead += SLOW_S
-        assert self.importers._take() == [], "enough of them wait for it"
+        assert self.importers._taking.take() == [], "enough of them wait for it"
         queue(journal, "amy", 1)
-        assert _one(self.importers._take()).user == "amy"
-        assert self.importers._take() == []
+        assert _one(self.importers._taking.take()).user == "amy"
+        assert self.importers._taking.take() == []
 
     def test_a_run_is_of_one_root(self, journal: Journal, time: Time) -> None:
         """So while it is at a disk, it is known of that disk."""
@@ -244,10 +244,10 @@ class TestOfOneDisk:
         queue(journal, "amy", 2)
         journal.hand_over("amy", "/else/amy", Found("/else/amy/0", stat))
         importers = build(journal, None, time)
-        importers._methods.of = lambda rule: SimpleNamespace(  # type: ignore[method-assign,assignment,return-value]
+        importers._taking._methods.of = lambda rule: SimpleNamespace(  # type: ignore[method-assign,assignment,return-value]
             choice=SimpleNamespace(importer=JAVA)
         )
-        taken = [[one.root for one in importers._take()] for _ in range(2)]
+        taken = [[one.root for one in importers._taking.take()] for _ in range(2)]
         assert taken == [["/dropbox/amy"] * 2, ["/else/amy"]]
 
 

@@ -101,15 +101,15 @@ def test_what_is_not_seen_is_given_back_and_rests_here(
         shared=True,
         unseen=lambda fileset: "its share is not mounted",
     )
-    taken = importers._take()
+    taken = importers._taking.take()
     assert [one.id for one in taken] == [met.id]
     importers._import(taken)
     row = journal.get(met.id)
     assert row is not None
     assert (row.state, row.refusals) == (State.QUEUED, 0)
     assert row.reason == "left to other importers: its share is not mounted"
-    assert importers._take() == []
-    importers._skip_gone("amy")
+    assert importers._taking.take() == []
+    importers._taking.skip_gone("amy")
     assert journal.counts()[State.QUEUED] == 1
 
 
@@ -134,6 +134,6 @@ def test_turns_given_elsewhere_count_here(journal: Journal, tmp_path: Path) -> N
         )
 
     one, other = importers(shared=True), importers(shared=True)
-    assert [fileset.user for fileset in one._take()] == ["amy"]
-    assert [fileset.user for fileset in other._take()] == ["zak"]
+    assert [fileset.user for fileset in one._taking.take()] == ["amy"]
+    assert [fileset.user for fileset in other._taking.take()] == ["zak"]
     assert journal.turns() == {"amy": 1, "zak": 2}

@@ -61,7 +61,7 @@ def test_a_whole_run_is_given_back_when_the_journal_is_there_again(
         with pytest.raises(JournalError):
             importers._in_hand.give_back([one for one in run if one is not None], "OMERO is away")
     assert journal.counts()[State.IMPORTING] == RUN
-    importers._take()  # before anything else
+    importers._taking.take()  # before anything else
     assert journal.counts()[State.IMPORTING] <= 1
     assert journal.counts()[State.QUEUED] >= RUN - 1
 
@@ -90,7 +90,7 @@ class TestASlowJournal:
             assert fileset is not None
             importers._in_hand._not_given_back[fileset.id] = "OMERO is away"
         monkeypatch.setattr(journal, call, slow)
-        thread = threading.Thread(target=importers._take)
+        thread = threading.Thread(target=importers._taking.take)
         thread.start()
         try:
             assert called.wait(10)
@@ -125,10 +125,10 @@ class TestASlowJournal:
             return real(*arguments, **named)
 
         monkeypatch.setattr(journal, "take", slow)
-        thread = threading.Thread(target=importers._take)
+        thread = threading.Thread(target=importers._taking.take)
         thread.start()
         assert called.wait(10)
-        assert importers._take() == []
+        assert importers._taking.take() == []
         answered.set()
         thread.join(10)
         assert journal.counts()[State.IMPORTING] == 1
@@ -154,13 +154,13 @@ class TestAWriteWhoseAnswerWasLost:
     ) -> None:
         journal.hand_over("amy", "/dropbox/amy", Found("/dropbox/amy/a", FileStat(1, 7, 1, 1, 1)))
         with self.lost(journal, monkeypatch, "take"), pytest.raises(JournalError):
-            importers._take()
+            importers._taking.take()
         assert journal.counts()[State.IMPORTING] == 1
         importers._in_hand.adrift = True  # as `_work` does
-        (taken,) = importers._take()
+        (taken,) = importers._taking.take()
         assert taken.path == "/dropbox/amy/a"
         importers._in_hand.adrift = True
-        assert importers._take() == [], "it is under way"
+        assert importers._taking.take() == [], "it is under way"
         assert journal.counts()[State.IMPORTING] == 1
 
     def test_what_is_left_to_finish_is_not_forgotten(
@@ -173,7 +173,7 @@ class TestAWriteWhoseAnswerWasLost:
             journal.imported(fileset.id, 1, [1], ["ab"], finished=False)
         importers._in_hand.adrift = True
         for _ in range(2):
-            importers._take()
+            importers._taking.take()
             assert list(importers._importing.unfinished) == [fileset.id]
         with monkeypatch.context() as patch:
 
@@ -213,7 +213,7 @@ class TestAnImporterThatFails:
         """What is taken, in `times` turns of a thread."""
         taken = []
         for _ in range(times):
-            if found := importers._take():
+            if found := importers._taking.take():
                 taken += [one.id for one in found]
                 with suppress(Exception):
                     importers._import(found)
@@ -234,7 +234,7 @@ class TestAnImporterThatFails:
         def plan(fileset: Fileset) -> Plan:
             if where == "plan" and fileset.id == queued[0]:
                 raise error
-            return Plan(importers._methods.of(None), Sidecar())
+            return Plan(Methods(None).of(None), Sidecar())
 
         def run(_: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
             for fileset in filesets:
@@ -291,8 +291,9 @@ class TestAnImporterThatFails:
         monkeypatch.setattr(importers._importing, "finish", finish)
         taken: list[int] = []
         for _ in range(2):
-            with suppress(type(error)), importers._turn_of_one():
-                taken += [one.id for one in importers._take()]
+            with suppress(type(error)), importers._load.one_more():
+                importers._finish()
+                taken += [one.id for one in importers._taking.take()]
         assert taken == [queued[1]]
         for _ in range(TRIES):
             importers._blame._resting.clear()
