@@ -25,11 +25,14 @@ from omero_fs_plugin.dropbox import users
 from omero_fs_plugin.dropbox.afterwards import caretaker
 from omero_fs_plugin.dropbox.importing import (
     activity,
+    finishing,
     leftovers,
     load,
     outage,
     pool,
+    runs,
     taking,
+    tidying,
     workers,
 )
 from omero_fs_plugin.dropbox.importing.importers import native
@@ -137,16 +140,21 @@ class Whole:
         timed = (
             dispatch,
             figures,
+            finishing,
             groupers,
             leftovers,
+            load,
             native,
             parts,
             pool,
             rescanner,
+            runs,
             service,
+            taking,
+            tidying,
             users,
         )
-        for module in (activity, caretaker, load, outage, taking, workers, *timed):
+        for module in (activity, caretaker, outage, workers, *timed):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setitem(Journal.__init__.__kwdefaults__, "clock", self.clock.time)
         data = place / "OMERO"

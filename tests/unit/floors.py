@@ -196,9 +196,12 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.importing": {
         "workers": (
-            "beginning taking blame crew importing in_hand load lookout methods attempts outage "
-            "recovery slots turns importers"
+            "tidying runs finishing taking in_hand importing blame load lookout crew turns methods "
+            "outage recovery slots beginning"
         ),
+        "tidying": "leftovers pool beginning",
+        "runs": "taking in_hand importing blame attempts recovery importers",
+        "finishing": "in_hand importing blame importers",
         "taking": "blame crew in_hand line load methods turns importers",
         "load": "pace",
         "blame": "attempts outage",

@@ -5,9 +5,10 @@ Rule: an attempt that was interrupted is resolved by asking OMERO, never by gues
 ``workers`` are the importers' threads, and ``crew`` says how many it takes.  Those that have
 nothing to do wait in ``lookout``.  ``taking`` takes filesets from the queue: ``line`` has the users
 with something in it, ``turns`` says whose turn it is.  ``load`` says whether one more import may
-begin, ``pace`` how many run at a time, ``slots`` whose import is next.  ``in_hand`` knows what the
+begin, ``pace`` how many run at a time, ``slots`` whose import is next.  ``runs`` imports what was
+taken, and ``finishing`` does what an interrupted import left to do.  ``in_hand`` knows what the
 threads are at, so that no fileset is left between two states.  ``blame`` says which fileset rests
-after a failure, and whose fault it was.
+after a failure, and whose fault it was.  ``tidying`` closes idle sessions, and looks for leftovers.
 
 ``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
 an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``

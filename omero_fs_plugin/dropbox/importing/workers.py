@@ -5,43 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import (
-    FsError,
-    ImportRefused,
-    JournalError,
-    ServerAwayError,
-    ServerBusyError,
-    UserError,
-)
+from omero_fs_plugin.errors import JournalError, ServerAwayError, ServerBusyError
 
-from .attempts import refuse
 from .beginning import Beginning
-from .blame import LONGEST_REST_S, Blame, in_words, is_odd
+from .blame import Blame
 from .crew import Crew
-from .importers import DiskAway, Stopped
-from .importing import BadAdvice, Importing, Plan
+from .finishing import Finishing
+from .importing import Importing
 from .in_hand import InHand
 from .load import Load
 from .lookout import Lookout
 from .methods import Methods
 from .outage import Outage
 from .recovery import Recovery
+from .runs import Runs
 from .slots import Slots, ahead_of
 from .taking import Taking
+from .tidying import Tidying
 from .turns import Turns
 
 log = logging.getLogger(__name__)
 
 _PING_S = 5.0  # before anything is tried again after the journal, or an importer, has failed
-_TIDY_S = 5.0  # how often sessions are looked at that nobody uses
-SWEEP_S = 30.0  # how often OMERO is looked at for what was left there
 _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 
 
@@ -75,10 +68,7 @@ class Importers:
         shared: bool = False,
         unseen: Callable[[Fileset], str] | None = None,
     ) -> None:
-        self._unseen = unseen
         self._journal = journal
-        self._omero = omero
-        self._recovery = Recovery(journal, omero, places)
         self._quarantine = quarantine
         self._changed = changed
         self._stopping = threading.Event()
@@ -121,11 +111,23 @@ class Importers:
             shared=shared,
             elsewhere=unseen is not None,
         )
-        self._threads = [
-            # Daemons: one held by a call to OMERO must not keep us from ending.
-            threading.Thread(target=work, name=name, daemon=True)
-            for work, name in ((self._tidy, "sessions"), (self._sweep, "leftovers"))
-        ]
+        self._runs = Runs(
+            journal,
+            self._importing,
+            Recovery(journal, omero, places),
+            in_hand=self._in_hand,
+            blame=self._blame,
+            taking=self._taking,
+            ended=self._ended,
+            changed=changed,
+            unseen=unseen,
+        )
+        self._finishing = Finishing(
+            journal, self._importing, self._in_hand, self._blame, self._being_at
+        )
+        self._tidying = Tidying(
+            omero, self._importing.pool, self._importing.leftovers, self.beginning, self._stopping
+        )
 
     @property
     def short_of_threads(self) -> str:
@@ -143,8 +145,7 @@ class Importers:
         self.finish_too(self._journal.give_back_orphans("interrupted; OMERO will be asked"))
         self.beginning.begin(time.monotonic())
         self._crew.start()
-        for thread in self._threads:
-            thread.start()
+        self._tidying.start()
 
     def finish_too(self, imported: Sequence[int]) -> None:
         """Takes on imported filesets for which something is still to be done; they are ours."""
@@ -183,10 +184,7 @@ class Importers:
         """
         self.ask_to_stop()
         ended = self._crew.stop(until)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, until - time.monotonic()))
-                ended &= not thread.is_alive()
+        ended &= self._tidying.stop(until)
         # A daemon: the journal may hold it.  Then the next start finds them importing.
         leaving = threading.Thread(target=self._in_hand.leave, name="importer-leaving", daemon=True)
         leaving.start()
@@ -207,12 +205,11 @@ class Importers:
             try:
                 with self._load.one_more() as may:
                     if may:
-                        self._finish()
+                        self._finishing.finish_one()
                     filesets = self._taking.take() if may else []
                     if filesets:
-                        self._lookout.leave()
-                        with self._crew.at(filesets):
-                            self._import(filesets)
+                        with self._being_at(filesets):
+                            self._runs.make(filesets)
                         continue
                 self._lookout.wait()
             except ServerBusyError as error:
@@ -233,143 +230,15 @@ class Importers:
         """How many imports OMERO can take now, and why not more; empty if OMERO is not busy."""
         return self._load.told()
 
-    def _finish(self) -> None:
-        """Finishes one import that was interrupted after the images were in OMERO.
-
-        If this fails in a way that nobody expects, the fileset rests, longer each time: it keeps
-        nothing else from being imported.
-        """
-        now, done = time.monotonic(), False
-        identifier = self._in_hand.next_to_finish(lambda one: self._blame.rests(one, now))
-        if identifier is None:
-            return
-        try:
-            done = self._finish_one(identifier)
-        except Exception as error:
-            if is_odd(error):
-                done = self._not_finished(identifier, error)
-            raise
-        finally:
-            self._in_hand.end_finishing(identifier, done=done)
-
-    def _finish_one(self, identifier: int) -> bool:
-        """Whether there is nothing left to do.  Raises ServerAwayError and JournalError."""
-        fileset = self._journal.get(identifier)
-        if fileset is None:
-            return True
+    @contextmanager
+    def _being_at(self, filesets: Sequence[Fileset]) -> Iterator[None]:
+        """This thread has something to do, and the crew knows what."""
         self._lookout.leave()
-        try:
-            with self._crew.at([fileset]):
-                self._importing.finish(fileset)
-        except (DiskAway, Stopped):
-            return False
-        except (UserError, ImportRefused, BadAdvice) as error:
-            self._journal.finished(fileset.id, f"imported, but {error}")
-        return True
-
-    def _not_finished(self, identifier: int, error: Exception) -> bool:
-        """Whether it is given up."""
-        if not self._blame.was_not_finished(identifier, time.monotonic()):
-            return False
-        self._journal.finished(identifier, f"imported, but {in_words(error)}")
-        self._blame.given_up(identifier)
-        return True
-
-    def _import(self, filesets: list[Fileset]) -> None:
-        """Imports what was taken."""
-        left = {fileset.id: fileset for fileset in filesets}
-        try:
-            plans: dict[tuple[object, ...], tuple[Plan, list[Fileset]]] = {}
-            for fileset in filesets:
-                log.info("fileset %d: importing %s for %s", fileset.id, fileset.path, fileset.user)
-                try:
-                    if self._unseen is not None and (why := self._unseen(fileset)):
-                        self._leave_to_others(left.pop(fileset.id), why)
-                        continue
-                    plan = self._importing.plan(fileset)
-                except BadAdvice as error:
-                    self._advised_badly([left.pop(fileset.id)], str(error))
-                    continue
-                except DiskAway as error:
-                    self._in_hand.give_back([left.pop(fileset.id)], str(error))
-                    self._blame.was_refused(fileset, time.monotonic())
-                    continue
-                except Exception as error:
-                    log.exception("an importer failed")
-                    self._against([left.pop(fileset.id)], error)
-                    continue
-                # What a sidecar says is of its own filesets: they are not taken together.
-                key = (id(plan.method), fileset.id if plan.said.files else 0)
-                plans.setdefault(key, (plan, []))[1].append(fileset)
-            for plan, together in plans.values():
-                self._attempt(plan, together, left)
-        finally:
-            # Something is left if another of them failed in a way that concerns all.
-            self._in_hand.let_go(filesets, left)
-
-    def _leave_to_others(self, fileset: Fileset, why: str) -> None:
-        log.warning("fileset %d: left to others: %s", fileset.id, why)
-        self._blame.rest(fileset.id, time.monotonic() + LONGEST_REST_S)
-        self._in_hand.give_back([fileset], f"left to other importers: {why}")
-
-    def _attempt(self, plan: Plan, together: list[Fileset], left: dict[int, Fileset]) -> None:
-        """Imports filesets, and removes from `left` those that have their state."""
-        user = together[0].user
-
-        def mine() -> list[Fileset]:
-            return [left.pop(f.id) for f in together if f.id in left]
-
-        try:
-            self._recovery.of(user)
-            for fileset, state in self._importing.run(plan, together):
-                del left[fileset.id]
-                self._ended(fileset, state)
-        except BadAdvice as error:
-            self._advised_badly(mine(), str(error))
-        except (UserError, ImportRefused) as error:  # the fault of the account, not of the files
-            self._in_hand.give_back(mine(), str(error))
-            self._taking.stop_queue(user, str(error))
-            if isinstance(error, UserError):
-                self._taking.skip_gone(user)
-        except Exception as error:
-            if not is_odd(error):
-                self._in_hand.give_back(mine(), str(error))
-                raise
-            if not self._against(mine(), error):
-                raise
-
-    def _against(self, filesets: list[Fileset], error: Exception) -> bool:
-        """OMERO or DropBox failed for an unknown reason while these were under way.
-
-        They rest, longer each time.  If a fileset meets this again after others succeeded,
-        the fault is in the fileset and not in OMERO: it counts as refused.  Returns
-        whether this was so.
-        """
-        for fileset in filesets:
-            log.warning("fileset %d: %s", fileset.id, in_words(error))
-        now, refused = time.monotonic(), False
-        given_back = list(filesets)
-        for fileset in filesets:
-            at_fault = self._blame.failed(fileset, now)
-            if len(filesets) == 1 and at_fault:
-                state = refuse(self._journal, fileset, in_words(error))
-                self._ended(fileset, state)
-                given_back.remove(fileset)
-                refused = True
-        self._in_hand.give_back(given_back, in_words(error))
-        return refused
-
-    def _advised_badly(self, filesets: list[Fileset], why: str) -> None:
-        """They wait until their sidecar is changed; filesets handed over have failed."""
-        for fileset in filesets:
-            log.warning("fileset %d: %s", fileset.id, why)
-            if fileset.origin == HANDED_OVER:
-                self._journal.move(fileset.id, State.IMPORTING, State.FAILED, why)
-            else:
-                self._journal.settle_anew(fileset.id, why)
-                self._changed(fileset)
+        with self._crew.at(filesets):
+            yield
 
     def _ended(self, fileset: Fileset, state: State) -> None:
+        """Tells everybody that an attempt gave a fileset its state."""
         self._outage.over()
         if state in (State.IMPORTED, State.FAILED):
             self.beginning.went()
@@ -393,35 +262,3 @@ class Importers:
     def closed(self) -> dict[str, str]:
         """Watched directories whose imports do not begin now, and why (omero.fs.window)."""
         return self.turns.closed(time.time())
-
-    def _tidy(self) -> None:
-        while not self._stopping.wait(_TIDY_S):
-            try:
-                self._importing.pool.tidy()
-            except Exception:
-                log.exception("closing idle sessions failed")
-
-    def _greet(self) -> None:
-        """Asks OMERO for a sign of life until it gives one, also if there is nothing to import."""
-        while not self._stopping.is_set():
-            try:
-                self._omero.ping()
-            except FsError as error:
-                self.beginning.not_up = str(error)
-            except Exception:
-                log.exception("asking OMERO for a sign of life failed")
-                return
-            else:
-                self.beginning.not_up = ""
-                return
-            self._stopping.wait(_PING_S)
-
-    def _sweep(self) -> None:
-        self._greet()
-        while not self._stopping.wait(SWEEP_S):
-            try:
-                self._importing.leftovers.sweep()
-            except (ServerAwayError, JournalError) as error:
-                log.debug("looking for what is left in OMERO: %s", error)
-            except Exception:
-                log.exception("looking for what is left in OMERO failed")

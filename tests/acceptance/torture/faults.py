@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.importing import activity, blame, workers
+from omero_fs_plugin.dropbox.importing import activity, blame, tidying
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import keeper
 from omero_fs_plugin.dropbox.journal import lease as lease_module
@@ -163,7 +163,7 @@ def _hurry(lease: float) -> None:
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         setattr(activity, name, 5.0)
     blame.TRY_AGAIN_S = (0.2, 0.5)  # type: ignore[attr-defined]
-    workers.SWEEP_S = 2.0
+    tidying.SWEEP_S = 2.0
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ import pytest
 import tifffile
 
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
-from omero_fs_plugin.dropbox.importing import crew, workers
+from omero_fs_plugin.dropbox.importing import crew, tidying
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from tests.integration.blitz import seed
@@ -149,7 +149,7 @@ def make_scene(
     tmp_path: Path, make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Scene]]:
     """Makes a Scene; the share is let go before DropBox is stopped."""
-    monkeypatch.setattr(workers, "SWEEP_S", 1.0)  # by the clock on the wall, which does not leap
+    monkeypatch.setattr(tidying, "SWEEP_S", 1.0)  # by the clock on the wall, which does not leap
     made: list[Share] = []
 
     def make(*, own: bool = False, **properties: str) -> Scene:

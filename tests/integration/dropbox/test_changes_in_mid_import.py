@@ -19,7 +19,7 @@ import numpy
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox.importing import activity, leftovers, workers
+from omero_fs_plugin.dropbox.importing import activity, leftovers, tidying
 from omero_fs_plugin.dropbox.importing.importers import native, sources, upload
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
@@ -81,7 +81,7 @@ def at(step: str, once: Once, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _in_a_test_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BLOCK", 100)
-    monkeypatch.setattr(workers, "SWEEP_S", 0.2)
+    monkeypatch.setattr(tidying, "SWEEP_S", 0.2)
     monkeypatch.setattr(leftovers, "LATE_S", 1.0)
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         monkeypatch.setattr(activity, name, 1.0)

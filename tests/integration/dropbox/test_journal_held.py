@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.config.settings import JOURNAL_FILE
-from omero_fs_plugin.dropbox.importing import activity, workers
+from omero_fs_plugin.dropbox.importing import activity, tidying, workers
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal import database, keeper, lease
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -48,7 +48,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "RENEW", LEASE_S / 4)
     monkeypatch.setattr(keeper, "RENEW_AGAIN", LEASE_S / 12)
     monkeypatch.setattr(workers, "_PING_S", 0.2)
-    monkeypatch.setattr(workers, "SWEEP_S", 0.5)
+    monkeypatch.setattr(tidying, "_PING_S", 0.2)
+    monkeypatch.setattr(tidying, "SWEEP_S", 0.5)
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         monkeypatch.setattr(activity, name, 1.0)
 

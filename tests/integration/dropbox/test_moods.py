@@ -16,6 +16,7 @@ from omero_fs_plugin.dropbox.importing import (
     leftovers,
     outage,
     pace,
+    tidying,
     workers,
 )
 from omero_fs_plugin.dropbox.journal.records import GONE
@@ -29,6 +30,7 @@ from tests.integration.whole import Whole
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules, in a test's time."""
     monkeypatch.setattr(workers, "_PING_S", 0.2)
+    monkeypatch.setattr(tidying, "_PING_S", 0.2)
     monkeypatch.setattr(outage, "PING_S", 0.2)
     monkeypatch.setattr(pace, "FIRST_REST_S", 0.1)
     monkeypatch.setattr(pace, "TOGETHER_S", 0.1)
@@ -39,7 +41,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         (activity, "LATE_S", 1.0),
         (leftovers, "LATE_S", 1.0),
         (activity, "WATCH_S", 0.2),
-        (workers, "SWEEP_S", 0.2),
+        (tidying, "SWEEP_S", 0.2),
     ):
         monkeypatch.setattr(module, name, seconds)
 

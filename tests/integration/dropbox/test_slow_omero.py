@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing import activity, leftovers, workers
+from omero_fs_plugin.dropbox.importing import activity, leftovers, tidying
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox.pace import SAVE
@@ -49,7 +49,7 @@ def test_a_call_that_is_carried_out_late_leaves_no_half_fileset(
 ) -> None:
     monkeypatch.setitem(whole_module._ICE, "Ice.Default.InvocationTimeout", "3000")
     monkeypatch.setattr(native, "patience_ms", lambda *_: 3000)
-    monkeypatch.setattr(workers, "SWEEP_S", 0.2)
+    monkeypatch.setattr(tidying, "SWEEP_S", 0.2)
     monkeypatch.setattr(leftovers, "LATE_S", 60.0)
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         monkeypatch.setattr(activity, name, 1.0)

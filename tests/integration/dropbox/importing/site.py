@@ -56,10 +56,10 @@ class Site:
         importers._blame._resting.clear()
         try:
             with importers._load.one_more():
-                importers._finish()
+                importers._finishing.finish_one()
                 taken = importers._taking.take()
                 if taken:
-                    importers._import(taken)
+                    importers._runs.make(taken)
         except JournalError as error:
             importers._in_hand.adrift = True
             return str(error)

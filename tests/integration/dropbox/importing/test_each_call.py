@@ -98,7 +98,7 @@ class Imports:
         site, importers = self._site, self._site.importers
         # As for the first import of a DropBox: it asks what it later keeps.
         importers._importing.pool.tidy(everything=True)
-        importers._recovery._done.clear()
+        importers._runs._recovery._done.clear()
         path = site.drop(handed_over=False)
         self.faulty.begin(call, kind)
         said = []

@@ -98,7 +98,7 @@ class Stage:
             assert self.end.wait(20)
 
         monkeypatch.setattr(self.importers._taking, "take", looked)
-        monkeypatch.setattr(self.importers, "_import", imported)
+        monkeypatch.setattr(self.importers._runs, "make", imported)
         self.threads = [threading.Thread(target=self.importers._work) for _ in range(NUMBER)]
         monkeypatch.setattr(self.importers._crew, "is_spare", lambda: False)
 

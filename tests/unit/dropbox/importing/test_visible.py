@@ -103,7 +103,7 @@ def test_what_is_not_seen_is_given_back_and_rests_here(
     )
     taken = importers._taking.take()
     assert [one.id for one in taken] == [met.id]
-    importers._import(taken)
+    importers._runs.make(taken)
     row = journal.get(met.id)
     assert row is not None
     assert (row.state, row.refusals) == (State.QUEUED, 0)

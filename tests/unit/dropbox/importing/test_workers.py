@@ -182,7 +182,7 @@ class TestAWriteWhoseAnswerWasLost:
 
             patch.setattr(journal, "get", down)
             with pytest.raises(JournalError):
-                importers._finish()
+                importers._finishing.finish_one()
         assert list(importers._importing.unfinished) == [fileset.id]
 
 
@@ -216,7 +216,7 @@ class TestAnImporterThatFails:
             if found := importers._taking.take():
                 taken += [one.id for one in found]
                 with suppress(Exception):
-                    importers._import(found)
+                    importers._runs.make(found)
         return taken
 
     @pytest.fixture
@@ -245,7 +245,7 @@ class TestAnImporterThatFails:
 
         monkeypatch.setattr(importing, "plan", plan)
         monkeypatch.setattr(importing, "run", run)
-        monkeypatch.setattr(importers._recovery, "of", lambda user: None)
+        monkeypatch.setattr(importers._runs._recovery, "of", lambda user: None)
         return importers
 
     @pytest.mark.parametrize("where", ["plan", "run"])
@@ -292,14 +292,14 @@ class TestAnImporterThatFails:
         taken: list[int] = []
         for _ in range(2):
             with suppress(type(error)), importers._load.one_more():
-                importers._finish()
+                importers._finishing.finish_one()
                 taken += [one.id for one in importers._taking.take()]
         assert taken == [queued[1]]
         for _ in range(TRIES):
             importers._blame._resting.clear()
             importers._blame.was_imported()
             with suppress(type(error)):
-                importers._finish()
+                importers._finishing.finish_one()
         assert not importers._importing.unfinished
         assert not journal.unfinished()
         told = journal.get(first.id)
