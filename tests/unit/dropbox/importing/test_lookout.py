@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.methods import Methods
-from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
+
+from .building import importers_of
 
 NUMBER = 5  # importers
 
@@ -72,17 +72,8 @@ class Stage:
         self.handed_over = 0
         self.begun: list[int] = []  # filesets
         self.end = threading.Event()
-        self.importers = Importers(
-            journal,
-            None,  # type: ignore[arg-type]
-            places=places_of("/dropbox", throttleImport="0"),
-            number=NUMBER,
-            held=lambda user: "",
-            import_duplicates=lambda: False,
-            quarantine=lambda fileset: None,
-            changed=lambda fileset: None,
-            methods=Methods(None),
-        )
+        places = places_of("/dropbox", throttleImport="0")
+        self.importers = importers_of(journal, places, number=NUMBER)
         self.importers._lookout._news = self.news
         take = self.importers._taking.take
 

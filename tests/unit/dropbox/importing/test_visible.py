@@ -13,7 +13,6 @@ import pytest
 from omero_fs_plugin import events
 from omero_fs_plugin.dropbox.importing.importers.in_place import InPlace
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
-from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -22,6 +21,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
+
+from .building import importers_of
 
 THERE = 4711  # the device number that DropBox's machine has for the share
 
@@ -88,16 +89,11 @@ def test_another_file_of_that_name_is_not_it(met: Fileset, how: str) -> None:
 def test_what_is_not_seen_is_given_back_and_rests_here(
     met: Fileset, journal: Journal, tmp_path: Path
 ) -> None:
-    importers = Importers(
+    importers = importers_of(
         journal,
-        None,  # type: ignore[arg-type]
-        places=places_of(tmp_path / "DropBox"),
-        number=1,
-        held=lambda user: "",
-        import_duplicates=lambda: False,
+        places_of(tmp_path / "DropBox"),
         quarantine=lambda fileset: pytest.fail("nothing is decided about it"),
         changed=lambda fileset: pytest.fail("nothing is decided about it"),
-        methods=Methods(None),
         shared=True,
         unseen=lambda fileset: "its share is not mounted",
     )
@@ -119,21 +115,10 @@ def test_turns_given_elsewhere_count_here(journal: Journal, tmp_path: Path) -> N
         path = f"/dropbox/{user}/{number}"
         journal.hand_over(user, f"/dropbox/{user}", Found(path, FileStat(1, number + 5, 1, 1, 1)))
 
-    def importers(*, shared: bool) -> Importers:
-        return Importers(
-            journal,
-            None,  # type: ignore[arg-type]
-            places=places_of("/dropbox"),
-            number=1,
-            held=lambda user: "",
-            import_duplicates=lambda: False,
-            quarantine=lambda fileset: None,
-            changed=lambda fileset: None,
-            methods=Methods(None),
-            shared=shared,
-        )
+    def importers() -> Importers:
+        return importers_of(journal, places_of("/dropbox"), shared=True)
 
-    one, other = importers(shared=True), importers(shared=True)
+    one, other = importers(), importers()
     assert [fileset.user for fileset in one._taking.take()] == ["amy"]
     assert [fileset.user for fileset in other._taking.take()] == ["zak"]
     assert journal.turns() == {"amy": 1, "zak": 2}

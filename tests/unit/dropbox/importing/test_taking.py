@@ -1,4 +1,4 @@
-"""The importers' choices: whose turn it is, and how long OMERO is waited for."""
+"""Which filesets are next: whose turn it is, and which disks have importers enough."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import pytest
 
 from omero_fs_plugin.config.schedule import Priority
 from omero_fs_plugin.dropbox.disks.calls import Calls
-from omero_fs_plugin.dropbox.importing import outage, taking, workers
+from omero_fs_plugin.dropbox.importing import taking, workers
 from omero_fs_plugin.dropbox.importing.crew import SLOW_S, Crew
 from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
-from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.order import SMALL_FIRST_S
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
-from omero_fs_plugin.errors import ServerAwayError
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from tests.clocks import Ahead
 from tests.rules import places_of
 
+from .building import importers_of
+
 
 class Time:
-    """Passes when somebody waits."""
+    """Passes when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -40,56 +41,17 @@ class Time:
         return self.now
 
 
-class Stopping(threading.Event):
-    def __init__(self, time: Time) -> None:
-        super().__init__()
-        self._time = time
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self._time.now += timeout
-        return self.is_set()
-
-
-class Omero:
-    """Answers as `answers` says; the time of each question is kept."""
-
-    def __init__(self, time: Time, answers: Callable[[], bool]) -> None:
-        self._time = time
-        self._answers = answers
-        self.asked: list[float] = []
-
-    def ping(self) -> None:
-        self.asked.append(self._time.now)
-        if not self._answers():
-            raise ServerAwayError("OMERO does not answer")
-
-
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    for module in (outage, taking, workers):
+    for module in (taking, workers):
         monkeypatch.setattr(module, "time", time)
     return time
 
 
-def build(
-    journal: Journal, omero: Any, time: Time, throttle: float = 0.0, window: str = ""
-) -> Importers:
+def build(journal: Journal, throttle: float = 0.0, window: str = "") -> Importers:
     places = places_of("/dropbox", throttleImport=str(throttle), window=window)
-    importers = Importers(
-        journal,
-        omero,
-        places=places,
-        number=1,
-        held=lambda user: "",
-        import_duplicates=lambda: False,
-        quarantine=lambda fileset: None,
-        changed=lambda fileset: None,
-        methods=Methods(None),
-    )
-    importers._stopping = importers._outage._stopping = importers._taking._stopping = Stopping(time)
-    return importers
+    return importers_of(journal, places)
 
 
 def queue(journal: Journal, user: str, number: int, sizes: Sequence[int] = ()) -> None:
@@ -110,7 +72,7 @@ class TestTurns:
     ) -> None:
         for user, number in (("amy", 6), ("zak", 2), ("kim", 1)):
             queue(journal, user, number)
-        importers = build(journal, None, time)
+        importers = build(journal)
         taken = [_one(importers._taking.take()) for _ in range(9)]
         assert "".join(f.user[0] for f in taken if f) == "azkazaaaa"
         assert importers._taking.take() == []
@@ -118,7 +80,7 @@ class TestTurns:
     def test_those_named_come_before_all_others(self, journal: Journal, time: Time) -> None:
         for user in ("amy", "kim", "lea", "zak"):
             queue(journal, user, 2)
-        importers = build(journal, None, time)
+        importers = build(journal)
         importers.turns.priority = Priority(("zak", "lea"))
         taken = [_one(importers._taking.take()) for _ in range(8)]
         assert "".join(fileset.user[0] for fileset in taken) == "zzllakak"
@@ -126,7 +88,7 @@ class TestTurns:
     def test_small_before_large_but_not_for_ever(self, journal: Journal, time: Time) -> None:
         sizes = (900, 5, 70, 1)
         queue(journal, "amy", 4, sizes)
-        importers = build(journal, None, time)
+        importers = build(journal)
         importers.turns.priority = Priority(small=True)
         assert [_one(importers._taking.take()).files[0].stat.size for _ in range(2)] == [1, 5]
         journal._clock = lambda: real_time.time() + SMALL_FIRST_S + 1
@@ -137,13 +99,13 @@ class TestTurns:
     ) -> None:
         queue(journal, "amy", 3, (1, 1, 1))
         queue(journal, "zak", 1, (10**9,))
-        importers = build(journal, None, time)
+        importers = build(journal)
         importers.turns.priority = Priority(small=True)
         assert [_one(importers._taking.take()).user for _ in range(2)] == ["amy", "zak"]
 
     def test_nothing_begins_outside_of_the_window(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 2)
-        importers = build(journal, None, time, window="20:00-06:00")
+        importers = build(journal, window="20:00-06:00")
         noon = datetime(2026, 7, 1, 12).timestamp()
         time.now = noon
         assert importers._taking.take() == []
@@ -156,7 +118,7 @@ class TestTurns:
 
     def test_who_comes_later_is_next(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 5)
-        importers = build(journal, None, time)
+        importers = build(journal)
         for _ in range(3):
             _one(importers._taking.take())
         queue(journal, "zak", 1)
@@ -169,7 +131,7 @@ class TestTurns:
     ) -> None:
         queue(journal, "amy", 2)
         queue(journal, "zak", 2)
-        importers = build(journal, None, time)
+        importers = build(journal)
         importers._taking.stop_queue("amy", "not active")
         taken = [importers._taking.take() for _ in range(3)]
         assert [[f.user for f in some] for some in taken] == [["zak"], ["zak"], []]
@@ -181,7 +143,7 @@ class TestTurns:
 
     def test_starts_are_throttled(self, journal: Journal, time: Time) -> None:
         queue(journal, "amy", 2)
-        importers = build(journal, None, time, throttle=10.0)
+        importers = build(journal, throttle=10.0)
         assert _one(importers._taking.take()) is not None
         assert importers._taking.take() == []
         time.now += 10
@@ -204,7 +166,7 @@ class TestOfOneDisk:
             def wait() -> None:
                 (fileset,) = self.importers._taking.take()
                 assert fileset.user == user
-                with self.importers._crew.at([fileset]), self.calls.at(fileset.root):
+                with self.crew.at([fileset]), self.calls.at(fileset.root):
                     begun.set()
                     assert go.wait(20)
 
@@ -212,8 +174,8 @@ class TestOfOneDisk:
             threads[-1].start()
             assert begun.wait(20)
 
-        self.importers = build(journal, None, time)
-        self.importers._crew = self.importers._taking._crew = Crew(
+        self.importers = build(journal)
+        self.importers._taking._crew = self.crew = Crew(
             1,
             lambda: None,
             calls=self.calls,
@@ -243,7 +205,7 @@ class TestOfOneDisk:
         stat = FileStat(1, 7, 1, 1)
         queue(journal, "amy", 2)
         journal.hand_over("amy", "/else/amy", Found("/else/amy/0", stat))
-        importers = build(journal, None, time)
+        importers = build(journal)
         importers._taking._methods.of = lambda rule: SimpleNamespace(  # type: ignore[method-assign,assignment,return-value]
             choice=SimpleNamespace(importer=JAVA)
         )
@@ -251,41 +213,67 @@ class TestOfOneDisk:
         assert taken == [["/dropbox/amy"] * 2, ["/else/amy"]]
 
 
-class TestWaitingForOmero:
-    def test_it_is_gone_on_with_as_soon_as_omero_is_back(
-        self, journal: Journal, time: Time
+class TestASlowJournal:
+    """It holds up the thread that asks it, and nobody else."""
+
+    @pytest.mark.parametrize("call", ["take", "queued_users", "move"])
+    def test_neither_a_stop_nor_status_waits_for_it(
+        self,
+        journal: Journal,
+        monkeypatch: pytest.MonkeyPatch,
+        call: str,
     ) -> None:
-        back = time.now + 15 * 60
-        omero = Omero(time, lambda: time.now >= back)
-        importers = build(journal, omero, time)
-        importers._outage.wait(ServerAwayError("gone"))
-        assert back <= time.now <= back + outage.PING_S
-        assert importers.away == ""
+        importers = build(journal)
+        queue(journal, "amy", 1)
+        real, called, answered = getattr(journal, call), threading.Event(), threading.Event()
 
-    def test_if_nothing_gets_through_the_pauses_double_up_to_five_minutes(
-        self, journal: Journal, time: Time
+        def slow(*arguments: Any, **named: Any) -> Any:
+            called.set()
+            answered.wait(30)
+            return real(*arguments, **named)
+
+        if call == "move":
+            fileset = journal.take("amy")
+            assert fileset is not None
+            importers._in_hand._not_given_back[fileset.id] = "OMERO is away"
+        monkeypatch.setattr(journal, call, slow)
+        thread = threading.Thread(target=importers._taking.take)
+        thread.start()
+        try:
+            assert called.wait(10)
+            asked: list[Callable[[], object]] = [
+                importers.wake,
+                importers.stopped,
+                lambda: importers.busy,
+                importers.ask_to_stop,
+            ]
+            for ask in asked:
+                asking = threading.Thread(target=ask)
+                asking.start()
+                asking.join(5)
+                assert not asking.is_alive(), ask
+        finally:
+            answered.set()
+            thread.join(10)
+        assert not thread.is_alive()
+
+    def test_while_it_is_asked_for_one_user_no_other_import_starts_within_the_throttle(
+        self, journal: Journal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        importers = build(journal, Omero(time, lambda: True), time)
-        pauses = []
-        for _ in range(12):
-            began = time.now
-            importers._outage.wait(ServerAwayError("no managed repository"))
-            pauses.append(time.now - began)
-        wanted = [min(300.0, 2.0**n) for n in range(12)]
-        slack = outage.PING_S + 1.0
-        assert all(w <= p <= w + slack for w, p in zip(wanted, pauses, strict=True)), pauses
+        importers = build(journal, throttle=60.0)
+        queue(journal, "amy", 2)
+        real, called, answered = journal.take, threading.Event(), threading.Event()
 
-    def test_a_restart_of_omero_ends_the_longest_pause(self, journal: Journal, time: Time) -> None:
-        answers = iter([True, True, False, True])
-        omero = Omero(time, lambda: next(answers))
-        importers = build(journal, omero, time)
-        importers._outage.in_vain = 20
-        importers._outage.wait(ServerAwayError("no managed repository"))
-        assert len(omero.asked) == 4
-        assert importers._outage.in_vain == 0
+        def slow(*arguments: Any, **named: Any) -> Any:
+            called.set()
+            answered.wait(30)
+            return real(*arguments, **named)
 
-    def test_a_stop_ends_it(self, journal: Journal, time: Time) -> None:
-        importers = build(journal, Omero(time, lambda: False), time)
-        importers._stopping.set()
-        importers._outage.wait(ServerAwayError("gone"))
-        assert importers.away == "gone"
+        monkeypatch.setattr(journal, "take", slow)
+        thread = threading.Thread(target=importers._taking.take)
+        thread.start()
+        assert called.wait(10)
+        assert importers._taking.take() == []
+        answered.set()
+        thread.join(10)
+        assert journal.counts()[State.IMPORTING] == 1
