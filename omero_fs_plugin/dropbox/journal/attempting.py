@@ -18,8 +18,8 @@ from .forming import unite
 from .intake import as_store, dissolve, insert_found
 from .nodes import note_turn
 from .order import COMPARED, SMALL_FIRST_S, smallest
-from .reader import CHUNK
 from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
+from .rows import CHUNK
 from .states import OPEN, State
 from .writer import REMARK, JournalWriter, write_note
 

@@ -11,8 +11,8 @@ from omero_fs_plugin.errors import ImportRefused
 from . import schema
 from .forming import form
 from .intake import reopen_or_insert, wait_each
-from .reader import CHUNK
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
+from .rows import CHUNK
 from .states import OPEN, State
 from .writer import JournalWriter, write_note
 

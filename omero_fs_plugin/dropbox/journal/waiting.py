@@ -12,8 +12,8 @@ from omero_fs_plugin.events import FileStat
 from . import schema
 from .forming import absorb, forget, form, give_up
 from .intake import dissolve, insert_new, wait_each
-from .reader import CHUNK
 from .records import MET, STAT_COLUMNS, Formed, Found, chunks, columns, stat_columns
+from .rows import CHUNK
 from .states import State
 from .writer import JournalWriter, write_note
 

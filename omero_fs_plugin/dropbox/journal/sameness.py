@@ -1,0 +1,280 @@
+"""What is the same as what: files that were met before, and filesets with the same content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, and_, or_, select
+
+from . import schema
+from .intake import former
+from .records import GONE, Fileset, Found, chunks, signed
+from .rows import CHUNK, Rows
+from .states import OPEN, State
+
+_STATES = {str(state): state for state in State}
+_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
+
+
+class Sameness(Rows):
+    """Compares files and filesets with those that the journal knows."""
+
+    def known(self, found: Sequence[Found]) -> dict[str, State]:
+        """Those of `found` that are accounted for as they are: path -> state.
+
+        A file is accounted for if a file with this inode, size, mtime and ctime is
+        recorded, on this device or under this path.  Then nobody has touched its bytes or
+        its inode since.  The path counts because a share that is mounted again has another
+        device number, while its files are the same.  A file that was only renamed or
+        chmod-ed has another ctime; see `same_content`.  A file that was skipped because it
+        was gone, and is there again, is not accounted for.
+        """
+        return {path: state for path, (state, _) in self._newest(found).items()}
+
+    def under_another_path(self, found: Sequence[Found]) -> set[str]:
+        """Those of `found` that are in an open fileset just as they are, under another path.
+
+        Their directory was renamed, or they have several names.  If they are renamed, that
+        fileset ends because they are gone.  So nothing is known of them before its end.
+        """
+        newest = self._newest(found).items()
+        return {path for path, (state, was) in newest if state in OPEN and was != path}
+
+    def _newest(self, found: Sequence[Found]) -> dict[str, tuple[State, str]]:
+        """Path -> the state of the newest fileset with this file as it is, and its path there."""
+        known: dict[str, tuple[State, str]] = {}
+        if not found:
+            return known
+        newest: dict[str, int] = {}
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            for chunk in chunks(found, CHUNK):
+                by_inode: dict[int, list[Found]] = {}
+                for met in chunk:  # one file may have several names
+                    by_inode.setdefault(signed(met.stat.inode), []).append(met)
+                rows = connection.execute(
+                    select(
+                        fileset.id,
+                        file.path,
+                        file.device,
+                        file.inode,
+                        file.size,
+                        file.mtime_ns,
+                        file.ctime_ns,
+                        fileset.state,
+                    )
+                    .join_from(schema.file, schema.fileset)
+                    # Ask only for the inode: databases do not look up pairs in an index.
+                    .where(file.inode.in_(list(by_inode)))
+                    .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
+                ).all()
+                for identifier, was, device, inode, size, mtime_ns, ctime_ns, state in rows:
+                    for met in by_inode.get(inode, ()):
+                        stat, path = met.stat, met.path
+                        if (
+                            (signed(stat.device) == device or path == was)
+                            and stat.size == size
+                            and stat.mtime_ns == mtime_ns
+                            and stat.ctime_ns == ctime_ns
+                            and newest.get(path, 0) < identifier
+                        ):
+                            newest[path] = identifier
+                            known[path] = _STATES[state], was
+        return known
+
+    def former(self, user: str, found: Sequence[Found]) -> dict[int, tuple[str, Found]]:
+        """The filesets of files that are now `found` under another path: id -> former path, now.
+
+        See `intake.former`.
+        """
+        with self._database.reading() as connection:
+            return former(connection, user, found)
+
+    def has_twin(self, fileset: Fileset) -> bool:
+        """Whether a file of this size (bytes) was imported for the same user, or may be.
+
+        Only then it is worth while to compare hashes.
+        """
+        file, other = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            found = connection.scalar(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(
+                    file.size == fileset.files[0].stat.size,
+                    other.user == fileset.user,
+                    other.id != fileset.id,
+                    or_(
+                        other.state == State.IMPORTED,
+                        and_(other.verified == 1, other.state.in_(_IN_DOUBT)),
+                    ),
+                )
+                .limit(1)
+            )
+        return found is not None
+
+    def under_way(self, fileset: Fileset, sha1: str) -> int | None:
+        """Another fileset of the user with these bytes that OMERO was told to import.
+
+        It is not known yet whether it was imported.
+        """
+        with self._database.reading() as connection:
+            return self._under_way(connection, fileset.id, fileset.user, sha1)
+
+    def _under_way(self, connection: Connection, fileset: int, user: str, sha1: str) -> int | None:
+        file, other = schema.file.c, schema.fileset.c
+        found: int | None = connection.scalar(
+            select(other.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.sha1 == sha1,
+                file.position == 0,
+                other.id != fileset,
+                other.user == user,
+                other.verified == 1,
+                other.state.in_(_IN_DOUBT),
+            )
+            .limit(1)
+        )
+        return found
+
+    def twins(self, user: str, sha1: str) -> list[Fileset]:
+        """Imported filesets of `user` with a file of these bytes, the newest first."""
+        file, fileset = schema.file.c, schema.fileset.c
+        with self._database.reading() as connection:
+            ids = connection.scalars(
+                select(file.fileset)
+                .join_from(schema.file, schema.fileset)
+                .where(file.sha1 == sha1, fileset.user == user, fileset.state == State.IMPORTED)
+                .order_by(fileset.id.desc())
+            ).all()
+            return self._load(connection, list(dict.fromkeys(ids)))
+
+    def same_content(self, user: str, sha1s: Sequence[str]) -> list[Fileset]:
+        """Imported filesets of `user` with just these bytes, file for file, the newest first.
+
+        Very many other filesets may share one of the files, such as an empty one.
+        """
+        with self._database.reading() as connection:
+            return self._load(connection, self._same_content(connection, user, sha1s))
+
+    def _same_content(self, connection: Connection, user: str, sha1s: Sequence[str]) -> list[int]:
+        file, fileset = schema.file.c, schema.fileset.c
+        last, more = schema.file.alias("last").c, schema.file.alias("more").c
+        number = len(sha1s)
+        ids = connection.scalars(
+            select(fileset.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.sha1 == sha1s[0],
+                file.position == 0,
+                fileset.user == user,
+                fileset.state == State.IMPORTED,
+                select(last.fileset)
+                .where(
+                    last.fileset == fileset.id,
+                    last.position == number - 1,
+                    last.sha1 == sha1s[-1],
+                )
+                .exists(),
+                ~select(more.fileset)
+                .where(more.fileset == fileset.id, more.position == number)
+                .exists(),
+            )
+            .order_by(fileset.id.desc())
+        ).all()
+        found: list[int] = []
+        for some in chunks(ids, CHUNK):
+            theirs: dict[int, list[str | None]] = {}
+            for row in connection.execute(
+                select(file.fileset, file.sha1)
+                .where(file.fileset.in_(some))
+                .order_by(file.position)
+            ):
+                theirs.setdefault(row.fileset, []).append(row.sha1)
+            found += [one for one in some if theirs[one] == list(sha1s)]
+        return found
+
+    def of_others(self, fileset: Fileset) -> list[Fileset]:
+        """Filesets of other users that have its first file, as it is, and may be in OMERO."""
+        with self._database.reading() as connection:
+            return self._load(connection, self._of_others(connection, fileset))
+
+    def _of_others(self, connection: Connection, fileset: Fileset) -> list[int]:
+        file, other = schema.file.c, schema.fileset.c
+        stat = fileset.files[0].stat
+        found = connection.scalars(
+            select(other.id)
+            .join_from(schema.file, schema.fileset)
+            .where(
+                file.inode == signed(stat.inode),
+                file.device == signed(stat.device),
+                file.size == stat.size,
+                file.mtime_ns == stat.mtime_ns,
+                other.user != fileset.user,
+                or_(
+                    other.state == State.IMPORTED,
+                    and_(other.state.in_(_IN_DOUBT), other.verified == 1),
+                ),
+            )
+            .distinct()
+            .order_by(other.id)
+        )
+        return list(found)
+
+    def shared(self, fileset: Fileset) -> list[str]:
+        """Those of its files that another fileset has too, except for skipped and failed ones."""
+        file, other = schema.file.c, schema.fileset.c
+        inodes = [signed(met.stat.inode) for met in fileset.files]
+        paths = {met.path for met in fileset.files}
+        found: set[str] = set()
+        for some in chunks(inodes, CHUNK):
+            with self._database.reading() as connection:
+                found.update(
+                    connection.scalars(
+                        select(file.path)
+                        .join_from(schema.file, schema.fileset)
+                        .where(
+                            file.inode.in_(some),
+                            other.id != fileset.id,
+                            other.state.not_in((State.SKIPPED, State.FAILED)),
+                        )
+                    )
+                )
+        return sorted(found & paths)
+
+    def in_sets(self, user: str, found: Sequence[Found]) -> set[str]:
+        """Paths of those of `found` that a set under way has, but not as its first file."""
+        file, fileset = schema.file.c, schema.fileset.c
+        paths = {met.path for met in found}
+        used: set[str] = set()
+        with self._database.reading() as connection:
+            for some in chunks(found, CHUNK):
+                used.update(
+                    connection.scalars(
+                        select(file.path)
+                        .join_from(schema.file, schema.fileset)
+                        .where(
+                            file.inode.in_([signed(met.stat.inode) for met in some]),
+                            file.position > 0,
+                            fileset.user == user,
+                            fileset.state.in_(_IN_DOUBT),
+                        )
+                    )
+                )
+        return used & paths
+
+    def imported_at(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that a fileset was imported from."""
+        found: set[str] = set()
+        for some in chunks(list(paths), 500):
+            with self._database.reading() as connection:
+                found.update(
+                    connection.scalars(
+                        select(schema.fileset.c.path).where(
+                            schema.fileset.c.path.in_(some),
+                            schema.fileset.c.state == State.IMPORTED,
+                        )
+                    )
+                )
+        return found
