@@ -8,7 +8,8 @@ with something in it, ``turns`` says whose turn it is.  ``load`` says whether on
 begin, ``pace`` how many run at a time, ``slots`` whose import is next.  ``runs`` imports what was
 taken, and ``finishing`` does what an interrupted import left to do.  ``in_hand`` knows what the
 threads are at, so that no fileset is left between two states.  ``blame`` says which fileset rests
-after a failure, and whose fault it was.  ``tidying`` closes idle sessions, and looks for leftovers.
+after a failure, and whose fault it was, ``refusals`` how often OMERO may refuse one.  ``tidying``
+closes idle sessions, and looks for leftovers.
 
 ``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
 an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``

@@ -47,6 +47,7 @@ from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
+from .refusals import refuse
 from .slots import Slot, Slots
 from .stores import (
     check_rests,
@@ -59,10 +60,6 @@ from .stores import (
 
 log = logging.getLogger(__name__)
 
-# How often OMERO may refuse a fileset before it has failed, and the time (s)
-# before each further try.  A server may refuse because it is short of something.
-TRIES = 3
-TRY_AGAIN_S = (1.0, 5.0)
 _UPLOAD = "upload:"  # before a fileset's id; the note's text is the mark of its upload
 
 
@@ -407,23 +404,6 @@ class Attempt:
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         return state
-
-
-def refuse(
-    journal: Journal, fileset: Fileset, error: FsError | str, *, final: bool = False
-) -> State:
-    """OMERO has refused a fileset: it is queued again, or FAILED after TRIES or if `final`.
-
-    Returns the state.  Raises JournalError.
-    """
-    tries = fileset.refusals + 1
-    reason = str(error)
-    if final or tries >= TRIES:
-        after = State.FAILED
-    else:
-        after, reason = State.QUEUED, f"refused {tries} of {TRIES} times: {reason}"
-    journal.refused(fileset.id, after, reason)
-    return after
 
 
 def run_together(

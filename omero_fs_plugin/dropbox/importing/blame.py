@@ -8,8 +8,8 @@ from collections import Counter
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, RecordRefused, UnclearError
 
-from .attempts import TRIES, TRY_AGAIN_S
 from .outage import IN_VAIN_S
+from .refusals import TRIES, TRY_AGAIN_S
 
 LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the same content
 

@@ -11,12 +11,12 @@ from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused, UserError
 
-from .attempts import refuse
 from .blame import LONGEST_REST_S, Blame, in_words, is_odd
 from .importers import DiskAway
 from .importing import BadAdvice, Importing, Plan
 from .in_hand import InHand
 from .recovery import Recovery
+from .refusals import refuse
 from .taking import Taking
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.attempts import TRIES, TRY_AGAIN_S
 from omero_fs_plugin.dropbox.importing.blame import LONGEST_REST_S, Blame
 from omero_fs_plugin.dropbox.importing.outage import IN_VAIN_S
+from omero_fs_plugin.dropbox.importing.refusals import TRIES, TRY_AGAIN_S
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 

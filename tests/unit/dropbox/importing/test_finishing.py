@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.attempts import TRIES
+from omero_fs_plugin.dropbox.importing.refusals import TRIES
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from tests.rules import places_of

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.importing.attempts import TRIES
 from omero_fs_plugin.dropbox.importing.importing import Plan
 from omero_fs_plugin.dropbox.importing.methods import Methods
+from omero_fs_plugin.dropbox.importing.refusals import TRIES
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
