@@ -13,11 +13,11 @@ closes idle sessions, and looks for leftovers.
 
 ``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
 an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``
-deletes such things later.  ``methods`` says how the files of a rule are imported, ``importers`` do
-it.  ``pool`` shares sessions.  ``stores`` has the files of a directory that is one image.
-``outage`` waits for an OMERO that is away, ``beginning`` says whether it is still starting.
-``recovery`` mends a journal that was lost.  ``visible`` says whether another machine than DropBox's
-sees a file.
+deletes such things later.  ``duplicates`` says whether OMERO has the content already.  ``methods``
+says how the files of a rule are imported, ``importers`` do it.  ``pool`` shares sessions.
+``stores`` has the files of a directory that is one image.  ``outage`` waits for an OMERO that is
+away, ``beginning`` says whether it is still starting.  ``recovery`` mends a journal that was lost.
+``visible`` says whether another machine than DropBox's sees a file.
 
 ``quarantine`` takes files that failed, and ``moving`` moves them.  ``crossing`` moves a store to
 another disk: ``carrying`` copies it, ``comparing`` knows whether two are the same, ``removing``

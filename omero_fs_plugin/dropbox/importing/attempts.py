@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
-from omero_fs_plugin.dropbox.confine.trees import tree_stat
-from omero_fs_plugin.dropbox.confine.twice import shown_twice
-from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import (
-    FOUND_IN_OMERO,
     HANDED_OVER,
     Fileset,
-    Found,
     chunks,
 )
 from omero_fs_plugin.dropbox.journal.states import State
@@ -31,6 +26,7 @@ from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerA
 from omero_fs_plugin.stores import digest_of_copies, is_store
 
 from .activity import Watch
+from .duplicates import Duplicates
 from .earlier import Earlier
 from .importers import (
     CutShort,
@@ -42,7 +38,6 @@ from .importers import (
     UnderWay,
     client_path,
 )
-from .importers.disk import meaning
 from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
@@ -52,7 +47,6 @@ from .slots import Slot, Slots
 from .stores import (
     check_rests,
     each_sha1,
-    first_paths,
     folded,
     remove_directories,
     unfolded,
@@ -83,10 +77,6 @@ class Attempt:
     later: Callable[[], None] = lambda: None  # called when that could not be done yet
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     slots: Slots | None = None  # None: OMERO is told to import at once
-    # Imported filesets of the same content that did not speak against the import.
-    known: set[int] = field(default_factory=set)
-    # Filesets of other users that have the same file, and do not speak against it either.
-    apart: set[int] = field(default_factory=set)
 
     def run(self) -> State:
         """Makes the attempt, and returns the state in which it left the fileset.
@@ -112,7 +102,7 @@ class Attempt:
             return self._imported(importer, earlier.id, earlier.images, self._copied(earlier))
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)
-        ended = self._same_content() or self._of_another() or self._excluded()
+        ended = self._duplicates.look(self._sha1s)
         if ended is None:
             tasks.append(
                 Task(
@@ -126,6 +116,17 @@ class Attempt:
                 )
             )
         return ended
+
+    @cached_property
+    def _duplicates(self) -> Duplicates:
+        return Duplicates(
+            self.journal,
+            self.omero,
+            self.session.user,
+            self.fileset,
+            import_duplicates=self.import_duplicates,
+            exclude_imported_paths=self.exclude_imported_paths,
+        )
 
     @cached_property
     def _marks(self) -> list[str]:
@@ -201,19 +202,6 @@ class Attempt:
             self._clean_up()
             return refuse(self.journal, self.fileset, error, final=error.final)
 
-    def _excluded(self) -> State | None:
-        """Skips what was imported from this path before, with any content, if that is wanted."""
-        if not self.exclude_imported_paths:
-            return None
-        paths = map(self._client_path, first_paths(self.fileset))
-        for there in (f for path in paths for f in self.omero.filesets(self.session.user, path)):
-            if there.images:
-                return self._leave(
-                    State.SKIPPED,
-                    f"--exclude clientpath: imported from this path before, as Fileset:{there.id}",
-                )
-        return None
-
     def _imported(
         self, importer: Importer, server_fileset: int, images: tuple[int, ...], sha1s: list[str]
     ) -> State:
@@ -251,95 +239,7 @@ class Attempt:
 
     def _verified(self, sha1s: Sequence[str]) -> None:
         check_rests(self.fileset)
-        known = None if self.import_duplicates else self.known
-        mine = folded(self.fileset, self._whole, sha1s)
-        _unless(self.journal.note_verified(self.fileset, mine, known, self.apart))
-
-    def _same_content(self) -> State | None:
-        """Skips files whose bytes OMERO already has for this user; None if it has not.
-
-        A file was only renamed, touched or chmod-ed if its path or its inode is the
-        same, or if nothing is at its former path any more.  Any other file is a copy.
-        """
-        if not self.journal.has_twin(self.fileset):
-            return None
-        sha1s = self._sha1s()
-        _unless(self.journal.under_way(self.fileset, sha1s[0]))
-        # A file that many sets share, such as an empty one, does not make them copies.
-        twins = self.journal.same_content(self.fileset.user, sha1s)
-        self.known.update(twin.id for twin in twins)
-        there = [twin for twin in twins if self._is_there(twin)]
-        for twin in twins:
-            pairs = list(zip(twin.files, self.fileset.files, strict=True))
-            same = all(_same_file(twin.root, was, met) for was, met in pairs)
-            if same and twin in there:
-                return self._is_known(twin)
-            deleted = not there and self.fileset.origin != HANDED_OVER
-            if deleted and all(_untouched(was, met) for was, met in pairs):
-                # Nobody has dropped it again, so it stays deleted in OMERO.
-                return self._is_known(
-                    twin, ", which was deleted there since; `omero fs import` imports it again"
-                )
-        if not there or self.import_duplicates:
-            return None
-        first = there[-1]
-        reason = f"the same content as {first.path}, imported as {_in_omero(first)}"
-        self.journal.duplicate(self.fileset.id, first.id, reason)
-        return State.SKIPPED
-
-    def _of_another(self) -> State | None:
-        """Skips what an admin has mounted in the directories of two users, if it is imported.
-
-        Whose file is met first has the image.  Somebody who hands the file over wants it for
-        the user that is named then.
-        """
-        met = self.fileset.files[0]
-        for other in self.journal.of_others(self.fileset):
-            names = [one.path for one in other.files if one.stat.inode == met.stat.inode]
-            try:
-                twice = any(
-                    shown_twice(self.fileset.root, met.path, other.root, name) for name in names
-                )
-            except OSError as error:
-                raise meaning(error, met.path) from error
-            if not twice or self.fileset.origin == HANDED_OVER:
-                self.apart.add(other.id)
-            elif other.state is not State.IMPORTED:
-                _unless(other.id)
-            elif self._is_there(other):
-                reason = (
-                    f"the same file as {names[0]} of {other.user}, by another mount, imported as "
-                    f"{_in_omero(other)}"
-                )
-                return self._leave(State.SKIPPED, reason)
-            else:
-                self.apart.add(other.id)  # nobody has it in OMERO any more
-        return None
-
-    def _is_there(self, twin: Fileset) -> bool:
-        """Whether OMERO still has its images."""
-        return bool(self.omero.filesets_of_images(twin.images))
-
-    def _is_known(self, twin: Fileset, but: str = "") -> State:
-        """Skips what was imported before.  The journal then knows the file as it is now."""
-        paths = [[met.path for met in one.files] for one in (twin, self.fileset)]
-        itself = twin.origin == FOUND_IN_OMERO or paths[0] == paths[1]
-        if itself and not but and self.fileset.origin != HANDED_OVER:
-            self.journal.met(self.fileset.id, twin.id, self.fileset.files)
-            log.info("fileset %d: it is fileset %d, %s", self.fileset.id, twin.id, _in_omero(twin))
-            return State.SKIPPED
-        if itself and not but and paths[0] == paths[1] and twin.origin == FOUND_IN_OMERO:
-            # Whoever has handed it over asks for this fileset.
-            assert twin.server_fileset is not None
-            sha1s = [str(sha1) for sha1 in twin.sha1s]
-            self.journal.imported(self.fileset.id, twin.server_fileset, twin.images, sha1s)
-            return State.IMPORTED
-        for position, met in enumerate(self.fileset.files):
-            self.journal.moved(twin.id, position, met)
-        was = twin.files[0]
-        return self._leave(
-            State.SKIPPED, f"the same file as {was.path}, imported as {_in_omero(twin)}{but}"
-        )
+        self._duplicates.make_sure(folded(self.fileset, self._whole, sha1s))
 
     def _earlier(self) -> ServerFileset | None:
         """The fileset with images that an earlier attempt made, whose end we did not see.
@@ -462,32 +362,3 @@ def _in_turn(slot: Slot, verified: Callable[[Sequence[str]], None], sha1s: Seque
     """Waits for the slot first, so that `verified` is just before OMERO is told to import."""
     slot.take()
     verified(sha1s)
-
-
-def _same_file(root: str, was: Found, met: Found) -> bool:
-    """Whether `met` is what `was` in the directory `root`, under another name."""
-    same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
-    return was.path == met.path or same_inode or _is_gone(root, was.path)
-
-
-def _untouched(was: Found, met: Found) -> bool:
-    """Whether nobody has written to it since, so that it was not dropped again."""
-    same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
-    return same_inode and was.stat.mtime_ns == met.stat.mtime_ns
-
-
-def _is_gone(root: str, path: str) -> bool:
-    try:
-        return (tree_stat(root, path) if is_store(path) else CALLS.stat(root, path)) is None
-    except OSError:
-        return False  # nobody knows, so it is taken for a copy
-
-
-def _unless(other: int | None) -> None:
-    if other is not None:
-        raise UnderWay(f"the same content is being imported as fileset {other}")
-
-
-def _in_omero(fileset: Fileset) -> str:
-    images = ",".join(map(str, fileset.images))
-    return f"Fileset:{fileset.server_fileset}, Image:{images}"
