@@ -11,13 +11,14 @@ threads are at, so that no fileset is left between two states.  ``blame`` says w
 after a failure, and whose fault it was, ``refusals`` how often OMERO may refuse one.  ``tidying``
 closes idle sessions, and looks for leftovers.
 
-``importing`` imports one fileset, ``attempts`` makes one attempt at it.  ``earlier`` looks at what
-an earlier attempt left in OMERO, ``activity`` whether OMERO is still at it, and ``leftovers``
-deletes such things later.  ``duplicates`` says whether OMERO has the content already.  ``methods``
-says how the files of a rule are imported, ``importers`` do it.  ``pool`` shares sessions.
-``stores`` has the files of a directory that is one image.  ``outage`` waits for an OMERO that is
-away, ``beginning`` says whether it is still starting.  ``recovery`` mends a journal that was lost.
-``visible`` says whether another machine than DropBox's sees a file.
+``importing`` imports filesets.  ``attempts`` makes one attempt at one of them, ``together`` makes
+several in one run of an importer.  ``earlier`` looks at what an earlier attempt left in OMERO,
+``activity`` whether OMERO is still at it, and ``leftovers`` deletes such things later.
+``duplicates`` says whether OMERO has the content already.  ``methods`` says how the files of a rule
+are imported, ``importers`` do it.  ``pool`` shares sessions.  ``stores`` has the files of a
+directory that is one image.  ``outage`` waits for an OMERO that is away, ``beginning`` says whether
+it is still starting.  ``recovery`` mends a journal that was lost.  ``visible`` says whether another
+machine than DropBox's sees a file.
 
 ``quarantine`` takes files that failed, and ``moving`` moves them.  ``crossing`` moves a store to
 another disk: ``carrying`` copies it, ``comparing`` knows whether two are the same, ``removing``

@@ -9,20 +9,16 @@ the images.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero, UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import (
-    HANDED_OVER,
-    Fileset,
-    chunks,
-)
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import FsError, ImportRefused, JournalError, ServerAwayError
+from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
 from omero_fs_plugin.stores import digest_of_copies, is_store
 
 from .activity import Watch
@@ -38,19 +34,12 @@ from .importers import (
     UnderWay,
     client_path,
 )
-from .importers.native import NativeImporter, NativeOptions
 from .importers.protocol import Importer, Outcome, Task, Wishes
 from .importers.sources import sha1_of
 from .leftovers import note_leftover
 from .refusals import refuse
-from .slots import Slot, Slots
-from .stores import (
-    check_rests,
-    each_sha1,
-    folded,
-    remove_directories,
-    unfolded,
-)
+from .slots import Slots
+from .stores import check_rests, each_sha1, folded, remove_directories, unfolded
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +48,12 @@ _UPLOAD = "upload:"  # before a fileset's id; the note's text is the mark of its
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt needs; `run` makes it and leaves its end in the journal."""
+    """What an attempt needs, and its two steps; `run_together` takes them in order.
+
+    Rule: each step leaves its end in the journal.  If it raises ServerAwayError or UserError, the
+    fileset is still importing.  The caller gives it back after it is done with the session.  If it
+    gave the fileset back earlier, another importer would take it and lose it again.
+    """
 
     journal: Journal
     omero: Omero
@@ -68,7 +62,6 @@ class Attempt:
     stopping: Callable[[], bool]
     watch: Watch  # of imports that OMERO may still be at; all attempts share it
     import_duplicates: bool = False  # omero.fs.duplicates
-    importer: Importer | None = None  # of the same session; None: the native one
     wishes: Callable[[], Wishes] = Wishes  # called when nothing speaks against the import
     # Called with the images when the journal has them.  If we do not return, a later call of
     # `Importing.finish` does this.
@@ -78,19 +71,7 @@ class Attempt:
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     slots: Slots | None = None  # None: OMERO is told to import at once
 
-    def run(self) -> State:
-        """Makes the attempt, and returns the state in which it left the fileset.
-
-        Raises ServerAwayError and UserError; the fileset is still importing then.  The
-        caller gives it back after it is done with the session.  If it gave the fileset
-        back earlier, another importer would take it and lose it again.
-        """
-        options = NativeOptions(path_rules=self.omero.path_rules)
-        importer = self.importer or NativeImporter(self.session, options)
-        ((_, state),) = run_together([self], importer)
-        return state
-
-    def _prepare(self, importer: Importer, tasks: list[Task]) -> State | None:
+    def prepare(self, importer: Importer, tasks: list[Task]) -> State | None:
         """Does what comes before the import.
 
         Returns the state if the attempt ends here.  Otherwise returns None, and adds a
@@ -153,12 +134,12 @@ class Attempt:
             return False
         return True
 
-    def _over(self, state: State) -> None:
+    def over(self, state: State) -> None:
         """Forgets the mark of its upload, unless a later attempt may go on with it."""
         if state is not State.QUEUED and self._marks[-1]:
             self.journal.note(self._upload, "")
 
-    def _end(self, importer: Importer, outcome: Outcome) -> State:
+    def end(self, importer: Importer, outcome: Outcome) -> State:
         """Records what the importer says, after OMERO has confirmed it."""
         if isinstance(outcome, CutShort | Stopped):
             note_leftover(self.journal, self.fileset.id)
@@ -175,7 +156,7 @@ class Attempt:
         sha1s = folded(self.fileset, self._whole, outcome.sha1s)
         return self._imported(importer, server_fileset, images, sha1s)
 
-    def _step(self, step: Callable[[], State | None]) -> State | None:
+    def step(self, step: Callable[[], State | None]) -> State | None:
         """Takes a step.  If it fails, the fileset gets the state that belongs to the error.
 
         Raises ServerAwayError and UserError.
@@ -304,61 +285,3 @@ class Attempt:
     def _leave(self, state: State, reason: str) -> State:
         self.journal.move(self.fileset.id, State.IMPORTING, state, reason)
         return state
-
-
-def run_together(
-    attempts: Sequence[Attempt], importer: Importer
-) -> Iterator[tuple[Attempt, State]]:
-    """Makes attempts of one user in one session, `importer.most` of them in one run.
-
-    Yields each attempt with its state, as it ends.
-
-    Raises ServerAwayError and UserError.  The filesets of attempts that were not yielded
-    by then are still importing, and the caller gives them back.
-    """
-    # One run after the other: the look-up before an import must see what former runs imported.
-    for together in chunks(attempts, importer.most):
-        left = {attempt.fileset.id for attempt in together}
-        try:
-            for attempt, state in _run(together, importer):
-                left.discard(attempt.fileset.id)
-                yield attempt, state
-        except Exception as error:
-            if isinstance(error, ServerAwayError) or not isinstance(error, FsError):
-                # OMERO may still carry out a call that we have given up.
-                for fileset in left:
-                    note_leftover(attempts[0].journal, fileset)
-            raise
-
-
-def _run(attempts: Sequence[Attempt], importer: Importer) -> Iterator[tuple[Attempt, State]]:
-    tasks: list[Task] = []
-    attempt_of: dict[int, Attempt] = {}
-    for attempt in attempts:
-        state = attempt._step(partial(attempt._prepare, importer, tasks))
-        if state is not None:
-            attempt._over(state)
-            yield attempt, state
-            continue
-        attempt_of[attempt.fileset.id] = attempt
-    if not tasks:
-        return
-    slots = attempts[0].slots or Slots(lambda: len(tasks))
-    with slots.slot(attempts[0].stopping) as slot:
-        tasks = [replace(task, verified=partial(_in_turn, slot, task.verified)) for task in tasks]
-        left = len(tasks)
-        for task, outcome in importer.run(tasks, attempts[0].stopping):
-            left -= 1
-            if not left:
-                slot.give()  # what follows is no import
-            attempt = attempt_of[task.fileset.id]
-            state = attempt._step(partial(attempt._end, importer, outcome))
-            assert state is not None
-            attempt._over(state)
-            yield attempt, state
-
-
-def _in_turn(slot: Slot, verified: Callable[[Sequence[str]], None], sha1s: Sequence[str]) -> None:
-    """Waits for the slot first, so that `verified` is just before OMERO is told to import."""
-    slot.take()
-    verified(sha1s)

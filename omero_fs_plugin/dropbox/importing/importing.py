@@ -21,7 +21,7 @@ from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, U
 from omero_fs_plugin.stores import is_store
 
 from .activity import Watch
-from .attempts import Attempt, run_together
+from .attempts import Attempt
 from .importers import DiskAway, Stopped, client_path
 from .importers.choice import Choice
 from .importers.disk import meaning
@@ -34,6 +34,7 @@ from .methods import Method, Methods
 from .pool import SessionPool
 from .slots import Slots
 from .stores import each_sha1, remove_directories
+from .together import run_together
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Importing:
                 port=self._port,
                 waits=self._waits,
             )
-            attempts = [self._attempt(plan, session, importer, one) for one in filesets]
+            attempts = [self._attempt(plan, session, one) for one in filesets]
             for fileset in filesets:
                 self._importers[fileset.id] = importer
             try:
@@ -176,9 +177,7 @@ class Importing:
         except BadAdvice:
             return ""
 
-    def _attempt(
-        self, plan: Plan, session: UserSession, importer: Importer, fileset: Fileset
-    ) -> Attempt:
+    def _attempt(self, plan: Plan, session: UserSession, fileset: Fileset) -> Attempt:
         found: list[Destination | None] = []
 
         def wishes() -> Wishes:
@@ -208,7 +207,6 @@ class Importing:
             stopping=self._stopping,
             watch=self._watch,
             import_duplicates=self._import_duplicates(),
-            importer=importer,
             wishes=wishes,
             removes=plan.method.choice.transfer.removes,
             later=lambda: self.unfinished.append(fileset.id),

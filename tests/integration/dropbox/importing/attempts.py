@@ -20,10 +20,15 @@ import omero
 from omero_fs_plugin.dropbox.importing import activity
 from omero_fs_plugin.dropbox.importing.activity import Watch
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
-from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.importers.native import (
+    NativeImport,
+    NativeImporter,
+    NativeOptions,
+)
 from omero_fs_plugin.dropbox.importing.importers.protocol import Importer
 from omero_fs_plugin.dropbox.importing.leftovers import give_back_cut_off
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
+from omero_fs_plugin.dropbox.importing.together import run_together
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -49,6 +54,13 @@ def until(look: Callable[[], object]) -> None:
     while not look():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.02)
+
+
+def make(attempt: Attempt, importer: Importer | None = None) -> State:
+    """Makes one attempt, by the native importer if none is given.  Returns the state it ends in."""
+    options = NativeOptions(path_rules=attempt.omero.path_rules)
+    ((_, state),) = run_together([attempt], importer or NativeImporter(attempt.session, options))
+    return state
 
 
 class Killed(BaseException):
@@ -92,7 +104,7 @@ class World:
         """Takes what is queued and tries to import it, as an importer does."""
         fileset = self.journal.take("amy")
         assert fileset is not None
-        return Attempt(
+        attempt = Attempt(
             self.journal,
             self.omero,
             self.omero.session_for(self.omero.user("amy")),
@@ -100,8 +112,8 @@ class World:
             stopping=self.stopping.is_set,
             watch=self.watch,
             import_duplicates=import_duplicates,
-            importer=importer,
-        ).run()
+        )
+        return make(attempt, importer)
 
     def restart(self) -> None:
         """What DropBox does at start with attempts that were interrupted."""

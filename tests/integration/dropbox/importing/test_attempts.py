@@ -30,7 +30,15 @@ from omero_fs_plugin.sandbox.store import TABLES
 from tests.integration.blitz import client_communicator, enter
 from tests.rules import places_of
 
-from .attempts import Killed, World, begin_by_another_client, no_patience, until, world
+from .attempts import (
+    Killed,
+    World,
+    begin_by_another_client,
+    make,
+    no_patience,
+    until,
+    world,
+)
 
 __all__ = ["world"]
 
@@ -513,9 +521,9 @@ def test_a_file_written_to_during_the_upload_settles_again(
     fileset = world.journal.take("amy")
     assert fileset is not None
     session = world.omero.session_for(world.omero.user("amy"))
-    state = Attempt(
-        world.journal, world.omero, session, fileset, stopping=meanwhile, watch=Watch()
-    ).run()
+    state = make(
+        Attempt(world.journal, world.omero, session, fileset, stopping=meanwhile, watch=Watch())
+    )
     assert state is State.WAITING
     assert real is not NativeImport._verify
 

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.importing import attempts
 from omero_fs_plugin.dropbox.importing.activity import Watch
-from omero_fs_plugin.dropbox.importing.attempts import Attempt, run_together
+from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers.choice import choose
 from omero_fs_plugin.dropbox.importing.importers.factory import make
 from omero_fs_plugin.dropbox.importing.importers.protocol import Importer, Wishes
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
+from omero_fs_plugin.dropbox.importing.together import run_together
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.events import FileStat
 
 from .importing import Importing
@@ -119,7 +120,7 @@ def test_a_server_away_in_the_middle_leaves_the_rest_to_be_given_back(
     one, two = world.drop("a.tif", 1), world.drop("b.tif", 2)
     made = taken(world, journal, one, two)
     ended: list[State] = []
-    with pytest.raises(attempts.FsError):
+    with pytest.raises(FsError):
         for _, state in run_together(made, world.importer("native")):
             ended.append(state)
             world.stop_server()
