@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS, HUNG_S
-from omero_fs_plugin.dropbox.importing.quarantine import _HOME, Quarantine
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.importing.vault import HOME
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -28,7 +29,7 @@ def in_quarantine(journal: Journal, root: Path, vault: Path) -> Fileset:
     fileset = journal.take("zak")
     assert fileset is not None
     journal.move(fileset.id, State.IMPORTING, State.FAILED, "no image")
-    journal.note(f"{_HOME}{fileset.id}", str(root))
+    journal.note(f"{HOME}{fileset.id}", str(root))
     journal.put_elsewhere(fileset.id, str(at.parent), [Found(str(at), stat)])
     (fileset,) = journal.load([fileset.id])
     return fileset

@@ -574,7 +574,7 @@ def test_who_lost_the_lease_moves_no_more(
         if asked[0] > 4:
             raise Killed
 
-    monkeypatch.setattr("omero_fs_plugin.dropbox.importing.quarantine._SURE_S", 0.0)
+    monkeypatch.setattr("omero_fs_plugin.dropbox.importing.vault._SURE_S", 0.0)
     with suppress(Killed), monkeypatch.context() as patch:
         patch.setattr(Journal, "make_sure", make_sure)
         world.quarantine.take(fileset)
@@ -622,7 +622,7 @@ def test_a_journal_that_is_slow_is_no_disk_that_hangs(
 ) -> None:
     clock = Ahead()
     monkeypatch.setattr(CALLS, "clock", clock)
-    monkeypatch.setattr("omero_fs_plugin.dropbox.importing.quarantine._SURE_S", 0.0)
+    monkeypatch.setattr("omero_fs_plugin.dropbox.importing.vault._SURE_S", 0.0)
     away: list[str] = []
 
     def make_sure(journal: Journal) -> None:

@@ -1,0 +1,180 @@
+"""The way back from the quarantine: if a file comes that a set lacks, or if it is tried again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+from omero_fs_plugin.dropbox.confine.trees import stat_of
+from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.waiting import LACKS
+from omero_fs_plugin.errors import FsError, JournalError
+from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
+
+from .alone import Busy
+from .copying import sha1_at
+from .crossing import are_same, drop_at
+from .importers.sources import sha1_of
+from .moving import move_back, remove_source
+from .vault import HOME, Vault, lies_at, told_at
+
+log = logging.getLogger(__name__)
+
+# Before the id of a fileset that goes back: the root that it had, where it lies, its stores there.
+_RETURNING = "returning "
+
+
+class Returning(Vault):
+    """Brings filesets back to where the user put them.  A way that was cut short is finished."""
+
+    def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
+        """Brings back the sets of `user` that lack or have one of `paths`.
+
+        `paths` are files that came, or files that a set which came lacks.  Returns the
+        paths of all files that are back.
+        """
+        back: list[str] = []
+        homes = self._journal.notes(HOME)
+        if not homes:
+            return back
+        wanted = set(paths)
+        lacks = self._journal.notes(LACKS)
+        for fileset in self._journal.load([int(key.removeprefix(HOME)) for key in homes]):
+            if fileset.state is not State.FAILED or fileset.user != user:
+                continue
+            lacking = json.loads(lacks.get(f"{LACKS}{fileset.id}", "[]"))
+            mine = [home for _, home in self._ways_home(fileset, homes[f"{HOME}{fileset.id}"])]
+            if not wanted.isdisjoint(lacking) or (lacking and not wanted.isdisjoint(mine)):
+                try:
+                    back += self.bring_back(fileset)
+                except Busy as error:
+                    log.info("fileset %d: %s", fileset.id, error)
+        return back
+
+    def bring_back(self, fileset: Fileset) -> list[str]:
+        """Brings the files of a failed fileset back to where the user put them; they settle there.
+
+        Returns their paths.  Returns none if the fileset is not in quarantine, or if
+        something else lies where the files were; the log says so then.  Raises Busy if
+        another process is moving them.
+        """
+        root = self._journal.noted(f"{HOME}{fileset.id}")
+        if not root or fileset.root == root:
+            return []
+        # Its disk may be another than the user's, and is named if it hangs.
+        vault = str(self.directory or fileset.root)
+        try:
+            with self._alone(fileset, Path(fileset.root), vault):
+                now = self._journal.get(fileset.id)
+                if now is None or now.state is not State.FAILED or now.root == root:
+                    return []
+                return self._bring_back(now, root, vault)
+        except OSError as error:
+            log.warning("fileset %d: stays in quarantine: %s", fileset.id, error)
+            return []
+
+    def _bring_back(self, fileset: Fileset, root: str, vault: str) -> list[str]:
+        path = fileset.path
+        ways = self._ways_home(fileset, root)
+        arrived: set[Path] = set()  # stores that lie in both places
+        try:
+            for at, path in ways:
+                there = stat_of(root, path) if lies_at(at, vault) else None
+                if there is None:
+                    continue
+                if not _is_back(at, root, Found(path, there), vault):
+                    log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, path)
+                    self._journal.note(f"{_RETURNING}{fileset.id}", "")
+                    return []
+                arrived.add(at)
+            self._clear_away(fileset, root, ways, vault)
+            stores = [str(at) for at, path in ways if is_store(path)]
+            self._journal.note(
+                f"{_RETURNING}{fileset.id}", json.dumps([root, fileset.root, *stores])
+            )
+            found: list[Found] = []
+            for at, path in ways:
+                # If it does not, an earlier move that was cut short has brought it back.
+                if at not in arrived and lies_at(at, vault):
+                    move_back(at, root, path, vault, self._sure)
+                stat = stat_of(root, path)
+                if stat is None:
+                    return []
+                found.append(Found(path, stat))
+            with suppress(FileNotFoundError), CALLS.at(vault):
+                told_at(Path(fileset.root)).unlink()
+            self._journal.bring_home(fileset, root, found, f"{HOME}{fileset.id}")
+        except (OSError, FsError) as error:
+            log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
+            if len(ways) == 1 and not isinstance(error, (RootAway, JournalError)):
+                self._journal.note(f"{_RETURNING}{fileset.id}", "")  # all of it is undone
+            return []
+        log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
+        self._end_return(fileset.id, stores, vault)
+        return [met.path for met in found]
+
+    def returning(self) -> dict[int, str]:
+        """The filesets whose way back was cut short -> the root that they go back to."""
+        return {
+            int(key.removeprefix(_RETURNING)): json.loads(said)[0]
+            for key, said in self._journal.notes(_RETURNING).items()
+        }
+
+    def finish(self, identifier: int) -> list[str]:
+        """Finishes the way back of a fileset.  Returns the paths of what is back just now.
+
+        If it cannot be finished, the log says so.
+        """
+        said = self._journal.noted(f"{_RETURNING}{identifier}")
+        fileset = self._journal.get(identifier)
+        if not said:
+            return []
+        root, lay, *stores = json.loads(said)
+        try:
+            if fileset is not None and fileset.root != root:
+                if fileset.state is State.FAILED:
+                    return self.bring_back(fileset)
+                stores = []  # it was tried again where it lies
+            vault = str(self.directory or lay)
+            with self._lock(identifier, Path(lay), vault) if stores else nullcontext():
+                self._end_return(identifier, stores, vault)
+        except (Busy, OSError) as error:
+            log.warning("fileset %d: is not all back from quarantine: %s", identifier, error)
+        return []
+
+    def _end_return(self, identifier: int, stores: Sequence[str], vault: str) -> None:
+        """The journal has it at home.  The log says what of it cannot be removed elsewhere."""
+        try:
+            for at in stores:
+                drop_at(Path(at), vault, self._sure)
+            self._journal.note(f"{_RETURNING}{identifier}", "")
+        except (OSError, FsError) as error:
+            log.warning(
+                "fileset %d: is back, but is not removed yet from %s: %s",
+                identifier,
+                ", ".join(stores),
+                error,
+            )
+
+
+def _is_back(at: Path, root: str, home: Found, vault: str) -> bool:
+    """Whether `home` is the file at `at`, which was brought back by a move that was cut short.
+
+    Then the move of a file is completed; a store lies in both places.
+    """
+    if is_store(home.path):
+        return are_same(at, vault, root, home.path)
+    with CALLS.at(vault):
+        stat = FileStat.of(at.lstat())
+    same = (stat.device, stat.inode) == (home.stat.device, home.stat.inode)
+    if not same and (stat.size, stat.mtime_ns) == (home.stat.size, home.stat.mtime_ns):
+        same = sha1_at(at, vault) == sha1_of(root, home, lambda: False)
+    if same:
+        remove_source(at, vault)
+    return same

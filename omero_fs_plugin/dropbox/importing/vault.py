@@ -1,0 +1,101 @@
+"""The quarantine's directory: where the files of a fileset lie there, and what each move needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from omero_fs_plugin.dropbox.confine import parts_beneath
+from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.stores import is_store
+
+from .alone import alone
+from .copying import make_directory
+from .crossing import aside_of, clear_away
+
+log = logging.getLogger(__name__)
+
+HOME = "quarantined "  # before a fileset's id; the journal's note is the root that it had
+_SURE_S = 1.0  # between two questions whether we may go on
+
+
+class Vault:
+    """What the moves there and the moves back have in common.
+
+    A file's place follows from its fileset.  So a move that was cut short can be completed, and
+    no two files get the same place.
+    """
+
+    def __init__(self, directory: Path | None, journal: Journal) -> None:
+        self.directory = directory  # absolute; None: they stay
+        self._journal = journal
+        self._asked = 0.0  # when we last made sure that we may go on, s, monotonic
+
+    def _alone(self, fileset: Fileset, root: Path, vault: str) -> AbstractContextManager[None]:
+        """As `alone`, if the fileset is a store, which takes long.  `root`: where it lies there."""
+        if not any(is_store(met.path) for met in fileset.files):
+            return nullcontext()
+        return self._lock(fileset.id, root, vault)
+
+    def _lock(self, identifier: int, root: Path, vault: str) -> AbstractContextManager[None]:
+        with CALLS.at(vault):
+            make_directory(root.parent)
+        return alone(root.with_name(f".{identifier}.lock"), vault)
+
+    def _sure(self) -> None:
+        """Raises LeaseLost if another DropBox has taken over."""
+        now = time.monotonic()
+        if now - self._asked >= _SURE_S:
+            with CALLS.resting():
+                self._journal.make_sure()
+            self._asked = now
+
+    def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:
+        """(where it lies, where it was) of each file."""
+        return [
+            (
+                Path(met.path),
+                str(Path(root, *parts_beneath(fileset.root, met.path)))
+                + ("/" if is_store(met.path) else ""),
+            )
+            for met in fileset.files
+        ]
+
+    def _clear_away(
+        self, fileset: Fileset, home: str, ways: Sequence[tuple[Path, str]], vault: str
+    ) -> None:
+        """Removes what is left of stores that went to another disk.  The log says what stays."""
+        for at, path in ways:
+            if not is_store(path):
+                continue
+            try:
+                if left := clear_away(home, path, at, vault, self._sure):
+                    log.warning(
+                        "fileset %d: what came or changed while %s was moved is in %s",
+                        fileset.id,
+                        path,
+                        left,
+                    )
+            except (OSError, FsError) as error:
+                log.warning(
+                    "fileset %d: %s is moved, but is not removed yet from %s: %s",
+                    fileset.id,
+                    path,
+                    aside_of(path),
+                    error,
+                )
+
+
+def lies_at(path: Path, vault: str) -> bool:
+    with CALLS.at(vault):
+        return path.exists()
+
+
+def told_at(root: Path) -> Path:
+    return root.with_name(f"{root.name}.txt")
