@@ -21,7 +21,8 @@ from omero.grid import ImportSettings
 from omero.rtypes import rstring
 
 from benchmarks.measure import memory
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.importing.importers import client_path
 from omero_fs_plugin.dropbox.importing.importers.checksums import CHECKSUM

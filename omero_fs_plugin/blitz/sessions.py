@@ -7,29 +7,23 @@ no argument, log, journal or error text.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-import Ice
 import omero.clients
 import omero.sys
 from omero.rtypes import unwrap
 
 import omero
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.errors import (
-    FsError,
-    ServerAwayError,
-    ServerBusyError,
-    ServerMisconfiguredError,
-)
-from omero_fs_plugin.unanswered import why_unanswered
+from omero_fs_plugin.errors import FsError
 
 from . import copies, filesets, publications, users
+from .connection import Connection
 from .copies import Copy
 from .filesets import ServerFileset
-from .users import ALL_GROUPS, User
+from .user_session import UserSession
+from .users import User
 from .verdicts import Step, server_errors
 
 log = logging.getLogger(__name__)
@@ -43,109 +37,7 @@ _KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
 _LONGEST_MS = 2**53  # "no end"; it fits into a Slice long and a double
 
 
-def register_factories(communicator: Any) -> None:
-    """Lets `communicator` receive objects of omero.model.  A second call does nothing."""
-    from omero import ObjectFactoryRegistrar, rtypes
-
-    if communicator.findObjectFactory("::omero::model::Experimenter") is None:
-        ObjectFactoryRegistrar.registerObjectFactory(communicator, None)
-        for factory in rtypes.ObjectFactories.values():
-            factory.register(communicator)
-
-
-class UserSession:
-    """A session for one user, through the router as for any client.
-
-    A session keeps the group memberships that it began with.  So it serves one run of
-    imports and is then closed.
-    """
-
-    def __init__(self, client: Any, user: User, end: Callable[[], None]) -> None:
-        self.user = user
-        self._client = client
-        self._end = end
-        self._lock = threading.Lock()
-        self._kept: dict[str, Any] = {}
-
-    @property
-    def services(self) -> Any:
-        """The user's omero.api.ServiceFactoryPrx."""
-        return self._client.getSession()
-
-    @property
-    def query(self) -> Any:
-        """The user's IQueryPrx.  Raises what the call raises with which it is asked for."""
-        return self.keep("query", lambda: self.services.getQueryService())
-
-    @property
-    def group_id(self) -> int:
-        """The id of the group it works in, which never changes.  Raises what the call raises."""
-        return int(
-            self.keep("group", lambda: self.services.getAdminService().getEventContext().groupId)
-        )
-
-    def keep(self, name: str, ask: Callable[[], _Result]) -> _Result:
-        """The answer to `ask`, which is asked once in this session.
-
-        Two threads may ask at the same time, and both get an answer.
-        """
-        with self._lock:
-            if name in self._kept:
-                kept: _Result = self._kept[name]
-                return kept
-        answer = ask()
-        with self._lock:
-            self._kept[name] = answer
-        return answer
-
-    def forget(self) -> None:
-        """Asks for everything anew.  What was kept may be gone at the server."""
-        with self._lock:
-            self._kept.clear()
-
-    def managed_repository(self) -> Any:
-        """The ManagedRepositoryPrx.  Raises ServerAwayError if there is none yet."""
-        return self.keep("repository", self._managed_repository)
-
-    def _managed_repository(self) -> Any:
-        with server_errors("looking for the managed repository"):
-            repository = self._client.getManagedRepository()
-        if repository is None:
-            raise ServerAwayError("OMERO has no managed repository at the moment")
-        return repository
-
-    def everywhere(self) -> dict[str, str]:
-        """The context of a call that looks into all groups of the user.
-
-        A context that is given replaces the implicit one, so it has all of that too.
-        """
-        return dict(self._client.getContext(-1))
-
-    def damaged(self, files: Sequence[Copy]) -> dict[int, str]:
-        """Lets OMERO read its copies again: OriginalFile id -> what is wrong, where something is.
-
-        The files are this user's.  Raises ServerAwayError.
-        """
-        return copies.damaged(self.managed_repository(), self.everywhere(), files)
-
-    def alive(self) -> bool:
-        """Whether OMERO still knows this session."""
-        try:
-            self.services.keepAlive(None)
-        except (Ice.Exception, omero.ServerError, omero.ClientError):
-            return False
-        return True
-
-    def close(self) -> None:
-        """Ends the session, also on the server.  A server that is away has ended it itself."""
-        try:
-            self._client.closeSession()
-        except (Ice.Exception, omero.ServerError, omero.ClientError) as error:
-            log.debug("closing the client of %s: %s", self.user.name, type(error).__name__)
-        self._end()
-
-
-class Omero:
+class Omero(Connection):
     """The grid's own access to OMERO, as root behind the router.
 
     Thread-safe.  Every method raises ServerAwayError while OMERO is down, and
@@ -156,16 +48,9 @@ class Omero:
         self, communicator: Any, *, host: str, port: int, time_to_live: float, time_to_idle: float
     ) -> None:
         """`time_to_live` and `time_to_idle` (s) are those of the users' sessions; 0: no end."""
-        register_factories(communicator)
-        # It logs several lines for every try to reach a server that is away; we say it once.
-        logging.getLogger("omero.utils").setLevel(logging.ERROR)
-        self._communicator = communicator
+        super().__init__(communicator)
         self._host, self._port = host, port
         self.sessions_last(time_to_live, time_to_idle)
-        self._services: Any = None
-        self._configured: tuple[Any, dict[str, str]] = (None, {})  # the connection, what it said
-        self._kept_query: tuple[Any, Any] = (None, None)  # the connection, its IQueryPrx
-        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, communicator: Any, settings: Settings) -> Omero:
@@ -182,41 +67,6 @@ class Omero:
         """Sets how long (s) users' sessions last that are made from now on; 0: no end."""
         self._live_ms = int(time_to_live * 1000)
         self._idle_ms = int(time_to_idle * 1000)
-
-    def ping(self) -> None:
-        """Raises ServerAwayError unless OMERO answers, and its database too.
-
-        Blitz keeps sessions alive in memory long after its database has gone.
-        """
-        one = "select e.id from Experimenter e where e.id = 0"
-        self._ask(
-            "asking OMERO for a sign of life",
-            lambda sf: sf.getQueryService().projection(one, None, ALL_GROUPS),
-        )
-
-    @property
-    def path_rules(self) -> str:
-        """Which names its repository takes: its omero.fs.repo.path_rules; empty if not known."""
-        return self.configured("omero.fs.repo.path_rules")
-
-    def configured(self, key: str) -> str:
-        """The value of a property in OMERO, which may be its default; empty if not known.
-
-        It is asked for once with each connection, because a server reads it when it starts.
-        """
-        with self._lock:
-            services, told = self._configured
-            if services is not None and services is self._services and key in told:
-                return told[key]
-
-        def ask(services: Any) -> tuple[Any, str]:
-            return services, services.getConfigService().getConfigValue(key) or ""
-
-        services, value = self._ask(f"asking for {key}", ask)
-        with self._lock:
-            known = self._configured[1] if self._configured[0] is services else {}
-            self._configured = services, {**known, key: value}
-        return value
 
     def user(self, name: str, group: str = "") -> User:
         """The user called `name`, who imports into `group` or into the user's default group.
@@ -392,60 +242,3 @@ class Omero:
     def unpublish(self, documents: Sequence[int]) -> None:
         """Deletes documents or requests, by their ids.  Raises ServerAwayError if OMERO did not."""
         self._ask("deleting users' documents", lambda sf: publications.delete(sf, documents))
-
-    def close(self) -> None:
-        """Ends the grid's session."""
-        with self._lock:
-            services, self._services = self._services, None
-        if services is not None:
-            try:
-                services.closeOnDestroy()
-                services.destroy()
-            except (Ice.Exception, omero.ServerError) as error:
-                log.debug("closing the grid's session: %s", type(error).__name__)
-
-    def _query(self, services: Any) -> Any:
-        """The IQueryPrx of a connection, which is asked for once."""
-        with self._lock:
-            of, query = self._kept_query
-        if of is not services or query is None:
-            query = services.getQueryService()
-            with self._lock:
-                self._kept_query = services, query
-        return query
-
-    def _ask(self, what: str, call: Callable[[Any], _Result]) -> _Result:
-        """Calls with the present session, and once more with a new one if that has ended."""
-        with self._lock:
-            services = self._services
-        if services is not None:
-            try:
-                with server_errors(what):
-                    return call(services)
-            except (ServerBusyError, ServerMisconfiguredError):
-                raise  # the session is not at fault, and to ask again makes it worse
-            except ServerAwayError as error:
-                log.info("%s; connecting again", error)
-                with self._lock:
-                    if self._services is services:
-                        self._services = None
-        services = self._connect()
-        with server_errors(what):
-            return call(services)
-
-    def _connect(self) -> Any:
-        from omero.util import internal_service_factory
-
-        with self._lock:
-            if self._services is None:
-                try:
-                    self._services = internal_service_factory(
-                        self._communicator, retries=1, interval=0, stop_event=threading.Event()
-                    )
-                except (Ice.Exception, omero.ServerError, IndexError) as error:
-                    raise ServerAwayError(
-                        f"OMERO is not there yet ({why_unanswered(error)})"
-                    ) from error
-                if self._services is None:
-                    raise ServerAwayError("OMERO is not there yet")
-            return self._services

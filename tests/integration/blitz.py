@@ -15,7 +15,8 @@ import Ice
 import omero.all
 
 import omero
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.sandbox import accounts

@@ -141,7 +141,9 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "blitz": {
         "inventory": "users",
-        "sessions": "copies filesets publications users verdicts",
+        "sessions": "connection user_session copies filesets publications users verdicts",
+        "connection": "users verdicts",
+        "user_session": "copies users verdicts",
         "publications": "users",
         "copies": "users verdicts",
         "filesets": "users",

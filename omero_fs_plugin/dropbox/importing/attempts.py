@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State

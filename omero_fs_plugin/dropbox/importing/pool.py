@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import omero.model
 from omero.constants.metadata import NSCLIENTMAPANNOTATION, NSINSIGHTTAGSET
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError
 

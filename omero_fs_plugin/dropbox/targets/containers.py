@@ -21,7 +21,7 @@ import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.users import ALL_GROUPS
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.errors import ImportRefused, UserError

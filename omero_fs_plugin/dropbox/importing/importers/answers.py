@@ -14,7 +14,7 @@ from omero.grid import ImportResponse
 from omero.rtypes import unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError
 

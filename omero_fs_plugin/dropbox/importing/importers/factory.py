@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 
 from .choice import Choice
 from .java import JavaImporter, JavaOptions

@@ -20,7 +20,7 @@ import omero.sys
 from omero.rtypes import rlong, unwrap
 
 from omero_fs_plugin.blitz.copies import patience_ms
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found

@@ -17,7 +17,8 @@ from omero.rtypes import unwrap
 
 from omero_fs_plugin.blitz import verdicts
 from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.blitz.sessions import Omero, UserSession
+from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import (
     FsError,

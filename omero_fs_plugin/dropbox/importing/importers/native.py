@@ -21,7 +21,8 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 import omero
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.copies import TRANSFER, patience_ms
-from omero_fs_plugin.blitz.sessions import AGENT, DROPPED, UserSession
+from omero_fs_plugin.blitz.sessions import AGENT, DROPPED
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError

@@ -20,7 +20,7 @@ import Ice
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
 

@@ -86,7 +86,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero.model import DatasetI, ScreenI
 
     import omero
-    from omero_fs_plugin.blitz.sessions import UserSession
+    from omero_fs_plugin.blitz.user_session import UserSession
     from omero_fs_plugin.blitz.users import User
     from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeOptions
     from omero_fs_plugin.dropbox.importing.importers.protocol import Wishes

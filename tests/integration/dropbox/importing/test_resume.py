@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.importing.importers import Stopped, native, streams
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport

@@ -32,7 +32,7 @@ from omero.model import (
 from omero.rtypes import rstring, unwrap
 
 import omero
-from omero_fs_plugin.blitz.sessions import UserSession
+from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.targets import annotations
 from omero_fs_plugin.dropbox.targets.annotations import annotate

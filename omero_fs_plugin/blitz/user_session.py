@@ -1,0 +1,115 @@
+"""A session on OMERO for one user."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import Ice
+import omero.clients
+
+import omero
+from omero_fs_plugin.errors import ServerAwayError
+
+from . import copies
+from .copies import Copy
+from .users import User
+from .verdicts import server_errors
+
+log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+
+class UserSession:
+    """A session for one user, through the router as for any client.
+
+    A session keeps the group memberships that it began with.  So it serves one run of
+    imports and is then closed.
+    """
+
+    def __init__(self, client: Any, user: User, end: Callable[[], None]) -> None:
+        self.user = user
+        self._client = client
+        self._end = end
+        self._lock = threading.Lock()
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def services(self) -> Any:
+        """The user's omero.api.ServiceFactoryPrx."""
+        return self._client.getSession()
+
+    @property
+    def query(self) -> Any:
+        """The user's IQueryPrx.  Raises what the call raises with which it is asked for."""
+        return self.keep("query", lambda: self.services.getQueryService())
+
+    @property
+    def group_id(self) -> int:
+        """The id of the group it works in, which never changes.  Raises what the call raises."""
+        return int(
+            self.keep("group", lambda: self.services.getAdminService().getEventContext().groupId)
+        )
+
+    def keep(self, name: str, ask: Callable[[], _Result]) -> _Result:
+        """The answer to `ask`, which is asked once in this session.
+
+        Two threads may ask at the same time, and both get an answer.
+        """
+        with self._lock:
+            if name in self._kept:
+                kept: _Result = self._kept[name]
+                return kept
+        answer = ask()
+        with self._lock:
+            self._kept[name] = answer
+        return answer
+
+    def forget(self) -> None:
+        """Asks for everything anew.  What was kept may be gone at the server."""
+        with self._lock:
+            self._kept.clear()
+
+    def managed_repository(self) -> Any:
+        """The ManagedRepositoryPrx.  Raises ServerAwayError if there is none yet."""
+        return self.keep("repository", self._managed_repository)
+
+    def _managed_repository(self) -> Any:
+        with server_errors("looking for the managed repository"):
+            repository = self._client.getManagedRepository()
+        if repository is None:
+            raise ServerAwayError("OMERO has no managed repository at the moment")
+        return repository
+
+    def everywhere(self) -> dict[str, str]:
+        """The context of a call that looks into all groups of the user.
+
+        A context that is given replaces the implicit one, so it has all of that too.
+        """
+        return dict(self._client.getContext(-1))
+
+    def damaged(self, files: Sequence[Copy]) -> dict[int, str]:
+        """Lets OMERO read its copies again: OriginalFile id -> what is wrong, where something is.
+
+        The files are this user's.  Raises ServerAwayError.
+        """
+        return copies.damaged(self.managed_repository(), self.everywhere(), files)
+
+    def alive(self) -> bool:
+        """Whether OMERO still knows this session."""
+        try:
+            self.services.keepAlive(None)
+        except (Ice.Exception, omero.ServerError, omero.ClientError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Ends the session, also on the server.  A server that is away has ended it itself."""
+        try:
+            self._client.closeSession()
+        except (Ice.Exception, omero.ServerError, omero.ClientError) as error:
+            log.debug("closing the client of %s: %s", self.user.name, type(error).__name__)
+        self._end()
