@@ -174,6 +174,11 @@ class Places:
         """The Place of the file at `path`; None if it lies in no user's directory."""
         return self._of_directory(directory_of(path).rpartition("/")[0])[1]
 
+    def user_of(self, path: str) -> str | None:
+        """The user in whose directory `path` lies; None if it lies in nobody's."""
+        place = self.place(path)
+        return place.user if place is not None else None
+
     def stat(self, path: str) -> FileStat | None:
         """What `stat_beneath` gives below the root of its place.  Without a place: a plain stat."""
         place = self.place(path)

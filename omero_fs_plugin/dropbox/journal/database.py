@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     URL,
@@ -62,6 +63,15 @@ _ALIVE = {
 # Any number that nobody else locks in the database: the bytes of "omero fs".
 _WRITING = int.from_bytes(b"omero fs", "big")
 
+# The holder counts on, so a smaller count is that of an older journal: a backup was put back while
+# we work on it.  Its rows, and the ids of those to come, are not what we know of them.
+_FENCED = text(
+    "INSERT INTO fence VALUES (CASE WHEN "
+    "(SELECT count FROM lease WHERE epoch = :epoch AND holder = :holder) < :count OR "
+    "(SELECT count FROM node WHERE id = :epoch AND holder = :holder) < :count "
+    "THEN -1 ELSE :epoch END, :holder)"
+)
+
 
 Mark = tuple[tuple[int, int, int], ...]
 
@@ -97,6 +107,8 @@ class Database:
         # The holder and the epoch of the lease under which this process writes.  None: it has no
         # lease, like the command line.
         self.lease: tuple[str, int] | None = None
+        # How far its holder had counted when we last wrote it; see `_FENCED`.
+        self.count = 0
         self.lost: Callable[[], None] = lambda: None  # called when the database refuses the lease
         self.written: Callable[[], None] = lambda: None  # called after each transaction
         file = sqlite_file(url)
@@ -125,6 +137,8 @@ class Database:
                         # Whoever closes the last connection locks out everybody while it moves
                         # the WAL into the file.  If it is stopped there, nobody takes over.
                         self._kept_open = self._engine.connect()
+                elif file is not None and not file.exists():
+                    raise self._not_made()
                 else:
                     self._check_version()
         except BaseException:
@@ -184,10 +198,7 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
             if fenced and self.lease is not None:
                 holder, epoch = self.lease
-                connection.execute(
-                    text("INSERT INTO fence VALUES (:epoch, :holder)"),
-                    {"epoch": epoch, "holder": holder},
-                )
+                connection.execute(_FENCED, {"epoch": epoch, "holder": holder, "count": self.count})
             yield connection
         self.written()
 
@@ -217,7 +228,10 @@ class Database:
             told = _first_line(error)
             if schema.FENCE in told:
                 self.lost()
-                raise LeaseLost(f"the journal {self.shown}: {schema.FENCE}") from error
+                raise LeaseLost(
+                    f"the journal {self.shown}: {schema.FENCE}, or an older journal was put in its "
+                    "place"
+                ) from error
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
             kind = JournalError
@@ -261,15 +275,18 @@ class Database:
     def _check_version(self) -> None:
         with self.reading() as connection:
             if not inspect(connection).has_table("meta"):
-                raise NotYet(
-                    f"there is no journal at {self.shown} yet: DropBox makes it when it is started"
-                )
+                raise self._not_made()
             version = self._version(connection)
         if version < schema.VERSION:
             raise NotYet(
                 f"the journal {self.shown} has version {version}: DropBox brings it to "
                 f"version {schema.VERSION} when it is started"
             )
+
+    def _not_made(self) -> NotYet:
+        return NotYet(
+            f"there is no journal at {self.shown} yet: DropBox makes it when it is started"
+        )
 
     def _version(self, connection: Connection) -> int:
         value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
@@ -334,8 +351,10 @@ def _engine(url: str, shown: str) -> Engine:
 
 
 def _sqlite_engine(path: str, mode: str) -> Engine:
-    # A path may hold characters that have a meaning in a URL.
-    file = URL.create("sqlite", database=path)
+    # A path may hold characters that have a meaning in a URL.  SQLite makes no file: one that is
+    # missing was moved away, and beside an empty one SQLite would remove the WAL of the former.
+    quoted = quote(os.fsencode(path))
+    file = URL.create("sqlite", database=f"file:{quoted}", query={"mode": "rw", "uri": "true"})
     # A connection for each use: it is cheap to open a SQLite file, and threads
     # never share a connection.
     engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})

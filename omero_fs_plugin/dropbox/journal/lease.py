@@ -21,6 +21,7 @@ from .records import Held
 # so long.
 EXPIRES = 60.0  # s
 RENEW = 15.0  # s between two counts: each is a write to the disk, also while nothing happens
+OLDER = "nobody: an older journal was put in the place of this one"
 RENEW_AGAIN = 5.0  # s, after one that failed: a journal that is away is soon there again
 
 
@@ -125,6 +126,9 @@ class Lease:
         """
         there = self._journal.lease()
         mine = there.holder == str(self._me)
+        if mine and there.count < self.held.count:
+            self.held_by = OLDER
+            return False  # what we know of this journal is not true of that one
         if there.holder and not mine:
             other = Holder.parse(there.holder)
             if there != self._seen:

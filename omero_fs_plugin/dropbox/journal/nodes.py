@@ -66,6 +66,8 @@ class Nodes(JournalWriter):
                     .where(_of(held.holder, held.epoch))
                     .values(until=self._clock() + CLAIMED_S)
                 )
+        if done and self._database.lease == (held.holder, held.epoch):
+            self._database.count += 1
         return bool(done)
 
     def nodes(self) -> list[Node]:

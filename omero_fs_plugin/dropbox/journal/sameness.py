@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, and_, or_, select
 
@@ -19,7 +19,9 @@ _IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was
 class Sameness(Rows):
     """Compares files and filesets with those that the journal knows."""
 
-    def known(self, found: Sequence[Found]) -> dict[str, State]:
+    def known(
+        self, found: Sequence[Found], user_of: Callable[[str], str | None] | None = None
+    ) -> dict[str, State]:
         """Those of `found` that are accounted for as they are: path -> state.
 
         A file is accounted for if a file with this inode, size, mtime and ctime is
@@ -28,19 +30,28 @@ class Sameness(Rows):
         device number, while its files are the same.  A file that was only renamed or
         chmod-ed has another ctime; see `same_content`.  A file that was skipped because it
         was gone, and is there again, is not accounted for.
-        """
-        return {path: state for path, (state, _) in self._newest(found).items()}
 
-    def under_another_path(self, found: Sequence[Found]) -> set[str]:
+        `user_of` gives the user in whose directory a path lies; None if it lies in nobody's.  What
+        another user had under another path does not count: a directory may be moved from one user
+        to another, and its files keep their inodes and times.
+        """
+        return {path: state for path, (state, _) in self._newest(found, user_of).items()}
+
+    def under_another_path(
+        self, found: Sequence[Found], user_of: Callable[[str], str | None] | None = None
+    ) -> set[str]:
         """Those of `found` that are in an open fileset just as they are, under another path.
 
         Their directory was renamed, or they have several names.  If they are renamed, that
         fileset ends because they are gone.  So nothing is known of them before its end.
+        `user_of` is as for `known`.
         """
-        newest = self._newest(found).items()
+        newest = self._newest(found, user_of).items()
         return {path for path, (state, was) in newest if state in OPEN and was != path}
 
-    def _newest(self, found: Sequence[Found]) -> dict[str, tuple[State, str]]:
+    def _newest(
+        self, found: Sequence[Found], user_of: Callable[[str], str | None] | None
+    ) -> dict[str, tuple[State, str]]:
         """Path -> the state of the newest fileset with this file as it is, and its path there."""
         known: dict[str, tuple[State, str]] = {}
         if not found:
@@ -55,6 +66,7 @@ class Sameness(Rows):
                 rows = connection.execute(
                     select(
                         fileset.id,
+                        fileset.user,
                         file.path,
                         file.device,
                         file.inode,
@@ -68,7 +80,7 @@ class Sameness(Rows):
                     .where(file.inode.in_(list(by_inode)))
                     .where(or_(fileset.state != State.SKIPPED, fileset.reason != GONE))
                 ).all()
-                for identifier, was, device, inode, size, mtime_ns, ctime_ns, state in rows:
+                for identifier, user, was, device, inode, size, mtime_ns, ctime_ns, state in rows:
                     for met in by_inode.get(inode, ()):
                         stat, path = met.stat, met.path
                         if (
@@ -77,6 +89,7 @@ class Sameness(Rows):
                             and stat.mtime_ns == mtime_ns
                             and stat.ctime_ns == ctime_ns
                             and newest.get(path, 0) < identifier
+                            and (path == was or user_of is None or user_of(path) in (None, user))
                         ):
                             newest[path] = identifier
                             known[path] = _STATES[state], was

@@ -68,15 +68,18 @@ class JournalWriter(JournalReader):
                 .where(claim.c.holder == after.holder, claim.c.epoch == after.epoch)
                 .values(until=self._clock() + CLAIMED_S)
             )
+        if self._database.lease == (after.holder, after.epoch):
+            self._database.count = after.count
         return True
 
     def work_as(self, held: Held, lost: Callable[[], None] = lambda: None) -> None:
         """Makes every write under this lease from now on.
 
-        A write is refused after the lease has passed to another.  `lost` is called at each
-        refusal, in the thread that was refused.
+        A write is refused after the lease has passed to another, or if an older journal was put
+        in the place of this one.  `lost` is called at each refusal, in the thread that was refused.
         """
         self._held = held
+        self._database.count = held.count
         self._database.lease, self._database.lost = (held.holder, held.epoch), lost
 
     def make_sure(self) -> None:

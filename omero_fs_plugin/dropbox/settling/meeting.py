@@ -140,10 +140,10 @@ class Meeting:
                         self._files.stir(met, now)
                     else:
                         self._settler.check(met.path, met.stat, now)
-                known = self._journal.known(fresh)
+                known = self._journal.known(fresh, self._places.user_of)
                 # The fileset that a file is open in ends if the file was moved: look after that.
                 underway = [met for met in fresh if known.get(met.path) in _UNDER_WAY]
-                moved = self._journal.under_another_path(underway)
+                moved = self._journal.under_another_path(underway, self._places.user_of)
                 news = [
                     met
                     for met in fresh

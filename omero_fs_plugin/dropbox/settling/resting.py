@@ -98,14 +98,14 @@ class Resting:
         # If it has not, as when it was handed over in its quiet period, it
         # is accounted for.
         orphans = [Found(path, at_rest[path]) for path in at_rest if path not in opened]
-        known = self._journal.known(orphans)
+        known = self._journal.known(orphans, self._places.user_of)
         changed = [met for met in orphans if met.path not in known]
         if changed:
             refused = self._files.record(changed)
             changed = [met for met in changed if met not in refused]
             opened.update(self._journal.open_at([met.path for met in changed]))
         known_still = [met for met in orphans if met.path in known]
-        return opened, self._journal.under_another_path(known_still)
+        return opened, self._journal.under_another_path(known_still, self._places.user_of)
 
     def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | str:
         """The user and root that it is handed on for, or why the configuration keeps it back."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.dropbox.journal import schema
-from omero_fs_plugin.dropbox.journal.database import LeaseLost
+from omero_fs_plugin.dropbox.journal.database import JournalAway, LeaseLost, NotYet
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
 from omero_fs_plugin.dropbox.journal.outbox import Outbox
@@ -279,3 +280,71 @@ def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: st
     assert upgraded.noted("key") != "value"
     upgraded.close()
     assert schema.VERSION >= 4
+
+
+def test_a_backup_that_is_put_back_while_its_holder_works_is_refused(
+    sides: tuple[Side, Side], url: str
+) -> None:
+    """Its holder is the same, and so is the epoch.  But its rows are not what the holder knows."""
+    first, second = sides
+    first.takes_over(0.0)
+    assert first.lease.hold(15.0)
+    first.journal.note("key", "of now")
+    _count_back(url, "lease")
+    with pytest.raises(LeaseLost, match="an older journal was put in its place"):
+        first.journal.note("key", "of later")
+    assert first.told == 1
+    assert first.journal.noted("key") == "of now"
+    assert not first.lease.hold(30.0), "so that it ends"
+    assert "older journal" in first.lease.held_by
+    assert not second.lease.hold(30.0)
+    assert second.lease.hold(30.0 + EXPIRES)
+
+
+def test_so_it_is_for_a_node(sides: tuple[Side, Side], url: str) -> None:
+    first, node = sides
+    first.takes_over(0.0)
+    held = node.journal.join(str(node.holder), "{}")
+    node.journal.work_as(held, lost=node._lost)
+    for _ in range(3):
+        assert node.journal.renew(held, "{}")
+    node.journal.note("key", "of now")
+    _count_back(url, "node")
+    with pytest.raises(LeaseLost):
+        node.journal.note("key", "of later")
+    node.journal.renew(held, "{}")
+    with pytest.raises(LeaseLost):
+        node.journal.note("key", "of later")
+    first.journal.note("key", "of the others")
+    assert first.told == 0
+
+
+def _count_back(url: str, table: str) -> None:
+    """As it was in a backup."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {table} SET count = count - 1"))
+    engine.dispose()
+
+
+def test_a_journal_that_was_moved_away_is_not_made_anew(tmp_path: Path) -> None:
+    """Beside an empty file SQLite would remove the WAL, and with it what was written last."""
+    file, aside = tmp_path / "journal.sqlite", tmp_path / "aside.sqlite"
+    journal = Journal(f"sqlite:///{file}")
+    journal.note("key", "value")
+    wal = (tmp_path / "journal.sqlite-wal").stat().st_size
+    file.rename(aside)
+    for call in (journal.counts, lambda: journal.note("key", "another")):
+        with pytest.raises(JournalAway):
+            call()
+    with pytest.raises(NotYet):
+        Journal(f"sqlite:///{file}", make=False)
+    assert not file.exists()
+    assert (tmp_path / "journal.sqlite-wal").stat().st_size == wal
+    aside.rename(file)
+    assert journal.noted("key") == "value"
+    journal.note("key", "another")
+    journal.close()
+    again = Journal(f"sqlite:///{file}")
+    assert again.noted("key") == "another"
+    again.close()

@@ -266,6 +266,21 @@ class TestKnown:
         assert journal.known([now]) == {}
         assert journal.under_another_path([now]) == set()
 
+    def test_what_another_user_had_under_another_path_does_not_count(
+        self, journal: Journal
+    ) -> None:
+        """As after a directory was moved from one user to another: nothing of its files changes."""
+        was = found("day 1/a.tif")
+        waiting(journal, was)
+        now = replace(was, path="/dropbox/zak/day 1/a.tif")
+        user_of = {was.path: "amy", now.path: "zak"}.get
+        assert journal.known([was, now], user_of) == {was.path: State.WAITING}
+        assert journal.under_another_path([now], user_of) == set()
+        nobodys = replace(was, path="/elsewhere/a.tif")
+        assert journal.known([nobodys], user_of) == {nobodys.path: State.WAITING}
+        # A person has handed it over for zak.
+        assert journal.known([was], lambda path: "zak") == {was.path: State.WAITING}
+
     def test_in_lots(self, journal: Journal) -> None:
         many = [found(f"{n}.tif", inode=n) for n in range(1500)]
         journal.wait("amy", "/dropbox/amy", many[:1200])
