@@ -66,6 +66,8 @@ _ALIVE = {
 _WRITING = int.from_bytes(b"omero fs", "big")
 
 
+_FENCE = text("INSERT INTO fence VALUES (:epoch, :holder)")
+
 Mark = tuple[tuple[int, int, int], ...]
 
 
@@ -115,7 +117,9 @@ class Database:
         self._engine = (
             _engine(url, self.shown)
             if file is None
-            else _sqlite_engine(str(file), "DELETE" if self.share else "WAL")
+            else _sqlite_engine(
+                str(file), "DELETE" if self.share else "WAL", keep=make and not self.share
+            )
         )
         self._kept_open: Connection | None = None
         self._writer = threading.Lock()
@@ -188,10 +192,7 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITING})
             if fenced and self.lease is not None:
                 holder, epoch = self.lease
-                connection.execute(
-                    text("INSERT INTO fence VALUES (:epoch, :holder)"),
-                    {"epoch": epoch, "holder": holder},
-                )
+                connection.execute(_FENCE, {"epoch": epoch, "holder": holder})
             yield connection
         self.written()
 
@@ -337,10 +338,10 @@ def _engine(url: str, shown: str) -> Engine:
         ) from error
 
 
-def _sqlite_engine(path: str, mode: str) -> Engine:
+def _sqlite_engine(path: str, mode: str, *, keep: bool) -> Engine:
     # A path may hold characters that have a meaning in a URL.
     file = URL.create("sqlite", database=path)
-    if mode == "WAL":
+    if keep:
         # To open a connection takes more than ten times as long as most statements: SQLite reads
         # the whole schema.  One thread at a time has a connection, and no thread waits for one.
         engine = create_engine(
@@ -353,7 +354,8 @@ def _sqlite_engine(path: str, mode: str) -> Engine:
         )
         _keep_only_what_is_sound(engine, path)
     else:
-        # A handle of a share may go stale, and nobody tells us.
+        # A handle of a share may go stale, and nobody tells us.  And who only hands over a file
+        # keeps no WAL in being.
         engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
 
     @event.listens_for(engine, "connect")

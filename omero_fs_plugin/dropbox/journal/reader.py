@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, func, or_, select, tuple_
 
-from . import schema
+from . import schema, statements
 from .database import Database, Mark
 from .intake import former
 from .records import GONE, Claim, Event, Fileset, Found, Held, chunks, signed
 from .records import fileset as to_fileset
+from .statements import IN_DOUBT
 from .states import OPEN, State
 
 CHUNK = 900  # rows looked up in one statement; SQLite allows 999 variables in old builds
 
 _STATES = {str(state): state for state in State}
-_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
 
 
 class JournalReader:
@@ -140,22 +140,13 @@ class JournalReader:
 
         Only then it is worth while to compare hashes.
         """
-        file, other = schema.file.c, schema.fileset.c
+        values = {
+            "size": fileset.files[0].stat.size,
+            "user": fileset.user,
+            "fileset": fileset.id,
+        }
         with self._database.reading() as connection:
-            found = connection.scalar(
-                select(file.fileset)
-                .join_from(schema.file, schema.fileset)
-                .where(
-                    file.size == fileset.files[0].stat.size,
-                    other.user == fileset.user,
-                    other.id != fileset.id,
-                    or_(
-                        other.state == State.IMPORTED,
-                        and_(other.verified == 1, other.state.in_(_IN_DOUBT)),
-                    ),
-                )
-                .limit(1)
-            )
+            found = connection.scalar(statements.TWIN, values)
         return found is not None
 
     def under_way(self, fileset: Fileset, sha1: str) -> int | None:
@@ -187,29 +178,11 @@ class JournalReader:
             return self._load(connection, self._same_content(connection, user, sha1s))
 
     def _same_content(self, connection: Connection, user: str, sha1s: Sequence[str]) -> list[int]:
-        file, fileset = schema.file.c, schema.fileset.c
-        last, more = schema.file.alias("last").c, schema.file.alias("more").c
+        file = schema.file.c
         number = len(sha1s)
+        values = {"first": sha1s[0], "last": sha1s[-1], "user": user}
         ids = connection.scalars(
-            select(fileset.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.sha1 == sha1s[0],
-                file.position == 0,
-                fileset.user == user,
-                fileset.state == State.IMPORTED,
-                select(last.fileset)
-                .where(
-                    last.fileset == fileset.id,
-                    last.position == number - 1,
-                    last.sha1 == sha1s[-1],
-                )
-                .exists(),
-                ~select(more.fileset)
-                .where(more.fileset == fileset.id, more.position == number)
-                .exists(),
-            )
-            .order_by(fileset.id.desc())
+            statements.SAME_CONTENT, {**values, "before_end": number - 1, "end": number}
         ).all()
         found: list[int] = []
         for some in chunks(ids, CHUNK):
@@ -229,26 +202,15 @@ class JournalReader:
             return self._load(connection, self._of_others(connection, fileset))
 
     def _of_others(self, connection: Connection, fileset: Fileset) -> list[int]:
-        file, other = schema.file.c, schema.fileset.c
         stat = fileset.files[0].stat
-        found = connection.scalars(
-            select(other.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.inode == signed(stat.inode),
-                file.device == signed(stat.device),
-                file.size == stat.size,
-                file.mtime_ns == stat.mtime_ns,
-                other.user != fileset.user,
-                or_(
-                    other.state == State.IMPORTED,
-                    and_(other.state.in_(_IN_DOUBT), other.verified == 1),
-                ),
-            )
-            .distinct()
-            .order_by(other.id)
-        )
-        return list(found)
+        values = {
+            "inode": signed(stat.inode),
+            "device": signed(stat.device),
+            "size": stat.size,
+            "mtime_ns": stat.mtime_ns,
+            "user": fileset.user,
+        }
+        return list(connection.scalars(statements.OF_OTHERS, values))
 
     def stores(self) -> list[str]:
         """The paths of all filesets that are stores."""
@@ -291,24 +253,8 @@ class JournalReader:
         return list(known[1])
 
     def _look_for_queued_users(self) -> list[str]:
-        # From one user to the next in the index: a queue may be very long, and
-        # this is asked before every import.
-        fileset = schema.fileset.c
-        after = select(func.min(fileset.user).label("name")).where(fileset.state == State.QUEUED)
-        found = after.cte("found", recursive=True)
-        following = after.where(fileset.user > found.c.name).scalar_subquery()
-        found = found.union_all(select(following).where(found.c.name.is_not(None)))
-        oldest = (
-            select(func.min(fileset.id))
-            .where(fileset.state == State.QUEUED, fileset.user == found.c.name)
-            .scalar_subquery()
-        )
         with self._database.reading() as connection:
-            return list(
-                connection.scalars(
-                    select(found.c.name).where(found.c.name.is_not(None)).order_by(oldest)
-                )
-            )
+            return list(connection.scalars(statements.QUEUED_USERS))
 
     def queued_roots(self) -> list[str]:
         """The roots of all queued filesets."""
@@ -388,22 +334,13 @@ class JournalReader:
 
     def shared(self, fileset: Fileset) -> list[str]:
         """Those of its files that another fileset has too, except for skipped and failed ones."""
-        file, other = schema.file.c, schema.fileset.c
         inodes = [signed(met.stat.inode) for met in fileset.files]
         paths = {met.path for met in fileset.files}
         found: set[str] = set()
-        for some in chunks(inodes, CHUNK):
-            with self._database.reading() as connection:
+        with self._database.reading() as connection:
+            for some in chunks(inodes, CHUNK):
                 found.update(
-                    connection.scalars(
-                        select(file.path)
-                        .join_from(schema.file, schema.fileset)
-                        .where(
-                            file.inode.in_(some),
-                            other.id != fileset.id,
-                            other.state.not_in((State.SKIPPED, State.FAILED)),
-                        )
-                    )
+                    connection.scalars(statements.SHARED, {"inodes": some, "fileset": fileset.id})
                 )
         return sorted(found & paths)
 
@@ -422,7 +359,7 @@ class JournalReader:
                             file.inode.in_([signed(met.stat.inode) for met in some]),
                             file.position > 0,
                             fileset.user == user,
-                            fileset.state.in_(_IN_DOUBT),
+                            fileset.state.in_(IN_DOUBT),
                         )
                     )
                 )
@@ -455,7 +392,7 @@ class JournalReader:
     def noted(self, key: str) -> str:
         """The value kept under `key`; empty if there is none."""
         with self._database.reading() as connection:
-            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+            found = connection.scalar(statements.NOTED, {"of": key})
         return found or ""
 
     def lease(self) -> Held:
@@ -539,46 +476,17 @@ class JournalReader:
 
     def events_after(self, event: int, limit: int) -> list[Event]:
         """The next events of any fileset after this one, oldest first."""
-        log, fileset = schema.event_log.c, schema.fileset.c
-        files = (
-            select(func.count())
-            .select_from(schema.file)
-            .where(schema.file.c.fileset == log.fileset)
-            .scalar_subquery()
-        )
-        wanted = (
-            select(
-                *(log.id, log.fileset, fileset.user, fileset.root, fileset.path),
-                *(log.before, log.after, log.reason, log.who),
-                *(fileset.reader, files, fileset.attempts),
-                *(fileset.server_fileset, fileset.images),
-            )
-            .select_from(schema.event_log.join(schema.fileset))
-            .where(log.id > event)
-            .order_by(log.id)
-            .limit(limit)
-        )
         with self._database.reading() as connection:
-            return [Event(*tuple(row)) for row in connection.execute(wanted)]
+            rows = connection.execute(statements.EVENTS, {"event": event, "most": limit})
+            return [Event(*tuple(row)) for row in rows]
 
     def when_written(self, call: Callable[[], None]) -> None:
         """Calls `call` after each transaction of ours that wrote; it returns at once."""
         self._database.written = call
 
     def _under_way(self, connection: Connection, fileset: int, user: str, sha1: str) -> int | None:
-        file, other = schema.file.c, schema.fileset.c
         found: int | None = connection.scalar(
-            select(other.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.sha1 == sha1,
-                file.position == 0,
-                other.id != fileset,
-                other.user == user,
-                other.verified == 1,
-                other.state.in_(_IN_DOUBT),
-            )
-            .limit(1)
+            statements.UNDER_WAY, {"sha1": sha1, "fileset": fileset, "user": user}
         )
         return found
 
@@ -587,14 +495,8 @@ class JournalReader:
         rows: dict[int, Any] = {}
         files: dict[int, list[Any]] = {}
         for chunk in chunks(ids, CHUNK):
-            for row in connection.execute(
-                select(schema.fileset).where(schema.fileset.c.id.in_(chunk))
-            ):
+            for row in connection.execute(statements.FILESETS, {"ids": chunk}):
                 rows[row.id] = row
-            for row in connection.execute(
-                select(schema.file)
-                .where(schema.file.c.fileset.in_(chunk))
-                .order_by(schema.file.c.position)
-            ):
+            for row in connection.execute(statements.FILES, {"ids": chunk}):
                 files.setdefault(row.fileset, []).append(row)
         return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]
