@@ -32,6 +32,14 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def cpu_of_one(pid: int) -> float:
+    """User and system time (s) of a process alone, without its children."""
+    clock = ctypes.c_int()
+    if _libc.clock_getcpuclockid(pid, ctypes.byref(clock)):
+        raise ProcessLookupError(pid)
+    return time.clock_gettime(clock.value)
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name: 0 is the state, 1 the parent."""
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from benchmarks.options import at_least_one, parser_of
 
-from . import beside, idle, report, scenarios
+from . import beside, idle, profile, report, scenarios
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
-PARTS = ("delay", "throughput", "fairness", "rescan", "backlog", "idle", "beside")
+PARTS = ("delay", "throughput", "fairness", "rescan", "backlog", "idle", "beside", "profile")
 IMPORTERS = 2  # as omero.fs.importers is unless set
 LONE = 10  # files of the lone user
 
@@ -34,6 +34,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
         "rescan": lambda scratch: scenarios.rescan(scratch, 200_000 // less),
         "backlog": lambda scratch: scenarios.backlog(scratch, 100_000 // less),
         "idle": lambda scratch: idle.idle(scratch, 60 / less),
+        "profile": lambda scratch: profile.profile(scratch, 2_000 // less, options.importers),
         "beside": lambda scratch: beside.scenario(scratch, 20 // less, 1 if options.quick else 3),
     }
 

@@ -9,11 +9,12 @@ in, ``forming`` makes sets of them.  ``outbox`` keeps what people are to be told
 what becomes of imported files, in the words of ``fates``.
 
 ``schema`` and ``states`` say what is allowed, ``order`` which of a queue comes first, ``records``
-has the rows as values, ``database`` opens it.  ``lease`` lets one DropBox at a time work, and
-``keeper`` renews the lease; ``elapsed`` has the clock that nobody sets.  ``nodes`` has the
-importers of other machines and their claims, ``rounds`` renews those and watches the others.
-``copying`` carries all of it into another database.  ``glance`` is a short look at it for commands.
-``words`` says what happened in plain words, ``story`` writes that into the log.
+has the rows as values, ``statements`` what every import asks and writes, ``database`` opens it.
+``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease; ``elapsed`` has the
+clock that nobody sets.  ``nodes`` has the importers of other machines and their claims, ``rounds``
+renews those and watches the others. ``copying`` carries all of it into another database.
+``glance`` is a short look at it for commands. ``words`` says what happened in plain words,
+``story`` writes that into the log.
 
 Every room of DropBox may use this room; it uses none of them.
 """

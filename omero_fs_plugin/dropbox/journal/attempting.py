@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import JournalError
 
-from . import schema
+from . import schema, statements
 from .elapsed import mark, seconds_since
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
 from .nodes import note_turn
 from .order import COMPARED, SMALL_FIRST_S, smallest
-from .records import FOUND_IN_OMERO, MET, Fileset, Found, chunks, columns
+from .records import MET, Fileset, Found, chunks, columns
 from .rows import CHUNK
 from .states import OPEN, State
 from .writer import REMARK, JournalWriter, write_note
@@ -48,39 +48,19 @@ class Attempting(JournalWriter):
         Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
         and if `root` is given those of other roots.
         """
-        fileset = schema.fileset.c
         with self._database.writing() as connection:
-            oldest = (
-                select(fileset.id)
-                .where(
-                    fileset.state == State.QUEUED,
-                    fileset.user == user,
-                    fileset.id.not_in(list(not_now)),
-                    fileset.root.not_in(list(roots_away)),
-                    *((fileset.root == root,) if root else ()),
-                )
-                .order_by(fileset.id)
-            )
             if small:
                 late = self._clock() - SMALL_FIRST_S
-                first = smallest(oldest.limit(COMPARED), late)
+                first = smallest(statements.oldest(with_root=bool(root)).limit(COMPARED), late)
+                first = first.with_for_update(of=schema.fileset, skip_locked=True)
             else:
-                first = oldest.limit(1)
-            identifier = connection.scalar(
-                first.with_for_update(of=schema.fileset, skip_locked=True)
-            )
+                first = statements.first(with_root=bool(root))
+            values = {"user": user, "not_now": list(not_now), "roots_away": list(roots_away)}
+            identifier = connection.scalar(first, values | ({"root": root} if root else {}))
             if identifier is None:
                 return None
             connection.execute(
-                update(schema.fileset)
-                .where(fileset.id == identifier, fileset.state == State.QUEUED)
-                .values(
-                    state=State.IMPORTING,
-                    reason="",
-                    attempts=fileset.attempts + 1,
-                    changed=self._clock(),
-                    moved_by=self._who,
-                )
+                statements.TAKE, {"of": identifier, "now": self._clock(), "who": self._who}
             )
             self._claim(connection, identifier)
             if turn:
@@ -147,11 +127,7 @@ class Attempting(JournalWriter):
                 other = next((one for one in theirs if one not in apart), None)
             if other is None:
                 self._note_sha1s(connection, fileset.id, sha1s)
-                connection.execute(
-                    update(schema.fileset)
-                    .where(schema.fileset.c.id == fileset.id)
-                    .values(verified=1)
-                )
+                connection.execute(statements.VERIFIED, {"of": fileset.id})
                 write_note(connection, f"{_TOLD}{fileset.id}", mark())
         return other
 
@@ -186,8 +162,7 @@ class Attempting(JournalWriter):
             self._note_sha1s(connection, fileset, sha1s)
             _give_way(connection, server_fileset, fileset)
             write_note(connection, f"{_TOLD}{fileset}", "")
-            meta = schema.meta.c
-            told = connection.scalar(select(meta.value).where(meta.key == f"{REMARK}{fileset}"))
+            told = connection.scalar(statements.NOTED, {"of": f"{REMARK}{fileset}"})
             if told:
                 write_note(connection, f"{REMARK}{fileset}", "")
             moved = self._move(
@@ -313,42 +288,22 @@ class Attempting(JournalWriter):
 
         If it has the same bytes, it was deleted in OMERO and is imported once more.
         """
-        this, former = schema.fileset.alias("this").c, schema.fileset.alias("former").c
-        found: int | None = connection.scalar(
-            select(func.max(former.id)).where(
-                this.id == fileset,
-                former.path == this.path,
-                former.user == this.user,
-                former.state == State.IMPORTED,
-            )
-        )
+        found: int | None = connection.scalar(statements.FORMER, {"fileset": fileset})
         if found is None:
             return None
-        file = schema.file.c
-        before = connection.scalars(
-            select(file.sha1).where(file.fileset == found).order_by(file.position)
-        ).all()
+        before = connection.scalars(statements.SHA1S, {"fileset": found}).all()
         return None if list(before) == list(sha1s) else found
 
     def _note_sha1s(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> None:
         for position, sha1 in enumerate(sha1s):
-            connection.execute(
-                update(schema.file)
-                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
-                .values(sha1=sha1)
-            )
+            connection.execute(statements.NOTE_SHA1, {"of": fileset, "at": position, "bytes": sha1})
 
 
 def _give_way(connection: Connection, server_fileset: int, to: int) -> None:
     """The row of what was found in OMERO goes, because it is fileset `to`."""
     table = schema.fileset.c
-    found = connection.scalar(
-        select(table.id).where(
-            table.server_fileset == server_fileset,
-            table.origin == FOUND_IN_OMERO,
-            table.id != to,
-        )
-    )
+    values = {"server_fileset": server_fileset, "to": to}
+    found = connection.scalar(statements.FOUND, values)
     if found is None:
         return
     for column in (table.revision_of, table.duplicate_of):

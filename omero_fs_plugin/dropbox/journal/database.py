@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,12 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DisconnectionError,
     IntegrityError,
     NoSuchModuleError,
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefused
@@ -42,6 +44,7 @@ from . import schema
 
 _SQLITE = "sqlite:///"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
+_KEPT = 8  # connections to a SQLite file that are kept for the next use
 _WAL_PAGES, _PAGE = 128, 4096  # bytes of a page
 _BUSY_S = 30.0  # how long another process's write is waited for
 # s: what PostgreSQL waits for.  A peer that was lost within a transaction, as one that
@@ -124,7 +127,9 @@ class Database:
         self._engine = (
             _engine(url, self.shown)
             if file is None
-            else _sqlite_engine(str(file), "DELETE" if self.share else "WAL")
+            else _sqlite_engine(
+                str(file), "DELETE" if self.share else "WAL", keep=make and not self.share
+            )
         )
         self._kept_open: Connection | None = None
         self._writer = threading.Lock()
@@ -133,6 +138,7 @@ class Database:
                 if make:
                     self._check_pages()
                     self._create()
+                    self._engine.dispose()  # those that know the journal as it was before
                     if file is not None and not self.share:
                         # Whoever closes the last connection locks out everybody while it moves
                         # the WAL into the file.  If it is stopped there, nobody takes over.
@@ -350,14 +356,27 @@ def _engine(url: str, shown: str) -> Engine:
         ) from error
 
 
-def _sqlite_engine(path: str, mode: str) -> Engine:
+def _sqlite_engine(path: str, mode: str, *, keep: bool) -> Engine:
     # A path may hold characters that have a meaning in a URL.  SQLite makes no file: one that is
     # missing was moved away, and beside an empty one SQLite would remove the WAL of the former.
     quoted = quote(os.fsencode(path))
     file = URL.create("sqlite", database=f"file:{quoted}", query={"mode": "rw", "uri": "true"})
-    # A connection for each use: it is cheap to open a SQLite file, and threads
-    # never share a connection.
-    engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+    if keep:
+        # To open a connection takes more than ten times as long as most statements: SQLite reads
+        # the whole schema.  One thread at a time has a connection, and no thread waits for one.
+        engine = create_engine(
+            file,
+            poolclass=QueuePool,
+            pool_size=_KEPT,
+            max_overflow=-1,
+            pool_use_lifo=True,
+            connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        )
+        _keep_only_what_is_sound(engine, path)
+    else:
+        # A handle of a share may go stale, and nobody tells us.  And who only hands over a file
+        # keeps no WAL in being.
+        engine = create_engine(file, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -373,6 +392,40 @@ def _sqlite_engine(path: str, mode: str) -> Engine:
         cursor.close()
 
     return engine
+
+
+def _keep_only_what_is_sound(engine: Engine, path: str) -> None:
+    """A connection is used again only in its process, on the same files, and after no error.
+
+    Somebody may put another journal in the place of ours: who writes on into the one that is no
+    longer there loses it all, and no fence holds.  A connection of a process that forked belongs
+    to that process.
+    """
+
+    def files() -> tuple[Any, ...]:
+        found: list[Any] = [os.getpid()]
+        for one in (path, f"{path}-wal"):
+            try:
+                met = os.stat(one)  # noqa: PTH116 - asked for all the time
+            except OSError as error:
+                found.append(error.errno)
+            else:
+                found.append((met.st_dev, met.st_ino))
+        return tuple(found)
+
+    @event.listens_for(engine, "checkin")
+    def _back(_connection: Any, record: Any) -> None:
+        record.info["files"] = files()
+
+    @event.listens_for(engine, "checkout")
+    def _again(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info.get("files", known := files()) != known:
+            raise DisconnectionError("the journal's files are others now")
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: Any) -> None:
+        refused = isinstance(context.original_exception, sqlite3.IntegrityError)
+        context.is_disconnect = context.is_disconnect or not refused
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,9 +21,9 @@ from urllib.parse import quote
 from omero_fs_plugin.errors import JournalError
 
 from .fates import ENDED, Ended
-from .states import State
+from .states import HELD, ON_ITS_WAY, State
 
-VERSION = 9  # of the journal; schema.py has it too, and a test compares them
+VERSION = 10  # of the journal; schema.py has it too, and a test compares them
 
 _SQLITE = "sqlite:///"
 _BUSY_S = 30.0  # how long a write of another process is waited for
@@ -34,15 +34,10 @@ _COLUMNS = (
     *("created", "changed", "waited"),
 )
 _SELECT = ", ".join(f'"{name}"' for name in _COLUMNS)
-_HELD = "state IN ('waiting', 'queued') AND reason <> ''"
-_ATTENTION = f"(state = 'failed' OR ({_HELD}))"
-_UNDER_WAY = "(state = 'importing' OR (state IN ('waiting', 'queued') AND reason = ''))"
-_ENDED = "state IN ('imported', 'skipped')"
 _AFTER = (
     f"FROM meta JOIN fileset ON fileset.id = CAST(substr(meta.key, {len(ENDED) + 1}) AS INTEGER)"
 )
 _NEWEST = "changed DESC, id DESC"
-_BY_STATE = "CASE state WHEN 'importing' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, id"
 
 
 @dataclass(frozen=True)
@@ -125,6 +120,11 @@ class Asked:
     since: float | None = None  # s since the epoch: changed then or later
     states: tuple[State, ...] = ()  # none: in any
 
+    @property
+    def any_of(self) -> tuple[State, ...]:
+        """The states that a fileset may be in."""
+        return self.states or tuple(State)
+
     def where(self, *more: str) -> tuple[str, list[Any]]:
         """The condition, and its values."""
         parts, values = list(more), list[Any]()
@@ -163,41 +163,76 @@ class Glance:
 
     def counts(self, asked: Asked) -> dict[State, int]:
         """Number of filesets in each state, also if it is 0."""
-        where, values = asked.where()
-        rows = self.ask(f"SELECT state, count(*) FROM fileset{where} GROUP BY state", values)
-        found = {str(state): int(number) for state, number in rows}
-        return {state: found.get(str(state), 0) for state in State}
+        if asked == Asked():
+            rows = self.ask("SELECT state, count(*) FROM fileset GROUP BY state")
+            found = {str(state): int(number) for state, number in rows}
+            return {state: found.get(str(state), 0) for state in State}
+        return {
+            state: self._count(*self._of(asked, state)) if state in asked.any_of else 0
+            for state in State
+        }
 
     def held(self, asked: Asked) -> int:
         """Number of filesets that wait for something, or are tried again."""
-        where, values = asked.where(_HELD)
-        return int(self.ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
+        return self._count(*asked.where(HELD))
 
     def last_import(self, user: str | None) -> float | None:
         """When the last import ended: s since the epoch; None if there was none."""
-        of_user = ' AND fileset."user" = ?' if user is not None else ""
-        rows = self.ask(
-            "SELECT event.at FROM event JOIN fileset ON fileset.id = event.fileset "
-            f"WHERE event.after = 'imported'{of_user} ORDER BY event.id DESC LIMIT 1",
-            [user] if user is not None else [],
-        )
-        return float(rows[0][0]) if rows else None
+        where, values = Asked(user).where("state = 'imported'")
+        at = self.ask(f"SELECT max(changed) FROM fileset{where}", values)[0][0]
+        return None if at is None else float(at)
 
     def attention(self, asked: Asked, limit: int | None) -> list[Seen]:
         """What needs somebody: failed, or held up.  Last changed first."""
-        return self._rows(asked.where(_ATTENTION), _NEWEST, limit)
+        held = asked.where(HELD)
+        failed = [self._of(asked, State.FAILED)] if State.FAILED in asked.any_of else []
+        return self._in_order(self._newest([*failed, held], limit))
 
     def under_way(self, asked: Asked, limit: int | None) -> list[Seen]:
         """What is on its way without trouble: first what is being imported."""
-        return self._rows(asked.where(_UNDER_WAY), _BY_STATE, limit)
-
-    def ended(self, asked: Asked, limit: int | None) -> list[Seen]:
-        """What was imported or skipped, last changed first."""
-        return self._rows(asked.where(_ENDED), _NEWEST, limit)
+        found: list[int] = []
+        for state in (State.IMPORTING, State.QUEUED, State.WAITING):
+            left = None if limit is None else limit - len(found)
+            if state in asked.any_of and left != 0:
+                more = () if state is State.IMPORTING else (ON_ITS_WAY,)
+                rows = self._ids("id", self._of(asked, state, *more), "id", left)
+                found += [row[0] for row in rows]
+        return self._in_order(found)
 
     def latest(self, asked: Asked, limit: int | None) -> list[Seen]:
         """All that is asked for, last changed first."""
-        return self._rows(asked.where(), _NEWEST, limit)
+        return self._in_order(
+            self._newest(
+                [self._of(asked, state) for state in State if state in asked.any_of], limit
+            )
+        )
+
+    def _in_order(self, ids: Sequence[int]) -> list[Seen]:
+        seen = {one.id: one for one in self.load(ids)}
+        return [seen[identifier] for identifier in ids]
+
+    def _newest(self, each: Sequence[tuple[str, list[Any]]], limit: int | None) -> list[int]:
+        """The ids of the filesets that meet one of these conditions, last changed first.
+
+        Each condition has its order in an index.  A database that is asked for all of them at
+        once looks at every fileset.
+        """
+        rows = [row for one in each for row in self._ids("changed, id", one, _NEWEST, limit)]
+        return [row[1] for row in sorted(rows, reverse=True)[:limit]]
+
+    def _ids(
+        self, columns: str, where: tuple[str, list[Any]], order: str, limit: int | None
+    ) -> list[tuple[Any, ...]]:
+        limited = f" LIMIT {int(limit)}" if limit is not None else ""
+        return self.ask(
+            f"SELECT {columns} FROM fileset{where[0]} ORDER BY {order}{limited}", where[1]
+        )
+
+    def _of(self, asked: Asked, state: State, *more: str) -> tuple[str, list[Any]]:
+        return replace(asked, states=(state,)).where(*more)
+
+    def _count(self, where: str, values: list[Any]) -> int:
+        return int(self.ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
 
     def users_after(self, event: int) -> tuple[int, list[str]]:
         """The last event, and the users whose filesets have events after `event`."""
@@ -295,7 +330,8 @@ class Glance:
         if directory is not None:
             parts.append("path >= ? AND path < ?")
             more += _range(directory)
-        where, values = asked.where()
+        # There is an index of each state by time, and none of all.
+        where, values = replace(asked, states=asked.any_of if asked.since else ()).where()
         parts.insert(0, where.removeprefix(" WHERE ") or "1 = 1")
         rows = self.ask(
             'SELECT id, "user", root, path, state, reason, created, changed, '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from . import schema
+from . import schema, statements
 from .records import Event
 from .rows import Rows
 
@@ -32,24 +32,6 @@ class History(Rows):
 
     def events_after(self, event: int, limit: int) -> list[Event]:
         """The next events of any fileset after this one, oldest first."""
-        log, fileset = schema.event_log.c, schema.fileset.c
-        files = (
-            select(func.count())
-            .select_from(schema.file)
-            .where(schema.file.c.fileset == log.fileset)
-            .scalar_subquery()
-        )
-        wanted = (
-            select(
-                *(log.id, log.fileset, fileset.user, fileset.root, fileset.path),
-                *(log.before, log.after, log.reason, log.who),
-                *(fileset.reader, files, fileset.attempts),
-                *(fileset.server_fileset, fileset.images),
-            )
-            .select_from(schema.event_log.join(schema.fileset))
-            .where(log.id > event)
-            .order_by(log.id)
-            .limit(limit)
-        )
         with self._database.reading() as connection:
-            return [Event(*tuple(row)) for row in connection.execute(wanted)]
+            rows = connection.execute(statements.EVENTS, {"event": event, "most": limit})
+            return [Event(*tuple(row)) for row in rows]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 
-from . import schema
+from . import schema, statements
 from .database import Mark
 from .records import Claim, Fileset, chunks
 from .rows import CHUNK, Rows
@@ -33,24 +33,8 @@ class Queue(Rows):
         return list(known[1])
 
     def _look_for_queued_users(self) -> list[str]:
-        # From one user to the next in the index: a queue may be very long, and
-        # this is asked before every import.
-        fileset = schema.fileset.c
-        after = select(func.min(fileset.user).label("name")).where(fileset.state == State.QUEUED)
-        found = after.cte("found", recursive=True)
-        following = after.where(fileset.user > found.c.name).scalar_subquery()
-        found = found.union_all(select(following).where(found.c.name.is_not(None)))
-        oldest = (
-            select(func.min(fileset.id))
-            .where(fileset.state == State.QUEUED, fileset.user == found.c.name)
-            .scalar_subquery()
-        )
         with self._database.reading() as connection:
-            return list(
-                connection.scalars(
-                    select(found.c.name).where(found.c.name.is_not(None)).order_by(oldest)
-                )
-            )
+            return list(connection.scalars(statements.QUEUED_USERS))
 
     def queued_roots(self) -> list[str]:
         """The roots of all queued filesets."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from . import schema
+from . import schema, statements
 from .database import Database
 from .records import Fileset, Held, chunks
 from .records import fileset as to_fileset
@@ -149,7 +149,7 @@ class Rows:
     def noted(self, key: str) -> str:
         """The value kept under `key`; empty if there is none."""
         with self._database.reading() as connection:
-            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+            found = connection.scalar(statements.NOTED, {"of": key})
         return found or ""
 
     def lease(self) -> Held:
@@ -168,14 +168,8 @@ class Rows:
         rows: dict[int, Any] = {}
         files: dict[int, list[Any]] = {}
         for chunk in chunks(ids, CHUNK):
-            for row in connection.execute(
-                select(schema.fileset).where(schema.fileset.c.id.in_(chunk))
-            ):
+            for row in connection.execute(statements.FILESETS, {"ids": chunk}):
                 rows[row.id] = row
-            for row in connection.execute(
-                select(schema.file)
-                .where(schema.file.c.fileset.in_(chunk))
-                .order_by(schema.file.c.position)
-            ):
+            for row in connection.execute(statements.FILES, {"ids": chunk}):
                 files.setdefault(row.fileset, []).append(row)
         return [to_fileset(rows[i], files.get(i, [])) for i in ids if i in rows]

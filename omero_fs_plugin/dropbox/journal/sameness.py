@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, or_, select
 
-from . import schema
+from . import schema, statements
 from .intake import former
 from .records import GONE, Fileset, Found, chunks, signed
 from .rows import CHUNK, Rows
+from .statements import IN_DOUBT
 from .states import OPEN, State
 
 _STATES = {str(state): state for state in State}
-_IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
 
 
 class Sameness(Rows):
@@ -108,22 +108,13 @@ class Sameness(Rows):
 
         Only then it is worth while to compare hashes.
         """
-        file, other = schema.file.c, schema.fileset.c
+        values = {
+            "size": fileset.files[0].stat.size,
+            "user": fileset.user,
+            "fileset": fileset.id,
+        }
         with self._database.reading() as connection:
-            found = connection.scalar(
-                select(file.fileset)
-                .join_from(schema.file, schema.fileset)
-                .where(
-                    file.size == fileset.files[0].stat.size,
-                    other.user == fileset.user,
-                    other.id != fileset.id,
-                    or_(
-                        other.state == State.IMPORTED,
-                        and_(other.verified == 1, other.state.in_(_IN_DOUBT)),
-                    ),
-                )
-                .limit(1)
-            )
+            found = connection.scalar(statements.TWIN, values)
         return found is not None
 
     def under_way(self, fileset: Fileset, sha1: str) -> int | None:
@@ -135,19 +126,8 @@ class Sameness(Rows):
             return self._under_way(connection, fileset.id, fileset.user, sha1)
 
     def _under_way(self, connection: Connection, fileset: int, user: str, sha1: str) -> int | None:
-        file, other = schema.file.c, schema.fileset.c
         found: int | None = connection.scalar(
-            select(other.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.sha1 == sha1,
-                file.position == 0,
-                other.id != fileset,
-                other.user == user,
-                other.verified == 1,
-                other.state.in_(_IN_DOUBT),
-            )
-            .limit(1)
+            statements.UNDER_WAY, {"sha1": sha1, "fileset": fileset, "user": user}
         )
         return found
 
@@ -172,29 +152,11 @@ class Sameness(Rows):
             return self._load(connection, self._same_content(connection, user, sha1s))
 
     def _same_content(self, connection: Connection, user: str, sha1s: Sequence[str]) -> list[int]:
-        file, fileset = schema.file.c, schema.fileset.c
-        last, more = schema.file.alias("last").c, schema.file.alias("more").c
+        file = schema.file.c
         number = len(sha1s)
+        values = {"first": sha1s[0], "last": sha1s[-1], "user": user}
         ids = connection.scalars(
-            select(fileset.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.sha1 == sha1s[0],
-                file.position == 0,
-                fileset.user == user,
-                fileset.state == State.IMPORTED,
-                select(last.fileset)
-                .where(
-                    last.fileset == fileset.id,
-                    last.position == number - 1,
-                    last.sha1 == sha1s[-1],
-                )
-                .exists(),
-                ~select(more.fileset)
-                .where(more.fileset == fileset.id, more.position == number)
-                .exists(),
-            )
-            .order_by(fileset.id.desc())
+            statements.SAME_CONTENT, {**values, "before_end": number - 1, "end": number}
         ).all()
         found: list[int] = []
         for some in chunks(ids, CHUNK):
@@ -214,45 +176,25 @@ class Sameness(Rows):
             return self._load(connection, self._of_others(connection, fileset))
 
     def _of_others(self, connection: Connection, fileset: Fileset) -> list[int]:
-        file, other = schema.file.c, schema.fileset.c
         stat = fileset.files[0].stat
-        found = connection.scalars(
-            select(other.id)
-            .join_from(schema.file, schema.fileset)
-            .where(
-                file.inode == signed(stat.inode),
-                file.device == signed(stat.device),
-                file.size == stat.size,
-                file.mtime_ns == stat.mtime_ns,
-                other.user != fileset.user,
-                or_(
-                    other.state == State.IMPORTED,
-                    and_(other.state.in_(_IN_DOUBT), other.verified == 1),
-                ),
-            )
-            .distinct()
-            .order_by(other.id)
-        )
-        return list(found)
+        values = {
+            "inode": signed(stat.inode),
+            "device": signed(stat.device),
+            "size": stat.size,
+            "mtime_ns": stat.mtime_ns,
+            "user": fileset.user,
+        }
+        return list(connection.scalars(statements.OF_OTHERS, values))
 
     def shared(self, fileset: Fileset) -> list[str]:
         """Those of its files that another fileset has too, except for skipped and failed ones."""
-        file, other = schema.file.c, schema.fileset.c
         inodes = [signed(met.stat.inode) for met in fileset.files]
         paths = {met.path for met in fileset.files}
         found: set[str] = set()
-        for some in chunks(inodes, CHUNK):
-            with self._database.reading() as connection:
+        with self._database.reading() as connection:
+            for some in chunks(inodes, CHUNK):
                 found.update(
-                    connection.scalars(
-                        select(file.path)
-                        .join_from(schema.file, schema.fileset)
-                        .where(
-                            file.inode.in_(some),
-                            other.id != fileset.id,
-                            other.state.not_in((State.SKIPPED, State.FAILED)),
-                        )
-                    )
+                    connection.scalars(statements.SHARED, {"inodes": some, "fileset": fileset.id})
                 )
         return sorted(found & paths)
 
@@ -271,7 +213,7 @@ class Sameness(Rows):
                             file.inode.in_([signed(met.stat.inode) for met in some]),
                             file.position > 0,
                             fileset.user == user,
-                            fileset.state.in_(_IN_DOUBT),
+                            fileset.state.in_(IN_DOUBT),
                         )
                     )
                 )

@@ -25,9 +25,9 @@ from sqlalchemy import (
     text,
 )
 
-from .states import OPEN, TRANSITIONS, State
+from .states import HELD, ON_ITS_WAY, OPEN, TRANSITIONS, State
 
-VERSION = 9
+VERSION = 10
 
 metadata = MetaData()
 
@@ -92,6 +92,25 @@ Index(
     postgresql_where=text(_OPEN),
 )
 Index("fileset_in_omero", fileset.c.server_fileset, unique=True)
+# For people, who ask for the newest: of each state, of a user, and of what is held up; and for
+# the next that is on its way (glance.py).
+Index("fileset_newest", fileset.c.state, fileset.c.changed, fileset.c.id)
+Index("fileset_newest_of_user", fileset.c.user, fileset.c.state, fileset.c.changed, fileset.c.id)
+Index(
+    "fileset_held",
+    fileset.c.user,
+    fileset.c.changed,
+    fileset.c.id,
+    sqlite_where=text(HELD),
+    postgresql_where=text(HELD),
+)
+Index(
+    "fileset_on_its_way",
+    fileset.c.state,
+    fileset.c.id,
+    sqlite_where=text(ON_ITS_WAY),
+    postgresql_where=text(ON_ITS_WAY),
+)
 # For each row that goes, the database looks for rows that refer to it: through all filesets, if
 # there is no index.  Few filesets refer to another one.
 for _name in ("revision_of", "duplicate_of"):
@@ -115,6 +134,7 @@ file = Table(
     Column("ctime_ns", BigInteger, nullable=False),
     Column("sha1", Text),  # lower-case hex, once known
 )
+Index("file_by_path", file.c.path)
 Index("file_by_inode", file.c.inode, file.c.device)
 Index("file_by_size", file.c.size)
 Index("file_by_sha1", file.c.sha1)
@@ -342,6 +362,11 @@ _STATISTICS = {
     ("fileset", "fileset_by_state"): "1000000 20000 4000 1",
     ("fileset", "fileset_by_path"): "1000000 2",
     ("fileset", "fileset_in_omero"): "1000000 1",
+    ("fileset", "fileset_newest"): "1000000 20000 2 1",
+    ("fileset", "fileset_newest_of_user"): "1000000 20000 4000 2 1",
+    ("fileset", "fileset_held"): "1000 100 2 1",
+    ("fileset", "fileset_on_its_way"): "1000 500 1",
+    ("file", "file_by_path"): "1000000 2",
     ("file", "file_by_inode"): "1000000 2 1",
     ("file", "file_by_sha1"): "1000000 2",
     ("file", "file_by_size"): "1000000 100",
@@ -396,6 +421,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         for name in ("revision_of", "duplicate_of")
     ),
     8: ('CREATE TABLE turn ("user" TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL)',),
+    9: (),
 }
 _LETTER = (
     "CREATE TABLE letter (id {id}, person TEXT NOT NULL, "
@@ -410,6 +436,13 @@ _NODE = (
     "told TEXT DEFAULT '' NOT NULL)"
 )
 _LETTER_INDEX = "CREATE INDEX letter_by_state ON letter (state, id)"
+_FOR_PEOPLE = (
+    "CREATE INDEX fileset_newest ON fileset (state, changed, id)",
+    "CREATE INDEX fileset_newest_of_user ON fileset ({user}, state, changed, id)",
+    f"CREATE INDEX fileset_held ON fileset ({{user}}, changed, id) WHERE {HELD}",
+    f"CREATE INDEX fileset_on_its_way ON fileset (state, id) WHERE {ON_ITS_WAY}",
+    "CREATE INDEX file_by_path ON file (path)",
+)
 MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
     **{(3, dialect): (*_FENCE[dialect], *_CLAIM[dialect]) for dialect in ("sqlite", "postgresql")},
     (4, "sqlite"): ("DROP TRIGGER fileset_update_told", _TOLD_IN_SQLITE[1]),
@@ -431,4 +464,6 @@ MIGRATIONS_OF: dict[tuple[int, str], tuple[str, ...]] = {
         _NODE.format(id="SERIAL PRIMARY KEY"),
         _FENCE_HOLDS["postgresql"][1].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
     ),
+    (9, "sqlite"): (*(one.format(user="user") for one in _FOR_PEOPLE), *_KNOWING),
+    (9, "postgresql"): tuple(one.format(user='"user"') for one in _FOR_PEOPLE),
 }

@@ -21,6 +21,10 @@ class State(str, enum.Enum):
 
 OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
 
+# In SQL, word for word as the journal's indexes have it: else a database does not use them.
+HELD = "state IN ('waiting', 'queued') AND reason <> ''"
+ON_ITS_WAY = "state IN ('waiting', 'queued') AND reason = ''"
+
 TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.WAITING: (State.QUEUED, State.SKIPPED, State.FAILED),
     State.QUEUED: (State.IMPORTING, State.WAITING, State.SKIPPED, State.FAILED),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ClauseElement, Connection, insert, select, update
 
-from . import schema
+from . import schema, statements
 from .intake import Stamp
 from .reader import JournalReader
 from .records import Held
@@ -95,14 +95,8 @@ class JournalWriter(JournalReader):
     def _claim(self, connection: Connection, fileset: int) -> None:
         """This process is at the fileset from now on."""
         holder, epoch = self._me
-        connection.execute(
-            insert(schema.claim).values(
-                fileset=fileset,
-                holder=holder,
-                epoch=epoch,
-                until=self._clock() + CLAIMED_S,
-            )
-        )
+        values = {"fileset": fileset, "holder": holder, "epoch": epoch}
+        connection.execute(statements.CLAIM, {**values, "until": self._clock() + CLAIMED_S})
 
     def _stamp(self) -> Stamp:
         return Stamp(self._clock(), self._who)
@@ -116,17 +110,19 @@ class JournalWriter(JournalReader):
         reason: str,
         **values: Any,
     ) -> bool:
+        values |= {"state": after, "reason": reason, "waited": 0.0}
+        values |= {"changed": self._clock(), "moved_by": self._who}
+        # A value of another row, or of this one before, is a part of the statement.
+        parts = {
+            name: values.pop(name)
+            for name in list(values)
+            if isinstance(values[name], ClauseElement)
+        }
+        statement = statements.move(frozenset(values))
         done = connection.execute(
-            update(schema.fileset)
-            .where(schema.fileset.c.id == fileset, schema.fileset.c.state.in_(before))
-            .values(
-                state=after,
-                reason=reason,
-                waited=0.0,
-                changed=self._clock(),
-                moved_by=self._who,
-                **values,
-            )
+            statement.values(parts) if parts else statement,
+            {"of": fileset, "befores": before}
+            | {f"to_{name}": value for name, value in values.items()},
         )
         return done.rowcount == 1
 
@@ -137,6 +133,6 @@ REMARK = "remark "
 
 def write_note(connection: Connection, key: str, value: str) -> None:
     """Keeps a value under `key`.  An empty value removes it."""
-    connection.execute(delete(schema.meta).where(schema.meta.c.key == key))
+    connection.execute(statements.UNNOTE, {"of": key})
     if value:
-        connection.execute(insert(schema.meta).values(key=key, value=value))
+        connection.execute(statements.NOTE, {"key": key, "value": value})

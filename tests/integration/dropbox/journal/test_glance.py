@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omero_fs_plugin.dropbox.journal import schema
-from omero_fs_plugin.dropbox.journal.glance import VERSION, Asked, glance
+from omero_fs_plugin.dropbox.journal.glance import VERSION, Asked, Glance, glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -162,6 +164,45 @@ def test_a_journal_that_this_user_may_not_read(tmp_path: Path) -> None:
     file.chmod(0)
     with pytest.raises(JournalError, match="Permission denied"), glance(f"sqlite:///{file}"):
         pass
+
+
+@pytest.mark.parametrize("user", [None, "amy"])
+def test_no_answer_goes_through_all_filesets_or_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
+) -> None:
+    """A journal of a million filesets answers at once.  Only an index may be gone through."""
+    file = tmp_path / "journal.sqlite"
+    url = f"sqlite:///{file}"
+    Journal(url).close()
+    plans: list[str] = []
+    ask = Glance.ask
+
+    def explained(look: Glance, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        rows = ask(look, f"EXPLAIN QUERY PLAN {statement}", values)
+        plans.extend(f"{row[-1]}, for {statement}" for row in rows)
+        return ask(look, statement, values)
+
+    monkeypatch.setattr(Glance, "ask", explained)
+    with glance(url) as look:
+        assert look is not None
+        asked = Asked(user)
+        for each in (asked, replace(asked, since=5.0), replace(asked, states=(State.WAITING,))):
+            look.counts(each)
+            look.held(each)
+            look.attention(each, 20)
+            look.under_way(each, 20)
+            look.latest(each, 20)
+        look.last_import(user)
+        look.knows("amy")
+        look.at("/d/amy/1.tif")
+        look.known(["/d/amy/1.tif"])
+        look.below("/d/amy")
+        look.came(replace(asked, since=5.0), 6.0, None)
+    through = [one for one in plans if one.startswith("SCAN file") and "COVERING INDEX" not in one]
+    assert plans and through == []
+    # What is held up is sorted, and it is not all.
+    sorting = [one for one in plans if "TEMP B-TREE FOR ORDER BY, for SELECT changed" in one]
+    assert [one for one in sorting if "reason <> ''" not in one] == []
 
 
 def test_it_is_fast_with_many_filesets(tmp_path: Path) -> None:

@@ -46,10 +46,11 @@ with Journal({url!r}, make=False)._database.writing():
 OLD = DATA / "journal-version-1.sql"
 
 
-def drop_indexes_of_references(connection: Connection) -> None:
-    """Version 8 made them."""
-    for name in ("revision_of", "duplicate_of"):
+def drop_indexes(connection: Connection) -> None:
+    """Those that versions 8 and 10 made."""
+    for name in ("revision_of", "duplicate_of", "newest", "newest_of_user", "held", "on_its_way"):
         connection.execute(text(f"DROP INDEX fileset_{name}"))
+    connection.execute(text("DROP INDEX file_by_path"))
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:
@@ -615,7 +616,7 @@ def test_a_journal_of_version_6_gets_an_outbox(url: str) -> None:
     with journal._database.writing() as connection:
         for table in ("letter", "node", "turn"):
             connection.execute(text(f"DROP TABLE {table}"))
-        drop_indexes_of_references(connection)
+        drop_indexes(connection)
         connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'version'"))
     journal.close()
     with pytest.raises(JournalError, match="has version 6"):
