@@ -14,12 +14,15 @@ from omero_fs_plugin.errors import FsError
 from .database import LeaseLost
 from .elapsed import since_boot
 from .journal import Journal
-from .lease import EXPIRES, RENEW_AGAIN, Holder
+from .lease import RENEW_AGAIN, Holder
 from .records import Held, Node
 
 log = logging.getLogger(__name__)
 
 RENEW_NODE = 10.0  # s between two rounds
+# s: a node that stands still for so long is gone.  Longer than the lease, for the others go on,
+# and what it uploads is lost with its claims.
+NODE_EXPIRES = 60.0
 
 
 class Others:
@@ -30,7 +33,7 @@ class Others:
     away, no node was able to count either, so that time is nobody's fault.
     """
 
-    def __init__(self, me: Holder, *, expires: float = EXPIRES) -> None:
+    def __init__(self, me: Holder, *, expires: float = NODE_EXPIRES) -> None:
         self._me = me
         self._expires = expires
         self._seen: dict[int, tuple[int, float]] = {}  # node -> its count, and since when (s)
@@ -75,7 +78,7 @@ class Rounds:
         joined: Callable[[Held], None] = lambda held: None,
         lost: Callable[[str], None] = lambda why: None,
         looked: Callable[[], None] = lambda: None,
-        expires: float = EXPIRES,
+        expires: float = NODE_EXPIRES,
         renew: float = RENEW_NODE,
         clock: Callable[[], float] = since_boot,
     ) -> None:

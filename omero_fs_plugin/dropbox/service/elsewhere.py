@@ -26,9 +26,9 @@ from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet, sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder
+from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Held
-from omero_fs_plugin.dropbox.journal.rounds import RENEW_NODE, Rounds
+from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
@@ -54,7 +54,7 @@ class DropBoxImporter:
         communicator: Any,
         properties: Mapping[str, str],
         *,
-        expires: float = EXPIRES,
+        expires: float = NODE_EXPIRES,
         renew: float = RENEW_NODE,
     ) -> None:
         """`expires`, `renew`: s, see `rounds`.

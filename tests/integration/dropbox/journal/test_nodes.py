@@ -23,7 +23,7 @@ from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.rounds import RENEW_NODE, Rounds
+from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 
@@ -110,7 +110,7 @@ def test_claims_of_a_node_that_stands_still_go_back_within_the_lease(
     one, two, three = nodes
     fileset = queued(journal, "a.tif", 10)
     assert one.journal.take("amy") is not None
-    passes((two, three), EXPIRES - RENEW_NODE)
+    passes((two, three), NODE_EXPIRES - RENEW_NODE)
     assert journal.importing() != []
     passes((two, three), 2 * RENEW_NODE)
     assert journal.importing() == [] and journal.claims() == {}
@@ -131,7 +131,7 @@ def test_who_counts_on_keeps_its_claims_for_ever(
     queued(journal, "a.tif", 10)
     assert nodes[0].journal.take("amy") is not None
     until = [claim.until for claim in journal.claims().values()]
-    passes(nodes, 10 * EXPIRES)
+    passes(nodes, 10 * NODE_EXPIRES)
     assert len(journal.importing()) == 1 and len(journal.nodes()) == 3
     assert [claim.until for claim in journal.claims().values()] > until
 
@@ -159,7 +159,7 @@ def test_each_write_of_an_older_claim_is_refused(
     fileset = queued(journal, "a.tif", 10)
     taken = one.journal.take("amy")
     assert taken is not None
-    passes((two,), EXPIRES + RENEW_NODE)
+    passes((two,), NODE_EXPIRES + RENEW_NODE)
     assert two.journal.take("amy") is not None
     before = (journal.select(), journal.events(fileset.id), journal.claims(), journal.nodes())
     with pytest.raises(LeaseLost):
@@ -216,7 +216,7 @@ def test_what_is_to_be_finished_after_an_import_is_one_nodes_too(
     one.journal.imported(taken.id, 70, [71], [SHA1], finished=False)
     assert one.journal.mine() == ([], [taken.id])
     assert two.journal.give_back_orphans("nobody's") == []
-    passes((two, three), EXPIRES + RENEW_NODE)
+    passes((two, three), NODE_EXPIRES + RENEW_NODE)
     adopted = [*two.adopted, *three.adopted]
     assert adopted == [taken.id]
     heir = two if two.adopted else three
