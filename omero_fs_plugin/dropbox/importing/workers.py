@@ -58,7 +58,8 @@ _LONGEST_REST_S = 60.0  # a fileset waits at most so long for another with the s
 class Importers:
     """Threads that import what is queued, in turns of the users, `number` at a time.
 
-    Some more bring the files of the next ones to OMERO meanwhile.
+    Some more bring the files of the next ones to OMERO meanwhile.  With a `number` of 0 nothing is
+    taken: one thread finishes what others have left, and the rest is for other machines.
 
     `changed` is called with a fileset if one of its files changed during the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
@@ -90,6 +91,9 @@ class Importers:
         unseen: Callable[[Fileset], str] | None = None,
     ) -> None:
         self._shared, self._unseen = shared, unseen
+        self._takes = number > 0
+        # How many other machines have importers at work; None: nobody knows yet.
+        self.elsewhere: int | None = None
         self._journal = journal
         self._line = Line(lambda: journal.queued_users())
         self._omero = omero
@@ -119,7 +123,7 @@ class Importers:
         self.turns = Turns(places, held)
         self._resting: dict[int, float] = {}  # fileset that rests after a refusal -> until (s)
         self._under_way: Counter[int] = Counter()  # fileset -> threads that are at it
-        self._pace = Pace(number, ahead)
+        self._pace = Pace(max(1, number), ahead)
         self._at_work = 0  # threads that import, or look for something to import
         self._went_through = 0  # imports that succeeded since the start
         # Fileset that failed for an unknown reason -> imports that had succeeded by then
@@ -135,7 +139,7 @@ class Importers:
         self._outage = Outage(omero, self._stopping)
         self.retry = self._outage.retry
         self.beginning = Beginning()
-        self._number = number + ahead
+        self._number = max(1, number + ahead)
         self._crew = Crew(self._number, self._work)
         self.relieve = self._crew.relieve
         self.reading = self._crew.reading
@@ -150,6 +154,13 @@ class Importers:
     def short_of_threads(self) -> str:
         """Why there are fewer importers than there must be; empty if there are enough."""
         return self._crew.trouble
+
+    @property
+    def nobody(self) -> str:
+        """Why nothing is imported although all is well; empty if somebody imports."""
+        if self._takes or self.elsewhere != 0:
+            return ""
+        return "omero.fs.importers is 0, and no other machine has importers at work"
 
     def start(self) -> None:
         """Starts the threads.
@@ -374,6 +385,8 @@ class Importers:
         self._give_back_the_rest()
         if self._adrift:
             self._find_adrift()
+        if not self._takes:
+            return []
         now = time.monotonic()
         with self._news:
             self._resting = {i: until for i, until in self._resting.items() if until > now}

@@ -94,6 +94,7 @@ class Rounds:
         self._held_at = 0.0  # when (s) we last counted on
         self._stopping = threading.Event()
         self.trouble = ""  # why the journal could not be asked the last time; empty: it could
+        self.others: int | None = None  # nodes at work beside us, at the last look; None: not yet
         # A daemon: the journal may hold it.
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
 
@@ -143,8 +144,11 @@ class Rounds:
         now = self._clock()  # before calls that may take long
         if self._told is not None and not self._count(now):
             return False
-        for node in self._others.gone(self._journal.nodes(), now):
+        nodes = self._journal.nodes()
+        gone = self._others.gone(nodes, now)
+        for node in gone:
             self._end(node)
+        self.others = sum(node.holder != str(self._me) for node in nodes) - len(gone)
         self._looked()
         return True
 

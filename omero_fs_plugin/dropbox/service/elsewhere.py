@@ -138,7 +138,7 @@ class DropBoxImporter:
             journal,
             self._omero,
             places=self._places,
-            number=settings.importers,
+            number=settings.importers_elsewhere,
             held=held,
             import_duplicates=lambda: self.configuration.settings.duplicates == "import",
             # DropBox hears of both from the journal.
@@ -204,7 +204,8 @@ class DropBoxImporter:
         self._journal.work_as(held, lost=lambda: self._lost("its claims were given to others"))
         with self._beginning:
             if not self._stopping.is_set():
-                log.info("node %d: %d importers", held.epoch, self.configuration.settings.importers)
+                number = self.configuration.settings.importers_elsewhere
+                log.info("node %d: %d importers", held.epoch, number)
                 self._importers.start()
                 self._dispatch.start()
 
@@ -249,7 +250,7 @@ class DropBoxImporter:
             "state": state,
             "reason": reason,
             "version": __version__,
-            "importers": str(settings.importers),
+            "importers": str(settings.importers_elsewhere),
             **{f"left.{root}": why for root, why in self._seen.told().items()},
             **{f"away.{root}": why for root, why in self._lanes.calls.told().items()},
         }

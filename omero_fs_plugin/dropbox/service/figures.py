@@ -103,6 +103,8 @@ def _state(
         state, reason = "waiting for OMERO", away
     elif subscriptions.problem:
         state, reason = "waiting for FSServer", subscriptions.problem
+    elif parts.importers.nobody:
+        state, reason = "waiting for importers", parts.importers.nobody
     return state, reason
 
 
@@ -158,6 +160,7 @@ def troubles(
         "disk": full,
         "OMERO": "" if _is_full(away) else away,
         "FSServer": subscriptions.problem,
+        "importers": parts.importers.nobody,
     }
     return {name: why for name, why in found.items() if why}
 

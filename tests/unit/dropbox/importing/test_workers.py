@@ -33,12 +33,12 @@ def importers(journal: Journal, tmp_path: Path) -> Importers:
     return _importers(journal, places_of(tmp_path))
 
 
-def _importers(journal: Journal, places: Places) -> Importers:
+def _importers(journal: Journal, places: Places, number: int = 1) -> Importers:
     return Importers(
         journal,
         None,  # type: ignore[arg-type]
         places=places,
-        number=1,
+        number=number,
         held=lambda user: "",
         import_duplicates=lambda: False,
         quarantine=lambda fileset: None,
@@ -318,3 +318,48 @@ class TestAnImporterThatFails:
         assert not journal.unfinished()
         told = journal.get(first.id)
         assert told is not None and told.reason.startswith("imported, but ")
+
+
+def test_without_importers_nothing_is_taken_and_what_is_left_is_finished(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other machines import; what one that is gone had still to finish is DropBox's."""
+    importers = _importers(journal, places_of(tmp_path), number=0)
+    for inode in (1, 2):
+        path = f"/dropbox/amy/{inode}.tif"
+        journal.hand_over("amy", "/dropbox/amy", Found(path, FileStat(1, inode, 1, 1, 1)))
+    imported = journal.take("amy")
+    assert imported is not None
+    journal.imported(imported.id, 70, [71], ["0" * 40], finished=False)
+    finished: list[int] = []
+    looked = threading.Event()
+
+    def finish(fileset: Fileset) -> None:
+        finished.append(fileset.id)
+        journal.finished(fileset.id)
+
+    def wait() -> None:
+        looked.set()
+        importers._stopping.wait(60)
+
+    monkeypatch.setattr(importers._importing, "finish", finish)
+    monkeypatch.setattr(importers, "_wait", wait)
+    monkeypatch.setattr(importers, "_tidy", lambda: None)
+    importers.finish_too([imported.id])
+    importers._crew.start()
+    assert looked.wait(20)
+    importers.ask_to_stop()
+    assert importers._crew.stop(time.monotonic() + 20)
+    assert finished == [imported.id]
+    assert [fileset.state for fileset in journal.select(State.QUEUED)] == [State.QUEUED]
+
+
+@pytest.mark.parametrize(
+    ("number", "elsewhere", "told"), [(0, None, False), (0, 0, True), (0, 1, False), (1, 0, False)]
+)
+def test_people_are_told_when_nobody_imports(
+    journal: Journal, tmp_path: Path, number: int, elsewhere: int | None, told: bool
+) -> None:
+    importers = _importers(journal, places_of(tmp_path), number)
+    importers.elsewhere = elsewhere
+    assert bool(importers.nobody) is told
