@@ -7,14 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.records import GONE, HANDED_OVER, Fileset, Start
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import (
@@ -403,9 +403,13 @@ class Importers:
             users.remove(turn.user)
             taken: list[Fileset] = []
             try:
-                small = self.turns.priority.small
                 fileset = self._journal.take(
-                    turn.user, resting, not_at, small=small, turn=turn.number
+                    turn.user,
+                    resting,
+                    not_at,
+                    small=self.turns.priority.small,
+                    turn=turn.number,
+                    start=Start(turn.entry, turn.apart) if self._shared and turn.apart else None,
                 )
                 if fileset is not None:
                     taken.append(fileset)
@@ -420,10 +424,14 @@ class Importers:
 
     def _hear_of_turns(self, users: Sequence[str]) -> None:
         """The importers of other machines give turns too: a user has one share of all of them."""
-        if self._shared and users:
-            given = self._journal.turns()
-            with self._news:
-                self.turns.hear(users, given)
+        if not (self._shared and users):
+            return
+        given = self._journal.turns()
+        throttled = any(rule.throttle_import for rule in self._places.rules)
+        started = self._journal.started() if throttled else {}
+        with self._news:
+            self.turns.hear(users, given)
+            self.turns.hear_of_starts(started, time.monotonic())
 
     def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
         """Of the user among `users` who comes first, if one may go on now."""
@@ -607,12 +615,21 @@ class Importers:
                 self._pace.well(time.monotonic())
             if state is not State.QUEUED:
                 self._suspects.pop(fileset.id, None)
+        if state is State.SKIPPED:
+            self._not_started(fileset)
         if state is State.FAILED:
             self._quarantine(fileset)
         elif state is State.WAITING:
             self._changed(fileset)
         elif state is State.QUEUED:
             self._rest(fileset)
+
+    def _not_started(self, fileset: Fileset) -> None:
+        """As `Turns.nothing_started`, for the importers of other machines."""
+        rule = self._places.rule_for(fileset.user)
+        if self._shared and rule is not None and rule.throttle_import:
+            with suppress(JournalError):  # then they wait as long as after any import
+                self._journal.not_started(rule.user, fileset.id)
 
     def _rest(self, fileset: Fileset) -> None:
         """It was refused; or it, or its content, or its disk, is busy, which may take long."""

@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.journal.database import JournalAway, LeaseLost
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
-from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import Fileset, Start
 from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
@@ -243,6 +243,40 @@ def test_turns_are_shared(journal: Journal, nodes: tuple[Node, Node, Node]) -> N
     assert nodes[1].journal.turns() == {"amy": 7}
     assert nodes[1].journal.take("amy", turn=5) is not None  # it had not heard of the other
     assert journal.turns() == {"amy": 7}
+
+
+def test_starts_of_one_entry_lie_apart_on_all_machines_together(
+    journal: Journal, nodes: tuple[Node, Node, Node]
+) -> None:
+    """By the database's clock, for those of the machines may differ."""
+    one, two, three = (node.journal for node in nodes)
+    for number in range(5):
+        queued(journal, f"{number}.tif", 10 + number)
+    other = queued(journal, "other.tif", 20, user="zak")
+    amy, long = Start("amy", 1000.0), 10.0**6
+    assert journal.started() == {}
+    first = one.take("amy", start=amy)
+    assert first is not None
+    assert two.take("amy", start=amy) is None and one.take("amy", start=amy) is None
+    assert 0 <= three.started()["amy"] < 1000
+    taken = two.take("zak", start=Start("zak", long))
+    assert taken is not None and taken.id == other.id
+
+    def ago(seconds: float, fileset: int) -> None:
+        when = float(journal.noted("start:amy").split()[0]) - seconds
+        journal.note("start:amy", f"{when:.3f} {fileset}")
+
+    ago(1000, first.id)
+    second = two.take("amy", start=amy)
+    assert second is not None and one.take("amy", start=amy) is None
+    # What was taken first needed no import: that frees nobody, for the second began after it.
+    one.not_started("amy", first.id)
+    assert one.take("amy", start=amy) is None
+    two.not_started("amy", second.id)
+    assert one.take("amy", start=amy) is not None
+    # The clock was set back meanwhile.
+    ago(-long, first.id)
+    assert three.take("amy", start=amy) is not None
 
 
 def test_a_fileset_that_somebody_else_has_locked_is_passed_over(
