@@ -77,6 +77,13 @@ PROPERTIES: tuple[Property, ...] = (
     Property(
         "defaultDropBoxDir", kinds.BELOW, "DropBox", "the directory below omero.data.dir to watch"
     ),
+    Property(
+        "createUsers",
+        kinds.FLAG,
+        "False",
+        "DropBox makes the missing directory of each active OMERO user, as `omero fs users "
+        "--create` does, within a minute. It is for the entry `default` of importUsers",
+    ),
     _for_each(
         "pathMode",
         kinds.choice("Flat", "Recurse", "Follow"),

@@ -96,6 +96,7 @@ class Settings:
     managed_dir: Path  # of OMERO's managed repository
     importers: int  # of DropBox itself; 0: other machines import everything
     node_importers: int  # on each other machine; 0: as many
+    create_users: bool  # directories for OMERO users who have none
     file_batch: int  # files gathered before they are looked at
     longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
@@ -197,6 +198,7 @@ RULE_FIELDS = {
 FIELDS = {
     "importers": "importers",
     "nodeImporters": "node_importers",
+    "createUsers": "create_users",
     "fileBatch": "file_batch",
     "longestWait": "longest_wait",
     "quarantine": "quarantine",

@@ -60,6 +60,7 @@ def figures(
         "restart": configuration.restart,
         **{f"left.{path}": why for path, why in _changed(settings).items()},
         **{f"left.{name}": why for name, why in parts.users.unknown().items()},
+        **{f"left.{path}": why for path, why in parts.new_users.trouble.items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
