@@ -27,7 +27,7 @@ DOCS = HERE / "docs"
 # Floor and column of each room in the picture.
 PLACES: dict[str, Box] = {
     "cli": Box(0, 2, 4),
-    "omero_fs_web": Box(5, 5),
+    "omero_fs_web": Box(4, 5),
     "checks": Box(1, 3),
     "migration": Box(1, 4),
     "sandbox": Box(1, 5),
@@ -54,7 +54,7 @@ PLACES: dict[str, Box] = {
     "dropbox.settling": Box(7, 2),
     "dropbox.targets": Box(7, 4),
     "dropbox.receipts": Box(7, 3),
-    "dropbox.userdirs": Box(4, 5),
+    "dropbox.userdirs": Box(5, 5),
     "dropbox.letters": Box(6, 3),
     "dropbox.afterwards": Box(5, 4),
     "dropbox.situation": Box(7, 5),

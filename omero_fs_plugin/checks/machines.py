@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from omero_fs_plugin.deployment.node_descriptors import ELSEWHERE, PROPERTY, parse
 from omero_fs_plugin.errors import FsError
 
 from . import Line, Subject, error, ok, warning
 from .configuration import POOL, POOL_DEFAULT
+
+if TYPE_CHECKING:
+    from omero_fs_plugin.dropbox.journal.glance import Elsewhere
 
 ABOUT = "importers elsewhere"
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -34,7 +38,7 @@ def importers(subject: Subject) -> Iterator[Line]:
             )
         return
     yield from _configured(subject, nodes, listed)
-    yield from _at_work(url, len(nodes))
+    yield from _at_work(url, len(nodes), subject.settings.importers)
 
 
 def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]) -> Iterator[Line]:
@@ -49,7 +53,7 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
         )
     written = subject.sources.properties.get(POOL, "").strip()
     pool = int(written) if written.isdigit() else POOL_DEFAULT
-    number = subject.settings.importers * (1 + len(nodes))
+    number = subject.settings.importers + subject.settings.importers_elsewhere * len(nodes)
     if nodes and number > pool // 2:
         yield warning(
             ABOUT,
@@ -60,12 +64,18 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
         )
 
 
-def _at_work(url: str, listed: int) -> Iterator[Line]:
+def _nodes(url: str) -> list[Elsewhere]:
+    """Those at work.  Raises JournalError."""
     from omero_fs_plugin.dropbox.journal.glance import glance
 
+    with glance(url) as look:
+        return look.nodes() if look is not None else []
+
+
+def _at_work(url: str, listed: int, dropbox: int) -> Iterator[Line]:
+    """`listed`: machines with importers; `dropbox`: the importers of DropBox itself."""
     try:
-        with glance(url) as look:
-            found = look.nodes() if look is not None else []
+        found = _nodes(url)
     except FsError:
         return  # the check of the journal says so
     for node in found:
@@ -78,7 +88,14 @@ def _at_work(url: str, listed: int) -> Iterator[Line]:
                     f"{host} does not see {directory} as DropBox does: {why}",
                     f"mount it on {host} under the same path; until then others import from there",
                 )
-    if len(found) < listed:
+    if not found and not dropbox:
+        yield error(
+            ABOUT,
+            "omero.fs.importers is 0, and none is at work: nothing is imported",
+            f"start a {ELSEWHERE} on another node (docs/operations.rst), or "
+            "omero config set omero.fs.importers 2; then omero admin restart",
+        )
+    elif len(found) < listed:
         yield warning(
             ABOUT,
             f"{len(found)} of {listed} are at work",

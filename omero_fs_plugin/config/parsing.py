@@ -140,6 +140,7 @@ def read(properties: Mapping[str, str]) -> Settings:
                 get.problems.append(Problem(PREFIX + "quarantine", str(quarantine), wrong))
                 break
     _check_moves(get, rules, managed)
+    _check_importers(get, values)
     mail, doubtful = read_mail(properties)
     held = {problem.user for problem in get.problems}
     usable = [rule for rule in rules if not ("" in held or rule.user in held)]
@@ -206,6 +207,20 @@ def _apart(get: _Reader, rules: list[Rule], managed: Path) -> list[Rule]:
             wrong = f"must lie apart from OMERO's own {managed}"
             get.problems.append(Problem(key, str(directory), wrong, rule.user))
     return rules
+
+
+def _check_importers(get: _Reader, values: Mapping[str, Any]) -> None:
+    """Checks that there is somebody who may import."""
+    if values["importers"]:
+        return
+    key = BY_NAME["importers"].key
+    if not values["journal"].startswith("postgresql"):
+        wrong = "leaves all to other machines, which need omero.fs.journal in PostgreSQL"
+    elif not values["node_importers"]:
+        wrong = f"leaves all to other machines: set {BY_NAME['nodeImporters'].key} to their number"
+    else:
+        return
+    get.problems.append(Problem(key, "0", wrong))
 
 
 def _check_moves(get: _Reader, rules: list[Rule], managed: Path) -> None:

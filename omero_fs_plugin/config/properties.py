@@ -77,6 +77,13 @@ PROPERTIES: tuple[Property, ...] = (
     Property(
         "defaultDropBoxDir", kinds.BELOW, "DropBox", "the directory below omero.data.dir to watch"
     ),
+    Property(
+        "createUsers",
+        kinds.FLAG,
+        "False",
+        "DropBox makes the missing directory of each active OMERO user, as `omero fs users "
+        "--create` does, within a minute. It is for the entry `default` of importUsers",
+    ),
     _for_each(
         "pathMode",
         kinds.choice("Flat", "Recurse", "Follow"),
@@ -152,8 +159,19 @@ PROPERTIES: tuple[Property, ...] = (
         "s",
     ),
     # How
-    Property(
-        "importers", kinds.count(1, 64), "2", "the number of imports at the same time", restart=True
+    _at_start(
+        "importers",
+        kinds.count(0, 64),
+        "2",
+        "the number of imports at the same time. 0: DropBox imports nothing itself, which is for "
+        "importers on other machines alone; docs/operations.rst",
+    ),
+    _at_start(
+        "nodeImporters",
+        kinds.count(0, 64),
+        "0",
+        "the number of imports at the same time on each other machine that has a DropBoxImporter. "
+        "0: as many as omero.fs.importers",
     ),
     _for_each(
         "throttleImport",

@@ -94,7 +94,9 @@ class Settings:
     rules: tuple[Rule, ...]
     data_dir: Path
     managed_dir: Path  # of OMERO's managed repository
-    importers: int
+    importers: int  # of DropBox itself; 0: other machines import everything
+    node_importers: int  # on each other machine; 0: as many
+    create_users: bool  # directories for OMERO users who have none
     file_batch: int  # files gathered before they are looked at
     longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
@@ -136,6 +138,11 @@ class Settings:
     def journal_url(self) -> str:
         """The URL of the journal, as SQLAlchemy takes it."""
         return self.journal or f"sqlite:///{self.data_dir / JOURNAL_FILE}"
+
+    @property
+    def importers_elsewhere(self) -> int:
+        """How many importers each other machine has."""
+        return self.node_importers or self.importers
 
     @property
     def held(self) -> frozenset[str]:
@@ -190,6 +197,8 @@ RULE_FIELDS = {
 }
 FIELDS = {
     "importers": "importers",
+    "nodeImporters": "node_importers",
+    "createUsers": "create_users",
     "fileBatch": "file_batch",
     "longestWait": "longest_wait",
     "quarantine": "quarantine",

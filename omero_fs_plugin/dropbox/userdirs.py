@@ -99,6 +99,20 @@ def compare(rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
     return found
 
 
+def missing(rule: Rule, rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
+    """What `compare` calls missing in `rule`, which is for everyone, among `rules`.
+
+    Those that are there are not looked at: so this takes one listing, however many there are.
+    Nothing is missing in a directory that is not there itself.
+    """
+    places = Places([replace(one, path_mode="Follow") for one in rules])
+    own = {one.user for one in rules if one.user != EVERYONE}
+    found = list(_everyones(rule.watch_dir, users, own, places, inspect=False))
+    if any(not one.user for one in found):
+        return []
+    return [one for one in found if one.state is State.MISSING]
+
+
 def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
     """The findings for an entry of omero.fs.importUsers."""
     if rule.user not in users or not users[rule.user]:
@@ -124,7 +138,12 @@ def _reached(directory: Path) -> os.stat_result:
 
 
 def _everyones(
-    above: Path, users: Mapping[str, bool], own: set[str], places: Places
+    above: Path,
+    users: Mapping[str, bool],
+    own: set[str],
+    places: Places,
+    *,
+    inspect: bool = True,
 ) -> Iterator[Finding]:
     """The findings for the subdirectories of `above`, and for those that should be there."""
     try:
@@ -153,7 +172,8 @@ def _everyones(
         elif not why and name in there:
             if not active:
                 yield _nobodys(name, directory, users)
-            yield from _inspected(name, directory, users, os.lstat)
+            if inspect:
+                yield from _inspected(name, directory, users, os.lstat)
         elif not why and expected:
             yield Finding(name, directory, State.MISSING)
     for name, is_directory in sorted(there.items()):

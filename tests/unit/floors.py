@@ -52,7 +52,7 @@ FLOORS: dict[str, str] = {
         "dropbox.watching dropbox.settling dropbox.importing dropbox.journal dropbox.targets "
         "dropbox.letters dropbox.afterwards dropbox.publishing dropbox.metrics "
         "dropbox.processes metrics "
-        "dropbox.places dropbox.users dropbox.confine "
+        "dropbox.places dropbox.users dropbox.userdirs dropbox.confine "
         "dropbox.disks blitz config"
     ),
     "dropbox.afterwards": (
@@ -158,7 +158,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "showing": "parts configuration",
         "dispatch": "",
         "figures": "parts configuration",
-        "parts": "configuration",
+        "parts": "configuration new_users",
+        "new_users": "",
         "configuration": "",
     },
     "dropbox.settling": {

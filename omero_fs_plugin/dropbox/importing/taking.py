@@ -6,14 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from omero_fs_plugin.dropbox.confine import is_there
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import GONE, Fileset
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Start
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.errors import JournalError
 
 from .blame import Blame
 from .crew import Crew
@@ -49,10 +51,13 @@ class Taking:
         in_hand: InHand,
         blame: Blame,
         stopping: threading.Event,
+        takes: bool = True,
         shared: bool = False,
         elsewhere: bool = False,
     ) -> None:
-        """`shared`: importers of other machines may work on the journal too.
+        """Unless it `takes`, everything is for other machines.
+
+        `shared`: importers of other machines may work on the journal too.
 
         `elsewhere`: DropBox is on another machine than we are.
         """
@@ -60,7 +65,7 @@ class Taking:
         self._crew, self._load = crew, load
         self._in_hand, self._blame = in_hand, blame
         self._stopping = stopping
-        self._shared, self._elsewhere = shared, elsewhere
+        self._takes, self._shared, self._elsewhere = takes, shared, elsewhere
         self._line = Line(lambda: journal.queued_users())
         self._lock = threading.Lock()
         self._turns = turns
@@ -74,6 +79,8 @@ class Taking:
         self._in_hand.give_back_the_rest()
         if self._in_hand.adrift:
             self._in_hand.find_adrift()
+        if not self._takes:
+            return []
         now = time.monotonic()
         resting = self._blame.resting(now)
         users, as_now = self._line.users(now)
@@ -88,9 +95,13 @@ class Taking:
             users.remove(turn.user)
             taken: list[Fileset] = []
             try:
-                small = self._turns.priority.small
                 fileset = self._journal.take(
-                    turn.user, resting, not_at, small=small, turn=turn.number
+                    turn.user,
+                    resting,
+                    not_at,
+                    small=self._turns.priority.small,
+                    turn=turn.number,
+                    start=Start(turn.entry, turn.apart) if self._shared and turn.apart else None,
                 )
                 if fileset is not None:
                     taken.append(fileset)
@@ -105,10 +116,14 @@ class Taking:
 
     def _hear_of_turns(self, users: Sequence[str]) -> None:
         """The importers of other machines give turns too: a user has one share of all of them."""
-        if self._shared and users:
-            given = self._journal.turns()
-            with self._lock:
-                self._turns.hear(users, given)
+        if not (self._shared and users):
+            return
+        given = self._journal.turns()
+        throttled = any(rule.throttle_import for rule in self._places.rules)
+        started = self._journal.started() if throttled else {}
+        with self._lock:
+            self._turns.hear(users, given)
+            self._turns.hear_of_starts(started, time.monotonic())
 
     def _next_turn(self, users: Sequence[str], now: float) -> Turn | None:
         """Of the user among `users` who comes first, if one may go on now."""
@@ -147,12 +162,21 @@ class Taking:
         with self._lock:
             self._turns.end(turn, taken[0] if taken else None, now)
 
-    def ended(self, user: str, state: State) -> None:
-        """A fileset of `user` has got its state, so there is no reason to stop the queue."""
+    def ended(self, fileset: Fileset, state: State) -> None:
+        """A fileset has got its state, so there is no reason to stop the queue of its user."""
         with self._lock:
-            self._turns.go_on(user)
+            self._turns.go_on(fileset.user)
             if state is State.SKIPPED:
-                self._turns.nothing_started(user)
+                self._turns.nothing_started(fileset.user)
+        if state is State.SKIPPED:
+            self._not_started(fileset)
+
+    def _not_started(self, fileset: Fileset) -> None:
+        """As `Turns.nothing_started`, for the importers of other machines."""
+        rule = self._places.rule_for(fileset.user)
+        if self._shared and rule is not None and rule.throttle_import:
+            with suppress(JournalError):  # then they wait as long as after any import
+                self._journal.not_started(rule.user, fileset.id)
 
     def stopped(self) -> dict[str, str]:
         """Users whose queue rests, and why."""

@@ -21,6 +21,7 @@ class Turn:
     entry: str  # of importUsers; empty: no rule is for the user
     served: int  # the user's last turn
     next_start: float | None  # of the entry, before this turn; s, monotonic
+    apart: float = 0.0  # s between two starts of the entry
 
 
 class Turns:
@@ -39,6 +40,7 @@ class Turns:
         self._served: dict[str, int] = {}  # user -> number of the user's last turn
         self._turn = 0
         self._next_start: dict[str, float] = {}  # entry of importUsers -> s
+        self._next_of_all: dict[str, float] = {}  # the same, as the journal has it for all machines
         self._stopped: dict[str, tuple[float, str]] = {}  # user -> (until s; why)
 
     def next(
@@ -53,11 +55,20 @@ class Turns:
         rule = self._places.rule_for(user)
         entry = rule.user if rule is not None else ""
         served, next_start = self._served.get(user, 0), self._next_start.get(entry)
-        turn = Turn(user, self._turn + 1, entry, served, next_start)
+        apart = rule.throttle_import if rule is not None else 0.0
+        turn = Turn(user, self._turn + 1, entry, served, next_start, apart)
         self._turn = self._served[user] = turn.number
         if rule is not None:
             self._next_start[entry] = now + rule.throttle_import
         return turn
+
+    def hear_of_starts(self, started: Mapping[str, float], now: float) -> None:
+        """Takes over when (s ago) imports of each entry began on other machines, too."""
+        self._next_of_all = {
+            rule.user: now + rule.throttle_import - started[rule.user]
+            for rule in self._places.rules
+            if started.get(rule.user, -1.0) >= 0  # else the clock was set back since
+        }
 
     def hear(self, users: Sequence[str], given: Mapping[str, int]) -> None:
         """Takes over the turns that `users` were given by importers of other machines, too."""
@@ -109,6 +120,7 @@ class Turns:
         rule = self._places.rule_for(user)
         if rule is not None:
             until = max(until, self._next_start.get(rule.user, 0.0))
+            until = max(until, self._next_of_all.get(rule.user, 0.0))
             if rule.window.spans and rule.window.opens(date):
                 return False
         return now >= until

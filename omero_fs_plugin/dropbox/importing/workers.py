@@ -41,7 +41,8 @@ _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 class Importers:
     """Threads that import what is queued, in turns of the users, `number` at a time.
 
-    Some more bring the files of the next ones to OMERO meanwhile.
+    Some more bring the files of the next ones to OMERO meanwhile.  With a `number` of 0 nothing is
+    taken: one thread finishes what others have left, and the rest is for other machines.
 
     `changed` is called with a fileset if one of its files changed during the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
@@ -68,17 +69,20 @@ class Importers:
         shared: bool = False,
         unseen: Callable[[Fileset], str] | None = None,
     ) -> None:
+        self._takes = number > 0
+        # How many other machines have importers at work; None: nobody knows yet.
+        self.elsewhere: int | None = None
         self._journal = journal
         self._quarantine = quarantine
         self._changed = changed
         self._stopping = threading.Event()
         self._lookout = Lookout(self._stopping)
         ahead = ahead_of(number)
-        self._crew = Crew(number + ahead, self._work)
+        self._crew = Crew(max(1, number + ahead), self._work)
         self.relieve = self._crew.relieve
         self.reading = self._crew.reading
         self.busy_at_work = self._crew.at_work
-        self._load = Load(number, ahead, lambda: len(self._crew.parked()))
+        self._load = Load(max(1, number), ahead, lambda: len(self._crew.parked()))
         self._slots = Slots(
             self._load.allowed, lambda: {work.thread for work in self._crew.parked()}
         )
@@ -108,6 +112,7 @@ class Importers:
             in_hand=self._in_hand,
             blame=self._blame,
             stopping=self._stopping,
+            takes=self._takes,
             shared=shared,
             elsewhere=unseen is not None,
         )
@@ -133,6 +138,13 @@ class Importers:
     def short_of_threads(self) -> str:
         """Why there are fewer importers than there must be; empty if there are enough."""
         return self._crew.trouble
+
+    @property
+    def nobody(self) -> str:
+        """Why nothing is imported although all is well; empty if somebody imports."""
+        if self._takes or self.elsewhere != 0:
+            return ""
+        return "omero.fs.importers is 0, and no other machine has importers at work"
 
     def start(self) -> None:
         """Starts the threads.
@@ -242,7 +254,7 @@ class Importers:
         self._outage.over()
         if state in (State.IMPORTED, State.FAILED):
             self.beginning.went()
-        self._taking.ended(fileset.user, state)
+        self._taking.ended(fileset, state)
         if state is State.IMPORTED:
             self._load.went_well()
             self._blame.was_imported()

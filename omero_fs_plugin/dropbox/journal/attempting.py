@@ -16,9 +16,9 @@ from . import schema, statements
 from .elapsed import mark, seconds_since
 from .forming import unite
 from .intake import as_store, dissolve, insert_found
-from .nodes import note_turn
+from .nodes import note_start, note_turn, too_early
 from .order import COMPARED, SMALL_FIRST_S, smallest
-from .records import MET, Fileset, Found, chunks, columns
+from .records import MET, Fileset, Found, Start, chunks, columns
 from .rows import CHUNK
 from .states import OPEN, State
 from .writer import REMARK, JournalWriter, write_note
@@ -38,17 +38,21 @@ class Attempting(JournalWriter):
         *,
         small: bool = False,
         turn: int = 0,
+        start: Start | None = None,
     ) -> Fileset | None:
         """queued -> importing for the user's oldest fileset: an attempt begins.
 
         With `small`, it is the smallest of the oldest ones, unless one has waited for too long.
         `turn`: the number of the user's turn, for the importers of other machines.  On PostgreSQL
         a fileset that somebody else's transaction has locked is passed over, and not waited for.
+        With `start` nothing is taken before its time, on whatever machine the last one began.
 
         Those with ids in `not_now`, or in directories of `roots_away`, are passed over,
         and if `root` is given those of other roots.
         """
         with self._database.writing() as connection:
+            if start is not None and too_early(connection, start, self._clock):
+                return None
             if small:
                 late = self._clock() - SMALL_FIRST_S
                 first = smallest(statements.oldest(with_root=bool(root)).limit(COMPARED), late)
@@ -65,6 +69,8 @@ class Attempting(JournalWriter):
             self._claim(connection, identifier)
             if turn:
                 note_turn(connection, user, turn)
+            if start is not None:
+                note_start(connection, start, identifier, self._clock)
             return self._load(connection, [identifier])[0]
 
     def settle_anew(self, fileset: int, reason: str) -> bool:

@@ -17,12 +17,13 @@ from .elapsed import boot
 from .journal import Journal
 from .records import Held
 
-# A holder whose count has not moved for so long is gone.  No transaction of ours waits
-# so long.
-EXPIRES = 60.0  # s
-RENEW = 15.0  # s between two counts: each is a write to the disk, also while nothing happens
+# A holder whose count has not moved for so long is gone.  A standby is at work 30 s after that, and
+# a machine that is lost within a write, which holds up the others' counts, is not taken for them:
+# see `database.LIMITS`.
+EXPIRES = 25.0  # s
+RENEW = 6.0  # s between two counts: each is a write to the disk, also while nothing happens
 OLDER = "nobody: an older journal was put in the place of this one"
-RENEW_AGAIN = 5.0  # s, after one that failed: a journal that is away is soon there again
+RENEW_AGAIN = 3.0  # s, after one that failed: a journal that is away is soon there again
 
 
 @dataclass(frozen=True)

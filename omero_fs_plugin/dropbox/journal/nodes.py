@@ -10,6 +10,7 @@ No clock is compared with another: who watches a node looks how long its count s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -27,10 +28,13 @@ from sqlalchemy import (
 )
 
 from . import schema
-from .records import Held, Node
+from .records import Held, Node, Start
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
 
+_START = (
+    "start:"  # before an entry of importUsers: when its last import began, and of which fileset
+)
 LEFTOVER = "leftover:"  # before a fileset's id; the note says since when, in s since the epoch
 
 
@@ -154,6 +158,30 @@ class Nodes(JournalWriter):
             rows = connection.execute(select(table.user, table.number))
             return {row[0]: row[1] for row in rows}
 
+    def started(self) -> dict[str, float]:
+        """Entry of importUsers -> how long (s) ago its last import began, on whatever machine.
+
+        Only entries are here whose imports begin a time apart.
+        """
+        with self._database.reading() as connection:
+            now = _time(connection, self._clock)
+            rows = connection.execute(
+                select(schema.meta.c.key, schema.meta.c.value).where(
+                    schema.meta.c.key.startswith(_START, autoescape=True)
+                )
+            )
+            return {key.removeprefix(_START): now - _when(value) for key, value in rows}
+
+    def not_started(self, entry: str, fileset: int) -> None:
+        """What was taken needed no import, so nobody waits for the next one of this entry."""
+        meta = schema.meta.c
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(schema.meta).where(
+                    meta.key == _START + entry, meta.value.endswith(f" {fileset}")
+                )
+            )
+
     def _give_back(self, connection: Connection, which: Any, reason: str) -> list[int]:
         """Of claims: requeues what is importing, and takes on what is to be finished."""
         claim, fileset = schema.claim.c, schema.fileset.c
@@ -190,6 +218,33 @@ def note_turn(connection: Connection, user: str, number: int) -> None:
     done = connection.execute(update(schema.turn).where(turn.user == user).values(number=later))
     if not done.rowcount:
         connection.execute(insert(schema.turn).values(user=user, number=number))
+
+
+def too_early(connection: Connection, start: Start, clock: Callable[[], float]) -> bool:
+    """Whether the last import of this entry began less than `start.apart` ago."""
+    value = connection.scalar(
+        select(schema.meta.c.value).where(schema.meta.c.key == _START + start.entry)
+    )
+    # A time to come is one of before the clock was set back.
+    return value is not None and 0 <= _time(connection, clock) - _when(value) < start.apart
+
+
+def note_start(
+    connection: Connection, start: Start, fileset: int, clock: Callable[[], float]
+) -> None:
+    """Notes that an import of this entry begins now."""
+    write_note(connection, _START + start.entry, f"{_time(connection, clock):.3f} {fileset}")
+
+
+def _time(connection: Connection, clock: Callable[[], float]) -> float:
+    """s since the epoch, by the one clock that all machines have in common."""
+    if connection.dialect.name == "postgresql":
+        return float(connection.scalar(select(func.extract("epoch", func.clock_timestamp()))) or 0)
+    return clock()  # SQLite is for one machine
+
+
+def _when(value: str) -> float:
+    return float(value.partition(" ")[0])
 
 
 def _of(holder: Any, epoch: Any) -> Any:

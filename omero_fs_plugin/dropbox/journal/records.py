@@ -85,6 +85,14 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Start:
+    """That imports of one entry of omero.fs.importUsers begin a time apart."""
+
+    entry: str
+    apart: float  # s
+
+
+@dataclass(frozen=True)
 class Node:
     """Importers on another machine, as the journal has them."""
 

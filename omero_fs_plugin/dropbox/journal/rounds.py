@@ -14,12 +14,15 @@ from omero_fs_plugin.errors import FsError
 from .database import LeaseLost
 from .elapsed import since_boot
 from .journal import Journal
-from .lease import EXPIRES, RENEW_AGAIN, Holder
+from .lease import RENEW_AGAIN, Holder
 from .records import Held, Node
 
 log = logging.getLogger(__name__)
 
 RENEW_NODE = 10.0  # s between two rounds
+# s: a node that stands still for so long is gone.  Longer than the lease, for the others go on,
+# and what it uploads is lost with its claims.
+NODE_EXPIRES = 60.0
 
 
 class Others:
@@ -30,7 +33,7 @@ class Others:
     away, no node was able to count either, so that time is nobody's fault.
     """
 
-    def __init__(self, me: Holder, *, expires: float = EXPIRES) -> None:
+    def __init__(self, me: Holder, *, expires: float = NODE_EXPIRES) -> None:
         self._me = me
         self._expires = expires
         self._seen: dict[int, tuple[int, float]] = {}  # node -> its count, and since when (s)
@@ -75,7 +78,7 @@ class Rounds:
         joined: Callable[[Held], None] = lambda held: None,
         lost: Callable[[str], None] = lambda why: None,
         looked: Callable[[], None] = lambda: None,
-        expires: float = EXPIRES,
+        expires: float = NODE_EXPIRES,
         renew: float = RENEW_NODE,
         clock: Callable[[], float] = since_boot,
     ) -> None:
@@ -91,6 +94,7 @@ class Rounds:
         self._held_at = 0.0  # when (s) we last counted on
         self._stopping = threading.Event()
         self.trouble = ""  # why the journal could not be asked the last time; empty: it could
+        self.others: int | None = None  # nodes at work beside us, at the last look; None: not yet
         # A daemon: the journal may hold it.
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
 
@@ -140,8 +144,11 @@ class Rounds:
         now = self._clock()  # before calls that may take long
         if self._told is not None and not self._count(now):
             return False
-        for node in self._others.gone(self._journal.nodes(), now):
+        nodes = self._journal.nodes()
+        gone = self._others.gone(nodes, now)
+        for node in gone:
             self._end(node)
+        self.others = sum(node.holder != str(self._me) for node in nodes) - len(gone)
         self._looked()
         return True
 

@@ -18,6 +18,7 @@ LASTS = {
     "threads": 60.0,
     "Bio-Formats": 300.0,
     "journal": 10.0,
+    "importers": 60.0,
 }
 
 

@@ -49,6 +49,7 @@ class Configuration:
             data_dir=before.data_dir,
             managed_dir=before.managed_dir,
             importers=before.importers,
+            node_importers=before.node_importers,
             host=before.host,
             port=before.port,
             journal=before.journal,

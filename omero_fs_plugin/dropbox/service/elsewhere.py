@@ -26,9 +26,9 @@ from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet, sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder
+from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Held
-from omero_fs_plugin.dropbox.journal.rounds import RENEW_NODE, Rounds
+from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
@@ -54,7 +54,7 @@ class DropBoxImporter:
         communicator: Any,
         properties: Mapping[str, str],
         *,
-        expires: float = EXPIRES,
+        expires: float = NODE_EXPIRES,
         renew: float = RENEW_NODE,
     ) -> None:
         """`expires`, `renew`: s, see `rounds`.
@@ -138,7 +138,7 @@ class DropBoxImporter:
             journal,
             self._omero,
             places=self._places,
-            number=settings.importers,
+            number=settings.importers_elsewhere,
             held=held,
             import_duplicates=lambda: self.configuration.settings.duplicates == "import",
             # DropBox hears of both from the journal.
@@ -204,7 +204,8 @@ class DropBoxImporter:
         self._journal.work_as(held, lost=lambda: self._lost("its claims were given to others"))
         with self._beginning:
             if not self._stopping.is_set():
-                log.info("node %d: %d importers", held.epoch, self.configuration.settings.importers)
+                number = self.configuration.settings.importers_elsewhere
+                log.info("node %d: %d importers", held.epoch, number)
                 self._importers.start()
                 self._dispatch.start()
 
@@ -249,7 +250,7 @@ class DropBoxImporter:
             "state": state,
             "reason": reason,
             "version": __version__,
-            "importers": str(settings.importers),
+            "importers": str(settings.importers_elsewhere),
             **{f"left.{root}": why for root, why in self._seen.told().items()},
             **{f"away.{root}": why for root, why in self._lanes.calls.told().items()},
         }

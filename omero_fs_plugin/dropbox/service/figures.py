@@ -60,6 +60,7 @@ def figures(
         "restart": configuration.restart,
         **{f"left.{path}": why for path, why in _changed(settings).items()},
         **{f"left.{name}": why for name, why in parts.users.unknown().items()},
+        **{f"left.{path}": why for path, why in parts.new_users.trouble.items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
@@ -103,6 +104,8 @@ def _state(
         state, reason = "waiting for OMERO", away
     elif subscriptions.problem:
         state, reason = "waiting for FSServer", subscriptions.problem
+    elif parts.importers.nobody:
+        state, reason = "waiting for importers", parts.importers.nobody
     return state, reason
 
 
@@ -158,6 +161,7 @@ def troubles(
         "disk": full,
         "OMERO": "" if _is_full(away) else away,
         "FSServer": subscriptions.problem,
+        "importers": parts.importers.nobody,
     }
     return {name: why for name, why in found.items() if why}
 

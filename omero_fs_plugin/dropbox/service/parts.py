@@ -39,6 +39,7 @@ from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
 from omero_fs_plugin.stores import directory_of
 
 from .configuration import Configuration
+from .new_users import NewUsers
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Parts:
     journal: Journal
     omero: Omero
     users: Users
+    new_users: NewUsers
     places: Places
     rescanner: Rescanner
     pipeline: Pipeline
@@ -156,12 +158,20 @@ def put_together(
         lacking=quarantine.bring_what_lacks,
         complete_timeout=lambda: configuration.settings.complete_timeout,
     )
-    rescanner = Rescanner(pipeline, users, lanes, lambda: configuration.settings.rescan_interval)
+    new_users = NewUsers(omero, lanes, lambda: configuration.settings)
+    rescanner = Rescanner(
+        pipeline,
+        users,
+        lanes,
+        lambda: configuration.settings.rescan_interval,
+        beside=new_users.look,
+    )
     places.late = partial(rescanner.ask, "directories are known now that were not at the start")
     return Parts(
         journal=journal,
         omero=omero,
         users=users,
+        new_users=new_users,
         places=places,
         rescanner=rescanner,
         pipeline=pipeline,

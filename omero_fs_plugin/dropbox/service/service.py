@@ -179,13 +179,19 @@ class DropBox:
             changed=self.dispatch.heard,
             failed=partial(take_out, self.lanes, self.quarantine),
         )
-        return Rounds(
+
+        def looked() -> None:
+            self.importers.elsewhere = rounds.others
+            hearsay.listen()
+
+        rounds = Rounds(
             self.journal,
             self._me,
             adopted=self.importers.finish_too,
-            looked=hearsay.listen,
+            looked=looked,
             renew=_NODES_S,
         )
+        return rounds
 
     def _take_roots(self, roots: Sequence[str]) -> None:
         """Now, before anybody can exchange them; those that do not answer, when they do."""

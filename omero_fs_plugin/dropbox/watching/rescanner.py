@@ -35,16 +35,23 @@ class Rescanner:
     It looks at each directory in the lane of that directory.  So a disk that does not
     answer, or is slow, holds up no other directory; its own is looked at when it answers.
 
-    `interval` gives omero.fs.rescanInterval (s; 0: only when asked).
+    `interval` gives omero.fs.rescanInterval (s; 0: only when asked).  `beside` is called between
+    two rescans, each time that names of nobody are looked up again.
     """
 
     def __init__(
-        self, pipeline: Pipeline, users: Users, lanes: Lanes, interval: Callable[[], float]
+        self,
+        pipeline: Pipeline,
+        users: Users,
+        lanes: Lanes,
+        interval: Callable[[], float],
+        beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline = pipeline
         self._users = users
         self._lanes = lanes
         self._interval = interval
+        self._beside = beside
         self._asked = threading.Event()
         self._stopping = threading.Event()
         # A daemon: OMERO may not answer it.
@@ -155,6 +162,10 @@ class Rescanner:
             next_whole = time.monotonic() + (self._interval() or math.inf) * jitter
 
     def _look_up_unknown(self) -> None:
+        try:
+            self._beside()
+        except Exception:
+            log.exception("between two rescans")
         for name in self._users.unknown():
             if self._users.look_up(name):
                 log.info("%s is an OMERO user now", name)

@@ -76,6 +76,24 @@ def until_nodes(whole: Whole, number: int) -> None:
     whole.until(f"{number} nodes", lambda: len(whole.journal.nodes()) == number, patience=_START_S)
 
 
+def test_dropbox_leaves_all_imports_to_nodes_if_it_has_none_itself(
+    make_whole: Callable[..., Whole], url: str, tmp_path: Path
+) -> None:
+    whole = make_whole(journal=url, importers="0", nodeImporters="2")
+    whole.until_state("waiting for importers")
+    node = Elsewhere(whole, url, tmp_path / "node.log", importers=2)
+    try:
+        until_nodes(whole, 1)
+        paths = [whole.drop(f"{number}.tif") for number in range(5)]
+        whole.until_known(*paths)
+        whole.assert_once(*paths)
+        by = imported_by(whole)
+        assert all("DropBoxImporter" in who for who in by) and by.total() == len(paths)
+        whole.until_state("running")
+    finally:
+        node.close()
+
+
 def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
     shared: Whole, start: Started, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ def lines(site: Path, listed: str, **named: str) -> list[Line]:
 
 @pytest.fixture(autouse=True)
 def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machines, "_at_work", lambda url, listed: iter(()))
+    monkeypatch.setattr(machines, "_at_work", lambda url, listed, dropbox: iter(()))
 
 
 def test_nothing_is_said_where_there_are_none(tmp_path: Path) -> None:
@@ -46,6 +46,28 @@ def test_a_router_that_is_not_on_their_machine(tmp_path: Path) -> None:
     assert lines(tmp_path, LISTED, journal=SHARED, host="omero.example.org") == []
     beside = "master:Blitz-0,FSServer,DropBox,DropBoxImporter"
     assert lines(tmp_path, beside, journal=SHARED) == []
+
+
+def test_nobody_at_work_is_an_error_where_dropbox_imports_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(machines, "_nodes", lambda url: [])
+    given = {"journal": SHARED, "host": "omero.example.org", "nodeImporters": "2"}
+    (line,) = lines(tmp_path, LISTED, **given)
+    assert (line.level, line.what) == (Level.WARNING, "0 of 2 are at work")
+    (line,) = lines(tmp_path, LISTED, importers="0", **given)
+    assert line.level is Level.ERROR
+    assert "omero.fs.importers is 0, and none is at work: nothing is imported" in line.what
+    (line,) = lines(tmp_path, "", importers="0", **given)
+    assert line.level is Level.ERROR
+
+
+def test_dropbox_without_importers_takes_nothing_from_the_pool(tmp_path: Path) -> None:
+    more = {"journal": SHARED, "host": "omero.example.org", "importers": "0"}
+    assert lines(tmp_path, LISTED, **more, nodeImporters="5") == []
+    (line,) = lines(tmp_path, LISTED, **more, nodeImporters="6")
+    assert "make 12 imports at a time" in line.what
 
 
 def test_more_imports_than_the_pool_has_room_for(tmp_path: Path) -> None:

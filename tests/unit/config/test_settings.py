@@ -92,6 +92,14 @@ def test_a_value_for_everyone(name: str, value: str, field: str, expected: objec
     assert getattr(settings_of(**{name: value}), field) == expected
 
 
+def test_dropbox_without_importers_needs_others_to_have_some() -> None:
+    shared = {"journal": "postgresql://h/db", "importers": "0"}
+    settings = settings_of(nodeImporters="2", **shared)
+    assert not settings.problems
+    assert (settings.importers, settings.importers_elsewhere) == (0, 2)
+    assert settings_of(importers="3").importers_elsewhere == 3
+
+
 # Lists of users
 
 
@@ -271,8 +279,16 @@ BAD = [
         {"eventTypes": '""'},
         "eventTypes = '\"\"' for default: must be one or more of Creation, Modification, Deletion, All, with commas between",
     ),
-    ({"importers": "0"}, "importers = '0': must be a whole number from 1 to 64"),
-    ({"importers": "65"}, "importers = '65': must be a whole number from 1 to 64"),
+    (
+        {"importers": "0"},
+        "importers = '0': leaves all to other machines, which need omero.fs.journal in PostgreSQL",
+    ),
+    (
+        {"importers": "0", "journal": "postgresql://h/db"},
+        "importers = '0': leaves all to other machines: set omero.fs.nodeImporters to their number",
+    ),
+    ({"importers": "-1"}, "importers = '-1': must be a whole number from 0 to 64"),
+    ({"importers": "65"}, "importers = '65': must be a whole number from 0 to 64"),
     (
         {"importers": "2;3"},
         "importers = '2;3': has one value for all users, and cannot have one for each",

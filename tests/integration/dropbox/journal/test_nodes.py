@@ -22,8 +22,8 @@ from omero_fs_plugin.dropbox.journal.database import JournalAway, LeaseLost
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
-from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.dropbox.journal.rounds import RENEW_NODE, Rounds
+from omero_fs_plugin.dropbox.journal.records import Fileset, Start
+from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 
@@ -110,7 +110,7 @@ def test_claims_of_a_node_that_stands_still_go_back_within_the_lease(
     one, two, three = nodes
     fileset = queued(journal, "a.tif", 10)
     assert one.journal.take("amy") is not None
-    passes((two, three), EXPIRES - RENEW_NODE)
+    passes((two, three), NODE_EXPIRES - RENEW_NODE)
     assert journal.importing() != []
     passes((two, three), 2 * RENEW_NODE)
     assert journal.importing() == [] and journal.claims() == {}
@@ -131,7 +131,7 @@ def test_who_counts_on_keeps_its_claims_for_ever(
     queued(journal, "a.tif", 10)
     assert nodes[0].journal.take("amy") is not None
     until = [claim.until for claim in journal.claims().values()]
-    passes(nodes, 10 * EXPIRES)
+    passes(nodes, 10 * NODE_EXPIRES)
     assert len(journal.importing()) == 1 and len(journal.nodes()) == 3
     assert [claim.until for claim in journal.claims().values()] > until
 
@@ -159,7 +159,7 @@ def test_each_write_of_an_older_claim_is_refused(
     fileset = queued(journal, "a.tif", 10)
     taken = one.journal.take("amy")
     assert taken is not None
-    passes((two,), EXPIRES + RENEW_NODE)
+    passes((two,), NODE_EXPIRES + RENEW_NODE)
     assert two.journal.take("amy") is not None
     before = (journal.select(), journal.events(fileset.id), journal.claims(), journal.nodes())
     with pytest.raises(LeaseLost):
@@ -216,7 +216,7 @@ def test_what_is_to_be_finished_after_an_import_is_one_nodes_too(
     one.journal.imported(taken.id, 70, [71], [SHA1], finished=False)
     assert one.journal.mine() == ([], [taken.id])
     assert two.journal.give_back_orphans("nobody's") == []
-    passes((two, three), EXPIRES + RENEW_NODE)
+    passes((two, three), NODE_EXPIRES + RENEW_NODE)
     adopted = [*two.adopted, *three.adopted]
     assert adopted == [taken.id]
     heir = two if two.adopted else three
@@ -243,6 +243,40 @@ def test_turns_are_shared(journal: Journal, nodes: tuple[Node, Node, Node]) -> N
     assert nodes[1].journal.turns() == {"amy": 7}
     assert nodes[1].journal.take("amy", turn=5) is not None  # it had not heard of the other
     assert journal.turns() == {"amy": 7}
+
+
+def test_starts_of_one_entry_lie_apart_on_all_machines_together(
+    journal: Journal, nodes: tuple[Node, Node, Node]
+) -> None:
+    """By the database's clock, for those of the machines may differ."""
+    one, two, three = (node.journal for node in nodes)
+    for number in range(5):
+        queued(journal, f"{number}.tif", 10 + number)
+    other = queued(journal, "other.tif", 20, user="zak")
+    amy, long = Start("amy", 1000.0), 10.0**6
+    assert journal.started() == {}
+    first = one.take("amy", start=amy)
+    assert first is not None
+    assert two.take("amy", start=amy) is None and one.take("amy", start=amy) is None
+    assert 0 <= three.started()["amy"] < 1000
+    taken = two.take("zak", start=Start("zak", long))
+    assert taken is not None and taken.id == other.id
+
+    def ago(seconds: float, fileset: int) -> None:
+        when = float(journal.noted("start:amy").split()[0]) - seconds
+        journal.note("start:amy", f"{when:.3f} {fileset}")
+
+    ago(1000, first.id)
+    second = two.take("amy", start=amy)
+    assert second is not None and one.take("amy", start=amy) is None
+    # What was taken first needed no import: that frees nobody, for the second began after it.
+    one.not_started("amy", first.id)
+    assert one.take("amy", start=amy) is None
+    two.not_started("amy", second.id)
+    assert one.take("amy", start=amy) is not None
+    # The clock was set back meanwhile.
+    ago(-long, first.id)
+    assert three.take("amy", start=amy) is not None
 
 
 def test_a_fileset_that_somebody_else_has_locked_is_passed_over(

@@ -149,6 +149,24 @@ class TestTurns:
         time.now += 10
         assert _one(importers._taking.take()) is not None
 
+    def test_starts_are_throttled_by_those_of_other_machines(
+        self, journal: Journal, time: Time
+    ) -> None:
+        """The journal's clock runs with ours here; on PostgreSQL it is the database's."""
+        queue(journal, "amy", 4)
+        one, two = (build(journal, throttle=10.0)._taking for _ in range(2))
+        one._shared = two._shared = True
+        journal._clock = time.time
+        first = _one(one.take())
+        assert two.take() == [] and one.take() == []
+        time.now += 9
+        assert two.take() == []
+        time.now += 1
+        second = _one(two.take())
+        assert one.take() == []
+        two._not_started(second)  # it was there already
+        assert _one(one.take()) not in (first, second)
+
 
 class TestOfOneDisk:
     """A share has the roots of many users."""

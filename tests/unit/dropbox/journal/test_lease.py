@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
+from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
+from omero_fs_plugin.dropbox.journal.lease import EXPIRES, RENEW, Holder, Lease
 from tests.conftest import examples
 from tests.memory import MEMORY
 
@@ -96,6 +98,27 @@ def test_without_certainty_time_decides(journal: Journal, other: dict[str, str])
     assert not lease.hold(0.0)
     assert not lease.hold(EXPIRES - 0.1)
     assert lease.hold(EXPIRES)
+
+
+def test_a_standby_on_another_machine_has_it_within_half_a_minute(journal: Journal) -> None:
+    """Whenever the holder is killed; and the standby has 3 s of the 30 s to begin its work."""
+    for killed_at in (0.0, 0.5, RENEW - 0.1, RENEW):
+        first, standby = Lease(journal, elsewhere("1")), Lease(journal)
+        keeper = LeaseKeeper(standby, gained=lambda: None, lost=lambda why: None)
+        now, counted = 0.0, 0.0
+        assert first.hold(now)
+        while not standby.hold(now):
+            assert now - killed_at <= 27, "too late"
+            now += keeper.pause(False)
+            if counted + RENEW <= min(now, killed_at):
+                counted += RENEW
+                assert first.hold(counted)
+        assert now >= counted + EXPIRES - 1, "too early: it may only be held up"
+        standby.release()
+
+
+def test_a_lost_machine_that_holds_up_a_write_costs_nobody_the_lease() -> None:
+    assert RENEW + LIMITS["idle_in_transaction_session_timeout"] < EXPIRES
 
 
 def test_a_lease_of_an_earlier_release_is_understood(journal: Journal) -> None:
