@@ -122,6 +122,7 @@ class Filter:
         self._closing = black.closing
         self._white = white if white.names or white.suffixes or white.paths else None
         self._black = black if black.any() else None
+        self._black_files = black if black.names or black.suffixes or black.paths else None
         self._ignore_sys_files = ignore_sys_files
         self._passes_all = not (self._white or self._black or ignore_sys_files)
 
@@ -129,10 +130,10 @@ class Filter:
         """Whether a file of that name, in that directory, passes."""
         if self._passes_all:
             return True
-        text = text_of(name).casefold()
+        text = name.decode("utf-8", "surrogateescape").casefold()  # text_of: of each file
         if self._ignore_sys_files and _SYSTEM_FILE.match(text):
             return False
-        if self._black is not None and self._black.file(directory, text):
+        if self._black_files is not None and self._black_files.file(directory, text):
             return False
         return self._white is None or self._white.file(directory, text)
 
@@ -149,6 +150,10 @@ class Filter:
         """Whether no directory within `directory` is entered while it has a file of that name."""
         least = self._closing.get(name)
         return least is not None and directory[len(self._root) :].count(b"/") >= least
+
+    def may_close(self, names: Iterable[bytes]) -> bool:
+        """Whether `closes` may hold for one of these files, in some directory."""
+        return not self._closing.keys().isdisjoint(names)
 
     def directory_event(self, name: bytes) -> bool:
         """Whether the client is told that this directory itself comes or goes."""

@@ -151,7 +151,7 @@ def listing(root: str, directory: str) -> Iterator[int]:
     """
     above = ROOTS.open(root)
     try:
-        if PurePath(root) != PurePath(directory):
+        if not _are_one(root, directory):
             for part in _parts(root, directory):
                 inner = os.open(part, _DIRECTORY, dir_fd=above)
                 os.close(above)
@@ -163,6 +163,15 @@ def listing(root: str, directory: str) -> Iterator[int]:
         yield found
     finally:
         os.close(found)
+
+
+def _are_one(root: str, directory: str) -> bool:
+    if root == directory:
+        return True
+    # To make a PurePath takes longer than to open the directory.  Nearly no path needs one.
+    if any(odd in f"{path}/" for path in (root, directory) for odd in ("//", "/./")):
+        return PurePath(root) == PurePath(directory)
+    return False
 
 
 def stat_beneath(root: str, path: str) -> FileStat | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, or_, select
@@ -36,6 +37,29 @@ class Sameness(Rows):
         to another, and its files keep their inodes and times.
         """
         return {path: state for path, (state, _) in self._newest(found, user_of).items()}
+
+    def ended(self, looks: Sequence[tuple[str, os.stat_result]]) -> set[str]:
+        """Those of these files that are accounted for, by filesets that have ended: the paths.
+
+        `looks`: paths, and what os.lstat says of them now.  Each is also `known`, as imported,
+        skipped or failed, and not `under_another_path`.  It may be that others are, too: this
+        looks only under the same paths, and so it takes a fifth of the time.
+        """
+        found: set[str] = set()
+        with self._database.reading() as connection:
+            for chunk in chunks(looks, CHUNK):
+                paths = [path for path, _ in chunk]
+                if not "".join(paths).isascii():
+                    paths = [path for path in paths if _is_unicode(path)]
+                rows = set(statements.ended(connection, paths))
+                as_they_are = [
+                    (path, stat.st_ino)
+                    for path, stat in chunk
+                    if (path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) in rows
+                ]
+                opened = statements.opened(connection, [inode for _, inode in as_they_are])
+                found.update(path for path, inode in as_they_are if inode not in opened)
+        return found
 
     def under_another_path(
         self, found: Sequence[Found], user_of: Callable[[str], str | None] | None = None
@@ -233,3 +257,12 @@ class Sameness(Rows):
                     )
                 )
         return found
+
+
+def _is_unicode(path: str) -> bool:
+    """No database takes another path, and none is in the journal."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,10 +6,12 @@ import has thirty.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Select,
     Update,
     and_,
@@ -23,8 +25,8 @@ from sqlalchemy import (
 )
 
 from . import schema
-from .records import FOUND_IN_OMERO
-from .states import State
+from .records import FOUND_IN_OMERO, GONE
+from .states import OPEN, State
 
 IN_DOUBT = (State.IMPORTING, State.QUEUED)  # OMERO may be importing, if it was told to import
 
@@ -249,3 +251,41 @@ def _events() -> Select[Any]:
 
 # The next events of any fileset, oldest first.
 EVENTS = _events()
+
+# Asked for each file of a rescan, and so without SQLAlchemy's values one by one.
+_ENDED = (
+    "SELECT file.path, file.inode, file.size, file.mtime_ns, file.ctime_ns "
+    "FROM file JOIN fileset ON fileset.id = file.fileset WHERE file.path IN ({marks}) AND "
+    f"(fileset.state IN ('imported', 'failed') OR "
+    f"(fileset.state = 'skipped' AND fileset.reason <> '{GONE}'))"
+)
+_OPENED = "SELECT file.inode FROM fileset JOIN file ON file.fileset = fileset.id WHERE {which}"
+_IS_OPEN = "fileset.state IN ({})".format(", ".join(f"'{state}'" for state in OPEN))
+_FEW = 1_000  # open files that are read rather than looked for
+
+
+def ended(connection: Connection, paths: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """(path, inode, size, mtime_ns, ctime_ns) of the files with these paths, of what has ended."""
+    if not paths:
+        return iter(())
+    statement = _ENDED.format(marks=_marks(connection, len(paths)))
+    return map(tuple, connection.exec_driver_sql(statement, tuple(paths)).all())
+
+
+def opened(connection: Connection, inodes: Sequence[int]) -> set[int]:
+    """Those of these inodes, and perhaps others, that files of open filesets have."""
+    if not inodes:
+        return set()
+    few = _OPENED.format(which=f"{_IS_OPEN} LIMIT {_FEW}")
+    rows = connection.exec_driver_sql(few).all()
+    if len(rows) < _FEW:
+        return {row[0] for row in rows}
+    which = f"{_IS_OPEN} AND file.inode IN ({_marks(connection, len(inodes))})"
+    return {
+        row[0] for row in connection.exec_driver_sql(_OPENED.format(which=which), tuple(inodes))
+    }
+
+
+def _marks(connection: Connection, number: int) -> str:
+    """What stands for so many values in a statement of this database."""
+    return ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 
 from omero_fs_plugin.dropbox.journal.records import Found
@@ -158,6 +159,21 @@ class Meeting:
                     if met not in refused:
                         self._files.stir(met, now)
             self._follow(new)
+
+    def unaccounted(self, files: Sequence[tuple[str, os.stat_result]]) -> list[Found]:
+        """Those of which something may be news: `meet` decides.
+
+        The others are filesets that have ended, and nobody has touched them since.  Nearly
+        all that a rescan meets is like this, so it is as little work as can be.
+        """
+        ended = self._journal.ended(files)
+        if ended and (len(self._settler) or len(self._lots)):
+            with self._files.lock:
+                ended = {p for p in ended if p not in self._settler and p not in self._lots}
+        self._stores.none_around(ended)
+        if len(ended) == len(files):
+            return []
+        return [Found(path, FileStat.of(stat)) for path, stat in files if path not in ended]
 
     def _follow(self, new: Sequence[Found]) -> None:
         """Lets the fileset of a renamed file go on at the new path.

@@ -6,6 +6,7 @@ an argument.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,12 @@ class Pipeline:
     def scanned(self, found: Sequence[Found], now: float) -> None:
         """Files that a rescan saw.  Only those that differ from what was known are news."""
         self._meeting.meet(found, now, alive=False)
+
+    def looked_at(
+        self, files: Sequence[tuple[str, os.stat_result]], stores: Sequence[Found], now: float
+    ) -> None:
+        """As `scanned`: paths of files, and what os.lstat says of them; and stores."""
+        self._meeting.meet([*self._meeting.unaccounted(files), *stores], now, alive=False)
 
     def revisit(self, now: float, owner: Owner | None = None) -> None:
         """What waits in the journal and not here goes on waiting, a full quiet period.

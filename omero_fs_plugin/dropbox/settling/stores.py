@@ -6,6 +6,7 @@ An event of a chunk is an event of its store, which follows from the path.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from omero_fs_plugin.stores import above, is_marker, is_store, is_store_name, store_at
 
@@ -71,6 +72,12 @@ class Stores:
             place = self._files.places.place(path)
             for directory in above(place.root, path) if place is not None else ():
                 known.discard(store_at(directory))
+
+    def none_around(self, paths: Collection[str]) -> None:
+        """As `not_one`, for each of `paths`."""
+        if self._known():
+            for directory in {path.rpartition("/")[0] for path in paths}:
+                self.not_one(f"{directory}/any")
 
     def _known(self) -> set[str]:
         if self._by_content is None:

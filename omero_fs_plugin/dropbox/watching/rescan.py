@@ -31,6 +31,11 @@ _OF_THE_SHARE = frozenset(
 )
 
 
+# A file as os.lstat gives it.  Nearly all are known, and need nothing that takes longer to make.
+Look = tuple[str, os.stat_result]
+AT_ONCE = 1_000  # files in one list
+
+
 def of_the_share(error: OSError) -> bool:
     """Whether the error says that nothing else in this root can be reached either."""
     return isinstance(error, RootChanged) or error.errno in _OF_THE_SHARE
@@ -95,9 +100,25 @@ def walk(
     call: Call | None = None,
     failed: Callable[[OSError], None] = lambda error: None,
 ) -> Iterator[Found]:
+    """Each of `looks`, as what was found.  Raises RootAway."""
+    for some in looks(root, left, enters, call, failed):
+        if isinstance(some, Found):
+            yield some
+        else:
+            yield from (Found(path, FileStat.of(stat)) for path, stat in some)
+
+
+def looks(
+    root: str,
+    left: Callable[[str, str], None] = lambda path, why: None,
+    enters: Callable[[str], bool] = lambda directory: True,
+    call: Call | None = None,
+    failed: Callable[[OSError], None] = lambda error: None,
+) -> Iterator[list[Look] | Found]:
     """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
 
-    A store counts as one file, and what it contains does not.  `root` itself is never a store.
+    Gives them in lists, none longer than AT_ONCE.  A store counts as one file, and comes by
+    itself; what it contains does not count.  `root` itself is never a store.
 
     `call` is the call to the disk of `root`; it is told each time that the disk answers.
     `left` is called with each entry that is neither file nor directory or cannot be
@@ -163,29 +184,48 @@ def _entries(
     left: Callable[[str, str], None],
     enters: Callable[[str], bool],
     answered: Callable[[], None],
-) -> Iterator[Found]:
-    for number, entry in enumerate(entries):
+) -> Iterator[list[Look]]:
+    seen: list[Look] = []
+    try:
+        for number, entry in enumerate(entries):
+            answered()
+            if number >= MOST_NAMES:
+                left(
+                    directory,
+                    f"more than {MOST_NAMES:,} names in one directory: the rest is not met",
+                )
+                break
+            name = entry.name
+            if name.startswith("."):
+                continue
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    seen.append((f"{directory}/{name}", entry.stat(follow_symlinks=False)))
+                    if len(seen) == AT_ONCE:
+                        yield seen
+                        seen = []
+                        answered()  # another may have taken over the root meanwhile
+                elif entry.is_dir(follow_symlinks=False):
+                    if enters(f"{directory}/{name}"):
+                        waiting.append(f"{directory}/{name}")
+                else:
+                    why = oddity(entry.stat(follow_symlinks=False).st_mode)
+                    left(f"{directory}/{name}", why)
+            except FileNotFoundError:
+                continue  # removed while we were looking
+            except OSError as error:
+                if of_the_share(error):  # RootAway too
+                    raise
+                left(f"{directory}/{name}", f"cannot be looked at: {error.strerror}")
+    except RootAway:
+        raise
+    except OSError:
+        if seen:
+            yield seen
+        raise
+    if seen:
+        yield seen
         answered()
-        if number >= MOST_NAMES:
-            left(directory, f"more than {MOST_NAMES:,} names in one directory: the rest is not met")
-            return
-        if entry.name.startswith("."):
-            continue
-        path = f"{directory}/{entry.name}"
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                if enters(path):
-                    waiting.append(path)
-            elif entry.is_file(follow_symlinks=False):
-                yield Found(path, FileStat.of(entry.stat(follow_symlinks=False)))
-            else:
-                left(path, oddity(entry.stat(follow_symlinks=False).st_mode))
-        except FileNotFoundError:
-            continue  # removed while we were looking
-        except OSError as error:
-            if of_the_share(error):  # RootAway too
-                raise
-            left(path, f"cannot be looked at: {error.strerror}")
 
 
 def _nobody_waits() -> None:

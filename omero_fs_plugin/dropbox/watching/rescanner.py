@@ -18,7 +18,7 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
-from .rescan import of_the_share, top, walk
+from .rescan import Look, looks, of_the_share, top
 from .rounds import LANE, Late, Round
 
 log = logging.getLogger(__name__)
@@ -303,32 +303,36 @@ class Rescanner:
         """
         pipeline = self._pipeline
         pipeline.files.unsure.discard(directory)
-        batch: list[Found] = []
+        batch: list[Look] = []
+        stores: list[Found] = []
         number = 0
         begun = time.monotonic()
         errors: list[OSError] = []
         with self._lanes.calls.at(directory) as call:
-            for met in walk(
+            for some in looks(
                 directory,
                 pipeline.files.leave_alone,
                 pipeline.places.enters,
                 call,
                 failed=errors.append,
             ):
-                batch.append(met)
-                if len(batch) == _WALKED:
+                if isinstance(some, Found):
+                    stores.append(some)
+                else:
+                    batch += some
+                if len(batch) + len(stores) >= _WALKED:
                     call.rest()
-                    number += len(batch)
-                    pipeline.scanned(batch, time.monotonic())
-                    batch = []
+                    number += len(batch) + len(stores)
+                    pipeline.looked_at(batch, stores, time.monotonic())
+                    batch, stores = [], []
                     if self._stopping.wait(0.0 if hasty else time.monotonic() - begun):
                         return number
                     begun = time.monotonic()
                     call.pulse()
-        pipeline.scanned(batch, time.monotonic())
+        pipeline.looked_at(batch, stores, time.monotonic())
         if not any(map(of_the_share, errors)):
             pipeline.revisit(time.monotonic(), (user, directory))
         if any(not isinstance(error, PermissionError) for error in errors):
             # It may pass, as on a share that is away for a moment: nobody knows what is there.
             pipeline.files.unsure.add(directory)
-        return number + len(batch)
+        return number + len(batch) + len(stores)

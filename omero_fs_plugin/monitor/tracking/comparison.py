@@ -181,14 +181,21 @@ class Comparison(ABC):
         parent = directory.parent
         if parent is not None:  # in its parent's list it was unseen, while it did not answer
             self._found_doubted(parent, directory.path.rpartition(b"/")[2])
-        directory.closed = any(
+        directory.closed = self._filter.may_close(name for name, _ in listing.names) and any(
             self._filter.closes(directory.path, name) and entry.kind is Kind.FILE
             for name, entry in listing.names
         )
         there: set[bytes] = set()
         told = 0
+        # At a start nearly all are files that nobody knows yet, and only these may be many.
+        files = directory.files
+        begins = silent and not (files or directory.subdirs or directory.arrivals)
         for name, entry in listing.names:
-            if self._passes(directory, name, entry):
+            if begins and entry.kind is Kind.FILE:
+                if self._filter.file(directory.path, name):
+                    files[name] = entry.identity
+                    there.add(name)
+            elif self._passes(directory, name, entry):
                 there.add(name)
                 at_once = told < AT_ONCE
                 told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)

@@ -46,9 +46,10 @@ with Journal({url!r}, make=False)._database.writing():
 OLD = DATA / "journal-version-1.sql"
 
 
-def drop_indexes(connection: Connection) -> None:
-    """Those that versions 8 and 10 made."""
-    for name in ("revision_of", "duplicate_of", "newest", "newest_of_user", "held", "on_its_way"):
+def drop_indexes(connection: Connection, *, of_8: bool = True) -> None:
+    """Those that version 10 made, and those `of_8`, that version 8 made."""
+    names = ["newest", "newest_of_user", "held", "on_its_way"]
+    for name in names + (["revision_of", "duplicate_of"] if of_8 else []):
         connection.execute(text(f"DROP INDEX fileset_{name}"))
     connection.execute(text("DROP INDEX file_by_path"))
 

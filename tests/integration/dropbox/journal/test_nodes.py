@@ -28,7 +28,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 
 from .test_fence import SHA1, WRITES
-from .test_journal import found, journal, postgres, url, waiting
+from .test_journal import drop_indexes, found, journal, postgres, url, waiting
 
 __all__ = ["journal", "postgres", "url"]  # fixtures
 
@@ -313,6 +313,7 @@ def test_a_journal_of_version_8_gets_nodes(url: str) -> None:
                     "AS $$ BEGIN RAISE EXCEPTION 'that of version 8'; END $$"
                 )
             )
+        drop_indexes(connection, of_8=False)
         connection.execute(text("UPDATE meta SET value = '8' WHERE key = 'version'"))
     journal.close()
     node = Node(url, "one")

@@ -30,7 +30,7 @@ class Pipeline:
         self.places = places_of(top)
         self.files: Any = SimpleNamespace(unsure=set(), leave_alone=lambda path, why: None)
 
-    def scanned(self, found: object, now: float) -> None:
+    def looked_at(self, files: object, stores: object, now: float) -> None:
         raise JournalError("the disk is full")
 
 
@@ -65,7 +65,7 @@ def test_one_that_cannot_be_listed_for_a_moment(
 ) -> None:
     root = f"{tmp_path}/amy"
     done = threading.Event()
-    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    pipeline.looked_at = lambda files, stores, now: None  # type: ignore[method-assign]
     pipeline.revisit = lambda now, owner: None  # type: ignore[attr-defined]
     pipeline.ask_all = lambda now, root: done.set()  # type: ignore[attr-defined]
     pipeline.files.unsure.add(root)
@@ -138,7 +138,7 @@ def test_a_watched_directory_that_is_listed_slowly_holds_up_no_other(
     monkeypatch.setattr(rescanner_module, "top", listed)
     assert rescanner._owners() == ([("kim", f"{tmp_path}/kim")] if known else [])
     assert begun.is_set()
-    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    pipeline.looked_at = lambda files, stores, now: None  # type: ignore[method-assign]
     go.set()
     assert rescanner._lanes.stop(time.monotonic() + 20)
     assert rescanner._asked.is_set()
@@ -157,7 +157,7 @@ def test_what_waits_on_a_share_that_is_not_there_is_not_looked_at_one_by_one(
     revisited: bool,
 ) -> None:
     looked_at: list[object] = []
-    pipeline.scanned = lambda found, now: None  # type: ignore[method-assign]
+    pipeline.looked_at = lambda files, stores, now: None  # type: ignore[method-assign]
     pipeline.revisit = lambda now, owner: looked_at.append(owner)  # type: ignore[attr-defined]
 
     def fail(*_: object) -> None:
