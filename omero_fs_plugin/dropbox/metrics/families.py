@@ -23,6 +23,7 @@ BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3
 # What keeps files from being imported, by the first word of what `troubles` calls it.
 TROUBLES = (
     *("omero", "fsserver", "journal", "share", "directory", "disk", "threads"),
+    "importers",
     *("bio-formats", "configuration", "changed", "other"),
 )
 
