@@ -32,7 +32,7 @@
 #   make pictures                 docs/rooms.svg and docs/states.svg, from the tables in the code
 #   make venv | lint | types | unit | format | clean
 #
-# PYTHON=/path/to/python3 chooses the Python (3.10 to 3.12) of the virtual environment.
+# PYTHON=/path/to/python3 chooses the Python (3.10 to 3.13) of the virtual environment.
 
 PYTHON ?= /usr/bin/python3
 DIR ?=

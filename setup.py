@@ -47,7 +47,7 @@ setup(
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="GPL-2.0-or-later",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     # Said outright, this makes an editable install one plain line in a .pth
     # file.  `omero` looks for plugins in the directories of sys.path, and would
     # find none behind the import hook that setuptools installs otherwise.
@@ -112,6 +112,7 @@ setup(
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Image Processing",
     ],
     zip_safe=False,

@@ -161,8 +161,8 @@ need_venv() {
     [ "$root" = yes ] || [ ! -L "$venv" ] || rm -f "$venv"
     found=$(as_user "$python" -c "$python_identity" 2>/dev/null) \
         || die "$user cannot run $python: give another one as PYTHON=/path/to/python3"
-    as_user "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
-        || die "$python is $(as_user "$python" -V): need Python 3.10, 3.11 or 3.12, as PYTHON=..."
+    as_user "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+        || die "$python is $(as_user "$python" -V): need Python 3.10 to 3.13, as PYTHON=..."
     if [ -x "$venv/bin/python" ] \
         && [ "$(as_user "$venv/bin/python" -c "$python_identity" 2>/dev/null)" = "$found" ]; then
         return
