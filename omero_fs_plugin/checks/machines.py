@@ -42,6 +42,14 @@ def importers(subject: Subject) -> Iterator[Line]:
 
 
 def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]) -> Iterator[Line]:
+    unknown = {one.node for one in subject.settings.path_map} - {"", *nodes}
+    if unknown:
+        yield warning(
+            ABOUT,
+            f"omero.fs.pathMap names {', '.join(sorted(unknown))}, and {PROPERTY} has no "
+            f"{ELSEWHERE} there",
+            "correct the name of the node; a machine's host name does as well",
+        )
     away = [node for node in nodes if "DropBox" not in listed[node]]
     host = subject.settings.host
     if away and host in _HERE:

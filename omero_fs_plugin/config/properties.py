@@ -15,6 +15,7 @@ from . import kinds
 from .after_import import AFTER_IMPORT
 from .kinds import Kind
 from .outlets import OUTLETS
+from .path_map import PATH_MAP
 from .schedule import PRIORITY, WINDOW
 
 PREFIX = "omero.fs."
@@ -172,6 +173,14 @@ PROPERTIES: tuple[Property, ...] = (
         "0",
         "the number of imports at the same time on each other machine that has a DropBoxImporter. "
         "0: as many as omero.fs.importers",
+    ),
+    Property(
+        "pathMap",
+        PATH_MAP,
+        "",
+        "where importers on other machines find directories that have another path there: "
+        "/DROPBOX/PATH=/PATH/THERE, for one machine NODE:/DROPBOX/PATH=/PATH/THERE; several with "
+        "commas between. docs/operations.rst",
     ),
     _for_each(
         "throttleImport",

@@ -9,6 +9,7 @@ from omero_fs_plugin.errors import ConfigurationError
 
 from .after_import import AfterImport
 from .outlets import NOWHERE, Outlets
+from .path_map import PathMap
 from .properties import BY_NAME
 from .schedule import Priority, Window
 
@@ -97,6 +98,7 @@ class Settings:
     importers: int  # of DropBox itself; 0: other machines import everything
     node_importers: int  # on each other machine; 0: as many
     create_users: bool  # directories for OMERO users who have none
+    path_map: PathMap  # of importers on other machines
     file_batch: int  # files gathered before they are looked at
     longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
@@ -199,6 +201,7 @@ FIELDS = {
     "importers": "importers",
     "nodeImporters": "node_importers",
     "createUsers": "create_users",
+    "pathMap": "path_map",
     "fileBatch": "file_batch",
     "longestWait": "longest_wait",
     "quarantine": "quarantine",

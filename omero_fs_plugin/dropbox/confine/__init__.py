@@ -102,7 +102,7 @@ def is_unmounted(root: str, path: str, device: int) -> bool:
     Raises what `open_beneath` raises, but for FileNotFoundError.
     """
     with CALLS.at(root):
-        above = Path(root).parent.stat().st_dev
+        above = Path(ROOTS.here(root)).parent.stat().st_dev
         if above == device:
             return False
         try:

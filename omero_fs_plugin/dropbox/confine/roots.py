@@ -119,14 +119,18 @@ class Roots:
         self._lock = threading.Lock()
         self._roots: dict[str, _Root] = {}
         self._apart: Mapping[str, str] = {}
+        self._here: Callable[[str], str] = str
         # directory -> the root that it lies in, and its parts from there on
         self._found: dict[str, tuple[str, tuple[str, ...]] | None] = {}
 
-    def apply(self, paths: Iterable[str], apart: Mapping[str, str]) -> None:
+    def apply(
+        self, paths: Iterable[str], apart: Mapping[str, str], here: Callable[[str], str] = str
+    ) -> None:
         """Sets the roots to take, even those that were taken before.  Does not ask the disk.
 
         `apart`: name for people -> a directory that no root may contain or lie in; an
-        empty one does not count.  Earlier roots stay roots, because files below them may
+        empty one does not count.  `here` gives the path that a directory has on this machine,
+        if DropBox runs on another one.  Earlier roots stay roots, because files below them may
         be under way.
         """
         with self._lock:
@@ -135,7 +139,12 @@ class Roots:
             for number, path in enumerate(paths):
                 self._roots[path] = _Root(path, number)
             self._apart = {name: where for name, where in apart.items() if where}
+            self._here = here
             self._found = {}
+
+    def here(self, path: str) -> str:
+        """The path on this machine of what DropBox calls `path`."""
+        return self._here(path)
 
     def open(self, directory: str) -> int:
         """A descriptor of `directory`, for use as a `dir_fd`.
@@ -148,7 +157,7 @@ class Roots:
         """
         nearest = self._nearest(directory)
         if nearest is None:
-            return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
+            return os.open(self._here(directory), os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
         path, below = nearest
         descriptor = self._open_root(path)
         try:
@@ -199,9 +208,9 @@ class Roots:
         """The path of `directory` without links, as far as that is known.  Asks no disk."""
         nearest = self._nearest(directory)
         if nearest is None:
-            return directory
+            return self._here(directory)
         path, below = nearest
-        return "/".join(((self.real(path) or path).rstrip("/"), *below)) or "/"
+        return "/".join(((self.real(path) or self._here(path)).rstrip("/"), *below)) or "/"
 
     def look(self, path: str) -> None:
         """Finds out whether there is trouble with the root at `path`."""
@@ -228,12 +237,13 @@ class Roots:
     def _open_root(self, path: str) -> int:
         root = self._roots[path]
         was = root.taken.route if root.taken is not None and not root.trouble else None
-        if was is not None and was.real == path:  # else an admin's link may lead elsewhere by now
+        where = self._here(path)
+        if was is not None and was.real == where:  # else an admin's link may lead elsewhere by now
             descriptor = _again(was)
             if descriptor >= 0:
                 return descriptor
         try:
-            descriptor, route = reach(path)
+            descriptor, route = reach(where)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise self._troubled(root, error.strerror or str(error)) from error

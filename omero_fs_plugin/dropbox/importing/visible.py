@@ -1,5 +1,7 @@
 """Whether this machine sees the files that the journal means; for importers beside DropBox's.
 
+A directory may have another path here (omero.fs.pathMap): `ROOTS` opens it there.
+
 Rule: a file counts as seen only if it has the inode, the size and the mtime that DropBox met it
 with.  A share that is not mounted here, another directory of the same name, or a copy of it have
 not.  What is not seen here may well be there, so nothing is decided about it: it is left to others.
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
+from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -20,14 +24,20 @@ from omero_fs_plugin.events import FileStat, known_there_as
 class Visible:
     """Looks at the files of each fileset before it is imported.  Thread-safe."""
 
-    def __init__(self, machine: str) -> None:
-        self._machine = machine
+    def __init__(
+        self, machine: str, by_path: Callable[[Fileset], str] = lambda fileset: ""
+    ) -> None:
+        """`by_path` says why a fileset can be imported only under its own path; empty: it can be
+        under another."""
+        self._machine, self._by_path = machine, by_path
         self._lock = threading.Lock()
         self._unseen: dict[str, str] = {}  # root -> what was wrong with the last fileset of it
 
     def unseen(self, fileset: Fileset) -> str:
         """Why this machine does not see `fileset`; empty if it does."""
-        why = next(filter(None, (self._look(fileset.root, met) for met in fileset.files)), "")
+        why = self._elsewhere(fileset) or next(
+            filter(None, (self._look(fileset.root, met) for met in fileset.files)), ""
+        )
         with self._lock:
             if why:
                 self._unseen[fileset.root] = why
@@ -40,6 +50,13 @@ class Visible:
         with self._lock:
             return dict(self._unseen)
 
+    def _elsewhere(self, fileset: Fileset) -> str:
+        """OMERO, and its own importer, would look for the file under the path that it has here."""
+        here = ROOTS.here(fileset.path)
+        if here == fileset.path or not (why := self._by_path(fileset)):
+            return ""
+        return f"{fileset.path} is {here} on {self._machine} (omero.fs.pathMap), and {why}"
+
     def _look(self, root: str, met: Found) -> str:
         try:
             found = stat_of(root, met.path)
@@ -48,7 +65,7 @@ class Visible:
             if _identity(found) != _identity(met.stat):
                 return f"{met.path} on {self._machine} is not the file that DropBox has met"
             with CALLS.at(root):
-                here = os.lstat(met.path).st_dev
+                here = os.lstat(ROOTS.here(met.path)).st_dev
         except OSError as error:
             return f"{met.path} on {self._machine}: {error.strerror or error}"
         except FsError as error:

@@ -18,16 +18,18 @@ from typing import Any
 from omero_fs_plugin import __version__, icegrid
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.path_map import for_machine, translated
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
 from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet, sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import Holder
-from omero_fs_plugin.dropbox.journal.records import Held
+from omero_fs_plugin.dropbox.journal.records import Fileset, Held
 from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 _AGAIN_S = 5.0  # between two tries to open the journal
 _STOP_S = 6.0  # that a stop waits for what is under way
 _LEAVE_S = 2.0  # ... and for the journal
+_ID_BEFORE_NODE = "DropBoxImporter-"  # of the server, in the template
 ADAPTER = "omerofs.DropBoxImporter"
 
 
@@ -75,7 +78,10 @@ class DropBoxImporter:
         self._expires, self._renew = expires, renew
         self._give_up = partial(icegrid.shut_down, communicator)
         self._me = Holder.me()
-        self._seen = Visible(self._me.host)
+        self._seen = Visible(self._me.host, self._by_path)
+        node = communicator.getProperties().getProperty("Ice.Admin.ServerId")
+        names = (self._me.host, node.removeprefix(_ID_BEFORE_NODE))
+        self._path_map = for_machine(settings.path_map, names)
         self._places = Places(settings.rules)
         self._lanes = Lanes()
         self._omero = Omero.of(communicator, settings)
@@ -188,13 +194,23 @@ class DropBoxImporter:
         self.configuration.settings = settings
         self._methods.apply(methods)
         apart = apart_from(settings, os.environ.get("OMERODIR"))
-        ROOTS.apply([str(rule.watch_dir) for rule in settings.rules], apart)
+        here = partial(translated, paths=self._path_map)
+        ROOTS.apply([str(rule.watch_dir) for rule in settings.rules], apart, here)
         self._places.apply(settings.rules)
         self._omero.sessions_last(settings.time_to_live, settings.time_to_idle)
         if self._importers is not None:
             self._importers.turns.priority = settings.priority
             self._importers.retry(settings.max_retries, settings.retry_interval)
             self._importers.wake()
+
+    def _by_path(self, fileset: Fileset) -> str:
+        """Why a fileset is imported only under its own path; empty: it may be under another."""
+        choice = self._methods.of(self._places.rule_of(fileset.path, fileset.user)).choice
+        if choice.importer == JAVA:
+            return "OMERO's own importer would tell OMERO that path"
+        if choice.transfer.in_place:
+            return "a transfer in place would tell OMERO that path"
+        return ""
 
     def _joined(self, held: Held) -> None:
         """The journal knows us: from now on we may import."""

@@ -94,6 +94,26 @@ def test_dropbox_leaves_all_imports_to_nodes_if_it_has_none_itself(
         node.close()
 
 
+def test_a_node_finds_the_files_where_the_path_map_says(
+    make_whole: Callable[..., Whole], url: str, tmp_path: Path
+) -> None:
+    """Of two files that DropBox has, one is there, and not the other."""
+    there = tmp_path / "mnt" / "amy"
+    there.mkdir(parents=True)
+    whole = make_whole(journal=url, importers="0", nodeImporters="2")
+    one, other = whole.drop("one.tif"), whole.drop("other.tif")
+    os.link(one, there / one.name)
+    whole.properties["omero.fs.pathMap"] = f"{one.parent.parent}={there.parent}"
+    node = Elsewhere(whole, url, tmp_path / "node.log", importers=2)
+    try:
+        whole.until_known(one)
+        whole.assert_once(one)  # under the path that DropBox has
+        whole.until("the other is left", lambda: "left to other" in whole.row(other).reason)
+        assert whole.row(other).state is State.QUEUED
+    finally:
+        node.close()
+
+
 def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
     shared: Whole, start: Started, tmp_path: Path
 ) -> None:

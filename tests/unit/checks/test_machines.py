@@ -70,6 +70,14 @@ def test_dropbox_without_importers_takes_nothing_from_the_pool(tmp_path: Path) -
     assert "make 12 imports at a time" in line.what
 
 
+def test_a_path_map_for_a_node_that_has_no_importers(tmp_path: Path) -> None:
+    given = {"journal": SHARED, "host": "omero.example.org"}
+    assert lines(tmp_path, LISTED, **given, pathMap="node2:/data=/mnt/x,/b=/c") == []
+    (line,) = lines(tmp_path, LISTED, **given, pathMap="node2:/data=/mnt/x,node4:/data=/srv")
+    assert line.level is Level.WARNING
+    assert "names node4, and omero.server.nodedescriptors has no DropBoxImporter" in line.what
+
+
 def test_more_imports_than_the_pool_has_room_for(tmp_path: Path) -> None:
     more = {"journal": SHARED, "host": "omero.example.org", "importers": "4"}
     (line,) = lines(tmp_path, LISTED, **more)

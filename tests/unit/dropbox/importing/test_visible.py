@@ -6,11 +6,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin import events
+from omero_fs_plugin.config.path_map import PATH_MAP, translated
+from omero_fs_plugin.dropbox import confine
+from omero_fs_plugin.dropbox.confine import is_unmounted, open_beneath
+from omero_fs_plugin.dropbox.confine.roots import Roots
+from omero_fs_plugin.dropbox.importing import visible as visible_module
 from omero_fs_plugin.dropbox.importing.importers.in_place import InPlace
 from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
 from omero_fs_plugin.dropbox.importing.visible import Visible
@@ -122,3 +128,43 @@ def test_turns_given_elsewhere_count_here(journal: Journal, tmp_path: Path) -> N
     assert [fileset.user for fileset in one._taking.take()] == ["amy"]
     assert [fileset.user for fileset in other._taking.take()] == ["zak"]
     assert journal.turns() == {"amy": 1, "zak": 2}
+
+
+@pytest.fixture
+def mapped(met: Fileset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same file below another directory, and nothing at the path that DropBox has for it."""
+    there = tmp_path / "mnt" / "amy"
+    there.mkdir(parents=True)
+    os.link(met.path, there / "a.tif")
+    shutil.rmtree(tmp_path / "DropBox")
+    roots = Roots()
+    for module in (visible_module, confine):
+        monkeypatch.setattr(module, "ROOTS", roots)
+    paths = PATH_MAP.read(f"{tmp_path}/DropBox={tmp_path}/mnt")
+    roots.apply([str(tmp_path / "DropBox")], {}, partial(translated, paths=paths))
+    return there / "a.tif"
+
+
+def test_a_directory_that_has_another_path_here_is_read_there(met: Fileset, mapped: Path) -> None:
+    visible = Visible("node2")
+    assert visible.unseen(met) == ""
+    with os.fdopen(open_beneath(met.root, met.path), "rb") as file:
+        assert file.read() == b"pixels"
+    assert not is_unmounted(met.root, met.path, mapped.stat().st_dev)
+    mapped.write_bytes(b"others")
+    assert "is not the file that DropBox has met" in visible.unseen(met)
+
+
+def test_what_omero_would_look_for_under_that_path_is_left_to_others(
+    met: Fileset, mapped: Path
+) -> None:
+    visible = Visible("node2", lambda fileset: "a transfer in place would tell OMERO that path")
+    assert visible.unseen(met) == (
+        f"{met.path} is {mapped} on node2 (omero.fs.pathMap), and a transfer in place would tell "
+        "OMERO that path"
+    )
+    assert list(visible.told()) == [met.root]
+
+
+def test_under_its_own_path_all_is_imported(met: Fileset) -> None:
+    assert Visible("node2", lambda fileset: "it must be that path").unseen(met) == ""
