@@ -44,7 +44,7 @@ class UserSession:
 
     @property
     def query(self) -> Any:
-        """The user's IQueryPrx.  Raises what the call raises with which it is asked for."""
+        """The user's IQueryPrx.  Raises what OMERO answers if it does not give it."""
         return self.keep("query", lambda: self.services.getQueryService())
 
     @property

@@ -57,7 +57,8 @@ def opens(subject: Subject) -> Iterator[Line]:
 
 def _trouble(url: str) -> Iterator[Line]:
     """Filesets that need somebody."""
-    from omero_fs_plugin.dropbox.journal.glance import Asked, glance
+    from omero_fs_plugin.dropbox.journal.glance import glance
+    from omero_fs_plugin.dropbox.journal.seen import Asked
     from omero_fs_plugin.dropbox.journal.states import State
 
     with glance(url) as look:

@@ -13,7 +13,7 @@ from . import Line, Subject, error, ok, warning
 from .configuration import POOL, POOL_DEFAULT
 
 if TYPE_CHECKING:
-    from omero_fs_plugin.dropbox.journal.glance import Elsewhere
+    from omero_fs_plugin.dropbox.journal.seen import Elsewhere
 
 ABOUT = "importers elsewhere"
 _HERE = ("localhost", "127.0.0.1", "::1")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import Glance, glance
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing, without_paths
 from omero_fs_plugin.errors import ConfigurationError, FsError

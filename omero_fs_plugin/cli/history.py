@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.words import step
 

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.glance import Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import Glance, glance
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import OPEN
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.glance import Asked, Came, Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import Glance, glance
+from omero_fs_plugin.dropbox.journal.seen import Asked, Came, Seen
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.site import Site, printable, site
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from omero_fs_plugin.dropbox.journal.fates import Fate
-from omero_fs_plugin.dropbox.journal.glance import After, Came
+from omero_fs_plugin.dropbox.journal.seen import After, Came
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
 
 # The longest period (s) that is shown in steps of an hour, and of a day; beyond: of a week.

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from omero_fs_plugin.dropbox.journal.glance import Came
+from omero_fs_plugin.dropbox.journal.seen import Came
 from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_paths
 from omero_fs_plugin.names import printable
 

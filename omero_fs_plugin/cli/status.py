@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from omero_fs_plugin.dropbox.journal.glance import Asked
+from omero_fs_plugin.dropbox.journal.seen import Asked
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site

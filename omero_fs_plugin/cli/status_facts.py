@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.journal.glance import Asked, Elsewhere, Glance, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import Glance, glance
+from omero_fs_plugin.dropbox.journal.seen import Asked, Elsewhere, Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0

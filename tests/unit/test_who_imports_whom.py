@@ -50,6 +50,8 @@ PURE = (
     "dropbox.settling.settle",
     "dropbox.journal.states",
     "dropbox.journal.records",
+    "dropbox.journal.seen",
+    "dropbox.importing.lookout",
     "dropbox.settling.pipeline",
     "dropbox.watching.rescan",
     "dropbox.confine",

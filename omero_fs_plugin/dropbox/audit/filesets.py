@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from omero_fs_plugin.blitz import inventory
 from omero_fs_plugin.blitz.inventory import MOST, Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
-from omero_fs_plugin.dropbox.journal.glance import Met, Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import glance
+from omero_fs_plugin.dropbox.journal.seen import Met, Seen
 
 from . import looks
 from .findings import Finding, Kind

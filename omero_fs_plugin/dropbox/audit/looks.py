@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from omero_fs_plugin.blitz.inventory import Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
-from omero_fs_plugin.dropbox.journal.glance import Met
+from omero_fs_plugin.dropbox.journal.seen import Met
 from omero_fs_plugin.dropbox.receipts.proof import Digests, can_digest
 
 from .findings import Kind

@@ -45,7 +45,7 @@ class Blame:
             return self._resting.get(fileset, 0.0) > now
 
     def suspects(self) -> frozenset[int]:
-        """The filesets with which something unknown may be wrong."""
+        """The filesets that may have an unknown fault."""
         with self._lock:
             return frozenset(self._suspects)
 

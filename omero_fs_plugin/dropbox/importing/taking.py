@@ -140,7 +140,7 @@ class Taking:
         (first,) = taken
         suspects = self._blame.suspects()
         apart = suspects | self._blame.resting(now)
-        # If something unknown is wrong with a fileset, it is imported alone.
+        # A fileset that may have an unknown fault is imported alone.
         method = self._methods.of(self._places.rule_of(first.path, first.user))
         if method.choice.importer != JAVA or first.id in suspects:
             return

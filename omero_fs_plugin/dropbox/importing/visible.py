@@ -46,7 +46,7 @@ class Visible:
         return why
 
     def told(self) -> dict[str, str]:
-        """Directories of which the last fileset was not seen here, and why, for people."""
+        """Directories whose last fileset was not seen here, and why, for people."""
         with self._lock:
             return dict(self._unseen)
 

@@ -12,9 +12,11 @@ what becomes of imported files, in the words of ``fates``.
 has the rows as values, ``statements`` what every import asks and writes, ``database`` opens it.
 ``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease; ``elapsed`` has the
 clock that nobody sets.  ``nodes`` has the importers of other machines and their claims, ``rounds``
-renews those and watches the others. ``copying`` carries all of it into another database.
-``glance`` is a short look at it for commands. ``words`` says what happened in plain words,
-``story`` writes that into the log.
+renews those and watches the others.  ``copying`` carries all of it into another database.
+``words`` says what happened in plain words, ``story`` writes that into the log.
+
+``glance`` is a short look at the journal for people, ``seen`` has what it gives as values, and
+``plain`` opens the database for it.
 
 Every room of DropBox may use this room; it uses none of them.
 """

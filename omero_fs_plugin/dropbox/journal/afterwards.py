@@ -78,9 +78,9 @@ class Afterwards:
             return sorted(rows)
 
     def due(self, root: str, after: int, until: float, limit: int) -> list[int]:
-        """The next imported filesets of `root`, with ids above `after`, with which nobody has done.
+        """The next imported filesets of `root` that are still to be dealt with.
 
-        Their imports ended before `until` (s since the epoch).
+        Their ids are above `after`, and their imports ended before `until` (s since the epoch).
         """
         fileset, meta = schema.fileset.c, schema.meta.c
         done = exists().where(meta.key == literal(ENDED).concat(cast(fileset.id, Text)))
@@ -103,7 +103,7 @@ class Afterwards:
             )
 
     def open(self, filesets: Collection[int]) -> tuple[list[int], list[int]]:
-        """Those of these imported filesets with which nobody has done.
+        """Those of these imported filesets that are still to be dealt with.
 
         First those that are ready, then those that OMERO does not have whole yet.
         """

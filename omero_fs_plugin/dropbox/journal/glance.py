@@ -6,27 +6,21 @@ whole answer, so this asks SQLite or PostgreSQL itself.  The statements are the 
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
-import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from omero_fs_plugin.errors import JournalError
 
 from .fates import ENDED, Ended
+from .plain import SQLITE, open_to_read, why
+from .seen import After, Asked, Came, Elsewhere, Met, Seen
 from .states import HELD, ON_ITS_WAY, State
 
 VERSION = 10  # of the journal; schema.py has it too, and a test compares them
 
-_SQLITE = "sqlite:///"
-_BUSY_S = 30.0  # how long a write of another process is waited for
 _CHUNK = 500  # filesets whose files are asked for in one statement
 _COLUMNS = (
     *("id", "user", "root", "path", "state", "reason", "attempts", "refusals", "images"),
@@ -38,106 +32,6 @@ _AFTER = (
     f"FROM meta JOIN fileset ON fileset.id = CAST(substr(meta.key, {len(ENDED) + 1}) AS INTEGER)"
 )
 _NEWEST = "changed DESC, id DESC"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A fileset, as people are shown it."""
-
-    id: int
-    user: str
-    root: str  # the user's directory
-    path: str  # of its first file
-    state: State
-    reason: str
-    attempts: int
-    refusals: int  # by OMERO, in a row
-    images: tuple[int, ...]
-    server_fileset: int | None
-    reader: str
-    plate: bool
-    revision_of: int | None
-    duplicate_of: int | None
-    created: float  # s since the epoch
-    changed: float  # s since the epoch
-    waited: float  # s, for what the reason says
-    files: tuple[str, ...] = ()
-    size: int = 0  # bytes, of all files
-
-
-@dataclass(frozen=True)
-class Came:
-    """A fileset that came in, or changed, in some period."""
-
-    id: int
-    user: str
-    root: str
-    path: str  # of its first file
-    state: State
-    reason: str
-    created: float  # s since the epoch
-    changed: float  # s since the epoch
-    imported: float | None  # s since the epoch, when its import ended; None: it was not imported
-    files: int
-    size: int  # bytes
-
-
-@dataclass(frozen=True)
-class After:
-    """What became of the files of an imported fileset (omero.fs.afterImport)."""
-
-    id: int
-    user: str
-    root: str
-    path: str  # of its first file, where it was imported from
-    ended: Ended
-
-
-@dataclass(frozen=True)
-class Met:
-    """A file of a fileset, as it was when it was met."""
-
-    device: int
-    inode: int
-    size: int  # bytes
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Importers on another machine, as the journal has them."""
-
-    holder: str  # as str() of a lease.Holder gives it
-    told: str  # JSON: what it says of itself
-    claims: int  # filesets that it is at
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Which filesets are asked for."""
-
-    user: str | None = None  # of this OMERO user
-    since: float | None = None  # s since the epoch: changed then or later
-    states: tuple[State, ...] = ()  # none: in any
-
-    @property
-    def any_of(self) -> tuple[State, ...]:
-        """The states that a fileset may be in."""
-        return self.states or tuple(State)
-
-    def where(self, *more: str) -> tuple[str, list[Any]]:
-        """The condition, and its values."""
-        parts, values = list(more), list[Any]()
-        if self.user is not None:
-            parts.append('"user" = ?')
-            values.append(self.user)
-        if self.since is not None:
-            parts.append("changed >= ?")
-            values.append(self.since)
-        if self.states:
-            parts.append(f"state IN ({', '.join('?' * len(self.states))})")
-            values += [str(state) for state in self.states]
-        return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
 
 
 class Glance:
@@ -459,63 +353,22 @@ def glance(url: str) -> Iterator[Glance | None]:
     Raises JournalError or ConfigurationError, as Database does, if it cannot be read.
     """
     try:
-        connection, ask, mark = _open(url)
+        connection, ask, mark = open_to_read(url)
     except FileNotFoundError:
         yield None
         return
     except OSError as error:
-        raise JournalError(f"the journal {url[len(_SQLITE) :]}: {error.strerror}") from error
+        raise JournalError(f"the journal {url[len(SQLITE) :]}: {error.strerror}") from error
     except Exception as error:
-        raise _why(url, error) from error
+        raise why(url, error) from error
     try:
         look = Glance(ask, mark)
         try:
             version = look.version()
         except Exception as error:
-            raise _why(url, error) from error
+            raise why(url, error) from error
         if version != str(VERSION):
-            raise _why(url, JournalError(f"the journal has version {version}"))
+            raise why(url, JournalError(f"the journal has version {version}"))
         yield look
     finally:
         connection.close()
-
-
-def _open(url: str) -> tuple[Any, Any, str]:
-    if url.startswith(_SQLITE):
-        path = Path(url[len(_SQLITE) :])
-        _can_be_read(path)
-        file = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None
-        )
-        file.execute("BEGIN")
-        return file, file.execute, "?"
-    import psycopg
-
-    scheme, _, rest = url.partition("://")
-    server = psycopg.connect(f"{scheme.partition('+')[0]}://{rest}", connect_timeout=10)
-    server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    return server, server.execute, "%s"
-
-
-def _can_be_read(file: Path) -> None:
-    """Raises OSError, which says more than SQLite's errors.
-
-    The file itself is never opened but by SQLite: whoever closes it drops all locks that this
-    process has on it (fcntl(2)), also those of SQLite's other connections.  Another process
-    would then take the journal for unused, and remove its WAL below them.
-    """
-    if stat.S_ISDIR(file.stat().st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
-    if not os.access(file, os.R_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
-
-
-def _why(url: str, error: Exception) -> Exception:
-    """The error that the journal itself raises for this; else `error`, as a JournalError."""
-    from .journal import Journal
-
-    try:
-        Journal(url, read_only=True, make=False).close()
-    except Exception as better:
-        return better
-    return JournalError(f"the journal cannot be read: {' '.join(str(error).split())}")

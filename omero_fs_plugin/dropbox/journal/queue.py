@@ -14,7 +14,7 @@ from .states import OPEN, State
 
 
 class Queue(Rows):
-    """The filesets with which something is to be done, and the users who wait for their turn."""
+    """The filesets that still need something, and the users who wait for their turn."""
 
     # The last answer, and the mark before it was asked for
     _queued_users: tuple[Mark, list[str]] | None = None

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.glance import Seen
 from omero_fs_plugin.dropbox.journal.outbox import ADMINS
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.situation import Stand, below, standing, without_paths
 from omero_fs_plugin.names import printable
 

@@ -21,8 +21,9 @@ from omero_fs_plugin.dropbox.confine import open_directory
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
-from omero_fs_plugin.dropbox.journal.glance import Seen, glance
+from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, without_paths
 from omero_fs_plugin.errors import FsError, ImportRefused

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import below, shortened, standing, without_paths
 

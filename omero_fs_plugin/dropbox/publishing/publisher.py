@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import EVERYONE, Settings
-from omero_fs_plugin.dropbox.journal.glance import Asked, glance
+from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.seen import Asked
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, UserError
 

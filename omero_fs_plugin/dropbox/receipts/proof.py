@@ -22,7 +22,7 @@ from typing import Protocol
 
 from omero_fs_plugin.blitz.copies import Copy
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat

@@ -22,7 +22,7 @@ from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.audit import directories, filesets, ghosts, strays
 from omero_fs_plugin.dropbox.audit.findings import Kind
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
-from omero_fs_plugin.dropbox.importing.leftovers import _NOTE
+from omero_fs_plugin.dropbox.journal.nodes import LEFTOVER
 from omero_fs_plugin.errors import ServerAwayError
 from tests.integration.whole import Whole
 from tests.unit.cli.audit_fields import assert_as_documented
@@ -232,13 +232,13 @@ def _repairs(whole: Whole, run: Run, told: dict[str, Any]) -> None:
     _, asked = audited(run, "--repair")
     (repair,) = asked["repairs"]
     assert repair["server_fileset"] == known["server_fileset"]
-    assert not whole.journal.notes(_NOTE)
+    assert not whole.journal.notes(LEFTOVER)
     code, lines = run("audit", *PACE, "--repair", "--yes")
     assert code == 1
     told_at = next(i for i, line in enumerate(lines) if "deletes it if nobody is at it" in line)
     done_at = next(i for i, line in enumerate(lines) if "noted for DropBox" in line)
     assert told_at < done_at
-    assert list(whole.journal.notes(_NOTE)) == [f"{_NOTE}{known['fileset']}"]
+    assert list(whole.journal.notes(LEFTOVER)) == [f"{LEFTOVER}{known['fileset']}"]
 
 
 def test_an_audit_that_was_broken_off_goes_on(

@@ -13,7 +13,7 @@ import pytest
 
 from omero_fs_plugin.cli import receipt_text, report_text
 from omero_fs_plugin.cli.report_facts import facts
-from omero_fs_plugin.dropbox.journal.glance import Came
+from omero_fs_plugin.dropbox.journal.seen import Came
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.receipts.proof import Proof
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.cli import report_text
 from omero_fs_plugin.cli.report_facts import Waits, facts
-from omero_fs_plugin.dropbox.journal.glance import Came
+from omero_fs_plugin.dropbox.journal.seen import Came
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
 
 DAY = 86400.0

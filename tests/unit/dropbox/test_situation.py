@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox import situation
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import Stand, standing
 

@@ -42,6 +42,9 @@ from .waits import Waits
 log = logging.getLogger(__name__)
 
 ALIVE_S = 30.0  # between two checks that the session is still there to get the answer
+# A question that was asked during the upload may be answered later than others.  Its answer is
+# waited for so long, after all else has failed.
+_ANSWER_S, _LOOK_S = 2.0, 0.01
 
 
 @dataclass(frozen=True)
@@ -235,8 +238,11 @@ class NativeImport:
         if self._asked_first is None:
             return self._first
         store, asked = self._asked_first
-        if not asked.isCompleted():
-            return None
+        until = time.monotonic() + _ANSWER_S
+        while not asked.isCompleted():
+            if self._stopping() or time.monotonic() > until:
+                return None
+            time.sleep(_LOOK_S)
         try:
             with server_errors("asking for the id of a file"):
                 return int(unwrap(store.end_getFileId(asked)))

@@ -19,7 +19,8 @@ from omero_fs_plugin.dropbox.journal.records import Claim, Formed, Held, Node
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.writer import JournalWriter
 
-from .test_journal import drop_indexes, found, journal, postgres, url, waiting
+from .former import drop_indexes
+from .test_journal import found, journal, postgres, url, waiting
 
 __all__ = ["journal", "postgres", "url"]  # fixtures
 
@@ -259,7 +260,7 @@ def test_a_journal_of_the_version_before_is_brought_up(journal: Journal, url: st
         connection.execute(text("DROP TABLE claim"))
         for table in ("letter", "node", "turn"):
             connection.execute(text(f"DROP TABLE {table}"))
-        drop_indexes(connection)
+        drop_indexes(connection, 3)
         connection.execute(text("ALTER TABLE lease DROP COLUMN epoch"))
         connection.execute(text("ALTER TABLE fileset DROP COLUMN waited"))
         connection.execute(text("INSERT INTO lease (id, holder, count) VALUES (1, 'a b 1 2 c', 3)"))

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.dropbox.journal import schema
-from omero_fs_plugin.dropbox.journal.glance import VERSION, Asked, Glance, glance
+from omero_fs_plugin.dropbox.journal.glance import VERSION, Glance, glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.seen import Asked
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.events import FileStat

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Engine, event, text
 
 from omero_fs_plugin.dropbox.journal.database import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -30,6 +30,7 @@ from omero_fs_plugin.errors import ConfigurationError, ImportRefused, JournalErr
 from omero_fs_plugin.events import FileStat
 from tests import DATA
 
+from .former import drop_indexes
 from .postgres import Postgres, running
 
 _numbers = itertools.count()
@@ -44,14 +45,6 @@ with Journal({url!r}, make=False)._database.writing():
     time.sleep(600)
 """
 OLD = DATA / "journal-version-1.sql"
-
-
-def drop_indexes(connection: Connection, *, of_8: bool = True) -> None:
-    """Those that version 10 made, and those `of_8`, that version 8 made."""
-    names = ["newest", "newest_of_user", "held", "on_its_way"]
-    for name in names + (["revision_of", "duplicate_of"] if of_8 else []):
-        connection.execute(text(f"DROP INDEX fileset_{name}"))
-    connection.execute(text("DROP INDEX file_by_path"))
 
 
 def found(name: str = "a.tif", inode: int = 7, size: int = 10, ctime: int = 1) -> Found:
@@ -617,7 +610,7 @@ def test_a_journal_of_version_6_gets_an_outbox(url: str) -> None:
     with journal._database.writing() as connection:
         for table in ("letter", "node", "turn"):
             connection.execute(text(f"DROP TABLE {table}"))
-        drop_indexes(connection)
+        drop_indexes(connection, 6)
         connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'version'"))
     journal.close()
     with pytest.raises(JournalError, match="has version 6"):

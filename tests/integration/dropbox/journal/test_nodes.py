@@ -27,8 +27,9 @@ from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rou
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import JournalError
 
+from .former import drop_indexes
 from .test_fence import SHA1, WRITES
-from .test_journal import drop_indexes, found, journal, postgres, url, waiting
+from .test_journal import found, journal, postgres, url, waiting
 
 __all__ = ["journal", "postgres", "url"]  # fixtures
 
@@ -306,6 +307,7 @@ def test_a_journal_of_version_8_gets_nodes(url: str) -> None:
     with journal._database.writing() as connection:
         for table in ("node", "turn"):
             connection.execute(text(f"DROP TABLE {table}"))
+        drop_indexes(connection, 8)
         if connection.dialect.name == "postgresql":
             connection.execute(
                 text(
@@ -313,7 +315,6 @@ def test_a_journal_of_version_8_gets_nodes(url: str) -> None:
                     "AS $$ BEGIN RAISE EXCEPTION 'that of version 8'; END $$"
                 )
             )
-        drop_indexes(connection, of_8=False)
         connection.execute(text("UPDATE meta SET value = '8' WHERE key = 'version'"))
     journal.close()
     node = Node(url, "one")

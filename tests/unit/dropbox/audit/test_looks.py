@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.audit import looks
 from omero_fs_plugin.dropbox.audit.findings import Kind
 from omero_fs_plugin.dropbox.audit.looks import FINE, Source
 from omero_fs_plugin.dropbox.disks.calls import Calls
-from omero_fs_plugin.dropbox.journal.glance import Met
+from omero_fs_plugin.dropbox.journal.seen import Met
 
 DATA = b"pixels" * 1000
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omero_fs_plugin.config.parsing import read
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.publishing import document
 from omero_fs_plugin.dropbox.publishing.document import Facts, changed, compose, parsed

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.blitz.copies import Copy
-from omero_fs_plugin.dropbox.journal.glance import Seen
+from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.receipts.proof import Known, Proof, Prover
 from omero_fs_plugin.errors import UserError
