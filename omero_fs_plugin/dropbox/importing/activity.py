@@ -5,7 +5,7 @@ An OMERO.server shows this of an import (the source is its code, and omero-py's
 found whole and the import has begun.  The import's log is linked to that job.  The
 log's row changes after each step, and on disk the log grows between the steps.
 Only the answer to an import says that it has failed.  An import does not outlive
-its server, and each start of a server is a row of Node.
+its server, and each start of a server is a row of Node, with a higher id.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CLIENTS = (
     "select l.parent.id, v.value from FilesetJobLink l, UploadJob u join u.versionInfo v "
     "where l.child.id = u.id and l.parent.id in (:ids) and v.name = 'client'"
 )
-_STARTED = "select max(n.up) from Node n"
+_STARTED = "select max(n.up), max(n.id) from Node n"
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Look:
     started: float  # when this OMERO.server started, by the same clock; 0: not known
     signs: Mapping[int, Signs]  # by Fileset id; a fileset that is gone has none
     ahead: float = 0.0  # s that our clock is ahead of OMERO's
+    start: int = 0  # which start of OMERO that was, as `start_of` has it; 0: not known
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,16 @@ def look(
             files=tuple(files[one.id]),
             client=clients.get(one.id, ""),
         )
-    return Look(now, _started(query), signs, ahead)
+    started, start = _started(query)
+    return Look(now, started, signs, ahead, start)
+
+
+def start_of(session: UserSession) -> int:
+    """Which start of OMERO the session is of: the id of its Node; 0 if that is not known.
+
+    Raises ServerAwayError.
+    """
+    return session.keep("start", lambda: _started(session.query)[1])
 
 
 class Watch:
@@ -170,13 +180,17 @@ class Watch:
         with self._lock:
             self._over.add(file)
 
-    def rest(self, identifier: int, found: Look) -> Rest | None:
-        """For how long nothing has moved in that import; None if the fileset is gone."""
+    def rest(self, identifier: int, found: Look, told_at: int = 0) -> Rest | None:
+        """For how long nothing has moved in that import; None if the fileset is gone.
+
+        `told_at`: the start of OMERO that was told to import it, see `start_of`; 0: not known.  If
+        that is the latest, OMERO has not ended since, whatever clock it was started by.
+        """
         signs, now = found.signs.get(identifier), self._clock()
         with self._lock:
             if found.started > found.now:
                 self._early.add(found.started)
-            early = found.started in self._early
+            early = found.started in self._early or (told_at != 0 and told_at == found.start)
             if signs is None:
                 self._seen.pop(identifier, None)
                 return None
@@ -246,11 +260,15 @@ def _clients(query: Any, parameters: Any) -> dict[int, str]:
         return {}
 
 
-def _started(query: Any) -> float:
+def _started(query: Any) -> tuple[float, int]:
+    """When OMERO started, in s since the epoch by its clock, and the id of that Node.
+
+    Both are 0 if they are not known.
+    """
     try:
         with server_errors("asking when OMERO started"):
-            ((latest,),) = query.projection(_STARTED, None, ALL_GROUPS)
+            ((latest, start),) = query.projection(_STARTED, None, ALL_GROUPS)
     except (ImportRefused, UnclearError, UserError) as error:
         log.debug("%s", error)
-        return 0.0
-    return (unwrap(latest) or 0) / 1000
+        return 0.0, 0
+    return (unwrap(latest) or 0) / 1000, unwrap(start) or 0

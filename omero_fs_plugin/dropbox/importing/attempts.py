@@ -22,7 +22,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, JournalError
 from omero_fs_plugin.stores import digest_of_copies, is_store
 
-from .activity import Watch
+from .activity import Watch, start_of
 from .duplicates import Duplicates
 from .earlier import Earlier
 from .importers import (
@@ -221,7 +221,8 @@ class Attempt:
 
     def _verified(self, sha1s: Sequence[str]) -> None:
         check_rests(self.fileset)
-        self._duplicates.make_sure(folded(self.fileset, self._whole, sha1s))
+        mine = folded(self.fileset, self._whole, sha1s)
+        self._duplicates.make_sure(mine, start_of(self.session))
 
     def _earlier(self) -> ServerFileset | None:
         """The fileset with images that an earlier attempt made, whose end we did not see.

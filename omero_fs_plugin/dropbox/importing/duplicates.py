@@ -58,10 +58,13 @@ class Duplicates:
         """
         return self._same_content(sha1s) or self._of_another() or self._excluded()
 
-    def make_sure(self, sha1s: Sequence[str]) -> None:
-        """Notes that OMERO is told to import now.  Raises UnderWay if another one is before us."""
+    def make_sure(self, sha1s: Sequence[str], start: int) -> None:
+        """Notes that OMERO is told to import now.  Raises UnderWay if another one is before us.
+
+        `start` says which start of OMERO is told, as `activity.start_of` has it.
+        """
         known = None if self._import_duplicates else self._known
-        _unless(self._journal.note_verified(self._fileset, sha1s, known, self._apart))
+        _unless(self._journal.note_verified(self._fileset, sha1s, known, self._apart, start))
 
     def _excluded(self) -> State | None:
         """Skips what was imported from this path before, with any content, if that is wanted."""

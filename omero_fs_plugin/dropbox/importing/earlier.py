@@ -104,7 +104,8 @@ class Earlier:
     def _rests(
         self, unfinished: Sequence[ServerFileset], found: Look
     ) -> list[tuple[ServerFileset, Rest]]:
-        rests = ((one, self.watch.rest(one.id, found)) for one in unfinished)
+        told_at = self.journal.told_at(self.fileset.id)
+        rests = ((one, self.watch.rest(one.id, found, told_at)) for one in unfinished)
         told_for = self.journal.told_for(self.fileset.id)
         return [(one, self._capped(one, rest, told_for)) for one, rest in rests if rest is not None]
 

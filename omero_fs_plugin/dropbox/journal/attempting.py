@@ -23,7 +23,8 @@ from .rows import CHUNK
 from .states import OPEN, State
 from .writer import REMARK, JournalWriter, write_note
 
-_TOLD = "told "  # before a fileset's id; the note says when OMERO was told to import it
+# Before a fileset's id; the note says when OMERO was told to import it, and which start of OMERO.
+_TOLD = "told "
 
 
 class Attempting(JournalWriter):
@@ -111,6 +112,7 @@ class Attempting(JournalWriter):
         sha1s: Sequence[str],
         known: Collection[int] | None = None,
         apart: Collection[int] = (),
+        start: int = 0,
     ) -> int | None:
         """Records, before OMERO is told to import, that it may have images from now on.
 
@@ -120,7 +122,8 @@ class Attempting(JournalWriter):
         compared: two importers may have equal files at the same time, and one is faster.
         `known` are the imported filesets known at that comparison; None if copies are
         wanted.  And the same holds if other users have the same file, but for `apart`,
-        filesets of others that it need not wait for.
+        filesets of others that it need not wait for.  `start` says which start of OMERO is told,
+        see `told_at`.
         """
         with self._database.writing() as connection:
             other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
@@ -134,7 +137,7 @@ class Attempting(JournalWriter):
             if other is None:
                 self._note_sha1s(connection, fileset.id, sha1s)
                 connection.execute(statements.VERIFIED, {"of": fileset.id})
-                write_note(connection, f"{_TOLD}{fileset.id}", mark())
+                write_note(connection, f"{_TOLD}{fileset.id}", f"{mark()} {start}")
         return other
 
     def note_nothing_there(self, fileset: int) -> None:
@@ -147,7 +150,11 @@ class Attempting(JournalWriter):
 
     def told_for(self, fileset: int) -> float | None:
         """How long (s) ago OMERO was told to import it; None if nobody can tell."""
-        return seconds_since(self.noted(f"{_TOLD}{fileset}"))
+        return seconds_since(" ".join(self.noted(f"{_TOLD}{fileset}").split(" ")[:2]))
+
+    def told_at(self, fileset: int) -> int:
+        """Which start of OMERO was told to import it, as `note_verified` got it; 0: not known."""
+        return int(*self.noted(f"{_TOLD}{fileset}").split(" ")[2:3])
 
     def imported(
         self,

@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, ServerBusyError
 from omero_fs_plugin.sandbox import moods
 from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE
+from omero_fs_plugin.sandbox.store import TABLES
 from tests.integration.blitz import Client
 
 from .attempts import (
@@ -206,6 +207,28 @@ class TestAnImportThatLasts:
         world.sandbox.pace.let_pass()
         world.sandbox._note_start()
         assert world.attempt() is State.IMPORTED, "without any waiting"
+        assert world.in_omero(path) == [world.row(path).images]
+
+    def test_outlives_a_clock_that_was_ahead_when_omero_started(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It was set right before the import, and comes to the time of that start only now.
+
+        DropBox was started anew since, and has not seen the clock while it was before that time.
+        """
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace.let_pass()  # a second import would not be held
+        with world.sandbox.store.begin() as db:
+            db.execute(TABLES["Node"].update().values(up=round(time.time() * 1000)))
+        time.sleep(0.01)  # OMERO's clock goes on beyond that, which is what the test is about
+        assert world.attempt() is State.QUEUED
+        assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
         assert world.in_omero(path) == [world.row(path).images]
 
     def test_is_met_by_a_fresh_journal(

@@ -98,3 +98,13 @@ def test_not_even_when_the_clock_has_come_to_the_time_of_that_start(omero: OMERO
     assert not omero.rest(3600).ended
     omero.started = NOON + 5000  # a start after that
     assert omero.rest(3600).ended
+
+
+def test_the_start_that_was_told_has_not_ended_whatever_its_clock_said() -> None:
+    """Nobody looked while OMERO's clock was before that start."""
+    signs = {1: Signs(begun=NOON, told=True)}
+    for told_at, latest, ended in ((3, 3, False), (3, 4, True), (0, 3, True), (0, 0, True)):
+        found = Look(NOON + 3700, NOON + 3600, signs, start=latest)
+        rest = Watch(lambda: 77.0).rest(1, found, told_at)
+        assert rest is not None
+        assert rest.ended is ended, (told_at, latest)
