@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -83,6 +85,7 @@ class Quarantine(Returning):
     def _take(self, fileset: Fileset, root: Path) -> None:
         vault = str(self.directory)  # its disk may be another than the user's
         path = fileset.path
+        moved: list[tuple[Path, str]] = []  # by us: where it lies, where it was
         if fileset.root == str(root):  # it is there
             self._finish_going(fileset, vault)
             return
@@ -98,6 +101,8 @@ class Quarantine(Returning):
                 if not _moved_before(fileset.root, met, to, vault):
                     with CALLS.at(vault):
                         make_directory(to.parent)
+                    self._sure()
+                    moved.append((to, path))
                     if not move_out(fileset.root, met, to, vault, sure=self._sure):
                         log.warning("fileset %d: %s changed, and stays", fileset.id, path)
                         self._put_back(fileset, root)
@@ -110,8 +115,12 @@ class Quarantine(Returning):
             with CALLS.at(vault):
                 _tell(root, fileset)
             self._journal.put_elsewhere(fileset.id, str(root), now)
-            for met, moved in zip(fileset.files, now, strict=True):
-                log.info("fileset %d: %s is now %s", fileset.id, met.path, moved.path)
+            for met, there_now in zip(fileset.files, now, strict=True):
+                log.info("fileset %d: %s is now %s", fileset.id, met.path, there_now.path)
+        except LeaseLost as error:
+            log.warning("fileset %d: %s is left to another DropBox: %s", fileset.id, path, error)
+            self._undo_late(fileset, root, moved, vault)
+            return
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
             self._put_back(fileset, root)
@@ -119,6 +128,25 @@ class Quarantine(Returning):
         ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
         self._clear_away(fileset, fileset.root, ways, vault)
         self._journal.note(f"{_GOES}{fileset.id}", "")
+
+    def _undo_late(
+        self, fileset: Fileset, root: Path, moved: Sequence[tuple[Path, str]], vault: str
+    ) -> None:
+        """Another DropBox has taken over while we moved files to `root`.
+
+        It finishes the move, as long as that is noted, or has finished it.  If it has also brought
+        them home, then what we moved after that was in use there: it goes home again.
+        """
+        now = self._journal.get(fileset.id)
+        if now is None or now.root == str(root) or self._journal.noted(f"{_GOES}{fileset.id}"):
+            return
+        for to, path in moved:
+            if is_store(path) or not lies_at(to, vault) or stat_of(fileset.root, path) is not None:
+                continue
+            move_back(to, fileset.root, path, vault)
+            log.warning("fileset %d: %s is back, for it is not ours any more", fileset.id, path)
+        with suppress(FileNotFoundError), CALLS.at(vault):
+            told_at(root).unlink()
 
     def _finish_going(self, fileset: Fileset, vault: str) -> None:
         """Clears away what is left where a fileset was that lies in `vault`."""
@@ -157,6 +185,7 @@ class Quarantine(Returning):
                 if not lies_at(to, vault):
                     continue
                 if stat_of(fileset.root, met.path) is None:
+                    self._sure()
                     move_back(to, fileset.root, met.path, vault, self._sure)
                     if is_store(met.path):
                         drop_at(to, vault, self._sure)
