@@ -149,6 +149,16 @@ def look(
     return Look(now, started, signs, ahead, start)
 
 
+def is_by_dropbox(session: UserSession, fileset: int) -> bool:
+    """Whether a DropBox made this Fileset of OMERO: it says so, or nobody knows and it is False.
+
+    Raises ServerAwayError.
+    """
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"ids": rlist([rlong(fileset)])}
+    return _clients(session.query, parameters).get(fileset, "").startswith(f"{AGENT} ")
+
+
 def start_of(session: UserSession) -> int:
     """Which start of OMERO the session is of: the id of its Node; 0 if that is not known.
 

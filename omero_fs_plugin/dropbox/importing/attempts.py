@@ -71,6 +71,8 @@ class Attempt:
     later: Callable[[], None] = lambda: None  # called when that could not be done yet
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
     slots: Slots | None = None  # None: OMERO is told to import at once
+    # Called with a Fileset of OMERO that has the images, though this is the first attempt.
+    beside: Callable[[int], None] = lambda fileset: None
 
     def prepare(self, importer: Importer, tasks: list[Task]) -> State | None:
         """Does what comes before the import.
@@ -81,6 +83,8 @@ class Attempt:
         earlier = self._earlier()
         if earlier is not None:
             log.info("fileset %d: found in OMERO as Fileset:%d", self.fileset.id, earlier.id)
+            if self.fileset.attempts == 1:
+                self.beside(earlier.id)
             return self._imported(importer, earlier.id, earlier.images, self._copied(earlier))
         if self.fileset.verified:
             self.journal.note_nothing_there(self.fileset.id)

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.blitz.user_session import UserSession
@@ -21,7 +22,7 @@ from omero_fs_plugin.dropbox.targets.targets import Source
 from omero_fs_plugin.errors import ConfigurationError, FsError, ImportRefused, UserError
 from omero_fs_plugin.stores import is_store
 
-from .activity import Watch
+from .activity import Watch, is_by_dropbox
 from .attempts import Attempt
 from .importers import DiskAway, Stopped, client_path
 from .importers.choice import Choice
@@ -71,8 +72,12 @@ class Importing:
         import_duplicates: Callable[[], bool],
         stopping: Callable[[], bool],
         slots: Slots | None = None,
+        newest: Callable[[str], int | None] = lambda user: None,
     ) -> None:
-        """`address` is the router's host and port, for OMERO's own importer."""
+        """`address` is the router's host and port, for OMERO's own importer.
+
+        `newest` is that of Recovery.
+        """
         self._journal = journal
         self._omero = omero
         self._places = places
@@ -81,6 +86,9 @@ class Importing:
         self._import_duplicates = import_duplicates
         self._stopping = stopping
         self._slots = slots
+        self._newest = newest
+        # The last file that another DropBox has imported while we are at work, and why that is so.
+        self.beside: tuple[str, str] | None = None
         self._waits = Waits()
         self._containers = Containers()
         self._watch = Watch()
@@ -213,8 +221,26 @@ class Importing:
             later=lambda: self.unfinished.append(fileset.id),
             exclude_imported_paths=plan.method.choice.arguments.exclude_imported_paths,
             slots=self._slots,
+            beside=partial(self._met_beside, session, fileset),
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,
         )
+
+    def _met_beside(self, session: UserSession, fileset: Fileset, there: int) -> None:
+        """OMERO has it as Fileset `there`, and we have never tried to import it.
+
+        A person may have imported it.  If a DropBox did, since we began, that one has another
+        journal: neither waits for the other, and some files are imported by both.
+        """
+        newest = self._newest(fileset.user)
+        if newest is None or there <= newest or not is_by_dropbox(session, there):
+            return
+        why = (
+            f"another DropBox has just imported it, as Fileset:{there}, and this one does not have "
+            "its journal: stop one of the two, or they import files twice (omero.fs.journal)"
+        )
+        if self.beside is None:
+            log.error("%s: %s", fileset.path, why)
+        self.beside = fileset.path, why
 
     def _destination(
         self, plan: Plan, session: UserSession, fileset: Fileset

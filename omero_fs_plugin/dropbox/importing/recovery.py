@@ -27,6 +27,7 @@ class Recovery:
         self._omero = omero
         self._places = places
         self._done: set[str] = set()
+        self._newest: dict[str, int] = {}
         # One lock a user, so that a user with very many filesets holds up nobody else.
         self._at: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -61,4 +62,9 @@ class Recovery:
                 log.warning(
                     "%d filesets of %s in OMERO were not in the journal, and are now", number, user
                 )
+            self._newest[user] = after
             self._done.add(user)
+
+    def newest(self, user: str) -> int | None:
+        """The highest Fileset id that the user had in OMERO then, also without images."""
+        return self._newest.get(user)

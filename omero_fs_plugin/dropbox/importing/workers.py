@@ -86,6 +86,7 @@ class Importers:
         self._slots = Slots(
             self._load.allowed, lambda: {work.thread for work in self._crew.parked()}
         )
+        recovery = Recovery(journal, omero, places)
         self._importing = Importing(
             journal,
             omero,
@@ -95,6 +96,7 @@ class Importers:
             import_duplicates=import_duplicates,
             stopping=lambda: self._stopping.is_set(),
             slots=self._slots,
+            newest=recovery.newest,
         )
         self._blame = Blame()
         self._in_hand = InHand(journal, self._importing.unfinished)
@@ -119,7 +121,7 @@ class Importers:
         self._runs = Runs(
             journal,
             self._importing,
-            Recovery(journal, omero, places),
+            recovery,
             in_hand=self._in_hand,
             blame=self._blame,
             taking=self._taking,
@@ -162,6 +164,12 @@ class Importers:
     def finish_too(self, imported: Sequence[int]) -> None:
         """Takes on imported filesets for which something is still to be done; they are ours."""
         self._importing.unfinished.extend(imported)
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """The last file that another DropBox imported beside us, and why; empty: none did."""
+        found = self._importing.beside
+        return dict([found]) if found is not None else {}
 
     def progress(self) -> dict[int, str]:
         """Id of each fileset under way -> how many of its bytes are done, for people."""

@@ -62,6 +62,7 @@ def figures(
         **{f"left.{name}": why for name, why in parts.users.unknown().items()},
         **{f"left.{path}": why for path, why in parts.new_users.trouble.items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
+        **{f"left.{path}": why for path, why in parts.importers.beside.items()},
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
         **{f"closed.{path}": why for path, why in parts.importers.closed().items()},
@@ -162,6 +163,9 @@ def troubles(
         "OMERO": "" if _is_full(away) else away,
         "FSServer": subscriptions.problem,
         "importers": parts.importers.nobody,
+        "another DropBox": "; ".join(
+            f"{path}: {why}" for path, why in parts.importers.beside.items()
+        ),
     }
     return {name: why for name, why in found.items() if why}
 
