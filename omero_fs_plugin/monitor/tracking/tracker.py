@@ -251,7 +251,8 @@ class Tracker(Comparison):
             below = self._scans and self._scans.below(self._disk.listing())
             scans = self._below_at if below else math.inf
         first = self._arrivals.due(self._below_at)
-        times = (self._rescan_at, self._watches.poll_at, self._check_at, self._agree_at)
+        agree_at = self._agree_at if not self._scans else math.inf
+        times = (self._rescan_at, self._watches.poll_at, self._check_at, agree_at)
         return min(scans, first, *times, self._listing_at, self._late_due())
 
     def step(self, now: float) -> None:
@@ -291,7 +292,8 @@ class Tracker(Comparison):
             self._scan(directory, silent, now)
             if not self._scans.waits(lane):
                 self._watches.end_round(lane, now)
-            if not self._scans and self._rescanning and self._rescan_at == math.inf:
+            waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
+            if waits and not self._scans:
                 # By then the files that it met were silent for long enough to be told.
                 longest = self._timing.silence if self.polled() else self._timing.found
                 self._agree_at = now + 2 * longest

@@ -146,7 +146,7 @@ def test_events_that_were_lost_while_it_is_listed_are_found(disk: Slow) -> None:
     watched.wait(1000.0)
     told = watched.take()
     assert ("Create", "zak/new") in told and ("Delete", "zak/1") in told
-    assert told[-1] == ("System", "rescanned")
+    assert told.count(("System", "rescanned")) == 1
 
 
 def test_many_events_of_known_files_on_a_slow_share_hold_up_nobody() -> None:
