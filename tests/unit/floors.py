@@ -32,7 +32,7 @@ FLOORS: dict[str, str] = {
         "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
         "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit "
-        "dropbox.confine"
+        "dropbox.confine dropbox.disks"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
