@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import partial
 
 from omero_fs_plugin import stores
+from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import Glance
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable
 
+from .disks import Disks, Silent
+
 _NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # nothing can be at such a path
 
 
-def is_there(path: str) -> bool:
-    """Whether something is at `path`, a link too.  Raises ConfigurationError if nobody may say."""
+def is_there(path: str, disks: Disks | None = None) -> bool:
+    """Whether something is at `path`, a link too.  Raises ConfigurationError if nobody may say.
+
+    Raises Silent too, if `disks` are given.
+    """
     try:
-        os.lstat(path)
+        if disks is None:
+            os.lstat(path)
+        else:
+            disks.ask(path, lambda call: os.lstat(path))
+    except Silent:
+        raise
     except OSError as error:
         if error.errno in _NOTHING:
             return False
@@ -26,29 +38,50 @@ def is_there(path: str) -> bool:
     return True
 
 
-def all_below(top: str, unlisted: dict[str, str]) -> Iterator[str]:
+def is_directory(path: str, disks: Disks) -> bool:
+    """Whether a directory is at `path`, and no link.  Raises Silent."""
+    try:
+        return stat.S_ISDIR(disks.ask(path, lambda call: os.lstat(path)).st_mode)
+    except Silent:
+        raise
+    except OSError:
+        return False
+
+
+def all_below(top: str, unlisted: dict[str, str], disks: Disks) -> Iterator[str]:
     """Every name below `top` that is no directory; it follows no link.  Hidden ones too.
 
     A directory that cannot be listed may have any files.  So it counts as a name too, and its
     path and the reason go into `unlisted`.
     """
     found: list[str] = []
-
-    def failed(error: OSError) -> None:
-        if error.errno not in _NOTHING:  # it has gone meanwhile
-            where = str(error.filename)
-            unlisted[where] = f"a directory that cannot be listed: {error.strerror}"
-            found.append(where)
-
-    for directory, _, names in os.walk(top, onerror=failed):
-        for name in sorted(names):
-            yield f"{directory.rstrip('/')}/{name}"
-        # A link to a directory is a name like that of a file.
-        with suppress(OSError), os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.is_symlink() and entry.is_dir():
-                    yield entry.path
+    waiting = [top]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            names, inner = disks.ask(directory, partial(_listed, directory))
+        except OSError as error:
+            if error.errno not in _NOTHING:  # it has gone meanwhile
+                unlisted[directory] = f"a directory that cannot be listed: {error.strerror}"
+                found.append(directory)
+            continue
+        yield from (f"{directory.rstrip('/')}/{name}" for name in sorted(names))
+        waiting += (f"{directory.rstrip('/')}/{name}" for name in sorted(inner, reverse=True))
     yield from found
+
+
+def _listed(directory: str, call: Call) -> tuple[list[str], list[str]]:
+    """The names in a directory, and those of them that are directories.
+
+    A link to a directory is a name like that of a file.
+    """
+    names: list[str] = []
+    inner: list[str] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            call.pulse()
+            (inner if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+    return names, inner
 
 
 def above(path: str) -> Iterator[str]:

@@ -19,7 +19,8 @@ from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
-from .below import above, all_below, is_there, store_in
+from .below import above, all_below, is_directory, is_there, store_in
+from .disks import Disks, Silent
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
 from .published import fetch, fileset, is_asked, lines_of
@@ -41,8 +42,11 @@ file from your directory on, among your latest 200 filesets.
 It imports nothing and changes nothing.  A file that DropBox has not met yet is
 said to be so.  Run it as the user that OMERO.server runs as.
 
+A disk that does not answer for ten seconds is named at the end, and what lies there
+is left out.
+
 Exit codes: 0 shown; 2 there is no such file, fileset or user's directory; 4 the
-journal cannot be read
+journal cannot be read; 10 a disk does not answer
 """
 
 _SHOWN = 20  # files that are listed for a directory; --json has all
@@ -72,39 +76,57 @@ def run(ctx: Any, args: Any) -> None:
     where = site(ctx)
     settings = where.settings()
     users = Users(where, settings)
+    disks = Disks()
     with glance(settings.journal_url) as look:
         if args.of_user is not None:
-            tops = _directories(args.of_user, settings)
-            found = _directory(tops, settings, look, users)
+            tops = _directories(args.of_user, settings, disks)
+            found = _directory(tops, settings, look, users, disks)
         elif args.what.isascii() and args.what.isdigit():
             found = _by_id(int(args.what), where, settings, look)
         else:
             path = os.path.abspath(args.what)  # noqa: PTH100 - keeps symbolic links
             if store := store_in(path, look):
-                found = _file(store, where, settings, look, users)
-            elif os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-                found = _directory([path], settings, look, users)
+                found = _file(store, where, settings, look, users, disks)
+            elif _lists(path, disks):
+                found = _directory([path], settings, look, users, disks)
             else:
-                found = _file(path, where, settings, look, users)
+                found = _file(path, where, settings, look, users, disks)
     if args.json:
         ctx.out(json.dumps(found, indent=2))
     else:
         ctx.out("\n".join(_lines(found)))
+    disks.end(ctx)
 
 
-def _directories(user: str, settings: Settings) -> list[str]:
+def _lists(path: str, disks: Disks) -> bool:
+    """Whether a directory is there.  One that does not answer may be none."""
+    try:
+        return is_directory(path, disks)
+    except Silent:
+        return False
+
+
+def _directories(user: str, settings: Settings, disks: Disks) -> list[str]:
     """The directories that are watched for this user, and are there."""
     tops = [
         str(rule.watch_dir / user if rule.user == EVERYONE else rule.watch_dir)
         for rule in settings.rules
         if rule.user in (user, EVERYONE)
     ]
-    there = [top for top in tops if os.path.isdir(top)]  # noqa: PTH112
+    there = [top for top in tops if _may_be_there(top, disks)]
     if not there:
         raise ConfigurationError(
             f"{user}: no such user has a directory here: {', '.join(tops) or 'nothing is watched'}"
         )
     return there
+
+
+def _may_be_there(top: str, disks: Disks) -> bool:
+    """Whether a directory is there, over links too, or nobody answers."""
+    try:
+        return disks.ask(top, lambda call: os.path.isdir(top))  # noqa: PTH112
+    except Silent:
+        return True
 
 
 def _by_id(identifier: int, where: Site, settings: Settings, look: Glance | None) -> dict[str, Any]:
@@ -115,16 +137,25 @@ def _by_id(identifier: int, where: Site, settings: Settings, look: Glance | None
 
 
 def _file(
-    path: str, where: Site, settings: Settings, look: Glance | None, users: Users
+    path: str,
+    where: Site,
+    settings: Settings,
+    look: Glance | None,
+    users: Users,
+    disks: Disks,
 ) -> dict[str, Any]:
     filesets = look.at(path) if look is not None else []
     if filesets:
         return _of_fileset(path, filesets[-1], where, settings, look)
-    if not is_there(path):
-        raise ConfigurationError(
-            f"{printable(path)}: there is no such file, and the journal does not know it"
-        )
-    why = why_passed_over(path, settings)
+    try:
+        if not is_there(path, disks):
+            raise ConfigurationError(
+                f"{printable(path)}: there is no such file, and the journal does not know it"
+            )
+        why = disks.ask(path, lambda call: why_passed_over(path, settings))
+    except Silent as silent:
+        reason = silent.strerror
+        return {**_whose(path, settings), "stand": "not known", "reason": reason, "remedy": ""}
     if why:
         return {**_whose(path, settings), "stand": "passed over", "reason": why, "remedy": ""}
     whose = _whose(path, settings)
@@ -226,20 +257,20 @@ class _Counted:
 
 
 def _directory(
-    tops: list[str], settings: Settings, look: Glance | None, users: Users
+    tops: list[str], settings: Settings, look: Glance | None, users: Users, disks: Disks
 ) -> dict[str, Any]:
     found = _Counted()
     for top in tops:
         known = look.below(top) if look is not None else {}
         unlisted: dict[str, str] = {}
-        for path in all_below(top, unlisted):
+        for path in all_below(top, unlisted, disks):
             if path in unlisted:
                 found.passed_over[unlisted[path]] += 1
                 found.first.setdefault(unlisted[path], path)
                 continue
             found.files += 1
             seen = known.get(path) or next((known[s] for s in above(path) if s in known), None)
-            _count(path, seen, settings, look, found, users)
+            _count(path, seen, settings, look, found, users, disks)
     return {
         "directories": tops,
         "files": found.files,
@@ -259,9 +290,14 @@ def _count(
     look: Glance | None,
     found: _Counted,
     users: Users,
+    disks: Disks,
 ) -> None:
     if seen is None:
-        why = why_passed_over(path, settings) or users.why_none(_whose(path, settings)["user"])
+        try:
+            why = disks.ask(path, lambda call: why_passed_over(path, settings))
+        except Silent as silent:
+            why = str(silent.strerror)
+        why = why or users.why_none(_whose(path, settings)["user"])
         found.counts["passed over" if why else "not met yet"] += 1
         if why:
             found.passed_over[why] += 1

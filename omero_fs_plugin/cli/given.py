@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
@@ -20,8 +21,13 @@ from omero_fs_plugin.stores import is_store
 from .below import is_there
 
 
-def files(path: str, user: str | None, places: Places, left: list[Left]) -> list[Given]:
-    """The files that `path` stands for.  Raises for a wrong path, before anything is done."""
+def files(
+    path: str, user: str | None, places: Places, left: list[Left], call: Call | None = None
+) -> list[Given]:
+    """The files that `path` stands for.  Raises for a wrong path, before anything is done.
+
+    `call` is the call to its disk.
+    """
     named = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
     if not is_there(str(named)):
         raise ConfigurationError(f"{printable(path)}: there is no such file or directory")
@@ -36,6 +42,7 @@ def files(path: str, user: str | None, places: Places, left: list[Left]) -> list
             for met in walk(
                 str(below),
                 lambda where, why: left.append(Left((where,), why, bool(oddity_at(where)))),
+                call=call,
             )
             if not is_sidecar(met.path)
         ]

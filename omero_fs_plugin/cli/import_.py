@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omero_fs_plugin.config.readers import read_readers
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.disks.calls import CALLS, Call
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed
 from omero_fs_plugin.dropbox.journal.states import State
@@ -17,10 +19,17 @@ from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.dropbox.settling.groupers import SIGNATURES, Choice, choose
 from omero_fs_plugin.dropbox.settling.handover import Given, Left, sort_out
 from omero_fs_plugin.dropbox.targets.sidecar import wrong_in
-from omero_fs_plugin.errors import ConfigurationError, GridError, ImportRefused, UserError
+from omero_fs_plugin.errors import (
+    ConfigurationError,
+    FsError,
+    GridError,
+    ImportRefused,
+    UserError,
+)
 from omero_fs_plugin.icegrid import Grid, how_to_start
 from omero_fs_plugin.site import Site, printable, site
 
+from .disks import NO_ANSWER, Disks, Silent
 from .given import files
 from .outcome import is_in_omero, left_line, line_of, wait
 from .plan import tell_plan
@@ -57,8 +66,17 @@ as failed are tried again, the files of a set together.
 Exit codes: 0 handed over, or with --wait: imported; 1 something was not handed
 over, or with --wait: not imported in time; 2 wrong arguments or configuration;
 3 DropBox is not running; 4 the journal cannot be written; 5 OMERO is down;
-6 PATH is no regular file; 7 no such user
+6 PATH is no regular file; 7 no such user; 10 the disk of a PATH does not answer for
+ten seconds, and nothing was handed over
 """
+
+_Of = TypeVar("_Of")
+
+
+class Unanswering(FsError):
+    """The disk of a path does not answer."""
+
+    exit_code = NO_ANSWER
 
 
 def configure(sub: Any) -> None:
@@ -104,9 +122,12 @@ def run(ctx: Any, args: Any) -> None:
     settings.check()
     left: list[Left] = []
     given: list[Given] = []
+    disks = Disks()
     if not retrying:
         places = Places(settings.rules)
-        given = [one for path in args.path for one in files(path, args.user, places, left)]
+        for path in args.path:
+            named = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow a link
+            given += _asked(disks, named, partial(files, path, args.user, places, left))
         if not given:
             for why in left:
                 ctx.out(left_line(why))
@@ -120,10 +141,12 @@ def run(ctx: Any, args: Any) -> None:
         filesets: list[Fileset] = []
         if retrying:
             ids = None if args.all_failed else args.retry
-            again = retry(journal, ids, settings, partial(_sorted, way, settings, left), left)
+            again = retry(
+                journal, ids, settings, partial(_sorted, way, settings, left, disks), left, disks
+            )
             filesets, formed = again.filesets, again.sets
         else:
-            formed = list(_sorted(way, settings, left, given))
+            formed = list(_sorted(way, settings, left, disks, given))
             for one in given:
                 if one.named:
                     _tell_of_set(ctx, one.found.path, formed)
@@ -141,6 +164,7 @@ def run(ctx: Any, args: Any) -> None:
             ctx.out(left_line(kept))
         if args.wait:
             wait(ctx, journal, filesets, args.timeout, before)
+    disks.end(ctx)
     refused = [kept for kept in left if not kept.passed_over]
     if refused or (left and not filesets):
         number = f"{len(refused)} not handed over" if refused else "nothing was handed over"
@@ -165,12 +189,32 @@ def _grouping(grid: Grid, settings: Settings, omerodir: Path, roots: Collection[
     return way
 
 
+def _asked(disks: Disks, path: str, question: Callable[[Call], list[_Of]]) -> list[_Of]:
+    """As Disks.ask.  Raises Unanswering."""
+    try:
+        return disks.ask(path, question)
+    except Silent as silent:
+        raise Unanswering(
+            f"{printable(path)}: {silent.strerror}: nothing was handed over; `mount` and `df` show "
+            "which share is away"
+        ) from silent
+
+
 def _sorted(
-    way: Choice, settings: Settings, left: list[Left], given: list[Given]
+    way: Choice, settings: Settings, left: list[Left], disks: Disks, given: list[Given]
 ) -> Sequence[Formed]:
     """The filesets of `given`.  Adds what cannot be handed over to `left`."""
     if not given:
         return ()
+
+    def question(call: Call) -> list[Formed]:
+        call.rest()  # those who read files say themselves that they wait for a disk
+        return _grouped(way, settings, left, given)
+
+    return _asked(disks, given[0].root, question)
+
+
+def _grouped(way: Choice, settings: Settings, left: list[Left], given: list[Given]) -> list[Formed]:
     readers = {
         rule: None if rule.readers is None else read_readers(str(rule.readers))
         for rule in settings.rules
@@ -178,7 +222,10 @@ def _sorted(
     grouper = way.make()
     try:
         found = sort_out(
-            given, grouper, readers=lambda rule: None if rule is None else readers[rule]
+            given,
+            grouper,
+            readers=lambda rule: None if rule is None else readers[rule],
+            stat=lambda path: CALLS.stat(str(Path(path).parent), path),
         )
     finally:
         grouper.close()

@@ -13,7 +13,8 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
 from . import receipt_text
-from .below import above, all_below, is_there, store_in
+from .below import above, all_below, is_directory, is_there, store_in
+from .disks import Disks, Silent
 from .passed_over import why_passed_over
 from .values import shapes
 
@@ -32,9 +33,12 @@ that are, with size, SHA1, images and where these are.  Hidden files count too.
 
 The command changes nothing.  Run it as the user that OMERO.server runs as.
 
+A disk that does not answer for ten seconds is named at the end.  What lies there is
+not safe to delete.
+
 Exit codes: 0 every file is safe to delete; 1 at least one is not; 2 there is no
 such file; 3 the grid cannot be reached; 4 the journal cannot be read; 5 OMERO is
-down
+down; 10 a disk does not answer
 """
 
 _AT_ONCE = 2000  # files; OMERO is asked about them together
@@ -60,7 +64,8 @@ def run(ctx: Any, args: Any) -> None:
     where = site(ctx)
     settings = where.settings()
     unlisted: dict[str, str] = {}
-    paths = _paths(args.path, unlisted)
+    disks = Disks()
+    paths = _paths(args.path, unlisted, disks)
     from omero_fs_plugin.blitz.sessions import Omero
     from omero_fs_plugin.dropbox.receipts.proof import Proof, Prover
 
@@ -71,22 +76,25 @@ def run(ctx: Any, args: Any) -> None:
     with where.grid() as grid:
         omero = Omero.of(grid.communicator, settings)
         try:
-            prover = Prover(omero)
+            prover = Prover(omero, disks.ask)
             for start in range(0, len(paths), _AT_ONCE):
                 some = paths[start : start + _AT_ONCE]
                 proved = prover.prove({path: known[path] for path in some if path in known})
                 found = {one.path: one for one in proved}
-                proofs += [found.get(path) or _unknown(path, settings, unlisted) for path in some]
+                proofs += [
+                    found.get(path) or _unknown(path, settings, unlisted, disks) for path in some
+                ]
             containers = omero.containers_of({i for one in proofs for i in one.images})
         finally:
             omero.close()
     ctx.out(args.write(proofs, containers, args.path))
+    disks.end(ctx)
     unsafe = sum(not one.safe for one in proofs)
     if unsafe:
         ctx.die(1, f"{unsafe:,} of {len(proofs):,} files are not safe to delete")
 
 
-def _paths(given: list[str], unlisted: dict[str, str]) -> list[str]:
+def _paths(given: list[str], unlisted: dict[str, str], disks: Disks) -> list[str]:
     """Every file of the receipt once, in the order given.  Raises ConfigurationError.
 
     Among them are directories that cannot be listed; `unlisted` says why.
@@ -94,12 +102,16 @@ def _paths(given: list[str], unlisted: dict[str, str]) -> list[str]:
     found: dict[str, None] = {}
     for one in given:
         path = os.path.abspath(one)  # noqa: PTH100 - keeps symbolic links
-        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-            found |= dict.fromkeys(all_below(path, unlisted))
-        elif is_there(path):
+        try:
+            if is_directory(path, disks):
+                found |= dict.fromkeys(all_below(path, unlisted, disks))
+            elif is_there(path, disks):
+                found[path] = None
+            else:
+                raise ConfigurationError(f"{printable(one)}: there is no such file or directory")
+        except Silent as silent:
+            unlisted[path] = str(silent.strerror)
             found[path] = None
-        else:
-            raise ConfigurationError(f"{printable(one)}: there is no such file or directory")
     if not found:
         raise ConfigurationError(f"no files in {', '.join(map(printable, given))}")
     return list(found)
@@ -147,15 +159,19 @@ def _any_open(filesets: list[Seen]) -> bool:
     return any(seen.state in OPEN for seen in filesets)
 
 
-def _unknown(path: str, settings: Settings, unlisted: dict[str, str]) -> Any:
+def _unknown(path: str, settings: Settings, unlisted: dict[str, str], disks: Disks) -> Any:
     from omero_fs_plugin.dropbox.receipts.proof import Proof
 
     if path in unlisted:
         return Proof(path, None, why_not=unlisted[path])
-    why = why_passed_over(path, settings)
+    size: int | None
+    try:
+        why = disks.ask(path, lambda call: why_passed_over(path, settings))
+    except Silent as silent:
+        return Proof(path, None, why_not=str(silent.strerror))
     text = f"it is not imported: {why}" if why else "DropBox has not met it yet"
     try:
-        size = os.lstat(path).st_size
+        size = disks.ask(path, lambda call: os.lstat(path).st_size)
     except OSError:
         size = None
     return Proof(path, size, why_not=text)

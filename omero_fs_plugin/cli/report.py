@@ -15,6 +15,7 @@ from omero_fs_plugin.site import Site, printable, site
 
 from . import report_text
 from .below import is_there
+from .disks import Disks, Silent
 from .moments import moment
 from .report_facts import facts
 from .values import shapes
@@ -29,13 +30,15 @@ says what was moved or deleted after the import, and what was left, with the rea
 
 With --verify, the files of all imports of the period that are still there are
 compared with OMERO, as `omero fs receipt` does it: the report then names each on
-which disk, journal and OMERO do not agree.  This reads all of these files.
+which disk, journal and OMERO do not agree.  This reads all of these files.  A disk
+that does not answer for ten seconds is named at the end.
 
 Run it as the user that OMERO.server runs as.
 
 Exit codes: 0 shown; 1 with --verify: something does not agree; 2 wrong arguments;
 3 with --verify: the grid cannot be reached; 4 the journal cannot be read; 5 with
---verify: OMERO is down; 7 there is no such user
+--verify: OMERO is down; 7 there is no such user; 10 with --verify: a disk does not
+answer
 """
 
 _AT_ONCE = 500  # filesets; OMERO is asked about them together
@@ -88,10 +91,12 @@ def run(ctx: Any, args: Any) -> None:
         told = facts(look.came(asked, until, below), since, until, afterwards)
         to_verify = _newest(told.imports, look) if args.verify else []
     # The journal is left before files are read: that may take hours.
-    disagreements = _verify(to_verify, where, settings) if args.verify else None
+    disks = Disks()
+    disagreements = _verify(to_verify, where, settings, disks) if args.verify else None
     of = [f"of {args.user}"] if args.user else []
     of += [f"below {below}"] if below else []
     ctx.out(args.write(told, disagreements, " ".join(of)))
+    disks.end(ctx)
     if disagreements:
         ctx.die(1, f"{len(disagreements):,} files are not in OMERO as they are here")
 
@@ -110,7 +115,17 @@ def _newest(imports: tuple[Came, ...], look: Glance) -> list[Seen]:
     ]
 
 
-def _verify(imports: list[Seen], where: Site, settings: Settings) -> list[tuple[str, str]]:
+def _is_there(path: str, disks: Disks) -> bool:
+    """Whether the file may be there: that of a disk which does not answer is told as such."""
+    try:
+        return is_there(path, disks)
+    except Silent:
+        return True
+
+
+def _verify(
+    imports: list[Seen], where: Site, settings: Settings, disks: Disks
+) -> list[tuple[str, str]]:
     """(path, what is wrong) of each file on which disk, journal and OMERO do not agree."""
     from omero_fs_plugin.blitz.sessions import Omero
     from omero_fs_plugin.dropbox.receipts.proof import Known, Prover
@@ -119,14 +134,14 @@ def _verify(imports: list[Seen], where: Site, settings: Settings) -> list[tuple[
     with where.grid() as grid:
         omero = Omero.of(grid.communicator, settings)
         try:
-            prover = Prover(omero)
+            prover = Prover(omero, disks.ask)
             for start in range(0, len(imports), _AT_ONCE):
                 # A file that is gone proves nothing.
                 here = {
                     path: Known(seen)
                     for seen in imports[start : start + _AT_ONCE]
                     for path in seen.files
-                    if is_there(path)
+                    if _is_there(path, disks)
                 }
                 wrong += [
                     (one.path, one.why_not)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -18,6 +20,7 @@ from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import FileStat, regular_stat
 from omero_fs_plugin.stores import is_store
 
+from .disks import Disks
 from .given import rule_for
 
 
@@ -35,12 +38,14 @@ def retry(
     settings: Settings,
     sort: Callable[[list[Given]], Sequence[Formed]],
     left: list[Left],
+    disks: Disks | None = None,
 ) -> Again:
     """Queues failed filesets again: those of `ids`; all of them if it is None.
 
     A file that failed may be a part of a set, so `sort` finds this out anew.  What cannot be tried
     is added to `left`.  Raises ConfigurationError for an id that is not of a failed fileset.
     """
+    disks = disks or Disks()
     failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
     wrong = [_why_not(journal, one) for one in dict.fromkeys(ids or ()) if one not in failed]
     if wrong:
@@ -62,13 +67,14 @@ def retry(
             left.append(Left((fileset.path,), str(error)))
             continue
         try:
-            stat = _stat(fileset, fileset.path) if len(fileset.files) == 1 else None
+            one_file = len(fileset.files) == 1
+            stat = disks.ask(fileset.path, partial(_stat_of, fileset)) if one_file else None
         except OSError as error:
             left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
             continue
         if stat is None:  # a set stays as it was; if the file is gone, the import will say so
             try:
-                again[fileset.id] = _as_now(fileset)
+                again[fileset.id] = disks.ask(fileset.path, partial(_as_now, fileset))
             except OSError as error:
                 left.append(Left((fileset.path,), f"cannot be looked at: {error.strerror}"))
         else:
@@ -102,7 +108,11 @@ def _why_not(journal: Journal, identifier: int) -> str:
     return f"fileset {identifier} is {fileset.state}, not failed"
 
 
-def _as_now(fileset: Fileset) -> Sequence[Found]:
+def _stat_of(fileset: Fileset, call: Call) -> FileStat | None:
+    return _stat(fileset, fileset.path)
+
+
+def _as_now(fileset: Fileset, call: Call) -> Sequence[Found]:
     """The files of a fileset that was handed over, as they are now, because it does not settle.
 
     Empty if the fileset was dropped, or if one of its files is gone.  Raises OSError if

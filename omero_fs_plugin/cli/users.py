@@ -10,6 +10,8 @@ from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
 from omero_fs_plugin.site import Site, printable, site
 
+from .disks import Disks
+
 HELP = """Compare the users' directories with OMERO's users
 
 Every active OMERO user needs a directory of the same name below the watched
@@ -37,8 +39,11 @@ The group is that of the directory above if that has the setgid bit, else that o
 the user who runs this.  Users who drop files must be in this group, or must use a
 file server that writes as the owner.
 
+A disk that does not answer for ten seconds is named at the end; its directories
+count as unreadable.
+
 Exit codes: 0 all well; 1 there is something to do; 2 wrong configuration;
-3 the grid cannot be reached; 5 OMERO is down
+3 the grid cannot be reached; 5 OMERO is down; 10 a disk does not answer
 """
 
 
@@ -55,7 +60,8 @@ def run(ctx: Any, args: Any) -> None:
     settings = where.settings()
     settings.check()
     users = _experimenters(where, settings)
-    findings = compare(settings.rules, users)
+    disks = Disks()
+    findings = compare(settings.rules, users, disks.ask)
     if args.create:
         findings = create(findings, users)
     to_do = sum(1 for finding in findings if not finding.well)
@@ -63,6 +69,7 @@ def run(ctx: Any, args: Any) -> None:
         ctx.out(json.dumps({"well": not to_do, "directories": [*map(_json, findings)]}, indent=2))
     else:
         ctx.out(render(findings))
+    disks.end(ctx)
     if to_do:
         missing = any(finding.state is State.MISSING for finding in findings)
         advice = "; --create makes what is missing" if missing and not args.create else ""

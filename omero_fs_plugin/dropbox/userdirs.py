@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from omero_fs_plugin.config.kinds import nearest
 from omero_fs_plugin.config.settings import EVERYONE, Rule
@@ -64,6 +65,9 @@ class Finding:
         return self.state in (State.WELL, State.MADE)
 
 
+_Ask = Callable[[str, Callable[[Any], Any]], Any]  # as compare has it
+
+
 def account(name: str) -> pwd.struct_passwd | None:
     """The system account of that name."""
     try:
@@ -85,17 +89,29 @@ def unsafe(name: str) -> str:
     return ""
 
 
-def compare(rules: Sequence[Rule], users: Mapping[str, bool]) -> list[Finding]:
-    """Every directory that is there or should be; `users`: OMERO name -> whether active."""
+def _at_once(path: str, question: Callable[[Any], Any]) -> Any:
+    return question(None)
+
+
+def compare(
+    rules: Sequence[Rule],
+    users: Mapping[str, bool],
+    ask: _Ask = _at_once,
+) -> list[Finding]:
+    """Every directory that is there or should be; `users`: OMERO name -> whether active.
+
+    `ask` gives or raises what a question about a path does.  It raises OSError if the disk of that
+    path does not answer.
+    """
     # Recurse would list the directories that are there now, which takes long and is not needed.
     places = Places([replace(rule, path_mode="Follow") for rule in rules])
     own = {rule.user for rule in rules if rule.user != EVERYONE}
     found: list[Finding] = []
     for rule in rules:
         if rule.user == EVERYONE:
-            found += _everyones(rule.watch_dir, users, own, places)
+            found += _everyones(rule.watch_dir, users, own, places, ask)
         else:
-            found += _named(rule, users)
+            found += _named(rule, users, ask)
     return found
 
 
@@ -107,17 +123,17 @@ def missing(rule: Rule, rules: Sequence[Rule], users: Mapping[str, bool]) -> lis
     """
     places = Places([replace(one, path_mode="Follow") for one in rules])
     own = {one.user for one in rules if one.user != EVERYONE}
-    found = list(_everyones(rule.watch_dir, users, own, places, inspect=False))
+    found = list(_everyones(rule.watch_dir, users, own, places, _at_once, inspect=False))
     if any(not one.user for one in found):
         return []
     return [one for one in found if one.state is State.MISSING]
 
 
-def _named(rule: Rule, users: Mapping[str, bool]) -> Iterator[Finding]:
+def _named(rule: Rule, users: Mapping[str, bool], ask: _Ask) -> Iterator[Finding]:
     """The findings for an entry of omero.fs.importUsers."""
     if rule.user not in users or not users[rule.user]:
         yield _nobodys(rule.user, rule.watch_dir, users)
-    yield from _inspected(rule.user, rule.watch_dir, users, _reached)
+    yield from _inspected(rule.user, rule.watch_dir, users, _reached, ask)
 
 
 def _reached(directory: Path) -> os.stat_result:
@@ -142,13 +158,13 @@ def _everyones(
     users: Mapping[str, bool],
     own: set[str],
     places: Places,
+    ask: _Ask,
     *,
     inspect: bool = True,
 ) -> Iterator[Finding]:
     """The findings for the subdirectories of `above`, and for those that should be there."""
     try:
-        with os.scandir(above) as entries:
-            there = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        there: dict[str, bool] = ask(str(above), lambda call: _listed(above))
     except FileNotFoundError:
         yield Finding("", above, State.MISSING, "all users' directories are to be in it")
         there = {}
@@ -173,7 +189,7 @@ def _everyones(
             if not active:
                 yield _nobodys(name, directory, users)
             if inspect:
-                yield from _inspected(name, directory, users, os.lstat)
+                yield from _inspected(name, directory, users, os.lstat, ask)
         elif not why and expected:
             yield Finding(name, directory, State.MISSING)
     for name, is_directory in sorted(there.items()):
@@ -184,6 +200,12 @@ def _everyones(
             rule.watch_dir.is_relative_to(directory) for rule in places.rules
         ):
             yield _nobodys(name, directory, users)
+
+
+def _listed(directory: Path) -> dict[str, bool]:
+    """Name -> whether it is a directory, and no link."""
+    with os.scandir(directory) as entries:
+        return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
 
 
 def _nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
@@ -201,10 +223,11 @@ def _inspected(
     directory: Path,
     users: Mapping[str, bool],
     look: Callable[[Path], os.stat_result],
+    ask: _Ask,
 ) -> list[Finding]:
     """What is wrong with a directory.  If nothing is, one finding says that it is well."""
     try:
-        status = look(directory)
+        status, found = ask(str(directory), lambda call: _seen(user, directory, users, look))
     except FileNotFoundError:
         return [Finding(user, directory, State.MISSING)]
     except OSError as error:
@@ -214,8 +237,20 @@ def _inspected(
         is_link = stat.S_ISLNK(status.st_mode)
         why = "a symbolic link, which is not followed" if is_link else "something else is there"
         return [Finding(user, directory, State.NO_DIRECTORY, why)]
-    found = list(_permissions(user, directory, status, users))
     return found or [Finding(user, directory, State.WELL)]
+
+
+def _seen(
+    user: str,
+    directory: Path,
+    users: Mapping[str, bool],
+    look: Callable[[Path], os.stat_result],
+) -> tuple[os.stat_result, list[Finding]]:
+    """All that is asked of the disk."""
+    status = look(directory)
+    if not stat.S_ISDIR(status.st_mode):
+        return status, []
+    return status, list(_permissions(user, directory, status, users))
 
 
 def _permissions(

@@ -33,7 +33,7 @@ FLOORS: dict[str, str] = {
         "sandbox checks migration site blitz deployment config dropbox.places "
         "dropbox.userdirs dropbox.situation dropbox.receipts dropbox.publishing dropbox.importing "
         "dropbox.journal dropbox.settling dropbox.targets dropbox.watching dropbox.audit "
-        "dropbox.confine"
+        "dropbox.confine dropbox.disks"
     ),
     "checks": (
         "site blitz deployment config dropbox.places dropbox.confine dropbox.grouping "
@@ -174,10 +174,11 @@ INSIDE: dict[str, dict[str, str]] = {
         "resting": "underway settle",
         "assembly": "around lots uncovered",
         "around": "lots outside",
-        "underway": "left_alone lots settle outside",
+        "underway": "fair left_alone lots settle outside",
         "lots": "neighbourhood",
         "settle": "neighbourhood",
         "neighbourhood": "",
+        "fair": "",
         "left_alone": "",
         "uncovered": "",
         "unread": "",

@@ -18,6 +18,7 @@ import stat as stat_module
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from omero_fs_plugin.blitz.copies import Copy
@@ -95,6 +96,22 @@ class Digests:
         return {name: digest.hexdigest() for name, digest in self._of.items()}
 
 
+class Pulses(Protocol):
+    """Who waits for a disk."""
+
+    def pulse(self) -> None:
+        """The disk has answered."""
+
+
+class _Nobody:
+    def pulse(self) -> None:
+        """Nobody waits."""
+
+
+# Asks the disk of a path: gives or raises what the question does, or raises OSError.
+Ask = Callable[[str, "Callable[[Pulses], Proof]"], "Proof"]
+
+
 class InOmero(Protocol):
     """A fileset that was imported: a `Seen`, or the journal's own Fileset."""
 
@@ -153,11 +170,17 @@ class Stored:
         return Proof(path, size, sha1, fileset, server, images, why, in_place, stat)
 
 
+def _at_once(path: str, question: Callable[[Pulses], Proof]) -> Proof:
+    return question(_Nobody())
+
+
 @dataclass
 class Prover:
     """Proves files.  It asks OMERO about many filesets at once."""
 
     omero: Omero
+    # Asks the disk of a path.  It may raise OSError if that does not answer.
+    ask: Ask = _at_once
 
     def prove(self, files: Mapping[str, Known]) -> Iterator[Proof]:
         """A proof for each file, in the order given.  Raises ServerAwayError."""
@@ -166,9 +189,16 @@ class Prover:
         for path, seen in holding.items():
             newest = files[path].newest.id
             if isinstance(seen, str):
-                yield Proof(path, _size(path), fileset=newest, why_not=seen)
+                yield self._asked(path, newest, partial(_unproved, path, newest, seen))
             else:
-                yield stored.compared(path, newest, seen, _read)
+                yield self._asked(path, newest, partial(_proved, stored, path, newest, seen))
+
+    def _asked(self, path: str, fileset: int, question: Callable[[Pulses], Proof]) -> Proof:
+        try:
+            return self.ask(path, question)
+        except OSError as error:
+            why = f"it cannot be read: {error.strerror}"
+            return Proof(path, None, fileset=fileset, why_not=why)
 
     def stored(self, filesets: Iterable[InOmero]) -> Stored:
         """What OMERO has of these, verified now.  Raises ServerAwayError."""
@@ -208,6 +238,14 @@ class Prover:
                 if copy.id in damaged:
                     found[copy.fileset] = f"{damaged[copy.id]} (OriginalFile:{copy.id})"
         return found
+
+
+def _unproved(path: str, fileset: int, why: str, pulses: Pulses) -> Proof:
+    return Proof(path, _size(path), fileset=fileset, why_not=why)
+
+
+def _proved(stored: Stored, path: str, fileset: int, seen: InOmero, pulses: Pulses) -> Proof:
+    return stored.compared(path, fileset, seen, partial(_read, pulses=pulses))
 
 
 def _holding(known: Known) -> Seen | str:
@@ -258,7 +296,9 @@ def _compared(
     return stat, stat.size, sums[_SHA1], what, same
 
 
-def _read(path: str, names: Collection[str]) -> tuple[FileStat, dict[str, str]] | None:
+def _read(
+    path: str, names: Collection[str], pulses: Pulses
+) -> tuple[FileStat, dict[str, str]] | None:
     """As `Read` says, of any file that this process may read."""
     digests = Digests(names)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -268,5 +308,6 @@ def _read(path: str, names: Collection[str]) -> tuple[FileStat, dict[str, str]] 
             raise OSError(0, "no regular file")
         while block := file.read(_BLOCK):
             digests.update(block)
+            pulses.pulse()
         after = FileStat.of(os.fstat(descriptor))
     return (after, digests.sums()) if after == FileStat.of(before) else None

@@ -14,7 +14,7 @@ from omero_fs_plugin.stores import is_store
 
 from .neighbourhood import Owner
 from .stores import Stores
-from .underway import BATCH, Underway
+from .underway import BATCH, SMALL_BATCH, Underway
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,12 @@ class Meeting:
             self._tell_odd(path)
         if gone:
             away = self._files.roots_away(gone)
-            with self._files.lock:
-                self._files.gone(gone, away)
-                for directory in {path.rpartition("/")[0] for path in gone}:
-                    self._lots.ask_near(directory, now)
+            for start in range(0, len(gone), BATCH):
+                some = gone[start : start + BATCH]
+                with self._files.lock:
+                    self._files.gone(some, away)
+                    for directory in {path.rpartition("/")[0] for path in some}:
+                        self._lots.ask_near(directory, now)
         self.meet(met, now, alive=True)
 
     def _folded(self, paths: Iterable[str], now: float) -> list[str]:
@@ -196,13 +198,15 @@ class Meeting:
                         gone[fileset] = path, met
                 except OSError as error:
                     log.info("%s: nobody knows whether it is there: %s", path, error)
-            if gone:
+            some: list[tuple[int, tuple[str, Found]]]
+            for start in range(0, len(gone), SMALL_BATCH):
+                some = list(gone.items())[start : start + SMALL_BATCH]
                 with self._files.lock:
-                    for path, _ in gone.values():
+                    for _, (path, _) in some:
                         self._settler.forget(path)
                         self._lots.remove(path)
                     self._journal.follow(
-                        {fileset: (roots[met.path], met) for fileset, (_, met) in gone.items()}
+                        {fileset: (roots[met.path], met) for fileset, (_, met) in some}
                     )
 
     def _ours(self, found: Sequence[Found]) -> list[Found]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import RecordRefused
 
+from .fair import FairLock
 from .left_alone import LeftAlone
 from .lots import Lots
 from .outside import Outside
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 1_000  # files handled at once, while others wait for the lock
+SMALL_BATCH = 100  # of those that take the journal longer
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Underway:
     # Roots in which something could not be looked at: they are rescanned before long.
     unsure: set[str] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: FairLock = field(default_factory=FairLock)
 
     def __post_init__(self) -> None:
         self.lots = Lots(

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .entries import Unanswered
 
@@ -66,23 +66,40 @@ class Place:
 
         The error names `what`.  `act` runs in another thread, and may still run after the error.
         """
-        job = _Job(act)
-        with self._lock:
-            if self._given_up:
-                raise Unanswered(what)
-            worker = self._idle.pop() if self._idle else _Worker(self)
-        worker.jobs.put(job)
+        job = self._begin(act, what)
         beats = 0
         while not job.done.wait(self._patience):
             with self._lock:
                 if job.beats == beats and not job.done.is_set():
-                    self._given_up.add(job)
+                    self._give_up(job)
                     raise Unanswered(what)
             beats = job.beats
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
+
+    def begin(self, act: Callable[[Beat], T], what: bytes, ended: Callable[[], None]) -> Long[T]:
+        """Begins `act`, which may take long, and returns at once.  Raises Unanswered.
+
+        `ended` is called when it has come back, in its thread.
+        """
+        return Long(self, self._begin(act, what, ended), what)
+
+    def _begin(
+        self, act: Callable[[Beat], T], what: bytes, ended: Callable[[], None] = lambda: None
+    ) -> _Job:
+        job = _Job(act, ended)
+        with self._lock:
+            if self._given_up:
+                raise Unanswered(what)
+            worker = self._idle.pop() if self._idle else _Worker(self)
+        worker.jobs.put(job)
+        return job
+
+    def _give_up(self, job: _Job) -> None:
+        job.given_up = True
+        self._given_up.add(job)
 
     # On the threads of workers ----------------------------------------------
 
@@ -99,6 +116,7 @@ class Place:
                 self._patience = max(self._patience, min(2 * late, LONGEST))
                 if not self._given_up:
                     wakes, self._waiting = self._waiting, []
+        job.ended()
         for wake in wakes:
             wake()
 
@@ -111,19 +129,74 @@ class Place:
             return True
 
 
+class Long(Generic[T]):
+    """A call that may take long: nobody waits for its end, and who began it asks now and then."""
+
+    def __init__(self, place: Place, job: _Job, what: bytes) -> None:
+        self._place = place
+        self._job = job
+        self.what = what
+        self._beats, self._seen = 0, job.began  # the last sign of life, and when it was seen
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come back."""
+        return self._job.done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has come back by then."""
+        return self._job.done.wait(seconds)
+
+    def lives(self) -> bool:
+        """Whether it has come back, or still may.
+
+        False if it has shown no sign of life for as long as its Place waits for one.  Then it is
+        given up, as a call that somebody waits for.
+        """
+        place, job, now = self._place, self._job, time.monotonic()
+        with place._lock:
+            if job in place._given_up:
+                return False
+            if job.done.is_set():
+                return True
+            if job.beats != self._beats:
+                self._beats, self._seen = job.beats, now
+            elif now - self._seen > place._patience:
+                job.began = self._seen  # since when it does not answer
+                place._give_up(job)
+                return False
+        return True
+
+    def result(self) -> T:
+        """What it gave, or raises what it raised.  Only when it has come back."""
+        if self._job.error is not None:
+            raise self._job.error
+        result: T = self._job.result
+        return result
+
+
+class _GivenUp(Exception):
+    """Nobody waits for this call."""
+
+
 class _Job:
     """One call."""
 
-    def __init__(self, act: Callable[[Beat], Any]) -> None:
+    def __init__(self, act: Callable[[Beat], Any], ended: Callable[[], None]) -> None:
         self.act = act
+        self.ended = ended
         self.began = time.monotonic()
         self.done = threading.Event()
         self.beats = 0
+        self.given_up = False
         self.result: Any = None
         self.error: BaseException | None = None
 
     def beat(self) -> None:
+        """Raises _GivenUp if nobody waits any more: it answers, and may be asked anew."""
         self.beats += 1
+        if self.given_up:
+            raise _GivenUp
 
 
 class _Worker:

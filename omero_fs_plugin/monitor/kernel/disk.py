@@ -7,19 +7,23 @@ import os
 import stat as stat_module
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from omero_fs_plugin.filesystems import Mount, Mounts
 
-from .answers import Beat, Place, place_of
-from .entries import Entry, Kind, Listing, Unanswered
+from .answers import Beat
+from .below import Below, Gathered
+from .entries import Entry, Kind, Listing
 
 T = TypeVar("T")
 
 # Names in one directory.  A share may list names without end, and each of them costs memory.
 MOST_NAMES = 1_000_000
+
+# So long (s) the mount points in one directory are looked at, before the others are believed.
+POINTS = 0.25
 
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -36,18 +40,20 @@ class LocalDisk:
     The root may be a symbolic link.  No link below it is followed.
 
     Rule: what is mounted below the root may fail to answer, and then keeps nobody waiting for
-    longer than a Place does.  The root's own file system is asked directly: who watches a root
-    that does not answer waits for it.
+    longer than a Place does.  It may be slow: nobody waits for the end of a listing there.  The
+    root's own file system is asked directly: who watches a root that does not answer waits for it.
     """
 
     def __init__(self, root: bytes, wake: Callable[[], None] = lambda: None) -> None:
         """`wake` is called, from any thread, when a file system below answers again."""
         self._root = root
         self._real = os.path.realpath(root)
-        self._wake = wake
-        self._places: dict[Mount, Place] = {}
-        self._late: dict[bytes, Place] = {}  # by mount point
         self.mounts = Mounts()
+        self._below = Below(
+            lambda: self.mounts.below(self._real).values(),
+            lambda mount: self._known_as(mount.point),
+            wake,
+        )
 
     def close(self) -> None:
         """Closes every descriptor."""
@@ -65,14 +71,7 @@ class LocalDisk:
 
     def late(self) -> Mapping[bytes, float]:
         """As Disk.late; by time.monotonic()."""
-        late: dict[bytes, float] = {}
-        for path, place in list(self._late.items()):
-            since = place.late_since
-            if since is None:
-                del self._late[path]
-            else:
-                late[path] = since
-        return late
+        return self._below.late()
 
     def _mount_of(self, path: bytes) -> Mount | None:
         """What is mounted below the root that `path` lies on; None: it lies on the root's own."""
@@ -88,18 +87,16 @@ class LocalDisk:
 
     def _ask(self, mount: Mount, path: bytes, act: Callable[[Beat], T]) -> T:
         """Calls `act`, which looks at files on `mount`.  Returns its answer.  Raises Unanswered."""
-        place = self._places.get(mount)
-        if place is None:
-            # Of mounts that are no more nothing is kept.
-            there = set(self.mounts.below(self._real).values())
-            self._places = {one: kept for one, kept in self._places.items() if one in there}
-            place = self._places[mount] = place_of(mount)
-        try:
-            return place.call(act, path)
-        except Unanswered:
-            self._late[self._known_as(mount.point)] = place
-            place.when_back(self._wake)
-            raise
+        return self._below.ask(mount, path, act)
+
+    def listing(self) -> Collection[bytes]:
+        """As Disk.listing."""
+        return self._below.listing()
+
+    @property
+    def waited(self) -> float:
+        """As Disk.waited."""
+        return self._below.waited
 
     # What is there ----------------------------------------------------------
 
@@ -144,7 +141,9 @@ class LocalDisk:
         inner = self._points_in(path)
         mount = self._mount_of(path)
         if mount is not None:
-            device, found = self._ask(mount, path, lambda beat: _gathered(path, flags, inner, beat))
+            device, found = self._below.list(
+                mount, path, lambda beat: _gathered(path, flags, inner, beat)
+            )
             return Listing(device, self._listed(path, device, found))
         with _opened(path, flags) as where:
             device = os.stat(where).st_dev  # noqa: PTH116
@@ -163,10 +162,10 @@ class LocalDisk:
         self, path: bytes, device: int, found: Iterable[tuple[bytes, os.stat_result | None]]
     ) -> list[tuple[bytes, Entry]]:
         listed: list[tuple[bytes, Entry]] = []
-        now = self._now(path)
+        now, waited = self._now(path), self.waited
         for name, stat in found:
             if stat is None:
-                entry = self._look_inside(path, name)
+                entry = self._look_inside(path, name, believe=self.waited - waited > POINTS)
                 if entry is None:
                     continue  # it is gone, and its event follows
             else:
@@ -176,12 +175,25 @@ class LocalDisk:
             listed.append((name, entry))
         return listed
 
-    def _look_inside(self, path: bytes, name: bytes) -> Entry | None:
-        """Of a name that its listing does not show: a mount point, maybe one that is away."""
+    def _look_inside(self, path: bytes, name: bytes, *, believe: bool) -> Entry | None:
+        """Of a name that its listing does not show: a mount point, maybe one that is away.
+
+        A mount that was seen to be a directory is one as long as it is there.  `believe`: others
+        have taken so long that this one is not asked, and counts as a directory.  When it is
+        listed, it says what it is.
+        """
         inside = path + b"/" + name
+        point = self.mounts.below(self._real).get(self._real_path(inside))
+        if point is not None:
+            if point in self._below.directories:
+                return _MOUNTED
+            if believe:
+                return UNSEEN._replace(mounted=True)
         entry = self.look(inside)
         if entry is not None and entry.kind is Kind.UNSEEN:
             return UNSEEN._replace(mounted=self.mounts.is_point(self._real_path(inside)))
+        if point is not None and entry is not None and entry.kind is Kind.DIRECTORY:
+            self._below.directories.add(point)
         return entry
 
     def _now(self, path: bytes) -> float:
@@ -270,13 +282,13 @@ def _stats(
             yield name, stat
 
 
-def _gathered(
-    path: bytes, flags: int, inner: frozenset[bytes], beat: Beat
-) -> tuple[int, list[tuple[bytes, os.stat_result | None]]]:
+def _gathered(path: bytes, flags: int, inner: frozenset[bytes], beat: Beat) -> Gathered:
     """The device of a directory, and all that is in it."""
     found = []
     with _opened(path, flags) as where:
+        beat()
         device = os.stat(where).st_dev  # noqa: PTH116
+        beat()
         for one in _stats(where, inner):
             beat()
             found.append(one)
@@ -285,6 +297,7 @@ def _gathered(
 
 _KINDS = {stat_module.S_IFREG: Kind.FILE, stat_module.S_IFDIR: Kind.DIRECTORY}
 UNSEEN = Entry(Kind.UNSEEN, (-1, -1, -1), 1, 0.0)
+_MOUNTED = Entry(Kind.DIRECTORY, (-1, -1, -1), 1, 0.0, mounted=True)
 
 
 def entry_of(found: os.stat_result, now: float) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 # Inode, size (bytes), mtime (ns): as events.FileStat, but without the device,
@@ -45,6 +45,13 @@ class Unanswered(OSError):
         super().__init__(errno.ETIMEDOUT, "the file system does not answer", path)
 
 
+class Unfinished(Exception):
+    """A listing below the root takes longer; it goes on, and is there when it is asked for again.
+
+    Not an error: the file system answers.
+    """
+
+
 class Waitable(Protocol):
     """Something to wait for with poll."""
 
@@ -68,7 +75,18 @@ class Disk(Protocol):
         """What is there, or None; of kind UNSEEN where that cannot be told now."""
 
     def entries(self, path: bytes) -> Listing:
-        """What a directory holds.  Raises OSError."""
+        """What a directory holds.  Raises OSError.
+
+        Raises Unfinished if that takes long.  Then nothing else of its file system can be
+        listed until `listing` does not name it any more, and this is asked again.
+        """
+
+    def listing(self) -> Collection[bytes]:
+        """The mount points below the root of which a directory is being listed now."""
+
+    @property
+    def waited(self) -> float:
+        """How long callers have waited for file systems below the root, in s since the start."""
 
     def mount(self, path: bytes) -> bytes:
         """The mount point that `path` lies on.  Raises OSError."""

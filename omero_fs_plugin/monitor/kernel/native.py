@@ -53,6 +53,7 @@ class Native(Polling, FileSystemEventHandler):
         self._lock = threading.Lock()
         self._hints: dict[bytes, None] = {}
         self._lost = False
+        self._wake = wake
         self._source = source()
         self._source.start()
         self._watched: tuple[int, int] | None = None  # (device, inode) of the root

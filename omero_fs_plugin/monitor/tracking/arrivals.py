@@ -5,8 +5,6 @@ Pure, except for the disk that it is given: `now` is an argument.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import re
 from collections import OrderedDict, deque
@@ -17,6 +15,7 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
+from .lanes import OWN, Heaps, is_there
 from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
@@ -41,6 +40,8 @@ _TEMPORARY = re.compile(
 _FEW = 8
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
+# So long (s) the file systems below the root may keep us waiting before the rest has its turn.
+BELOW = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Arrivals:
         self.disk: Disk  # set while the tracker is open
         self._tell = tell
         self._timing = timing
-        self._heap: list[tuple[float, int, Arrival]] = []
-        self._number = itertools.count()  # keeps the order of what is due at once
+        self._heaps = Heaps()
+        self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
         self.calm = False  # nothing is going on: a file that was closed is told at once
         # Files told at once, and when (s) they were told, or written since; the oldest first.
@@ -83,7 +84,7 @@ class Arrivals:
 
     def clear(self) -> None:
         """Forgets everything that waits or is on its way."""
-        self._heap.clear()
+        self._heaps.clear()
         self._moves.clear()
         self._recent.clear()
         self._racy.clear()
@@ -120,20 +121,20 @@ class Arrivals:
             if directory.knows(name):
                 self._compare(directory, name, now)
             else:
-                wait = self._hold(name, now)
+                wait = self._hold(directory, name, now)
                 self._add(directory, name, fresh=True, bound=0.0, wait=wait, now=now)
         elif not arrival.fresh:
             arrival.bound = 0.0
             self._set_due(arrival, self._closed_due(arrival, now))
         elif arrival.bound:
             arrival.bound = 0.0
-            self._set_due(arrival, now + self._hold(name, now, arrival))
+            self._set_due(arrival, now + self._hold(directory, name, now, arrival))
 
     def moved_to(self, directory: Directory, name: bytes, cookie: int, now: float) -> None:
         """It came by a rename, from inside or outside the tree."""
         bound = self._moves.pop(cookie, 0.0)
         fresh = not directory.knows(name)
-        wait = self._hold(name, now)
+        wait = self._hold(directory, name, now)
         self._add(directory, name, fresh=fresh, bound=bound, wait=wait, now=now)
 
     def gone(self, directory: Directory, name: bytes, cookie: int = 0) -> None:
@@ -190,6 +191,10 @@ class Arrivals:
         return False
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
+        if directory.lane != OWN and self._has_waited():
+            gap = self._timing.burst_gap
+            self._add(directory, name, fresh=False, bound=0.0, wait=gap, now=now).compare = True
+            return
         entry = self.disk.look(directory.join(name))
         if entry is None or entry.kind is Kind.UNSEEN:
             return
@@ -199,22 +204,38 @@ class Arrivals:
 
     # Time -------------------------------------------------------------------
 
-    def due(self) -> float:
-        """When `step` has something to do; inf if not before something happens."""
-        return self._heap[0][0] if self._heap else math.inf
+    def due(self, below_at: float = -math.inf) -> float:
+        """When `step` has something to do; inf if not before something happens.
 
-    def step(self, now: float) -> None:
-        """Tells what is due, at most AT_ONCE files."""
-        for _ in range(AT_ONCE):
-            while self._heap and not _is_there(self._heap[0][2]):
-                heapq.heappop(self._heap)  # it was told, or is gone; nobody is to wake for it
-            if not self._heap or self._heap[0][0] > now:
+        `below_at`: the file systems below the root have no turn before.
+        """
+        return min(self._heaps.own_due(), max(self._heaps.below_due(), below_at))
+
+    def step(self, now: float, *, below: bool = True) -> None:
+        """Tells what is due, at most AT_ONCE files of each lane.  `below`: these lanes too."""
+        self._serve(OWN, now)
+        self._waited = self.disk.waited
+        for lane in self._heaps.due_below(now) if below else ():
+            if self._has_waited():
                 return
-            arrival = heapq.heappop(self._heap)[2]
+            self._serve(lane, now)
+            self._heaps.served(lane)
+
+    def _serve(self, lane: bytes, now: float) -> None:
+        for _ in range(AT_ONCE):
+            arrival = self._heaps.pop(lane, now)
+            if arrival is None:
+                return
             if arrival.due > now:
-                self._push(arrival)
+                self._heaps.push(arrival)
             else:
                 self._settle(arrival, now)
+            if lane != OWN and self._has_waited():
+                return
+
+    def _has_waited(self) -> bool:
+        """Whether the file systems below have had their share of this turn."""
+        return self.disk.waited - self._waited > BELOW
 
     def confirm_due(self) -> float:
         """When `confirm` has something to do; inf if it has not."""
@@ -232,6 +253,8 @@ class Arrivals:
             told = directory.alive and directory.files.get(name) == identity
             if not told or name in directory.arrivals:
                 continue
+            if directory.lane != OWN and self._has_waited():
+                continue  # it is told once more after a restart
             path = directory.join(name)
             entry = self.disk.look(path)
             if entry is not None and entry.identity == identity and _to_keep(entry) == identity:
@@ -245,7 +268,7 @@ class Arrivals:
             return
         if entry.kind is Kind.UNSEEN:
             arrival.due = now + self._timing.poll
-            self._push(arrival)
+            self._heaps.push(arrival)
             return
         complete = entry.kind is Kind.OTHER or (arrival.fresh and entry.links > 1)
         if arrival.bound and not complete:
@@ -256,10 +279,11 @@ class Arrivals:
             silent = max(entry.quiet, now - arrival.seen_at)
             if silent < arrival.bound:
                 arrival.due = now + max(arrival.bound - silent, 0.01)
-                self._push(arrival)
+                self._heaps.push(arrival)
                 return
         del directory.arrivals[name]
-        if not arrival.fresh and entry.quiet > _LATE and entry.identity == directory.files[name]:
+        same = not arrival.fresh and entry.identity == directory.files[name]
+        if same and (arrival.compare or entry.quiet > _LATE):
             return  # the event is older than the look after which the client was told
         kind = EventType.CREATE if arrival.fresh else EventType.MODIFY
         path, doubted = directory.join(name), directory.files.get(name) == MAYBE
@@ -285,12 +309,8 @@ class Arrivals:
         arrival = Arrival(directory, name, fresh=fresh, bound=bound, now=now)
         arrival.due = now + wait
         directory.arrivals[name] = arrival
-        self._push(arrival)
+        self._heaps.push(arrival)
         return arrival
-
-    def _push(self, arrival: Arrival) -> None:
-        if arrival.due != math.inf:
-            heapq.heappush(self._heap, (arrival.due, next(self._number), arrival))
 
     def _set_due(self, arrival: Arrival, due: float) -> None:
         """Sets when an arrival is due.
@@ -301,19 +321,22 @@ class Arrivals:
         earlier = due < arrival.due
         arrival.due = due
         if earlier:
-            self._push(arrival)
+            self._heaps.push(arrival)
 
-    def _hold(self, name: bytes, now: float, arrival: Arrival | None = None) -> float:
+    def _hold(
+        self, directory: Directory, name: bytes, now: float, arrival: Arrival | None = None
+    ) -> float:
         """How long (s) a file that is complete waits for a rename.  `arrival`: its own.
 
         Nothing is told before what came earlier, except before what is still being written.
         """
-        if not self.calm or len(self._heap) > _FEW or _TEMPORARY(name):
+        lane = directory.lane
+        if not self.calm or self._heaps.waiting(lane) > _FEW or _TEMPORARY(name):
             return self._timing.hold
         soon, silence = now + self._timing.hold, self._timing.silence
-        for _, _, other in self._heap:
+        for other in self._heaps.all_of(lane):
             written = other.bound >= silence and other.due > soon
-            if other is not arrival and not written and _is_there(other):
+            if other is not arrival and not written and is_there(other):
                 return self._timing.hold
         return 0.0
 
@@ -325,18 +348,12 @@ class Arrivals:
         if key in recent:
             recent[key] = now
             recent.move_to_end(key)
-        elif self._hold(arrival.name, now, arrival) == 0.0:
+        elif self._hold(arrival.directory, arrival.name, now, arrival) == 0.0:
             return now
         return self._burst_due(arrival, now)
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)
-
-
-def _is_there(arrival: Arrival) -> bool:
-    """Whether it is still to be told."""
-    directory = arrival.directory
-    return directory.alive and directory.arrivals.get(arrival.name) is arrival
 
 
 def _to_keep(entry: Entry) -> Identity:

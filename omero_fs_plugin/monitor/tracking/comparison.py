@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Kind
+from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Kind, Unfinished
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.requests import PathMode
 
 from .arrivals import AT_ONCE, Arrivals, Timing
+from .lanes import Scans
 from .tree import MAYBE, NEVER, Directory
 from .watches import Watches
 
@@ -51,9 +51,12 @@ class Comparison(ABC):
         self._arrivals = Arrivals(tell, self._timing)
         self._watches = Watches(root, tell, self._timing)
         self._disk: Disk  # while open
-        self._scans: deque[tuple[Directory, bool]] = deque()  # (what to scan, silently)
+        self._scans = Scans()
         # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
+        # Directories whose listing takes long, and those of them that are to be listed once more.
+        self._long: set[Directory] = set()
+        self._again: set[Directory] = set()
         self._check_at = math.inf  # when the root is looked at again
         # Mount points below the root that do not answer, and whether that lasts.
         self._late: dict[bytes, bool] = {}
@@ -64,8 +67,18 @@ class Comparison(ABC):
 
     # The picture ------------------------------------------------------------
 
-    def _adopt(self, parent: Directory, name: bytes, *, enter: bool, silent: bool = False) -> None:
+    def _adopt(
+        self,
+        parent: Directory,
+        name: bytes,
+        *,
+        enter: bool,
+        silent: bool = False,
+        mounted: bool = False,
+    ) -> None:
         child = Directory(parent.join(name), parent) if enter else None
+        if child is not None:
+            child.mounted = mounted
         if not silent:
             self._tell_directory(EventType.CREATE, parent.join(name))
         parent.subdirs[name] = child
@@ -163,15 +176,32 @@ class Comparison(ABC):
 
     def _queue(self, directory: Directory, *, silent: bool = False, deep: bool = True) -> None:
         if directory not in self._queued:
-            self._scans.append((directory, silent))
+            self._scans.append(directory, silent)
         self._queued[directory] = deep or self._queued.get(directory, False)
 
     def _scan(self, directory: Directory, silent: bool, now: float) -> None:
         """Watches `directory` and compares it with what is known of it."""
         deep = self._queued.pop(directory, False)
         if not directory.alive or self._watches.is_away(directory):
+            self._long.discard(directory)
+            self._again.discard(directory)
             return
-        listing = self._watches.watch_and_list(directory, now)
+        try:
+            listing = self._watches.watch_and_list(directory, now)
+        except Unfinished as unfinished:
+            # What happens to a name meanwhile is newer than the listing, and has its own events.
+            if directory.touched is None:
+                directory.touched = set()
+            self._long.add(directory)
+            (lane,) = unfinished.args
+            self._queued[directory] = deep
+            self._scans.put_back(lane, directory, silent)
+            return
+        touched, directory.touched = directory.touched, None
+        self._long.discard(directory)
+        if directory in self._again:
+            self._again.discard(directory)
+            self._queue(directory)
         if listing is None:
             if directory is self.root:
                 self._check_at = now
@@ -187,6 +217,11 @@ class Comparison(ABC):
         )
         there: set[bytes] = set()
         told = 0
+        if touched:
+            listing = listing._replace(
+                names=[(name, entry) for name, entry in listing.names if name not in touched]
+            )
+            there |= touched
         # At a start nearly all are files that nobody knows yet, and only these may be many.
         files = directory.files
         begins = silent and not (files or directory.subdirs or directory.arrivals)
@@ -257,7 +292,8 @@ class Comparison(ABC):
         if entry.kind is Kind.UNSEEN:
             child = directory.subdirs.get(name)
             if child is not None:
-                self._queue(child, silent=silent, deep=False)  # if its scan fails too, it says why
+                # If its scan fails too, it says why.
+                self._queue(child, silent=silent, deep=deep and entry.mounted)
             elif entry.mounted:  # so it is a directory, and will come back
                 self._found_directory(directory, name, entry, silent, now, deep=deep)
             return False
@@ -296,10 +332,7 @@ class Comparison(ABC):
             enter = self._mode is PathMode.FOLLOW or (self._mode is PathMode.RECURSE and silent)
             if not silent:
                 self.active_at = now
-            self._adopt(parent, name, enter=enter, silent=silent)
-            child = parent.subdirs[name]
-            if child is not None:
-                child.mounted = entry.mounted
+            self._adopt(parent, name, enter=enter, silent=silent, mounted=entry.mounted)
 
     def _found_file(
         self,

@@ -22,10 +22,14 @@ from omero_fs_plugin.monitor.notices import Notice, shown
 from omero_fs_plugin.monitor.requests import PathMode
 
 from .comparison import Comparison
+from .lanes import OWN
 from .tree import NEVER, Directory
 from .watches import Why
 
 log = logging.getLogger(__name__)
+
+# Between two looks (s) at whether a listing that takes long still shows life.
+_LISTING = 0.5
 
 
 class Tracker(Comparison):
@@ -39,6 +43,8 @@ class Tracker(Comparison):
     _rescanning = False  # the client was told that events were lost
     _agree_at = math.inf  # when the client can be told that no events are missing now
     _away = False  # the client was told that the root is unreachable
+    _below_at = -math.inf  # the file systems below the root have their next turn
+    _listing_at = math.inf  # when the listings that take long are looked at
 
     # Beginning and end ------------------------------------------------------
 
@@ -70,7 +76,8 @@ class Tracker(Comparison):
         is told as modified.
         """
         self._release()
-        self._rescan_at = self._agree_at = self._check_at = math.inf
+        self._rescan_at = self._agree_at = self._check_at = self._listing_at = math.inf
+        self._below_at = -math.inf
         self._rescanning = False
         self.reachable = False
 
@@ -80,7 +87,10 @@ class Tracker(Comparison):
         self._late.clear()
         self._scans.clear()
         self._queued.clear()
+        self._long.clear()
+        self._again.clear()
         for directory in self.root.tree():
+            directory.touched = None
             for name, arrival in directory.arrivals.items():
                 if not arrival.fresh:
                     directory.files[name] = NEVER
@@ -123,9 +133,13 @@ class Tracker(Comparison):
                     self.overflowed(now)
                 elif mask & raw.LOOK:
                     self._hint(name, now)
-            elif not name:
+                continue
+            if not name:
                 self._self_event(directory, mask, now)
-            elif mask & raw.IN_ISDIR:
+                continue
+            if directory.touched is not None:
+                directory.touched.add(name)
+            if mask & raw.IN_ISDIR:
                 self._directory_event(directory, name, mask, now)
             elif passes(directory.path, name):
                 if mask & raw.IN_ATTRIB:
@@ -232,42 +246,63 @@ class Tracker(Comparison):
 
     def due(self) -> float:
         """When `step` has something to do next; inf if not before something happens."""
-        if self._scans:
-            return -math.inf
-        first = self._arrivals.due()
-        times = (self._rescan_at, self._watches.poll_at, self._check_at, self._agree_at)
-        return min(first, *times, self._late_due())
+        scans = -math.inf
+        if not self._scans.waits(OWN):
+            below = self._scans and self._scans.below(self._disk.listing())
+            scans = self._below_at if below else math.inf
+        first = self._arrivals.due(self._below_at)
+        agree_at = self._agree_at if not self._scans else math.inf
+        times = (self._rescan_at, self._watches.poll_at, self._check_at, agree_at)
+        return min(scans, first, *times, self._listing_at, self._late_due())
 
     def step(self, now: float) -> None:
-        """Tells what is due, but not too much at once, and scans one directory if one waits."""
-        self._arrivals.step(now)
+        """Tells what is due, but not too much at once, and scans one directory if one waits.
+
+        What the file systems below the root keep us waiting for, they rest afterwards.
+        """
+        waited, below = self._disk.waited, now >= self._below_at
+        self._arrivals.step(now, below=below)
         self._mind_late(now)
         if self._check_at <= now:
             self._check_at = now + self._timing.check
             self._check_root(now)
         if not self.reachable:
             return
-        if self._rescan_at <= now and not self._scans:
+        if self._rescan_at <= now and not self._scans.waits(OWN):
             self._rescan()
         if self._watches.poll_at <= now:
             for directory in self._watches.begin_round(now):
                 self._queue(directory, deep=False)
         if self._scans:
-            self._scan(*self._scans.popleft(), now)
-            if not self._scans:
-                self._watches.end_round(now)
-                if self._rescanning and self._rescan_at == math.inf:
-                    # By then the files that it met were silent for long enough to be told.
-                    longest = self._timing.silence if self.polled() else self._timing.found
-                    self._agree_at = now + 2 * longest
+            self._scan_next(now, below=below)
         elif self._agree_at <= now:
             self._agree_at = math.inf
             self._rescanning = False
             self._tell(Notice.RESCANNED.tell(self.root.path, "client and disk agree again"))
+        waited = self._disk.waited - waited
+        if waited:
+            self._below_at = now + 2 * waited  # we are there only since `now` and as long as that
+
+    def _scan_next(self, now: float, *, below: bool) -> None:
+        busy = self._disk.listing()
+        found = self._scans.pop(busy, below=True) if below else None
+        found = found or self._scans.pop(busy, below=False)
+        if found is not None:
+            lane, directory, silent = found
+            self._scan(directory, silent, now)
+            if not self._scans.waits(lane):
+                self._watches.end_round(lane, now)
+            waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
+            if waits and not self._scans:
+                # By then the files that it met were silent for long enough to be told.
+                longest = self._timing.silence if self.polled() else self._timing.found
+                self._agree_at = now + 2 * longest
+        self._listing_at = now + _LISTING if self._scans and self._disk.listing() else math.inf
 
     def _rescan(self) -> None:
         self._rescan_at = self._agree_at = math.inf
         self._rescanning = True
+        self._again.update(self._long)  # events were lost since their listings began
         self._queue(self.root)
 
     # File systems below the root that do not answer ---------------------------

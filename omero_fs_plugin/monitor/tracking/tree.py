@@ -20,7 +20,17 @@ class Arrival:
     Rule: it is not told before `due`, nor before it was silent for `bound`.
     """
 
-    __slots__ = ("bound", "directory", "due", "fresh", "name", "seen", "seen_at", "since")
+    __slots__ = (
+        "bound",
+        "compare",
+        "directory",
+        "due",
+        "fresh",
+        "name",
+        "seen",
+        "seen_at",
+        "since",
+    )
 
     def __init__(
         self, directory: Directory, name: bytes, *, fresh: bool, bound: float, now: float
@@ -33,6 +43,7 @@ class Arrival:
         self.since = now
         self.seen: Identity | None = None  # at the last look
         self.seen_at = now
+        self.compare = False  # nobody has looked yet whether there is anything to tell
 
 
 class Directory:
@@ -50,6 +61,7 @@ class Directory:
         "parent",
         "path",
         "subdirs",
+        "touched",
         "unmounted",
     )
 
@@ -66,7 +78,19 @@ class Directory:
         self.arrivals: dict[bytes, Arrival] = {}  # files that will be told
         # None: it is there, but not entered (Flat, or Recurse and new).
         self.subdirs: dict[bytes, Directory | None] = {}
+        # While it is being listed: the names that something happened to meanwhile.
+        self.touched: set[bytes] | None = None
         self.doubts: set[bytes] | None = None  # names of subdirectories that are as MAYBE
+
+    @property
+    def lane(self) -> bytes:
+        """Where the file system that it lies on is mounted; empty: it is the root's own."""
+        one = self
+        while one.parent is not None:
+            if one.mounted:
+                return one.path
+            one = one.parent
+        return b""
 
     def doubt(self, name: bytes, *, directory: bool, enter: bool) -> None:
         """Nobody knows whether the client knows of `name`."""

@@ -73,7 +73,9 @@ class Watches:
         self._tell = tell
         self._timing = timing
         self._polled: dict[Directory, Why] = {}
-        self._round_began: float | None = None  # the round under way; None between two rounds
+        # Of each lane with something that is polled: when the round began that is under way, and
+        # when the next one begins.
+        self._rounds: dict[bytes, tuple[float | None, float]] = {}
         self._reason = ""  # of directories that are CHOSEN
         self._limit = 0  # the errno of the limit that was met
         self._limit_told = 0  # how many directories could not be watched when that was told
@@ -85,7 +87,7 @@ class Watches:
             self.disk.unwatch(descriptor)
         self.by_descriptor.clear()
         self._polled.clear()
-        self._round_began = None
+        self._rounds.clear()
         self.poll_at = math.inf
 
     def bind(self, directory: Directory, now: float) -> bool:
@@ -159,8 +161,13 @@ class Watches:
         if why is Why.CHOSEN and not self._reason:
             self._reason = self.disk.chosen(directory.path)
         self._polled[directory] = why
-        if self.poll_at == math.inf and self._round_began is None:
-            self.poll_at = now + self._timing.poll
+        began, at = self._rounds.get(directory.lane, (None, math.inf))
+        if at == math.inf and began is None:
+            self._set_round(directory.lane, None, now + self._timing.poll)
+
+    def _set_round(self, lane: bytes, began: float | None, at: float) -> None:
+        self._rounds[lane] = began, at
+        self.poll_at = min(at for _, at in self._rounds.values())
 
     def is_polled(self, directory: Directory) -> bool:
         """Whether no events come from it, neither of writes nor of closes."""
@@ -187,20 +194,27 @@ class Watches:
         return ", ".join(word for word, number in words.items() if number)
 
     def begin_round(self, now: float) -> list[Directory]:
-        """The directories to look at now that `poll_at` has come, each before those below it."""
-        # If nothing is left to look at, there is no round.  Nothing would end it, and the
-        # rest after a round is many times as long as the round.
-        self._round_began = now if self._polled else None
-        self.poll_at = math.inf
-        return list(self._polled)
+        """The directories to look at now that `poll_at` has come, each before those below it.
 
-    def end_round(self, now: float) -> None:
-        """Everything was looked at that waited, in a round or not."""
-        began, self._round_began = self._round_began, None
+        Each lane has rounds of its own: one that takes long has few of them.
+        """
+        due = {lane for lane, (_, at) in self._rounds.items() if at <= now}
+        found = [directory for directory in self._polled if directory.lane in due]
+        lanes = {directory.lane for directory in found}
+        for lane in due:
+            # If nothing is left to look at, there is no round.  Nothing would end it, and the
+            # rest after a round is many times as long as the round.
+            self._set_round(lane, now if lane in lanes else None, math.inf)
+        return found
+
+    def end_round(self, lane: bytes, now: float) -> None:
+        """Everything of this lane was looked at that waited, in a round or not."""
+        began, at = self._rounds.get(lane, (None, math.inf))
         self._tell_limit()
-        if began is not None and self._polled:
+        if began is not None:
             rest = (now - began) * (_SHARE_OF_TIME - 1)
-            self.poll_at = now + max(self._timing.poll, rest)
+            at = now + max(self._timing.poll, rest) if self._polled else math.inf
+            self._set_round(lane, None, at)
 
     def watch_and_list(self, directory: Directory, now: float) -> Listing | None:
         """Watches it first and lists it then, so that nothing is missed between the two.

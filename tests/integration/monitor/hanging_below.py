@@ -215,6 +215,44 @@ def test_a_share_that_is_slow_is_followed(make_site: Callable[..., Site]) -> Non
     until(site.changes_told)
 
 
+MANY = 15
+
+
+def test_a_slow_share_keeps_nobody_waiting(make_site: Callable[..., Site]) -> None:
+    """To list it takes many seconds, and to look at each of its new files as long again."""
+    site = make_site()
+    for number in range(MANY):
+        (site.share.behind / f"known {number}").touch()
+    start(site.server, site.top, site.client)
+    before = site.measure("before it is slow")
+    site.share.slow(0.1)
+    for number in range(MANY):
+        (site.share.behind / f"new {number}").touch()
+    (site.share.behind / "known 1").unlink()
+    slowest, began = 0.0, time.monotonic()
+
+    def told() -> bool:
+        names = {Path(path).name for kind, path in site.client.changes() if kind == "Create"}
+        return names >= {f"new {number}" for number in range(MANY)}
+
+    while not told() and time.monotonic() - began < 120.0:
+        slowest = max(slowest, site.amy_writes())
+        made = site.amy / f"made {time.monotonic()}"
+        made.mkdir()
+        (made / "inside").touch()
+        since = time.monotonic()
+        until(lambda path=made / "inside": ("Create", str(path)) in site.client.changes())
+        slowest = max(slowest, time.monotonic() - since)
+    took = time.monotonic() - began
+    sys.stdout.write(f"measured: beside a slow share, told after {slowest:.2f} s at most\n")
+    sys.stdout.write(f"measured: the slow share itself, told after {took:.0f} s\n")
+    assert slowest < before + SOON, (before, slowest)
+    assert told()
+    until(lambda: ("Delete", str(site.zak / "known 1")) in site.client.changes())
+    assert not site.notices("unreachable")
+    assert len(site.client.changes()) == len(set(site.client.changes()))
+
+
 def test_it_dies_while_it_hangs(make_site: Callable[..., Site]) -> None:
     site = make_site()
     start(site.server, site.top, site.client)

@@ -145,6 +145,11 @@ class FakeDisk:
         self._late = {point: since for point, since in self._late.items() if point in self.hung}
         return self._late
 
+    def listing(self) -> list[bytes]:
+        return []
+
+    waited = 0.0  # s
+
     def chosen(self, path: bytes) -> str:
         return "a share"
 
