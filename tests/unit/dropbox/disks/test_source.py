@@ -82,7 +82,7 @@ LISTED_MODULES = {
     "importing/stores.py": CALLER,
     "journal/database.py": OURS,
     "journal/elapsed.py": OURS,
-    "journal/glance.py": OURS,
+    "journal/plain.py": OURS,
     "journal/lease.py": OURS,
     "letters/notes.py": CALLER,
     "processes/program.py": OURS,

@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
-from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
+from omero_fs_plugin.dropbox.importing import quarantine, returning, vault
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
@@ -136,7 +136,8 @@ def at_step(
     with monkeypatch.context() as patch:
         for owner, names in (
             (site.loser.journal, ("note", "noted", "put_elsewhere", "bring_home", "make_sure")),
-            (quarantine_module, ("move_out", "move_back", "_tell", "stat_of")),
+            (quarantine, ("move_out", "move_back", "_tell", "stat_of")),
+            (returning, ("move_back", "stat_of")),
         ):
             for name in names:
                 patch.setattr(owner, name, stepping(name, getattr(owner, name)))
@@ -148,7 +149,7 @@ def at_step(
 def test_at_each_step(
     make_site: Callable[[], Site], monkeypatch: pytest.MonkeyPatch, way: str, act: str
 ) -> None:
-    monkeypatch.setattr(quarantine_module, "_SURE_S", 0.0)  # no time passes here
+    monkeypatch.setattr(vault, "_SURE_S", 0.0)  # no time passes here
     for number in range(1, MOST):
         site = make_site()
         if way == "back":
