@@ -55,6 +55,7 @@ def sides(url: str) -> Iterator[tuple[Side, Side]]:
 # All writes of DropBox, by a process that was stopped in the middle of an import.
 WRITES: dict[str, Callable[[Journal, int], object]] = {
     "moved": lambda j, i: j.moved(i, 0, found("b.tif")),
+    "not_started": lambda j, i: j.not_started("amy", i),
     "met": lambda j, i: j.met(i, i, [found("b.tif")]),
     "put_elsewhere": lambda j, i: j.put_elsewhere(i, "/bad", [found("b.tif")]),
     "bring_home": lambda j, i: j.bring_home(j.load([i])[0], "/bad", [found("b.tif")], "away"),
@@ -125,7 +126,7 @@ def test_no_write_of_a_journal_is_without_a_row_here() -> None:
     """Whoever adds a method that writes adds it to the table above."""
     # the command line's; the lease itself, and that of a node
     not_fenced = {"hand_over", "set_lease", "work_as", "join", "renew", "leave"}
-    not_fenced |= {"nodes", "mine", "turns", "told_for", "told_at"}  # they only read
+    not_fenced |= {"nodes", "mine", "turns", "started", "told_for", "told_at"}  # they only read
     writing = [of for of in Journal.__mro__ if issubclass(of, JournalWriter)]
     methods = {
         name for one in writing for name, of in vars(one).items() if callable(of) and name[0] != "_"
