@@ -18,16 +18,19 @@ import sqlalchemy as sa
 from omero_fs_plugin.blitz import inventory
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.cli import audit as audit_
-from omero_fs_plugin.config.settings import JOURNAL_FILE
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.audit import directories, filesets, ghosts, strays
 from omero_fs_plugin.dropbox.audit.findings import Kind
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
 from omero_fs_plugin.dropbox.journal.nodes import LEFTOVER
 from omero_fs_plugin.errors import ServerAwayError
+from tests.integration.dropbox.journal.test_journal import postgres
 from tests.integration.whole import Whole
 from tests.unit.cli.audit_fields import assert_as_documented
 
 from .test_commands_on_sets import Run, runner
+
+__all__ = ["postgres"]  # a fixture
 
 HOURS_3 = 10_800.0
 PACE = ("--pace", "0.001")
@@ -58,9 +61,12 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float = HOURS_3) -> None:
 
 
 @pytest.fixture
-def site(make_whole: Callable[..., Whole]) -> Whole:
-    """amy's files are uploaded, zak's are imported in place."""
-    whole = make_whole(importUsers="amy;zak", transfer="upload;ln_s", blacklist="*.skip")
+def site(make_whole: Callable[..., Whole], request: pytest.FixtureRequest) -> Whole:
+    """amy's files are uploaded, zak's are in place.  A parameter: the journal's database."""
+    given = {}
+    if getattr(request, "param", "sqlite") == "postgresql":
+        given["journal"] = request.getfixturevalue("postgres").url("audit")
+    whole = make_whole(importUsers="amy;zak", transfer="upload;ln_s", blacklist="*.skip", **given)
     whole.watch_dir.joinpath("amy/day 1").mkdir()
     return whole
 
@@ -87,7 +93,7 @@ def ghost(whole: Whole, user: str, path: str, hours: float, client: str = "") ->
 
 def drop_row(whole: Whole, path: Path) -> None:
     """The journal forgets a file."""
-    engine = sa.create_engine(f"sqlite:///{whole.watch_dir.parent / JOURNAL_FILE}")
+    engine = sa.create_engine(read(whole.properties).journal_url)
     with engine.begin() as db:
         db.execute(sa.text("delete from file where path = :path"), {"path": str(path)})
     engine.dispose()
@@ -165,6 +171,11 @@ IN_PLACE = (
 )
 
 
+@pytest.mark.parametrize(
+    "site",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)],
+    indirect=True,
+)
 def test_all_damage_is_found_and_nothing_else(
     site: Whole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
