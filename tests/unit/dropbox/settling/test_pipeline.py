@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.settling import meeting
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
@@ -486,3 +488,41 @@ def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_file_of_its_own(
         (path, State.WAITING),
     }
     assert journal.get(before.id) == before, "its history is its own"
+
+
+def test_very_many_that_go_or_are_renamed_at_once_let_others_in_between(
+    pipeline: Pipeline, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meeting, "BATCH", 10)
+    monkeypatch.setattr(meeting, "SMALL_BATCH", 5)
+    names = [f"{ROOT}/amy/{number}.tif" for number in range(40)]
+    for number, path in enumerate(names):
+        disk.files[path] = FileStat(1, number + 1, 1, 1, 0)
+    pipeline.heard(names, 0.0)
+    at_once: list[int] = []
+
+    def gone(paths: Sequence[str], away: Collection[str]) -> None:
+        at_once.append(len(paths))
+        assert pipeline.files.lock.locked()
+        was_gone(paths, away)
+
+    was_gone = pipeline.files.gone
+    monkeypatch.setattr(pipeline.files, "gone", gone)
+    followed: list[int] = []
+    was_followed = pipeline.journal.follow
+
+    def follow(renamed: Mapping[int, tuple[str, Found]]) -> None:
+        followed.append(len(renamed))
+        was_followed(renamed)
+
+    monkeypatch.setattr(pipeline.journal, "follow", follow)
+    new = [path.replace(".tif", ".new.tif") for path in names]
+    for old, path in zip(names, new, strict=True):
+        disk.rename(old, path)
+    pipeline.heard(new, 1.0)
+    assert sum(followed) == 40 and max(followed) <= 5
+    for path in new:
+        del disk.files[path]
+    pipeline.heard(new, 2.0)
+    assert sum(at_once) == 40 and max(at_once) <= 10
+    assert not pipeline.files.lock.locked()
