@@ -126,8 +126,11 @@ def snapshot(
         if tell.type is not EventType.SYSTEM:
             unheard.setdefault(key_of(tell.path, tell.directory), tell)
     for directory in root.tree():
-        for name, identity in directory.files.items():
-            path = directory.join(name)
+        above = directory.join(b"")
+        if not (unheard or directory.arrivals):  # as at a start, with very many files
+            yield from [(above + name, identity) for name, identity in directory.files.items()]
+        for name, identity in directory.files.items() if unheard or directory.arrivals else ():
+            path = above + name
             if path not in unheard:
                 # If it is being written, it will be told again, whatever it looks like now.
                 written = name in directory.arrivals and identity != MAYBE

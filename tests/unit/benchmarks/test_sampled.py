@@ -1,0 +1,35 @@
+"""The sampler counts a thread's CPU time for the functions that the thread is in."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.dropbox.sampled import Sampler
+
+
+def busy(until: threading.Event) -> None:
+    while not until.is_set():
+        sum(range(1_000))
+
+
+def test_time_counts_for_the_function_and_for_those_that_called_it(tmp_path: Path) -> None:
+    sampler, done = Sampler(), threading.Event()
+    thread = threading.Thread(target=busy, args=(done,), name="importer-7")
+    thread.start()
+    try:
+        end = time.monotonic() + 30
+        while not sampler.threads.get("importer-N") and time.monotonic() < end:
+            sampler.look(sys._current_frames())
+    finally:
+        done.set()
+        thread.join()
+    sampler.write(tmp_path / "told.json")
+    told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
+    spent = told["threads"]["importer-N"]
+    (ours,) = (key for key in told["inclusive"] if key.endswith(":busy"))
+    assert 0 < told["inclusive"][ours] <= spent
+    assert sum(told["own"].values()) <= sum(told["threads"].values()) * 1.01
