@@ -9,8 +9,8 @@ import pytest
 
 from omero_fs_plugin.dropbox.journal import statements
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.reader import CHUNK
 from omero_fs_plugin.dropbox.journal.records import GONE, Found
+from omero_fs_plugin.dropbox.journal.rows import CHUNK
 from omero_fs_plugin.dropbox.journal.states import OPEN, State
 from omero_fs_plugin.events import FileStat
 
