@@ -23,7 +23,7 @@ def test_who_meets_what_the_other_has_imported_tells_of_it(
     whole.until_known(before)
     whole.properties |= {"omero.fs.journal": url, "omero.fs.clientIdString": "Second"}
     ice, second = whole._another()
-    other, go, real = Journal(url), threading.Event(), Attempt._prepare
+    other, go, real = Journal(url), threading.Event(), Attempt.prepare
 
     def slow(self: Attempt, *arguments: Any) -> State | None:
         if self.journal is second.journal:
@@ -38,7 +38,7 @@ def test_who_meets_what_the_other_has_imported_tells_of_it(
         whole.until("it knows what was imported before it began", lambda: known(before))
         assert second.importers.beside == {}
         go.clear()
-        monkeypatch.setattr(Attempt, "_prepare", slow)
+        monkeypatch.setattr(Attempt, "prepare", slow)
         path = whole.drop("a.tif")
         whole.until_known(path)
         go.set()
