@@ -4,7 +4,7 @@ Rule: a set is queued when all of its files are quiet, unchanged and not held by
 
 ``pipeline`` does one step of the whole.  ``meeting`` takes files that are new or have changed.
 ``resting`` hands on the files that are at rest: ``settle`` knows when that is, ``writers`` who
-holds a file open.  ``underway`` has what is known of each file, behind a ``fair`` lock,
+holds a file open.  ``underway`` has what is known of each file, behind a ``fair`` lock, and
 ``outside`` asks the disk and OMERO.  ``lots`` says which files are grouped together,
 ``neighbourhood`` which directories are near each other.  ``groupers`` are the threads that group
 the files, ``warmth`` says which of them takes the next ones, ``around`` looks at other files that

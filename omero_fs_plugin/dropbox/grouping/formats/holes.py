@@ -41,6 +41,11 @@ class Holes:
         before = bisect.bisect_left(self._starts, end)
         return before > 0 and self._ends[before - 1] > start
 
+    def at_end(self, size: int) -> int:
+        """The bytes of the hole that a file of `size` bytes ends in; 0 if it ends in none."""
+        ends_in_one = bool(self._ends) and self._ends[-1] >= size
+        return size - self._starts[-1] if ends_in_one else 0
+
     def __bool__(self) -> bool:
         return bool(self._starts)
 

@@ -23,6 +23,7 @@ _TILES, _TILE_BYTES, _SUBDIRECTORIES = 324, 325, 330
 _PRIVATE = 32768  # tags from here on belong to programs
 _NDPI = 65420  # Hamamatsu's own mark
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types that offsets have
+_PADDING = 1 << 30  # bytes behind the pixels that a program may reserve and never write
 _AT_ONCE = 1 << 16  # numbers read in one piece: a slide has millions of tiles
 # In one file.  The largest known files have at most a quarter of each.
 _MOST_DIRECTORIES = 1 << 20
@@ -43,8 +44,13 @@ def fault(file: BinaryIO, layout: tiff.Layout, size: int, holes: Holes | None = 
     """
     if not layout.first:
         return "no directory has been written yet"
+    holes = holes or Holes()
+    # A TIFF may be longer than its pixels.  But nobody is to upload a large file of which most was
+    # never written: it may have any length, and needs no room where it lies.
+    if holes.at_end(size) > max(size // 2, _PADDING):
+        return "its end is not written yet, though the file has its length"
     try:
-        return _Chain(file, layout, size, holes or Holes()).fault()
+        return _Chain(file, layout, size, holes).fault()
     except tiff.TiffError as error:
         return str(error)
     except _EnoughError:

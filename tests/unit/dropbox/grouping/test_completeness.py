@@ -169,6 +169,22 @@ def test_a_companion_that_has_not_come(tmp_path: Path) -> None:
     assert check(str(tmp_path), [part, str(companion)]) == Findings(missing, named=(part,))
 
 
+def test_a_tiff_that_is_made_longer_than_any_disk(tmp_path: Path) -> None:
+    """It takes a few bytes here, and all of its length in OMERO."""
+    assert tells_holes(tmp_path), "run this test on a disk with holes, such as ext4 or tmpfs"
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((64, 64), "uint8"))
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+    whole = path.stat().st_size
+    os.truncate(path, 2**40)
+    found = check(str(tmp_path), [str(path)])
+    assert found.incomplete == (
+        f"{path}: its end is not written yet, though the file has its length"
+    )
+    os.truncate(path, whole + 100)  # some programs leave a little behind the pixels
+    assert check(str(tmp_path), [str(path)]) == WHOLE
+
+
 @pytest.mark.parametrize("used", [True, False], ids=["used by its reader", "passed over"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "hole"])
 def test_a_member_that_is_there_but_not_whole(tmp_path: Path, damage: str, used: bool) -> None:
