@@ -43,6 +43,10 @@ class Scans:
         """Whether something waits there."""
         return lane in self._lanes
 
+    def lanes(self) -> list[bytes]:
+        """Those in which something waits."""
+        return list(self._lanes)
+
     def below(self, busy: Collection[bytes]) -> bool:
         """Whether something waits in another lane than the root's own and those that are `busy`."""
         return any(lane != OWN and lane not in busy for lane in self._lanes)

@@ -248,7 +248,7 @@ class Tracker(Comparison):
         """When `step` has something to do next; inf if not before something happens."""
         scans = -math.inf
         if not self._scans.waits(OWN):
-            below = self._scans and self._scans.below(self._disk.listing())
+            below = self._scans and self._scans.below(self._busy())
             scans = self._below_at if below else math.inf
         first = self._arrivals.due(self._below_at)
         agree_at = self._agree_at if not self._scans else math.inf
@@ -283,8 +283,21 @@ class Tracker(Comparison):
         if waited:
             self._below_at = now + 2 * waited  # we are there only since `now` and as long as that
 
+    def _busy(self) -> set[bytes]:
+        """The lanes that have no turn now.
+
+        One of their directories is being listed; or the directory that they are mounted in waits
+        for its scan, which says whether they are mounted still.
+        """
+        busy = set(self._disk.listing())
+        for lane in self._scans.lanes():
+            above = self.root.known(lane.rpartition(b"/")[0]) if lane != OWN else None
+            if above is not None and above in self._queued:
+                busy.add(lane)
+        return busy
+
     def _scan_next(self, now: float, *, below: bool) -> None:
-        busy = self._disk.listing()
+        busy = self._busy()
         found = self._scans.pop(busy, below=True) if below else None
         found = found or self._scans.pop(busy, below=False)
         if found is not None:
