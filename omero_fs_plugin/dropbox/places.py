@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import EVERYONE, Rule
@@ -90,6 +90,8 @@ class _Watched:
     filter: Filter
     # pathMode Recurse: the directories there when the rule began
     at_start: _AtStart | None
+    # The last directory above one that was asked for -> whether it is passed over, by its names
+    above: dict[str, bool] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, rule: Rule) -> _Watched:
@@ -121,15 +123,27 @@ class _Watched:
         passed_over = bool(own) and self.rule.path_mode == "Flat"
         if self.at_start is not None and not self.at_start.has(directory):
             passed_over = True
-        parent = top
-        for part in parts:
-            passed_over = (
-                passed_over
-                or is_on_its_way(part)
-                or not self.filter.directory(os.fsencode(parent or "/"), os.fsencode(part))
-            )
-            parent = f"{parent}/{part}"
+        if parts and not passed_over:
+            passed_over = self._leaves_out(top, parts[:-1], parts[-1])
         return Place(self.rule, user, root, passed_over)
+
+    def _leaves_out(self, top: str, above: list[str], name: str) -> bool:
+        """Whether the names of a directory, or of one above it, say that it is passed over.
+
+        A rescan asks for all directories in one, one after the other: so the answer for the one
+        above them is kept.
+        """
+        parent = "/".join((top, *above))
+        left_out = self.above.get(parent)
+        if left_out is None:
+            left_out = bool(above) and self._leaves_out(top, above[:-1], above[-1])
+            self.above.clear()
+            self.above[parent] = left_out
+        return (
+            left_out
+            or is_on_its_way(name)
+            or not self.filter.directory(os.fsencode(parent or "/"), os.fsencode(name))
+        )
 
 
 class Places:
