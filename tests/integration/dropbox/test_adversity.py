@@ -16,11 +16,13 @@ import numpy
 import pytest
 import sqlalchemy
 import tifffile
-from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
 
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.sandbox import rawfiles
 from tests.integration.whole import Whole
+
+MOST_PAGES = 2**30  # SQLite's own limit is higher
 
 # -- OMERO is away ------------------------------------------------------------
 
@@ -55,13 +57,14 @@ def full() -> Iterator[Callable[[bool], None]]:
     """
     state = [False]
 
-    def limit(connection: Any, _record: Any) -> None:
-        if state[0] and "omero-fs-journal" in str(_name(connection)):
-            connection.execute("PRAGMA max_page_count=1")  # as many as there are already
+    def limit(connection: Any, _record: Any, _proxy: Any) -> None:
+        if "omero-fs-journal" in str(_name(connection)):
+            most = 1 if state[0] else MOST_PAGES  # 1: as many as there are already
+            connection.execute(f"PRAGMA max_page_count={most}")
 
-    sqlalchemy.event.listen(Engine, "connect", limit)
+    sqlalchemy.event.listen(Pool, "checkout", limit)
     yield lambda now: state.__setitem__(0, now)
-    sqlalchemy.event.remove(Engine, "connect", limit)
+    sqlalchemy.event.remove(Pool, "checkout", limit)
 
 
 def _name(connection: sqlite3.Connection) -> str:

@@ -6,8 +6,6 @@ that the kernel has made read-only.  The times are a thirtieth of the real ones.
 
 from __future__ import annotations
 
-import os
-import stat
 import subprocess
 import sys
 import threading
@@ -18,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
+from sqlalchemy.pool import Pool
 
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.importing import activity, tidying, workers
@@ -73,18 +73,31 @@ def held(journal: Path, how: str = "IMMEDIATE") -> Iterator[None]:
         process.stdout.close()
 
 
+_read_only: set[str] = set()  # journals
+
+
+@pytest.fixture(autouse=True)
+def _mounted() -> Iterator[None]:
+    """Whether a journal may be written decides, at each use, also for a connection that is open."""
+
+    def mount(connection: Any, _record: Any, _proxy: Any) -> None:
+        (*_, file) = connection.execute("PRAGMA database_list").fetchone()
+        connection.execute(f"PRAGMA query_only={int(file in _read_only)}")
+
+    sqlalchemy.event.listen(Pool, "checkout", mount)
+    yield
+    sqlalchemy.event.remove(Pool, "checkout", mount)
+    _read_only.clear()
+
+
 @contextmanager
 def read_only(journal: Path) -> Iterator[None]:
-    """Nothing of it can be written, nor anything beside it."""
-    files = [*journal.parent.glob(f"{journal.name}*"), journal.parent]
-    before = {file: stat.S_IMODE(file.stat().st_mode) for file in files}
+    """Nothing of it can be written."""
+    _read_only.add(str(journal))
     try:
-        for file in files:
-            file.chmod(before[file] & 0o555)
         yield
     finally:
-        for file in reversed(files):
-            file.chmod(before[file])
+        _read_only.discard(str(journal))
 
 
 WAYS: dict[str, Callable[[Path], Any]] = {"held": held, "read-only": read_only}
@@ -135,8 +148,6 @@ _SHORT = (("before the upload", "held"), ("before it is recorded", "read-only"))
 def test_in_each_phase(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, way: str
 ) -> None:
-    if way == "read-only" and os.geteuid() == 0:
-        pytest.skip("root may write what is read-only")
     before = whole.drop("before.tif")
     whole.until_known(before)
     whole.until_settled()
