@@ -160,7 +160,7 @@ def throughput(scratch: Path, count: int, importers: int) -> Outcome:
     total = sum(used.values())
     outcome.figures += [
         Figure("imports an hour", rate, "", 36_000, most=False, existing="360"),
-        Figure("CPU of DropBox, a fileset", each["DropBox"], "ms", 50),
+        Figure("CPU of DropBox, a fileset", each["DropBox"], "ms", 20),
         Figure("CPU of the sandbox server, a fileset", each["Blitz-0"], "ms"),
         Figure("CPU of the router, a fileset", each["OMERO.Glacier2"], "ms"),
         Figure("CPU of FSServer, a fileset", each["FSServer"], "ms"),
