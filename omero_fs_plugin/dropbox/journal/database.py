@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -424,8 +424,14 @@ def _keep_only_what_is_sound(engine: Engine, path: str) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: Any) -> None:
-        refused = isinstance(context.original_exception, sqlite3.IntegrityError)
-        context.is_disconnect = context.is_disconnect or not refused
+        if isinstance(context.original_exception, sqlite3.IntegrityError):
+            return
+        if context.connection is not None:
+            # A connection that is closed keeps its locks while a statement of it is known, and the
+            # error knows the one that failed.
+            with suppress(Exception):
+                context.connection.connection.rollback()
+        context.is_disconnect = True
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -157,3 +157,24 @@ def test_on_a_share_each_use_opens_it(tmp_path: Path) -> None:
         journal.counts()
     assert len(found) == 2
     shutil.rmtree(tmp_path)
+
+
+def test_a_write_that_fails_holds_no_lock(journal: Journal, file: Path) -> None:
+    """Also while its error is known, and with it the statement that failed."""
+    kept: list[JournalError] = []
+
+    def full(connection: Any, _record: Any, _proxy: Any) -> None:
+        connection.execute("PRAGMA max_page_count=1")  # as many as there are
+
+    event.listen(journal.database._engine, "checkout", full)
+    for number in range(0, 10_000, 100):
+        try:
+            journal.wait("amy", "/dropbox/amy", [met(number + one) for one in range(100)])
+        except JournalError as error:
+            assert "full" in str(error)
+            kept.append(error)
+            break
+    assert kept
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
