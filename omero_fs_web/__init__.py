@@ -4,6 +4,7 @@ Rule: it has no way to DropBox but OMERO.  It reads the document that DropBox ke
 and writes requests there, all in the session of who is logged in.
 
 ``views`` answers the browser.  ``page`` puts a document into the words of the page, ``overview``
-those of all users for administrators, and ``receipt`` lists what OMERO has.  ``urls`` and
-``settings`` are what OMERO.web looks for in an app.
+those of all users for administrators.  ``older`` asks OMERO for earlier imports, ``places`` says in
+which dataset an image is, and ``receipt`` lists what OMERO has.  ``origin`` tells where an image
+came from, in the tab beside it.  ``urls`` and ``settings`` are what OMERO.web looks for in an app.
 """

@@ -123,7 +123,7 @@ FLOORS: dict[str, str] = {
 INSIDE: dict[str, dict[str, str]] = {
     "dropbox.grouping": {
         "bioformats": "confined halving child keeping completeness filesets",
-        "confined": "wire halving child completeness filesets",
+        "confined": "served wire halving child completeness filesets",  # `served` in a process
         "served": "wire native child completeness zarr filesets opening",
         "wire": "child completeness filesets",
         "native": "keeping completeness userfiles opening filesets formats",

@@ -126,9 +126,10 @@ def modules() -> dict[str, Path]:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """The modules of ours that a module imports, wherever in it that is done."""
+    """The modules of ours that a module imports, wherever that is done, or names in a text."""
     known = modules()
     package = file.relative_to(PACKAGE.parent).parent.parts
+    itself = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -138,6 +139,10 @@ def imports(file: Path) -> Iterator[str]:
             # `from room import module` is an import of the module, not of the room.
             names = [f"{base}.{alias.name}" for alias in node.names]
             names = [n if n.removeprefix(f"{NAME}.") in known else base for n in names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # What `importlib` is given, or another process: "omero_fs_plugin.room.module:function".
+            names = [node.value.partition(":")[0]]
+            names = [n for n in names if n.removeprefix(f"{NAME}.") in known and n != itself]
         else:
             continue
         for name in names:
@@ -277,3 +282,8 @@ def test_the_check_sees_a_breach() -> None:
     }
     assert upwards({**FLOORS, "config": "cli"})
     assert unused(all_imports(), {**FLOORS, "config": "deployment"})
+
+
+def test_the_check_sees_an_import_by_name() -> None:
+    """`confined` has `served` run in another process, and gives that only its name."""
+    assert "dropbox.grouping.served" in all_imports()["dropbox.grouping.confined"]

@@ -1,4 +1,4 @@
-"""Whether OMERO may still be at an import whose answer nobody hears any more.
+"""Whether OMERO may still work on an import, although nobody waits for its answer any more.
 
 An OMERO.server shows this of an import (the source is its code, and omero-py's
 `omero fs importtime`).  The UploadJob of a fileset is Finished when the upload was
@@ -103,7 +103,7 @@ def limit_s(files: int, size: int) -> float:
 
 
 def late_s(size: int) -> float:
-    """How long (s) after we gave it up OMERO may still begin an import of so many bytes."""
+    """How long (s) OMERO may take to begin an import of so many bytes that we gave up."""
     return LATE_S + size / LATE_BYTES_PER_S
 
 
@@ -150,7 +150,7 @@ def look(
 
 
 def is_by_dropbox(session: UserSession, fileset: int) -> bool:
-    """Whether a DropBox made this Fileset of OMERO: it says so, or nobody knows and it is False.
+    """Whether OMERO says that a DropBox made this Fileset.  False if nobody knows.
 
     Raises ServerAwayError.
     """
@@ -170,9 +170,9 @@ def start_of(session: UserSession) -> int:
 class Watch:
     """Remembers unfinished imports from one look to the next.  Thread-safe.
 
-    Rule: somebody may set OMERO's clock, and no import ends by that.  What passes while we
-    watch is counted by `clock`, in s, which nobody can set.  OMERO's times only say how
-    long it had been quiet, and how old it was, when we first saw it.
+    Rule: somebody may set OMERO's clock.  No import counts as ended because of that.  `clock`
+    counts the time while we watch, in s; nobody can set it.  OMERO's times only say how long it had
+    been quiet, and how old it was, when we first saw it.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -261,7 +261,7 @@ def _size(services: Any, file: int) -> int:
 
 
 def _clients(query: Any, parameters: Any) -> dict[int, str]:
-    """Fileset id -> what began it, where that is known: OMERO's own importer says it otherwise."""
+    """Fileset id -> what began it, if OMERO knows it.  OMERO's own importer notes it otherwise."""
     try:
         with server_errors("asking what began an import"):
             return dict(map(unwrap, query.projection(_CLIENTS, parameters, ALL_GROUPS)))

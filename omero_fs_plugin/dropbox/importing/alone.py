@@ -23,8 +23,8 @@ class Busy(FsError):
 def alone(lock: Path, vault: str) -> Iterator[None]:
     """Nobody else is between this and the end of the `with`.  A kill ends it too.
 
-    `lock` is a file on the disk of `vault`, which is made and removed.  Where that file system
-    has no locks, nobody is kept out.  Raises Busy and OSError.
+    `lock` is a file on the disk of `vault`.  It is made here, and removed at the end.  Where that
+    file system has no locks, nobody is kept out.  Raises Busy and OSError.
     """
     import fcntl  # Windows has none
 

@@ -131,7 +131,7 @@ class Attempt:
         self.journal.note(self._upload, mark)
 
     def _ours(self) -> bool:
-        """Whether no other DropBox has taken over; if nobody can tell, it may have."""
+        """Whether no other DropBox has taken over.  False if nobody can tell."""
         try:
             self.journal.make_sure()
         except JournalError as error:

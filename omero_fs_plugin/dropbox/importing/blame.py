@@ -72,7 +72,7 @@ class Blame:
             return then is not None and self._went_through > then
 
     def was_not_finished(self, fileset: int, now: float) -> bool:
-        """It is imported, and what is to be done after that failed for an unknown reason.
+        """The import succeeded.  The work after it failed for an unknown reason.
 
         It rests, longer each time.  Returns whether it failed TRIES times, while others were
         imported.
@@ -101,7 +101,7 @@ class Blame:
 
 
 def is_odd(error: Exception) -> bool:
-    """Whether nobody knows what it says of the fileset: a defect of ours, or something unclear."""
+    """Whether the error says nothing about the fileset: a defect of ours, or something unclear."""
     return isinstance(error, UnclearError | RecordRefused) or not isinstance(error, FsError)
 
 

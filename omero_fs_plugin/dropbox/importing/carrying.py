@@ -1,8 +1,8 @@
 """Copies a store to another file system.  Each file is on the disk, and is read again there.
 
-Rule: it follows no link, and a directory is open while its files are copied, so that whoever
-exchanges a directory of the store leads it nowhere else.  What is there of an earlier copy is
-kept if it has the same bytes.
+Rule: it follows no link.  A directory stays open while its files are copied.  So nobody can lead it
+to another place by exchanging a directory of the store.  A file of an earlier copy is kept if it
+has the same bytes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def copy_store(
 ) -> tuple[int, int]:
     """Makes `half` the same as the store `name`, on the disk.  Gives its device and inode.
 
-    `owner` (a uid): hard links to files of others are not copied.  Raises OSError, ImportRefused
-    for what is no file, directory or link, and what `sure` raises.
+    `owner` (a uid): hard links to files of others are not copied.  Raises OSError and what `sure`
+    raises.  Raises ImportRefused for anything that is no file, directory or link.
     """
     with CALLS.at(source.root) as call:
         inner = os.open(name, DIRECTORY | NO_FOLLOW, dir_fd=source.above)

@@ -4,8 +4,8 @@ An importer may be parked for long: its disk does not answer, or OMERO takes an 
 for one import.  Another importer takes its place until it goes on.  So neither the
 share nor the plate of one user stops the imports of the others.
 
-There are not as many places as there may be users on one share.  So a share that has
-enough parked importers gets no more of them until one goes on.
+One share may have more users than there are places.  So a share that has enough parked importers
+gets no more of them until one goes on.
 """
 
 from __future__ import annotations

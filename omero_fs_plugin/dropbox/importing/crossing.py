@@ -1,8 +1,8 @@
 """Moves a store to another file system and back, so that a kill at any point loses nothing.
 
-Out: it is copied into a hidden half in the quarantine, which gets its name when all of it is on
-the disk.  Then the original gets a hidden name, and goes piece by piece.  Back: the same the other
-way.  So a store that has its own name is whole, and a hidden one is finished or undone later.
+Out: it is copied into a hidden half in the quarantine, which gets its name when all of it is on the
+disk.  Then the original gets a hidden name, and is removed piece by piece.  Back: the same the
+other way.  So a store that has its own name is whole, and a hidden one is finished or undone later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .removing import remove_store
 def carry_out(source: End, met: Found, to: Path, vault: End, sure: Sure) -> bool:
     """Moves the store `met` below `source.root` to `to`, in `vault`, but for its pieces.
 
-    They lie at its hidden name then: see `clear_away`.  Returns False if it has changed.
+    The pieces are then at its hidden name: see `clear_away`.  Returns False if it has changed.
     Raises OSError, ImportRefused, and what `sure` raises; it lies where it was then.
     """
     name, half = _name(met.path), coming_of(to.name)

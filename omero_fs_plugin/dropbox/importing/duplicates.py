@@ -1,4 +1,4 @@
-"""Whether the content of a fileset is in OMERO already, or comes there by another one."""
+"""Whether the content of a fileset is in OMERO already, or another fileset brings it there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Duplicates:
-    """Decides whether anything that is known speaks against the import of one fileset.
+    """Decides whether there is a known reason not to import one fileset.
 
     Rule: it is decided twice.  `look` asks OMERO before the upload.  `make_sure` asks the journal
     just before OMERO is told to import, in the step that notes this.  So of two filesets with the
@@ -112,10 +112,10 @@ class Duplicates:
         return State.SKIPPED
 
     def _of_another(self) -> State | None:
-        """Skips what an admin has mounted in the directories of two users, if it is imported.
+        """Skips a file that mounts show in two users' directories, if the other user has it.
 
-        Whose file is met first has the image.  Somebody who hands the file over wants it for
-        the user that is named then.
+        The user whose file is met first gets the image.  If somebody hands it over, it is imported
+        for the user that is named then.
         """
         met = self._fileset.files[0]
         for other in self._journal.of_others(self._fileset):
@@ -169,7 +169,7 @@ class Duplicates:
 
 
 def _same_file(root: str, was: Found, met: Found) -> bool:
-    """Whether `met` is what `was` in the directory `root`, under another name."""
+    """Whether `met` is the same file as `was`, below `root`, perhaps under another name."""
     same_inode = (was.stat.device, was.stat.inode) == (met.stat.device, met.stat.inode)
     return was.path == met.path or same_inode or _is_gone(root, was.path)
 

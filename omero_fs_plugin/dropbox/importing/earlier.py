@@ -1,4 +1,4 @@
-"""What an earlier attempt, whose end we did not see, has left in OMERO or is doing there."""
+"""What an earlier attempt left in OMERO, or still does there.  We did not see how it ended."""
 
 from __future__ import annotations
 

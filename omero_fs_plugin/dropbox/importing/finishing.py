@@ -31,7 +31,7 @@ class Finishing:
         blame: Blame,
         at: Callable[[Sequence[Fileset]], AbstractContextManager[None]],
     ) -> None:
-        """`at` gives a context manager for the time that this thread is at filesets."""
+        """`at` gives a context manager for the time in which this thread works on filesets."""
         self._journal, self._importing = journal, importing
         self._in_hand, self._blame = in_hand, blame
         self._at = at

@@ -1,4 +1,4 @@
-"""The users with something in the queue, asked of the journal a few times only while they are many.
+"""The users with something in the queue.  While they are many, the journal is asked seldom.
 
 To list them takes the journal time for each of them.  If 2,000 users wait, and they are listed
 before each import, the lists cost more than all else.  Pure but for what it asks: `now` is an
@@ -27,7 +27,7 @@ class Line:
         self._asked = 0.0  # when, in s
 
     def users(self, now: float) -> tuple[list[str], bool]:
-        """The users, and whether this is how it is now: else some have come or gone since."""
+        """The users, and whether this list is up to date.  If not, some have come or gone since."""
         with self._lock:
             if self._turns > 0 and 0.0 <= now - self._asked < OLDEST_S:
                 self._turns -= 1

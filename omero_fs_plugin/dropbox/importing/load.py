@@ -45,7 +45,7 @@ class Load:
                     self._at_work -= 1
 
     def is_beyond(self) -> bool:
-        """Whether so many are at work that some must have the places of those that are parked."""
+        """Whether more are at work than there are places: some then have those of parked ones."""
         with self._lock:
             return self._at_work > self._most
 

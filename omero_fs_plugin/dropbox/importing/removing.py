@@ -1,7 +1,7 @@
-"""Removes a store piece by piece, and only what is known to lie elsewhere, if that is asked for.
+"""Removes a store piece by piece.  If asked to, it removes only what lies elsewhere too.
 
-Rule: it follows no link, and a directory is open while its files are removed, so that whoever
-exchanges a directory of the store leads it nowhere else.
+Rule: it follows no link.  A directory stays open while its files are removed.  So nobody can lead
+it to another place by exchanging a directory of the store.
 """
 
 from __future__ import annotations

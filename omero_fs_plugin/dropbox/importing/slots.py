@@ -1,4 +1,4 @@
-"""How many imports OMERO is at: the others have their files there, and wait their turn.
+"""How many imports OMERO works on at once.  Others have uploaded their files, and wait.
 
 While OMERO makes the images of one fileset, the files of another are on their way.  So OMERO never
 waits for an upload.  A slot is taken just before OMERO is told to import, and given back when its

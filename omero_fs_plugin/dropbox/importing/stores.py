@@ -1,7 +1,7 @@
-"""A store at its import: one row of the journal there, and all of its files in OMERO.
+"""The import of a store: it is one row in the journal, and all of its files in OMERO.
 
-The journal has one digest of a store.  It follows from the names and SHA1s of the files, which are
-made while they are uploaded.
+The journal has one digest of a store.  It is made from the names and SHA1s of the files.  The SHA1s
+are made during the upload.
 """
 
 from __future__ import annotations

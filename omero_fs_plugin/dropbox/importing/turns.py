@@ -27,10 +27,10 @@ class Turn:
 class Turns:
     """The users' turns.  Not thread-safe: whoever shares it holds a lock.
 
-    Rule: the user who has waited longest is next, unless `priority` sets another one before.
-    Between two starts of what one rule of `places` is for lies its throttle, and they lie in its
-    window.  `held` says why nothing of a user is to be imported now; empty when it may.  `now` is
-    in s, monotonic, and `date` in s since the epoch.
+    Rule: the user who has waited longest is next, unless `priority` sets another one before.  Two
+    imports of one rule of `places` begin at least its throttle apart, and only in its window.
+    `held` says why nothing of a user is to be imported now; empty when it may.  `now` is in s,
+    monotonic, and `date` in s since the epoch.
     """
 
     def __init__(self, places: Places, held: Callable[[str], str]) -> None:
@@ -46,7 +46,7 @@ class Turns:
     def next(
         self, users: Sequence[str], now: float, date: float, but: Collection[str] = ()
     ) -> Turn | None:
-        """Of the user among `users`, without those of `but`, who comes first and may go on."""
+        """The turn of the user who comes first and may go on, of `users` without those of `but`."""
         may = [user for user in users if user not in but and self._may_go(user, now, date)]
         if not may:
             return None

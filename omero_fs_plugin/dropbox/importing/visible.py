@@ -3,8 +3,9 @@
 A directory may have another path here (omero.fs.pathMap): `ROOTS` opens it there.
 
 Rule: a file counts as seen only if it has the inode, the size and the mtime that DropBox met it
-with.  A share that is not mounted here, another directory of the same name, or a copy of it have
-not.  What is not seen here may well be there, so nothing is decided about it: it is left to others.
+with.  So a file does not count if its share is not mounted here, if another directory of the same
+name is there, or if it is a copy.  It may still exist.  So this machine decides nothing about it,
+and leaves it to others.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ _LEAVE_S = 0.5  # the least time that a stop has for giving filesets back
 class Importers:
     """Threads that import what is queued, in turns of the users, `number` at a time.
 
-    Some more bring the files of the next ones to OMERO meanwhile.  With a `number` of 0 nothing is
-    taken: one thread finishes what others have left, and the rest is for other machines.
+    Some more threads upload the files of the next imports meanwhile.  With a `number` of 0 nothing
+    is taken: one thread finishes what others have left, and the rest is for other machines.
 
     `changed` is called with a fileset if one of its files changed during the import,
     so that it settles anew, `quarantine` with one that has failed.  `held` and `places`
@@ -151,8 +151,8 @@ class Importers:
     def start(self) -> None:
         """Starts the threads.
 
-        Filesets that the journal has as importing were interrupted, if nobody else's importers
-        are at them.  They are queued, so that OMERO is asked about them.
+        If the journal has a fileset as importing, and no importer of others works on it, it was
+        interrupted.  It is queued, so that OMERO is asked about it.
         """
         for fileset in self._journal.importing():
             log.info("fileset %d: is being imported, or was interrupted", fileset.id)
@@ -198,9 +198,8 @@ class Importers:
     def stop(self, until: float) -> bool:
         """Waits for what is under way until `until` (s, monotonic), and gives back the rest.
 
-        Whether every thread has ended.  An import that OMERO does not let us
-        leave in time goes on there without us: OMERO is asked for its end at
-        the next start.
+        Whether every thread has ended.  If OMERO does not let us leave an import in time, it goes
+        on there without us.  The next start asks OMERO how it ended.
         """
         self.ask_to_stop()
         ended = self._crew.stop(until)

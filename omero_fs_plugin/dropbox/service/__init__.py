@@ -6,6 +6,6 @@ Rule: nothing is imported before the lease is ours, and nothing after it is lost
 its user's directory.  ``configuration`` says which settings are in force, ``figures`` what
 `omero fs status` shows, ``showing`` what Prometheus is shown.  ``awaiting`` runs instead while the
 journal cannot be opened.  ``elsewhere`` is importers on another machine, and ``hearsay`` is how
-DropBox learns what those leave to it.  ``new_users`` makes users'
-directories.  This room uses every room of DropBox; ``server`` and ``importer`` start it.
+DropBox learns what those leave to it.  ``new_users`` makes users' directories.  This room uses
+nearly every room of DropBox; ``server`` and ``importer`` start it.
 """
