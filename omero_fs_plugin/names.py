@@ -27,6 +27,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a name is valid UTF-8.  Neither Ice, OMERO nor a database can hold another one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class OneLine(logging.Formatter):
     """Formats as another formatter does, but puts each entry on one line.
 

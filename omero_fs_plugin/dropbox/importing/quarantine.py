@@ -119,7 +119,12 @@ class Quarantine(Returning):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, there_now.path)
         except LeaseLost as error:
             log.warning("fileset %d: %s is left to another DropBox: %s", fileset.id, path, error)
-            self._undo_late(fileset, root, moved, vault)
+            try:
+                self._undo_late(fileset, root, moved, vault)
+            except (OSError, FsError) as late:
+                log.error(
+                    "fileset %d: what was moved to %s stays there: %s", fileset.id, root, late
+                )
             return
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
@@ -136,6 +141,7 @@ class Quarantine(Returning):
 
         It finishes the move, as long as that is noted, or has finished it.  If it has also brought
         them home, then what we moved after that was in use there: it goes home again.
+        Raises OSError and FsError.
         """
         now = self._journal.get(fileset.id)
         if now is None or now.root == str(root) or self._journal.noted(f"{_GOES}{fileset.id}"):

@@ -16,6 +16,7 @@ from omero_fs_plugin.dropbox.confine.trees import tree_files, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.names import is_utf8
 from omero_fs_plugin.stores import MARKERS, digest, directory_of, in_order, is_store
 
 from .importers import FileChanged, FileGone, client_path
@@ -63,12 +64,8 @@ def check_rests(fileset: Fileset) -> None:
 
 def _check_name(store: str, name: str, path_rules: str) -> None:
     """A store names its files, so none may have another name in OMERO.  Raises ImportRefused."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ImportRefused(
-            f"{store}: has a name that is not valid UTF-8: {name!a}", final=True
-        ) from None
+    if not is_utf8(name):
+        raise ImportRefused(f"{store}: has a name that is not valid UTF-8: {name!a}", final=True)
     made = client_path(f"/{name}", path_rules)
     if made != name:
         raise ImportRefused(

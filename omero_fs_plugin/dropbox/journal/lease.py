@@ -17,9 +17,9 @@ from .elapsed import boot
 from .journal import Journal
 from .records import Held
 
-# A holder whose count has not moved for so long is gone.  A standby is at work 30 s after that, and
-# a machine that is lost within a write, which holds up the others' counts, is not taken for them:
-# see `database.LIMITS`.
+# A holder whose count has not moved for so long is gone, so a standby is at work within 30 s.  A
+# machine that is lost within a write holds up the counts of the others for less than that: see
+# `database.LIMITS`.
 EXPIRES = 25.0  # s
 RENEW = 6.0  # s between two counts: each is a write to the disk, also while nothing happens
 OLDER = "nobody: an older journal was put in the place of this one"

@@ -32,9 +32,8 @@ from .records import Held, Node, Start
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
 
-_START = (
-    "start:"  # before an entry of importUsers: when its last import began, and of which fileset
-)
+# Before an entry of importUsers: when its last import began, and of which fileset
+_START = "start:"
 LEFTOVER = "leftover:"  # before a fileset's id; the note says since when, in s since the epoch
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, or_, select
 
+from omero_fs_plugin.names import is_utf8
+
 from . import schema, statements
 from .intake import former
 from .records import GONE, Fileset, Found, chunks, signed
@@ -50,7 +52,7 @@ class Sameness(Rows):
             for chunk in chunks(looks, CHUNK):
                 paths = [path for path, _ in chunk]
                 if not "".join(paths).isascii():
-                    paths = [path for path in paths if _is_unicode(path)]
+                    paths = [path for path in paths if is_utf8(path)]
                 rows = set(statements.ended(connection, paths))
                 as_they_are = [
                     (path, stat.st_ino)
@@ -257,12 +259,3 @@ class Sameness(Rows):
                     )
                 )
         return found
-
-
-def _is_unicode(path: str) -> bool:
-    """No database takes another path, and none is in the journal."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

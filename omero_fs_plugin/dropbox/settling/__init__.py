@@ -11,5 +11,5 @@ the files, ``warmth`` says which of them takes the next ones, ``around`` looks a
 their answer names, ``assembly`` makes filesets of it, and fails those that stay incomplete too
 long.  ``stores`` knows directories that are one image, and ``looks`` looks at those that wait.
 ``uncovered`` lets files rest that no rule covers, ``unread`` has those that could not be read,
-``left_alone`` what can never be imported. ``handover`` does the same for `omero fs import`.
+``left_alone`` what can never be imported.  ``handover`` does the same for `omero fs import`.
 """

@@ -10,6 +10,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.names import is_utf8
 from omero_fs_plugin.stores import is_store
 
 from .neighbourhood import Owner
@@ -221,7 +222,7 @@ class Meeting:
                 self._files.leave_alone(met.path, "lies in no user's directory")
             elif not self._places.passes(met.path):
                 continue
-            elif not met.path.isascii() and not _is_unicode(met.path):
+            elif not met.path.isascii() and not is_utf8(met.path):
                 # Neither Ice nor OMERO can carry such a name.
                 self._files.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
             else:
@@ -254,11 +255,3 @@ def _is_as(at_rest: FileStat | None, now: FileStat) -> bool:
     ctime counts, because a program may write and set mtime back.
     """
     return at_rest is not None and (at_rest, at_rest.ctime_ns) == (now, now.ctime_ns)
-
-
-def _is_unicode(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

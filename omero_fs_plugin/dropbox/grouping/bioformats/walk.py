@@ -18,6 +18,7 @@ from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
 from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.names import is_utf8
 
 Check = Callable[[str, Sequence[Sequence[str]]], list[Findings]]
 Content = tuple[str, int, int, int, int]  # path, device, inode, bytes, mtime in ns
@@ -60,7 +61,7 @@ class Walk:
 
     def fit(self, path: str) -> Content | None:
         """What `path` is now.  If it must not go to the worker, notes why and returns None."""
-        if not _is_utf8(path):
+        if not is_utf8(path):
             self.unreadable[path] = "its name is not UTF-8, so Java cannot open it"
             return None
         try:
@@ -186,11 +187,3 @@ class Walk:
         except ImportRefused:
             return False
         return True
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

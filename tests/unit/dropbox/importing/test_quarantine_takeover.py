@@ -94,7 +94,9 @@ class Site:
             known = {row.path for row in self.winner.journal.select(State.WAITING)}
         lie = {str(path) for path in self.place.rglob("*.tif")}
         assert lie == known, row
-        assert sorted(Path(path).read_text() for path in lie) == self.names
+        content = {path: Path(path).read_text() for path in lie}
+        assert sorted(content.values()) == self.names
+        assert all(path.endswith(f"/{name}") for path, name in content.items()), content
 
 
 @pytest.fixture
