@@ -14,6 +14,7 @@ from .completeness import Findings
 from .filesets import Candidate, Grouping, Reach
 
 MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
+_NOTHING = Findings()
 _TEXTS = ("reader", "incomplete", "broken", "held", "slow", "refused", "remark")
 
 
@@ -58,22 +59,31 @@ def findings_frame(findings: Iterable[Findings]) -> Frame:
         number += len(one.missing) + len(one.named) + sum(len(kept.names) for kept in one.keeps)
         if number > MOST_TOLD:
             raise TooMuch(f"the sets name more than {MOST_TOLD} files")
-        told.append(asdict(one))
+        told.append(_frame_of(one))
     return {"findings": told}
+
+
+def _frame_of(one: Findings) -> Frame:
+    """What is known of one set.  Of nearly all sets this is nothing, and costs nothing."""
+    if one == _NOTHING:
+        return {}
+    return {name: value for name, value in asdict(one).items() if value}
 
 
 def findings_of(frame: Frame) -> list[Findings]:
     """Raises ValueError for what is no answer."""
     return [
         Findings(
-            missing=_texts(one.get("missing")),
-            incomplete=_text(one.get("incomplete")),
-            refused=_text(one.get("refused")),
-            remark=_text(one.get("remark")),
-            named=_texts(one.get("named")),
-            keeps=_reaches(one.get("keeps")),
-            trees=_reaches(one.get("trees")),
+            missing=_texts(one.get("missing", [])),
+            incomplete=_text(one.get("incomplete", "")),
+            refused=_text(one.get("refused", "")),
+            remark=_text(one.get("remark", "")),
+            named=_texts(one.get("named", [])),
+            keeps=_reaches(one.get("keeps", [])),
+            trees=_reaches(one.get("trees", [])),
         )
+        if one
+        else _NOTHING
         for one in map(_mapping, _list(frame.get("findings")))
     ]
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from queue import SimpleQueue
 
 from .bounds import Bounds, bind
 from .frames import Frame, decode, encode
@@ -37,31 +37,30 @@ def main(connected: int, page: int) -> None:
         module = importlib.import_module(first["serve"])
         bounds = Bounds.of(first["bounds"])
         module.prepare(first["with"])
-        requests: SimpleQueue[Frame] | None = None
-        if bounds.threads:
-            requests = SimpleQueue()
         bound = bind(bounds)
-        if requests is not None:
-            _watch(connection, received, requests)
+        if bounds.threads:
+            _end_with_parent(connection)
         answer, told = module.begin(first["with"], pulse)
     except BaseException as error:  # whatever it is, the parent must know
         connection.sendall(encode({"failed": f"{type(error).__name__}: {error}"}))
         raise
     connection.sendall(encode({"bound": asdict(bound), **told}))
     while True:
-        request = _receive(connection, received) if requests is None else requests.get()
+        request = _receive(connection, received)
         allow_cpu(bounds.cpu)
         connection.sendall(encode(answer(request)))
 
 
-def _watch(connection: socket.socket, received: bytearray, requests: SimpleQueue[Frame]) -> None:
-    """Takes requests in a thread, so that the process ends with its parent at any moment."""
+def _end_with_parent(connection: socket.socket) -> None:
+    """Ends the process when its parent has closed the other end, also while it answers."""
 
-    def take() -> None:
-        while True:
-            requests.put(_receive(connection, received))
+    def watch() -> None:
+        hung_up = select.poll()
+        hung_up.register(connection, 0)  # a request does not wake it: only the end does
+        hung_up.poll()
+        os._exit(0)
 
-    threading.Thread(target=take, name="requests", daemon=True).start()
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _receive(connection: socket.socket, received: bytearray) -> Frame:

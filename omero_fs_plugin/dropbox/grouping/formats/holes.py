@@ -15,6 +15,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import BinaryIO
 
@@ -82,7 +83,12 @@ def _tells(descriptor: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     result = ctypes.create_string_buffer(_STATFS_BYTES)
-    if ctypes.CDLL(None, use_errno=True).fstatfs(descriptor, result) != 0:
+    if _libc().fstatfs(descriptor, result) != 0:
         return False
     kind = ctypes.c_long.from_buffer(result).value & 0xFFFFFFFF
     return kind in _TELLING
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -226,10 +226,13 @@ UNWRITTEN = Kind(
 )  # fmt: skip
 
 
+# Any of them at once: it is asked of each file, and nearly none is an index.
+_ANY = re.compile("|".join(f"(?:{kind.pattern})" for kind in KINDS))
+
+
 def may_promise(name: str) -> bool:
     """Whether a file of this name may promise others.  A hidden file is no index."""
-    lowered = name.lower()
-    return not name.startswith(".") and any(kind.name.fullmatch(lowered) for kind in KINDS)
+    return not name.startswith(".") and _ANY.fullmatch(name.lower()) is not None
 
 
 # Of indexes, those that may have images of their own.
@@ -243,9 +246,9 @@ def only_promises(name: str) -> bool:
 
 def depth_below(name: str) -> int:
     """How many directories below an index of this name its files may lie; -1 if it is none."""
-    lowered = name.lower()
-    if name.startswith("."):
+    if not may_promise(name):
         return -1
+    lowered = name.lower()
     return max((kind.depth for kind in KINDS if kind.name.fullmatch(lowered)), default=-1)
 
 

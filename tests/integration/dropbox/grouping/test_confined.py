@@ -176,8 +176,8 @@ def test_a_process_that_ends_between_two_questions_is_no_files_fault(
 def test_a_big_file_is_no_hang(make: Make, root: Path) -> None:
     """The limit of time is one file's, and not that of all of them."""
     begun = time.monotonic()
-    found = grouped(make(time_limit=0.5), root, fill(root, among=1500))
-    assert len(found.candidates) == 1500
+    found = grouped(make(time_limit=0.5), root, fill(root, among=5000))
+    assert len(found.candidates) == 5000
     assert time.monotonic() - begun > 0.5, "too quick to tell"
 
 
