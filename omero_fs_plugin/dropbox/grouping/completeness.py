@@ -337,7 +337,7 @@ def _tree(directory: str, name: str, kind: Kind, said: Said) -> Reach:
 
 def _joined(path: str, name: str) -> str:
     """Joins a file's directory and a name as Java does: `/name` is below the directory too."""
-    return f"{PurePath(path).parent}/{name}"
+    return f"{path.rpartition('/')[0]}/{name}"
 
 
 def _is_dicom(file: BinaryIO) -> bool:

@@ -38,26 +38,23 @@ class Layout:
     first: int  # offset of the first directory
 
 
-@dataclass(frozen=True)
 class Entry:
-    """One field of a directory."""
+    """One field of a directory.  There are many of them: it is read once, and then asked often."""
 
-    type: int
-    count: int  # of values
-    field: bytes  # the values, if there is room for them, otherwise their offset
-    layout: Layout
+    __slots__ = ("count", "field", "layout", "offset", "size", "type")
 
-    @property
-    def size(self) -> int:
-        """Bytes that its values take; 0 for a type that is not known."""
-        return SIZES.get(self.type, 0) * self.count
-
-    @property
-    def offset(self) -> int | None:
-        """Where its values lie; None if they are in the field itself."""
-        if SIZES.get(self.type, 0) * self.count <= len(self.field):
-            return None
-        return int.from_bytes(self.field, "little" if self.layout.order == "<" else "big")
+    def __init__(self, type_: int, count: int, field: bytes, layout: Layout) -> None:
+        """`field`: the values, if there is room for them, otherwise their offset."""
+        self.type = type_
+        self.count = count  # of values
+        self.field = field
+        self.layout = layout
+        # Bytes that its values take; 0 for a type that is not known.
+        self.size = SIZES.get(type_, 0) * count
+        # Where its values lie; None if they are in the field itself.
+        self.offset: int | None = None
+        if self.size > len(field):
+            self.offset = int.from_bytes(field, "little" if layout.order == "<" else "big")
 
 
 @dataclass(frozen=True)
