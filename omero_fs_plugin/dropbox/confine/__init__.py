@@ -57,10 +57,21 @@ def open_beneath(root: str, path: str) -> int:
     there.
     """
     with CALLS.at(root):
-        return _open_beneath(root, path)
+        return _open_beneath(root, path)[0]
 
 
-def _open_beneath(root: str, path: str) -> int:
+def look_beneath(root: str, path: str) -> os.stat_result:
+    """What the regular file `path` below the directory `root` is now, if it can be opened.
+
+    Raises what `open_beneath` raises.
+    """
+    with CALLS.at(root):
+        descriptor, found = _open_beneath(root, path)
+        os.close(descriptor)
+        return found
+
+
+def _open_beneath(root: str, path: str) -> tuple[int, os.stat_result]:
     *above, name = _parts(root, path)
     try:
         top = ROOTS.open(root)
@@ -77,11 +88,12 @@ def _open_beneath(root: str, path: str) -> int:
     finally:
         os.close(directory)
     try:
-        check_file(path, os.fstat(descriptor), owner)
+        found = os.fstat(descriptor)
+        check_file(path, found, owner)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, found
 
 
 def open_directory(root: str, path: str) -> int:

@@ -44,5 +44,5 @@ def kept_back(candidates: Sequence[Candidate], holders: Sequence[Holder]) -> Ite
         else:
             kept.setdefault(by.first, []).extend(candidate.files)
     for candidate in free:
-        files = dict.fromkeys((*candidate.files, *kept.get(candidate.files[0], ())))
-        yield replace(candidate, files=tuple(files))
+        files = tuple(dict.fromkeys((*candidate.files, *kept.get(candidate.files[0], ()))))
+        yield candidate if files == candidate.files else replace(candidate, files=files)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from omero_fs_plugin.dropbox.confine import open_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine import look_beneath, parts_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
@@ -65,7 +65,7 @@ class Walk:
             self.unreadable[path] = "its name is not UTF-8, so Java cannot open it"
             return None
         try:
-            descriptor = open_beneath(self._root, path)
+            stat = look_beneath(self._root, path)
         except FileNotFoundError:
             self.unreadable[path] = "it is no longer there"
         except ImportRefused as refusal:
@@ -73,11 +73,6 @@ class Walk:
         except OSError as error:
             self._add(_Found((path,), error=f"cannot be read now: {error.strerror}"))
         else:
-            try:
-                with CALLS.at(self._root):
-                    stat = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
             return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
         return None
 

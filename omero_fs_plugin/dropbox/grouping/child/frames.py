@@ -38,7 +38,7 @@ def decode(received: bytearray) -> Frame | None:
     if len(received) < end:
         return None
     try:
-        frame = json.loads(received[_HEAD.size : end])
+        frame = json.loads(str(received[_HEAD.size : end], "ascii"))
     except RecursionError as error:
         raise ValueError("a frame that is too deep") from error
     del received[:end]
