@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import Ice
 
 from .errors import FsError, GridError
-from .names import log_safely
+from .names import encodable, log_safely
 from .unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,12 @@ class StatusFacet(Ice.PropertiesAdmin):  # type: ignore[misc]
         self._source = source
 
     def getProperty(self, key: str, current: Any = None) -> str:
-        return self._source().get(key, "")
+        return encodable(self._source().get(key, ""))
 
     def getPropertiesForPrefix(self, prefix: str, current: Any = None) -> dict[str, str]:
-        return {k: v for k, v in self._source().items() if k.startswith(prefix)}
+        return {
+            encodable(k): encodable(v) for k, v in self._source().items() if k.startswith(prefix)
+        }
 
     def setProperties_async(self, cb: Any, properties: Any, current: Any = None) -> None:
         cb.ice_response()  # figures are read, not set

@@ -2,7 +2,8 @@
 
 Rule: a log and a terminal show such a text on one line, and do not act on it.  Characters that
 control a terminal, end a line or turn the direction of writing, and those that do not stand for a
-character, are written as Python writes them, such as ``\\n`` and ``\\x1b``.
+character, are written as Python writes them, such as ``\\n`` and ``\\x1b``.  A byte that is not
+UTF-8 is written as ``\\xff``, everywhere alike.
 """
 
 from __future__ import annotations
@@ -24,7 +25,22 @@ def printable(text: str) -> str:
     """
     if text.isprintable():  # as nearly all are
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _written(c) for c in text)
+
+
+def encodable(text: str) -> str:
+    """`text` as UTF-8 can hold it: what stands for another byte is written visibly.
+
+    A process that gives Ice another text may end at once, without an error.
+    """
+    return text if is_utf8(text) else "".join(c if is_utf8(c) else _written(c) for c in text)
+
+
+def _written(c: str) -> str:
+    """One character in ASCII."""
+    if "\udc80" <= c <= "\udcff":  # a byte, as Python has it in the name of a file
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return c.encode("unicode_escape").decode()
 
 
 def is_utf8(text: str) -> bool:
@@ -34,6 +50,17 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def why_not_utf8(path: str) -> str:
+    """What is wrong with a path that is not valid UTF-8, and what to do; empty: it is valid."""
+    if is_utf8(path):
+        return ""
+    *directories, _ = path.split("/")
+    wrong = next((part for part in directories if not is_utf8(part)), None)
+    if wrong is None:
+        return "the name is not valid UTF-8: rename the file"
+    return f"the name of its directory {printable(wrong)} is not valid UTF-8: rename the directory"
 
 
 class OneLine(logging.Formatter):

@@ -12,6 +12,7 @@ from omero.rtypes import unwrap
 
 import omero
 from omero_fs_plugin.errors import UserError
+from omero_fs_plugin.names import is_utf8, printable
 
 ALL_GROUPS = {"omero.group": "-1"}  # the context of a call that looks into all of them
 _NO_DATA = ("user", "guest")  # groups that say who may log in
@@ -33,10 +34,7 @@ def look_up(services: Any, name: str, group: str) -> User:
     user is not a member of it.
     """
     admin = services.getAdminService()
-    try:
-        experimenter = admin.lookupExperimenter(name)
-    except omero.ApiUsageException:
-        raise UserError(f"there is no OMERO user named {name}") from None
+    experimenter = _called(admin, name)
     identifier = experimenter.id.val
     groups = [unwrap(g.name) for g in admin.containedGroups(identifier)]
     if "user" not in groups:
@@ -70,10 +68,7 @@ def address_of(services: Any, name: str) -> str:
 
     Raises UserError if there is no user of that name.
     """
-    try:
-        experimenter = services.getAdminService().lookupExperimenter(name)
-    except omero.ApiUsageException:
-        raise UserError(f"there is no OMERO user named {name}") from None
+    experimenter = _called(services.getAdminService(), name)
     return (unwrap(experimenter.email) or "").strip()
 
 
@@ -109,7 +104,16 @@ def active(services: Any) -> dict[str, bool]:
 
 def id_of(services: Any, name: str) -> int:
     """The id of the user called `name`.  Raises UserError if there is none."""
+    return int(_called(services.getAdminService(), name).id.val)
+
+
+def _called(admin: Any, name: str) -> Any:
+    """The experimenter called `name`.  Raises UserError if there is none."""
+    if not is_utf8(name):  # a directory may have any name; Ice must never be given it
+        raise UserError(
+            f"there is no OMERO user named {printable(name)}, for this is not valid UTF-8"
+        )
     try:
-        return int(services.getAdminService().lookupExperimenter(name).id.val)
+        return admin.lookupExperimenter(name)
     except omero.ApiUsageException:
         raise UserError(f"there is no OMERO user named {name}") from None

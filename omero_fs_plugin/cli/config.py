@@ -16,6 +16,7 @@ from omero_fs_plugin.deployment.sources import Cell, Row, Sources, look, rows_of
 from omero_fs_plugin.site import printable
 
 from .tables import new_table, text_of
+from .values import user_name
 
 HELP = """Show every omero.fs.* property, for which user it holds, and who set it
 
@@ -43,7 +44,9 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("config", description=HELP)
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--user", metavar="NAME", help="show what holds for this OMERO user")
+    parser.add_argument(
+        "--user", type=user_name, metavar="NAME", help="show what holds for this OMERO user"
+    )
     parser.add_argument(
         "--show-password", action="store_true", help="also show the password in omero.fs.journal"
     )

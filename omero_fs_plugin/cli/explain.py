@@ -15,7 +15,14 @@ from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.situation import Stand, Standing, lasting, standing, without_paths
+from omero_fs_plugin.dropbox.situation import (
+    Stand,
+    Standing,
+    lasting,
+    several,
+    standing,
+    without_paths,
+)
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import Site, printable, site
 
@@ -24,6 +31,7 @@ from .disks import Disks, Silent
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
 from .published import fetch, fileset, is_asked, lines_of
+from .values import is_number, some_path, user_name
 
 HELP = """Say what became of a file, a fileset or a directory, and why
 
@@ -55,10 +63,16 @@ _SHOWN = 20  # files that are listed for a directory; --json has all
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("explain", description=HELP)
-    parser.add_argument("what", nargs="?", metavar="WHAT", help="a path, or the id of a fileset")
+    parser.add_argument(
+        "what", nargs="?", type=some_path, metavar="WHAT", help="a path, or the id of a fileset"
+    )
     # Not `user`, which is who logs in: `omero -u amy fs explain`.
     parser.add_argument(
-        "--user", dest="of_user", metavar="NAME", help="all directories of this OMERO user"
+        "--user",
+        dest="of_user",
+        type=user_name,
+        metavar="NAME",
+        help="all directories of this OMERO user",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -81,7 +95,7 @@ def run(ctx: Any, args: Any) -> None:
         if args.of_user is not None:
             tops = _directories(args.of_user, settings, disks)
             found = _directory(tops, settings, look, users, disks)
-        elif args.what.isascii() and args.what.isdigit():
+        elif is_number(args.what):
             found = _by_id(int(args.what), where, settings, look)
         else:
             path = os.path.abspath(args.what)  # noqa: PTH100 - keeps symbolic links
@@ -111,14 +125,20 @@ def _directories(user: str, settings: Settings, disks: Disks) -> list[str]:
     tops = [
         str(rule.watch_dir / user if rule.user == EVERYONE else rule.watch_dir)
         for rule in settings.rules
-        if rule.user in (user, EVERYONE)
+        if rule.user == user or (rule.user == EVERYONE and _is_one_name(user))
     ]
     there = [top for top in tops if _may_be_there(top, disks)]
     if not there:
         raise ConfigurationError(
-            f"{user}: no such user has a directory here: {', '.join(tops) or 'nothing is watched'}"
+            f"{printable(user)}: no such user has a directory here: "
+            f"{', '.join(map(printable, tops)) or 'nothing is watched for such a name'}"
         )
     return there
+
+
+def _is_one_name(user: str) -> bool:
+    """Whether a directory can have this name.  A path would lead somewhere else."""
+    return "/" not in user and user not in (".", "..")
 
 
 def _may_be_there(top: str, disks: Disks) -> bool:
@@ -336,7 +356,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if "id" in found:
         number = len(found["files"])
         what = "a plate" if found["plate"] else "a fileset"
-        yield f"  journal:  id {found['id']}, {what} of {number} file{'s' if number > 1 else ''}"
+        yield f"  journal:  id {found['id']}, {what} of {several(number, 'file')}"
         if number > 1:
             for path in found["files"][:_SHOWN]:
                 yield f"            {printable(path)}"
@@ -369,7 +389,7 @@ def _lines_of_directory(found: dict[str, Any]) -> Iterator[str]:
     if counts.get("passed over"):
         parts.append(f"{counts['passed over']:,} passed over")
     names = ", ".join(map(printable, found["directories"]))
-    yield f"{names}: {found['files']:,} files: {', '.join(parts) or 'none'}"
+    yield f"{names}: {several(found['files'], 'file')}: {', '.join(parts) or 'none'}"
     for one in found["passed_over"]:
         example = printable(Path(one["for_example"]).name)
         such = example if one["files"] == 1 else f"{one['files']:,} files such as {example}"

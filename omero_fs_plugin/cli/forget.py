@@ -13,6 +13,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
+from .values import is_number, some_path
+
 HELP = """Set failed filesets aside that need not be imported
 
 WHAT is the id of a failed fileset, as `omero fs status --state failed` shows it,
@@ -31,7 +33,9 @@ Exit codes: 0 done; 2 an id or path has no failed fileset, and nothing was done;
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("forget", description=HELP)
-    parser.add_argument("what", nargs="+", metavar="WHAT", help="the id of a fileset, or a path")
+    parser.add_argument(
+        "what", nargs="+", type=some_path, metavar="WHAT", help="the id of a fileset, or a path"
+    )
 
 
 def run(ctx: Any, args: Any) -> None:
@@ -51,8 +55,8 @@ def _chosen(journal: Journal, given: Sequence[str]) -> list[Fileset]:
     failed = {fileset.id: fileset for fileset in journal.select(State.FAILED)}
     chosen: dict[int, Fileset] = {}
     wrong = []
-    for what in given:
-        if what.isascii() and what.isdigit():
+    for what in dict.fromkeys(given):
+        if is_number(what):
             fileset = failed.get(int(what))
             if fileset is None:
                 wrong.append(_why_not(journal, int(what)))

@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at, store_over, walk
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.events import regular_stat
-from omero_fs_plugin.names import is_utf8
+from omero_fs_plugin.names import why_not_utf8
 from omero_fs_plugin.site import printable
 from omero_fs_plugin.stores import is_store
 
@@ -51,8 +51,8 @@ def files(
         found = [_one_file(path, str(below))]
     given = []
     for met in found:
-        if not is_utf8(met.path):
-            raise ConfigurationError(f"{met.path!a}: the name is not valid UTF-8: rename the file")
+        if wrong := why_not_utf8(met.path):
+            raise ConfigurationError(f"{printable(met.path)}: {wrong}")
         place = places.place(met.path)
         if user is None and place is None:
             watched = ", ".join(str(rule.watch_dir) for rule in places.rules)

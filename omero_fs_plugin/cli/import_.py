@@ -34,7 +34,7 @@ from .given import files
 from .outcome import is_in_omero, left_line, line_of, wait
 from .plan import tell_plan
 from .retrying import retry
-from .values import positive, seconds
+from .values import positive, seconds, some_path, user_name
 
 HELP = """Hand files to DropBox now, without the quiet period
 
@@ -82,7 +82,9 @@ class Unanswering(FsError):
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("import", description=HELP)
-    parser.add_argument("path", nargs="*", metavar="PATH", help="a file or a directory")
+    parser.add_argument(
+        "path", nargs="*", type=some_path, metavar="PATH", help="a file or a directory"
+    )
     parser.add_argument(
         "--retry",
         type=positive,
@@ -92,7 +94,7 @@ def configure(sub: Any) -> None:
         help="try the failed fileset with this id of `omero fs status` again; may be repeated",
     )
     parser.add_argument("--all-failed", action="store_true", help="try every failed fileset again")
-    parser.add_argument("--user", metavar="NAME", help="import for this OMERO user")
+    parser.add_argument("--user", type=user_name, metavar="NAME", help="import for this OMERO user")
     parser.add_argument(
         "--dry-run",
         action="store_true",

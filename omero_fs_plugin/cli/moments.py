@@ -18,7 +18,8 @@ def moment(text: str, now: float, option: str) -> float:
     """
     span = _SPAN.fullmatch(text)
     if span is not None:
-        return now - float(span[1]) * _UNITS[span[2]]
+        # Nothing is older than 1970, and a calendar does not reach back for ever.
+        return max(0.0, now - float(span[1]) * _UNITS[span[2]])
     try:
         return datetime.fromisoformat(text).astimezone().timestamp()
     except (ValueError, OverflowError, OSError):

@@ -17,7 +17,7 @@ from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.names import is_utf8
+from omero_fs_plugin.names import why_not_utf8
 from omero_fs_plugin.site import Site
 
 
@@ -69,7 +69,7 @@ def why_passed_over(path: str, settings: Settings) -> str:
         parent /= part
     if name.startswith(".") or not by_rule.file(os.fsencode(parent), os.fsencode(name)):
         return _of_what(name, rule, system_names.FILES)
-    return "" if is_utf8(name) else "the name is not valid UTF-8: rename the file"
+    return why_not_utf8(path)
 
 
 class Users:

@@ -16,7 +16,7 @@ from . import receipt_text
 from .below import above, all_below, is_directory, is_there, store_in
 from .disks import Disks, Silent
 from .passed_over import why_passed_over
-from .values import shapes
+from .values import shapes, some_path
 
 HELP = """Say which files may be deleted, because OMERO has them whole
 
@@ -47,7 +47,9 @@ _AT_ONCE = 2000  # files; OMERO is asked about them together
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("receipt", description=HELP)
-    parser.add_argument("path", nargs="+", metavar="PATH", help="a file or a directory")
+    parser.add_argument(
+        "path", nargs="+", type=some_path, metavar="PATH", help="a file or a directory"
+    )
     shapes(
         parser,
         receipt_text.as_text,
@@ -91,7 +93,13 @@ def run(ctx: Any, args: Any) -> None:
     disks.end(ctx)
     unsafe = sum(not one.safe for one in proofs)
     if unsafe:
-        ctx.die(1, f"{unsafe:,} of {len(proofs):,} files are not safe to delete")
+        ctx.die(1, _unsafe(unsafe, len(proofs)))
+
+
+def _unsafe(unsafe: int, of: int) -> str:
+    if of == 1:
+        return "the file is not safe to delete"
+    return f"{unsafe:,} of {of:,} files {'is' if unsafe == 1 else 'are'} not safe to delete"
 
 
 def _paths(given: list[str], unlisted: dict[str, str], disks: Disks) -> list[str]:

@@ -45,7 +45,10 @@ def _sentence(proofs: Sequence[Proof]) -> str:
     if len(safe) == len(proofs):
         number = "The file is" if len(proofs) == 1 else f"All {len(proofs):,} files are"
         return f"{number} safe to delete ({size}): OMERO has the same bytes, checked now."
-    return f"{len(safe):,} of {len(proofs):,} files are safe to delete ({size})."
+    if len(proofs) == 1:
+        return "The file is not safe to delete."
+    verb = "is" if len(safe) == 1 else "are"
+    return f"{len(safe):,} of {len(proofs):,} files {verb} safe to delete ({size})."
 
 
 def _images(one: Proof) -> str:

@@ -10,15 +10,16 @@ from typing import Any
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Asked, Came, Seen
+from omero_fs_plugin.dropbox.situation import several
 from omero_fs_plugin.errors import ConfigurationError, JournalError
 from omero_fs_plugin.site import Site, printable, site
 
 from . import report_text
-from .below import is_there
+from .below import is_directory, is_there
 from .disks import Disks, Silent
 from .moments import moment
 from .report_facts import facts
-from .values import shapes
+from .values import shapes, some_path, user_name
 
 HELP = """Report what was dropped, imported and refused in a period, and how long it took
 
@@ -35,10 +36,10 @@ that does not answer for ten seconds is named at the end.
 
 Run it as the user that OMERO.server runs as.
 
-Exit codes: 0 shown; 1 with --verify: something does not agree; 2 wrong arguments;
-3 with --verify: the grid cannot be reached; 4 the journal cannot be read; 5 with
---verify: OMERO is down; 7 there is no such user; 10 with --verify: a disk does not
-answer
+Exit codes: 0 shown; 1 with --verify: something does not agree; 2 wrong arguments, or
+PATH is no directory and the journal knows no file below it; 3 with --verify: the
+grid cannot be reached; 4 the journal cannot be read; 5 with --verify: OMERO is
+down; 7 there is no such user; 10 with --verify: a disk does not answer
 """
 
 _AT_ONCE = 500  # filesets; OMERO is asked about them together
@@ -47,8 +48,12 @@ _AT_ONCE = 500  # filesets; OMERO is asked about them together
 def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("report", description=HELP)
-    parser.add_argument("path", nargs="?", metavar="PATH", help="only what lies below it")
-    parser.add_argument("--user", metavar="NAME", help="only what is of this OMERO user")
+    parser.add_argument(
+        "path", nargs="?", type=some_path, metavar="PATH", help="only what lies below it"
+    )
+    parser.add_argument(
+        "--user", type=user_name, metavar="NAME", help="only what is of this OMERO user"
+    )
     parser.add_argument(
         "--since",
         metavar="TIME",
@@ -75,7 +80,11 @@ def run(ctx: Any, args: Any) -> None:
     since = moment(args.since, now, "--since")
     until = now if args.until is None else moment(args.until, now, "--until")
     if until <= since:
-        raise ConfigurationError("--until must be later than --since")
+        raise ConfigurationError(
+            f"--since {args.since}: lies in the future, and nothing is known of that"
+            if args.until is None
+            else "--until must be later than --since"
+        )
     where = site(ctx)
     settings = where.settings()
     below = None if args.path is None else os.path.abspath(args.path)  # noqa: PTH100
@@ -86,6 +95,8 @@ def run(ctx: Any, args: Any) -> None:
             from omero_fs_plugin.errors import UserError
 
             raise UserError(f"{printable(args.user)}: the journal has no file of such a user")
+        if below is not None:
+            _check_below(below, look)
         asked = Asked(user=args.user, since=since)
         afterwards = look.afterwards(asked, until, below)
         told = facts(look.came(asked, until, below), since, until, afterwards)
@@ -98,7 +109,10 @@ def run(ctx: Any, args: Any) -> None:
     ctx.out(args.write(told, disagreements, " ".join(of)))
     disks.end(ctx)
     if disagreements:
-        ctx.die(1, f"{len(disagreements):,} files are not in OMERO as they are here")
+        number = several(len(disagreements), "file", "is", "are")
+        ctx.die(
+            1, f"{number} not in OMERO as {'it is' if len(disagreements) == 1 else 'they are'} here"
+        )
 
 
 def _newest(imports: tuple[Came, ...], look: Glance) -> list[Seen]:
@@ -113,6 +127,28 @@ def _newest(imports: tuple[Came, ...], look: Glance) -> list[Seen]:
         )
         for seen in look.load([one.id for one in imports])
     ]
+
+
+def _check_below(path: str, look: Glance) -> None:
+    """Raises ConfigurationError unless `path` is a directory, or the journal knows files below it.
+
+    The journal knows of directories that are gone: files may be moved after their import.
+    """
+    disks = Disks()
+    try:
+        if is_directory(path, disks) or look.all_below(path):
+            return
+        there = is_there(path, disks)
+    except Silent:
+        return
+    if there or look.at(path):
+        raise ConfigurationError(
+            f"{printable(path)}: is a file, and a report is of a directory: `omero fs explain` "
+            "tells what became of a file"
+        )
+    raise ConfigurationError(
+        f"{printable(path)}: there is no such directory, and the journal knows no file below it"
+    )
 
 
 def _is_there(path: str, disks: Disks) -> bool:

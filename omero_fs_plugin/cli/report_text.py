@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.seen import Came
-from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_paths
+from omero_fs_plugin.dropbox.situation import amount, below, lasting, several, without_paths
 from omero_fs_plugin.names import printable
 
 from .history import day_and_time
@@ -64,12 +64,14 @@ def _title(told: Facts, of: str) -> str:
 
 def _sentences(told: Facts, wrong: Wrong) -> Iterator[str]:
     yield (
-        f"{told.dropped:,} filesets with {told.files:,} files came in; {told.imported:,} were "
-        f"imported ({amount(told.size)}), {told.hourly:,.1f} an hour."
+        f"{several(told.dropped, 'fileset')} with {several(told.files, 'file')} came in; "
+        f"{told.imported:,} {_was(told.imported)} imported "
+        f"({amount(told.size)}), {told.hourly:,.1f} an hour."
     )
     yield (
-        f"{told.failed:,} have failed, {told.open:,} are on their way or wait, "
-        f"{told.skipped:,} were skipped."
+        f"{told.failed:,} {'has' if told.failed == 1 else 'have'} failed, {told.open:,} "
+        f"{'is on its way or waits' if told.open == 1 else 'are on their way or wait'}, "
+        f"{told.skipped:,} {_was(told.skipped)} skipped."
     )
     if told.waits is not None:
         yield (
@@ -78,12 +80,16 @@ def _sentences(told: Facts, wrong: Wrong) -> Iterator[str]:
         )
     if told.moved or told.deleted or told.left:
         yield (
-            f"After their import, {told.moved:,} filesets were moved and {told.deleted:,} deleted; "
-            f"of {len(told.left):,} all files, or some, stay where they are."
+            f"After their import, {several(told.moved, 'fileset', 'was', 'were')} moved "
+            f"and {told.deleted:,} deleted; of {len(told.left):,} all files, or some, stay where they are."
         )
     if wrong is not None:
         agree = "disk, journal and OMERO agree" if not wrong else f"{len(wrong):,} do not agree"
         yield f"Verified, file by file: {agree}."
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def as_json(told: Facts, wrong: Wrong, of: str) -> str:

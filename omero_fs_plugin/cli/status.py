@@ -18,7 +18,7 @@ from .moments import moment
 from .published import fetch, is_asked, lines, shown
 from .status_facts import collect
 from .status_text import fitting, render
-from .values import count
+from .values import count, user_name
 
 HELP = """Show servers, monitors, and what became of every file
 
@@ -74,7 +74,11 @@ def configure(sub: Any) -> None:
     )
     # Not `user`, which is who logs in: `omero -u amy fs status`.
     parser.add_argument(
-        "--user", dest="of_user", metavar="NAME", help="only what concerns this OMERO user"
+        "--user",
+        dest="of_user",
+        type=user_name,
+        metavar="NAME",
+        help="only what concerns this OMERO user",
     )
     parser.add_argument(
         "--since",

@@ -11,6 +11,8 @@ from typing import Any
 
 from omero.cli import ArgumentTypeError  # that of omero-py's own copy of argparse
 
+from omero_fs_plugin.names import is_utf8, printable
+
 
 def count(text: str) -> int:
     """A whole number, 0 or more."""
@@ -44,10 +46,32 @@ def amount(text: str) -> float:
     return number
 
 
+def some_path(text: str) -> str:
+    """A path.  An empty one would mean the directory that the command is called in."""
+    if not text:
+        raise ArgumentTypeError("must be a path, and is empty: is a variable of the shell not set?")
+    return text
+
+
+def user_name(text: str) -> str:
+    """The name of an OMERO user.  OMERO cannot be asked for one that is not UTF-8."""
+    if not text or not is_utf8(text):
+        raise ArgumentTypeError(f"must be the name of an OMERO user, not {printable(text)!r}")
+    return text
+
+
 def _whole(text: str, least: int) -> int:
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) < 2**31:
+    if not is_number(text) or not least <= int(text) < 2**31:
         raise ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number that Python reads, as the id of a fileset is.
+
+    Python refuses to read thousands of digits.
+    """
+    return text.isascii() and text.isdigit() and len(text) < 1000
 
 
 def shapes(

@@ -15,8 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
+from omero_fs_plugin.names import is_utf8
 
-from .values import positive, seconds
+from .values import positive, seconds, some_path
 
 HELP = """Show what happens below a directory, live, as FSServer sees it
 
@@ -49,7 +50,10 @@ def configure(sub: Any) -> None:
     """The options."""
     parser = sub.add_parser("watch", description=HELP)
     parser.add_argument(
-        "directory", metavar="DIR", help="a directory on the machine that FSServer runs on"
+        "directory",
+        type=some_path,
+        metavar="DIR",
+        help="a directory on the machine that FSServer runs on",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
     parser.add_argument("--count", type=positive, metavar="N", help="end after N events")
@@ -63,6 +67,11 @@ def run(ctx: Any, args: Any) -> None:
     from omero_fs_plugin.site import printable, site
 
     path = os.path.abspath(args.directory)  # noqa: PTH100 - keeps symbolic links
+    if not is_utf8(path):
+        raise ConfigurationError(
+            f"{printable(path)}: the name is not valid UTF-8, so FSServer cannot be asked to watch "
+            "it: rename the directory, or watch the one above it"
+        )
     deadline = None if args.timeout is None else time.monotonic() + args.timeout
     seen = 0
     with (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.cli import run
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.names import OneLine, log_safely, printable
+from omero_fs_plugin.names import OneLine, encodable, log_safely, printable, why_not_utf8
 
 HOSTILE = (
     "a\n2026-11-28 09:00:00,000 INFO  [omero_fs_plugin] fileset 7: imported\r\x1b[2J\x1b]0;x\x07"
@@ -34,8 +34,28 @@ def acts(text: str) -> list[str]:
 def test_what_is_shown() -> None:
     assert printable("plain é 😀 name.tif") == "plain é 😀 name.tif"
     assert printable("a\nb\x1b[1m\u202e") == r"a\nb\x1b[1m\u202e"
-    assert printable("\udcff\ud800") == r"\udcff\ud800"
+    assert printable("\udcff\ud800") == r"\xff\ud800"
     assert printable("") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/in/amy/\xff.tif", ""),
+        ("/in/amy/\udcff.tif", "the name is not valid UTF-8: rename the file"),
+        (
+            "/in/\udcff/\udcff",
+            r"the name of its directory \xff is not valid UTF-8: rename the directory",
+        ),
+    ],
+)
+def test_what_is_not_utf8_is_said_with_what_to_rename(path: str, why: str) -> None:
+    assert why_not_utf8(path) == why
+
+
+def test_what_ice_gets_can_be_encoded_and_is_else_as_it_was() -> None:
+    assert encodable("a\nb\u202e\xff") == "a\nb\u202e\xff"
+    assert encodable("a\nb\udcff") == "a\nb\\xff"
 
 
 @given(st.text(st.characters(codec=None)))

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.confine.trees import tree_files, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.names import is_utf8
+from omero_fs_plugin.names import is_utf8, printable
 from omero_fs_plugin.stores import MARKERS, digest, directory_of, in_order, is_store
 
 from .importers import FileChanged, FileGone, client_path
@@ -65,7 +65,9 @@ def check_rests(fileset: Fileset) -> None:
 def _check_name(store: str, name: str, path_rules: str) -> None:
     """A store names its files, so none may have another name in OMERO.  Raises ImportRefused."""
     if not is_utf8(name):
-        raise ImportRefused(f"{store}: has a name that is not valid UTF-8: {name!a}", final=True)
+        raise ImportRefused(
+            f"{store}: has a name that is not valid UTF-8: {printable(name)}", final=True
+        )
     made = client_path(f"/{name}", path_rules)
     if made != name:
         raise ImportRefused(

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from omero_fs_plugin.errors import JournalError
+from omero_fs_plugin.names import encodable, is_utf8
 
 from .fates import ENDED, Ended
 from .plain import SQLITE, open_to_read, why
 from .seen import After, Asked, Came, Elsewhere, Met, Seen
-from .states import HELD, ON_ITS_WAY, State
+from .states import HELD, HIGHEST_ID, ON_ITS_WAY, State
 
 VERSION = 10  # of the journal; schema.py has it too, and a test compares them
 
@@ -43,7 +44,8 @@ class Glance:
         self._mark = mark  # what stands for a value in a statement of this database
 
     def ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        found = self._ask_for(statement.replace("?", self._mark), values)
+        sought = [_sought(value) for value in values]
+        found = self._ask_for(statement.replace("?", self._mark), sought)
         return [tuple(row) for row in found.fetchall()]
 
     def now(self) -> float:
@@ -152,7 +154,7 @@ class Glance:
     def load(self, ids: Collection[int]) -> list[Seen]:
         """The filesets with these ids that there are, in the order of the ids."""
         found: list[Seen] = []
-        for some in _chunks(sorted(set(ids))):
+        for some in _chunks(sorted(one for one in set(ids) if one <= HIGHEST_ID)):
             marks = ", ".join("?" * len(some))
             found += self._rows((f" WHERE id IN ({marks})", list(some)), "id", None)
         return found
@@ -339,6 +341,17 @@ def _range(directory: str) -> list[str]:
     """The first path below `directory`, and the first after them."""
     top = directory.rstrip("/")
     return [f"{top}/", f"{top}0"]  # in the order of characters, `0` comes after `/`
+
+
+def _sought(value: Any) -> Any:
+    """`value` for a statement.
+
+    No database can hold a text that is not UTF-8.  Such a path or user becomes a text that equals
+    none in the journal: each path there begins with a slash, and no user with this character.
+    """
+    if not isinstance(value, str) or is_utf8(value):
+        return value
+    return f"\ufffd{encodable(value)}"
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

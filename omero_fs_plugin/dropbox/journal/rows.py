@@ -12,7 +12,7 @@ from . import schema, statements
 from .database import Database
 from .records import Fileset, Held, chunks
 from .records import fileset as to_fileset
-from .states import State
+from .states import HIGHEST_ID, State
 
 CHUNK = 900  # rows looked up in one statement; SQLite allows 999 variables in old builds
 
@@ -68,6 +68,8 @@ class Rows:
 
     def get(self, fileset: int) -> Fileset | None:
         """The fileset with this id."""
+        if fileset > HIGHEST_ID:
+            return None
         with self._database.reading() as connection:
             loaded = self._load(connection, [fileset])
             return loaded[0] if loaded else None

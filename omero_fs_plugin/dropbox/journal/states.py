@@ -21,6 +21,8 @@ class State(str, enum.Enum):
 
 OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
 
+HIGHEST_ID = 2**63 - 1  # of a fileset: SQLite and PostgreSQL take no greater number
+
 # In SQL, word for word as the journal's indexes have it: else a database does not use them.
 HELD = "state IN ('waiting', 'queued') AND reason <> ''"
 ON_ITS_WAY = "state IN ('waiting', 'queued') AND reason = ''"

@@ -10,7 +10,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.names import is_utf8
+from omero_fs_plugin.names import is_utf8, why_not_utf8
 from omero_fs_plugin.stores import is_store
 
 from .neighbourhood import Owner
@@ -224,7 +224,7 @@ class Meeting:
                 continue
             elif not met.path.isascii() and not is_utf8(met.path):
                 # Neither Ice nor OMERO can carry such a name.
-                self._files.leave_alone(met.path, "the name is not valid UTF-8: rename the file")
+                self._files.leave_alone(met.path, why_not_utf8(met.path))
             else:
                 known = users.get(place.user)
                 if known is None:

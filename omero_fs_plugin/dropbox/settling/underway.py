@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.journal.records import GONE, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import RecordRefused
+from omero_fs_plugin.names import encodable
 
 from .fair import FairLock
 from .left_alone import LeftAlone
@@ -175,4 +176,4 @@ class Underway:
 
 def _shown(path: str) -> str:
     """`path` with its odd bytes escaped, for people."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return encodable(path)

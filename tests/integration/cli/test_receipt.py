@@ -36,7 +36,10 @@ def receipt(run: Run, *paths: object) -> tuple[int, dict[str, Any]]:
     unsafe = sum(not one["safe"] for one in told["files"])
     assert code == (1 if unsafe else 0)
     assert told["safe"] is (code == 0)
-    said = f"{unsafe} of {len(told['files'])} files are not safe to delete" if unsafe else ""
+    verb = "is" if unsafe == 1 else "are"
+    said = f"{unsafe} of {len(told['files'])} files {verb} not safe to delete" if unsafe else ""
+    if unsafe and len(told["files"]) == 1:
+        said = "the file is not safe to delete"
     assert text[end:].strip() == said
     return code, {one["path"]: one for one in told["files"]}
 

@@ -75,7 +75,7 @@ def test_what_does_not_agree_is_named(whole: Whole, run: Run, done: dict[str, Pa
     (wrong,) = told(run, "--verify", code=1)["disagreements"]
     assert wrong["path"] == str(done["two"]) and "checksum" in wrong["why"]
     code, lines = run("report", "--verify")
-    assert code == 1 and lines[-1] == "1 files are not in OMERO as they are here"
+    assert code == 1 and lines[-1] == "1 file is not in OMERO as it is here"
     whole.start_dropbox()
 
 

@@ -13,19 +13,60 @@ from omero_fs_plugin.cli import values
 
 from .test_plugin import Stock, cli_with
 
+NUMBERS = (values.amount, values.count, values.positive, values.seconds)
 
-def typed_options() -> list[Any]:
-    """(subcommand, option) of each option that takes a number."""
+
+def typed() -> list[tuple[str, Any]]:
+    """(subcommand, argument) of each argument whose value is read by a function."""
     found = []
     for name, _, module in ours.SUBCOMMANDS:
         parser = Parser(prog=name)
         importlib.import_module(f"{ours.__name__}.{module}").configure(ours._Sub(name, parser))
-        found += [
-            pytest.param(name, action.option_strings[0], id=f"{name} {action.option_strings[0]}")
-            for action in parser._actions
-            if action.type is not None
-        ]
+        found += [(name, action) for action in parser._actions if action.type is not None]
     return found
+
+
+def typed_options() -> list[Any]:
+    """(subcommand, option) of each option that takes a number."""
+    return [
+        pytest.param(name, action.option_strings[0], id=f"{name} {action.option_strings[0]}")
+        for name, action in typed()
+        if action.type in NUMBERS
+    ]
+
+
+def test_no_command_takes_an_empty_path(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty one would mean the directory that the command is called in."""
+    commands = {name for name, action in typed() if action.type is values.some_path}
+    assert commands == {"explain", "forget", "import", "receipt", "report", "watch"}
+    for name in commands:
+        cli = cli_with(Stock)
+        cli.invoke(["fs", name, ""])
+        assert cli.rv == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert "must be a path, and is empty: is a variable of the shell not set?" in said
+
+
+@pytest.mark.parametrize("given", ["", "a\udcff"])
+def test_no_command_asks_for_a_user_whom_omero_cannot_have(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = {name for name, action in typed() if action.type is values.user_name}
+    assert commands == {"config", "explain", "import", "report", "status"}
+    for name in commands:
+        cli = cli_with(Stock)
+        cli.invoke(["fs", name, f"--user={given}"])
+        assert cli.rv == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert "argument --user: must be the name of an OMERO user, not " in said
+
+
+def test_a_number_that_python_does_not_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    cli = cli_with(Stock)
+    cli.invoke(["fs", "status", "--limit", "9" * 5000])
+    assert cli.rv == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "argument --limit: must be a whole number, 0 or more" in said
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1e99", "nan", ""])

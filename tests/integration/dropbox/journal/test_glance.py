@@ -46,6 +46,21 @@ def filled(journal: Journal) -> dict[State, Fileset]:
     return made
 
 
+def test_what_no_journal_can_hold_is_not_in_it(
+    filled: dict[State, Fileset], url: str, journal: Journal
+) -> None:
+    """Names that are not UTF-8, also where another file has the name as it is written."""
+    journal.wait("amy", "/dropbox/amy", [Found(r"/\xff", FileStat(1, 999, 5, 5, 5))])
+    with glance(url) as look:
+        assert look is not None
+        assert not look.knows("amy\udcff")
+        assert look.at("/\udcff") == []
+        assert look.below("/\udcff") == {} and look.all_below("/dropbox/\udcff") == {}
+        assert look.known(["/\udcff", r"/\xff", "/\ud800"]) == {r"/\xff"}
+        assert look.load([2**63, 10**30]) == []
+    assert journal.get(2**63) is None
+
+
 def test_a_glance_takes_no_lock_from_the_journal(tmp_path: Path) -> None:
     """Else another process takes the journal for unused, and removes the WAL below it."""
     file = tmp_path / "journal.sqlite"
