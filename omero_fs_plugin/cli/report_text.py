@@ -81,7 +81,8 @@ def _sentences(told: Facts, wrong: Wrong) -> Iterator[str]:
     if told.moved or told.deleted or told.left:
         yield (
             f"After their import, {several(told.moved, 'fileset', 'was', 'were')} moved "
-            f"and {told.deleted:,} deleted; of {len(told.left):,} all files, or some, stay where they are."
+            f"and {told.deleted:,} deleted; "
+            f"of {len(told.left):,} all files, or some, stay where they are."
         )
     if wrong is not None:
         agree = "disk, journal and OMERO agree" if not wrong else f"{len(wrong):,} do not agree"
