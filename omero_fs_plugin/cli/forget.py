@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
@@ -44,10 +45,14 @@ def run(ctx: Any, args: Any) -> None:
     with where.journal(where.settings(), read_only=False) as journal:
         for fileset in _chosen(journal, args.what):
             who = getpass.getuser()
-            if journal.forget(fileset.id, f"set aside by {who}; it had failed: {fileset.reason}"):
-                ctx.out(f"{fileset.id} set aside: {printable(fileset.path)}")
-            else:
-                ctx.out(f"{fileset.id} stays: it is tried again just now")
+            reason = f"set aside by {who}; it had failed: {fileset.reason}"
+            try:
+                if journal.forget(fileset.id, reason):
+                    ctx.out(f"{fileset.id} set aside: {printable(fileset.path)}")
+                else:
+                    ctx.out(f"{fileset.id} stays: it is tried again just now")
+            except Moving as moving:
+                ctx.out(f"{fileset.id} stays: {printable(str(moving))}")
 
 
 def _chosen(journal: Journal, given: Sequence[str]) -> list[Fileset]:

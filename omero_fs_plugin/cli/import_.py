@@ -61,7 +61,8 @@ With --wait, it shows each result and a summary.  A file whose content OMERO has
 already counts as imported.
 
 With --retry or --all-failed, give no PATH: filesets that `omero fs status` shows
-as failed are tried again, the files of a set together.
+as failed are tried again, the files of a set together.  A fileset whose files are
+being moved into quarantine, or back, is not handed over: try it again after that.
 
 Exit codes: 0 handed over, or with --wait: imported; 1 something was not handed
 over, or with --wait: not imported in time; 2 wrong arguments or configuration;

@@ -11,6 +11,7 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.by_hand import GOES
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -27,10 +28,6 @@ from .returning import Returning
 from .vault import HOME, lies_at, told_at
 
 log = logging.getLogger(__name__)
-
-# Before the id of a fileset while it is moved there.  The note is the quarantine's directory, which
-# may be another one after a kill.
-_GOES = "quarantine under way "
 
 
 class Quarantine(Returning):
@@ -59,11 +56,11 @@ class Quarantine(Returning):
 
     def due(self) -> Iterator[tuple[Fileset, Callable[[Fileset], None]]]:
         """Filesets that were not moved whole, each with what is to be done with it."""
-        for key, vault in self._journal.notes(_GOES).items():
-            fileset = self._journal.get(int(key.removeprefix(_GOES)))
+        for key, vault in self._journal.notes(GOES).items():
+            fileset = self._journal.get(int(key.removeprefix(GOES)))
             if fileset is None:
                 self._journal.note(key, "")
-            elif vault != str(self.directory):
+            elif vault != str(self.directory) or fileset.state is not State.FAILED:
                 yield fileset, partial(self._bring_back_half, vault=vault)
         if self.directory is not None:
             for fileset in self._journal.select(State.FAILED):
@@ -91,10 +88,11 @@ class Quarantine(Returning):
             return
         try:
             if not self._is_to_go(fileset, root):
-                self._put_back(fileset, root)  # an earlier move was cut short, and cannot go on
+                self._undo(fileset, root)  # an earlier move was cut short, and cannot go on
                 return
-            self._journal.note(f"{HOME}{fileset.id}", fileset.root)
-            self._journal.note(f"{_GOES}{fileset.id}", vault)
+            notes = {f"{HOME}{fileset.id}": fileset.root, f"{GOES}{fileset.id}": vault}
+            if not self._journal.set_out(fileset, notes):
+                return
             now: list[Found] = []
             for met in fileset.files:
                 path, to = met.path, self._to(fileset, met, root)
@@ -114,7 +112,10 @@ class Quarantine(Returning):
                 now.append(Found(there, stat))
             with CALLS.at(vault):
                 _tell(root, fileset)
-            self._journal.put_elsewhere(fileset.id, str(root), now)
+            if not self._journal.put_elsewhere(fileset.id, str(root), now):
+                log.warning("fileset %d: %s is wanted where it was", fileset.id, fileset.path)
+                self._undo(fileset, root)
+                return
             for met, there_now in zip(fileset.files, now, strict=True):
                 log.info("fileset %d: %s is now %s", fileset.id, met.path, there_now.path)
         except LeaseLost as error:
@@ -128,11 +129,11 @@ class Quarantine(Returning):
             return
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
-            self._put_back(fileset, root)
+            self._undo(fileset, root)
             return
         ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
         self._clear_away(fileset, fileset.root, ways, vault)
-        self._journal.note(f"{_GOES}{fileset.id}", "")
+        self._journal.note(f"{GOES}{fileset.id}", "")
 
     def _undo_late(
         self, fileset: Fileset, root: Path, moved: Sequence[tuple[Path, str]], vault: str
@@ -144,7 +145,7 @@ class Quarantine(Returning):
         Raises OSError and FsError.
         """
         now = self._journal.get(fileset.id)
-        if now is None or now.root == str(root) or self._journal.noted(f"{_GOES}{fileset.id}"):
+        if now is None or now.root == str(root) or self._journal.noted(f"{GOES}{fileset.id}"):
             return
         for to, path in moved:
             if is_store(path) or not lies_at(to, vault) or stat_of(fileset.root, path) is not None:
@@ -158,8 +159,8 @@ class Quarantine(Returning):
         """Clears away what is left where a fileset was that lies in `vault`."""
         if home := self._journal.noted(f"{HOME}{fileset.id}"):
             self._clear_away(fileset, home, self._ways_home(fileset, home), vault)
-        if self._journal.noted(f"{_GOES}{fileset.id}"):  # a write for each at each start costs
-            self._journal.note(f"{_GOES}{fileset.id}", "")
+        if self._journal.noted(f"{GOES}{fileset.id}"):  # a write for each at each start costs
+            self._journal.note(f"{GOES}{fileset.id}", "")
 
     def _bring_back_half(self, fileset: Fileset, *, vault: str) -> None:
         """Brings back what a move to `vault`, another directory than ours, has moved so far."""
@@ -170,8 +171,16 @@ class Quarantine(Returning):
                 if now is not None and now.root == str(root):
                     self._finish_going(now, vault)
                 elif now is None or self._put_back(now, root, vault):
-                    self._journal.note(f"{_GOES}{fileset.id}", "")
+                    self._journal.note(f"{GOES}{fileset.id}", "")
         except (Busy, OSError, FsError) as error:
+            log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
+
+    def _undo(self, fileset: Fileset, root: Path) -> None:
+        """Puts back what we have moved.  If that fails, the next start tries it again."""
+        try:
+            if self._put_back(fileset, root) and self._journal.noted(f"{GOES}{fileset.id}"):
+                self._journal.note(f"{GOES}{fileset.id}", "")
+        except (OSError, FsError) as error:
             log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
 
     def _put_back(self, fileset: Fileset, root: Path, vault: str = "") -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
+from omero_fs_plugin.dropbox.journal.by_hand import RETURNING
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.waiting import LACKS
@@ -25,9 +26,6 @@ from .moving import move_back, remove_source
 from .vault import HOME, Vault, lies_at, told_at
 
 log = logging.getLogger(__name__)
-
-# Before the id of a fileset that goes back: the root that it had, where it lies, its stores there.
-_RETURNING = "returning "
 
 
 class Returning(Vault):
@@ -85,19 +83,23 @@ class Returning(Vault):
         arrived: set[Path] = set()  # stores that lie in both places
         try:
             for at, path in ways:
-                there = stat_of(root, path) if lies_at(at, vault) else None
-                if there is None:
+                lies, there = lies_at(at, vault), stat_of(root, path)
+                if not lies and there is None:  # where it failed, its end can still be told
+                    log.warning("fileset %d: stays in quarantine: %s is gone", fileset.id, at)
+                    self._journal.note(f"{RETURNING}{fileset.id}", "")
+                    return []
+                if not lies or there is None:
                     continue
                 if not _is_back(at, root, Found(path, there), vault):
                     log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, path)
-                    self._journal.note(f"{_RETURNING}{fileset.id}", "")
+                    self._journal.note(f"{RETURNING}{fileset.id}", "")
                     return []
                 arrived.add(at)
             self._clear_away(fileset, root, ways, vault)
             stores = [str(at) for at, path in ways if is_store(path)]
-            self._journal.note(
-                f"{_RETURNING}{fileset.id}", json.dumps([root, fileset.root, *stores])
-            )
+            said = json.dumps([root, fileset.root, *stores])
+            if not self._journal.set_out(fileset, {f"{RETURNING}{fileset.id}": said}):
+                return []
             found: list[Found] = []
             for at, path in ways:
                 # If it does not, an earlier move that was cut short has brought it back.
@@ -113,7 +115,7 @@ class Returning(Vault):
         except (OSError, FsError) as error:
             log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
             if len(ways) == 1 and not isinstance(error, (RootAway, JournalError)):
-                self._journal.note(f"{_RETURNING}{fileset.id}", "")  # all of it is undone
+                self._journal.note(f"{RETURNING}{fileset.id}", "")  # all of it is undone
             return []
         log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
         self._end_return(fileset.id, stores, vault)
@@ -122,8 +124,8 @@ class Returning(Vault):
     def returning(self) -> dict[int, str]:
         """The filesets whose way back was cut short -> the root that they go back to."""
         return {
-            int(key.removeprefix(_RETURNING)): json.loads(said)[0]
-            for key, said in self._journal.notes(_RETURNING).items()
+            int(key.removeprefix(RETURNING)): json.loads(said)[0]
+            for key, said in self._journal.notes(RETURNING).items()
         }
 
     def finish(self, identifier: int) -> list[str]:
@@ -131,7 +133,7 @@ class Returning(Vault):
 
         If it cannot be finished, the log says so.
         """
-        said = self._journal.noted(f"{_RETURNING}{identifier}")
+        said = self._journal.noted(f"{RETURNING}{identifier}")
         fileset = self._journal.get(identifier)
         if not said:
             return []
@@ -153,7 +155,7 @@ class Returning(Vault):
         try:
             for at in stores:
                 drop_at(Path(at), vault, self._sure)
-            self._journal.note(f"{_RETURNING}{identifier}", "")
+            self._journal.note(f"{RETURNING}{identifier}", "")
         except (OSError, FsError) as error:
             log.warning(
                 "fileset %d: is back, but is not removed yet from %s: %s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, or_, select, update
 
@@ -16,9 +16,27 @@ from .rows import CHUNK
 from .states import OPEN, State
 from .writer import JournalWriter, write_note
 
+# Notes, each before the id of a fileset whose files are being moved, or were when a process ended.
+GOES = "quarantine under way "  # the quarantine's directory, which may be another one by now
+RETURNING = "returning "  # the root that it had, where it lies, its stores there, as JSON
+
+
+class Moving(ImportRefused):
+    """The files of the fileset are being moved into quarantine, or back."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: its files are being moved into quarantine or back: try again after that; "
+            "if DropBox was stopped meanwhile, it finishes this after its start"
+        )
+
 
 class ByHand(JournalWriter):
-    """Filesets that a person decides about."""
+    """Filesets that a person decides about.
+
+    Rule: nobody decides about a fileset while its files are being moved.  So they are not
+    looked for where they were.
+    """
 
     def hand_over(
         self,
@@ -37,7 +55,8 @@ class ByHand(JournalWriter):
         If the fileset is queued or importing, it stays so.  If it was imported and has
         not changed, it stays imported.  The caller sees this from the state.  With
         `again` it is imported once more, because OMERO no longer has it.  Raises
-        ImportRefused if some of the files are being imported with another fileset.
+        ImportRefused if some of the files are being imported with another fileset, and
+        Moving if they are on their way into quarantine.
         """
         together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
         file, fileset = schema.file.c, schema.fileset.c
@@ -64,6 +83,7 @@ class ByHand(JournalWriter):
                 done = None  # a file was added to it, or has changed
             if not done:
                 self._refuse_others(connection, together)
+                self._refuse_going(connection, together)
             if not done and (others or plate):
                 done, _ = form(connection, at, together)
                 if done is None:
@@ -87,7 +107,7 @@ class ByHand(JournalWriter):
 
         `found`: its files as they are now, if they are to be imported like this.  Raises
         ImportRefused if its first file is in another open fileset, or if the files of a
-        set are in another fileset by now.
+        set are in another fileset by now, and Moving.
         """
         table, file = schema.fileset.c, schema.file.c
         with self._database.writing() as connection:
@@ -106,6 +126,7 @@ class ByHand(JournalWriter):
             (before,) = self._load(connection, [fileset]) or (None,)
             if before is None or before.state is not State.FAILED:
                 return False
+            _refuse_moving(connection, before.id, before.path)
             if len(before.files) > 1:
                 # Form it anew: by now another set may have its files, or lie within it.
                 again = Formed(
@@ -137,15 +158,46 @@ class ByHand(JournalWriter):
     def forget(self, fileset: int, reason: str) -> bool:
         """failed -> skipped: a person has said that it need not be imported.
 
-        Its history stays.  Returns whether it was failed.
+        Its history stays.  Returns whether it was failed.  Raises Moving.
         """
+        table = schema.fileset.c
         with self._database.writing() as connection:
+            path = connection.scalar(select(table.path).where(table.id == fileset))
+            if path is not None:
+                _refuse_moving(connection, fileset, path)
             return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
 
-    def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> None:
-        """Records that the files of a failed fileset lie below another `root` now."""
+    def set_out(self, fileset: Fileset, notes: Mapping[str, str]) -> bool:
+        """Makes these notes before the files of a failed fileset are moved.
+
+        Returns False, and notes nothing, if it has not failed, or lies elsewhere by now.
+        """
+        table = schema.fileset.c
         with self._database.writing() as connection:
+            there = connection.scalar(
+                select(table.id).where(
+                    table.id == fileset.id,
+                    table.state == State.FAILED,
+                    table.root == fileset.root,
+                )
+            )
+            for key, value in notes.items() if there is not None else ():
+                write_note(connection, key, value)
+            return there is not None
+
+    def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> bool:
+        """Records that the files of a failed fileset lie below another `root` now.
+
+        Returns False, and records nothing, if it has not failed any more: whoever has
+        opened it again looks for the files where they were.
+        """
+        table = schema.fileset.c
+        with self._database.writing() as connection:
+            state = connection.scalar(select(table.state).where(table.id == fileset))
+            if state != State.FAILED:
+                return False
             _put_elsewhere(connection, fileset, root, found)
+            return True
 
     def bring_home(self, fileset: Fileset, root: str, found: Sequence[Found], note: str) -> None:
         """Lets the files of a failed fileset, which lie below `root` again, settle there.
@@ -156,6 +208,20 @@ class ByHand(JournalWriter):
             _put_elsewhere(connection, fileset.id, root, found)
             wait_each(connection, self._stamp(), fileset.user, root, found)
             write_note(connection, note, "")
+
+    def _refuse_going(self, connection: Connection, formed: Formed) -> None:
+        """Raises Moving if one of the files is on its way into quarantine."""
+        note = schema.meta.c
+        keys = connection.scalars(
+            select(note.key).where(note.key.startswith(GOES, autoescape=True))
+        ).all()
+        going = [int(key.removeprefix(GOES)) for key in keys]
+        paths = {met.path for met in formed.found}
+        for fileset in self._load(connection, going):
+            if fileset.state is State.FAILED and not paths.isdisjoint(
+                met.path for met in fileset.files
+            ):
+                raise Moving(fileset.path)
 
     def _refuse_others(self, connection: Connection, formed: Formed) -> None:
         """Raises ImportRefused if another user has an open fileset with one of the files."""
@@ -170,6 +236,13 @@ class ByHand(JournalWriter):
                         f"{row.path}: is {row.state} for {row.user}, as fileset {row.id}; "
                         "see `omero fs status`, and try again after that"
                     )
+
+
+def _refuse_moving(connection: Connection, fileset: int, path: str) -> None:
+    note = schema.meta.c
+    keys = (f"{GOES}{fileset}", f"{RETURNING}{fileset}")
+    if connection.scalar(select(note.key).where(note.key.in_(keys)).limit(1)) is not None:
+        raise Moving(path)
 
 
 def _put_elsewhere(connection: Connection, fileset: int, root: str, found: Sequence[Found]) -> None:

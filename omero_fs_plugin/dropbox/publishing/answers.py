@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Settings
+from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.errors import ImportRefused
@@ -22,6 +23,7 @@ from .requests import Request, Wish, granted, read
 log = logging.getLogger(__name__)
 
 _KEPT = 20  # answers of one user
+_MOVING = "its files are being moved just now: ask again later"
 
 
 class Answers:
@@ -64,13 +66,19 @@ class Answers:
 
     def _do(self, request: Request, fileset: Fileset) -> str:
         if request.wish is Wish.FORGET:
-            reason = f"set aside by {fileset.user} in OMERO; it had failed: {fileset.reason}"
-            done = self._journal.forget(fileset.id, reason)
-            answer = "it is set aside" if done else "it had not failed any more"
+            answer = self._forget(fileset)
         else:
             answer = self._try_again(fileset)
         log.info("fileset %s: %s asked to %s: %s", fileset.id, fileset.user, request.wish, answer)
         return answer
+
+    def _forget(self, fileset: Fileset) -> str:
+        reason = f"set aside by {fileset.user} in OMERO; it had failed: {fileset.reason}"
+        try:
+            done = self._journal.forget(fileset.id, reason)
+        except Moving:
+            return _MOVING
+        return "it is set aside" if done else "it had not failed any more"
 
     def _try_again(self, fileset: Fileset) -> str:
         if fileset.origin == HANDED_OVER:
@@ -80,6 +88,8 @@ class Answers:
             return "its files are in quarantine: copy good ones to your directory"
         try:
             done = self._journal.retry(fileset.id)
+        except Moving:
+            return _MOVING
         except ImportRefused as refusal:
             log.info("fileset %s is not tried again: %s", fileset.id, refusal)
             return "its files are of another drop by now"
