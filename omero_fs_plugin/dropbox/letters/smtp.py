@@ -59,15 +59,17 @@ def send(mail: Mail, out: Outgoing, *, limit: float = LIMIT_S) -> None:
         ) from error
     except smtplib.SMTPResponseException as error:
         raise NotSent(f"{name} says: {_said(error.smtp_error)}", all_wait=True) from error
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, smtplib.SMTPException, ValueError) as error:
         why = _why(error)
         if data_begun:
             raise InDoubt(f"{name} did not say whether it has taken it: {why}") from error
         raise NotSent(f"{name}: {why}", all_wait=True) from error
     finally:
         server.close()
-    if code != 250:
+    if 400 <= code < 600:
         raise _refused(name, code, said)
+    if not 200 <= code < 300:  # no answer that RFC 5321 knows, to a letter that it has whole
+        raise InDoubt(f"{name} did not say whether it has taken it, but: {_said(said) or code}")
 
 
 def _client(mail: Mail) -> smtplib.SMTP:
@@ -133,9 +135,16 @@ def _why(error: Exception) -> str:
         return str(error)
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return "it does not answer"
+    if isinstance(error, UnicodeError):  # whose text may have a part of the password
+        return (
+            "omero.mail.* has a character that mail cannot carry, in the host, the sender, the "
+            "user name or the password"
+        )
     if isinstance(error, socket.gaierror):
         return f"no such host: {error.strerror}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ValueError):
+        return f"it answers what cannot be understood: {_said(str(error))}"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return _said(said) or type(error).__name__

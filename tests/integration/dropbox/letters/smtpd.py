@@ -131,6 +131,41 @@ class Silent:
         self._thread.join()
 
 
+class Lying:
+    """Answers each line of the client with the next of its answers, and the letter as one line."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self._answers = answers
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve, name="lying mail server")
+        self._thread.start()
+
+    def _serve(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rb") as lines, suppress(OSError):
+            greeting, *others = self._answers
+            connection.sendall(greeting + b"\r\n")
+            begun = False
+            for answer in others:
+                line = lines.readline()
+                while begun and line not in (b".\r\n", b""):
+                    line = lines.readline()
+                begun = answer.startswith(b"354")
+                connection.sendall(answer + b"\r\n")
+            lines.read()
+
+    def stop(self) -> None:
+        """Ends it."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
 class Dripping:
     """Says one byte of an answer now and then: never silent for long, and never done."""
 

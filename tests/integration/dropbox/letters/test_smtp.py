@@ -14,7 +14,7 @@ from omero_fs_plugin.config.settings import Mail
 from omero_fs_plugin.dropbox.letters import smtp
 from omero_fs_plugin.dropbox.letters.outgoing import InDoubt, NotSent, Outgoing
 
-from .smtpd import LOGIN, Dripping, Mailbox, free_port, serving
+from .smtpd import LOGIN, Dripping, Lying, Mailbox, free_port, serving
 
 OUT = Outgoing(
     name="letter.1",
@@ -150,3 +150,67 @@ def test_a_server_that_drips_when_it_may_have_the_letter(mail: Mail, quick: int)
             smtp.send(replace(mail, port=server.port), OUT, limit=0.3)
     finally:
         server.stop()
+
+
+HELLO = (b"220 here", b"250 OK", b"250 OK", b"250 OK", b"354 go on")  # up to the letter
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends"),
+    [
+        ((*HELLO, b"250 OK"), None),
+        ((*HELLO, b"251 will forward"), None),
+        ((*HELLO, b"450 later"), NotSent),
+        ((*HELLO, b"554 no"), NotSent),
+        # It has the letter whole, so to send it again may be to send it twice.
+        ((*HELLO, b"354 go on"), InDoubt),
+        ((*HELLO, b"done"), InDoubt),
+        ((*HELLO, b"999 done"), InDoubt),
+        ((b"hello",), NotSent),
+        ((b"220 " + b"x" * 9000,), NotSent),
+        ((b"220 here", b"250-SIZE x\r\n250-AUTH\r\n250 \xff", b"250 OK", b"\xff"), NotSent),
+        ((*HELLO[:4], b"250 OK"), NotSent),
+    ],
+    ids=lambda one: repr(one[-1][:9]) if isinstance(one, tuple) else "",
+)
+def test_a_server_that_lies(
+    mail: Mail, answers: tuple[bytes, ...], ends: type[Exception] | None
+) -> None:
+    server = Lying(*answers)
+    try:
+        if ends is None:
+            smtp.send(replace(mail, port=server.port), OUT)
+        else:
+            with pytest.raises(ends) as told:
+                smtp.send(replace(mail, port=server.port), OUT)
+            assert str(told.value).isprintable()
+    finally:
+        server.stop()
+
+
+def test_a_login_that_cannot_be_understood_is_told(mail: Mail) -> None:
+    server = Lying(b"220 here", b"250-x\r\n250 AUTH CRAM-MD5", b"334 !!!no")
+    try:
+        with pytest.raises(NotSent, match="it answers what cannot be understood: ") as told:
+            smtp.send(replace(mail, port=server.port, auth=True, username="u", password="p"), OUT)
+    finally:
+        server.stop()
+    assert told.value.all_wait
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"host": "a..b"}, {"host": "x" * 300}, {"sender": "ü@example.org"}, {"password": "gehört"}],
+    ids=lambda one: next(iter(one)),
+)
+def test_settings_that_mail_cannot_carry_are_told_and_not_shown(
+    mail: Mail, wrong: dict[str, str]
+) -> None:
+    server = Lying(b"220 here", b"250-x\r\n250 AUTH PLAIN", b"250 OK", b"250 OK")
+    given = replace(mail, port=server.port, auth="password" in wrong, username="u")
+    try:
+        with pytest.raises(NotSent, match="has a character that mail cannot carry") as told:
+            smtp.send(replace(given, **wrong), OUT)
+    finally:
+        server.stop()
+    assert told.value.all_wait and "gehört" not in str(told.value)
