@@ -27,6 +27,7 @@ from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotif
 from . import limits, raw
 from .disk import LocalDisk
 from .entries import Waitable
+from .held import Held, Process
 from .raw import Raw
 
 # The events that we ask the kernel for.  Not opens and reads, because they change nothing.
@@ -47,6 +48,7 @@ _MASK = (
 _AT_ONCE = 64 * 1024  # bytes; about 1,500 events, a few ms of work
 # If there are more, events are dropped, as the kernel does, and a rescan follows.
 _BACKLOG = 64 * 1024 * 1024  # bytes
+_PROCESS = Process()  # the kernel's limit is for all instances together
 
 
 class Inotify(LocalDisk):
@@ -74,6 +76,7 @@ class Inotify(LocalDisk):
         self._may_watch = may_watch
         # Our own backlog has overflowed, not the kernel's queue.
         self._overflowed = False
+        self._held = Held(_PROCESS, root)
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
         self._descriptor = -1
@@ -87,6 +90,7 @@ class Inotify(LocalDisk):
     def close(self) -> None:
         """Closes the instance and all its watches."""
         super().close()
+        self._held.clear()
         # Never close it twice: by then somebody else may have its number.
         descriptor, self._descriptor = self._descriptor, -1
         news, self._news = self._news, None
@@ -106,13 +110,16 @@ class Inotify(LocalDisk):
         flags = _MASK
         if path != self._root:
             flags |= raw.IN_DONT_FOLLOW
-            if not self._may_watch():
+            if not self._may_watch() or not self._held.may_have(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         ours = self._descriptor
         mount = self._mount_of(path)
         if mount is None:
-            return _add_watch(ours, path, flags)
-        return self._ask(mount, path, lambda beat: _add_watch(ours, path, flags))
+            descriptor = _add_watch(ours, path, flags)
+        else:
+            descriptor = self._ask(mount, path, lambda beat: _add_watch(ours, path, flags))
+        self._held.has(descriptor, path)
+        return descriptor
 
     def _instance(self) -> int:
         descriptor = inotify_init()
@@ -125,6 +132,7 @@ class Inotify(LocalDisk):
 
     def unwatch(self, descriptor: int) -> None:
         """As Disk.unwatch."""
+        self._held.gone(descriptor)
         inotify_rm_watch(self._descriptor, descriptor)  # type: ignore[arg-type]
 
     def chosen(self, path: bytes) -> str:
@@ -133,7 +141,8 @@ class Inotify(LocalDisk):
 
     def limited(self, number: int, missing: int) -> str | None:
         """As Disk.limited."""
-        return limits.advice(number, missing)
+        # A branch may have half at the most: it needs as many again for others.
+        return limits.advice(number, missing, beside=missing if self._held.kept_back else 0)
 
     def warning(self, needed: int) -> str | None:
         """As Observer.warning."""
@@ -177,6 +186,9 @@ class Inotify(LocalDisk):
         buffer = self._backlog.popleft()
         self._backlog_size -= len(buffer)
         events = raw.parse(buffer)
+        for event in events:
+            if event.mask & raw.IN_IGNORED:
+                self._held.gone(event.descriptor)
         self._alone = len(buffer) if len(events) == 1 else 0
         return events
 

@@ -77,10 +77,11 @@ def _inotify_descriptors(proc: Path) -> Iterator[Path]:
                         yield process / "fdinfo" / descriptor.name
 
 
-def advice(number: int, missing: int, proc: Path = PROC) -> str | None:
+def advice(number: int, missing: int, proc: Path = PROC, *, beside: int = 0) -> str | None:
     """What to tell an admin if `missing` directories could not be watched.
 
-    `number` is the errno.  None if that error is not a limit of inotify.
+    `number` is the errno; `beside`: so many more are to be left for others.  None if that error is
+    not a limit of inotify.
     """
     if number == errno.ENOSPC:
         limit = watches(proc)
@@ -90,7 +91,7 @@ def advice(number: int, missing: int, proc: Path = PROC) -> str | None:
         return (
             f"{missing} more inotify watches are needed, and this user may have {limit.most} in "
             f"all, of which {used} are seen in use: set the sysctl "
-            f"{limit.sysctl}={enough(max(limit.most, used) + missing)}"
+            f"{limit.sysctl}={enough(max(limit.most, used) + missing + beside)}"
         )
     if number in (errno.EMFILE, errno.ENFILE):
         limit = instances(proc)

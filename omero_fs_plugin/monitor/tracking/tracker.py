@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 # Between two looks (s) at whether a listing that takes long still shows life.
 _LISTING = 0.5
+# A rescan waits so long (s) until nothing else waits to be scanned.  Somebody who makes directories
+# without end would keep it from beginning, and others' events may be lost too.
+_RESCAN_LATEST = 5.0
 
 
 class Tracker(Comparison):
@@ -268,7 +271,9 @@ class Tracker(Comparison):
             self._check_root(now)
         if not self.reachable:
             return
-        if self._rescan_at <= now and not self._scans.waits(OWN):
+        if self._rescan_at <= now and (
+            not self._scans.waits(OWN) or self._rescan_at + _RESCAN_LATEST <= now
+        ):
             self._rescan()
         if self._watches.poll_at <= now:
             for directory in self._watches.begin_round(now):

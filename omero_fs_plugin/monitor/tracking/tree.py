@@ -92,6 +92,14 @@ class Directory:
             one = one.parent
         return b""
 
+    @property
+    def branch(self) -> bytes:
+        """The name below the root that it is or lies in, often of a user; empty: the root."""
+        one, name = self, b""
+        while one.parent is not None:
+            one, name = one.parent, one.path
+        return name.rpartition(b"/")[2]
+
     def doubt(self, name: bytes, *, directory: bool, enter: bool) -> None:
         """Nobody knows whether the client knows of `name`."""
         if not directory:

@@ -286,3 +286,21 @@ def test_no_instances_left(watched: Watched) -> None:
 def test_the_limit_that_binds_is_named(limit_of_watches: Path) -> None:
     limit_of_watches.write_text("7")
     assert limits.watches() == limits.Limit("user.max_inotify_watches", 7)
+
+
+def test_one_users_directories_leave_watches_for_another(
+    watched: Watched, limit_of_watches: Path
+) -> None:
+    for number in range(60):
+        (watched.root / "amy" / f"d{number}").mkdir(parents=True)
+    (watched.root / "zak").mkdir()
+    limit_of_watches.write_text("20")
+    client = watched.start()
+    until(lambda: client.notices() == ["limit"])
+    day = watched.root / "zak" / "day"
+    day.mkdir()
+    until(lambda: int(watched.figures()[0]["watches"]) > 11)
+    began = time.monotonic()
+    watched.act.write(day / "a", "one")
+    until(lambda: ("Create", "zak/day/a") in client.changes())
+    assert time.monotonic() - began < 1, "it is watched, and not polled"
