@@ -121,13 +121,18 @@ def everyones(services: Any, some: int = 20) -> Iterator[tuple[int, str]]:
             yield int(unwrap(owner)), said if len(said) <= MOST_READ else ""
 
 
-def show_sign(services: Any, text: str) -> None:
-    """Replaces the sign of life.  It lies in the group of all users, and is an administrator's."""
+def show_sign(services: Any, text: str) -> str:
+    """Replaces the sign of life.  It lies in the group of all users, and is an administrator's.
+
+    Returns the one that was there; empty if there was none.
+    """
     roles = services.getAdminService().getSecurityRoles()
     found = _signs(services, roles)
+    before = _text(found[0]) if found else ""
     row = found[0] if found else CommentAnnotationI()
     row.ns, row.textValue = rstring(SIGN), rstring(text)
     services.getUpdateService().saveObject(row, {"omero.group": str(roles.userGroupId)})
+    return before
 
 
 def last_sign(services: Any) -> str:

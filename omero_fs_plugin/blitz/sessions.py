@@ -221,9 +221,9 @@ class Omero(Connection):
         """The ids of the documents of all users."""
         return self._ask("asking for users' documents", publications.identifiers)
 
-    def show_sign(self, text: str) -> None:
-        """Replaces the sign of life, which every user reads in OMERO."""
-        self._ask("leaving a sign of life", lambda sf: publications.show_sign(sf, text))
+    def show_sign(self, text: str) -> str:
+        """Replaces the sign of life, which every user reads in OMERO.  Returns the one before."""
+        return self._ask("leaving a sign of life", lambda sf: publications.show_sign(sf, text))
 
     def requests(self) -> dict[str, list[tuple[int, str]]]:
         """What users ask for: the user's name -> the id and text of each request, oldest first.

@@ -150,6 +150,9 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
     if told.get("busy"):
         what = "fewer omero.fs.importers, or a larger omero.db.poolsize; see docs/importers.rst"
         yield warning("servers", f"{server}: {told['busy']}", what)
+    if told.get("beside"):
+        what = "stop one of the two, or give both one journal in PostgreSQL; docs/operations.rst"
+        yield error("servers", f"{server} is not alone: {told['beside']}", what)
     if told.get("metrics"):
         what = "free the port or the disk, or set omero.fs.metrics; imports go on"
         yield warning("servers", f"{server}: {told['metrics']}", what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from omero_fs_plugin.attendant import Attendant
@@ -10,13 +11,14 @@ from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.seen import Asked
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, UserError
 
 from .answers import Answers
 from .document import FILESETS, Facts, changed, compose
-from .heartbeat import EVERY_S, sign
+from .heartbeat import EVERY_S, Others, sign
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,10 @@ class Publisher(Attendant):
         self._moving: set[str] = set()  # users with a fileset that is being imported
         self._answers = Answers(journal, omero, settings)
         self._signed = 0.0  # s since the epoch: the last sign of life
+        me = Holder.me()
+        self._who = f"{me.host} {me.token}"
+        self._others = Others(self._who)
+        self._told = ""  # of another DropBox, in the log
         self._failures = 0  # in a row
         self._resting = 0.0  # s since the epoch: OMERO is not asked before
         self.trouble = ""  # why documents are not written
@@ -134,8 +140,19 @@ class Publisher(Attendant):
     def _show_sign(self, settings: Settings, now: float) -> None:
         every = max(EVERY_S, settings.publish_interval)
         if not 0 <= now - self._signed < every:  # the clock may have been set back
-            self._omero.show_sign(sign(now, every))
+            users = {rule.user for rule in settings.rules}
+            users = set() if EVERYONE in users else users
+            before = self._omero.show_sign(sign(now, every, self._who, users))
             self._signed = now
+            self._others.found(before, time.monotonic(), users)
+            if self.another and not self._told:
+                log.error("%s", self.another)
+            self._told = self.another
+
+    @property
+    def another(self) -> str:
+        """What is to be said of another DropBox that leaves signs of life; empty: there is none."""
+        return self._others.told(time.monotonic())
 
     def _facts(self, user: str, settings: Settings) -> Facts:
         asked = Asked(user=user)

@@ -62,7 +62,8 @@ def figures(
         **{f"left.{name}": why for name, why in parts.users.unknown().items()},
         **{f"left.{path}": why for path, why in parts.new_users.trouble.items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
-        **{f"left.{path}": why for path, why in parts.importers.beside.items()},
+        **{f"left.{what}": why for what, why in _beside(parts).items()},
+        "beside": "; ".join(f"{what}: {why}" for what, why in _beside(parts).items()),
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
         **{f"closed.{path}": why for path, why in parts.importers.closed().items()},
@@ -163,11 +164,15 @@ def troubles(
         "OMERO": "" if _is_full(away) else away,
         "FSServer": subscriptions.problem,
         "importers": parts.importers.nobody,
-        "another DropBox": "; ".join(
-            f"{path}: {why}" for path, why in parts.importers.beside.items()
-        ),
+        "another DropBox": "; ".join(f"{what}: {why}" for what, why in _beside(parts).items()),
     }
     return {name: why for name, why in found.items() if why}
+
+
+def _beside(parts: Parts) -> dict[str, str]:
+    """Another DropBox on this OMERO, with another journal: how it was seen, and what to do."""
+    another = parts.publisher.another
+    return parts.importers.beside | ({"OMERO": another} if another else {})
 
 
 def _changed(settings: Settings) -> dict[str, str]:

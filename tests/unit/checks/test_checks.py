@@ -576,6 +576,7 @@ def test_omero_does_not_run(site: Path) -> None:
         ({"refused": "omero.fs.x = 'y': wrong"}, ERROR, "refused"),
         ({"restart": "omero.fs.port"}, WARNING, "omero.fs.port"),
         ({"version": "0.0.1"}, WARNING, "0.0.1"),
+        ({"beside": "OMERO: another DropBox"}, ERROR, "is not alone: OMERO: another DropBox"),
         ({"state": "waiting for OMERO", "reason": "it is away"}, WARNING, "it is away"),
         ({"watch.1.problem": "gone", "watch.1.directory": "/d"}, WARNING, "/d: gone"),
     ],
