@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omero_fs_plugin.errors import ConfigurationError, JournalError
+from omero_fs_plugin import filesystems
+from omero_fs_plugin.errors import ConfigurationError, FsError, JournalError
 
 from . import FAILED, STUCK, Level, Line, Subject, error, ok, warning
 from .directories import existing
+
+if TYPE_CHECKING:
+    from omero_fs_plugin.dropbox.journal.states import State
 
 ABOUT = "journal"
 
 
 def opens(subject: Subject) -> Iterator[Line]:
-    """Opens the journal for reading, as `omero fs status` does."""
-    from omero_fs_plugin.dropbox.journal import schema
-    from omero_fs_plugin.dropbox.journal.database import NotYet, sqlite_file
-    from omero_fs_plugin.dropbox.journal.journal import Journal
+    """Opens the journal for reading, as `omero fs status` does.
+
+    SQLAlchemy is loaded only for what is wrong, and for a password that must not be shown: it
+    takes half of the time of `omero fs check`.
+    """
+    from omero_fs_plugin.dropbox.journal.file import sqlite_file
+    from omero_fs_plugin.dropbox.journal.glance import VERSION, glance
+    from omero_fs_plugin.dropbox.journal.seen import Asked
 
     url = subject.settings.journal_url
     file = sqlite_file(url)
@@ -30,40 +40,55 @@ def opens(subject: Subject) -> Iterator[Line]:
             yield error(ABOUT, f"{file} is not there and cannot be made", remedy)
         return
     try:
-        journal = Journal(url, read_only=True, who="omero fs check")
-        try:
-            counts = journal.counts()
-        finally:
-            journal.close()
-    except NotYet as later:
-        yield warning(ABOUT, str(later), "omero admin start, or omero admin restart")
-        return
+        where = _shown(url)
+        with glance(url) as look:
+            counts = {} if look is None else look.counts(Asked())
+            held = 0 if look is None else look.held(Asked())
     except (JournalError, ConfigurationError) as wrong:
-        yield error(ABOUT, str(wrong), "see the README on the journal, or omero.fs.journal")
+        yield _wrong(wrong)
         return
-    if file is not None and not os.access(file, os.W_OK):
+    if file is not None:
+        yield from _of_file(file)
+    yield from _trouble(counts, held)
+    yield ok(ABOUT, f"{where}, version {VERSION}, {sum(counts.values())} filesets")
+
+
+def _shown(url: str) -> str:
+    """The place of the journal, without a password.  Raises ConfigurationError."""
+    from omero_fs_plugin.dropbox.journal.file import sqlite_file
+
+    file = sqlite_file(url)
+    if file is not None:
+        return str(file)
+    from omero_fs_plugin.dropbox.journal.database import shown
+
+    return shown(url)
+
+
+def _wrong(why: FsError) -> Line:
+    from omero_fs_plugin.dropbox.journal.database import NotYet
+
+    if isinstance(why, NotYet):
+        return warning(ABOUT, str(why), "omero admin start, or omero admin restart")
+    return error(ABOUT, str(why), "see the README on the journal, or omero.fs.journal")
+
+
+def _of_file(file: Path) -> Iterator[Line]:
+    """What is wrong with the place of a journal that can be read."""
+    if not os.access(file, os.W_OK):
         remedy = f"chown it to the user that OMERO.server runs as: {file}"
         yield error(ABOUT, f"{file} cannot be written to", remedy)
-    if journal.share:
+    if share := filesystems.shared(str(file.parent)):
         yield warning(
             ABOUT,
-            f"{journal.shown} is on a network file system ({journal.share}), where it is slower",
+            f"{file} is on a network file system ({share}), where it is slower",
             "omero config set omero.fs.journal to a place on a local disk, or a PostgreSQL",
         )
-    yield from _trouble(url)
-    number = sum(counts.values())
-    yield ok(ABOUT, f"{journal.shown}, version {schema.VERSION}, {number} filesets")
 
 
-def _trouble(url: str) -> Iterator[Line]:
+def _trouble(counts: Mapping[State, int], held: int) -> Iterator[Line]:
     """Filesets that need somebody."""
-    from omero_fs_plugin.dropbox.journal.glance import glance
-    from omero_fs_plugin.dropbox.journal.seen import Asked
-    from omero_fs_plugin.dropbox.journal.states import State
-
-    with glance(url) as look:
-        failed = look.counts(Asked())[State.FAILED] if look is not None else 0
-        held = look.held(Asked()) if look is not None else 0
+    failed = sum(number for state, number in counts.items() if state == "failed")
     if failed:
         remedy = "omero fs status --state failed; omero fs import --retry, or omero fs forget"
         yield Line(Level.WARNING, "filesets", f"{failed} have failed", remedy, FAILED)

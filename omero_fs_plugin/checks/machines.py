@@ -21,7 +21,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 def importers(subject: Subject) -> Iterator[Line]:
     """Nothing is said on a site that has none."""
-    from omero_fs_plugin.dropbox.journal.database import sqlite_file
+    from omero_fs_plugin.dropbox.journal.file import sqlite_file
 
     listed = parse(subject.sources.properties.get(PROPERTY, "")) or {}
     nodes = [node for node, servers in listed.items() if ELSEWHERE in servers]

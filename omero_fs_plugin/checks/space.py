@@ -54,7 +54,7 @@ def managed(subject: Subject) -> Path:
 
 
 def _journal_file(settings: Settings) -> Path | None:
-    from omero_fs_plugin.dropbox.journal.database import sqlite_file
+    from omero_fs_plugin.dropbox.journal.file import sqlite_file
 
     return sqlite_file(settings.journal_url)
 

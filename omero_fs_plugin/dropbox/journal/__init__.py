@@ -16,7 +16,7 @@ renews those and watches the others.  ``copying`` carries all of it into another
 ``words`` says what happened in plain words, ``story`` writes that into the log.
 
 ``glance`` is a short look at the journal for people, ``seen`` has what it gives as values, and
-``plain`` opens the database for it.
+``plain`` opens the database for it.  ``file`` knows where a SQLite journal lies.
 
 Every room of DropBox may use this room; it uses none of them.
 """

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -41,8 +40,8 @@ from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefus
 from omero_fs_plugin.private import keep_private
 
 from . import schema
+from .file import sqlite_file
 
-_SQLITE = "sqlite:///"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
 _KEPT = 8  # connections to a SQLite file that are kept for the next use
 _WAL_PAGES, _PAGE = 128, 4096  # bytes of a page
@@ -106,7 +105,7 @@ class Database:
 
     def __init__(self, url: str, *, make: bool, share: str | None = None) -> None:
         # For people; a URL may hold a password, which this does not show.
-        self.shown = _shown(url)
+        self.shown = shown(url)
         # The holder and the epoch of the lease under which this process writes.  None: it has no
         # lease, like the command line.
         self.lease: tuple[str, int] | None = None
@@ -319,9 +318,13 @@ class Database:
         )
 
 
-def _shown(url: str) -> str:
-    if url.startswith(_SQLITE):
-        return url[len(_SQLITE) :]
+def shown(url: str) -> str:
+    """The place of the journal, for people, without a password.
+
+    Raises ConfigurationError if it is no URL.
+    """
+    if (file := sqlite_file(url)) is not None:
+        return str(file)
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -432,11 +435,6 @@ def _keep_only_what_is_sound(engine: Engine, path: str) -> None:
             with suppress(Exception):
                 context.connection.connection.rollback()
         context.is_disconnect = True
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite journal; None for another database."""
-    return Path(url[len(_SQLITE) :]) if url.startswith(_SQLITE) else None
 
 
 def _first_line(error: DatabaseError) -> str:

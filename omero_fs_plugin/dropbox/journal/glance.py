@@ -7,7 +7,7 @@ whole answer, so this asks SQLite or PostgreSQL itself.  The statements are the 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,8 @@ from omero_fs_plugin.errors import JournalError
 from omero_fs_plugin.names import encodable, is_utf8
 
 from .fates import ENDED, Ended
-from .plain import SQLITE, open_to_read, why
+from .file import SQLITE
+from .plain import open_to_read, why
 from .seen import After, Asked, Came, Elsewhere, Met, Seen
 from .states import HELD, HIGHEST_ID, ON_ITS_WAY, State
 
@@ -38,15 +39,21 @@ _NEWEST = "changed DESC, id DESC"
 class Glance:
     """One state of the journal, in one transaction.  Every number and row is of that state."""
 
-    def __init__(self, ask: Any, mark: str) -> None:
+    def __init__(self, ask: Any, mark: str, why: Callable[[Exception], Exception]) -> None:
+        """`mark` stands for a value in a statement; `why` makes an error one for people."""
         self._ask_for = ask
+        self._why = why
         self._now = time.time()
-        self._mark = mark  # what stands for a value in a statement of this database
+        self._mark = mark
 
     def ask(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows.  Raises JournalError or ConfigurationError, also for a file that is damaged."""
         sought = [_sought(value) for value in values]
-        found = self._ask_for(statement.replace("?", self._mark), sought)
-        return [tuple(row) for row in found.fetchall()]
+        try:
+            found = self._ask_for(statement.replace("?", self._mark), sought)
+            return [tuple(row) for row in found.fetchall()]
+        except Exception as error:  # those of sqlite3, or of psycopg
+            raise self._why(error) from error
 
     def now(self) -> float:
         """s since the epoch, when this look began."""
@@ -238,7 +245,8 @@ class Glance:
             f"FROM fileset WHERE {' AND '.join(parts)} ORDER BY id",
             [*values, *more],
         )
-        return [Came(*(*row[:4], State(row[4]), *row[5:10], int(row[10]))) for row in rows]
+        states = {str(state): state for state in State}  # State(...) takes longer than all else
+        return [Came(*(*row[:4], states[row[4]], *row[5:10], int(row[10]))) for row in rows]
 
     def events(self, fileset: int) -> list[tuple[float, str, str, str, str]]:
         """(s since the epoch, state before, state after, reason, who), oldest first."""
@@ -374,14 +382,16 @@ def glance(url: str) -> Iterator[Glance | None]:
         raise JournalError(f"the journal {url[len(SQLITE) :]}: {error.strerror}") from error
     except Exception as error:
         raise why(url, error) from error
+
+    def told(error: Exception) -> Exception:
+        connection.close()  # else the journal waits for the end of our transaction
+        return why(url, error)
+
     try:
-        look = Glance(ask, mark)
-        try:
-            version = look.version()
-        except Exception as error:
-            raise why(url, error) from error
+        look = Glance(ask, mark, told)
+        version = look.version()
         if version != str(VERSION):
-            raise why(url, JournalError(f"the journal has version {version}"))
+            raise told(JournalError(f"the journal has version {version}"))
         yield look
     finally:
         connection.close()

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from omero_fs_plugin.errors import JournalError
 
-SQLITE = "sqlite:///"
+from .file import sqlite_file
+
 _BUSY_S = 30.0  # how long a write of another process is waited for
 
 
@@ -22,8 +23,8 @@ def open_to_read(url: str) -> tuple[Any, Any, str]:
     A transaction has begun, so all that is read is of one moment.  Raises OSError if the file
     cannot be read.  Also raises what the database's own module raises; see `why`.
     """
-    if url.startswith(SQLITE):
-        path = Path(url[len(SQLITE) :])
+    path = sqlite_file(url)
+    if path is not None:
         _can_be_read(path)
         file = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None

@@ -26,7 +26,8 @@ from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
-from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet, sqlite_file
+from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet
+from omero_fs_plugin.dropbox.journal.file import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Fileset, Held

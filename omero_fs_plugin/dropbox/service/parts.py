@@ -20,7 +20,7 @@ from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.importing.workers import Importers
-from omero_fs_plugin.dropbox.journal.database import sqlite_file
+from omero_fs_plugin.dropbox.journal.file import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.letters.notes import Notes

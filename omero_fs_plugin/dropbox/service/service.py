@@ -26,7 +26,7 @@ from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
-from omero_fs_plugin.dropbox.journal.database import sqlite_file
+from omero_fs_plugin.dropbox.journal.file import sqlite_file
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
 from omero_fs_plugin.dropbox.journal.rounds import Rounds

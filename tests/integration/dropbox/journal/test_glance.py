@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -59,6 +60,19 @@ def test_what_no_journal_can_hold_is_not_in_it(
         assert look.known(["/\udcff", r"/\xff", "/\ud800"]) == {r"/\xff"}
         assert look.load([2**63, 10**30]) == []
     assert journal.get(2**63) is None
+
+
+def test_a_journal_that_is_damaged_further_down_is_told(tmp_path: Path) -> None:
+    """It opens, and has its version."""
+    file = tmp_path / "journal.sqlite"
+    Journal(f"sqlite:///{file}").close()
+    connection = sqlite3.connect(file)
+    connection.execute("ALTER TABLE fileset RENAME TO lost")
+    connection.close()
+    with glance(f"sqlite:///{file}") as look:
+        assert look is not None
+        with pytest.raises(JournalError, match="the journal cannot be read: no such table"):
+            look.counts(Asked())
 
 
 def test_a_glance_takes_no_lock_from_the_journal(tmp_path: Path) -> None:
