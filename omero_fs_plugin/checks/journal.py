@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin import filesystems
+from omero_fs_plugin.dropbox.situation import several
 from omero_fs_plugin.errors import ConfigurationError, FsError, JournalError
 
 from . import FAILED, STUCK, Level, Line, Subject, error, ok, warning
@@ -91,7 +92,14 @@ def _trouble(counts: Mapping[State, int], held: int) -> Iterator[Line]:
     failed = sum(number for state, number in counts.items() if state == "failed")
     if failed:
         remedy = "omero fs status --state failed; omero fs import --retry, or omero fs forget"
-        yield Line(Level.WARNING, "filesets", f"{failed} have failed", remedy, FAILED)
+        yield Line(
+            Level.WARNING,
+            "filesets",
+            several(failed, "fileset", "has failed", "have failed"),
+            remedy,
+            FAILED,
+        )
     if held:
-        what = f"{held} are held up: they wait for a file or for something to be mended"
+        verb = "is held up: it waits" if held == 1 else "are held up: they wait"
+        what = f"{several(held, 'fileset')} {verb} for a file or for something to be mended"
         yield Line(Level.WARNING, "filesets", what, "omero fs status says for what", STUCK)

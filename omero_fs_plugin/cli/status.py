@@ -119,17 +119,18 @@ def run(ctx: Any, args: Any) -> None:
         return
     limit = args.limit if args.limit is not None else _SHOWN
     status = collect(where, asked, limit=limit or None)
+    trouble = [one for one in status["trouble"] if one["kind"] in wanted]
+    why = f"not healthy: {'; '.join(printable(one['what']) for one in trouble)}" if trouble else ""
     if args.limit is None and not args.json and sys.stdout.isatty():
         columns, lines = shutil.get_terminal_size()
-        status = fitting(status, width=columns, height=lines - 2, details=args.details)
+        below = 1 + -(-len(why) // columns)  # the prompt of the shell, and what stderr gets
+        status = fitting(status, width=columns, height=lines - below, details=args.details)
     if args.json:
         ctx.out(json.dumps(status, indent=2))
     else:
         ctx.out(render(status, details=args.details))
-    trouble = [one for one in status["trouble"] if one["kind"] in wanted]
     if trouble:
-        text = "; ".join(printable(one["what"]) for one in trouble)
-        ctx.die(code_of(one["kind"] for one in trouble), f"not healthy: {text}")
+        ctx.die(code_of(one["kind"] for one in trouble), why)
 
 
 def _show_published(ctx: Any, args: Any) -> None:

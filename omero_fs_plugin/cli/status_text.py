@@ -28,6 +28,7 @@ _TOLD = {
     _LEFT: "left alone",
     _LOST: "does not answer to every call",
 }
+_LEFT_SHOWN = 3  # of what is left alone, where there is no room for all of it
 _WIDE = 100_000  # columns: without a terminal no line is cut, so that one can search it
 _FILES_SHOWN = 3  # of a fileset in a pipe; --json has all
 _NARROW = 40  # columns at the least
@@ -64,15 +65,24 @@ def render(status: dict[str, Any], *, details: bool = False) -> str:
 def fitting(status: dict[str, Any], *, width: int, height: int, details: bool = False) -> Any:
     """The status with so many filesets of each part that it has at most `height` lines.
 
-    At least one of each part is left, so on a tiny terminal it may have more.
+    At least one of each part is left, so on a tiny terminal it may have more.  What is left alone
+    has few lines then: users may drop any number of such files, and filesets that need attention
+    stay in sight.
     """
+
+    def fits(some: dict[str, Any]) -> bool:
+        lines = _lines(some, max(width, _NARROW), details=details, bars=True)
+        return sum(1 for _ in lines) <= height
+
+    if fits(status):
+        return status
     parts = ("attention", "under_way", "filesets")
+    cut = status | {"left_shown": _LEFT_SHOWN}
     for most in range(max(len(status[part]) for part in parts), 1, -1):
-        cut = status | {part: status[part][:most] for part in parts}
-        lines = _lines(cut, max(width, _NARROW), details=details, bars=True)
-        if sum(1 for _ in lines) <= height:
-            return cut
-    return status | {part: status[part][:1] for part in parts}
+        fewer = cut | {part: status[part][:most] for part in parts}
+        if fits(fewer):
+            return fewer
+    return cut | {part: status[part][:1] for part in parts}
 
 
 def picture(
@@ -91,7 +101,7 @@ def _lines(status: dict[str, Any], width: int, *, details: bool, bars: bool) -> 
     for one in status["trouble"]:
         if one["kind"] not in ("failed", "stuck"):
             yield from _wrapped([(printable(one["what"]), "bold red")], width)
-    for text in _notes(status):
+    for text in (*_notes(status), *_left_alone(status)):
         yield from _wrapped([(text, "yellow")], width)
     chosen = status["chosen"]
     parts = (
@@ -240,10 +250,8 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
     user, dropbox = status["user"], status["dropbox"]
     if dropbox.get("state") == OMERO_STARTS:
         yield f"{OMERO_STARTS}, {printable(dropbox['reason'])}"
-    for key, why in sorted(dropbox.items()):
-        kind, _, what = key.partition(".")
-        if f"{kind}." in _TOLD and (user is None or _is_of(what, user, status["watched"])):
-            yield f"{_TOLD[f'{kind}.']}: {printable(what)}: {printable(why)}"
+    for kind in (_CLOSED, _AWAY, _LOST):
+        yield from _of_kind(status, kind)
     for rule in status["watched"]:
         if rule["problem"]:
             yield f"not watched: {printable(rule['directory'])}: {printable(rule['problem'])}"
@@ -267,6 +275,27 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
         yield printable(dropbox["metrics"])
     if dropbox.get("restart"):
         yield f"changed; takes effect at the next start: {dropbox['restart']}"
+
+
+def _left_alone(status: dict[str, Any]) -> Iterator[str]:
+    """What is not imported; with `left_shown`, only so many lines of it."""
+    lines = list(_of_kind(status, _LEFT))
+    shown = status.get("left_shown", len(lines))
+    yield from lines[:shown]
+    if len(lines) > shown:
+        more = len(lines) - shown
+        verb = "is" if more == 1 else "are"
+        yield f"and {more:,} more {verb} left alone; --limit 0 shows all"
+
+
+def _of_kind(status: dict[str, Any], kind: str) -> Iterator[str]:
+    """A line for each of DropBox's figures of this kind that concerns the user."""
+    for key, why in sorted(status["dropbox"].items()):
+        what = key.removeprefix(kind)
+        if what != key and (
+            status["user"] is None or _is_of(what, status["user"], status["watched"])
+        ):
+            yield f"{_TOLD[kind]}: {printable(what)}: {printable(why)}"
 
 
 def _about_servers(status: dict[str, Any]) -> Iterator[str]:

@@ -280,3 +280,21 @@ def test_as_many_filesets_as_the_terminal_has_lines_for(height: int, details: bo
     assert text.startswith("40 need attention") and " of 90 shown" in text
     if height == 400:
         assert len(cut["attention"]) == 40
+
+
+@pytest.mark.parametrize("number", [0, 3, 9, 300])
+def test_what_is_left_alone_pushes_nothing_out_of_sight(number: int) -> None:
+    """Anybody may drop any number of links, and make directories of no user."""
+    left = {f"left./OMERO/DropBox/amy/{at:03}.tif": "a symbolic link" for at in range(number)}
+    status = a_status(*SEVERAL, dropbox=left, watched=[EVERYONES])
+    cut = fitting(status, width=80, height=22)
+    lines = on_a_terminal(cut)
+    assert len(lines) <= 22
+    shown = [line for line in lines if line.startswith("left alone: ")]
+    assert len(shown) == min(number, 3)
+    if number > 3:
+        assert f"and {number - 3} more are left alone; --limit 0 shows all" in lines
+    assert lines[0].startswith("2 need attention")
+    for word in ("Need attention", "On their way", "Newest"):
+        assert word in lines
+    assert len(cut["attention"]) == 2
