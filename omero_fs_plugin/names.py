@@ -43,6 +43,12 @@ def _written(c: str) -> str:
     return c.encode("unicode_escape").decode()
 
 
+def several(number: int, noun: str, one: str = "", more: str = "") -> str:
+    """`number` of a noun: "1 file", "2 files"; with a verb for `one`, and for `more` of them."""
+    verb = one if number == 1 else more
+    return f"{number:,} {noun}{'' if number == 1 else 's'}{verb and ' '}{verb}"
+
+
 def is_utf8(text: str) -> bool:
     """Whether a name is valid UTF-8.  Neither Ice, OMERO nor a database can hold another one."""
     try:

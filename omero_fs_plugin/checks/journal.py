@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin import filesystems
-from omero_fs_plugin.dropbox.situation import several
 from omero_fs_plugin.errors import ConfigurationError, FsError, JournalError
+from omero_fs_plugin.names import several
 
 from . import FAILED, STUCK, Level, Line, Subject, error, ok, warning
 from .directories import existing

@@ -19,11 +19,11 @@ from omero_fs_plugin.dropbox.situation import (
     Stand,
     Standing,
     lasting,
-    several,
     standing,
     without_paths,
 )
 from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.names import several
 from omero_fs_plugin.site import Site, printable, site
 
 from .below import above, all_below, is_directory, is_there, store_in

@@ -10,8 +10,8 @@ from typing import Any
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Asked, Came, Seen
-from omero_fs_plugin.dropbox.situation import several
 from omero_fs_plugin.errors import ConfigurationError, JournalError
+from omero_fs_plugin.names import several
 from omero_fs_plugin.site import Site, printable, site
 
 from . import report_text

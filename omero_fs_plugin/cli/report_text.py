@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from omero_fs_plugin.dropbox.journal.seen import Came
-from omero_fs_plugin.dropbox.situation import amount, below, lasting, several, without_paths
-from omero_fs_plugin.names import printable
+from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_paths
+from omero_fs_plugin.names import printable, several
 
 from .history import day_and_time
 from .report_facts import Facts

@@ -127,12 +127,6 @@ def amount(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def several(number: int, noun: str, one: str = "", more: str = "") -> str:
-    """`number` of a noun: "1 file", "2 files"; with a verb for `one`, and for `more` of them."""
-    verb = one if number == 1 else more
-    return f"{number:,} {noun}{'' if number == 1 else 's'}{verb and ' '}{verb}"
-
-
 def below(path: str, root: str) -> str:
     """`path` from the user's directory on; the whole path if it lies elsewhere."""
     inside = PurePosixPath(path).is_relative_to(root)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.cli import run
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.names import OneLine, encodable, log_safely, printable, why_not_utf8
+from omero_fs_plugin.names import OneLine, encodable, log_safely, printable, several, why_not_utf8
 
 HOSTILE = (
     "a\n2026-11-28 09:00:00,000 INFO  [omero_fs_plugin] fileset 7: imported\r\x1b[2J\x1b]0;x\x07"
@@ -36,6 +36,12 @@ def test_what_is_shown() -> None:
     assert printable("a\nb\x1b[1m\u202e") == r"a\nb\x1b[1m\u202e"
     assert printable("\udcff\ud800") == r"\xff\ud800"
     assert printable("") == ""
+
+
+def test_a_number_with_its_noun() -> None:
+    assert several(1, "file") == "1 file" and several(0, "file") == "0 files"
+    assert several(1, "file", "is", "are") == "1 file is"
+    assert several(2000, "file", "is", "are") == "2,000 files are"
 
 
 @pytest.mark.parametrize(
