@@ -148,7 +148,18 @@ DIRECTORIES = (
 
 def any_of(names: tuple[SystemName, ...]) -> re.Pattern[str]:
     """Matches a whole name, case-folded, that is one of `names`."""
-    return re.compile("(?:" + "|".join(one.pattern for one in names) + r")\Z", re.DOTALL)
+    return re.compile(_either([one.pattern for one in names]) + r"\Z", re.DOTALL)
+
+
+def _either(patterns: list[str]) -> str:
+    """One pattern for all.  Those that begin alike do so once, which takes half of the time."""
+    for start in (r".*\.", ".*"):
+        alike = [pattern for pattern in patterns if pattern.startswith(start)]
+        if len(alike) > 1:
+            rests = "|".join(pattern[len(start) :] for pattern in alike)
+            others = [pattern for pattern in patterns if pattern not in alike]
+            patterns = [*others, f"{start}(?:{rests})"]
+    return f"(?:{'|'.join(patterns)})"
 
 
 def coming_of(name: str) -> str:

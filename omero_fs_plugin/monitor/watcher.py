@@ -41,6 +41,8 @@ LONGEST_RESTART = 60.0  # s
 LAST_ANSWER = 2.0  # s
 # Before that, so long after the last event it is certain what a file looks like.
 SURE = 0.03  # s
+# At a start we read the kernel's events so often (s): its queue has room for thousands.
+TURN = 0.01
 # If a system call has not returned after this time, its share is away.
 HANGS = 30.0  # s
 # The same of a start, which somebody waits for, and of one that is to stop.
@@ -233,6 +235,7 @@ class Watcher:
             return
         while self.tracker.scanning and not self._stop:
             self._turn()
+            self._scan_on()
         few = self._observer.warning(self.tracker.watches)
         if few is not None:
             log.warning("monitor %s of %s: %s", self._identifier, shown(path), few)
@@ -240,6 +243,15 @@ class Watcher:
             self._end_at = self._now + self._request.timeout
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
+
+    def _scan_on(self) -> None:
+        """Nobody is told anything before the start is over, so a turn has several scans."""
+        end = self._now + TURN
+        while self.tracker.scanning and not self._stop:
+            now = self._busy_since = time.monotonic()
+            if now >= end or self.tracker.due() > now:
+                return
+            self.tracker.step(now)
 
     def _recover(self, error: BaseException) -> None:
         """Begins anew from what is known, after an error."""

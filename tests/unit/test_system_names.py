@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from omero_fs_plugin.system_names import DIRECTORIES, any_of, coming_of, is_on_its_way, leaving_of
+from omero_fs_plugin.system_names import (
+    DIRECTORIES,
+    FILES,
+    SystemName,
+    any_of,
+    coming_of,
+    is_on_its_way,
+    leaving_of,
+)
+
+# What the patterns are made of, and lines that a name may have.
+PARTS = st.sampled_from(
+    [*"~#$_.a0\n", "..", ".tmp", ".part", "_.gstmp", ".sb-1f-a", ".tif.6ece1dba", "thumbs.db"]
+)
+
+
+@pytest.mark.parametrize("table", [FILES, DIRECTORIES], ids=["files", "directories"])
+@given(parts=st.lists(PARTS, max_size=4))
+def test_all_patterns_in_one_are_those_patterns(
+    table: tuple[SystemName, ...], parts: list[str]
+) -> None:
+    name = "".join(parts)
+    alone = any(re.fullmatch(one.pattern, name, re.DOTALL) for one in table)
+    assert (any_of(table).match(name) is not None) == alone
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omero_fs_plugin.filesystems import Mount, Mounts
 
@@ -31,6 +31,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Enough to see that a directory answers; with O_DIRECTORY it also makes an
 # automounter mount it.
 _TOUCH = getattr(os, "O_PATH", 0) | _LIST
+_TYPE = 0o170000  # the bits of a mode that stat.S_IFMT leaves
 _BY_DESCRIPTOR = os.scandir in os.supports_fd
 
 
@@ -163,7 +164,16 @@ class LocalDisk:
     ) -> list[tuple[bytes, Entry]]:
         listed: list[tuple[bytes, Entry]] = []
         now, waited = self._now(path), self.waited
+        make = tuple.__new__
         for name, stat in found:
+            # As entry_of, which takes four times as long: nearly all are files, and there may be
+            # a million.
+            if stat is not None and stat.st_mode & _TYPE == stat_module.S_IFREG:
+                quiet = now - stat.st_ctime
+                identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+                shows = (Kind.FILE, identity, stat.st_nlink, quiet if quiet > 0.0 else 0.0, False)
+                listed.append((name, make(Entry, shows)))
+                continue
             if stat is None:
                 entry = self._look_inside(path, name, believe=self.waited - waited > POINTS)
                 if entry is None:
@@ -261,15 +271,15 @@ def _stats(
 
     Raises OSError if there are too many.
     """
-    number = 0
+    number, names_are_text = 0, not isinstance(where, bytes)
     with os.scandir(where) as listing:
         for one in listing:
             number += 1
             if number > MOST_NAMES:
                 raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
             # As os.fsencode, which takes four times as long.
-            name = one.name
-            if not isinstance(name, bytes):
+            name: Any = one.name
+            if names_are_text:
                 name = name.encode(_ENCODING, _ERRORS)
             stat = None
             if name not in inner:

@@ -18,9 +18,18 @@ from omero_fs_plugin.monitor.tracking.picture import ENTERED, PASSED, State
 from omero_fs_plugin.monitor.tracking.tree import NEVER
 from omero_fs_plugin.private import BESIDE, keep_private
 
-VERSION = 3
+VERSION = 4
 _BUSY = 5.0  # how long (s) we wait for a file that another process has locked
-_SCHEMA = """
+_PAGE = """
+CREATE TABLE page (  -- what was known at the start, see `pages`
+    monitor INTEGER NOT NULL,
+    directory BLOB NOT NULL,  -- with "/" at its end
+    first BLOB NOT NULL,  -- of the names, the least
+    names BLOB NOT NULL,  -- name, state, name, state and so on, with a NUL between them
+    PRIMARY KEY (monitor, directory, first)
+);
+"""
+_SCHEMA = f"""
 CREATE TABLE monitor (
     key INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -38,6 +47,7 @@ CREATE TABLE known (
     state TEXT NOT NULL,  -- inode,size,mtime in ns of a file, or as picture.State
     PRIMARY KEY (monitor, path)
 ) WITHOUT ROWID;
+{_PAGE}
 """
 
 # Until then a directory had no "/" at its end.
@@ -46,6 +56,13 @@ BEGIN;
 UPDATE known SET path = CAST(path || x'2f' AS BLOB)
 WHERE substr(state, 1, 1) IN ('{ENTERED}', '{PASSED}');
 PRAGMA user_version = 3;
+COMMIT;
+"""
+# Until then everything had a row in `known`.
+_FROM_3 = f"""
+BEGIN;
+{_PAGE}
+PRAGMA user_version = 4;
 COMMIT;
 """
 
@@ -91,15 +108,19 @@ def connect(file: Path) -> sqlite3.Connection:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version == 2:
-            db.executescript(_FROM_2)
+        elif version in (2, 3):
+            if version == 2:
+                db.executescript(_FROM_2)
+            db.executescript(_FROM_3)
         elif version != VERSION:
             raise RecordError(f"it has version {version}, and this release knows {VERSION}")
         (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if checked != "ok":
             raise RecordError(f"it is corrupt: {' '.join(str(checked).split())}")
         # Removes what a killed start has left.  This also takes the lock.
-        db.execute("DELETE FROM known WHERE monitor NOT IN (SELECT key FROM monitor WHERE started)")
+        for table in ("known", "page"):
+            started = "SELECT key FROM monitor WHERE started"
+            db.execute(f"DELETE FROM {table} WHERE monitor NOT IN ({started})")
         for path, text in db.execute("SELECT path, request FROM monitor"):
             request_of(path, text)
     except BaseException:

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from omero_fs_plugin.monitor.notices import Tell
-from omero_fs_plugin.monitor.tracking.picture import Changes, State
+from omero_fs_plugin.monitor.tracking.picture import Changes, Known, State
 
+from . import pages
 from .file import RecordError, state_of, word_of
 from .sent import Doubt, Sent
 from .writer import Act, Writer, nothing
 
 CHUNK = 5000  # rows read or written at once; others may work in between
+PAGES = 250  # the same of pages
 
 
 class Picture:
@@ -52,7 +54,15 @@ class Picture:
         return doubts
 
     def load(self) -> Iterator[tuple[bytes, State]]:
-        """Everything that is known, in the order of the paths.  Raises RecordError."""
+        """Everything that is known: each path once, in no order.  Raises RecordError."""
+        row = 0
+        some = (
+            "SELECT directory, first, names, rowid FROM page WHERE monitor = ? AND rowid > ? "
+            f"ORDER BY rowid LIMIT {PAGES}"
+        )
+        while found := self._writer.read(some, (self._key, row)):
+            yield from pages.unpacked(page[:3] for page in found)
+            row = found[-1][3]
         after = b""
         query = (
             "SELECT path, state FROM known WHERE monitor = ? AND path > ? ORDER BY path "
@@ -65,7 +75,7 @@ class Picture:
 
     def begin(
         self,
-        known: Iterator[tuple[bytes, State]],
+        known: Iterator[Known],
         mount: bytes,
         *,
         between: Callable[[], None],
@@ -83,10 +93,9 @@ class Picture:
             self.doubts()
         heard = self._heard
         self._post(lambda db: stop_row(db, key))
-        while chunk := list(itertools.islice(known, CHUNK)):
-            rows = [(key, path, word_of(state)) for path, state in chunk if state is not None]
-            rows.sort()  # neighbours share a page
-            self._post(functools.partial(_insert, rows=rows))
+        packed = pages.packed(known)
+        while some := list(itertools.islice(packed, PAGES)):
+            self._post(functools.partial(pages.add, monitor=key, rows=some))
             between()
         self.keep_mount(mount)
         start = "UPDATE monitor SET started = 1, heard = ? WHERE key = ?"
@@ -111,6 +120,7 @@ class Picture:
         gone = [(key, path) for path, state in changes.items() if state is None]
 
         def write(db: sqlite3.Connection) -> None:
+            pages.take_out(db, key, changes)
             _insert(db, there)
             db.executemany("DELETE FROM known WHERE monitor = ? AND path = ?", gone)
             db.execute("UPDATE monitor SET heard = ? WHERE key = ?", (heard, key))
@@ -156,3 +166,4 @@ def stop_row(db: sqlite3.Connection, key: int) -> None:
     """Writes that the monitor is stopped and that nothing is known."""
     db.execute("UPDATE monitor SET started = 0 WHERE key = ?", (key,))
     db.execute("DELETE FROM known WHERE monitor = ?", (key,))
+    db.execute("DELETE FROM page WHERE monitor = ?", (key,))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
@@ -211,7 +212,7 @@ class Comparison(ABC):
         parent = directory.parent
         if parent is not None:  # in its parent's list it was unseen, while it did not answer
             self._found_doubted(parent, directory.path.rpartition(b"/")[2])
-        directory.closed = self._filter.may_close(name for name, _ in listing.names) and any(
+        directory.closed = self._filter.may_close(map(itemgetter(0), listing.names)) and any(
             self._filter.closes(directory.path, name) and entry.kind is Kind.FILE
             for name, entry in listing.names
         )
@@ -222,15 +223,12 @@ class Comparison(ABC):
                 names=[(name, entry) for name, entry in listing.names if name not in touched]
             )
             there |= touched
-        # At a start nearly all are files that nobody knows yet, and only these may be many.
-        files = directory.files
-        begins = silent and not (files or directory.subdirs or directory.arrivals)
-        for name, entry in listing.names:
-            if begins and entry.kind is Kind.FILE:
-                if self._filter.file(directory.path, name):
-                    files[name] = entry.identity
-                    there.add(name)
-            elif self._passes(directory, name, entry):
+        names = listing.names
+        if silent and not (directory.files or directory.subdirs or directory.arrivals):
+            names = self._begin_with(directory, names)
+            there.update(directory.files)
+        for name, entry in names:
+            if self._passes(directory, name, entry):
                 there.add(name)
                 at_once = told < AT_ONCE
                 told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)
@@ -249,6 +247,19 @@ class Comparison(ABC):
             del directory.arrivals[name]
         if gone or lost:
             self.active_at = now
+
+    def _begin_with(
+        self, directory: Directory, names: list[tuple[bytes, Entry]]
+    ) -> list[tuple[bytes, Entry]]:
+        """At a start nearly all are files that nobody knows yet.  Returns all else."""
+        files, path, passes, others = directory.files, directory.path, self._filter.file, []
+        for one in names:
+            name, entry = one
+            if entry.kind is not Kind.FILE:
+                others.append(one)
+            elif passes(path, name):
+                files[name] = entry.identity
+        return others
 
     def _elsewhere(self, directory: Directory, device: int, now: float) -> bool:
         """Whether something was mounted or unmounted here since the last look.

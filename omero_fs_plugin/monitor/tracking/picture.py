@@ -7,7 +7,7 @@ difference is what waits in the outbox, and what the client did not ask for.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.entries import Identity
@@ -27,11 +27,19 @@ DOUBTED = "?"  # in the word too if it is as tree.MAYBE
 # By `key_of`.  One name may be a file and a directory at once, if the client has not
 # heard yet, or not for certain, that one has replaced the other.
 Changes = dict[bytes, State]
+# A directory, with "/" at its end, and the state of each name in it: of a directory with "/" too.
+Known = tuple[bytes, Mapping[bytes, State]]
 
 
 def key_of(path: bytes, directory: bool) -> bytes:
     """The key of a path's state.  In the order of the keys, a directory is before its content."""
     return path + b"/" if directory else path
+
+
+def split(key: bytes) -> tuple[bytes, bytes]:
+    """The directory that a path is in, with "/" at its end, and its name, as Known has them."""
+    end = key.rfind(b"/", 0, -1) + 1
+    return key[:end], key[end:]
 
 
 class Ledger:
@@ -117,35 +125,31 @@ def state_of(root: Directory, key: bytes) -> State:
     return word_of(directory, name) if name in directory.subdirs else None
 
 
-def snapshot(
-    root: Directory, waiting: Iterable[Tell], mode: PathMode
-) -> Iterator[tuple[bytes, State]]:
-    """Everything that is known, without what the client has not heard yet."""
-    unheard: dict[bytes, Tell] = {}
+def snapshot(root: Directory, waiting: Iterable[Tell], mode: PathMode) -> Iterator[Known]:
+    """Everything that is known, without what the client has not heard yet: each directory once."""
+    unheard: dict[bytes, dict[bytes, State]] = {}  # directory -> name -> what the client knows
     for tell in waiting:
         if tell.type is not EventType.SYSTEM:
-            unheard.setdefault(key_of(tell.path, tell.directory), tell)
+            above, name = split(key_of(tell.path, tell.directory))
+            before = _new_directory(mode) if tell.directory else NEVER
+            known = None if tell.type is EventType.CREATE else before
+            unheard.setdefault(above, {}).setdefault(name, known)
     for directory in root.tree():
         above = directory.join(b"")
-        if not (unheard or directory.arrivals):  # as at a start, with very many files
-            yield from [(above + name, identity) for name, identity in directory.files.items()]
-        for name, identity in directory.files.items() if unheard or directory.arrivals else ():
-            path = above + name
-            if path not in unheard:
-                # If it is being written, it will be told again, whatever it looks like now.
-                written = name in directory.arrivals and identity != MAYBE
-                yield path, NEVER if written else identity
+        states: dict[bytes, State] = dict(directory.files)
+        for name in directory.arrivals:
+            # If it is being written, it will be told again, whatever it looks like now.
+            if name in states and states[name] != MAYBE:
+                states[name] = NEVER
         for name in directory.subdirs:
-            key = key_of(directory.join(name), True)
-            if key not in unheard:
-                yield key, word_of(directory, name)
-    for key, tell in unheard.items():
-        if tell.type is not EventType.CREATE:
-            yield key, (_new_directory(mode) if tell.directory else NEVER)
+            states[name + b"/"] = word_of(directory, name)
+        states.update(unheard.pop(above, ()))
+        yield above, states
+    yield from unheard.items()
 
 
 def restore(root: Directory, known: Iterable[tuple[bytes, State]]) -> None:
-    """Puts what was kept into an empty tree.  `known` has directories before their content."""
+    """Puts what was kept into an empty tree.  `known` has each path once, in any order."""
     directory, inside = root, root.path
     for key, state in known:
         path = key.removesuffix(b"/")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.monitors import Monitors
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.record import file as record_file
+from omero_fs_plugin.monitor.record import pages
 from omero_fs_plugin.monitor.record import picture as record_picture
 from omero_fs_plugin.monitor.record import sent as sent_module
 from omero_fs_plugin.monitor.record import writer as record_writer
@@ -30,7 +31,7 @@ from omero_fs_plugin.monitor.record.picture import Picture
 from omero_fs_plugin.monitor.record.record import Record, Saved, open_record
 from omero_fs_plugin.monitor.record.sent import Sent
 from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
-from omero_fs_plugin.monitor.tracking.picture import State
+from omero_fs_plugin.monitor.tracking.picture import Known, State, split
 from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER
 from tests.conftest import examples
 
@@ -65,13 +66,22 @@ def record(file: Path) -> Iterator[Record]:
     record.close()
 
 
+def grouped(known: Mapping[bytes, State]) -> Iterator[Known]:
+    """As tracking.picture.snapshot gives it."""
+    found: dict[bytes, dict[bytes, State]] = {}
+    for path, state in known.items():
+        above, name = split(path)
+        found.setdefault(above, {})[name] = state
+    return iter(found.items())
+
+
 def begun(record: Record, identifier: str, known: dict[bytes, State]) -> Picture:
     """A monitor that was created and started."""
     record.create(identifier, request(), CLIENT)
     picture = record.picture(identifier)
     assert picture is not None
     written = threading.Event()
-    picture.begin(iter(known.items()), b"/data", between=lambda: None, done=written.set)
+    picture.begin(grouped(known), b"/data", between=lambda: None, done=written.set)
     assert written.wait(10)
     return picture
 
@@ -155,14 +165,15 @@ def test_changes_are_written_in_their_order(record: Record) -> None:
 
 
 def test_more_than_is_read_at_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_picture, "CHUNK", 3)  # it is read so, and written
+    monkeypatch.setattr(record_picture, "PAGES", 1)  # it is read so, and written
+    monkeypatch.setattr(pages, "IN_ONE", 3)
     known: dict[bytes, State] = {b"/data/%03d" % number: (number, 0, 0) for number in range(100)}
     between: list[int] = []
     record.create("one", request(), CLIENT)
     picture = record.picture("one")
     assert picture is not None
     written = threading.Event()
-    picture.begin(iter(known.items()), b"/", between=lambda: between.append(1), done=written.set)
+    picture.begin(grouped(known), b"/", between=lambda: between.append(1), done=written.set)
     assert written.wait(10)
     assert len(between) == 34
     # A full chunk is read as often as it takes, whatever LIMIT the statement has.
@@ -175,7 +186,7 @@ def test_a_start_that_is_killed_has_not_happened(file: Path, record: Record) -> 
     def killed() -> None:
         raise SystemExit
 
-    known = iter([(b"/data/new", (2, 2, 2))])
+    known = grouped({b"/data/new": (2, 2, 2)})
     with pytest.raises(SystemExit):
         picture.begin(known, b"/", between=killed, done=lambda: None)
     record.close()
@@ -196,7 +207,7 @@ def test_stopped_and_forgotten(file: Path, record: Record, ending: str) -> None:
         db.execute("SELECT 1")
     record.close()
     after = sqlite3.connect(file)
-    assert after.execute("SELECT path FROM known").fetchall() == [(b"/data/b",)]
+    assert after.execute("SELECT first FROM page").fetchall() == [(b"b",)]
     after.close()
 
 
@@ -205,7 +216,7 @@ def test_a_monitor_that_was_stopped_writes_no_more(record: Record) -> None:
     picture.close()
     picture.write({b"/data/a": (1, 1, 1)})
     written = threading.Event()
-    picture.begin(iter([(b"/b", "D")]), b"/", between=lambda: None, done=written.set)
+    picture.begin(grouped({b"/b/": "D"}), b"/", between=lambda: None, done=written.set)
     assert written.is_set()  # nobody is kept waiting
     record.stopped("one")
     assert loaded(record, "one") == {}
@@ -419,7 +430,8 @@ def test_it_holds_what_createMonitor_was_given_and_what_is_known_and_no_more(
         for table in tables
     }
     db.close()
-    assert rows["known"] == [[b"/data/a", "1,2,3"]]
+    assert rows["known"] == []
+    assert rows["page"] == [[b"/data/", b"a", b"a\0" + b"1,2,3"]]
     ((*words, asked, client, mount),) = rows["monitor"]
     assert (words, client, mount) == (["one", b"/data/odd\xff\n"], CLIENT, b"/data")
     assert set(re.findall(r'"(\w+)":', str(asked))) == {
@@ -614,7 +626,8 @@ def test_a_transaction_is_whole_or_not_at_all(file: Path) -> None:
     if (wal := Path(f"{aside}-wal")).exists():
         assert stat.S_IMODE(wal.stat().st_mode) == 0o600
     db = sqlite3.connect(aside)
-    assert db.execute("SELECT path FROM known").fetchall() in ([(b"/data/a",)], [(b"/data/b",)])
+    paged, known = (db.execute(f"SELECT * FROM {table}").fetchall() for table in ("page", "known"))
+    assert (len(paged), len(known)) in ((1, 0), (0, 1))
     db.close()
 
 
@@ -731,12 +744,16 @@ def test_start_stop_and_destroy_from_many_threads(file: Path, tmp_path: Path) ->
     after.close()
 
 
-def test_a_record_of_the_version_before_is_brought_up(file: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_record_of_a_version_before_is_brought_up(file: Path, version: int) -> None:
     record = Record(file)
-    begun(record, "one", {b"/data/d/": "D", b"/data/d/e/": "d?", b"/data/d/f": (1, 2, 3)})
+    picture = begun(record, "one", {})
+    picture.write({b"/data/d/": "D", b"/data/d/e/": "d?", b"/data/d/f": (1, 2, 3)})
     record.close()
-    _execute(file, "UPDATE known SET path = CAST(rtrim(CAST(path AS TEXT), '/') AS BLOB)")
-    _execute(file, "PRAGMA user_version = 2")
+    _execute(file, "DROP TABLE page")
+    if version == 2:
+        _execute(file, "UPDATE known SET path = CAST(rtrim(CAST(path AS TEXT), '/') AS BLOB)")
+    _execute(file, f"PRAGMA user_version = {version}")
     record = Record(file)
     assert loaded(record, "one") == {
         b"/data/d/": "D",

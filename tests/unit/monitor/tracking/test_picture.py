@@ -7,7 +7,7 @@ its record last is lost then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +23,7 @@ from omero_fs_plugin.monitor.telling.keeper import Keeper
 from omero_fs_plugin.monitor.telling.outbox import Outbox
 from omero_fs_plugin.monitor.tracking.picture import (
     Changes,
+    Known,
     Ledger,
     State,
     key_of,
@@ -121,6 +122,18 @@ def test_what_will_not_be_told_is_as_the_tracker_has_taken_it_back() -> None:
 # From a tree and back
 
 
+def flat(known: Iterable[Known]) -> dict[bytes, State]:
+    """Path -> its state.  No directory comes twice."""
+    there = list(known)
+    assert len(dict(there)) == len(there)
+    return {
+        above + name: state
+        for above, states in there
+        for name, state in states.items()
+        if state is not None
+    }
+
+
 def test_a_picture_leaves_out_what_the_client_has_not_heard() -> None:
     disk = FakeDisk()
     for name in ("old", "gone", "written"):
@@ -137,7 +150,7 @@ def test_a_picture_leaves_out_what_the_client_has_not_heard() -> None:
     watched.wait(5)
     disk.write(disk.open(p("written")))  # and not closed
     watched.feed()
-    kept = named(dict(snapshot(watched.tracker.root, watched.told, PathMode.FOLLOW)))
+    kept = named(flat(snapshot(watched.tracker.root, watched.told, PathMode.FOLLOW)))
     identity = {name: disk.look(p(name)) for name in ("old", "heard")}
     assert kept == {
         "old": identity["old"].identity,  # type: ignore[union-attr]
@@ -160,10 +173,11 @@ def test_a_tree_comes_back(path: bytes) -> None:
     root.subdirs[b"not entered"] = None
     root.doubt(b"not entered", directory=True, enter=False)
     root.doubt(b"doubted", directory=False, enter=False)
-    kept = dict(snapshot(root, [], PathMode.FOLLOW))
-    again = Directory(path, None)
-    restore(again, sorted(kept.items()))
-    assert dict(snapshot(again, [], PathMode.FOLLOW)) == kept
+    kept = flat(snapshot(root, [], PathMode.FOLLOW))
+    for backwards in (True, False):
+        again = Directory(path, None)
+        restore(again, sorted(kept.items(), reverse=backwards))
+        assert flat(snapshot(again, [], PathMode.FOLLOW)) == kept
     assert again.files == root.files
     assert again.subdirs[b"not entered"] is None
     assert state_of(again, deep.join(b"x")) == LATER
@@ -192,17 +206,17 @@ class Kept:
         return self.kept_mount
 
     def load(self) -> Iterator[tuple[bytes, State]]:
-        yield from sorted(self.store.items())
+        yield from sorted(self.store.items(), reverse=True)  # the worst of all orders
 
     def begin(
         self,
-        known: Iterator[tuple[bytes, State]],
+        known: Iterator[Known],
         mount: bytes,
         *,
         between: Callable[[], None],
         done: Callable[[], None],
     ) -> None:
-        self.store, self.posts, self.kept_mount = dict(known), [], mount
+        self.store, self.posts, self.kept_mount = flat(known), [], mount
         self.heard = self.shown = len(self.sent)
         between()
         done()

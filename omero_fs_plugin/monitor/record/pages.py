@@ -1,0 +1,90 @@
+"""What a client knew when its monitor started, packed: many paths of one directory in a row.
+
+A start knows every file at once, and a row for each of 200,000 files took FSServer as long as to
+look at them all.  So what is known then lies in pages, and what changes later has a row of its own.
+
+Rule: a path is in a page or has a row, never both.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+
+from omero_fs_plugin.monitor.kernel.entries import Identity
+from omero_fs_plugin.monitor.tracking.picture import Known, State, split
+
+from .file import state_of
+
+IN_ONE = 256  # names; a page that loses one is written anew
+
+Row = tuple[bytes, bytes, bytes]  # directory, first, names
+
+
+def packed(known: Iterable[Known]) -> Iterator[Row]:
+    """The pages of what is known.  No directory may come twice."""
+    for directory, states in known:
+        there = iter(sorted((name, one) for name, one in states.items() if one is not None))
+        while some := list(islice(there, IN_ONE)):
+            yield directory, some[0][0], _pack(some)
+
+
+def add(db: sqlite3.Connection, monitor: int, rows: Iterable[Row]) -> None:
+    """Writes pages."""
+    db.executemany("INSERT INTO page VALUES (?, ?, ?, ?)", ((monitor, *row) for row in rows))
+
+
+def unpacked(rows: Iterable[Row]) -> Iterator[tuple[bytes, State]]:
+    """Every path in these pages, and its state."""
+    for directory, _, names in rows:
+        for name, word in _unpack(names):
+            yield directory + name, state_of(word.decode())
+
+
+def take_out(db: sqlite3.Connection, monitor: int, paths: Iterable[bytes]) -> None:
+    """Takes paths, as picture.key_of has them, out of the pages; most are in none."""
+    for directory, keys in groupby(sorted(map(split, paths)), key=lambda split: split[0]):
+        here = "SELECT 1 FROM page WHERE monitor = ? AND directory = ? LIMIT 1"
+        if db.execute(here, (monitor, directory)).fetchone() is not None:
+            _take_out(db, monitor, directory, [name for _, name in keys])
+
+
+def _take_out(db: sqlite3.Connection, monitor: int, directory: bytes, names: list[bytes]) -> None:
+    """`names` in their order."""
+    waiting = names[::-1]
+    while waiting:
+        name = waiting.pop()
+        page = db.execute(
+            "SELECT rowid, names, (SELECT min(first) FROM page WHERE monitor = ?1 "
+            "AND directory = ?2 AND first > ?3) FROM page WHERE monitor = ?1 AND directory = ?2 "
+            "AND first <= ?3 ORDER BY first DESC LIMIT 1",
+            (monitor, directory, name),
+        ).fetchone()
+        if page is None:
+            continue
+        row, packed_names, following = page
+        gone = {name}
+        while waiting and (following is None or waiting[-1] < following):
+            gone.add(waiting.pop())
+        left = [one for one in _unpack(packed_names) if one[0] not in gone]
+        if not left:
+            db.execute("DELETE FROM page WHERE rowid = ?", (row,))
+        elif len(left) * 2 != packed_names.count(b"\0") + 1:
+            text = b"\0".join(name + b"\0" + word for name, word in left)
+            db.execute("UPDATE page SET names = ? WHERE rowid = ?", (text, row))
+
+
+def _pack(states: Iterable[tuple[bytes, Identity | str]]) -> bytes:
+    """The words are those of file.word_of, which would take three times as long."""
+    return b"\0".join(
+        [
+            name + b"\0" + one.encode() if isinstance(one, str) else b"%b\0%d,%d,%d" % (name, *one)
+            for name, one in states
+        ]
+    )
+
+
+def _unpack(names: bytes) -> list[tuple[bytes, bytes]]:
+    parts = names.split(b"\0")
+    return list(zip(parts[::2], parts[1::2], strict=False))
