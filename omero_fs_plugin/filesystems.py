@@ -107,6 +107,10 @@ class Mounts:
     def is_point(self, path: bytes) -> bool:
         """Whether something is mounted there.  `path` must have no symbolic links in it."""
         self._refresh()
+        return self.is_point_as_read(path)
+
+    def is_point_as_read(self, path: bytes) -> bool:
+        """As `is_point`, by the table as it was read last."""
         return path in self._points
 
     def below(self, path: bytes) -> Mapping[bytes, Mount]:

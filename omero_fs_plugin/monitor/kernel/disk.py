@@ -119,9 +119,12 @@ class LocalDisk:
         return entry
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
-        """Marks a mount point.  If there is no mount table, only the device shows it."""
+        """Marks a mount point.  If there is no mount table, only the device shows it.
+
+        The table was read just now.
+        """
         known = self.mounts.known
-        mounted = self.mounts.is_point(self._real_path(path)) if known else device != above
+        mounted = self.mounts.is_point_as_read(self._real_path(path)) if known else device != above
         return entry._replace(mounted=True) if mounted else entry
 
     def remounted(self) -> list[bytes]:
@@ -139,8 +142,9 @@ class LocalDisk:
     def entries(self, path: bytes) -> Listing:
         """As Disk.entries.  It follows a symbolic link only for the root."""
         flags = _LIST if path == self._root else _LIST | _NO_FOLLOW
-        inner = self._points_in(path)
-        mount = self._mount_of(path)
+        below = self.mounts.below(self._real)
+        inner = self._points_in(path) if below else frozenset()
+        mount = self._mount_of(path) if below else None
         if mount is not None:
             device, found = self._below.list(
                 mount, path, lambda beat: _gathered(path, flags, inner, beat)
