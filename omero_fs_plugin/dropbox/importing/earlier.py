@@ -11,6 +11,7 @@ from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.stores import is_store
 
@@ -112,8 +113,12 @@ class Earlier:
     def _capped(self, one: ServerFileset, rest: Rest, told_for: float | None) -> Rest:
         """It has not been quiet for longer than since OMERO was told to import it.
 
-        Somebody may have set OMERO's clock before DropBox was started.
+        Somebody may have set OMERO's clock before DropBox was started.  If nobody can tell since
+        when that is, as after the journal was lost, then only what we have seen ourselves counts.
         """
+        tried = self.fileset.state is not State.IMPORTED and self._may_import(rest)
+        if told_for is None and (rest.told or tried):
+            return replace(rest, quiet=min(rest.quiet, rest.watched))
         if told_for is None or not self._ours(one, rest):
             return rest
         return replace(rest, quiet=min(rest.quiet, told_for))

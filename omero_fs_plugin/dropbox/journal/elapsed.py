@@ -5,6 +5,7 @@ It counts from the start of the machine, so it says nothing after the machine wa
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def boot() -> str:
 
 def mark() -> str:
     """This moment, for the journal."""
-    return f"{boot()} {since_boot():.1f}"
+    # Rounded down: a mark that is later than now says nothing.
+    return f"{boot()} {math.floor(since_boot() * 10) / 10:.1f}"
 
 
 def seconds_since(marked: str) -> float | None:

@@ -249,6 +249,43 @@ class TestAnImportThatLasts:
         assert world.attempt() is State.IMPORTED
         assert world.in_omero(path) == [world.row(path).images]
 
+    @pytest.mark.parametrize("by", [-86_400.0, 86_400.0])
+    @pytest.mark.parametrize("whose", ["DropBox", "unknown"])
+    def test_is_met_by_a_fresh_journal_after_the_clock_was_set(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        by: float,
+        whose: str,
+    ) -> None:
+        """Nothing says when OMERO was told to import it, and by the clock it was quiet for a day.
+
+        `whose`: OMERO's own importer does not say that it is DropBox's.
+        """
+        if whose == "unknown":
+            known_by_nobody(monkeypatch)
+        path = world.drop("plate.tif")
+        gate = world.sandbox.pace.hold(SAVE, silent=True)
+        killed_while_omero_imports(world, monkeypatch, path)
+        assert gate.reached.wait(PATIENCE_S)
+        world.sandbox.pace.let_pass()  # a second import would not be held
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + by)
+        world.journal.close()
+        world.journal = Journal(f"sqlite:///{tmp_path}/new.sqlite")
+        world.queue(path)
+        world.recover()
+        now, limit = time.monotonic(), activity.limit_s(1, 1)
+        for seconds in (0.0, 2 * activity.WATCH_S, 4 * activity.WATCH_S, limit - 1.0):
+            world.watch._clock = lambda seconds=seconds: now + seconds
+            assert world.attempt() is State.QUEUED
+            assert world.in_omero(path) == [()], "neither deleted nor imported beside"
+        gate.release()
+        until(lambda: world.in_omero(path) != [()])
+        assert world.attempt() is State.IMPORTED
+        assert world.in_omero(path) == [world.row(path).images]
+
     def test_whose_deletion_omero_refuses_is_not_imported_beside(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
