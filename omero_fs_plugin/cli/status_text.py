@@ -11,6 +11,7 @@ from omero_fs_plugin.dropbox.situation import (
     amount,
     below,
     lasting,
+    remedy_for,
     short_path,
     shortened,
     without_paths,
@@ -295,7 +296,9 @@ def _of_kind(status: dict[str, Any], kind: str) -> Iterator[str]:
         if what != key and (
             status["user"] is None or _is_of(what, status["user"], status["watched"])
         ):
-            yield f"{_TOLD[kind]}: {printable(what)}: {printable(why)}"
+            remedy = remedy_for(why) if kind == _LEFT else ""
+            do = f" -> {remedy}" if remedy else ""
+            yield f"{_TOLD[kind]}: {printable(what)}: {printable(why)}{do}"
 
 
 def _about_servers(status: dict[str, Any]) -> Iterator[str]:

@@ -39,8 +39,17 @@ _NOT_WHOLE = (
     r"|, and the file has \d+ bytes$|promises \d+ bytes of it"
 )
 
+_STAYS = ": may not be removed: "  # of an original that was imported
+
 # What a reason begins with or has in it -> what to do about it.
 _REMEDIES: tuple[tuple[str, str], ...] = (
+    (_STAYS, "OMERO has it: remove it, or let the server write in its directory"),
+    (
+        r"^cannot be (listed|looked at): (Permission denied|Operation not permitted)",
+        "let the server enter and list it: chmod, or `setfacl -m u:USER:rx` there and above",
+    ),
+    (r"[Qq]uota exceeded", "a quota is used up: make room, or have it raised"),
+    (r"Read-only file system", "it is mounted read-only: is that meant? `mount` tells"),
     (r"^waits for .*, which is (in its quiet period|not there)|^waits for the end of an", ""),
     (r"^waits for ", "copy the missing files there"),
     (_NOT_WHOLE, "copy it again if no program is writing it any more"),
@@ -79,21 +88,24 @@ def standing(seen: Seen, settings: Settings, now: float) -> Standing:
         quiet = quiet_period(seen.path, settings)
         what = f"until it has been quiet for {quiet:g} s" if quiet is not None else "quiet period"
     elif stand is Stand.HELD:
-        remedy = _remedy(seen.reason)
+        remedy = remedy_for(seen.reason)
         # `waited` is 0 until the next time that DropBox counts, which may be a minute.
         counted = seen.waited or re.search(f"^waits for |{_NOT_WHOLE}", seen.reason)
         if seen.state is State.WAITING and counted:
             deadline = max(0.0, settings.complete_timeout - seen.waited)
     elif stand is Stand.FAILED:
-        first = _remedy(seen.reason)
+        first = remedy_for(seen.reason)
         again = f"`omero fs import --retry {seen.id}`, or `omero fs forget {seen.id}`"
         remedy = f"{first}, then {again}" if first else again
+    elif _STAYS in what:
+        remedy = remedy_for(what)
     elif not what and seen.revision_of is not None:
         what = f"a revision of {seen.revision_of}, whose file had other content"
     return Standing(stand, what, max(0.0, now - seen.changed), deadline, remedy)
 
 
-def _remedy(reason: str) -> str:
+def remedy_for(reason: str) -> str:
+    """What to do about it; empty: nothing, or nobody knows."""
     return next((what for pattern, what in _REMEDIES if re.search(pattern, reason)), "")
 
 

@@ -37,6 +37,8 @@ TOO_DEEP = f"more than {DEEPEST} directories deep, and nothing in it is imported
 MOST_NAMES = 1_000_000
 # What is said of a file that the server may not read, after its path.
 UNREADABLE = "cannot be read by the server"
+# What is said of a file that its disk does not give now, after its path; nobody hears when it does.
+NOT_NOW = "cannot be read now"
 # What helps where a mode does not allow the server to read.
 MAY_READ = (
     "its owner must allow this to the user that OMERO.server runs as (`setfacl -m u:USER:r` on the "

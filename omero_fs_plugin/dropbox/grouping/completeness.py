@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import listing, parts_beneath
+from omero_fs_plugin.dropbox.confine import NOT_NOW, listing, parts_beneath
 from omero_fs_plugin.errors import ImportRefused
 
 from .filesets import Reach
@@ -138,7 +138,7 @@ class _Check:
             else:
                 self._incomplete = self._incomplete or str(refusal)
         except OSError as error:
-            words = f"{path}: cannot be read now: {error.strerror}"
+            words = f"{path}: {NOT_NOW}: {error.strerror}"
             self._incomplete = self._incomplete or words
 
     def take_named(self, taken: Sequence[str]) -> None:

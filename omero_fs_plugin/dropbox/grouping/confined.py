@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from omero_fs_plugin.dropbox.confine import NOT_NOW
 from omero_fs_plugin.dropbox.confine.roots import RootChanged
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.errors import FsError
@@ -150,7 +151,7 @@ class Confined:
                 request = {"do": "check", "root": root, "sets": [list(files) for files in sets]}
                 return self._ask(root, request, understand)
             except RootChanged as changed:
-                return [Findings(incomplete=f"cannot be read now: {changed.strerror}")] * len(sets)
+                return [Findings(incomplete=f"{NOT_NOW}: {changed.strerror}")] * len(sets)
             except Unanswered as error:
                 if len(sets) > 1:
                     return [found for one in sets for found in self.check(root, [one])]
@@ -259,5 +260,5 @@ class Confined:
 
 def waiting(files: Sequence[str], why: str) -> Grouping:
     """The answer if there is none for any of the files now."""
-    words = f"cannot be read now: {why}"
+    words = f"{NOT_NOW}: {why}"
     return Grouping(tuple(Candidate((path,), incomplete=words) for path in dict.fromkeys(files)))

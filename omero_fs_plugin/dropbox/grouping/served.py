@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from omero_fs_plugin.dropbox.confine import NOT_NOW
 from omero_fs_plugin.errors import FsError, ImportRefused
 
 from . import completeness, zarr
@@ -104,6 +105,6 @@ def _stores(root: str, stores: Sequence[str], told: Told) -> Grouping:
         try:
             found.append(zarr.look_at(root, store, told))
         except OSError as error:
-            why = f"{store}: cannot be read now: {error.strerror}"
+            why = f"{store}: {NOT_NOW}: {error.strerror}"
             found.append(Candidate((store,), incomplete=why))
     return Grouping(tuple(found))

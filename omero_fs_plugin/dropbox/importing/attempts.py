@@ -194,7 +194,7 @@ class Attempt:
         finished = self.afterwards is None and not self.removes
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
         try:
-            self._done(importer, sha1s)
+            kept = self._done(importer, sha1s)
         except (DiskAway, Stopped) as error:
             log.warning("fileset %d: imported, and to be removed later: %s", self.fileset.id, error)
             self.later()
@@ -206,22 +206,27 @@ class Attempt:
                 log.warning("fileset %d: to be finished later: %s", self.fileset.id, error)
         elif not finished:
             self.journal.finished(self.fileset.id)
+        if kept:
+            self.journal.remark(self.fileset.id, f"imported, but {kept}")
         return State.IMPORTED
 
-    def _done(self, importer: Importer, sha1s: list[str]) -> None:
-        """Tells the importer that the images are there.  Raises DiskAway and Stopped."""
+    def _done(self, importer: Importer, sha1s: list[str]) -> str:
+        """Tells the importer that the images are there; why a file may not be removed.
+
+        Raises DiskAway and Stopped.
+        """
         if not (self.removes and is_store(self.fileset.path)):
-            importer.done(self.fileset, sha1s, self.stopping)
-            return
+            return importer.done(self.fileset, sha1s, self.stopping)
         try:
             whole, each = each_sha1(self.fileset, sha1s, self.stopping)
         except (DiskAway, Stopped):
             raise
         except FsError as error:
             log.warning("fileset %d: imported, and not removed: %s", self.fileset.id, error)
-            return
-        importer.done(whole, each, self.stopping)
+            return ""
+        kept = importer.done(whole, each, self.stopping)
         remove_directories(self.fileset)
+        return kept
 
     def _verified(self, sha1s: Sequence[str]) -> None:
         check_rests(self.fileset)

@@ -148,28 +148,35 @@ class Importing:
         """
         plan = self.plan(fileset)
         transfer = plan.method.choice.transfer
+        kept = ""
         if transfer.removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
-            self._remove(fileset, sha1s, linked=transfer.links)
+            kept = self._remove(fileset, sha1s, linked=transfer.links)
         if not (plan.said.annotates or _aims(plan)):
             gone = "what had to be done after that is unknown: the sidecar or the rule is gone"
             self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
-            return
-        with self.pool.session(fileset.user, plan.group) as session:
-            self._afterwards(plan, session, fileset, None, fileset.images)
+        else:
+            with self.pool.session(fileset.user, plan.group) as session:
+                self._afterwards(plan, session, fileset, None, fileset.images)
+        if kept:
+            self._journal.remark(fileset.id, f"imported, but {kept}")
 
-    def _remove(self, fileset: Fileset, sha1s: list[str], *, linked: bool) -> None:
-        """Removes what was imported.  A store that was begun to be removed stays, and is logged."""
+    def _remove(self, fileset: Fileset, sha1s: list[str], *, linked: bool) -> str:
+        """Removes what was imported.  A store that was begun to be removed stays, and is logged.
+
+        Gives why a file may not be removed; empty if none is kept by that.
+        """
         try:
             whole, each = each_sha1(fileset, sha1s, self._stopping)
         except (DiskAway, Stopped):
             raise
         except FsError as error:
             log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
-            return
-        remove(whole, each, linked=linked, stopping=self._stopping)
+            return ""
+        kept = remove(whole, each, linked=linked, stopping=self._stopping)
         if is_store(fileset.path):
             remove_directories(fileset)
+        return kept
 
     def progress(self) -> dict[int, str]:
         """Id of each fileset under way -> how many of its bytes are done, for people."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+# How a reason begins that is over when the path, or something in it, is seen.
+UNSEEN = "cannot be "
+
 # Files that are listed: of one directory of a user, so that one user's hide nobody else's, and
 # of all.
 MOST, MOST_IN_ALL = 100, 2_000
@@ -40,9 +43,10 @@ class LeftAlone(dict[str, str]):
         self._number_logged[top] += 1
         return True
 
-    def forget(self, path: str) -> None:
-        """It is gone."""
-        if self.pop(path, None) is not None:
+    def forget(self, path: str, reason: str = "") -> None:
+        """It is gone.  `reason`: or what was told of it is over, if it begins so."""
+        if path in self and self[path].startswith(reason):
+            del self[path]
             self._number[self._top_of.pop(path)] -= 1
 
     def clear(self) -> None:

@@ -134,6 +134,7 @@ class Meeting:
             with self._files.lock:
                 fresh = []
                 for met in batch:
+                    self._files.seen(met.path)
                     if met.path not in self._settler:
                         if met.path in self._lots:
                             if not alive and _is_as(self._lots.stat_of(met.path), met.stat):

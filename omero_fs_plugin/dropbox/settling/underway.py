@@ -16,7 +16,7 @@ from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.names import encodable
 
 from .fair import FairLock
-from .left_alone import LeftAlone
+from .left_alone import UNSEEN, LeftAlone
 from .lots import Lots
 from .outside import Outside
 from .settle import Settler
@@ -160,6 +160,12 @@ class Underway:
     def no_longer_left(self, path: str) -> None:
         """It is gone, so people need not hear of it any more."""
         self.left_alone.forget(_shown(path))
+
+    def seen(self, path: str) -> None:
+        """It was met: what was told because it, or its directory, could not be seen is over."""
+        if self.left_alone:
+            for one in (path, path.rpartition("/")[0]):
+                self.left_alone.forget(_shown(one), UNSEEN)
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""

@@ -104,6 +104,28 @@ def test_what_to_do_about_a_failure(reason: str, remedy: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("cannot be read now: Disk quota exceeded", "a quota is used up"),
+        ("cannot be read now: Permission denied", "let the server read it"),
+        ("/x/a.tif: cannot be read now: Read-only file system", "it is mounted read-only"),
+        ("cannot be listed: Permission denied", "let the server enter and list it"),
+        ("cannot be looked at: Permission denied", "let the server enter and list it"),
+    ],
+)
+def test_what_to_do_where_the_server_is_refused(reason: str, remedy: str) -> None:
+    assert situation.remedy_for(reason).startswith(remedy)
+
+
+def test_an_original_that_may_not_be_removed_is_told_with_what_to_do() -> None:
+    why = f"imported, but {ROOT}/a.tif: may not be removed: Read-only file system"
+    stands = standing(seen(State.IMPORTED, why), SETTINGS, NOW)
+    assert stands.what == why
+    assert stands.remedy.startswith("OMERO has it: remove it")
+    assert standing(seen(State.IMPORTED, "imported, but linked twice"), SETTINGS, NOW).remedy == ""
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 days")],
 )

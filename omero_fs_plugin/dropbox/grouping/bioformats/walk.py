@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from omero_fs_plugin.dropbox.confine import look_beneath, parts_beneath
+from omero_fs_plugin.dropbox.confine import NOT_NOW, look_beneath, parts_beneath
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
@@ -71,7 +71,7 @@ class Walk:
         except ImportRefused as refusal:
             self.unreadable[path] = str(refusal)
         except OSError as error:
-            self._add(_Found((path,), error=f"cannot be read now: {error.strerror}"))
+            self._add(_Found((path,), error=f"{NOT_NOW}: {error.strerror}"))
         else:
             return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
         return None

@@ -379,10 +379,12 @@ class NativeImporter:
 
     def done(
         self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
-    ) -> None:
+    ) -> str:
         """As the protocol says."""
-        if self._options.transfer.removes:
-            sources.remove(fileset, sha1s, linked=self._options.transfer.links, stopping=stopping)
+        if not self._options.transfer.removes:
+            return ""
+        linked = self._options.transfer.links
+        return sources.remove(fileset, sha1s, linked=linked, stopping=stopping)
 
     def progress(self) -> Figures:
         """As the protocol says."""

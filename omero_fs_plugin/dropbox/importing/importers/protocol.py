@@ -121,13 +121,13 @@ class Importer(Protocol):
 
     def done(
         self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
-    ) -> None:
+    ) -> str:
         """Called when the images of `fileset` are there, and the journal says so.
 
         Removes the sources if the name of the transfer ends in `_rm`, each only if it
         is still the file that was imported.  A file that may not be removed is logged,
-        and stays.  Raises DiskAway if the disk cannot tell now, and Stopped when `stopping`:
-        it is to be called again.
+        and stays; gives why, empty if all went.  Raises DiskAway if the disk cannot tell now,
+        and Stopped when `stopping`: it is to be called again.
         """
 
     def progress(self) -> Figures:

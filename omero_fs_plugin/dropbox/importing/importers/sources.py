@@ -117,14 +117,20 @@ def sha1_of(root: str, met: Found, stopping: Callable[[], bool]) -> str:
     return digest.hexdigest()
 
 
+class MayNotRemove(ImportRefused):
+    """The server may not remove a file.  It stays, until somebody else removes it."""
+
+
 def remove(
     fileset: Fileset,
     sha1s: Sequence[str],
     *,
     linked: bool,
     stopping: Callable[[], bool] = lambda: False,
-) -> None:
+) -> str:
     """Removes each file that is still the one that was imported.  Logs which stay, and why.
+
+    Gives why one may not be removed, for people; empty if none is kept by that.
 
     Raises DiskAway when that cannot be told now, and Stopped when `stopping`: it is to be
     called again.
@@ -133,6 +139,7 @@ def remove(
     by us.  Else a file whose inode was touched since is read again, for a
     program may write and set the time back.
     """
+    kept = ""
     for met, sha1 in zip(fileset.files, sha1s, strict=True):
         try:
             remove_file(fileset.root, met, sha1, linked, stopping)
@@ -145,8 +152,11 @@ def remove(
             raise
         except FsError as error:
             log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
+            if isinstance(error, MayNotRemove):
+                kept = kept or str(error)
         else:
             log.info("fileset %d: imported, so removed: %s", fileset.id, met.path)
+    return kept
 
 
 def remove_file(
@@ -180,4 +190,4 @@ def _unlink(name: str, directory: int, met: Found) -> None:
         if error.errno not in _MAY_NOT:
             raise
         # How the directory is shared or mounted: no later try would end otherwise.
-        raise ImportRefused(f"{met.path}: may not be removed: {error.strerror}") from error
+        raise MayNotRemove(f"{met.path}: may not be removed: {error.strerror}") from error

@@ -488,6 +488,22 @@ def test_a_file_at_rest_that_was_touched_settles_anew(stage: Stage, how: str) ->
     assert set(stage.journal.known(stage.disk.scan())) == {path}
 
 
+@pytest.mark.parametrize("took", [0.0, 0.4, 60.0])
+def test_what_cannot_be_read_now_is_asked_about_again_though_nothing_happens(
+    stage: Stage, took: float
+) -> None:
+    """As when an access list, a squashed root or a quota is mended: nobody tells of that."""
+    (path,) = stage.drop("p0")
+    lot = stage.lot()
+    why = f"{path}: cannot be read now: Permission denied"
+    grouping = Grouping((Candidate((path,), incomplete=why),))
+    stage.pipeline.grouped(lot, grouping, stage.now, took)
+    assert stage.pipeline.next_lot(stage.now + 4) is None, "not without a pause"
+    again = stage.pipeline.next_lot(stage.now + (10 if took < 1 else 61))
+    assert again is not None
+    assert again.files == (path,)
+
+
 def test_a_single_file_that_a_queued_set_has_is_none_of_its_own(stage: Stage) -> None:
     queued(stage, "meta", "p0")
     path = f"{AMY}/p0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, LeftAlone
+from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, UNSEEN, LeftAlone
 
 AMY, ZAK = "/in/amy", "/in/zak"
 
@@ -42,3 +42,12 @@ def test_the_log_has_one_line_for_a_directory_and_a_reason() -> None:
     assert told == [True, False, True, False, False]
     left.clear()
     assert not left.note(AMY, f"{AMY}/d/0", "a"), "a rescan meets it again"
+
+
+def test_what_can_be_seen_again_is_told_no_more_and_the_rest_stays() -> None:
+    left = LeftAlone()
+    left.note(AMY, f"{AMY}/day", "cannot be listed: Permission denied")
+    left.note(AMY, f"{AMY}/link", "a link")
+    for path in (f"{AMY}/day", f"{AMY}/link", f"{AMY}/other"):
+        left.forget(path, UNSEEN)
+    assert left == {f"{AMY}/link": "a link"}
