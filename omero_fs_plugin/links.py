@@ -11,13 +11,10 @@ import errno
 import os
 import re
 import stat as stat_module
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-if sys.platform != "win32":  # which has no accounts of this kind
-    import grp
-    import pwd
+from . import accounts
 
 Identity = tuple[int, int]  # st_dev, st_ino
 
@@ -69,7 +66,8 @@ class Mount:
 def reach(path: str) -> tuple[int, Route]:
     """A descriptor of the directory at `path`, for use as a `dir_fd`, and the route to it.
 
-    Raises OSError; with ELOOP and the reason for a link that a user may have made.
+    Raises OSError; with ELOOP and the reason for a link that a user may have made.  Raises
+    NoAnswer if that depends on a group, and the system's name service does not answer.
     """
     pending = _parts(path)[::-1]
     links = 0
@@ -135,7 +133,10 @@ class _Walk:
         return "/" + "/".join((*self.names, name))
 
     def keeps(self, found: os.stat_result) -> bool:
-        """Whether only an admin can replace the entry that was found here."""
+        """Whether only an admin can replace the entry that was found here.
+
+        Raises NoAnswer if nobody knows.
+        """
         here = self._here
         if not self._all_fixed or here.st_uid not in _admins():
             return False
@@ -146,7 +147,10 @@ class _Walk:
 
     def enter(self, name: str, found: os.stat_result) -> None:
         """Enters a directory here.  Raises OSError, for instance if it has become a link."""
-        keeps = self.keeps(found)
+        try:
+            keeps = self.keeps(found)
+        except accounts.NoAnswer:
+            keeps = False  # no link below it is followed then, and no other harm is in it
         try:
             inner = os.open(name, _WALK, dir_fd=self.descriptor)
         except NotADirectoryError:
@@ -188,11 +192,14 @@ def _others_write(found: os.stat_result, descriptor: int) -> bool:
 
 def _is_private(group: int) -> bool:
     """Whether the group has no members but root and the server's account."""
-    try:
-        members = grp.getgrgid(group).gr_mem
-        return all(pwd.getpwnam(name).pw_uid in _admins() for name in members)
-    except KeyError:  # no such group, or member
+    members = accounts.members(group)
+    if members is None:
         return False
+    for name in members:
+        member = accounts.account(name)
+        if member is None or member.pw_uid not in _admins():
+            return False
+    return True
 
 
 def mount_of(descriptor: int) -> Mount | None:

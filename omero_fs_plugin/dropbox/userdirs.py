@@ -14,16 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from omero_fs_plugin.accounts import NoAnswer, account, group_name, groups, user_name
 from omero_fs_plugin.config.kinds import nearest
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.links import reach
 
+from .disks.calls import CALLS
 from .places import Places
 
-if sys.platform != "win32":  # Windows has no accounts of this kind
-    import grp
+if TYPE_CHECKING and sys.platform != "win32":  # Windows has no accounts of this kind
     import pwd
 
 # The user writes.  The server reads, and moves files that failed to omero.fs.quarantine.  Nobody
@@ -66,14 +67,6 @@ class Finding:
 
 
 _Ask = Callable[[str, Callable[[Any], Any]], Any]  # as compare has it
-
-
-def account(name: str) -> pwd.struct_passwd | None:
-    """The system account of that name."""
-    try:
-        return pwd.getpwnam(name)
-    except (KeyError, ValueError, UnicodeEncodeError):  # a NUL; not UTF-8
-        return None
 
 
 def unsafe(name: str) -> str:
@@ -259,15 +252,15 @@ def _permissions(
     as_now = os.access in os.supports_effective_ids
     if not os.access(directory, os.R_OK | os.X_OK, effective_ids=as_now):
         why = (
-            f"{_user_name(os.geteuid())} cannot read it; it is watched as soon as that can be: "
-            f"chgrp {_group_name(os.getegid())}, chmod g+rwxs, or setfacl"
+            f"{user_name(os.geteuid())} cannot read it; it is watched as soon as that can be: "
+            f"chgrp {group_name(os.getegid())}, chmod g+rwxs, or setfacl"
         )
         yield Finding(user, directory, State.UNREADABLE, why)
-    owner = _user_name(status.st_uid)
-    if owner != user and owner in users and owner not in (*_NOT_EXPECTED, _user_name(os.geteuid())):
+    owner = user_name(status.st_uid)
+    if owner != user and owner in users and owner not in (*_NOT_EXPECTED, user_name(os.geteuid())):
         why = f"it belongs to {owner}: what {owner} puts there is imported as {user}'s"
         yield Finding(user, directory, State.OWNER, why)
-    elif (theirs := account(user)) and not _may_write(theirs, directory, status):
+    elif not _writes(user, directory, status):
         if owner == user:
             yield Finding(user, directory, State.MODE, f"{user} cannot write there: chmod u+rwx")
         else:
@@ -276,6 +269,21 @@ def _permissions(
     if status.st_mode & stat.S_IWOTH:
         why = f"everybody can write there, and import as {user}: chmod o-w"
         yield Finding(user, directory, State.MODE, why)
+
+
+def _writes(user: str, directory: Path, status: os.stat_result) -> bool:
+    """Whether the user's system account may write there.  True if there is none, or none is told.
+
+    While the name service does not answer, nobody knows, and nothing is said of it.
+    """
+    try:
+        with CALLS.resting():  # it waits for no disk
+            theirs = account(user)
+            if theirs is not None and theirs.pw_uid != status.st_uid:
+                groups(theirs.pw_name, theirs.pw_gid)  # kept for below
+        return theirs is None or _may_write(theirs, directory, status)
+    except NoAnswer:
+        return True
 
 
 def _may_write(who: pwd.struct_passwd, directory: Path, status: os.stat_result) -> bool:
@@ -287,25 +295,11 @@ def _may_write(who: pwd.struct_passwd, directory: Path, status: os.stat_result) 
             return True
     if status.st_uid == who.pw_uid:
         wanted = stat.S_IWUSR | stat.S_IXUSR
-    elif status.st_gid in os.getgrouplist(who.pw_name, who.pw_gid):
+    elif status.st_gid in groups(who.pw_name, who.pw_gid):
         wanted = stat.S_IWGRP | stat.S_IXGRP
     else:
         wanted = stat.S_IWOTH | stat.S_IXOTH
     return status.st_mode & wanted == wanted
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def create(findings: Sequence[Finding], users: Mapping[str, bool]) -> list[Finding]:
@@ -346,7 +340,9 @@ def _make(finding: Finding) -> None:
             )
             try:
                 os.fchmod(made, MODE if finding.user else ABOVE_MODE)
-                if theirs := account(finding.user):
+                with CALLS.resting():  # it waits for no disk
+                    theirs = account(finding.user)
+                if theirs is not None:
                     with suppress(PermissionError):  # then the group must be enough
                         os.fchown(made, theirs.pw_uid, -1)
             finally:
@@ -363,7 +359,7 @@ def _made(finding: Finding, users: Mapping[str, bool]) -> list[Finding]:
     status = finding.directory.lstat()
     what = (
         f"mode {stat.S_IMODE(status.st_mode):o}, "
-        f"owner {_user_name(status.st_uid)}, group {_group_name(status.st_gid)}"
+        f"owner {user_name(status.st_uid)}, group {group_name(status.st_gid)}"
     )
     found = [Finding(finding.user, finding.directory, State.MADE, what)]
     if finding.user:

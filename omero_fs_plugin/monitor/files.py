@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from omero_fs_plugin.accounts import user_name
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.links import reach
 
@@ -243,21 +244,10 @@ def _stats(base_name: str, found: os.stat_result, device_above: int) -> Stats:
         kind = "Unknown"
     return Stats(
         base_name=base_name,
-        owner=_owner(found.st_uid),
+        owner=user_name(found.st_uid),
         size=found.st_size,
         mtime=found.st_mtime,
         ctime=found.st_ctime,
         atime=found.st_atime,
         type=kind,
     )
-
-
-def _owner(number: int) -> str:
-    try:
-        import pwd  # not on Windows
-    except ImportError:
-        return str(number)
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)

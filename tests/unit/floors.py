@@ -10,6 +10,7 @@ from __future__ import annotations
 
 # What any room may use: the words both servers share.
 GROUND = (
+    "accounts",
     "attendant",
     "errors",
     "events",
@@ -80,7 +81,7 @@ FLOORS: dict[str, str] = {
     "dropbox.situation": "dropbox.journal config",
     "dropbox.targets": "dropbox.confine dropbox.disks blitz",
     "dropbox.journal": "blitz",
-    "dropbox.userdirs": "dropbox.places config",
+    "dropbox.userdirs": "dropbox.places dropbox.disks config",
     "dropbox.places": "dropbox.confine dropbox.disks config",
     "dropbox.users": "blitz",
     "dropbox.confine": "dropbox.disks config",

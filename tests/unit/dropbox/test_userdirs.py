@@ -7,7 +7,6 @@ import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,13 +63,13 @@ def account(name: str, uid: int, gid: int) -> pwd.struct_passwd:
 def accounts(monkeypatch: pytest.MonkeyPatch) -> dict[str, pwd.struct_passwd]:
     """The system accounts that there are, beside those of this machine's numbers."""
     known: dict[str, pwd.struct_passwd] = {}
-    names = pwd.getpwuid
+    names = userdirs.user_name
 
-    def by_number(uid: int) -> Any:
-        return next((one for one in known.values() if one.pw_uid == uid), None) or names(uid)
+    def by_number(uid: int) -> str:
+        return next((one.pw_name for one in known.values() if one.pw_uid == uid), "") or names(uid)
 
     monkeypatch.setattr(userdirs, "account", known.get)
-    monkeypatch.setattr(userdirs.pwd, "getpwuid", by_number)
+    monkeypatch.setattr(userdirs, "user_name", by_number)
     return known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox import userdirs
 from omero_fs_plugin.dropbox.confine.roots import Roots
+from omero_fs_plugin.dropbox.disks import calls, lanes
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.service import new_users
 from omero_fs_plugin.dropbox.service.new_users import NewUsers
@@ -146,3 +150,28 @@ def _os() -> dict[str, Any]:
     import os
 
     return {name: getattr(os, name) for name in dir(os) if name != "mkdir"}
+
+
+def test_an_account_that_the_name_service_does_not_tell_of_holds_up_nobody(
+    site: Site, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LDAP hangs for amy alone: zak's directory is made, and the disk does not count as away."""
+    monkeypatch.setattr(calls, "HUNG_S", 0.1)
+    monkeypatch.setattr(lanes, "_LOOK_S", 0.02)
+    away: list[object] = []
+
+    def account(name: str) -> None:
+        if name == "amy":
+            time.sleep(0.4)
+            away.append(calls.CALLS.away())
+            raise NoAnswer(name)
+
+    monkeypatch.setattr(userdirs, "account", account)
+    site.omero.users["zak"] = True
+    site.look()
+    assert away == [{}]
+    assert site.there() == ["zak"]
+    assert site.new.trouble == {
+        f"{top}/amy": "the directory of amy: cannot be made: the system's name service does not "
+        "answer, asked about amy"
+    }
