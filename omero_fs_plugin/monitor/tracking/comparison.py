@@ -253,9 +253,10 @@ class Comparison(ABC):
     ) -> list[tuple[bytes, Entry]]:
         """At a start nearly all are files that nobody knows yet.  Returns all else."""
         files, path, passes, others = directory.files, directory.path, self._filter.file, []
+        file = Kind.FILE
         for one in names:
             name, entry = one
-            if entry.kind is not Kind.FILE:
+            if entry.kind is not file:
                 others.append(one)
             elif passes(path, name):
                 files[name] = entry.identity
