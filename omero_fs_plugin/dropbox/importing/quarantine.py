@@ -11,7 +11,7 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.journal.by_hand import GOES
+from omero_fs_plugin.dropbox.journal.by_hand import GOES, HOME
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -22,10 +22,10 @@ from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
 from .copying import make_directory
-from .crossing import aside_of, drop_at, undo
+from .crossing import are_same, aside_of, drop_at, undo
 from .moving import move_back, move_out
 from .returning import Returning
-from .vault import HOME, lies_at, told_at
+from .vault import lies_at, told_at
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class Quarantine(Returning):
             return
         root = self.directory / fileset.user / str(fileset.id)
         try:
+            if self._is_half_elsewhere(fileset):
+                return
             with self._alone(fileset, root, str(self.directory)):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
@@ -162,6 +164,14 @@ class Quarantine(Returning):
         if self._journal.noted(f"{GOES}{fileset.id}"):  # a write for each at each start costs
             self._journal.note(f"{GOES}{fileset.id}", "")
 
+    def _is_half_elsewhere(self, fileset: Fileset) -> bool:
+        """Whether a part of it lies in a former quarantine, and cannot be brought back now."""
+        key = f"{GOES}{fileset.id}"
+        if (vault := self._journal.noted(key)) in ("", str(self.directory)):
+            return False
+        self._bring_back_half(fileset, vault=vault)
+        return bool(self._journal.noted(key))
+
     def _bring_back_half(self, fileset: Fileset, *, vault: str) -> None:
         """Brings back what a move to `vault`, another directory than ours, has moved so far."""
         root = Path(vault, fileset.user, str(fileset.id))
@@ -204,6 +214,9 @@ class Quarantine(Returning):
                     move_back(to, fileset.root, met.path, vault, self._sure)
                     if is_store(met.path):
                         drop_at(to, vault, self._sure)
+                elif is_store(met.path) and are_same(to, vault, fileset.root, met.path):
+                    # The kill came between the copy and the move of the original.
+                    drop_at(to, vault, self._sure)
                 else:  # the user has dropped it again, and that one is looked at
                     log.warning("fileset %d: %s stays: %s is there", fileset.id, to, met.path)
             except (OSError, FsError) as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
-from omero_fs_plugin.dropbox.journal.by_hand import RETURNING
+from omero_fs_plugin.dropbox.journal.by_hand import HOME, RETURNING
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.journal.waiting import LACKS
@@ -23,13 +24,17 @@ from .copying import sha1_at
 from .crossing import are_same, drop_at
 from .importers.sources import sha1_of
 from .moving import move_back, remove_source
-from .vault import HOME, Vault, lies_at, told_at
+from .vault import Vault, lies_at, told_at
 
 log = logging.getLogger(__name__)
 
 
 class Returning(Vault):
     """Brings filesets back to where the user put them.  A way that was cut short is finished."""
+
+    def __init__(self, directory: Path | None, journal: Journal) -> None:
+        super().__init__(directory, journal)
+        self.stays: dict[int, str] = {}  # fileset -> why it was not brought back the last time
 
     def bring_what_lacks(self, user: str, paths: Collection[str]) -> list[str]:
         """Brings back the sets of `user` that lack or have one of `paths`.
@@ -58,10 +63,11 @@ class Returning(Vault):
     def bring_back(self, fileset: Fileset) -> list[str]:
         """Brings the files of a failed fileset back to where the user put them; they settle there.
 
-        Returns their paths.  Returns none if the fileset is not in quarantine, or if
-        something else lies where the files were; the log says so then.  Raises Busy if
-        another process is moving them.
+        Returns their paths.  Returns none if the fileset is not in quarantine, or if it stays
+        there, as when something else lies where the files were; `stays` and the log say why
+        then.  Raises Busy if another process is moving them.
         """
+        self.stays.pop(fileset.id, None)
         root = self._journal.noted(f"{HOME}{fileset.id}")
         if not root or fileset.root == root:
             return []
@@ -74,8 +80,7 @@ class Returning(Vault):
                     return []
                 return self._bring_back(now, root, vault)
         except OSError as error:
-            log.warning("fileset %d: stays in quarantine: %s", fileset.id, error)
-            return []
+            return self._stay(fileset, str(error))
 
     def _bring_back(self, fileset: Fileset, root: str, vault: str) -> list[str]:
         path = fileset.path
@@ -85,15 +90,13 @@ class Returning(Vault):
             for at, path in ways:
                 lies, there = lies_at(at, vault), stat_of(root, path)
                 if not lies and there is None:  # where it failed, its end can still be told
-                    log.warning("fileset %d: stays in quarantine: %s is gone", fileset.id, at)
                     self._journal.note(f"{RETURNING}{fileset.id}", "")
-                    return []
+                    return self._stay(fileset, f"{at} is gone")
                 if not lies or there is None:
                     continue
                 if not _is_back(at, root, Found(path, there), vault):
-                    log.warning("fileset %d: stays in quarantine: %s is there", fileset.id, path)
                     self._journal.note(f"{RETURNING}{fileset.id}", "")
-                    return []
+                    return self._stay(fileset, f"something else is at {path}")
                 arrived.add(at)
             self._clear_away(fileset, root, ways, vault)
             stores = [str(at) for at, path in ways if is_store(path)]
@@ -107,19 +110,24 @@ class Returning(Vault):
                     move_back(at, root, path, vault, self._sure)
                 stat = stat_of(root, path)
                 if stat is None:
-                    return []
+                    return self._stay(fileset, f"{path} is gone")
                 found.append(Found(path, stat))
             with suppress(FileNotFoundError), CALLS.at(vault):
                 told_at(Path(fileset.root)).unlink()
             self._journal.bring_home(fileset, root, found, f"{HOME}{fileset.id}")
         except (OSError, FsError) as error:
-            log.warning("fileset %d: %s stays in quarantine: %s", fileset.id, path, error)
             if len(ways) == 1 and not isinstance(error, (RootAway, JournalError)):
                 self._journal.note(f"{RETURNING}{fileset.id}", "")  # all of it is undone
-            return []
+            return self._stay(fileset, str(error) if path in str(error) else f"{path}: {error}")
         log.info("fileset %d: %s is back from quarantine", fileset.id, found[0].path)
         self._end_return(fileset.id, stores, vault)
         return [met.path for met in found]
+
+    def _stay(self, fileset: Fileset, why: str) -> list[str]:
+        """Nothing of it is back.  Says why, here and in the log."""
+        self.stays[fileset.id] = why
+        log.warning("fileset %d: stays in quarantine: %s", fileset.id, why)
+        return []
 
     def returning(self) -> dict[int, str]:
         """The filesets whose way back was cut short -> the root that they go back to."""

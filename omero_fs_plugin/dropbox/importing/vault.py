@@ -21,7 +21,6 @@ from .crossing import aside_of, clear_away
 
 log = logging.getLogger(__name__)
 
-HOME = "quarantined "  # before a fileset's id; the journal's note is the root that it had
 _SURE_S = 1.0  # between two questions whether we may go on
 
 

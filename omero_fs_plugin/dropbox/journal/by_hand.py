@@ -16,8 +16,10 @@ from .rows import CHUNK
 from .states import OPEN, State
 from .writer import JournalWriter, write_note
 
-# Notes, each before the id of a fileset whose files are being moved, or were when a process ended.
+# Notes, each before the id of a fileset whose files are being moved, or were when a process ended;
+# HOME stays for as long as they are in quarantine.
 GOES = "quarantine under way "  # the quarantine's directory, which may be another one by now
+HOME = "quarantined "  # the root that it had; if its own is another, it is in quarantine
 RETURNING = "returning "  # the root that it had, where it lies, its stores there, as JSON
 
 
@@ -102,10 +104,11 @@ class ByHand(JournalWriter):
                     )
             return self._load(connection, [done])[0]
 
-    def retry(self, fileset: int, found: Sequence[Found] = ()) -> bool:
+    def retry(self, fileset: int, found: Sequence[Found] = (), reason: str = "") -> bool:
         """failed -> queued, with all its tries again.  Returns whether it was failed.
 
-        `found`: its files as they are now, if they are to be imported like this.  Raises
+        `found`: its files as they are now, if they are to be imported like this.  `reason` is what
+        people are to know of it meanwhile.  Raises
         ImportRefused if its first file is in another open fileset, or if the files of a
         set are in another fileset by now, and Moving.
         """
@@ -139,13 +142,17 @@ class ByHand(JournalWriter):
                 )
                 identifier, _ = form(connection, self._stamp(), again)
                 if identifier == fileset:
+                    connection.execute(
+                        update(schema.fileset).where(table.id == fileset).values(reason=reason)
+                    )
                     return True
                 raise ImportRefused(
                     f"{path}: its files are of fileset {identifier} by now; see `omero fs status`"
                     if identifier is not None
                     else f"{path}: one of its files is being imported; try again after that"
                 )
-            if not self._move(connection, fileset, (State.FAILED,), State.QUEUED, "", refusals=0):
+            failed = (State.FAILED,)
+            if not self._move(connection, fileset, failed, State.QUEUED, reason, refusals=0):
                 return False
             for position, met in enumerate(found):
                 connection.execute(

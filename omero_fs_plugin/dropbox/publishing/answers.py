@@ -8,12 +8,10 @@ may hang.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.journal.by_hand import Moving
+from omero_fs_plugin.dropbox.journal.by_hand import HOME, Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.errors import ImportRefused
@@ -29,10 +27,9 @@ _MOVING = "its files are being moved just now: ask again later"
 class Answers:
     """The answers since DropBox started.  One thread uses it."""
 
-    def __init__(self, journal: Journal, omero: Omero, settings: Callable[[], Settings]) -> None:
+    def __init__(self, journal: Journal, omero: Omero) -> None:
         self._journal = journal
         self._omero = omero
-        self._settings = settings
         self._of: dict[str, dict[int, str]] = {}  # user -> fileset -> answer
         self._news: set[str] = set()
 
@@ -83,8 +80,8 @@ class Answers:
     def _try_again(self, fileset: Fileset) -> str:
         if fileset.origin == HANDED_OVER:
             return "it was handed over by your administrator, who can try it again"
-        aside = self._settings().quarantine
-        if aside and PurePosixPath(fileset.path).is_relative_to(str(aside)):
+        # The property may name another directory by now, or none.
+        if self._journal.noted(f"{HOME}{fileset.id}") not in ("", fileset.root):
             return "its files are in quarantine: copy good ones to your directory"
         try:
             done = self._journal.retry(fileset.id)

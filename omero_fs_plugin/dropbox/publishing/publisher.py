@@ -51,7 +51,7 @@ class Publisher(Attendant):
         self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
         self._written: dict[str, float] = {}  # user -> s since the epoch, of the last look
         self._moving: set[str] = set()  # users with a fileset that is being imported
-        self._answers = Answers(journal, omero, settings)
+        self._answers = Answers(journal, omero)
         self._signed = 0.0  # s since the epoch: the last sign of life
         me = Holder.me()
         self._who = f"{me.host} {me.token}"

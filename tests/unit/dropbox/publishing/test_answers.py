@@ -1,0 +1,67 @@
+"""What becomes of a user's wish for a fileset that lies in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.publishing.answers import Answers
+from omero_fs_plugin.events import FileStat
+from tests.rules import places_of
+
+
+class Omero:
+    """Amy asks for this, once."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(enumerate(texts))
+
+    def requests(self) -> dict[str, list[tuple[int, str]]]:
+        return {"amy": self.texts}
+
+    def unpublish(self, identifiers: list[int]) -> None:
+        self.texts = []
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(f"sqlite:///{tmp_path}/journal.sqlite")
+    yield journal
+    journal.close()
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["in quarantine", "back by hand"])
+def test_it_stays_in_quarantine_whatever_the_property_names_by_now(
+    journal: Journal, tmp_path: Path, away: bool
+) -> None:
+    """The journal knows where it lies; the property may name another directory, or none."""
+    home = tmp_path / "DropBox" / "amy"
+    home.mkdir(parents=True)
+    path = home / "a.tif"
+    path.write_bytes(b"no image")
+    stat = FileStat.of(path.lstat())
+    journal.wait("amy", str(home), [Found(str(path), stat)])
+    (met,) = journal.select()
+    fileset = met.id
+    journal.move(fileset, State.WAITING, State.FAILED, "no image")
+    if away:
+        quarantine = Quarantine(tmp_path / "failed", places_of(home.parent), journal)
+        quarantine.take(journal.load([fileset])[0])
+        assert not path.exists()
+    omero: Any = Omero(f"try again {fileset}")
+    answers = Answers(journal, omero)
+    answers.look()
+    (row,) = journal.load([fileset])
+    if away:
+        assert answers.of("amy")[fileset].startswith("its files are in quarantine")
+        assert row.state is State.FAILED
+    else:
+        assert answers.of("amy")[fileset] == "it is tried again"
+        assert row.state is State.QUEUED
