@@ -134,7 +134,7 @@ def _text(line: Line) -> str:
 
 def collect(omerodir: Path, limit: float) -> list[Line]:
     """All lines, within three times `limit` (s)."""
-    from omero_fs_plugin.checks import Subject
+    from omero_fs_plugin.checks import Subject, account
     from omero_fs_plugin.checks.directories import in_each_others_way, roots_of, watched
     from omero_fs_plugin.checks.running import Running, ask
     from omero_fs_plugin.checks.timely import Check, within
@@ -148,8 +148,11 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
 
     lines = within(limit, [Check("configuration", read)])
     if not found:
-        # The other checks would look at defaults, which are not used here.
-        return lines + within(limit, [_grid(Subject(omerodir, Sources({}, {})))])
+        # The other checks would look at defaults, which are not used here.  Most often another
+        # account than OMERO.server's asks, so this says whose it is.
+        bare = Subject(omerodir, Sources({}, {}))
+        who, installed = Check("user", partial(account.who, bare)), _grid(bare)
+        return [*within(limit, [who]), *lines, *within(limit, [installed])]
     subject = Subject(omerodir, found[0])
     running = Running()
     lines += within(limit, [Check("servers", partial(ask, subject, running))])

@@ -284,3 +284,13 @@ def test_no_omero_server_at_all(tmp_path: Path) -> None:
     code, lines = run(tmp_path)
     assert code == 2
     assert any("OMERODIR" in line for line in lines if line.startswith("error"))
+
+
+def test_who_asks_is_told_also_if_the_configuration_cannot_be_read(omerodir: Path) -> None:
+    """Then it is most often the wrong account, and no other line says which is the right one."""
+    config = omerodir / "etc/grid/config.xml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("<no XML")
+    lines = check.collect(omerodir, 30)
+    assert lines[0].about == "user"
+    assert [line.level for line in lines if line.about == "configuration"] == [ERROR]
