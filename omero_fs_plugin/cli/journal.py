@@ -42,8 +42,11 @@ def run(ctx: Any, args: Any) -> None:
     if to == settings.journal_url:
         raise ConfigurationError("this is the journal that is in use: name another database")
     from omero_fs_plugin.dropbox.journal.copying import copy
+    from omero_fs_plugin.dropbox.journal.database import URLS, is_url
     from omero_fs_plugin.dropbox.journal.journal import Journal
 
+    if not is_url(to):  # it is not shown: nobody can tell where in such a text a password is
+        raise ConfigurationError(f"TO is not a database URL: {URLS}")
     with where.journal(settings, read_only=False) as source:
         target = Journal(to)
         try:

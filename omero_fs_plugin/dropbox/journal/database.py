@@ -42,6 +42,7 @@ from omero_fs_plugin.private import keep_private
 from . import schema
 from .file import sqlite_file
 
+URLS = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
 _KEPT = 8  # connections to a SQLite file that are kept for the next use
 _WAL_PAGES, _PAGE = 128, 4096  # bytes of a page
@@ -329,10 +330,16 @@ def shown(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         # It is not shown: nobody can tell where in such a text a password is.
-        raise ConfigurationError(
-            "omero.fs.journal is not a database URL: "
-            "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
-        ) from None
+        raise ConfigurationError(f"omero.fs.journal is not a database URL: {URLS}") from None
+
+
+def is_url(text: str) -> bool:
+    """Whether it is the URL of a database."""
+    try:
+        shown(text)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _engine(url: str, shown: str) -> Engine:

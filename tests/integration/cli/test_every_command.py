@@ -112,6 +112,7 @@ WRONG = [
         ("journal", "too few arguments"),
         ("journal move x", "invalid choice"),
         ("journal copy", "too few arguments"),
+        ("journal copy nonsense", "TO is not a database URL: postgresql://"),
     )
 ]
 CASES = [*STOPPED, *OTHERS, *WRONG]
