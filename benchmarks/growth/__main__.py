@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks.dropbox.running import execute
 from benchmarks.options import parser_of
 
-from . import table
+from . import flood, table
 from .subjects import SUBJECTS
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-growth.rst"
-ALL = "growth"
+ALL, FLOOD = "growth", "flood"
 
 HEADING = (
     "Benchmark results: the cost of growth",
@@ -31,12 +31,19 @@ HEADING = (
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = parser_of("bench-growth", __doc__, RESULTS, SUBJECTS).parse_args(given)
+    options = parser_of("bench-growth", __doc__, RESULTS, [*SUBJECTS, FLOOD]).parse_args(given)
     less = 10 if options.quick else 1
+    subjects = [name for name in options.only or () if name != FLOOD]
+    parts = [ALL] if subjects else []
+    if FLOOD in (options.only or ()):
+        parts.append(FLOOD)
     return execute(
-        {ALL: partial(table.measure, less=less, only=options.only)},
+        {
+            ALL: partial(table.measure, less=less, only=subjects),
+            FLOOD: partial(flood.measure, less=less),
+        },
         quick=options.quick,
-        only=[ALL] if options.only else None,
+        only=parts or None,
         output=options.output,
         results=RESULTS,
         heading=HEADING,

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.dropbox.known import all_imported
 from benchmarks.journal.scenarios import HOME, WATCHED, Stage
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.importing.line import Line
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -116,7 +117,7 @@ def users(directory: Path, number: int) -> Work:
 
 def rules(directory: Path, number: int) -> Work:
     """Entries of omero.fs.importUsers: they are read, and files below each find their own."""
-    names = [f"user-{n:04}" for n in range(number)]
+    names = [f"user-{n:05}" for n in range(number)]
     given = {
         "omero.data.dir": str(directory),
         "omero.fs.importUsers": ";".join(names),
@@ -135,6 +136,22 @@ def rules(directory: Path, number: int) -> Work:
     return work
 
 
+def roots(directory: Path, number: int) -> Work:
+    """The directories of so many rules: each is taken, and none may be one with another."""
+    paths = [f"{directory}/user-{n:05}" for n in range(number)]
+    for path in paths:
+        Path(path).mkdir()
+
+    def work() -> int:
+        taken = Roots()
+        taken.apply(paths, {})
+        for path in paths:
+            taken.look(path)
+        return sum(taken.real(path) is not None for path in paths)
+
+    return work
+
+
 @dataclass(frozen=True)
 class Subject:
     """What grows, in words, and its three sizes, each twice the one before."""
@@ -148,7 +165,8 @@ SUBJECTS = {
     "known": Subject("files known", known, (25_000, 50_000, 100_000)),
     "waiting": Subject("filesets waiting", waiting, (5_000, 10_000, 20_000)),
     "users": Subject("users with a fileset in the queue", users, (500, 1_000, 2_000)),
-    "rules": Subject("rules", rules, (125, 250, 500)),
+    "rules": Subject("rules", rules, (2_500, 5_000, 10_000)),
+    "roots": Subject("directories of rules taken", roots, (2_500, 5_000, 10_000)),
     "parts": Subject("parts of a set", parts, (15_000, 30_000, 60_000)),
     "directories": Subject("directories waiting", directories, (5_000, 10_000, 20_000)),
 }

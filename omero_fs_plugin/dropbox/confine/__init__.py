@@ -3,8 +3,9 @@
 A user may put symbolic links, FIFOs and devices into the user's directory.
 DropBox imports only regular files below that directory, and follows no link on
 the way to them.  The directory itself must be the one that was taken: see `roots`.
-`shown` knows which of them lead to the same files by other mounts, and `twice`
-whether two paths do.  ``trees`` looks at a directory that is one image.
+`shown` knows which of them lead to the same files by other mounts, `near` which
+of many may have to do with each other, and `twice` whether two paths are one.
+``trees`` looks at a directory that is one image.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.links import Identity, Mount, Route, mount_of, reach
 
+from .near import Near
 from .shown import Shown, below, shown, two_ways
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Roots:
         self._tell = tell
         self._lock = threading.Lock()
         self._roots: dict[str, _Root] = {}
+        self._near = Near()  # the roots that were taken; with the lock
         self._apart: Mapping[str, str] = {}
         self._here: Callable[[str], str] = str
         # directory -> the root that it lies in, and its parts from there on
@@ -268,6 +270,7 @@ class Roots:
         with self._lock:
             if self._roots[root.path] is root:  # otherwise another thread was first, or a reload
                 self._roots[root.path] = replace(root, taken=now, trouble="")
+                self._near.add(root.path, now.route, now.shown)
         if moved:
             log.info("%s is on another mount now; DropBox takes it: %s", root.path, now.mount)
         elif root.trouble:
@@ -300,7 +303,10 @@ class Roots:
 
     def _not_another(self, root: _Root, now: Taken) -> str:
         """Why this cannot be a root because of another root; empty if it can."""
-        for other in list(self._roots.values()):
+        with self._lock:
+            near = self._near.candidates(now.route, now.shown)
+            others = sorted((self._roots[path] for path in near), key=lambda one: one.number)
+        for other in others:
             if other.path == root.path or other.taken is None or other.trouble:
                 continue
             if other.former or root.former:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.growth import table
+from benchmarks.growth import flood, table
 from benchmarks.growth.subjects import SUBJECTS
 
 
@@ -51,9 +51,15 @@ def test_twice_as_many_rules_take_twice_as_many_calls(tmp_path: Path) -> None:
 
 def test_one_subject_in_a_table(tmp_path: Path) -> None:
     """As a process of its own; one that cannot be measured is told."""
-    outcome = table.measure(tmp_path, 25, ["rules"])
+    outcome = table.measure(tmp_path, 500, ["rules"])
     assert outcome.faults == []
     texts = [figure.text for figure in outcome.figures if figure.unit]
     assert texts == ["5 rules", "10 rules", "20 rules"] * 2
     with pytest.raises(BenchmarkError, match="waiting ended with 1"):
         table._one("waiting", 5, tmp_path / "nothing")
+
+
+def test_a_file_beside_a_flood_is_queued_and_the_flood_too(tmp_path: Path) -> None:
+    outcome = flood.measure(tmp_path, 1_000)
+    assert [figure.unit for figure in outcome.figures] == ["s"] * len(flood.SIZES)
+    assert all(-0.1 < figure.value < 30 for figure in outcome.figures)
