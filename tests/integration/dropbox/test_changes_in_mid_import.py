@@ -242,6 +242,36 @@ def test_one_file(whole: Whole, monkeypatch: pytest.MonkeyPatch, step: str, act:
     assert not whole.journal.counts()[State.FAILED]
 
 
+@pytest.mark.parametrize(
+    ("step", "act"),
+    pairs(["away and back", "away and a new one"], ("between blocks", "away and back")),
+)
+def test_the_directory_of_the_user(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, step: str, act: str
+) -> None:
+    """It is renamed to where nobody is a user, and comes back, or what was in it does."""
+    home = whole.watch_dir / "amy"
+    away = whole.watch_dir / "amy, former"
+    path = home / "day 1" / "a.tif"
+    path.parent.mkdir()
+    once = Once(lambda: home.rename(away))
+    at(step, once, monkeypatch)
+    write(path)
+    first = sha1(path)
+    whole.until("it is done", lambda: once.done)
+    whole.dropbox.rescanner.ask()
+    whole.until_known(whole.drop("marker.tif", user="zak"))
+    if act == "away and back":
+        away.rename(home)
+    else:
+        home.mkdir()
+        (away / "day 1").rename(home / "day 2")
+    whole.dropbox.rescanner.ask()
+    whole.until_known(whole.drop("marker 2.tif", user="zak"))
+    assert_each_once(whole, [(first,)], first)
+    assert not whole.journal.counts()[State.FAILED]
+
+
 def test_a_directory_is_renamed_while_its_files_are_queued(whole: Whole) -> None:
     """The files' own inodes do not change by that: they look like what is queued."""
     before = whole.drop("before.tif")
