@@ -275,15 +275,17 @@ def test_a_configuration_that_cannot_be_read(omerodir: Path) -> None:
     (omerodir / "etc/grid/config.xml").write_text("<icegrid>")
     code, lines = run(omerodir)
     assert code == 2
-    assert lines[0].startswith("error   configuration: ")
-    assert "config.xml" in lines[0]
-    assert lines[1].startswith("ok      grid: ")
+    assert lines[0].startswith("ok      user: run as ")
+    assert lines[1].startswith("error   configuration: ")
+    assert "config.xml" in lines[1]
+    assert lines[2].startswith("ok      grid: ")
 
 
 def test_no_omero_server_at_all(tmp_path: Path) -> None:
     code, lines = run(tmp_path)
     assert code == 2
     assert any("OMERODIR" in line for line in lines if line.startswith("error"))
+    assert not any("user: " in line for line in lines)
 
 
 def test_who_asks_is_told_also_if_the_configuration_cannot_be_read(omerodir: Path) -> None:
