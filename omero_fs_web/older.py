@@ -12,6 +12,9 @@ from omero.rtypes import rlong, rstring, unwrap
 
 from omero_fs_plugin.blitz import inventory
 from omero_fs_plugin.blitz.users import ALL_GROUPS
+from omero_fs_plugin.dropbox.publishing.document import in_omero
+
+from .places import datasets_of
 
 PAGE = 50  # filesets
 _LAST = 2**62  # above every id
@@ -25,6 +28,8 @@ class Older:
     name: str  # of its first file, below the user's directory
     imported: datetime
     image: int  # its first one
+    dataset: int | None = None  # of that image, as the user may see it
+    dataset_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ def before_these(document: Mapping[str, Any]) -> int | None:
     """The oldest fileset that the document has, by its id in OMERO; None: it has all of them."""
     if sum(document["counts"].values()) <= len(document["filesets"]):
         return None
-    known = [one["fileset"] for one in document["filesets"] if type(one.get("fileset")) is int]
-    return min((one for one in known if 0 < one < _LAST), default=_LAST)
+    known = [in_omero(one) for one in document["filesets"]]
+    return min((one for one in known if one is not None), default=_LAST)
 
 
 def older(services: Any, user: int, document: Mapping[str, Any], before: int) -> Some:
@@ -72,12 +77,14 @@ def older(services: Any, user: int, document: Mapping[str, Any], before: int) ->
         return Some((), None)
     paths = inventory.first_paths(query, ids)
     images = _images(query, ids)
+    datasets = datasets_of(services, images.values())
     found = [
         Older(
             one,
             _below(paths.get(one, ""), roots),
             datetime.fromtimestamp(made[one]).astimezone(),
             images[one],
+            *datasets.get(images[one], (None, "")),
         )
         for one in ids
         if one in images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 _REASONS = 20  # the most frequent
+_MOST_FILES = 20  # of a fileset that are looked for in its reason
+_MOST_REASON = 400  # characters
 _NAMED = 5  # users with a directory in trouble, of each
 
 
@@ -114,9 +117,11 @@ def _row(user: str, document: Mapping[str, Any]) -> Row:
 
 def _kind(reason: str, files: Sequence[str]) -> str:
     """The reason without the name of the file, so that equal ones are counted together."""
-    for name in sorted(files, key=len, reverse=True):
-        reason = reason.replace(name, "the file")
-    return reason or "no reason"
+    names = sorted({name for name in files if name}, key=len, reverse=True)[:_MOST_FILES]
+    if names:
+        # In one pass: what was put in for a name may have another name in it.
+        reason = re.sub("|".join(map(re.escape, names)), "the file", reason[:_MOST_REASON])
+    return reason[:_MOST_REASON] or "no reason"
 
 
 def _moment(seconds: float) -> datetime:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from omero_fs_plugin.dropbox.publishing.document import in_omero
 from omero_fs_plugin.dropbox.publishing.heartbeat import Heard
 
 NEEDS, UNDER_WAY, IMPORTED, SKIPPED = "needs", "way", "imported", "skipped"
@@ -107,6 +108,8 @@ class Item:
     fileset: int | None  # its id in OMERO
     asked: str = ""  # what the user has asked for and DropBox has not answered yet
     answer: str = ""  # what DropBox answered last
+    dataset: int | None = None  # of its first image, as the user may see it
+    dataset_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,15 @@ def page_of(
         changed=_moment(document["written"]),
         images=tuple(one.images[0] for one in today if one.images),
     )
+
+
+def placed(page: Page, datasets: Mapping[int, tuple[int, str]]) -> Page:
+    """`page` with the datasets of today's images.  `datasets`: image -> id and name."""
+    today = []
+    for one in page.today:
+        dataset, name = datasets.get(one.images[0], (None, "")) if one.images else (None, "")
+        today.append(replace(one, dataset=dataset, dataset_name=name))
+    return replace(page, today=today)
 
 
 def sentence(document: Mapping[str, Any]) -> str:
@@ -220,7 +232,7 @@ def _item(
         left=_left(percent, now - one["since"]) if stand == "importing" else "",
         images=tuple(one["images"]),
         more_images=_count(one.get("more_images")),
-        fileset=one["fileset"] if isinstance(one.get("fileset"), int) else None,
+        fileset=in_omero(one),
         asked=asked.get(one["id"], ""),
         answer=answers.get(one["id"], ""),
     )

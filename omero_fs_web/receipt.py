@@ -13,6 +13,7 @@ import omero.sys
 from omero.rtypes import rlist, rlong, unwrap
 
 from omero_fs_plugin.blitz.users import ALL_GROUPS
+from omero_fs_plugin.dropbox.publishing.document import in_omero
 
 COLUMNS = ("file", "bytes", "checksum", "algorithm", "imported", "images", "fileset")
 MOST_FILES = 200  # of one fileset, where it stands alone
@@ -40,7 +41,7 @@ def chosen(document: Mapping[str, Any], *, day: date | None, below: str) -> list
         one
         for one in document["filesets"]
         if one["state"] == "imported"
-        and type(one.get("fileset")) is int
+        and in_omero(one) is not None
         and (day is None or datetime.fromtimestamp(one["since"]).date() == day)
         and (not start or any(f"{name}/".startswith(f"{start}/") for name in one["files"]))
     ]

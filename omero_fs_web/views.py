@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 from omeroweb.decorators import login_required
 
 from omero_fs_plugin import __version__
@@ -30,13 +30,14 @@ from . import receipt, settings
 from .older import before_these, older
 from .origin import origin_of
 from .overview import overview
-from .page import SHOWS, Page, page_of
+from .page import SHOWS, Page, page_of, placed
 from .places import datasets_of
 
 _MOST_QUERY = 300  # characters of a search
 _SAID = {
     "asked": "DropBox was asked. It answers within some seconds.",
     "wrong": "That could not be asked for.",
+    "lost": "You were logged out, so DropBox was not asked. Ask again.",
 }
 
 
@@ -68,11 +69,14 @@ def part(request: Any, conn: Any = None, **_: Any) -> Any:
 
 
 @never_cache
-@require_POST
+@require_http_methods(["GET", "POST"])
 @login_required()
 def ask(request: Any, conn: Any = None, **_: Any) -> Any:
-    """Writes a request into OMERO: DropBox checks it, and answers in the document."""
-    said = "wrong"
+    """Writes a request into OMERO: DropBox checks it, and answers in the document.
+
+    Who was logged out in between comes back from the login by GET, without the request.
+    """
+    said = "wrong" if request.method == "POST" else "lost"
     for wish in requests.Wish:
         fileset = request.POST.get(wish.name.lower(), "")
         text = requests.entry(wish, fileset)
@@ -117,7 +121,6 @@ def older_page(request: Any, conn: Any = None, **_: Any) -> Any:
     some = older(services, user, document, int(given))
     context = {
         "some": some,
-        "datasets": datasets_of(services, [one.image for one in some.filesets]),
         "admin": conn.isAdmin(),
         "user": conn.getUser().getName(),
     }
@@ -191,9 +194,8 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
         for one in requests.read(text for _, text in publications.requests_of(services, user))
     }
     page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
-    context["page"] = page
+    context["page"] = placed(page, datasets_of(services, page.images))
     context["before"] = before_these(document)
-    context["datasets"] = datasets_of(services, page.images)
     return context
 
 

@@ -6,6 +6,7 @@ All times are in s since the epoch.  Paths are those below the user's directory.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import below, shortened, standing, without_paths
+from omero_fs_plugin.names import encodable
 
 FORMAT = 1  # readers refuse another one
 FILESETS = 200  # the latest
@@ -25,6 +27,7 @@ _ROOTS = 5
 _ANSWERS = 20  # the latest
 _REVISIONS = 2**53  # a number above is none of ours
 _LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, if it stands alone
 _UNTIL_S = 600.0  # `until` is told in steps of this: DropBox counts a wait now and then
 # What says when and how often it was written, and not what became of files.
 _ABOUT = ("revision", "written")
@@ -71,7 +74,7 @@ def changed(content: Mapping[str, Any], before: str, now: float) -> str | None:
     if former is None:
         return text_of({**content, "revision": 1, "written": round(now, 1)})
     said = {name: value for name, value in former.items() if name not in _ABOUT}
-    fitted = json.loads(text_of(content))
+    fitted = _loaded(text_of(content))
     if said == fitted:
         return None
     return text_of({**content, "revision": former["revision"] + 1, "written": round(now, 1)})
@@ -94,9 +97,12 @@ def text_of(content: Mapping[str, Any]) -> str:
 
 
 def parsed(text: str) -> dict[str, Any] | None:
-    """The document in `text`; None if it is none that we wrote: its user may write there too."""
+    """The document in `text`; None if it is none that we wrote: its user may write there too.
+
+    Its lists are not longer than DropBox writes them, and all texts in it can be encoded.
+    """
     try:
-        found = json.loads(text)
+        found = _loaded(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -110,10 +116,36 @@ def parsed(text: str) -> dict[str, Any] | None:
         and _is_list(found.get("answers", []), _is_answer)  # an older DropBox wrote none
         and isinstance(counts, dict)
         and all(_is_number(counts.get(str(state))) for state in State)
+        and all(_is_number(number) for number in counts.values())  # readers add them up
         and _is_number(found.get("held_up"))
         and _is_time(found.get("written"))
     )
-    return found if whole else None
+    if not whole:
+        return None
+    limits = {"filesets": FILESETS, "roots": _ROOTS, "answers": _ANSWERS}
+    return {**found, **{name: found[name][:most] for name, most in limits.items() if name in found}}
+
+
+def in_omero(one: Mapping[str, Any]) -> int | None:
+    """The id in OMERO of a fileset of the document; None if there is none that OMERO could have."""
+    fileset = one.get("fileset")
+    return fileset if _is_number(fileset) and fileset else None
+
+
+def _loaded(text: str) -> Any:
+    """As json.loads; each text in it is one that can be sent on, as `names.encodable` writes it."""
+    found = json.loads(text)
+    return _encodable(found) if _SURROGATE.search(text) else found
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_encodable(one) for one in value]
+    if isinstance(value, dict):
+        return {encodable(name): _encodable(one) for name, one in value.items()}
+    return value
 
 
 def _is_list(value: Any, of: Callable[[Any], bool]) -> bool:

@@ -50,3 +50,16 @@ def test_the_users_of_a_group_are_added_up() -> None:
     )
     assert lab.oldest is not None and lab.oldest.timestamp() == NOW - 5
     assert sorted((group.name, group.users) for group in rest) == [("", 1), ("other", 1)]
+
+
+def test_names_that_a_user_chose_make_no_reason_longer() -> None:
+    # Each was put in for the letter "e", and "the file" has two of them: 2 ** 40 characters.
+    hostile = fileset(
+        1,
+        "failed",
+        reason="e" * 1000,
+        files=["", *(f"{'e' * n}" for n in range(1, 3)), *["e"] * 40],
+    )
+    found = overview([("amy", document(hostile))], {})
+    ((reason, failures, users),) = found.reasons
+    assert len(reason) <= 400 * len("the file") and (failures, users) == (1, 1)
