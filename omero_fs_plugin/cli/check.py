@@ -151,8 +151,8 @@ def collect(omerodir: Path, limit: float) -> list[Line]:
         # The other checks would look at defaults, which are not used here.  Most often another
         # account than OMERO.server's asks, so this says whose it is.
         bare = Subject(omerodir, Sources({}, {}))
-        who = [Check("user", partial(account.who, bare))] if (omerodir / "etc").is_dir() else []
-        return [*within(limit, who), *lines, *within(limit, [_grid(bare)])]
+        who = Check("user", partial(account.who, bare))
+        return [*within(limit, [who]), *lines, *within(limit, [_grid(bare)])]
     subject = Subject(omerodir, found[0])
     running = Running()
     lines += within(limit, [Check("servers", partial(ask, subject, running))])
