@@ -14,6 +14,7 @@ from omero_fs_plugin.cli import retrying
 from omero_fs_plugin.cli.retrying import retry
 from omero_fs_plugin.dropbox.importing.alone import Busy
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.by_hand import GOES, RETURNING, Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -115,3 +116,25 @@ def test_what_another_process_is_moving_is_not_queued(
     assert retry(journal, None, settings, lambda given: [], left).filesets == []
     assert left == [Left((fileset.path,), "another process is moving it: try again later")]
     assert journal.load([fileset.id])[0].state is State.FAILED
+
+
+@pytest.mark.parametrize("note", [GOES, RETURNING], ids=["goes", "returns"])
+def test_nobody_decides_while_its_files_are_being_moved(
+    journal: Journal, tmp_path: Path, note: str
+) -> None:
+    fileset = failed(journal, tmp_path / "DropBox" / "amy" / "a.tif")
+    journal.note(f"{note}{fileset.id}", "so")
+    left: list[Left] = []
+    settings = settings_of(watchDir=str(tmp_path / "DropBox"))
+
+    def sort(given: list[Any]) -> list[Formed]:
+        return [Formed(one.user, one.root, [one.found]) for one in given]
+
+    assert retry(journal, None, settings, sort, left).filesets == []
+    assert [one.files for one in left] == [(fileset.path,)]
+    assert "being moved into quarantine or back: try again after that" in left[0].why
+    with pytest.raises(Moving, match="being moved"):
+        journal.forget(fileset.id, "enough")
+    assert journal.load([fileset.id])[0].state is State.FAILED
+    journal.note(f"{note}{fileset.id}", "")
+    assert journal.forget(fileset.id, "enough")
