@@ -8,10 +8,16 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePath
 from typing import BinaryIO
 
-from omero_fs_plugin.dropbox.confine import is_unmounted, open_beneath, open_directory
+from omero_fs_plugin.dropbox.confine import (
+    is_unmounted,
+    open_beneath,
+    open_directory,
+    stat_beneath,
+)
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused
@@ -142,7 +148,7 @@ def remove(
     kept = ""
     for met, sha1 in zip(fileset.files, sha1s, strict=True):
         try:
-            remove_file(fileset.root, met, sha1, linked, stopping)
+            _remove_one(fileset.root, met, sha1, linked, stopping)
         except FileGone:
             with disk_errors(met.path):
                 away = is_unmounted(fileset.root, met.path, met.stat.device)
@@ -157,6 +163,32 @@ def remove(
         else:
             log.info("fileset %d: imported, so removed: %s", fileset.id, met.path)
     return kept
+
+
+def _remove_one(
+    root: str, met: Found, sha1: str, linked: bool, stopping: Callable[[], bool]
+) -> None:
+    """As `remove_file`, also if the disk was mounted again since."""
+    try:
+        remove_file(root, met, sha1, linked, stopping)
+    except FileChanged:
+        there = _as_mounted_now(root, met)
+        if linked or there is met:
+            raise
+        remove_file(root, there, sha1, linked, stopping)
+
+
+def _as_mounted_now(root: str, met: Found) -> Found:
+    """The file as it is, if its disk was mounted again under another device number, and no more.
+
+    As if its inode had been touched, so that it is read again before it is removed.  Raises
+    DiskAway.
+    """
+    with disk_errors(met.path):
+        now = stat_beneath(root, met.path)
+    if now is None or now == met.stat or replace(now, device=met.stat.device) != met.stat:
+        return met
+    return replace(met, stat=replace(now, ctime_ns=0))
 
 
 def remove_file(
