@@ -1,6 +1,7 @@
 """What the browser asks for: the page, its news, requests, receipts, and the view of all users.
 
 Each view has the session of who is logged in, as `conn`, and reads and writes with nothing else.
+The public user of OMERO.web has no drops: it gets only the view of an image, if its filter says so.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _SAID = {
 
 @never_cache
 @require_GET
-@login_required()
+@login_required(allowPublic=False)
 def index(request: Any, conn: Any = None, **_: Any) -> Any:
     """The whole page."""
     context = _context(request, conn)
@@ -54,7 +55,7 @@ def index(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_GET
-@login_required()
+@login_required(allowPublic=False)
 def part(request: Any, conn: Any = None, **_: Any) -> Any:
     """What of the page may have changed: its sentence, and the HTML below it."""
     context = _context(request, conn)
@@ -70,7 +71,7 @@ def part(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-@login_required()
+@login_required(allowPublic=False)
 def ask(request: Any, conn: Any = None, **_: Any) -> Any:
     """Writes a request into OMERO: DropBox checks it, and answers in the document.
 
@@ -91,7 +92,7 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_GET
-@login_required()
+@login_required(allowPublic=False)
 def receipt_page(request: Any, conn: Any = None, **_: Any) -> Any:
     """The receipt as a page to keep or print."""
     return render(request, "omero_fs_web/receipt.html", _receipt(request, conn))
@@ -99,7 +100,7 @@ def receipt_page(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_GET
-@login_required()
+@login_required(allowPublic=False)
 def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
     """The receipt as a table."""
     text = receipt.as_csv(_receipt(request, conn)["lines"])
@@ -110,7 +111,7 @@ def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
 
 @never_cache
 @require_GET
-@login_required()
+@login_required(allowPublic=False)
 def older_page(request: Any, conn: Any = None, **_: Any) -> Any:
     """A page of what was imported before the latest drops; with `part` only its list."""
     services, user = conn.c.sf, conn.getUserId()
@@ -141,7 +142,7 @@ def image(request: Any, conn: Any = None, image: int = 0, **_: Any) -> Any:
 
 @never_cache
 @require_GET
-@login_required(isAdmin=True)
+@login_required(isAdmin=True, allowPublic=False)
 def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
     """All users, for administrators."""
     services = conn.c.sf

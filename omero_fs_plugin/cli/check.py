@@ -186,6 +186,7 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         mail,
         next_start,
         space,
+        web,
     )
     from omero_fs_plugin.checks import running as grid_that_runs
     from omero_fs_plugin.checks.timely import Check
@@ -215,6 +216,7 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         Check(java.READING, partial(java.reading, subject)),
         Check("port", partial(grid.router, subject, running=not running.away)),
         Check("mail", partial(mail.mail, subject)),
+        Check("web", partial(web.page, subject)),
         Check("servers", partial(grid_that_runs.servers, subject, running)),
         Check("users", partial(grid_that_runs.users, running)),
     ]

@@ -47,7 +47,7 @@ if not settings.configured:
     django.setup()
 
 from django.template.loader import render_to_string
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import clear_script_prefix, set_script_prefix
 from omeroweb.decorators import login_required
 
@@ -175,6 +175,43 @@ def test_who_is_not_logged_in_is_sent_to_the_login(
         )
     polled = Client().get(PART, headers={"X-Requested-With": "XMLHttpRequest"})
     assert polled.status_code == 403
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["new session", "joined before"])
+def test_the_public_user_is_sent_to_the_login(
+    omero: Omero, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch, joined: bool
+) -> None:
+    told(fileset(1))
+    public = omero.conn()
+    public.isAnonymous = lambda: True
+    connector = SimpleNamespace(
+        join_connection=lambda agent: public, to_session=lambda request: None
+    )
+    monkeypatch.undo()  # OMERO.web's own way to a connection
+    for name, does in {
+        "get_authenticated_connection": lambda *_: public if joined else None,
+        "get_public_user_connector": lambda *_: connector,
+        "load_server_settings": lambda *_: None,
+    }.items():
+        monkeypatch.setattr(login_required, name, does)
+    monkeypatch.setattr(views, "origin_of", lambda services, image: None)
+    with override_settings(
+        PUBLIC_ENABLED=True,
+        PUBLIC_USER="public",
+        PUBLIC_PASSWORD="public",
+        PUBLIC_URL_FILTER=re.compile(".*"),
+        PUBLIC_GET_ONLY=False,
+        PUBLIC_SERVER_ID=1,
+    ):
+        pages = [PAGE, PART, EVERYBODY, ASK, OLDER, "/omero_fs_web/receipt.html"]
+        for page in (*pages, "/omero_fs_web/receipt.csv"):
+            answer = Client().get(page)
+            assert (answer.status_code, answer["Location"].partition("?")[0]) == (
+                302,
+                "/webclient/login/",
+            )
+        # An image that the public user may see has its panel, as the client shows it.
+        assert "no fileset that you may see" in _get("/omero_fs_web/image/4/")
 
 
 @pytest.mark.parametrize("text", ["", "garbage", '{"format": 1}', '{"format": 99}', "[" * 5000])
