@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import COMMAND, installed
+from tests.acceptance.server import COMMAND, Server, installed
 
 
 def _command(directory: Path) -> Path:
@@ -46,3 +46,16 @@ def test_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(pytest.fail.Exception, match=COMMAND):
         installed()
+
+
+def test_a_property_that_is_taken_back_leaves_no_empty_entry(tmp_path: Path) -> None:
+    """It left fifteen of them in the configuration of the server that was tried."""
+    (tmp_path / "etc" / "grid").mkdir(parents=True)
+    server = Server.__new__(Server)
+    server.omero = str(Path(sys.executable).with_name("omero"))
+    server.environment = {**os.environ, "OMERODIR": str(tmp_path)}
+    server._warm = None
+    server.configure_all({"omero.fs.whitelist": ".tif", "omero.fs.timeToIdle": "7"})
+    server.configure_all({"omero.fs.whitelist": "", "omero.fs.timeToIdle": "8"})
+    written = (tmp_path / "etc" / "grid" / "config.xml").read_text(encoding="utf-8")
+    assert "omero.fs.timeToIdle" in written and "omero.fs.whitelist" not in written
