@@ -85,6 +85,10 @@ class Omero(Connection):
         """
         return self._ask("asking for the users", users.active)
 
+    def memberships(self) -> dict[str, frozenset[str]]:
+        """Every OMERO user's name -> the groups of the user that may hold data."""
+        return self._ask("asking for the groups of users", users.memberships)
+
     def address_of(self, name: str) -> str:
         """The e-mail address of the user called `name`; empty if OMERO has none.
 

@@ -27,6 +27,12 @@ class User:
     group: str  # imports of this user go here; the default group unless another is set
 
 
+_GROUPS = (
+    "select e.omeName, g.name from Experimenter e "
+    "left outer join e.groupExperimenterMap m left outer join m.parent g"
+)
+
+
 def look_up(services: Any, name: str, group: str) -> User:
     """The user called `name`, who imports into `group` or into the user's default group.
 
@@ -90,16 +96,18 @@ def addresses_of_admins(services: Any) -> list[str]:
 
 def active(services: Any) -> dict[str, bool]:
     """Every user's name -> whether the user is active, that is a member of the group `user`."""
-    rows = services.getQueryService().projection(
-        "select e.omeName, g.name from Experimenter e "
-        "left outer join e.groupExperimenterMap m left outer join m.parent g",
-        None,
-        ALL_GROUPS,
-    )
     found: dict[str, bool] = {}
-    for name, group in rows:
+    for name, group in services.getQueryService().projection(_GROUPS, None, ALL_GROUPS):
         found[unwrap(name)] = found.get(unwrap(name), False) or unwrap(group) == "user"
     return found
+
+
+def memberships(services: Any) -> dict[str, frozenset[str]]:
+    """Every user's name -> the groups of the user that may hold data."""
+    found: dict[str, set[str]] = {}
+    for name, group in services.getQueryService().projection(_GROUPS, None, ALL_GROUPS):
+        found.setdefault(unwrap(name), set()).add(unwrap(group))
+    return {name: frozenset(groups - {None, *_NO_DATA}) for name, groups in found.items()}
 
 
 def id_of(services: Any, name: str) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.config.settings import EVERYONE, Rule, levels
 from omero_fs_plugin.filesystems import Mounts
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel import limits
@@ -80,7 +80,7 @@ def _below(top: str, rule: Rule, polled: Callable[[str], bool], end: float) -> C
     names = Filter(
         os.fsencode(top),
         whitelist=rule.whitelist,
-        blacklist=[*rule.blacklist, *not_entered(2 if rule.user == EVERYONE else 1)],
+        blacklist=[*rule.blacklist, *not_entered(levels(rule))],
         ignore_sys_files=rule.ignore_sys_files,
     )
     number, left = 0, [top]

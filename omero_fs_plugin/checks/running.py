@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin import __version__
+from omero_fs_plugin.config.layout import Owner, depth, owner
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
@@ -28,7 +30,9 @@ class Running:
     commands: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all servers
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
-    users: dict[str, str] = field(default_factory=dict)  # name -> why not a user; empty: a user
+    users: dict[str, str] = field(
+        default_factory=dict
+    )  # directory or name -> why not; empty: a user
     omero: str = ""  # why OMERO was not asked for users
     lacking: str = ""  # what OMERO's configuration lacks for us; empty if nothing
     listed: set[str] = field(default_factory=set)  # users named in importUsers
@@ -72,10 +76,12 @@ def _ask_users(subject: Subject, running: Running, grid: Grid) -> None:
             running.lacking = lacking(supported)
         groups = {rule.user: rule.group for rule in settings.rules}
         running.listed = groups.keys() - {EVERYONE}
-        for name in [*sorted(running.listed), *_subdirectories(subject)]:
+        for name in sorted(running.listed):
+            running.users[name] = _why_not(omero, name, groups[name])
+        for name, whose in _subdirectories(subject).items():
             if name not in running.users:
-                group = groups.get(name, groups.get(EVERYONE, ""))
-                running.users[name] = _why_not(omero, name, group)
+                group = whose.group or groups.get(name, groups.get(EVERYONE, ""))
+                running.users[name] = _why_not(omero, whose.user, group)
     except ServerAwayError as away:
         running.omero = str(away)
     finally:
@@ -90,17 +96,31 @@ def _why_not(omero: Any, name: str, group: str) -> str:
     return ""
 
 
-def _subdirectories(subject: Subject) -> list[str]:
-    names = set()
+def _subdirectories(subject: Subject) -> dict[str, Owner]:
+    """Path below the directory of everyone -> whose it is."""
+    found: dict[str, Owner] = {}
     for rule in subject.settings.rules:
-        if rule.user == EVERYONE and rule.watch_dir.is_dir() and os.access(rule.watch_dir, os.R_OK):
-            with os.scandir(rule.watch_dir) as entries:
-                names |= {
-                    entry.name
-                    for entry in entries
-                    if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-                }
-    return sorted(names)
+        if rule.user == EVERYONE:
+            names = [""]
+            for _ in range(depth(rule.layout)):
+                names = [below for name in names for below in _directories(rule.watch_dir, name)]
+            for name in names:
+                if (whose := owner(rule.layout, name.split("/"))) is not None:
+                    found.setdefault(name, whose)
+    return dict(sorted(found.items()))
+
+
+def _directories(top: Path, name: str) -> list[str]:
+    """Those in `top/name`, by their paths below `top`; none where they may not be listed."""
+    directory = top / name
+    if not directory.is_dir() or not os.access(directory, os.R_OK):
+        return []
+    with os.scandir(directory) as entries:
+        return [
+            f"{name}/{entry.name}" if name else entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        ]
 
 
 def servers(subject: Subject, running: Running) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from omero_fs_plugin.config.layout import of_user
 from omero_fs_plugin.config.lists import bare
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
@@ -121,7 +122,7 @@ def _directory(row: Row, user: str | None) -> str:
     """Where the user drops files.  For a user of `default` this is the subdirectory."""
     watched = bare(row.cells["watchDir"].value)
     if row.user == EVERYONE and user and user != EVERYONE and watched:
-        return f"{watched.rstrip('/')}/{user}"
+        return f"{watched.rstrip('/')}/{of_user(bare(row.cells['layout'].value), user)}"
     return watched
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omero_fs_plugin.config.settings import EVERYONE, Settings
+from omero_fs_plugin.config.layout import GROUP_USER
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
@@ -22,6 +23,7 @@ from omero_fs_plugin.dropbox.situation import (
     standing,
     without_paths,
 )
+from omero_fs_plugin.dropbox.watching.rescan import top as listed
 from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.names import several
 from omero_fs_plugin.site import Site, printable, site
@@ -123,9 +125,10 @@ def _lists(path: str, disks: Disks) -> bool:
 def _directories(user: str, settings: Settings, disks: Disks) -> list[str]:
     """The directories that are watched for this user, and are there."""
     tops = [
-        str(rule.watch_dir / user if rule.user == EVERYONE else rule.watch_dir)
+        directory
         for rule in settings.rules
         if rule.user == user or (rule.user == EVERYONE and _is_one_name(user))
+        for directory in _of_rule(rule, user, disks)
     ]
     there = [top for top in tops if _may_be_there(top, disks)]
     if not there:
@@ -134,6 +137,20 @@ def _directories(user: str, settings: Settings, disks: Disks) -> list[str]:
             f"{', '.join(map(printable, tops)) or 'nothing is watched for such a name'}"
         )
     return there
+
+
+def _of_rule(rule: Rule, user: str, disks: Disks) -> list[str]:
+    """The directories of this user by one rule."""
+    watched = str(rule.watch_dir)
+    if rule.user != EVERYONE:
+        return [watched]
+    if rule.layout != GROUP_USER:
+        return [f"{watched}/{user}"]
+    try:
+        groups, _ = disks.ask(watched, lambda call: listed(watched, call.pulse))
+    except OSError:
+        groups = ["*"]
+    return [f"{watched}/{group}/{user}" for group in groups]
 
 
 def _is_one_name(user: str) -> bool:

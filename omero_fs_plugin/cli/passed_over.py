@@ -11,8 +11,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from omero_fs_plugin import system_names
+from omero_fs_plugin.config.layout import depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.confine import DEEPEST, TOO_DEEP
+from omero_fs_plugin.dropbox.places import nobodys
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.errors import FsError
@@ -34,7 +36,8 @@ def user_of(path: str, rule: Rule) -> str:
     parts = PurePosixPath(path).relative_to(str(rule.watch_dir)).parts
     if rule.user != EVERYONE:
         return rule.user
-    return parts[0] if len(parts) > 1 else ""
+    whose = owner(rule.layout, parts[:-1])
+    return whose.user if whose is not None else ""
 
 
 def why_passed_over(path: str, settings: Settings) -> str:
@@ -46,12 +49,12 @@ def why_passed_over(path: str, settings: Settings) -> str:
         watched = ", ".join(str(rule.watch_dir) for rule in settings.rules) or "nothing"
         return f"lies in no watched directory: watched is {watched}"
     if not user_of(path, rule):
-        return "lies in no user's directory"
+        return nobodys(rule)
     if is_sidecar(path):
         return "a sidecar: it says how the images around it are imported"
     top = PurePosixPath(str(rule.watch_dir))
     *directories, name = PurePosixPath(path).relative_to(top).parts
-    own = directories if rule.user != EVERYONE else directories[1:]
+    own = directories if rule.user != EVERYONE else directories[depth(rule.layout) :]
     if len(own) > DEEPEST:
         return f"lies {TOO_DEEP}"
     if own and rule.path_mode == "Flat":

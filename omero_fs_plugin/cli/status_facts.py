@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from omero_fs_plugin.config.layout import USER
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Asked, Elsewhere, Seen
@@ -172,6 +173,7 @@ def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, st
             yield {
                 "user": name,
                 "directory": figures.get(f"watch.{number}.directory", ""),
+                "layout": figures.get(f"watch.{number}.layout", USER),
                 "problem": figures.get(f"watch.{number}.problem", ""),
                 "importer": figures.get(f"importer.{number}", ""),
                 "ignored": figures.get(f"ignored.{number}", ""),

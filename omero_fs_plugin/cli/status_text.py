@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from omero_fs_plugin.config.layout import is_of, of_user
 from omero_fs_plugin.config.settings import EVERYONE
 from omero_fs_plugin.dropbox.situation import (
     amount,
@@ -316,7 +317,7 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
     for rule in status["watched"]:
         directory = rule["directory"]
         if user is not None and rule["user"] == EVERYONE:
-            directory = f"{directory.rstrip('/')}/{user}"
+            directory = f"{directory.rstrip('/')}/{of_user(rule['layout'], user)}"
         trouble = f" ({rule['problem']})" if rule["problem"] else ""
         yield f"watched for {user or rule['user']}: {printable(directory)}{trouble}"
         if rule["importer"]:
@@ -335,8 +336,12 @@ def _node(node: dict[str, Any]) -> str:
 
 def _is_of(left: str, user: str, watched: list[dict[str, str]]) -> bool:
     """Whether something left alone, a path or a user's name, belongs to this user."""
-    tops = [
-        rule["directory"].rstrip("/") + (f"/{user}" if rule["user"] == EVERYONE else "")
-        for rule in watched
-    ]
-    return left == user or any(left == top or left.startswith(f"{top}/") for top in tops)
+    return left == user or any(_lies_in(left, user, rule) for rule in watched)
+
+
+def _lies_in(left: str, user: str, rule: dict[str, str]) -> bool:
+    top = rule["directory"].rstrip("/")
+    if rule["user"] != EVERYONE:
+        return left == top or left.startswith(f"{top}/")
+    names = left[len(top) + 1 :].split("/")
+    return left.startswith(f"{top}/") and is_of(rule["layout"], user, names)

@@ -7,7 +7,8 @@ from typing import Any
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Settings
-from omero_fs_plugin.dropbox.userdirs import Finding, State, compare, create
+from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare, create
+from omero_fs_plugin.dropbox.userdirs.groups import has_groups, with_groups
 from omero_fs_plugin.site import Site, printable, site
 
 from .disks import Disks
@@ -17,7 +18,8 @@ HELP = """Compare the users' directories with OMERO's users
 Every active OMERO user needs a directory of the same name below the watched
 one (omero.fs.watchDir, else DropBox in omero.data.dir), unless
 omero.fs.importUsers names a directory elsewhere.  OMERO's own root and guest
-need none.  The command shows directories that are
+need none.  If omero.fs.layout has groups, a user needs one in each own group.
+The command shows directories that are
 
   missing        an active user has no directory
   unknown        no OMERO user has that name
@@ -59,9 +61,10 @@ def run(ctx: Any, args: Any) -> None:
     where = site(ctx)
     settings = where.settings()
     settings.check()
-    users = _experimenters(where, settings)
+    users, groups = _experimenters(where, settings)
     disks = Disks()
     findings = compare(settings.rules, users, disks.ask)
+    findings += with_groups(settings.rules, users, groups, disks.ask)
     if args.create:
         findings = create(findings, users)
     to_do = sum(1 for finding in findings if not finding.well)
@@ -76,11 +79,15 @@ def run(ctx: Any, args: Any) -> None:
         ctx.die(1, f"{to_do} to look at{advice}")
 
 
-def _experimenters(where: Site, settings: Settings) -> dict[str, bool]:
+def _experimenters(
+    where: Site, settings: Settings
+) -> tuple[dict[str, bool], dict[str, frozenset[str]]]:
+    """OMERO's users, and whether they are active; the groups of each, if a layout has groups."""
     with where.grid() as grid:
         omero = Omero.of(grid.communicator, settings)
         try:
-            return omero.experimenters()
+            users = omero.experimenters()
+            return users, omero.memberships() if has_groups(settings.rules) else {}
         finally:
             omero.close()
 

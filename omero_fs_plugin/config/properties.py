@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from . import kinds
 from .after_import import AFTER_IMPORT
 from .kinds import Kind
+from .layout import LAYOUTS, USER
 from .outlets import OUTLETS
 from .path_map import PATH_MAP
 from .schedule import PRIORITY, WINDOW
@@ -84,6 +85,13 @@ PROPERTIES: tuple[Property, ...] = (
         "False",
         "DropBox makes the missing directory of each active OMERO user, as `omero fs users "
         "--create` does, within a minute. It is for the entry `default` of importUsers",
+    ),
+    _for_each(
+        "layout",
+        kinds.choice(*LAYOUTS),
+        USER,
+        "whose the directories below watchDir are, for the entry `default` of importUsers. A group "
+        "in it is the group that images go into",
     ),
     _for_each(
         "pathMode",

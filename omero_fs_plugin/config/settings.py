@@ -8,6 +8,7 @@ from pathlib import Path
 from omero_fs_plugin.errors import ConfigurationError
 
 from .after_import import AfterImport
+from .layout import depth
 from .outlets import NOWHERE, Outlets
 from .path_map import PathMap
 from .properties import BY_NAME
@@ -42,6 +43,7 @@ class Rule:
 
     user: str  # OMERO user name; or EVERYONE: each user has a subdirectory of `watch_dir`
     watch_dir: Path  # absolute
+    layout: str  # of EVERYONE: one of layout.LAYOUTS
     path_mode: str
     event_types: tuple[str, ...]
     whitelist: tuple[str, ...]
@@ -66,6 +68,11 @@ class Rule:
     def name(self) -> str:
         """How status and log name the rule."""
         return f"{self.user} in {self.watch_dir}"
+
+
+def levels(rule: Rule) -> int:
+    """How deep a user's files lie at least below the watched directory; 1: in it."""
+    return depth(rule.layout) + 1 if rule.user == EVERYONE else 1
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,7 @@ class Monitoring:
 # Which field of Rule or Settings a property becomes.  importUsers and watchDir
 # are read together, and defaultDropBoxDir is part of them.
 RULE_FIELDS = {
+    "layout": "layout",
     "pathMode": "path_mode",
     "eventTypes": "event_types",
     "whitelist": "whitelist",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from omero_fs_plugin.config.layout import USER, depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.filters import Filter
@@ -28,6 +29,7 @@ class Place:
     user: str
     root: str  # the directory that files of the user must not leave
     passed_over: bool  # because of omero.fs.pathMode or omero.fs.blacklist
+    group: str = ""  # that images go into, if omero.fs.layout says so
 
 
 _AGAIN_S = 1.0  # before a directory that could not be listed at the start is looked at again
@@ -112,20 +114,22 @@ class _Watched:
         """The Place of a directory that this rule covers; None if it has no user's files."""
         top = self.directory.rstrip("/")
         parts = [part for part in directory[len(top) :].split("/") if part]
-        user, root, own = self.rule.user, self.directory, parts
+        user, root, own, group = self.rule.user, self.directory, parts, ""
         if user == EVERYONE:
-            if not parts:
+            whose = owner(self.rule.layout, parts)
+            if whose is None:
                 return None
-            user, own = parts[0], parts[1:]
-            root = f"{top}/{user}"
+            levels = depth(self.rule.layout)
+            user, group, own = whose.user, whose.group, parts[levels:]
+            root = "/".join((top, *parts[:levels]))
         if len(own) > DEEPEST:
-            return Place(self.rule, user, root, passed_over=True)
+            return Place(self.rule, user, root, passed_over=True, group=group)
         passed_over = bool(own) and self.rule.path_mode == "Flat"
         if self.at_start is not None and not self.at_start.has(directory):
             passed_over = True
         if parts and not passed_over:
             passed_over = self._leaves_out(top, parts[:-1], parts[-1])
-        return Place(self.rule, user, root, passed_over)
+        return Place(self.rule, user, root, passed_over, group)
 
     def _leaves_out(self, top: str, above: list[str], name: str) -> bool:
         """Whether the names of a directory, or of one above it, say that it is passed over.
@@ -237,11 +241,23 @@ class Places:
         return place is None or not place.passed_over
 
     def roots(self, user: str) -> list[str]:
-        """The directories of this user."""
+        """The directories of this user, without those of a layout that has groups."""
         of_everyone = [
-            f"{w.directory.rstrip('/')}/{user}" for w in self._watched if w.rule.user == EVERYONE
+            f"{w.directory.rstrip('/')}/{user}"
+            for w in self._watched
+            if w.rule.user == EVERYONE and w.rule.layout == USER
         ]
         return [w.directory for w in self._watched if w.rule.user == user] + of_everyone
+
+    def group_of(self, path: str, user: str) -> str:
+        """The group that images of `user` from `path` go into by the layout; empty: it has none."""
+        place = self.place(path)
+        return place.group if place is not None and place.user == user else ""
+
+    def nobodys(self, path: str) -> str:
+        """Why a file without a place is nobody's, for people."""
+        watched, _ = self._of_directory(directory_of(path).rpartition("/")[0])
+        return nobodys(watched.rule if watched is not None else None)
 
     def watch_dir(self, path: str) -> str | None:
         """The watched directory that `path` lies below."""
@@ -263,6 +279,14 @@ class Places:
         if last[0] is not nearest or last[1] != directory:
             last = self._last = (nearest, directory, *_look_up(nearest, directory))
         return last[2], last[3]
+
+
+def nobodys(rule: Rule | None) -> str:
+    """Why a file is nobody's that `rule` covers, and that lies not deep enough, for people."""
+    what = "lies in no user's directory"
+    if rule is None or rule.layout == USER:
+        return what
+    return f"{what}: omero.fs.layout is {rule.layout}"
 
 
 _Nearest = dict[str, _Watched]  # by its directory, without a slash at the end

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
+from omero_fs_plugin.config.layout import depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.records import Found
-from omero_fs_plugin.dropbox.watching.rescan import top, walk
+from omero_fs_plugin.dropbox.watching.rescan import tops, walk
 
 from .findings import Finding, Kind
 from .means import YOUNG_S, Means
@@ -52,14 +53,18 @@ def _roots(means: Means) -> list[tuple[str, str]]:
         if rule.user != EVERYONE:
             found[watched] = rule.user
             continue
-        names = means.look(watched, _directories, watched)
+        names = means.look(watched, _directories, watched, depth(rule.layout), means.not_seen)
         for name in names or ():
-            found.setdefault(f"{watched.rstrip('/')}/{name}", name)
+            whose = owner(rule.layout, name.split("/"))
+            if whose is not None:
+                found.setdefault(f"{watched.rstrip('/')}/{name}", whose.user)
     return sorted(found.items())
 
 
-def _directories(call: Call, watched: str) -> list[str]:
-    return top(watched, call.pulse)[0]
+def _directories(
+    call: Call, watched: str, levels: int, refused: Callable[[str, str], None]
+) -> list[str]:
+    return tops(watched, levels, call.pulse, refused)[0]
 
 
 def _look(means: Means, root: str, nobody: str) -> None:

@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 
 class BadAdvice(ConfigurationError):
-    """A sidecar asks for something impossible: its filesets wait until it is changed."""
+    """A sidecar, or the group of a directory, asks for something impossible: its filesets wait
+    until that is changed."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class Plan:
 
     method: Method
     said: Sidecar
+    laid: str = ""  # the group by omero.fs.layout; empty: it names none
 
     @property
     def group(self) -> str:
         """Empty: the user's default."""
-        return self.said.group or self.method.group
+        return self.said.group or self.laid or self.method.group
 
 
 class Importing:
@@ -106,7 +108,8 @@ class Importing:
             raise BadAdvice(str(error)) from error
         except OSError as error:
             raise meaning(error, str(error.filename or fileset.path)) from error
-        return Plan(self._methods.of(rule), said)
+        laid = self._places.group_of(fileset.path, fileset.user)
+        return Plan(self._methods.of(rule), said, laid)
 
     def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
         """Imports filesets of one user with one plan.  Yields each with its state, as it ends.
@@ -116,10 +119,13 @@ class Importing:
         """
         name = filesets[0].user
         try:
-            # A separate call, so that a wrong group in a sidecar does not count against the user.
-            user = self._omero.user(name, plan.group) if plan.said.group else None
+            # A separate call, so that a wrong group in a sidecar, or of a directory, does not count
+            # against the user.
+            of_files = plan.said.group or plan.laid
+            user = self._omero.user(name, plan.group) if of_files else None
         except UserError as error:
-            raise BadAdvice(f"{plan.said.files[-1]}: {error}") from error
+            where = plan.said.files[-1] if plan.said.group else filesets[0].root
+            raise BadAdvice(f"{where}: {error}") from error
         with self.pool.session(name, user.group if user else plan.method.group) as session:
             importer = make(
                 _for_stores(plan.method.choice, filesets),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.layout import USER, owner, path_of
+from omero_fs_plugin.config.settings import EVERYONE
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.places import Places
 
@@ -50,7 +54,7 @@ class Recovery:
             # In the order of their ids, over all directories: if it is interrupted, it goes on
             # from there.
             while some := self._omero.filesets_after(whose, after):
-                for root, below in roots:
+                for root, below in [*roots, *self._of_groups(user, some, rules)]:
                     found = [
                         fileset
                         for fileset in some
@@ -64,6 +68,23 @@ class Recovery:
                 )
             self._newest[user] = after
             self._done.add(user)
+
+    def _of_groups(
+        self, user: str, some: Sequence[ServerFileset], path_rules: str
+    ) -> list[tuple[str, str]]:
+        """The user's directories with `some`, where a layout has groups: a path has the group."""
+        found: dict[str, str] = {}
+        for rule in self._places.rules:
+            if rule.user != EVERYONE or rule.layout == USER:
+                continue
+            top = str(rule.watch_dir).rstrip("/")
+            start = f"{client_path(top, path_rules)}/"
+            for path in (path for one in some for path in one.paths if path.startswith(start)):
+                whose = owner(rule.layout, path[len(start) :].split("/")[:-1])
+                if whose is not None:
+                    root = f"{top}/{path_of(rule.layout, user, whose.group)}"
+                    found[root] = f"{client_path(root, path_rules)}/"
+        return list(found.items())
 
     def newest(self, user: str) -> int | None:
         """The highest Fileset id that the user had in OMERO then, also without images."""

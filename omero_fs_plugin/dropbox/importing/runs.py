@@ -73,7 +73,7 @@ class Runs:
                     self._against([left.pop(fileset.id)], error)
                     continue
                 # What a sidecar says is of its own filesets: they are not taken together.
-                key = (id(plan.method), fileset.id if plan.said.files else 0)
+                key = (id(plan.method), plan.laid, fileset.id if plan.said.files else 0)
                 plans.setdefault(key, (plan, []))[1].append(fileset)
             for plan, together in plans.values():
                 self._attempt(plan, together, left)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.layout import USER
 from omero_fs_plugin.config.settings import EVERYONE, Settings
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -161,7 +162,11 @@ class Publisher(Attendant):
             counts = {} if look is None else look.counts(asked)
             held = 0 if look is None else look.held(asked)
         roots = {str(rule.watch_dir) for rule in settings.rules if rule.user == user}
-        roots |= {f"{rule.watch_dir}/{user}" for rule in settings.rules if rule.user == EVERYONE}
+        for rule in settings.rules:
+            if rule.user == EVERYONE:
+                # With groups there may be many: what is wrong with all of them is told.
+                plain = rule.layout == USER
+                roots.add(f"{rule.watch_dir}/{user}" if plain else str(rule.watch_dir))
         troubles = {root: self._trouble_at(root) for root in roots}
         answers = self._answers.of(user)
         return Facts(user, counts, held, latest, troubles, self._progress(), answers)

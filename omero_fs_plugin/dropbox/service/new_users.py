@@ -10,7 +10,8 @@ from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
-from omero_fs_plugin.dropbox.userdirs import Finding, create, missing
+from omero_fs_plugin.dropbox.userdirs.directories import Finding, create, missing
+from omero_fs_plugin.dropbox.userdirs.groups import has_groups, missing_with_groups
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.names import printable
 
@@ -39,8 +40,9 @@ class NewUsers:
         if settings.create_users and rules:
             try:
                 users = self._omero.experimenters()
+                groups = self._omero.memberships() if has_groups(rules) else {}
                 for rule in rules:
-                    make = partial(self._make, rule, settings.rules, users)
+                    make = partial(self._make, rule, settings.rules, users, groups)
                     for finding in self._lanes.ask(str(rule.watch_dir), make):
                         self._tell(finding, trouble)
             except (FsError, OSError) as error:
@@ -49,14 +51,22 @@ class NewUsers:
         self.trouble = trouble
 
     def _make(
-        self, rule: Rule, rules: Sequence[Rule], users: Mapping[str, bool]
+        self,
+        rule: Rule,
+        rules: Sequence[Rule],
+        users: Mapping[str, bool],
+        groups: Mapping[str, frozenset[str]],
     ) -> Sequence[Finding]:
         root = str(rule.watch_dir)
         with self._lanes.calls.at(root):
             ROOTS.look(root)
             if ROOTS.trouble(root):
                 return []  # status tells of it
-            return create(missing(rule, rules, users), users)
+            if has_groups([rule]):
+                lacking = missing_with_groups(rule, rules, users, groups)
+            else:
+                lacking = missing(rule, rules, users)
+            return create(lacking, users)
 
     def _tell(self, finding: Finding, trouble: dict[str, str]) -> None:
         path = printable(str(finding.directory))

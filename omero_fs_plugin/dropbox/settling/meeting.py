@@ -220,7 +220,7 @@ class Meeting:
                 continue
             place = self._places.place(met.path)
             if place is None:
-                self._files.leave_alone(met.path, "lies in no user's directory")
+                self._files.leave_alone(met.path, self._places.nobodys(met.path))
             elif not self._places.passes(met.path):
                 continue
             elif not met.path.isascii() and not is_utf8(met.path):

@@ -114,7 +114,7 @@ class Resting:
             why = self._outside.held(fileset.user)
             if why:  # looked at again at the rescan after the next one
                 return why
-        elif place.user != fileset.user:
+        elif (place.user, place.root) != (fileset.user, fileset.root):
             self._journal.give_to(fileset.id, place.user, place.root)
             return place.user, place.root
         return fileset.user, fileset.root

@@ -41,18 +41,45 @@ def of_the_share(error: OSError) -> bool:
     return isinstance(error, RootChanged) or error.errno in _OF_THE_SHARE
 
 
-def top(
-    watch_dir: str, answered: Callable[[], None] = lambda: None
+def tops(
+    watch_dir: str,
+    levels: int,
+    answered: Callable[[], None] = lambda: None,
+    refused: Callable[[str, str], None] = lambda path, why: None,
 ) -> tuple[list[str], list[Found]]:
-    """The names in `watch_dir` itself: directories, and stray files.
+    """The directories `levels` deep below `watch_dir`, by their paths from it, and stray files.
+
+    As `top`.  `refused` hears of directories between that may not be read, and why.
+    """
+    names, strays = top(watch_dir, answered)
+    for _ in range(levels - 1):
+        above, names = names, []
+        for name in above:
+            path = f"{watch_dir.rstrip('/')}/{name}"
+            try:
+                some, more = top(watch_dir, answered, path)
+            except (FileNotFoundError, NotADirectoryError):  # since it was listed
+                continue
+            except PermissionError as error:
+                refused(path, f"cannot be listed: {error.strerror}")
+                continue
+            names += [f"{name}/{one}" for one in some]
+            strays += more
+    return names, strays
+
+
+def top(
+    watch_dir: str, answered: Callable[[], None] = lambda: None, within: str = ""
+) -> tuple[list[str], list[Found]]:
+    """The names in `watch_dir` itself, or in `within` below it: directories, and stray files.
 
     Leaves out links, and names that begin with a dot.  `answered` is called each time that the
     disk has answered.  Raises OSError if it cannot be listed: it is then unavailable, not empty.
     """
     directories: list[str] = []
     strays: list[Found] = []
-    above = watch_dir.rstrip("/")
-    with listing(watch_dir, watch_dir) as directory, os.scandir(directory) as entries:
+    above = (within or watch_dir).rstrip("/")
+    with listing(watch_dir, within or watch_dir) as directory, os.scandir(directory) as entries:
         for entry in islice(entries, MOST_NAMES):
             answered()
             if entry.name.startswith("."):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from omero_fs_plugin.config.layout import depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
@@ -18,7 +19,7 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
-from .rescan import Look, looks, of_the_share, top
+from .rescan import Look, looks, of_the_share, tops
 from .rounds import LANE, Late, Round
 
 log = logging.getLogger(__name__)
@@ -255,7 +256,7 @@ class Rescanner:
             if rule.user != EVERYONE:
                 owners.append((rule.user, directory))
             else:
-                below = [(name, f"{rule.watch_dir}/{name}") for name in names]
+                below = [(_user_of(rule, name), f"{rule.watch_dir}/{name}") for name in names]
                 owners += [one for one in below if self._pipeline.places.enters(one[1])]
         return owners
 
@@ -274,7 +275,8 @@ class Rescanner:
         directory = str(rule.watch_dir)
         try:
             with self._lanes.calls.at(directory) as call:
-                names, strays = top(directory, call.pulse)
+                leave_alone = self._pipeline.files.leave_alone
+                names, strays = tops(directory, _levels(rule), call.pulse, leave_alone)
         except RootAway:
             raise
         except OSError as error:
@@ -336,3 +338,13 @@ class Rescanner:
             # It may pass, as on a share that is away for a moment: nobody knows what is there.
             pipeline.files.unsure.add(directory)
         return number + len(batch) + len(stores)
+
+
+def _levels(rule: Rule) -> int:
+    return depth(rule.layout) if rule.user == EVERYONE else 1
+
+
+def _user_of(rule: Rule, path: str) -> str:
+    """Whose a directory is, by its path from the one that is watched for everyone."""
+    whose = owner(rule.layout, path.split("/"))
+    return whose.user if whose is not None else ""

@@ -12,7 +12,7 @@ import Ice
 from omero.grid import monitors
 
 import omero
-from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.config.settings import EVERYONE, Rule, levels
 from omero_fs_plugin.stores import MARKERS, not_entered
 from omero_fs_plugin.unanswered import why_unanswered
 
@@ -191,7 +191,7 @@ class Subscription:
             _PATH_MODES[mode_of(rule)],
             str(rule.watch_dir),
             _whitelist(rule),
-            [*rule.blacklist, *not_entered(2 if rule.user == EVERYONE else 1)],
+            [*rule.blacklist, *not_entered(levels(rule))],
             0.0,  # a persistent monitor has no timeout
             rule.block_size,
             rule.ignore_sys_files,

@@ -87,6 +87,7 @@ class Subscriptions:
         for number, one in enumerate(every, 1):
             told[f"watch.{number}.user"] = one.rule.user
             told[f"watch.{number}.directory"] = str(one.rule.watch_dir)
+            told[f"watch.{number}.layout"] = one.rule.layout
             told[f"watch.{number}.monitor"] = one.monitor
             told[f"watch.{number}.problem"] = one.problem
         return told

@@ -14,6 +14,7 @@ from omero_fs_plugin.cli.status_text import fitting, picture, render
 EVERYONES = {
     "user": "default",
     "directory": "/OMERO/DropBox",
+    "layout": "{user}",
     "problem": "",
     "importer": "native: nothing in omero.fs.importArgs needs Java",
     "ignored": "",
@@ -21,6 +22,7 @@ EVERYONES = {
 AMYS = {
     "user": "amy",
     "directory": "/home/amy",
+    "layout": "{user}",
     "problem": "is not there",
     "importer": "java: omero.fs.importer says so",
     "ignored": "--report: omero fs status tells of failures",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from omero_fs_plugin.config import lists
 from omero_fs_plugin.config.after_import import KEEP, AfterImport
 from omero_fs_plugin.config.changes import needs_restart
+from omero_fs_plugin.config.layout import LAYOUTS
 from omero_fs_plugin.config.parsing import read, read_monitoring
 from omero_fs_plugin.config.properties import BY_NAME, PROPERTIES
 from omero_fs_plugin.config.schedule import Window
@@ -481,6 +482,7 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
     return Rule(
         user=draw(st.one_of(st.just("default"), _NAMES)),
         watch_dir=Path("/watched", str(number), draw(_NAMES)),
+        layout=draw(st.sampled_from(LAYOUTS)),
         path_mode=draw(st.sampled_from(["Flat", "Recurse", "Follow"])),
         event_types=tuple(draw(st.lists(st.sampled_from(["Creation", "All"]), min_size=1))),
         whitelist=draw(_ITEMS),

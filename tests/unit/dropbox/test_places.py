@@ -151,3 +151,32 @@ def test_directories_of_recurse_are_looked_for_until_the_disk_answers(
     answers.set()
     assert known.wait(10)
     assert places.passes(path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "path"), [("{group}/{user}", "/d/lab/amy"), ("{user}/{group}", "/d/amy/lab")]
+)
+def test_a_layout_with_groups_says_the_group(layout: str, path: str) -> None:
+    places = places_of("/d", layout=layout, blacklist="core")
+    assert whose(places, f"{path}/a.tif") == whose(places, f"{path}/deep/a.tif") == ("amy", path)
+    assert places.group_of(f"{path}/a.tif", "amy") == "lab"
+    assert places.group_of(f"{path}/a.tif", "zak") == ""  # handed over by somebody else
+    between = f"{path.rpartition('/')[0]}/a.tif"
+    assert places.place(between) is None and places.group_of(between, "amy") == ""
+    assert places.nobodys(between) == f"lies in no user's directory: omero.fs.layout is {layout}"
+    assert places.passes(f"{path}/a.tif")
+    assert not places.passes(f"{path.replace('lab', 'core')}/a.tif")
+    assert not places.enters(path.replace("lab", "core"))
+    assert places.roots("amy") == []  # nobody knows the groups
+
+
+def test_flat_is_the_directory_that_the_layout_gives() -> None:
+    places = places_of("/d", layout="{group}/{user}", pathMode="Flat")
+    assert places.passes("/d/lab/amy/a.tif") and not places.passes("/d/lab/amy/deep/a.tif")
+
+
+def test_another_layout_holds_at_once() -> None:
+    places = places_of("/d")
+    assert whose(places, "/d/lab/amy/a.tif") == ("lab", "/d/lab")
+    places.apply(settings_of(watchDir="/d", layout="{group}/{user}").rules)
+    assert whose(places, "/d/lab/amy/a.tif") == ("amy", "/d/lab/amy")

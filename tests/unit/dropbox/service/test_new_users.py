@@ -13,12 +13,12 @@ import pytest
 
 from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.config.parsing import read
-from omero_fs_plugin.dropbox import userdirs
 from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.disks import calls, lanes
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.service import new_users
 from omero_fs_plugin.dropbox.service.new_users import NewUsers
+from omero_fs_plugin.dropbox.userdirs import directories as userdirs
 from omero_fs_plugin.errors import ServerAwayError
 
 
@@ -135,7 +135,7 @@ def test_people_are_told_what_cannot_be_made(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("omero_fs_plugin.dropbox.userdirs.os", SimpleNamespace(**_os(), mkdir=refuse))
+        patch.setattr("omero_fs_plugin.dropbox.userdirs.directories.os", SimpleNamespace(**_os(), mkdir=refuse))
         site.look()
         site.look()
     assert site.new.trouble == {

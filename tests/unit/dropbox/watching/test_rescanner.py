@@ -135,7 +135,7 @@ def test_a_watched_directory_that_is_listed_slowly_holds_up_no_other(
         assert go.wait(20)
         return ["amy"], []
 
-    monkeypatch.setattr(rescanner_module, "top", listed)
+    monkeypatch.setattr(rescanner_module, "tops", listed)
     assert rescanner._owners() == ([("kim", f"{tmp_path}/kim")] if known else [])
     assert begun.is_set()
     pipeline.looked_at = lambda files, stores, now: None  # type: ignore[method-assign]

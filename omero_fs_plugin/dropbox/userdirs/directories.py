@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from omero_fs_plugin.accounts import NoAnswer, account, group_name, groups, user_name
 from omero_fs_plugin.config.kinds import nearest
+from omero_fs_plugin.config.layout import USER
 from omero_fs_plugin.config.settings import EVERYONE, Rule
+from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.links import reach
-
-from .disks.calls import CALLS
-from .places import Places
 
 if TYPE_CHECKING and sys.platform != "win32":  # Windows has no accounts of this kind
     import pwd
@@ -32,7 +32,7 @@ if TYPE_CHECKING and sys.platform != "win32":  # Windows has no accounts of this
 MODE = 0o2770
 ABOVE_MODE = 0o755  # of the directory that they are in: everybody must be able to enter it
 
-_NOT_EXPECTED = ("root", "guest")  # OMERO's own users, who import nothing
+NOT_EXPECTED = ("root", "guest")  # OMERO's own users, who import nothing
 _LONGEST = 255  # bytes in a name
 _ACL = "system.posix_acl_access"
 
@@ -93,6 +93,8 @@ def compare(
 ) -> list[Finding]:
     """Every directory that is there or should be; `users`: OMERO name -> whether active.
 
+    Those of a layout with groups are left to `groups`.
+
     `ask` gives or raises what a question about a path does.  It raises OSError if the disk of that
     path does not answer.
     """
@@ -102,7 +104,8 @@ def compare(
     found: list[Finding] = []
     for rule in rules:
         if rule.user == EVERYONE:
-            found += _everyones(rule.watch_dir, users, own, places, ask)
+            if rule.layout == USER:
+                found += _everyones(rule.watch_dir, users, own, places, ask)
         else:
             found += _named(rule, users, ask)
     return found
@@ -125,8 +128,8 @@ def missing(rule: Rule, rules: Sequence[Rule], users: Mapping[str, bool]) -> lis
 def _named(rule: Rule, users: Mapping[str, bool], ask: _Ask) -> Iterator[Finding]:
     """The findings for an entry of omero.fs.importUsers."""
     if rule.user not in users or not users[rule.user]:
-        yield _nobodys(rule.user, rule.watch_dir, users)
-    yield from _inspected(rule.user, rule.watch_dir, users, _reached, ask)
+        yield nobodys(rule.user, rule.watch_dir, users)
+    yield from inspected(rule.user, rule.watch_dir, users, _reached, ask)
 
 
 def _reached(directory: Path) -> os.stat_result:
@@ -157,7 +160,7 @@ def _everyones(
 ) -> Iterator[Finding]:
     """The findings for the subdirectories of `above`, and for those that should be there."""
     try:
-        there: dict[str, bool] = ask(str(above), lambda call: _listed(above))
+        there: dict[str, bool] = ask(str(above), lambda call: listed(above))
     except FileNotFoundError:
         yield Finding("", above, State.MISSING, "all users' directories are to be in it")
         there = {}
@@ -174,15 +177,15 @@ def _everyones(
             continue  # it is reported with its entry of omero.fs.importUsers
         if not why and not places.enters(str(directory)):
             why = "omero.fs.blacklist or omero.fs.ignoreSysFiles has it passed over"
-        expected = active and name not in own and name not in _NOT_EXPECTED
+        expected = active and name not in own and name not in NOT_EXPECTED
         if why and expected:
             what = f"no directory can be this user's: {why}; omero.fs.importUsers may name one"
             yield Finding(name, above, State.UNSAFE, what)
         elif not why and name in there:
             if not active:
-                yield _nobodys(name, directory, users)
+                yield nobodys(name, directory, users)
             if inspect:
-                yield from _inspected(name, directory, users, os.lstat, ask)
+                yield from inspected(name, directory, users, os.lstat, ask)
         elif not why and expected:
             yield Finding(name, directory, State.MISSING)
     for name, is_directory in sorted(there.items()):
@@ -192,26 +195,26 @@ def _everyones(
         if places.enters(str(directory)) and not any(
             rule.watch_dir.is_relative_to(directory) for rule in places.rules
         ):
-            yield _nobodys(name, directory, users)
+            yield nobodys(name, directory, users)
 
 
-def _listed(directory: Path) -> dict[str, bool]:
+def listed(directory: Path) -> dict[str, bool]:
     """Name -> whether it is a directory, and no link."""
     with os.scandir(directory) as entries:
         return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
 
 
-def _nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
+def nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
     if name in users:
         what = f"the OMERO user {name} is not active: nothing in it is imported"
         return Finding(name, directory, State.INACTIVE, what)
-    near = nearest(name, [user for user in users if user not in _NOT_EXPECTED])
+    near = nearest(name, [user for user in users if user not in NOT_EXPECTED])
     hint = f"; did you mean {near}?" if near else ""
     what = f"there is no OMERO user named {name}{hint}: nothing in it is imported"
     return Finding(name, directory, State.UNKNOWN, what)
 
 
-def _inspected(
+def inspected(
     user: str,
     directory: Path,
     users: Mapping[str, bool],
@@ -257,7 +260,7 @@ def _permissions(
         )
         yield Finding(user, directory, State.UNREADABLE, why)
     owner = user_name(status.st_uid)
-    if owner != user and owner in users and owner not in (*_NOT_EXPECTED, user_name(os.geteuid())):
+    if owner != user and owner in users and owner not in (*NOT_EXPECTED, user_name(os.geteuid())):
         why = f"it belongs to {owner}: what {owner} puts there is imported as {user}'s"
         yield Finding(user, directory, State.OWNER, why)
     elif not _writes(user, directory, status):
