@@ -135,7 +135,10 @@ def test_people_are_told_what_cannot_be_made(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("omero_fs_plugin.dropbox.userdirs.directories.os", SimpleNamespace(**_os(), mkdir=refuse))
+        patch.setattr(
+            "omero_fs_plugin.dropbox.userdirs.directories.os",
+            SimpleNamespace(**_os(), mkdir=refuse),
+        )
         site.look()
         site.look()
     assert site.new.trouble == {
