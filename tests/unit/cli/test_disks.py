@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from omero.cli import NonZeroReturnCode
-from omero_fs_plugin.dropbox.userdirs.directories import State, compare
 
 from omero_fs_plugin.cli import disks as disks_
 from omero_fs_plugin.cli.below import all_below, is_directory, is_there
 from omero_fs_plugin.cli.disks import NO_ANSWER, Disks, Silent
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.receipts import proof
+from omero_fs_plugin.dropbox.userdirs.directories import State, compare
 from omero_fs_plugin.filesystems import Mount
 
 LIMIT = 0.4  # s

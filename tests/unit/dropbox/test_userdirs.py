@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare, create
 
 from omero_fs_plugin.cli.users import render
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.userdirs import directories as userdirs
+from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare, create
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 USERS = {"amy": True, "zak": True, "gone": False, "root": True, "guest": False}

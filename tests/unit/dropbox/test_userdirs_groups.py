@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare, create
-from omero_fs_plugin.dropbox.userdirs.groups import missing_with_groups, with_groups
 
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare, create
+from omero_fs_plugin.dropbox.userdirs.groups import missing_with_groups, with_groups
 from tests.rules import settings_of
 
 USERS = {"amy": True, "zak": True, "gone": False, "root": True}
