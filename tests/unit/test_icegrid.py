@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import Ice
 import pytest
@@ -37,3 +40,35 @@ def test_every_call_of_a_server_has_a_limit(deaf: str) -> None:
 def test_what_an_admin_says_counts() -> None:
     properties = server_properties(["--Ice.Default.InvocationTimeout=7000"])
     assert properties.getProperty("Ice.Default.InvocationTimeout") == "7000"
+
+
+def test_the_log_has_the_level_and_the_size_that_omeros_properties_say(tmp_path: Path) -> None:
+    """As docs/configuration.rst says it.  In a process of its own, whose root logger it sets."""
+    program = (
+        "import logging, sys\n"
+        "from omero_fs_plugin.errors import FsError\n"
+        "from omero_fs_plugin.icegrid import run\n"
+        "def start(communicator):\n"
+        "    logging.info('goes well')\n"
+        "    for number in range(100):\n"
+        "        logging.warning('%03d is wrong', number)\n"
+        "    raise FsError('it ends')\n"
+        "sys.exit(run(start, sys.argv))\n"
+    )
+    logs, config = tmp_path / "log", tmp_path / "config"
+    logs.mkdir()
+    values = {"directory": logs, "level": 30, "logsize": 2000, "lognum": 2, "timedlog": False}
+    given = [f"omero.logging.{name}={value}" for name, value in values.items()]
+    config.write_text("\n".join(["Ice.Admin.ServerId=DropBox", *given]))
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"--Ice.Config={config}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    names = ["DropBox.log", "DropBox.log.1", "DropBox.log.2"]
+    assert sorted(one.name for one in logs.iterdir()) == names
+    assert all(0 < (logs / name).stat().st_size <= 2000 for name in names)
+    told = "".join((logs / name).read_text() for name in reversed(names))
+    assert "099 is wrong" in told and "cannot start: it ends" in told and "goes well" not in told

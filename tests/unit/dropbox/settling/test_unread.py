@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from omero_fs_plugin.dropbox.confine import UNREADABLE
+from omero_fs_plugin.dropbox.confine import MAY_READ, UNREADABLE
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.settling.unread import Unread, named, unread
 from omero_fs_plugin.events import FileStat
@@ -14,7 +14,7 @@ CHANGED = dataclasses.replace(WAS, ctime_ns=6)
 
 
 def why(path: str) -> str:
-    return f"{path}: {UNREADABLE}: Permission denied: its owner must allow this"
+    return f"{path}: {UNREADABLE}: Permission denied: {MAY_READ}"
 
 
 def test_an_answer_names_them() -> None:
@@ -29,6 +29,10 @@ def test_an_answer_names_them() -> None:
     )
     assert sorted(unread(grouping)) == ["/r/a", "/r/c", "/r/g"]
     assert named("cannot be read now: " + UNREADABLE) == ""
+
+
+def test_what_helps_is_told_with_the_command_for_it() -> None:
+    assert "its owner must allow this" in MAY_READ and "`setfacl -m u:USER:r`" in MAY_READ
 
 
 def test_one_is_told_once_when_its_rights_change() -> None:
