@@ -26,6 +26,7 @@
 #   make bench-isolation          imports and grouping beside the commit before isolation, in turn
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
+#   make bench-web                what open pages My drops ask of OMERO.web and of OMERO a minute
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make docs                     the documentation site, in build/docs; DOCS=/path
 #   make links                    whether the links to other sites lead anywhere
@@ -51,7 +52,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-audit bench-isolation docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -128,6 +129,9 @@ bench-isolation: venv
 
 bench-commands: venv
 	@tools/bench.sh benchmarks.commands $(BENCH_ARGS)
+
+bench-web: venv
+	@tools/bench.sh benchmarks.web $(BENCH_ARGS)
 
 lint: venv
 	$(RUN) ruff check .

@@ -1,0 +1,1 @@
+"""`make bench-web`: what open pages My drops ask of OMERO.web and of OMERO."""
