@@ -129,7 +129,7 @@ def look(
         logs = {
             row[0]: row[1:] for row in map(unwrap, query.projection(_LOGS, parameters, ALL_GROUPS))
         }
-    clients = _clients(query, parameters)
+    clients = _clients(lambda: query, parameters)
     signs = {}
     for one in filesets:
         if one.id not in made:
@@ -145,7 +145,7 @@ def look(
             files=tuple(files[one.id]),
             client=clients.get(one.id, ""),
         )
-    started, start = _started(query)
+    started, start = _started(lambda: query)
     return Look(now, started, signs, ahead, start)
 
 
@@ -156,7 +156,7 @@ def is_by_dropbox(session: UserSession, fileset: int) -> bool:
     """
     parameters = omero.sys.ParametersI()
     parameters.map = {"ids": rlist([rlong(fileset)])}
-    return _clients(session.query, parameters).get(fileset, "").startswith(f"{AGENT} ")
+    return _clients(lambda: session.query, parameters).get(fileset, "").startswith(f"{AGENT} ")
 
 
 def start_of(session: UserSession) -> int:
@@ -164,7 +164,7 @@ def start_of(session: UserSession) -> int:
 
     Raises ServerAwayError.
     """
-    return session.keep("start", lambda: _started(session.query)[1])
+    return session.keep("start", lambda: _started(lambda: session.query)[1])
 
 
 class Watch:
@@ -260,24 +260,27 @@ def _size(services: Any, file: int) -> int:
         return 0
 
 
-def _clients(query: Any, parameters: Any) -> dict[int, str]:
-    """Fileset id -> what began it, if OMERO knows it.  OMERO's own importer notes it otherwise."""
+def _clients(query: Callable[[], Any], parameters: Any) -> dict[int, str]:
+    """Fileset id -> what began it, if OMERO knows it.  OMERO's own importer notes it otherwise.
+
+    `query` gives the IQueryPrx: that too is a call, which OMERO may refuse.
+    """
     try:
         with server_errors("asking what began an import"):
-            return dict(map(unwrap, query.projection(_CLIENTS, parameters, ALL_GROUPS)))
+            return dict(map(unwrap, query().projection(_CLIENTS, parameters, ALL_GROUPS)))
     except (ImportRefused, UnclearError, UserError) as error:
         log.debug("%s", error)
         return {}
 
 
-def _started(query: Any) -> tuple[float, int]:
+def _started(query: Callable[[], Any]) -> tuple[float, int]:
     """When OMERO started, in s since the epoch by its clock, and the id of that Node.
 
-    Both are 0 if they are not known.
+    Both are 0 if they are not known.  `query` as for `_clients`.
     """
     try:
         with server_errors("asking when OMERO started"):
-            ((latest, start),) = query.projection(_STARTED, None, ALL_GROUPS)
+            ((latest, start),) = query().projection(_STARTED, None, ALL_GROUPS)
     except (ImportRefused, UnclearError, UserError) as error:
         log.debug("%s", error)
         return 0.0, 0
