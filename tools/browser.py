@@ -28,9 +28,14 @@ def opened(width: int, height: int = 900, *, dark: bool = False) -> Any:
     driver.set_page_load_timeout(PATIENCE)
     resize(driver, width, height)
     if dark:
-        features = [{"name": "prefers-color-scheme", "value": "dark"}]
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        colours(driver, dark=True)
     return driver
+
+
+def colours(driver: Any, *, dark: bool) -> None:
+    """Makes the browser want dark colours, or light ones."""
+    features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def resize(driver: Any, width: int, height: int = 900) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,113 @@ def test_a_user_sees_asks_and_is_answered(
     roots = browse("root", 1920, server.root_password)
     roots.get(f"{address}/omero_fs_web/everybody/")
     assert "amy" in _text(roots) and "By group" in _text(roots)
+
+
+# What a screen reader or an eye would miss on the page: a list of texts.
+_MISSED = """
+const found = [];
+const named = (one) => (one.getAttribute("aria-label") || one.innerText || one.alt ||
+  [...(one.labels || [])].map((label) => label.innerText).join("")).trim();
+const seen = (one) => one.getClientRects().length > 0;
+const acts = "a[href], button, select, summary, progress, input:not([type=hidden])";
+for (const one of document.querySelectorAll(acts))
+  if (seen(one) && !named(one)) found.push("no name: " + one.outerHTML);
+for (const one of document.querySelectorAll("img"))
+  if (!one.hasAttribute("alt")) found.push("no alt: " + one.outerHTML);
+for (const one of document.querySelectorAll("[aria-labelledby]"))
+  if (!document.getElementById(one.getAttribute("aria-labelledby")))
+    found.push("no label: " + one.outerHTML);
+const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
+if (new Set(ids).size !== ids.length) found.push("an id is there twice: " + ids);
+let level = 0;
+for (const one of document.querySelectorAll("h1, h2, h3")) {
+  if (Number(one.tagName[1]) > level + 1) found.push("a level is left out: " + one.outerHTML);
+  level = Number(one.tagName[1]);
+}
+if (document.querySelectorAll("main").length !== 1) found.push("not one main");
+if (!document.documentElement.lang) found.push("no language");
+for (const [id, role] of [["sentence", "status"], ["heard", "alert"]])
+  if (document.getElementById(id).getAttribute("role") !== role) found.push(id + " is not live");
+const light = (colour) => {
+  const [r, g, b] = colour.match(/[0-9.]+/g).map(Number).map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const paper = (one) => {
+  for (; one; one = one.parentElement) {
+    const colour = getComputedStyle(one).backgroundColor;
+    if (!/, 0\\)$/.test(colour)) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const texts = "h1, h2, h3, p, a, button, summary, label, select, time, .count, .who";
+for (const one of document.querySelectorAll(texts)) {
+  if (!seen(one) || !one.innerText.trim()) continue;
+  const [x, y] = [light(getComputedStyle(one).color), light(paper(one))].sort((a, b) => b - a);
+  if ((x + 0.05) / (y + 0.05) < 4.5) found.push("too little contrast: " + one.outerHTML);
+}
+const page = document.documentElement;
+if (page.scrollWidth > page.clientWidth) found.push("wider than the window: " + page.scrollWidth);
+return found;
+"""
+
+
+def test_a_set_that_misses_a_member_told_to_all_eyes_and_hands(
+    dropbox: DropBox, browse: Callable[..., Any], tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    from tools.browser import colours, resize
+
+    server = dropbox.server
+    dropbox.drop("broken.tif", images.refused())
+    until("amy has a document", _told(dropbox, "broken.tif"), evidence=server.evidence)
+    first, second, late = images.ome_tiff_set(tmp_path, ["a.ome.tif", "b.ome.tif", "c.ome.tif"])
+    for path in (first, second):
+        dropbox.drop(path.name, path.read_bytes())
+    page = browse("amy", 360)
+
+    def missing() -> list[str]:
+        return [line for line in _text(page).split("\n") if "set are missing: " in line]
+
+    until(
+        "the missing file is named, and no other",
+        lambda: (
+            missing()
+            and all(late.name in says and first.name not in says for says in missing())
+            and page.find_elements(By.CSS_SELECTOR, ".failed button")
+        ),
+        evidence=lambda: f"{_text(page)}\n{server.evidence()}",
+    )
+    for width in WIDTHS:
+        resize(page, width)
+        for dark in (False, True):
+            colours(page, dark=dark)
+            assert page.execute_script(_MISSED) == [], (width, dark)
+    # By keyboard alone: everything is reached, the focus is seen, and it goes on to the end.
+    wanted = page.execute_script(
+        "window.fetch = () => new Promise(() => {});"  # the page stays as it is
+        "return [...document.querySelectorAll("
+        "'a[href], button, select, summary, input:not([type=hidden])')].length"
+    )
+    page.execute_script("document.activeElement.blur()")
+    reached = set()
+    for _ in range(wanted + 1):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        one = page.switch_to.active_element
+        if one.tag_name == "body":
+            break
+        outline = one.value_of_css_property("outline-style")
+        assert outline != "none", one.get_attribute("outerHTML")
+        reached.add(one.id)
+    assert len(reached) == wanted
+    # The set is whole now; nobody reloads but the test, which has stopped the page's own looks.
+    dropbox.drop(late.name, late.read_bytes())
+    page.refresh()
+    today = f"//section[@aria-labelledby='h-today']//bdi[contains(text(), '{first.name}')]"
+    until("it is imported", lambda: page.find_elements(By.XPATH, today), evidence=server.evidence)
+    assert "set are missing" not in _text(page)
 
 
 def test_it_asks_for_news_only_while_it_is_seen(
