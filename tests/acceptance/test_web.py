@@ -268,6 +268,46 @@ def test_a_set_that_misses_a_member_told_to_all_eyes_and_hands(
     assert "set are missing" not in _text(page)
 
 
+# The client clears the selection while it loads.  So it is made whenever it is not there, the tab
+# is opened whenever it is not open, and nothing else is done until the tab has its content.
+_BESIDE = """
+const body = window.jQuery && jQuery("body"), tab = document.getElementById("omero_fs_tab");
+if (!tab || document.readyState !== "complete") return "";
+if (tab.textContent.includes("From DropBox")) return tab.textContent;
+const chosen = (body.data("selected_objects.ome") || []).map((one) => one.id).join();
+const link = document.querySelector('#annotation_tabs_list a[href$="#omero_fs_tab"]');
+if (chosen !== arguments[0])
+  body.data("selected_objects.ome", [{ id: arguments[0], index: 0 }])
+    .trigger("selection_change.ome");
+else if (!link.parentElement.classList.contains("ui-tabs-active")) link.click();
+return "";
+"""
+
+
+def test_the_tab_beside_an_image_in_the_client(
+    dropbox: DropBox, browse: Callable[..., Any], address: str
+) -> None:
+    server = dropbox.server
+    (fileset,) = dropbox.until_imported(dropbox.drop("beside.tif"))
+    page = browse("amy")
+    page.get(f"{address}/webclient/")
+    shown = [""]
+
+    def beside() -> str:
+        shown[0] = page.execute_script(_BESIDE, f"image-{fileset.images[0].id}")
+        return shown[0]
+
+    def evidence() -> str:
+        state = page.execute_script(
+            "return [jQuery('body').data('selected_objects.ome'), jQuery('#annotation_tabs').html()"
+            ".slice(0, 3000), jQuery('#omero_fs_tab').html()]"
+        )
+        return f"{state}\n{server.evidence()}"
+
+    until("the tab tells of the image", beside, evidence=evidence)
+    assert "beside.tif" in shown[0] and "compared their checksums" in shown[0]
+
+
 def test_it_asks_for_news_only_while_it_is_seen(
     dropbox: DropBox, browse: Callable[..., Any]
 ) -> None:
