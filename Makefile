@@ -158,6 +158,7 @@ reference: venv
 
 pictures: venv
 	.venv/bin/python tools/pictures.py
+	.venv/bin/python -m tools.screens
 
 format: venv
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .

@@ -36,6 +36,14 @@ def picture(name: str) -> ElementTree.Element:
     return ElementTree.fromstring((CHECKOUT / "docs" / name).read_bytes())
 
 
+def test_the_screen_is_what_the_command_shows(script: ModuleType) -> None:
+    screens = importlib.import_module("tools.screens")
+    kept = screens.SCREEN.read_text(encoding="utf-8")
+    assert kept == screens.screen(), "run: python -m tools.screens"
+    lines = kept.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_what_the_tables_give(script: ModuleType, name: str) -> None:
     drawn = script.PICTURES[name]()
