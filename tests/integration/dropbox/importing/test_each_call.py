@@ -81,17 +81,23 @@ class Imports:
         self.faulty = Faulty()
         monkeypatch.setattr(world.sandbox.mood, "meet", self.faulty.meet)
         monkeypatch.setattr(world.sandbox.mood, "answer", self.faulty.answer)
-        self._working = 0  # commands that OMERO is at
-        real = Handle._run
+        # Commands that OMERO has accepted, and has not ended: on a busy machine its thread may
+        # begin them later.  Here nobody waits for an import that is under way, see `world`.
+        self._working: set[Handle] = set()
+        start, run = Handle.start, Handle._run
 
-        def run(handle: Handle, work: Any) -> None:
-            self._working += 1
+        def started(handle: Handle, workers: Any, work: Any) -> Handle:
+            self._working.add(handle)
+            return start(handle, workers, work)
+
+        def ran(handle: Handle, work: Any) -> None:
             try:
-                real(handle, work)
+                run(handle, work)
             finally:
-                self._working -= 1
+                self._working.discard(handle)
 
-        monkeypatch.setattr(Handle, "_run", run)
+        monkeypatch.setattr(Handle, "start", started)
+        monkeypatch.setattr(Handle, "_run", ran)
 
     def once(self, call: Call | None = None, kind: tuple[str, str] = KINDS[0]) -> str:
         """What is wrong after an import of a file with this fault; empty: nothing."""
