@@ -88,7 +88,7 @@ LISTED_MODULES = {
     "processes/program.py": OURS,
     "receipts/proof.py": COMMAND,
     "settling/writers.py": OURS,
-    "userdirs.py": COMMAND,
+    "userdirs/directories.py": CALLER,
     "watching/rescan.py": LISTED,
 }
 
