@@ -38,7 +38,9 @@ _SYSTEM = (
     "/proc/meminfo",
 )
 _ONLY_NAME = getattr(os, "O_PATH", os.O_RDONLY)  # only Linux has O_PATH
-_OPEN_S = 5.0  # to open a watched directory may take so long; a share may hang
+# To open a watched directory may take so long: all others wait for it.  If a child has left one out
+# that answers, it is started anew when somebody asks for that one, see `kept`.
+_OPEN_S = 1.0
 _FILE = 256 << 20  # bytes of a file in the scratch directory
 _SMALL_FILE = 1 << 16  # without a scratch directory: for the page of the pulse
 
@@ -52,6 +54,7 @@ class Bounds:
 
     roots: tuple[str, ...]  # watched directories, to be read: each as it is taken now
     more: tuple[str, ...] = ()  # directories that somebody handed over; it may read them too
+    away: tuple[str, ...] = ()  # of all these, those that do not answer now: they are left out
     reads: tuple[str, ...] = ()  # more that it may read, beside the system's and Python's files
     scratch: str = ""  # the only directory that may be written to; empty: none
     memory: int = 512  # MiB of data, of the whole process
@@ -65,7 +68,7 @@ class Bounds:
     @classmethod
     def of(cls, frame: Frame) -> Bounds:
         """The bounds from what was sent."""
-        tuples = {key: tuple(frame[key]) for key in ("roots", "more", "reads")}
+        tuples = {key: tuple(frame[key]) for key in ("roots", "more", "away", "reads")}
         return cls(**{**frame, **tuples})
 
 
@@ -92,7 +95,8 @@ def bind(bounds: Bounds) -> Bound:
     version = landlock.abi()
     # From here on no other directory can replace one of them; see `roots` of confine.
     ROOTS.apply(bounds.roots, {})
-    opened = _open_in_time((*bounds.roots, *bounds.more), _OPEN_S)
+    asked = [path for path in (*bounds.roots, *bounds.more) if path not in bounds.away]
+    opened = _open_in_time(asked, _OPEN_S)
     roots = {path: identity_of(descriptor) for path, descriptor in opened.items()}
     if version:
         system = _open_all([*_SYSTEM, *_libraries(), *python_paths(), *bounds.reads])

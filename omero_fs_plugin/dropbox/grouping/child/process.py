@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.processes.starter import Order, start
 
 from .bounds import Bounds
@@ -78,8 +79,9 @@ class Child:
         """
         self._explain = explain
         self._scratch = _scratch() if scratch else ""
-        if scratch:
-            bounds = replace(bounds, scratch=self._scratch)
+        asked = (*bounds.roots, *bounds.more)
+        away = tuple(path for path in asked if not CALLS.answers(path))
+        bounds = replace(bounds, scratch=self._scratch, away=away)
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -123,7 +125,7 @@ class Child:
             self.close()
             raise ChildDied(f"could not be started: {ready['failed']}")
         self.ready: Mapping[str, object] = ready
-        self.asked_roots = (*bounds.roots, *bounds.more)
+        self.asked_roots = asked
         # The directories it may read -> device and inode, without shares that did not answer.
         self.roots: dict[str, tuple[int, int]] = {
             path: (int(device), int(inode))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.grouping.child import landlock
 from omero_fs_plugin.dropbox.grouping.child.bounds import Bounds
 from omero_fs_plugin.dropbox.grouping.child.process import Child, ChildDied
@@ -178,6 +179,20 @@ def test_a_directory_that_does_not_answer_is_left_out(
         one.close()
 
 
+@needs_landlock
+def test_one_that_is_known_not_to_answer_is_not_waited_for(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each child waited five seconds for it, and everybody's files with it."""
+    roots = (str(place / "drop/amy"), str(place / "drop/zak"))
+    monkeypatch.setattr(CALLS, "answers", lambda root: root != roots[1])
+    one = Child(ATTEMPTING, Bounds(roots), {})
+    try:
+        assert [*one.roots] == [roots[0]] and one.asked_roots == roots
+    finally:
+        one.close()
+
+
 def test_without_landlock_the_rest_still_holds(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,5 +214,5 @@ def test_one_that_cannot_be_served_says_why(place: Path) -> None:
 
 
 def test_bounds_arrive_as_they_were_sent() -> None:
-    bounds = Bounds(("/a", "/b"), ("/e",), ("/c",), "/d", 5, 6, True)
+    bounds = Bounds(("/a", "/b"), ("/e",), ("/e",), ("/c",), "/d", 5, 6, True)
     assert Bounds.of(bounds.frame()) == bounds == replace(bounds)
