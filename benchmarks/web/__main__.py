@@ -13,6 +13,8 @@ from pathlib import Path
 from benchmarks.dropbox.running import execute
 from benchmarks.options import parser_of
 
+from .configured import configure
+
 RESULTS = Path(__file__).parent.parent / "RESULTS-web.rst"
 LOOKS = 100  # of each page
 PARTS = {str(number): number for number in (1, 20, 200)}  # drops in the document
@@ -26,44 +28,10 @@ HEADING = (
 )
 
 
-def _configure() -> None:
-    """Django as far as the views need it."""
-    import django
-    from django.conf import settings
-
-    settings.configure(
-        SECRET_KEY="of the benchmark",
-        ROOT_URLCONF="benchmarks.web.urls",
-        ALLOWED_HOSTS=["testserver"],
-        INSTALLED_APPS=["django.contrib.staticfiles", "omero_fs_web"],
-        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-        STATIC_URL="/static/",
-        USE_TZ=False,
-        TIME_ZONE=None,
-        MIDDLEWARE=[
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-        ],
-        TEMPLATES=[
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-                "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
-            }
-        ],
-        # What OMERO.web's decorator reads.
-        LOGIN_VIEW="weblogin",
-        LOGIN_REDIRECT={},
-        PUBLIC_ENABLED=False,
-        SECURE=False,
-    )
-    django.setup()
-
-
 def main(given: Sequence[str]) -> int:
     """The exit code."""
     options = parser_of("bench-web", __doc__, RESULTS, PARTS).parse_args(given)
-    _configure()
+    configure("benchmarks.web.urls")
     from . import page
 
     looks = LOOKS // 10 if options.quick else LOOKS

@@ -20,7 +20,7 @@ from omero_fs_plugin.private import BESIDE, keep_private
 
 VERSION = 4
 _BUSY = 5.0  # how long (s) we wait for a file that another process has locked
-_PAGE = """
+PAGE = """
 CREATE TABLE page (  -- what was known at the start, see `pages`
     monitor INTEGER NOT NULL,
     directory BLOB NOT NULL,  -- with "/" at its end
@@ -47,7 +47,7 @@ CREATE TABLE known (
     state TEXT NOT NULL,  -- inode,size,mtime in ns of a file, or as picture.State
     PRIMARY KEY (monitor, path)
 ) WITHOUT ROWID;
-{_PAGE}
+{PAGE}
 """
 
 # Until then a directory had no "/" at its end.
@@ -61,7 +61,7 @@ COMMIT;
 # Until then everything had a row in `known`.
 _FROM_3 = f"""
 BEGIN;
-{_PAGE}
+{PAGE}
 PRAGMA user_version = 4;
 COMMIT;
 """

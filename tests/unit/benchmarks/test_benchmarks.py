@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -78,13 +79,22 @@ def test_cpu_of_this_process_grows_and_is_no_more_than_time() -> None:
 
 
 def test_held_sees_a_descriptor() -> None:
-    gc.collect()  # what other tests left open is closed now, and not between the two looks
-    before = measure.held(os.getpid())
-    descriptor = os.open(".", os.O_RDONLY)
-    try:
-        assert (measure.held(os.getpid()) - before).descriptors == 1
-    finally:
-        os.close(descriptor)
+    """Of a process of its own: in this one, threads of other tests open and close some too."""
+    program = "import os, sys\nfor line in sys.stdin: print(os.open(line.strip(), 0), flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+
+        def after_another() -> Held:
+            child.stdin.write(".\n")
+            child.stdin.flush()
+            child.stdout.readline()
+            return measure.held(child.pid)
+
+        before = after_another()
+        assert (after_another() - before).descriptors == 1
+        child.stdin.close()
 
 
 def _results(ours: list[Outcome], theirs: list[Outcome]) -> Results:

@@ -14,37 +14,6 @@ import pytest
 
 pytest.importorskip("omeroweb", reason="the extra `web` is not installed")
 
-import django
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(
-        SECRET_KEY="of the tests",
-        ROOT_URLCONF="tests.unit.web.urls",
-        ALLOWED_HOSTS=["testserver"],
-        INSTALLED_APPS=["django.contrib.staticfiles", "omero_fs_web"],
-        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-        STATIC_URL="/static/",
-        USE_TZ=False,
-        TIME_ZONE=None,
-        MIDDLEWARE=[
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-        ],
-        TEMPLATES=[
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-                "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
-            }
-        ],
-        # What OMERO.web's decorator reads.
-        LOGIN_VIEW="weblogin",
-        LOGIN_REDIRECT={},
-        PUBLIC_ENABLED=False,
-        SECURE=False,
-    )
-    django.setup()
 
 from django.template.loader import render_to_string
 from django.test import Client, override_settings

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,9 +31,10 @@ from omero_fs_plugin.monitor.record.picture import Picture
 from omero_fs_plugin.monitor.record.record import Record, Saved, open_record
 from omero_fs_plugin.monitor.record.sent import Sent
 from omero_fs_plugin.monitor.requests import MonitorType, PathMode, Request
-from omero_fs_plugin.monitor.tracking.picture import Known, State, split
+from omero_fs_plugin.monitor.tracking.picture import State
 from omero_fs_plugin.monitor.tracking.tree import MAYBE, NEVER
 from tests.conftest import examples
+from tests.known import grouped
 
 CLIENT = 'name/category -t:tcp -h 127.0.0.1 -p 4061 -t 60000 "odd"'
 
@@ -64,15 +65,6 @@ def record(file: Path) -> Iterator[Record]:
     record = Record(file)
     yield record
     record.close()
-
-
-def grouped(known: Mapping[bytes, State]) -> Iterator[Known]:
-    """As tracking.picture.snapshot gives it."""
-    found: dict[bytes, dict[bytes, State]] = {}
-    for path, state in known.items():
-        above, name = split(path)
-        found.setdefault(above, {})[name] = state
-    return iter(found.items())
 
 
 def begun(record: Record, identifier: str, known: dict[bytes, State]) -> Picture:

@@ -7,17 +7,16 @@ Whatever the step: each file lies once, with its bytes, and where somebody will 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from omero_fs_plugin.cli import import_
 from omero_fs_plugin.cli.given import files
 from omero_fs_plugin.cli.retrying import retry
-from omero_fs_plugin.dropbox.importing import quarantine, returning, vault
+from omero_fs_plugin.dropbox.importing import vault
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -27,6 +26,7 @@ from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of, settings_of
+from tests.steps import at_step
 
 MOST = 40  # steps of a move, at most
 
@@ -157,41 +157,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-@contextmanager
-def at_step(
-    monkeypatch: pytest.MonkeyPatch, site: Site, number: int, act: Callable[[], None]
-) -> Iterator[list[str]]:
-    """Calls `act` just before the step with this number.  Yields the steps."""
-    steps: list[str] = []
-    inside = False
-
-    def stepping(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **more: Any) -> Any:
-            nonlocal inside
-            if not inside:
-                steps.append(name)
-                if len(steps) == number:
-                    inside = True
-                    try:
-                        act()
-                    finally:
-                        inside = False
-            return real(*arguments, **more)
-
-        return called
-
-    with monkeypatch.context() as patch:
-        for owner, names in (
-            (
-                site.journal,
-                ("note", "noted", "get", "set_out", "put_elsewhere", "bring_home", "shared"),
-            ),
-            (quarantine, ("move_out", "move_back", "_tell", "stat_of")),
-            (returning, ("move_back", "stat_of")),
-        ):
-            for name in names:
-                patch.setattr(owner, name, stepping(name, getattr(owner, name)))
-        yield steps
+ASKED = ("note", "noted", "get", "set_out", "put_elsewhere", "bring_home", "shared")
 
 
 ACTS = [
@@ -234,7 +200,7 @@ def test_at_each_step(
                 raise Killed
             getattr(failed, act)()
 
-        with at_step(monkeypatch, site, number, now) as steps, suppress(Killed):
+        with at_step(monkeypatch, site.journal, ASKED, number, now) as steps, suppress(Killed):
             if way == "out":
                 site.quarantine.take(failed.row)
             else:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
 
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
-from omero_fs_plugin.dropbox.importing import quarantine, returning, vault
+from omero_fs_plugin.dropbox.importing import vault
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, Holder, Lease
@@ -27,6 +25,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service.parts import Parts
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
+from tests.steps import at_step
 
 MOST = 40  # steps of a move, at most
 
@@ -114,36 +113,8 @@ def make_site(tmp_path: Path) -> Iterator[Callable[[], Site]]:
         site.close()
 
 
-@contextmanager
-def at_step(
-    monkeypatch: pytest.MonkeyPatch, site: Site, number: int, act: Callable[[], None]
-) -> Iterator[list[str]]:
-    """Calls `act` just before the step with this number of the loser.  Yields its steps."""
-    steps: list[str] = []
-    inside = False
-
-    def stepping(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **more: Any) -> Any:
-            nonlocal inside
-            if not inside:
-                steps.append(name)
-                if len(steps) == number:
-                    inside = True
-                    act()
-                    inside = False
-            return real(*arguments, **more)
-
-        return called
-
-    with monkeypatch.context() as patch:
-        for owner, names in (
-            (site.loser.journal, ("note", "noted", "put_elsewhere", "bring_home", "make_sure")),
-            (quarantine, ("move_out", "move_back", "_tell", "stat_of")),
-            (returning, ("move_back", "stat_of")),
-        ):
-            for name in names:
-                patch.setattr(owner, name, stepping(name, getattr(owner, name)))
-        yield steps
+# What the loser asks the journal.
+ASKED = ("note", "noted", "put_elsewhere", "bring_home", "make_sure")
 
 
 @pytest.mark.parametrize("way", ["out", "back"])
@@ -157,7 +128,7 @@ def test_at_each_step(
         if way == "back":
             site.loser.quarantine.take(site.row)
         loser = site.loser.quarantine
-        with at_step(monkeypatch, site, number, getattr(site, act)) as steps:
+        with at_step(monkeypatch, site.loser.journal, ASKED, number, getattr(site, act)) as steps:
             if way == "out":
                 loser.take(site.row)
             else:

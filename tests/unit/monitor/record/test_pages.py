@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omero_fs_plugin.monitor.record import pages
-from omero_fs_plugin.monitor.record.file import _PAGE
-from omero_fs_plugin.monitor.tracking.picture import Known, State, split
+from omero_fs_plugin.monitor.record.file import PAGE
+from omero_fs_plugin.monitor.tracking.picture import State
+from tests.known import grouped
 
 # Few names, so that they meet; and all that a name may be: before and after "/" in the order of
 # bytes, the beginning of another, not UTF-8.
@@ -29,15 +29,6 @@ STATES = st.one_of(
 KNOWN = st.dictionaries(PATHS, STATES, max_size=30)
 
 
-def grouped(known: Mapping[bytes, State]) -> Iterator[Known]:
-    """As tracking.picture.snapshot gives it."""
-    found: dict[bytes, dict[bytes, State]] = {}
-    for path, state in known.items():
-        above, name = split(path)
-        found.setdefault(above, {})[name] = state
-    return iter(found.items())
-
-
 def kept(db: sqlite3.Connection, monitor: int) -> dict[bytes, State]:
     """What the pages of one monitor have."""
     query = "SELECT directory, first, names FROM page WHERE monitor = ? ORDER BY rowid"
@@ -51,7 +42,7 @@ def test_what_is_taken_out_is_gone_and_all_else_stays(
     known: dict[bytes, State], out: list[list[bytes]], in_one: int
 ) -> None:
     db = sqlite3.connect(":memory:")
-    db.executescript(_PAGE)
+    db.executescript(PAGE)
     other: dict[bytes, State] = {b"/a": (1, 2, 3), b"/a/b": (4, 5, 6)}
     with patch.object(pages, "IN_ONE", in_one):
         pages.add(db, 1, pages.packed(grouped(known)))
