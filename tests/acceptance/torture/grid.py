@@ -55,8 +55,12 @@ class Grid:
 
     def journal(self) -> Journal:
         """To look at, never to write."""
-        url = self._journal or f"sqlite:///{self._data / JOURNAL_FILE}"
-        return Journal(url, read_only=True)
+        return Journal(self.journal_url, read_only=True)
+
+    @property
+    def journal_url(self) -> str:
+        """Of the database that the journal is in."""
+        return self._journal or f"sqlite:///{self._data / JOURNAL_FILE}"
 
     def is_held(self) -> bool:
         """Whether a DropBox has the lease."""
