@@ -13,7 +13,9 @@ from omero_fs_plugin.dropbox.audit.findings import WORDS, Finding, Kind
 from omero_fs_plugin.dropbox.audit.record import Record
 from omero_fs_plugin.names import printable
 
+from .columns import Line
 from .history import day_and_time
+from .terminal import at, each_shown
 
 _SHOWN = 20  # of each kind; --all and --json have all
 
@@ -22,8 +24,12 @@ Repairs = Sequence[Any] | None  # None: nobody asked for them
 
 def as_text(record: Record, of: str, queries: int, repairs: Repairs, args: Any) -> Iterator[str]:
     """For people: what is wrong first, then what could not be looked at."""
+    yield from each_shown(_lines(record, of, queries, repairs, args))
+
+
+def _lines(record: Record, of: str, queries: int, repairs: Repairs, args: Any) -> Iterator[Line]:
     most = None if args.all else _SHOWN
-    yield f"Audit of {printable(of)}, begun {day_and_time(record.began)}"
+    yield ("Audit of ", at(of), f", begun {day_and_time(record.began)}")
     looked = record.looked
     yield (
         f"  looked at {looked['filesets']:,} imported filesets with {looked['files']:,} files in "
@@ -38,14 +44,14 @@ def as_text(record: Record, of: str, queries: int, repairs: Repairs, args: Any) 
             continue
         yield f"{WORDS[kind].what}: {number:,}"
         for one in islice(record.findings(kind), most):
-            yield f"  {_line(one)}"
+            yield ("  ", *_parts(one))
         if most is not None and number > most:
             yield f"  {most} of {number:,} shown; --all shows all"
         yield f"  -> {WORDS[kind].do}"
     if record.unseen:
         yield f"Not looked at: {record.unseen:,}"
         for left in islice(record.all_unseen(), most):
-            yield f"  {printable(left.path)}: {printable(left.why)}"
+            yield ("  ", at(left.path), f": {printable(left.why)}")
         if most is not None and record.unseen > most:
             yield f"  {most} of {record.unseen:,} shown; --all shows all"
     if repairs is not None:
@@ -54,12 +60,13 @@ def as_text(record: Record, of: str, queries: int, repairs: Repairs, args: Any) 
         yield from (f"  {one.words()}" for one in repairs)
 
 
-def _line(one: Finding) -> str:
+def _parts(one: Finding) -> Iterator[str]:
     user = f"{printable(one.user)}: " if one.user else ""
     server = f", Fileset:{one.server_fileset}" if one.server_fileset is not None else ""
     of = f" (fileset {one.fileset}{server})" if one.fileset is not None else ""
-    copy = f"; OMERO's {printable(one.copy)}" if one.copy else ""
-    return f"{user}{printable(one.path)}{of}: {printable(one.why)}{copy}"
+    yield from (user, at(one.path), f"{of}: {printable(one.why)}")
+    if one.copy:
+        yield from ("; OMERO's ", at(one.copy))
 
 
 def as_json(record: Record, of: str, queries: int, repairs: Repairs, args: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable
 
 from .alerts import kinds
+from .terminal import shown
 from .values import seconds
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ Exit codes, each for one kind of trouble; the first that holds counts:
 KINDS = {"error": 2, "down": 3, "failed": 8, "stuck": 9, "warning": 1}
 
 _LIMIT_S = 20.0
+_HANG = 8  # columns before what a line is about
 
 
 def configure(sub: Any) -> None:
@@ -104,8 +106,7 @@ def run(ctx: Any, args: Any) -> None:
         ]
         ctx.out(json.dumps({"lines": told, "counts": counts}, indent=2))
     else:
-        for line in lines:
-            ctx.out(_text(line))
+        ctx.out(shown(map(_text, lines), hang=_HANG))
     found = {_kind(line) for line in lines} & wanted
     code = next((code for kind, code in KINDS.items() if kind in found), 0)
     if code:
@@ -129,7 +130,7 @@ def _number(counts: dict[str, int], name: str) -> str:
 
 def _text(line: Line) -> str:
     remedy = f" -> {line.remedy}" if line.remedy else ""
-    return printable(f"{_name(line):8}{line.about}: {line.what}{remedy}")
+    return printable(f"{_name(line):{_HANG}}{line.about}: {line.what}{remedy}")
 
 
 def collect(omerodir: Path, limit: float) -> list[Line]:

@@ -29,10 +29,12 @@ from omero_fs_plugin.names import several
 from omero_fs_plugin.site import Site, printable, site
 
 from .below import above, all_below, is_directory, is_there, store_in
+from .columns import Line
 from .disks import Disks, Silent
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
 from .published import fetch, fileset, is_asked, lines_of
+from .terminal import at, shown
 from .values import is_number, some_path, user_name
 
 HELP = """Say what became of a file, a fileset or a directory, and why
@@ -87,7 +89,7 @@ def run(ctx: Any, args: Any) -> None:
         if args.what is None:
             raise ConfigurationError("--user needs the journal, which is not here: name a file")
         one = fileset(fetch(ctx, args, None), args.what)
-        ctx.out(json.dumps(one, indent=2) if args.json else "\n".join(lines_of(one)))
+        ctx.out(json.dumps(one, indent=2) if args.json else shown(lines_of(one)))
         return
     where = site(ctx)
     settings = where.settings()
@@ -110,7 +112,7 @@ def run(ctx: Any, args: Any) -> None:
     if args.json:
         ctx.out(json.dumps(found, indent=2))
     else:
-        ctx.out("\n".join(_lines(found)))
+        ctx.out(shown(_lines(found)))
     disks.end(ctx)
 
 
@@ -361,22 +363,22 @@ def _count(
         found.first.setdefault(stands.what, path)
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
+def _lines(found: dict[str, Any]) -> Iterator[Line]:
     if "directories" in found:
         yield from _lines_of_directory(found)
         return
-    yield printable(found["path"])
+    yield (at(found["path"]),)
     rule = found["rule"]
     whose = f"of {printable(found['user'])}" if found["user"] else "of nobody"
-    by = f", by the rule for {rule['user']} in {printable(rule['directory'])}" if rule else ""
-    yield f"  whose:    {whose}{by}"
+    by = (f", by the rule for {rule['user']} in ", at(rule["directory"])) if rule else ()
+    yield (f"  whose:    {whose}", *by)
     if "id" in found:
         number = len(found["files"])
         what = "a plate" if found["plate"] else "a fileset"
         yield f"  journal:  id {found['id']}, {what} of {several(number, 'file')}"
         if number > 1:
             for path in found["files"][:_SHOWN]:
-                yield f"            {printable(path)}"
+                yield (" " * 12, at(path))
             if number > _SHOWN:
                 yield f"            and {number - _SHOWN} more"
         for step in found["history"]:
@@ -399,21 +401,21 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  do:       {found['remedy']}"
 
 
-def _lines_of_directory(found: dict[str, Any]) -> Iterator[str]:
+def _lines_of_directory(found: dict[str, Any]) -> Iterator[Line]:
     counts = found["counts"]
     order = ("imported", "on their way", "held up", "failed", "skipped", "not met yet")
     parts = [f"{counts[name]:,} {name}" for name in order if counts.get(name)]
     if counts.get("passed over"):
         parts.append(f"{counts['passed over']:,} passed over")
-    names = ", ".join(map(printable, found["directories"]))
-    yield f"{names}: {several(found['files'], 'file')}: {', '.join(parts) or 'none'}"
+    names = [part for directory in found["directories"] for part in (", ", at(directory))][1:]
+    yield (*names, f": {several(found['files'], 'file')}: {', '.join(parts) or 'none'}")
     for one in found["passed_over"]:
-        example = printable(Path(one["for_example"]).name)
-        such = example if one["files"] == 1 else f"{one['files']:,} files such as {example}"
-        yield f"  not imported: {such}: {printable(one['reason'])}"
+        such = "" if one["files"] == 1 else f"{one['files']:,} files such as "
+        example = at(Path(one["for_example"]).name)
+        yield (f"  not imported: {such}", example, f": {printable(one['reason'])}")
     for one in found["attention"][:_SHOWN]:
         why = f": {printable(one['reason'])}" if one["reason"] else ""
-        yield f"  {one['stand']}: {one['id']} {printable(one['path'])}{why}"
+        yield (f"  {one['stand']}: {one['id']} ", at(one["path"]), why)
         if one["remedy"]:
             yield f"    -> {one['remedy']}"
     more = len(found["attention"]) - _SHOWN

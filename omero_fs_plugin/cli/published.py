@@ -10,6 +10,9 @@ from omero_fs_plugin.dropbox.situation import lasting
 from omero_fs_plugin.errors import ConfigurationError, ServerAwayError, UserError
 from omero_fs_plugin.names import printable
 
+from .columns import Line
+from .terminal import at
+
 _LOGIN = ("server", "user", "key")  # who names one of these asks OMERO, and no journal here
 _SHOWN = 20  # filesets
 _QUIET_S = 3600.0  # after so long it is said that nothing was heard
@@ -60,7 +63,7 @@ def fileset(document: dict[str, Any], wanted: str) -> dict[str, Any]:
     )
 
 
-def lines(document: dict[str, Any], now: float, limit: int | None) -> Iterator[str]:
+def lines(document: dict[str, Any], now: float, limit: int | None) -> Iterator[Line]:
     """The document for people.  `now` is in s since the epoch."""
     counts = document["counts"]
     needing = counts["failed"] + document["held_up"]
@@ -74,19 +77,18 @@ def lines(document: dict[str, Any], now: float, limit: int | None) -> Iterator[s
     yield f"{told}; nothing has changed since, or DropBox is down" if age > _QUIET_S else told
     for root in document["roots"]:
         if root["trouble"]:
-            yield f"{printable(root['directory'])}: {printable(root['trouble'])}"
+            yield (at(root["directory"]), f": {printable(root['trouble'])}")
     for one in document["filesets"][:limit]:
         yield ""
         yield from lines_of(one)
 
 
-def lines_of(one: dict[str, Any]) -> Iterator[str]:
+def lines_of(one: dict[str, Any]) -> Iterator[Line]:
     """One fileset for people."""
-    first = printable(one["files"][0]) if one["files"] else ""
+    first = at(one["files"][0] if one["files"] else "")
     more = len(one["files"]) - 1 + one["more_files"]
-    yield f"{one['id']}  {printable(one['stand'])}  {first}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    and_more = f" and {more} more" if more > 0 else ""
+    yield (f"{one['id']}  {printable(one['stand'])}  ", first, and_more)
     since = datetime.fromtimestamp(one["since"]).astimezone().isoformat(" ", "minutes")
     yield f"    since {since}"
     for name in ("reason", "progress"):
@@ -98,6 +100,6 @@ def lines_of(one: dict[str, Any]) -> Iterator[str]:
         yield f"    to do: {printable(one['remedy'])}"
 
 
-def shown(limit: int | None) -> int | None:
+def number_of(limit: int | None) -> int | None:
     """How many filesets: `limit` if given (0: all)."""
     return _SHOWN if limit is None else limit or None

@@ -1,4 +1,4 @@
-"""A receipt as text, as a table for programs, as JSON, and as one page for a browser.  Pure."""
+"""A receipt as text, as a table for programs, as JSON, and as one page for a browser."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from omero_fs_plugin.dropbox.receipts.proof import Proof
 from omero_fs_plugin.dropbox.situation import amount
 from omero_fs_plugin.site import printable
 
+from .columns import Line
+from .terminal import at, shown
+
 Containers = Mapping[int, Sequence[str]]  # image -> its dataset and project, in words
 _COLUMNS = ("safe", "path", "size", "sha1", "fileset", "images", "in", "why_not")
 
 
 def as_text(proofs: Sequence[Proof], containers: Containers, given: Sequence[str]) -> str:
     """For people: what is not safe comes first."""
-    return "\n".join(_lines(proofs, containers))
+    return shown(_lines(proofs, containers))
 
 
-def _lines(proofs: Sequence[Proof], containers: Containers) -> Iterator[str]:
+def _lines(proofs: Sequence[Proof], containers: Containers) -> Iterator[Line]:
     yield _sentence(proofs)
     unsafe = [one for one in proofs if not one.safe]
     safe = [one for one in proofs if one.safe]
     if unsafe:
         yield "NOT safe to delete:"
     for one in unsafe:
-        yield f"  {printable(one.path)}: {printable(one.why_not)}"
+        yield ("  ", at(one.path), f": {printable(one.why_not)}")
     if safe:
         yield "Safe to delete:"
     for one in safe:
         inside = _inside(one, containers)
         where = f" in {printable(inside)}" if inside else ""
-        yield f"  {printable(one.path)}"
+        yield ("  ", at(one.path))
         yield f"    {amount(one.size or 0)}, SHA1 {one.sha1}, {_images(one)}{where}"
 
 

@@ -1,4 +1,4 @@
-"""A report as text, as JSON, and as one page with plots.  Pure."""
+"""A report as text, as JSON, and as one page with plots."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from omero_fs_plugin.dropbox.journal.seen import Came
 from omero_fs_plugin.dropbox.situation import amount, below, lasting, without_paths
 from omero_fs_plugin.names import printable, several
 
+from .columns import Line, padded
 from .history import day_and_time
 from .report_facts import Facts
+from .terminal import at, shown
 
 _SHOWN = 20  # filesets of a list; the page and --json have all
 
@@ -22,33 +24,35 @@ Wrong = Sequence[tuple[str, str]] | None  # path, what is wrong; None: nobody ha
 
 def as_text(told: Facts, wrong: Wrong, of: str) -> str:
     """For people."""
-    return "\n".join(_lines(told, wrong, of))
+    return shown(_lines(told, wrong, of))
 
 
-def _lines(told: Facts, wrong: Wrong, of: str) -> Iterator[str]:
+def _lines(told: Facts, wrong: Wrong, of: str) -> Iterator[Line]:
     yield _title(told, of)
     yield from (f"  {sentence}" for sentence in _sentences(told, wrong))
     for path, why in list(wrong or ())[:_SHOWN]:
-        yield f"  does not agree: {printable(path)}: {printable(why)}"
+        yield ("  does not agree: ", at(path), f": {printable(why)}")
     yield from _list("failed", told.failures)
     yield from _list("waiting", told.waiting)
     for left in told.left[:_SHOWN]:
-        path = printable(below(left.path, left.root))
-        why = printable(left.ended.words())
-        yield f"  after the import: {left.id} {printable(left.user)}/{path}: {why}"
+        yield (
+            f"  after the import: {left.id} ",
+            at(f"{left.user}/{below(left.path, left.root)}"),
+            f": {printable(left.ended.words())}",
+        )
     if len(told.left) > _SHOWN:
         yield f"  {_SHOWN} of {len(told.left):,} left shown"
     if len(told.users) > 1:
         yield f"  {'user':<24} {'dropped':>9} {'imported':>9} {'failed':>9}"
         for user, *numbers in told.users:
-            yield f"  {printable(user):<24} " + " ".join(f"{number:>9,}" for number in numbers)
+            figures = " ".join(f"{number:>9,}" for number in numbers)
+            yield f"  {padded(printable(user), 24)} {figures}"
 
 
-def _list(word: str, some: Sequence[Came]) -> Iterator[str]:
+def _list(word: str, some: Sequence[Came]) -> Iterator[Line]:
     for one in some[:_SHOWN]:
         why = f": {printable(_why(one))}" if one.reason else ""
-        path = printable(below(one.path, one.root))
-        yield f"  {word}: {one.id} {printable(one.user)}/{path}{why}"
+        yield (f"  {word}: {one.id} ", at(f"{one.user}/{below(one.path, one.root)}"), why)
     if len(some) > _SHOWN:
         yield f"  {_SHOWN} of {len(some):,} {word} shown"
 

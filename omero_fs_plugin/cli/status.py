@@ -15,9 +15,10 @@ from omero_fs_plugin.site import printable, site
 
 from .alerts import DEFAULT, KINDS, code_of, kinds
 from .moments import moment
-from .published import fetch, is_asked, lines, shown
+from .published import fetch, is_asked, lines, number_of
 from .status_facts import collect
 from .status_text import fitting, render
+from .terminal import shown
 from .values import count, user_name
 
 HELP = """Show servers, monitors, and what became of every file
@@ -144,7 +145,7 @@ def _show_published(ctx: Any, args: Any) -> None:
     if args.json:
         ctx.out(json.dumps(document, indent=2))
     else:
-        ctx.out("\n".join(lines(document, time.time(), shown(args.limit))))
+        ctx.out(shown(lines(document, time.time(), number_of(args.limit))))
     numbers = {"failed": document["counts"]["failed"], "stuck": document["held_up"]}
     trouble = [kind for kind, number in numbers.items() if number and kind in wanted]
     if trouble:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +12,13 @@ from omero_fs_plugin.dropbox.situation import (
     below,
     lasting,
     remedy_for,
-    short_path,
-    shortened,
     without_paths,
 )
 from omero_fs_plugin.icegrid import OMERO_STARTS
 from omero_fs_plugin.site import printable
+
+from .columns import columns, laid_out, short_path
+from .terminal import NARROW
 
 _LEFT = "left."  # before DropBox's figures of what it does not import, with the reason
 _AWAY = "away."  # ... and of directories whose disk does not answer
@@ -33,7 +33,6 @@ _TOLD = {
 _LEFT_SHOWN = 3  # of what is left alone, where there is no room for all of it
 _WIDE = 100_000  # columns: without a terminal no line is cut, so that one can search it
 _FILES_SHOWN = 3  # of a fileset in a pipe; --json has all
-_NARROW = 40  # columns at the least
 _BAR = 20  # columns of a bar
 _STYLES = {"failed": "bold red", "held up": "yellow", "importing": "cyan", "imported": "green"}
 
@@ -73,7 +72,7 @@ def fitting(status: dict[str, Any], *, width: int, height: int, details: bool = 
     """
 
     def fits(some: dict[str, Any]) -> bool:
-        lines = _lines(some, max(width, _NARROW), details=details, bars=True)
+        lines = _lines(some, max(width, NARROW), details=details, bars=True)
         return sum(1 for _ in lines) <= height
 
     if fits(status):
@@ -94,7 +93,7 @@ def picture(
     from rich.console import Group
     from rich.text import Text
 
-    lines = _lines(status, max(width, _NARROW), details=details, bars=bars)
+    lines = _lines(status, max(width, NARROW), details=details, bars=bars)
     return Group(*(Text.assemble(*line, no_wrap=True, overflow="crop") for line in lines))
 
 
@@ -170,14 +169,14 @@ def _fileset(fileset: dict[str, Any], width: int, *, several: bool, bars: bool) 
         name = f"{printable(fileset['user'])}/{name}" if not name.startswith("/") else name
     more = len(fileset["files"]) - 1
     more_text = f" +{more} file{'s' if more > 1 else ''}" if more > 0 else ""
-    room = width - len(ahead) - len(tail) - len(more_text) - 2
+    room = width - columns(ahead + tail + more_text) - 2
     if room < 16:  # the name has a line of its own
         yield [(ahead, "dim"), (short_path(name, width - len(ahead) - len(more_text)), ""),
                (more_text, "dim")]  # fmt: skip
         yield [(" " * len(ahead), ""), (tail, _STYLES.get(stand, ""))]
     else:
         name = short_path(name, room)
-        pad = " " * (room - len(name))
+        pad = " " * (room - columns(name))
         yield [(ahead, "dim"), (name, ""), (more_text, "dim"), (pad, ""), ("  ", ""),
                (tail, _STYLES.get(stand, ""))]  # fmt: skip
     why = without_paths(fileset["reason"], fileset["files"], fileset["root"])
@@ -236,15 +235,8 @@ def _wrapped(line: Line, width: int, *, indent: int = 0) -> Iterator[Line]:
     """`line` of one part in lines that break between words, each with the indent."""
     ((text, style),) = line
     space = " " * indent
-    for part in textwrap.wrap(
-        text,
-        max(width, indent + 20),
-        initial_indent=space,
-        subsequent_indent=space,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [""]:
-        yield [(shortened(part, width), style)]
+    for part in laid_out(space + text, width, indent):
+        yield [(part, style)]
 
 
 def _notes(status: dict[str, Any]) -> Iterator[str]:

@@ -146,34 +146,13 @@ def below(path: str, root: str) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """`text` in at most `width` columns, shortened in the middle: the end of a name says most."""
+    """`text` in at most `width` characters, shortened in the middle: the end says most."""
     if len(text) <= width:
         return text
     if width < 8:
         return text[:width]
     ahead = (width - 3) // 3
     return f"{text[:ahead]}...{text[len(text) - (width - 3 - ahead) :]}"
-
-
-def short_path(path: str, width: int) -> str:
-    """`path` in at most `width` columns: without directories in the middle, then without words."""
-    first, *rest = path.split("/")
-    if len(path) <= width:
-        return path
-    for number in range(len(rest) - 1, 0, -1):
-        short = "/".join([first, "...", *rest[-number:]])
-        if len(short) <= width:
-            return short
-    name = rest[-1] if rest else first
-    words = re.findall(r"[^ _.-]*[ _.-]*", name)[:-1]
-    ahead, behind = "", ""
-    while words:
-        at_end = len(behind) <= len(ahead)
-        word = words.pop() if at_end else words.pop(0)
-        if len(ahead) + 3 + len(behind) + len(word) > width:
-            break
-        ahead, behind = (ahead, word + behind) if at_end else (ahead + word, behind)
-    return f"{ahead}...{behind}" if behind else shortened(name, width)
 
 
 def without_paths(reason: str, files: Sequence[str], root: str) -> str:

@@ -7,8 +7,6 @@ there are some fifty, and in processes of their own on a terminal.
 from __future__ import annotations
 
 import os
-import pty
-import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import pytest
 from omero_fs_plugin.cli import SUBCOMMANDS
 from omero_fs_plugin.sandbox.create import create
 from tests.acceptance.warm import Warm
+from tests.terminals import Terminal
 
 PATIENCE_S = 60.0
 OMERO = str(Path(sys.executable).with_name("omero"))
@@ -220,22 +219,10 @@ def test_every_command_is_in_the_table() -> None:
 
 
 def on_a_terminal(directory: Path, command: str, **more: str) -> tuple[int, str]:
-    """The command on a terminal of 80 columns and 24 lines: its code, and what it shows."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ.update(environment(directory), COLUMNS="80", LINES="24", TERM="xterm", **more)
-        os.execv(OMERO, [OMERO, "fs", *command.format(data=directory / "data").split()])
-    shown = b""
-    while select.select([terminal], [], [], PATIENCE_S)[0]:
-        try:
-            some = os.read(terminal, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not some:
-            break
-        shown += some
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+    """The command on a terminal of 80 columns and 24 lines: its code, and what it writes."""
+    words = [OMERO, "fs", *command.format(data=directory / "data").split()]
+    with Terminal(words, {**environment(directory), **more}) as terminal:
+        return terminal.wait(), terminal.bytes.decode()
 
 
 @pytest.mark.parametrize(

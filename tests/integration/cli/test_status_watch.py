@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
-import signal
-import struct
 import sys
-import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyte
 import pytest
 
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -22,77 +14,9 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.create import create
+from tests.terminals import Terminal
 
 OMERO = str(Path(sys.executable).with_name("omero"))
-PATIENCE_S = 60.0
-
-
-class Screen:
-    """A command on a terminal, and what stands on it."""
-
-    def __init__(self, omerodir: Path, *words: str, columns: int = 80, lines: int = 24) -> None:
-        self._screen = pyte.Screen(columns, lines)
-        self._stream = pyte.ByteStream(self._screen)
-        self.bytes = b""
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            for name in ("COLUMNS", "LINES", "NO_COLOR"):
-                os.environ.pop(name, None)
-            os.environ.update(OMERODIR=str(omerodir), TERM="xterm-256color")
-            os.environ["OMERO_USERDIR"] = str(omerodir / "none")
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # we may run where it is ignored
-            time.sleep(0.05)  # the size is set from outside
-            os.execv(OMERO, [OMERO, "fs", *words])
-        self.resize(columns, lines)
-        self._before = termios.tcgetattr(self._terminal)
-
-    def resize(self, columns: int, lines: int) -> None:
-        """As a window that is drawn larger or smaller."""
-        self._screen.resize(lines, columns)
-        size = struct.pack("HHHH", lines, columns, 0, 0)
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
-
-    def read(self, wait: float) -> bool:
-        """Takes what is there, after at most `wait` (s); False when the command has ended."""
-        if not select.select([self._terminal], [], [], wait)[0]:
-            return True
-        try:
-            some = os.read(self._terminal, 65536)
-        except OSError:  # the other end is closed
-            return False
-        self.bytes += some
-        self._stream.feed(some)
-        return bool(some)
-
-    @property
-    def text(self) -> str:
-        """What stands on it."""
-        return "\n".join(line.rstrip() for line in self._screen.display)
-
-    def until(self, shows: Callable[[str], bool]) -> str:
-        """What stands on it when it shows that."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not shows(self.text):
-            assert time.monotonic() < deadline, self.text
-            assert self.read(0.2), self.text
-        return self.text
-
-    def end(self) -> int:
-        """Ctrl-C, as a person types it; the exit code."""
-        os.write(self._terminal, b"\x03")
-        deadline = time.monotonic() + PATIENCE_S
-        while self.read(0.2):
-            assert time.monotonic() < deadline, self.text
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def close(self) -> None:
-        """Whatever became of it."""
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        os.close(self._terminal)
 
 
 class Drops:
@@ -115,6 +39,9 @@ class Drops:
         self.journal.move(self.drop(name), State.WAITING, State.FAILED, reason)
 
 
+Start = Callable[..., Terminal]
+
+
 @pytest.fixture
 def omerodir(tmp_path: Path) -> Path:
     create(tmp_path / "omero")
@@ -129,11 +56,14 @@ def drops(omerodir: Path) -> Iterator[Drops]:
 
 
 @pytest.fixture
-def start(omerodir: Path, drops: Drops) -> Iterator[Callable[..., Screen]]:
-    started: list[Screen] = []
+def start(omerodir: Path, drops: Drops) -> Iterator[Start]:
+    started: list[Terminal] = []
 
-    def begin(*words: str, columns: int = 80, lines: int = 24) -> Screen:
-        started.append(Screen(omerodir, *words, columns=columns, lines=lines))
+    def begin(*words: str, columns: int = 80, lines: int = 24) -> Terminal:
+        environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        environment |= {"OMERODIR": str(omerodir), "OMERO_USERDIR": str(omerodir / "none")}
+        command = [OMERO, "fs", *words]
+        started.append(Terminal(command, environment, columns=columns, lines=lines))
         return started[-1]
 
     yield begin
@@ -141,7 +71,7 @@ def start(omerodir: Path, drops: Drops) -> Iterator[Callable[..., Screen]]:
         screen.close()
 
 
-def test_it_follows_what_happens_and_the_window(drops: Drops, start: Callable[..., Screen]) -> None:
+def test_it_follows_what_happens_and_the_window(drops: Drops, start: Start) -> None:
     drops.fail("a.tif", "a.tif: no image")
     screen = start("status", "--watch")
     first = screen.until(lambda text: "amy/a.tif" in text)
@@ -156,14 +86,14 @@ def test_it_follows_what_happens_and_the_window(drops: Drops, start: Callable[..
     drops.drop("new.tif")
     fourth = screen.until(lambda text: "on " in text.splitlines()[0] and "1 on" in text)
     assert max(len(line) for line in fourth.splitlines()) <= 60
-    assert screen.end() == 130
+    assert screen.interrupt() == 130
     assert b"\x1b[?1049l" in screen.bytes, "the screen of before comes back"
     assert b"\x1b[?25h" in screen.bytes[-400:], "the cursor comes back"
     assert b"Traceback" not in screen.bytes
 
 
 def test_a_journal_that_goes_while_it_is_watched(
-    omerodir: Path, drops: Drops, start: Callable[..., Screen]
+    omerodir: Path, drops: Drops, start: Start
 ) -> None:
     drops.fail("a.tif", "a.tif: no image")
     screen = start("status", "--watch")
@@ -176,15 +106,15 @@ def test_a_journal_that_goes_while_it_is_watched(
     for path in data.glob("gone-*"):
         path.rename(data / path.name.removeprefix("gone-"))
     screen.until(lambda text: "amy/a.tif" in text)
-    assert screen.end() == 130
+    assert screen.interrupt() == 130
     assert b"Traceback" not in screen.bytes
 
 
-def test_a_name_that_would_write_elsewhere(drops: Drops, start: Callable[..., Screen]) -> None:
+def test_a_name_that_would_write_elsewhere(drops: Drops, start: Start) -> None:
     drops.fail("\x1b[2J\x1b[1;1Hforged\n.tif", "no image")
     drops.fail("日本語の長い名前" * 8 + ".tif", "no image")
     screen = start("status", "--watch")
     text = screen.until(lambda text: "forged" in text)
     assert text.splitlines()[0].startswith("2 need attention")
     assert not any(line.startswith("forged") for line in text.splitlines())
-    assert screen.end() == 130
+    assert screen.interrupt() == 130

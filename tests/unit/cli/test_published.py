@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.cli import terminal
 from omero_fs_plugin.cli.published import fileset, is_asked, lines
 from omero_fs_plugin.errors import ConfigurationError
 
@@ -26,7 +27,7 @@ def one(identifier: int = 7, **other: Any) -> dict[str, Any]:
 
 
 def shown(given: dict[str, Any], now: float = WRITTEN, limit: int | None = None) -> str:
-    return "\n".join(lines(given, now, limit))
+    return terminal.shown(lines(given, now, limit))
 
 
 def test_it_counts_and_names() -> None:

@@ -10,88 +10,9 @@ import pytest
 
 from omero_fs_plugin.cli.status_facts import _bytes
 from omero_fs_plugin.cli.status_text import fitting, picture, render
+from tests.statuses import EVERYONES, a_fileset, a_status, on_a_terminal
 
-EVERYONES = {
-    "user": "default",
-    "directory": "/OMERO/DropBox",
-    "layout": "{user}",
-    "problem": "",
-    "importer": "native: nothing in omero.fs.importArgs needs Java",
-    "ignored": "",
-}
-AMYS = {
-    "user": "amy",
-    "directory": "/home/amy",
-    "layout": "{user}",
-    "problem": "is not there",
-    "importer": "java: omero.fs.importer says so",
-    "ignored": "--report: omero fs status tells of failures",
-}
 LONG = "/OMERO/DropBox/amy/2026-11-28 mice/a very long name of a file that no column can hold.tif"
-
-
-def a_fileset(**other: Any) -> dict[str, Any]:
-    return {
-        "id": 7,
-        "user": "amy",
-        "root": "/OMERO/DropBox/amy",
-        "files": ["/OMERO/DropBox/amy/a.tif"],
-        "state": "importing",
-        "stand": "importing",
-        "reason": "",
-        "age": 12.0,
-        "deadline": None,
-        "remedy": "",
-        "images": [],
-        "plate": False,
-        "progress": None,
-    } | other
-
-
-def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
-    stands = [fileset["stand"] for fileset in filesets]
-    held, failed = stands.count("held up"), stands.count("failed")
-    imported = stands.count("imported")
-    return {
-        "user": None,
-        "chosen": False,
-        "servers": {"DropBox": "active"},
-        "monitors": [{"id": "m1", "state": "started", "path": "/OMERO", "events": 3}],
-        "dropbox": {
-            "left./OMERO/DropBox/zak/link.tif": "a symbolic link",
-            "left./OMERO/DropBox/amy/fifo.tif": "not a file",
-            "left.nobody": "no OMERO user",
-        },
-        "watched": [AMYS, EVERYONES],
-        "grouping": "Bio-Formats: found in lib/client",
-        "letters": {"waiting": 0, "age": None, "reason": ""},
-        "nodes": [],
-        "summary": {
-            "attention": held + failed,
-            "failed": failed,
-            "held_up": held,
-            "under_way": len(filesets) - held - failed - imported,
-            "imported": imported,
-            "skipped": 0,
-            "last_import_age": 12.0 if imported else None,
-        },
-        "total": len(filesets),
-        "trouble": [],
-        "filesets": list(filesets),
-        "attention": [f for f in filesets if f["stand"] in ("failed", "held up")],
-        "under_way": [f for f in filesets if f["stand"] in ("importing", "queued", "settling")],
-    } | other
-
-
-def on_a_terminal(status: dict[str, Any], width: int = 80, **options: bool) -> list[str]:
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False)
-    with console.capture() as captured:
-        console.print(picture(status, width=width, **options))
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    assert all(len(line) <= width for line in lines), lines
-    return lines
 
 
 SEVERAL = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox import situation
@@ -138,21 +136,3 @@ def test_time_spans(seconds: float, words: str) -> None:
 )
 def test_sizes(size: float, words: str) -> None:
     assert situation.amount(size) == words
-
-
-@pytest.mark.parametrize(
-    ("path", "width", "short"),
-    [
-        ("amy/a/b/c.tif", 20, "amy/a/b/c.tif"),
-        ("amy/first/second/third.tif", 24, "amy/.../second/third.tif"),
-        ("amy/first/second/third.tif", 20, "amy/.../third.tif"),
-        ("amy/one two three four five.tif", 22, "one two ...five.tif"),
-    ],
-)
-def test_a_path_is_shortened_between_its_parts(path: str, width: int, short: str) -> None:
-    assert situation.short_path(path, width) == short
-
-
-@given(st.text(alphabet="ab/ _.-", max_size=60), st.integers(16, 60))
-def test_a_short_path_always_fits(path: str, width: int) -> None:
-    assert len(situation.short_path(path, width)) <= width
