@@ -137,17 +137,18 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
             fileset.linkJob(job)
         with sandbox.store.begin() as db:
             save(sandbox.store, db, call, fileset)
-            for file in (*(entry.originalFile for entry in entries), logged):
-                # Nowhere else does a file become a file of the repository.
-                sandbox.store.update(db, "OriginalFile", file.id.val, repo=repositories.uuid)
+            files = (*(entry.originalFile for entry in entries), logged)
+            # Nowhere else does a file become a file of the repository.
+            ids = [file.id.val for file in files]
+            sandbox.store.update(db, "OriginalFile", *ids, repo=repositories.uuid)
         fileset.copyJobLinks()[1].parent = fileset  # the request carries it loaded
 
         def stored(file: Any) -> StoredFile:
             place = repositories.root / (unwrap(file.path) + unwrap(file.name))
             return StoredFile(sandbox.store, unwrap(file.id), place, checksum)
 
-        files = [stored(entry.originalFile) for entry in entries]
-        return cls(sandbox, session, call, fileset, settings, files, stored(logged))
+        targets = [stored(entry.originalFile) for entry in entries]
+        return cls(sandbox, session, call, fileset, settings, targets, stored(logged))
 
     def __init__(
         self,

@@ -149,6 +149,7 @@ class Mood:
 
     def __init__(self, data_dir: Path, now: Callable[[], float] = time.monotonic) -> None:
         self._file = data_dir / FILE
+        self._path = str(self._file)
         self._now, self._began = now, now()
         self._lock = threading.Lock()
         self._known: tuple[int, ...] | None = None  # the file as it was read
@@ -158,7 +159,7 @@ class Mood:
     def current(self) -> Moods:
         """The moods in the file.  If the file is wrong, that is logged and changes nothing."""
         try:
-            found = self._file.stat()
+            found = os.stat(self._path)  # noqa: PTH116 - at each call: Path.stat takes longer
             key: tuple[int, ...] | None = (found.st_ino, found.st_mtime_ns, found.st_size)
         except OSError:
             key = None

@@ -189,6 +189,8 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
 def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: Any) -> int:
     if "value" in MODEL[target].columns and value.id is None:
         return store.enum(db, target, unwrap(value.value))
+    if MODEL[target].owned and value.id is None:
+        return save(store, db, call, value)  # the caller's own
     row_id = save(store, db, call, value) if MODEL[target].owned else int(unwrap(value.id))
     row = store.row(db, target, row_id)
     if row is None or (MODEL[target].owned and not call.may_see(row)):

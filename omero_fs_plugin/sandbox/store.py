@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,32 @@ PRIVILEGES = sa.Table(
 )
 
 
+_ID = "row_id"  # a parameter's name that no column has
+
+# To make a statement costs more than to carry it out, so the usual ones are made once.
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    return table.insert()
+
+
+@cache
+def _update(table: sa.Table, columns: tuple[str, ...]) -> sa.Update:
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    return table.update().where(table.c.id == sa.bindparam(_ID)).values(values)
+
+
+@cache
+def _select(table: sa.Table, given: tuple[tuple[str, bool], ...]) -> sa.Select[Any]:
+    """`given`: the columns that are to equal something, and whether that is no value."""
+    where = (
+        table.c[name].is_(None) if nothing else table.c[name] == sa.bindparam(name)
+        for name, nothing in given
+    )
+    return sa.select(table).where(*where).order_by(table.c.id)
+
+
 def base(name: str) -> str:
     """The entity in whose table `name` lies: itself, or the base class of a subtype.
 
@@ -280,14 +307,15 @@ class Store:
             if entity not in SUBTYPES:
                 raise ValueError(f"{entity}: one of its subtypes must be named")
             values["_type"] = entity
-        return int(db.execute(table.insert().values(values)).inserted_primary_key[0])  # type: ignore[index]
+        return int(db.execute(_insert(table), values).inserted_primary_key[0])  # type: ignore[index]
 
-    def update(self, db: sa.Connection, entity: str, row_id: int, **values: Any) -> None:
-        """Changes one row."""
+    def update(self, db: sa.Connection, entity: str, *row_ids: int, **values: Any) -> None:
+        """Changes rows."""
         table = TABLES[base(entity)]
         if MODEL[base(entity)].owned:
             values = {"updated": int(time.time() * 1000), **values}
-        db.execute(table.update().where(table.c.id == row_id).values(values))
+        if values and row_ids:
+            db.execute(_update(table, tuple(values)), [{_ID: one, **values} for one in row_ids])
 
     def delete(self, db: sa.Connection, entity: str, *row_ids: int) -> None:
         """Removes rows."""
@@ -305,9 +333,9 @@ class Store:
 
     def rows(self, db: sa.Connection, entity: str, **equal: Any) -> list[Mapping[str, Any]]:
         """All rows, by id, whose columns equal these values."""
-        table = TABLES[base(entity)]
-        select = sa.select(table).where(*(table.c[k] == v for k, v in equal.items()))
-        return [dict(row) for row in db.execute(select.order_by(table.c.id)).mappings()]
+        given = tuple((name, value is None) for name, value in equal.items())
+        found = db.execute(_select(TABLES[base(entity)], given), equal)
+        return [dict(row) for row in found.mappings()]
 
     def enum(self, db: sa.Connection, entity: str, value: str) -> int:
         """The id of an enumeration's value.  A new value is added, as OMERO does with formats."""

@@ -1,9 +1,9 @@
 """Ways of importing a fileset.
 
 ``protocol`` says what each way is given and what it answers.  There are two: ``native``, with
-``upload``, ``in_place``, ``streams`` (how many files at once), ``resume`` (an upload that a kill
-cut off) and ``waits`` (when to ask for the end), and ``java``, with ``java_process``,
-``java_child`` and ``printed``.
+``upload``, ``in_place`` and ``belonging`` (where OMERO wants its files), ``streams`` (how many
+files at once), ``resume`` (an upload that a kill cut off) and ``waits`` (when to ask for the end),
+and ``java``, with ``java_process``, ``java_child`` and ``printed``.
 ``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.
 Both use ``names``, ``sources``, ``checksums`` and ``answers``.  ``disk`` says what an error of a
 disk means.

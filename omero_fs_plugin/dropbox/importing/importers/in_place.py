@@ -13,11 +13,10 @@ import os
 import stat as stat_module
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
-import omero.sys
-from omero.rtypes import rlong, unwrap
+from omero.rtypes import unwrap
 
 from omero_fs_plugin.blitz.copies import patience_ms
 from omero_fs_plugin.blitz.user_session import UserSession
@@ -27,6 +26,7 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.events import FileStat
 
+from .belonging import Belonging
 from .sources import blocks, check_read, opened, touched_at
 from .transfer import Transfer
 
@@ -83,9 +83,13 @@ class InPlace:
         fileset: Fileset,
         stopping: Callable[[], bool],
         more: Callable[[int], None],
+        *,
+        belonging: Belonging,
+        client_path: str,
     ) -> str:
         """Puts one file where OMERO wants it, and has OMERO look there.  Returns its SHA1.
 
+        `belonging` knows where OMERO wants the files of this fileset, by their client paths.
         The file is read once here.  For a link, OMERO reads it at the same time.
         """
         met = fileset.files[position]
@@ -94,10 +98,9 @@ class InPlace:
             with server_errors(what, Step.UPLOAD):
                 store = process.getUploader(position)
                 try:
-                    file_id = unwrap(store.getFileId())
+                    target = self.root / belonging.place(store, client_path)
                 finally:
                     store.close()  # which makes an empty file
-            target = self._place(file_id)
             digest = hashlib.sha1(usedforsecurity=False)
 
             def read(into: BinaryIO | None = None) -> None:
@@ -124,30 +127,19 @@ class InPlace:
                 store = process.getUploader(position)
                 patient = store.ice_invocationTimeout(patience_ms(met.stat.size))
                 try:
-                    if (size := store.size()) != met.stat.size:
-                        raise ImportRefused(
-                            f"{what}: OMERO sees {size} bytes there, not {met.stat.size}"
-                        )
                     looking = patient.begin_save()
                     if not copies:
                         read()
-                    patient.end_save(looking)
+                    saved = patient.end_save(looking)
+                    # OMERO need not give the file if it did not change it.
+                    size = store.size() if saved is None else unwrap(saved.size)
+                    if size != met.stat.size:
+                        raise ImportRefused(
+                            f"{what}: OMERO sees {size} bytes there, not {met.stat.size}"
+                        )
                 finally:
                     patient.close()
         return digest.hexdigest()
-
-    def _place(self, file_id: int) -> Path:
-        """Where the file of an OriginalFile belongs."""
-        with server_errors("asking where a file belongs"):
-            parameters = omero.sys.ParametersI()
-            parameters.map = {"id": rlong(file_id)}
-            ((path, name),) = self.session.services.getQueryService().projection(
-                "select o.path, o.name from OriginalFile o where o.id = :id", parameters
-            )
-        below = PurePosixPath(str(unwrap(path) or "").lstrip("/"), str(unwrap(name)))
-        if ".." in below.parts:
-            raise ImportRefused(f"OMERO wants a file at {below}, outside its repository")
-        return self.root / below
 
     def _take_over(self, target: Path) -> None:
         """Removes the empty file that OMERO made.  It proves that this is OMERO's directory."""

@@ -29,6 +29,7 @@ from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, Uncl
 
 from . import StillRunning, Stopped, client_path, sources
 from .answers import delete_filesets, images_of, quietly, without_waiting
+from .belonging import Belonging
 from .checksums import agreed
 from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
@@ -96,6 +97,7 @@ class NativeImport:
         self._known, self._began, self._ours = known, began, ours
         self._there: Sequence[str | None] = ()  # SHA1s of what an earlier attempt uploaded
         self._in_place: InPlace | None = None
+        self._belonging = Belonging(session, len(fileset.files))
         self._streams = Streams([met.stat.size for met in fileset.files])
         self.sha1s: list[str] = []  # of the files, when all are uploaded; lower-case hex
 
@@ -224,9 +226,15 @@ class NativeImport:
             if sha1_of(self._fileset.root, met, self._halting) == there:
                 self._progress.more(met.stat.size)
                 return there
-        put = self._in_place.put if self._in_place is not None else upload
         if position == 0:
             process = _Process(process, self._note_first)
+        put = upload
+        if self._in_place is not None:
+            put = partial(
+                self._in_place.put,
+                belonging=self._belonging,
+                client_path=self._client_path(self._fileset.files[position]),
+            )
         return put(process, position, self._fileset, self._halting, self._progress.more)
 
     def _note_first(self, store: Any) -> None:
