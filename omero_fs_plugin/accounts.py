@@ -133,6 +133,11 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+def owner_name(uid: int) -> str:
+    """The name of the account with that number; empty: there is none.  Raises NoAnswer."""
+    return SERVICE.ask(f"uid {uid}", _owner_name, uid)
+
+
 def group_name(gid: int) -> str:
     """The name of a group; its number if it has none, or if nobody answers."""
     try:
@@ -166,6 +171,13 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, NameError):  # NameError: Windows
         return str(uid)
+
+
+def _owner_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError, NameError):  # NameError: Windows
+        return ""
 
 
 def _group_name(gid: int) -> str:

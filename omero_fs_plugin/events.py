@@ -18,6 +18,10 @@ class EventType(enum.Enum):
     SYSTEM = "System"
 
 
+UNKNOWN = -1  # in place of a uid: nobody has looked
+SEVERAL = -2  # the files of a store belong to several accounts
+
+
 @dataclass(frozen=True)
 class FileStat:
     """What identifies the content of a file without reading it.
@@ -35,12 +39,21 @@ class FileStat:
     size: int  # bytes
     mtime_ns: int  # nanoseconds since the epoch
     ctime_ns: int = field(default=0, compare=False)  # last change of the inode itself
+    # The number (uid) of the account that it belongs to; UNKNOWN and SEVERAL are of none
+    owner: int = field(default=UNKNOWN, compare=False)
 
     @classmethod
     def of(cls, found: os.stat_result) -> FileStat:
         """From what os.stat, os.lstat or os.fstat gave."""
         device = _NUMBER_THERE.get(found.st_dev, found.st_dev)
-        return cls(device, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return cls(
+            device,
+            found.st_ino,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_uid,
+        )
 
 
 # Each machine numbers its devices itself.  So importers on another machine than DropBox's learn

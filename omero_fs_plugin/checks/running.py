@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin import __version__
-from omero_fs_plugin.config.layout import Owner, depth, owner
+from omero_fs_plugin.config.layout import OWNER, Owner, depth, owner
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
@@ -100,7 +100,7 @@ def _subdirectories(subject: Subject) -> dict[str, Owner]:
     """Path below the directory of everyone -> whose it is."""
     found: dict[str, Owner] = {}
     for rule in subject.settings.rules:
-        if rule.user == EVERYONE:
+        if rule.user == EVERYONE and rule.layout != OWNER:  # which has none
             names = [""]
             for _ in range(depth(rule.layout)):
                 names = [below for name in names for below in _directories(rule.watch_dir, name)]

@@ -122,7 +122,8 @@ def _directory(row: Row, user: str | None) -> str:
     """Where the user drops files.  For a user of `default` this is the subdirectory."""
     watched = bare(row.cells["watchDir"].value)
     if row.user == EVERYONE and user and user != EVERYONE and watched:
-        return f"{watched.rstrip('/')}/{of_user(bare(row.cells['layout'].value), user)}"
+        own = of_user(bare(row.cells["layout"].value), user)
+        return f"{watched.rstrip('/')}/{own}" if own else watched
     return watched
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.config.layout import GROUP_USER
-from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings, is_by_owner
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
@@ -98,7 +98,7 @@ def run(ctx: Any, args: Any) -> None:
     with glance(settings.journal_url) as look:
         if args.of_user is not None:
             tops = _directories(args.of_user, settings, disks)
-            found = _directory(tops, settings, look, users, disks)
+            found = _directory(tops, settings, look, users, disks, args.of_user)
         elif is_number(args.what):
             found = _by_id(int(args.what), where, settings, look)
         else:
@@ -145,6 +145,8 @@ def _of_rule(rule: Rule, user: str, disks: Disks) -> list[str]:
     """The directories of this user by one rule."""
     watched = str(rule.watch_dir)
     if rule.user != EVERYONE:
+        return [watched]
+    if is_by_owner(rule):
         return [watched]
     if rule.layout != GROUP_USER:
         return [f"{watched}/{user}"]
@@ -194,10 +196,20 @@ def _file(
         why = disks.ask(path, lambda call: why_passed_over(path, settings))
     except Silent as silent:
         reason = silent.strerror
-        return {**_whose(path, settings), "stand": "not known", "reason": reason, "remedy": ""}
+        return {
+            **_whose(path, settings, disks),
+            "stand": "not known",
+            "reason": reason,
+            "remedy": "",
+        }
     if why:
-        return {**_whose(path, settings), "stand": "passed over", "reason": why, "remedy": ""}
-    whose = _whose(path, settings)
+        return {
+            **_whose(path, settings, disks),
+            "stand": "passed over",
+            "reason": why,
+            "remedy": "",
+        }
+    whose = _whose(path, settings, disks)
     if why := users.why_none(whose["user"]):
         remedy = "see `omero fs users`"
         return {**whose, "stand": "passed over", "reason": why, "remedy": remedy}
@@ -210,13 +222,25 @@ def _file(
     }
 
 
-def _whose(path: str, settings: Settings) -> dict[str, Any]:
+def _whose(path: str, settings: Settings, disks: Disks | None) -> dict[str, Any]:
+    """`disks`: to ask the owner of the file, where that says it; None: it is known otherwise."""
     rule = rule_around(path, settings)
     return {
         "path": path,
         "rule": None if rule is None else {"user": rule.user, "directory": str(rule.watch_dir)},
-        "user": "" if rule is None else user_of(path, rule),
+        "user": "" if rule is None else _user_of(path, rule, disks),
     }
+
+
+def _user_of(path: str, rule: Rule, disks: Disks | None) -> str:
+    if not is_by_owner(rule):
+        return user_of(path, rule)
+    if disks is None:
+        return ""
+    try:
+        return disks.ask(path, lambda call: user_of(path, rule))
+    except Silent:
+        return ""
 
 
 def _of_fileset(
@@ -227,7 +251,7 @@ def _of_fileset(
     events = look.events(seen.id) if look is not None else []
     after = look.after_import(seen.id) if look is not None else None
     return {
-        **_whose(path, settings),
+        **_whose(path, settings, None),
         "user": seen.user,
         "id": seen.id,
         "files": list(seen.files),
@@ -296,8 +320,14 @@ class _Counted:
 
 
 def _directory(
-    tops: list[str], settings: Settings, look: Glance | None, users: Users, disks: Disks
+    tops: list[str],
+    settings: Settings,
+    look: Glance | None,
+    users: Users,
+    disks: Disks,
+    of_user: str | None = None,
 ) -> dict[str, Any]:
+    """`of_user`: only this user's, where users share a directory."""
     found = _Counted()
     for top in tops:
         known = look.below(top) if look is not None else {}
@@ -307,8 +337,12 @@ def _directory(
                 found.passed_over[unlisted[path]] += 1
                 found.first.setdefault(unlisted[path], path)
                 continue
-            found.files += 1
             seen = known.get(path) or next((known[s] for s in above(path) if s in known), None)
+            if of_user is not None and is_by_owner(rule := rule_around(path, settings)):
+                assert rule is not None
+                if of_user != (seen.user if seen is not None else _user_of(path, rule, disks)):
+                    continue
+            found.files += 1
             _count(path, seen, settings, look, found, users, disks)
     return {
         "directories": tops,
@@ -336,7 +370,7 @@ def _count(
             why = disks.ask(path, lambda call: why_passed_over(path, settings))
         except Silent as silent:
             why = str(silent.strerror)
-        why = why or users.why_none(_whose(path, settings)["user"])
+        why = why or users.why_none(_whose(path, settings, disks)["user"])
         found.counts["passed over" if why else "not met yet"] += 1
         if why:
             found.passed_over[why] += 1

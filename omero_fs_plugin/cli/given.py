@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.records import Found
@@ -53,9 +54,17 @@ def files(
     for met in found:
         if wrong := why_not_utf8(met.path):
             raise ConfigurationError(f"{printable(met.path)}: {wrong}")
-        place = places.place(met.path)
+        try:
+            place = places.of(met.path, met.stat)
+        except NoAnswer as error:
+            raise ConfigurationError(f"{printable(met.path)}: {error.strerror}") from error
         if user is None and place is None:
             watched = ", ".join(str(rule.watch_dir) for rule in places.rules)
+            if places.place(met.path) is not None:
+                why = places.nobodys(met.path, met.stat).removeprefix("waits: ")
+                raise ConfigurationError(
+                    f"{printable(met.path)}: {why}, or say whose it is with --user"
+                )
             raise ConfigurationError(
                 f"{printable(met.path)}: lies in no user's directory below "
                 f"{watched}: say whose it is with --user"
@@ -104,8 +113,7 @@ def _one_file(path: str, below: str) -> Found:
 
 def rule_for(places: Places, path: str, user: str) -> Rule | None:
     """The rule for the file at `path` if it is imported for `user`."""
-    place = places.place(path)
-    return place.rule if place is not None and place.user == user else places.rule_for(user)
+    return places.rule_of(path, user)
 
 
 def _below_watch_dir(named: Path, watch_dirs: list[Path]) -> Path:

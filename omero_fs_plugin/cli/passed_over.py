@@ -12,12 +12,13 @@ from pathlib import PurePosixPath
 
 from omero_fs_plugin import system_names
 from omero_fs_plugin.config.layout import depth, owner
-from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
+from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings, is_by_owner
 from omero_fs_plugin.dropbox.confine import DEEPEST, TOO_DEEP
-from omero_fs_plugin.dropbox.places import nobodys
+from omero_fs_plugin.dropbox.places import nobodys, whose
 from omero_fs_plugin.dropbox.targets.sidecar import is_sidecar
 from omero_fs_plugin.dropbox.watching.rescan import oddity_at
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.events import regular_stat
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.names import why_not_utf8
 from omero_fs_plugin.site import Site
@@ -32,12 +33,26 @@ def rule_around(path: str, settings: Settings) -> Rule | None:
 
 
 def user_of(path: str, rule: Rule) -> str:
-    """The OMERO user whose file `path` is under `rule`; empty if it is nobody's."""
+    """The OMERO user whose file `path` is under `rule`; empty if it is nobody's.
+
+    Asks the disk if the owner of the file says it; see `is_by_owner`.
+    """
+    if is_by_owner(rule):
+        return _by_owner(path)[0]
     parts = PurePosixPath(path).relative_to(str(rule.watch_dir)).parts
     if rule.user != EVERYONE:
         return rule.user
     whose = owner(rule.layout, parts[:-1])
     return whose.user if whose is not None else ""
+
+
+def _by_owner(path: str) -> tuple[str, str]:
+    """The account that owns the file, and why none counts; one of both is empty."""
+    try:
+        stat = regular_stat(path)
+        return whose(stat) if stat is not None else ("", "it is not a regular file")
+    except OSError as error:
+        return "", f"cannot be looked at: {error.strerror}"
 
 
 def why_passed_over(path: str, settings: Settings) -> str:
@@ -49,7 +64,7 @@ def why_passed_over(path: str, settings: Settings) -> str:
         watched = ", ".join(str(rule.watch_dir) for rule in settings.rules) or "nothing"
         return f"lies in no watched directory: watched is {watched}"
     if not user_of(path, rule):
-        return nobodys(rule)
+        return _by_owner(path)[1] if is_by_owner(rule) else nobodys(rule)
     if is_sidecar(path):
         return "a sidecar: it says how the images around it are imported"
     top = PurePosixPath(str(rule.watch_dir))

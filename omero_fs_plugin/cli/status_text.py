@@ -309,7 +309,7 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
     for rule in status["watched"]:
         directory = rule["directory"]
         if user is not None and rule["user"] == EVERYONE:
-            directory = f"{directory.rstrip('/')}/{of_user(rule['layout'], user)}"
+            directory = f"{directory.rstrip('/')}/{of_user(rule['layout'], user)}".rstrip("/")
         trouble = f" ({rule['problem']})" if rule["problem"] else ""
         yield f"watched for {user or rule['user']}: {printable(directory)}{trouble}"
         if rule["importer"]:

@@ -91,7 +91,8 @@ PROPERTIES: tuple[Property, ...] = (
         kinds.choice(*LAYOUTS),
         USER,
         "whose the directories below watchDir are, for the entry `default` of importUsers. A group "
-        "in it is the group that images go into",
+        "in it is the group that images go into. {owner}: users share watchDir, and a file is of "
+        "the OMERO user who has the name of the system's account that owns it",
     ),
     _for_each(
         "pathMode",

@@ -8,7 +8,7 @@ from pathlib import Path
 from omero_fs_plugin.errors import ConfigurationError
 
 from .after_import import AfterImport
-from .layout import depth
+from .layout import OWNER, depth
 from .outlets import NOWHERE, Outlets
 from .path_map import PathMap
 from .properties import BY_NAME
@@ -73,6 +73,11 @@ class Rule:
 def levels(rule: Rule) -> int:
     """How deep a user's files lie at least below the watched directory; 1: in it."""
     return depth(rule.layout) + 1 if rule.user == EVERYONE else 1
+
+
+def is_by_owner(rule: Rule | None) -> bool:
+    """Whether the owner of each file says whose it is."""
+    return rule is not None and rule.user == EVERYONE and rule.layout == OWNER
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from omero_fs_plugin.config.layout import USER, depth, owner
+from omero_fs_plugin.accounts import owner_name
+from omero_fs_plugin.config.layout import OF_OWNER, OWNER, USER, depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
-from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.events import SEVERAL, UNKNOWN, FileStat
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.stores import HIDDEN, directory_of, is_store, store_by_name
 from omero_fs_plugin.system_names import NOTE, is_on_its_way
@@ -26,7 +27,7 @@ class Place:
     """The rule, the user and the root for the files of one directory."""
 
     rule: Rule
-    user: str
+    user: str  # OF_OWNER: whoever owns the file, see Places.of
     root: str  # the directory that files of the user must not leave
     passed_over: bool  # because of omero.fs.pathMode or omero.fs.blacklist
     group: str = ""  # that images go into, if omero.fs.layout says so
@@ -192,10 +193,21 @@ class Places:
         """The Place of the file at `path`; None if it lies in no user's directory."""
         return self._of_directory(directory_of(path).rpartition("/")[0])[1]
 
-    def user_of(self, path: str) -> str | None:
-        """The user in whose directory `path` lies; None if it lies in nobody's."""
+    def of(self, path: str, stat: FileStat) -> Place | None:
+        """As `place`, of a file that was looked at: also where its owner says whose it is.
+
+        None if it is nobody's.  Raises NoAnswer.
+        """
         place = self.place(path)
-        return place.user if place is not None else None
+        if place is None or place.user != OF_OWNER:
+            return place
+        user, _ = whose(stat)
+        return replace(place, user=user) if user else None
+
+    def user_of(self, path: str) -> str | None:
+        """The user in whose directory `path` lies; None if no directory says whose it is."""
+        place = self.place(path)
+        return place.user if place is not None and place.user != OF_OWNER else None
 
     def stat(self, path: str) -> FileStat | None:
         """What `stat_beneath` gives below the root of its place.  Without a place: a plain stat."""
@@ -242,21 +254,21 @@ class Places:
 
     def roots(self, user: str) -> list[str]:
         """The directories of this user, without those of a layout that has groups."""
-        of_everyone = [
-            f"{w.directory.rstrip('/')}/{user}"
-            for w in self._watched
-            if w.rule.user == EVERYONE and w.rule.layout == USER
-        ]
-        return [w.directory for w in self._watched if w.rule.user == user] + of_everyone
+        of_everyone = [w for w in self._watched if w.rule.user == EVERYONE]
+        own = [f"{w.directory.rstrip('/')}/{user}" for w in of_everyone if w.rule.layout == USER]
+        shared = [w.directory for w in of_everyone if w.rule.layout == OWNER]
+        return [w.directory for w in self._watched if w.rule.user == user] + own + shared
 
     def group_of(self, path: str, user: str) -> str:
         """The group that images of `user` from `path` go into by the layout; empty: it has none."""
         place = self.place(path)
         return place.group if place is not None and place.user == user else ""
 
-    def nobodys(self, path: str) -> str:
-        """Why a file without a place is nobody's, for people."""
-        watched, _ = self._of_directory(directory_of(path).rpartition("/")[0])
+    def nobodys(self, path: str, stat: FileStat | None = None) -> str:
+        """Why a file for which `place`, or `of`, gives None is nobody's, for people."""
+        watched, place = self._of_directory(directory_of(path).rpartition("/")[0])
+        if stat is not None and place is not None and place.user == OF_OWNER:
+            return whose(stat)[1]
         return nobodys(watched.rule if watched is not None else None)
 
     def watch_dir(self, path: str) -> str | None:
@@ -267,7 +279,9 @@ class Places:
     def rule_of(self, path: str, user: str) -> Rule | None:
         """The rule for a fileset of `user` whose first file is at `path`, wherever that is."""
         place = self.place(path)
-        return place.rule if place is not None and place.user == user else self.rule_for(user)
+        if place is not None and place.user in (user, OF_OWNER):
+            return place.rule
+        return self.rule_for(user)
 
     def rule_for(self, user: str) -> Rule | None:
         """The rule for files that `user` hands over from elsewhere."""
@@ -279,6 +293,29 @@ class Places:
         if last[0] is not nearest or last[1] != directory:
             last = self._last = (nearest, directory, *_look_up(nearest, directory))
         return last[2], last[3]
+
+
+NOBODY = ("root", "guest")  # accounts that are those of no person, whatever OMERO calls so
+
+
+def whose(stat: FileStat) -> tuple[str, str]:
+    """The account that owns a file, and why none counts, for people; one of both is empty.
+
+    Raises NoAnswer.
+    """
+    if stat.owner == SEVERAL:
+        return "", "waits: its files belong to several accounts: chown them to one"
+    name = owner_name(stat.owner) if stat.owner != UNKNOWN else ""
+    if not name:
+        return "", f"waits: it belongs to uid {stat.owner}, and no account here has that number"
+    if name in NOBODY:
+        return "", f"waits: it belongs to the account {name}: chown it to its user"
+    return name, ""
+
+
+def no_user(name: str) -> str:
+    """Why a file waits whose owner is an account of the system and none of OMERO, for people."""
+    return f"waits: it belongs to {name}, who is no user of OMERO"
 
 
 def nobodys(rule: Rule | None) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.layout import OF_OWNER
 from omero_fs_plugin.errors import ImportRefused, ServerAwayError, UserError
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Users:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._unknown: dict[str, str] = {}  # name -> why no user has it
+        self._asked: set[str] = set()  # since the last rescan
         self._away_until = 0.0  # s, monotonic
         self._away_s = _AWAY_S
 
@@ -31,7 +33,10 @@ class Users:
 
         While OMERO is away nobody knows.  Then it is True, and the import finds out.
         """
+        if name == OF_OWNER:
+            return True
         with self._lock:
+            self._asked.add(name)
             if name in self._known:
                 return True
             if name in self._unknown:
@@ -42,6 +47,8 @@ class Users:
 
     def look_up(self, name: str) -> bool:
         """As `is_user`, but asks OMERO anew."""
+        if name == OF_OWNER:
+            return True
         try:
             self._omero.user(name)
         except (UserError, ImportRefused) as error:
@@ -64,9 +71,14 @@ class Users:
         return True
 
     def keep(self, names: Collection[str]) -> None:
-        """Forgets the unknown directories that are no longer among `names`."""
+        """Forgets the unknown directories that are no longer among `names`.
+
+        Where OF_OWNER is among them, owners of files count too that somebody asked for since.
+        """
         with self._lock:
-            for name in self._unknown.keys() - set(names):
+            kept = set(names) | (self._asked if OF_OWNER in names else set())
+            self._asked.clear()
+            for name in self._unknown.keys() - kept:
                 del self._unknown[name]
 
     def unknown(self) -> dict[str, str]:

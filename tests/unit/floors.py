@@ -65,7 +65,8 @@ FLOORS: dict[str, str] = {
         "blitz config"
     ),
     "dropbox.watching": (
-        "dropbox.settling dropbox.journal dropbox.users dropbox.confine dropbox.disks config"
+        "dropbox.settling dropbox.journal dropbox.places dropbox.users dropbox.confine "
+        "dropbox.disks config"
     ),
     "dropbox.settling": (
         "dropbox.grouping dropbox.journal dropbox.places dropbox.confine dropbox.disks config"
@@ -83,7 +84,7 @@ FLOORS: dict[str, str] = {
     "dropbox.journal": "blitz",
     "dropbox.userdirs": "dropbox.places dropbox.disks config",
     "dropbox.places": "dropbox.confine dropbox.disks config",
-    "dropbox.users": "blitz",
+    "dropbox.users": "blitz config",
     "dropbox.confine": "dropbox.disks config",
     "dropbox.disks": "",
     "dropbox.processes": "",

@@ -15,6 +15,7 @@ from functools import partial
 
 from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
+from omero_fs_plugin.config.layout import OF_OWNER
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
@@ -183,7 +184,8 @@ class Caretaker(Attendant):
     def _acting_rule(self, fileset: Fileset) -> Rule | None:
         """The rule of its directory, if it wants anything.  Files from elsewhere are not ours."""
         places = [self._places.place(met.path) for met in fileset.files]
-        if not places or any(place is None or place.user != fileset.user for place in places):
+        theirs = (fileset.user, OF_OWNER)
+        if not places or any(place is None or place.user not in theirs for place in places):
             return None
         rule = places[0].rule if places[0] is not None else None
         return rule if rule is not None and rule.after_import.acts else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
-from omero_fs_plugin.config.layout import depth, owner
+from omero_fs_plugin.config.layout import OF_OWNER, OWNER, depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import glance
@@ -36,7 +36,8 @@ def look_for_strays(means: Means) -> None:
         if active is None:
             means.pace.wait()
             active = means.omero.experimenters()
-        _look(means, root, "" if active.get(user) else _why_none(user, active))
+        theirs = user == OF_OWNER or active.get(user)
+        _look(means, root, "" if theirs else _why_none(user, active))
         record.mark(PART, root)
     record.mark(PART, None)
 
@@ -50,8 +51,8 @@ def _roots(means: Means) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for rule in means.settings.rules:
         watched = str(rule.watch_dir)
-        if rule.user != EVERYONE:
-            found[watched] = rule.user
+        if rule.user != EVERYONE or rule.layout == OWNER:
+            found[watched] = rule.user if rule.user != EVERYONE else OF_OWNER
             continue
         names = means.look(watched, _directories, watched, depth(rule.layout), means.not_seen)
         for name in names or ():

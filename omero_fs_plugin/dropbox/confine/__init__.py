@@ -180,6 +180,12 @@ def listing(root: str, directory: str) -> Iterator[int]:
         os.close(found)
 
 
+def owner_of(root: str) -> int:
+    """The account (uid) that owns the directory `root`.  Raises OSError."""
+    with CALLS.at(root), listing(root, root) as opened:
+        return os.fstat(opened).st_uid
+
+
 def _are_one(root: str, directory: str) -> bool:
     if root == directory:
         return True

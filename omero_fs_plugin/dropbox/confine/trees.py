@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Call
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.events import NOTHING_THERE, FileStat
+from omero_fs_plugin.events import NOTHING_THERE, SEVERAL, FileStat
 from omero_fs_plugin.stores import (
     MARKERS,
     above,
@@ -41,7 +41,8 @@ def tree_stat(root: str, store: str) -> FileStat | None:
     - device and inode: of the directory itself, so that a renamed store is known again;
     - size: bytes of all files;
     - mtime_ns: no time, but a sum over name, inode, size and mtime of each file below it;
-    - ctime_ns: the last change of any inode in it (ns).
+    - ctime_ns: the last change of any inode in it (ns);
+    - owner: the account of all files and of the directory itself, or SEVERAL.
 
     Raises OSError if the disk cannot tell, and ImportRefused as `parts_beneath` does.
     """
@@ -54,12 +55,14 @@ def tree_stat(root: str, store: str) -> FileStat | None:
             if error.errno in NOTHING_THERE:
                 return None
             raise
-        size, total, changed = 0, 0, found.st_ctime_ns
+        size, total, changed, owner = 0, 0, found.st_ctime_ns, found.st_uid
         for name, stat in _files(root, directory, call):
+            if stat.st_uid != owner:
+                owner = SEVERAL
             size += stat.st_size
             changed = max(changed, stat.st_ctime_ns)
             total += _summed(name, stat)
-    return FileStat(found.st_dev, found.st_ino, size, total % 2**_BITS, changed)
+    return FileStat(found.st_dev, found.st_ino, size, total % 2**_BITS, changed, owner)
 
 
 def tree_files(root: str, store: str) -> dict[str, FileStat]:

@@ -115,13 +115,15 @@ class Duplicates:
         """Skips a file that mounts show in two users' directories, if the other user has it.
 
         The user whose file is met first gets the image.  If somebody hands it over, it is imported
-        for the user that is named then.
+        for the user that is named then.  So it is where users share a directory, and the owner of
+        a file says whose it is: one that was given to another account stays whose it was.
         """
         met = self._fileset.files[0]
         for other in self._journal.of_others(self._fileset):
             names = [one.path for one in other.files if one.stat.inode == met.stat.inode]
+            given = other.root == self._fileset.root and met.stat in [f.stat for f in other.files]
             try:
-                twice = any(
+                twice = given or any(
                     shown_twice(self._fileset.root, met.path, other.root, name) for name in names
                 )
             except OSError as error:
@@ -131,8 +133,9 @@ class Duplicates:
             elif other.state is not State.IMPORTED:
                 _unless(other.id)
             elif self._is_there(other):
+                how = "before it was given away" if given else "by another mount"
                 reason = (
-                    f"the same file as {names[0]} of {other.user}, by another mount, imported as "
+                    f"the same file as {names[0]} of {other.user}, {how}, imported as "
                     f"{_in_omero(other)}"
                 )
                 return self._skip(reason)

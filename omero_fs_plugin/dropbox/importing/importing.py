@@ -10,10 +10,12 @@ from functools import partial
 
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.blitz.user_session import UserSession
+from omero_fs_plugin.config.layout import OF_OWNER
+from omero_fs_plugin.dropbox.confine import owner_of
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset
+from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.places import Places, whose
 from omero_fs_plugin.dropbox.targets.annotations import annotate
 from omero_fs_plugin.dropbox.targets.containers import Containers, Destination, ensure_linked
 from omero_fs_plugin.dropbox.targets.sidecar import Sidecar
@@ -44,6 +46,10 @@ log = logging.getLogger(__name__)
 class BadAdvice(ConfigurationError):
     """A sidecar, or the group of a directory, asks for something impossible: its filesets wait
     until that is changed."""
+
+
+class NoSuchAccount(ConfigurationError):
+    """A file belongs to an account that this machine does not know."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,52 @@ class Importing:
             raise BadAdvice(str(error)) from error
         except OSError as error:
             raise meaning(error, str(error.filename or fileset.path)) from error
+        for file in said.files:
+            if why := self._not_for(file, fileset):
+                raise BadAdvice(why)
         laid = self._places.group_of(fileset.path, fileset.user)
         return Plan(self._methods.of(rule), said, laid)
+
+    def _not_for(self, sidecar: str, fileset: Fileset) -> str:
+        """Why a sidecar says nothing for files of the user; empty if it does.  Raises DiskAway.
+
+        Where users share a directory, one of them would decide for the others.
+        """
+        place = self._places.place(sidecar)
+        if place is None or place.user != OF_OWNER:
+            return ""
+        try:
+            stat = self._places.stat(sidecar)
+            if stat is None or stat.owner in (0, owner_of(place.root)):
+                return ""
+            name, _ = whose(stat)
+        except OSError as error:
+            raise meaning(error, sidecar) from error
+        if name == fileset.user:
+            return ""
+        return f"{sidecar} belongs to {name or 'nobody'}, and the files beside it to {fileset.user}"
+
+    def given_away(self, fileset: Fileset) -> str:
+        """Why its files are not the user's any more, where their owners say whose they are.
+
+        No event tells that a file was given to another account.  Raises DiskAway, and
+        NoSuchAccount if this machine has no account of the owner.
+        """
+        if fileset.origin == HANDED_OVER or self._places.user_of(fileset.path) is not None:
+            return ""
+        for met in fileset.files:
+            try:
+                stat = self._places.stat(met.path)
+                place = None if stat is None else self._places.of(met.path, stat)
+            except OSError as error:  # also NoAnswer
+                raise meaning(error, met.path) from error
+            if stat is None or self._places.place(met.path) is None:
+                continue  # the attempt finds out
+            if place is None:
+                raise NoSuchAccount(f"{met.path}: {self._places.nobodys(met.path, stat)}")
+            if place.user != fileset.user:
+                return f"{met.path} belongs to {place.user} now, and not to {fileset.user}"
+        return ""
 
     def run(self, plan: Plan, filesets: Sequence[Fileset]) -> Iterator[tuple[Fileset, State]]:
         """Imports filesets of one user with one plan.  Yields each with its state, as it ends.

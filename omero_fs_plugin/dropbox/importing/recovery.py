@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.config.layout import USER, owner, path_of
+from omero_fs_plugin.config.layout import WITH_GROUPS, owner, path_of
 from omero_fs_plugin.config.settings import EVERYONE
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.places import Places
@@ -75,7 +75,7 @@ class Recovery:
         """The user's directories with `some`, where a layout has groups: a path has the group."""
         found: dict[str, str] = {}
         for rule in self._places.rules:
-            if rule.user != EVERYONE or rule.layout == USER:
+            if rule.user != EVERYONE or rule.layout not in WITH_GROUPS:
                 continue
             top = str(rule.watch_dir).rstrip("/")
             start = f"{client_path(top, path_rules)}/"

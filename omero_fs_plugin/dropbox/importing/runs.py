@@ -13,7 +13,7 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 
 from .blame import LONGEST_REST_S, Blame, in_words, is_odd
 from .importers import DiskAway
-from .importing import BadAdvice, Importing, Plan
+from .importing import BadAdvice, Importing, NoSuchAccount, Plan
 from .in_hand import InHand
 from .recovery import Recovery
 from .refusals import refuse
@@ -60,7 +60,16 @@ class Runs:
                     if self._unseen is not None and (why := self._unseen(fileset)):
                         self._leave_to_others(left.pop(fileset.id), why)
                         continue
+                    if why := self._importing.given_away(fileset):
+                        self._advised_badly([left.pop(fileset.id)], why)
+                        continue
                     plan = self._importing.plan(fileset)
+                except NoSuchAccount as error:
+                    if self._unseen is not None:
+                        self._leave_to_others(left.pop(fileset.id), str(error))
+                    else:
+                        self._advised_badly([left.pop(fileset.id)], str(error))
+                    continue
                 except BadAdvice as error:
                     self._advised_badly([left.pop(fileset.id)], str(error))
                     continue

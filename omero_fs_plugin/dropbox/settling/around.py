@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from omero_fs_plugin.accounts import NoAnswer
+from omero_fs_plugin.config.settings import is_by_owner
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.places import whose
 from omero_fs_plugin.events import FileStat
 
 from .lots import Lot
@@ -26,6 +29,8 @@ class Around:
     advice: Mapping[str, str] = field(default_factory=dict)  # directory -> what is wrong there
     changed: tuple[Found, ...] = ()  # files of the lot that changed while they were read
     gone: tuple[str, ...] = ()  # files of the lot that are no longer there
+    # Where their owners say whose files are: path -> the account; empty: nobody's
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def met(self) -> list[Found]:
@@ -38,12 +43,16 @@ def look_around(lot: Lot, grouping: Grouping, outside: Outside) -> Around:
     stats: dict[str, FileStat | None] = {}
     away: dict[str, str] = {}
     advice: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for candidate in grouping.candidates:
         if candidate.refused or not candidate.complete:
             continue
         for path in candidate.files:
             if path not in lot.stats and path not in stats and path not in away:
                 _look(path, outside, stats, away)
+        if is_by_owner(lot.rule):
+            for path in candidate.files:
+                _look_whose(path, outside, owners, away)
         directory = candidate.files[0].rpartition("/")[0]
         if directory not in advice:
             advice[directory] = outside.advice(lot.root, directory)
@@ -53,7 +62,21 @@ def look_around(lot: Lot, grouping: Grouping, outside: Outside) -> Around:
     changed = [Found(path, stat) for path, stat in unread.items() if stat is not None]
     changed = [met for met in changed if met.stat != lot.stats.get(met.path)]
     gone = [path for path, stat in unread.items() if stat is None]
-    return Around(stats, away, advice, tuple(changed), tuple(gone))
+    return Around(stats, away, advice, tuple(changed), tuple(gone), owners)
+
+
+def _look_whose(path: str, outside: Outside, owners: dict[str, str], away: dict[str, str]) -> None:
+    """Anew, also for files of the lot: no event tells that a file was given to another account."""
+    looked: dict[str, FileStat | None] = {}
+    if path in owners or path in away:
+        return
+    _look(path, outside, looked, away)
+    stat = looked.get(path)
+    if stat is not None:
+        try:
+            owners[path] = whose(stat)[0]
+        except NoAnswer as error:
+            away[path] = f"belongs to nobody knows whom: {error.strerror}"
 
 
 def _look(

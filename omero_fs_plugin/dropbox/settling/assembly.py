@@ -248,6 +248,7 @@ class Assembly:
             found.append(Found(path, stat))
             if rested is None and path not in lot.stats:
                 uncovered.append(found[-1])
+        self._wait_for_one_owner(lot, candidate, around, still)
         self._wait_for_uncovered(lot, uncovered, now)
         for tree in candidate.trees:
             if path := self._stirring(tree):
@@ -258,6 +259,23 @@ class Assembly:
         if advice:
             raise _Waits(advice, _UNTOLD_S)
         return found
+
+    def _wait_for_one_owner(
+        self, lot: Lot, candidate: Candidate, around: Around, still: set[str]
+    ) -> None:
+        """Waits until all files are of the user of the lot, where their owners say so.
+
+        Those that were given to another settle anew, and are that one's then.  Raises _Waits.
+        """
+        owners = {around.owners.get(path, lot.user) for path in candidate.files}
+        if owners == {lot.user}:
+            return
+        if len(owners) > 1:
+            names = " and ".join(sorted(name or "nobody" for name in owners))
+            why = f"waits: its files belong to {names}: chown them to one user"
+            raise _Waits(why, _UNTOLD_S, _UNTOLD_S)
+        self._lots.release([one for one in candidate.files if one in still and one in self._lots])
+        raise _Waits(f"waits: it belongs to {owners.pop() or 'nobody'} now")
 
     def _rest_longer(self, lot: Lot, candidate: Candidate, now: float) -> None:
         """Waits until a set that may still grow has been quiet for long.  Raises _Waits."""

@@ -6,8 +6,10 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 
+from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import no_user
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.names import is_utf8, why_not_utf8
@@ -188,7 +190,7 @@ class Meeting:
         by_user: dict[str, list[Found]] = {}
         roots: dict[str, str] = {}  # path -> root
         for met in new:
-            place = self._places.place(met.path)
+            place = self._files.place_of(met)
             if place is not None:
                 by_user.setdefault(place.user, []).append(met)
                 roots[met.path] = place.root
@@ -218,9 +220,14 @@ class Meeting:
         for met in found:
             if self._outside.is_advice(met.path):
                 continue
-            place = self._places.place(met.path)
+            try:
+                place = self._places.of(met.path, met.stat)
+                nobodys = "" if place is not None else self._places.nobodys(met.path, met.stat)
+            except NoAnswer as error:
+                self._files.cannot_tell(met.path, error)
+                continue
             if place is None:
-                self._files.leave_alone(met.path, self._places.nobodys(met.path))
+                self._files.nobodys(met, nobodys)
             elif not self._places.passes(met.path):
                 continue
             elif not met.path.isascii() and not is_utf8(met.path):
@@ -232,6 +239,8 @@ class Meeting:
                     known = users[place.user] = self._outside.is_user(place.user)
                 if known:
                     ours.append(met)
+                elif self._places.user_of(met.path) is None:  # no directory of that name is told
+                    self._files.leave_alone(met.path, no_user(place.user))
         return ours
 
     def _without_changed(self, fresh: Sequence[Found]) -> list[Found]:

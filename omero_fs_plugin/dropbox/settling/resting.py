@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import Place, no_user
 from omero_fs_plugin.events import FileStat
 
 from .settle import Pending
@@ -24,7 +25,7 @@ class Resting:
         """Hands on what has come to rest, in `root` or at all; how many files."""
         with self._files.lock:
             due = self._settler.due(now, BATCH, root)
-        looked, away = self._look(due)
+        looked, whose, away = self._look(due)
         there = [path for path, at in looked.items() if at is not None]
         held = set(self._outside.written(there)) if there else set()
         roots_away = self._files.roots_away([path for path, at in looked.items() if at is None])
@@ -48,22 +49,42 @@ class Resting:
                     at_rest[path] = stat
             self._files.gone(gone, roots_away)
             self._tell_overdue(now)
-            return self._hand_on(at_rest, now) if at_rest else 0
+            return self._hand_on(at_rest, whose, now) if at_rest else 0
 
     def _look(
         self, due: Sequence[Pending]
-    ) -> tuple[dict[str, FileStat | None], dict[str, OSError]]:
-        """What each file is now, or why nobody knows.  No lock is held: a share may hang."""
+    ) -> tuple[dict[str, FileStat | None], dict[str, Place | str], dict[str, OSError]]:
+        """What each file is now, whose it is or why nobody's, or why nobody knows.
+
+        No lock is held: a share may hang.
+        """
         looked: dict[str, FileStat | None] = {}
+        whose: dict[str, Place | str] = {}
         away: dict[str, OSError] = {}
         for pending in due:
+            path = pending.path
             try:
-                looked[pending.path] = self._outside.stat(pending.path)
-            except OSError as error:
-                away[pending.path] = error
-        return looked, away
+                stat = self._outside.stat(path)
+                if stat is not None and self._places.place(path) is not None:
+                    whose[path] = self._whose(Found(path, stat))
+                looked[path] = stat
+            except OSError as error:  # also NoAnswer
+                away[path] = error
+        return looked, whose, away
 
-    def _hand_on(self, at_rest: Mapping[str, FileStat], now: float) -> int:
+    def _whose(self, met: Found) -> Place | str:
+        """Whose a file is that a rule covers, or why nobody's.  Raises NoAnswer."""
+        place = self._places.of(met.path, met.stat)
+        if place is None:
+            self._files.no_account(met)
+            return self._places.nobodys(met.path, met.stat)
+        if self._places.user_of(met.path) is None and not self._outside.is_user(place.user):
+            return no_user(place.user)
+        return place
+
+    def _hand_on(
+        self, at_rest: Mapping[str, FileStat], whose: Mapping[str, Place | str], now: float
+    ) -> int:
         opened, moved = self._opened(at_rest)
         handed_on: dict[tuple[str, str], list[Found]] = {}
         kept_back: dict[int, str] = {}
@@ -77,7 +98,7 @@ class Resting:
             self._settler.forget(path)
             if fileset is None or fileset.state is not State.WAITING:
                 continue
-            owner = self._owner(path, fileset)
+            owner = self._owner(whose.get(path), fileset)
             if isinstance(owner, str):
                 kept_back[fileset.id] = owner
             else:
@@ -107,9 +128,13 @@ class Resting:
         known_still = [met for met in orphans if met.path in known]
         return opened, self._journal.under_another_path(known_still, self._places.user_of)
 
-    def _owner(self, path: str, fileset: Fileset) -> tuple[str, str] | str:
-        """The user and root that it is handed on for, or why the configuration keeps it back."""
-        place = self._places.place(path)
+    def _owner(self, place: Place | str | None, fileset: Fileset) -> tuple[str, str] | str:
+        """The user and root that it is handed on for, or why it is kept back.
+
+        `place`: whose it is, or why nobody's; None: no rule covers it.
+        """
+        if isinstance(place, str):
+            return place
         if place is None:  # since a reload, or a start
             why = self._outside.held(fileset.user)
             if why:  # looked at again at the rescan after the next one

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
+from omero_fs_plugin.config.layout import OF_OWNER
 from omero_fs_plugin.stores import above, is_marker, is_store, is_store_name, store_at
 
 from .underway import Underway
@@ -59,7 +60,11 @@ class Stores:
             for path in (*self._files.settler.below(store), *self._files.lots.below(store)):
                 self._files.settler.forget(path)
                 self._files.lots.remove(path)
-            number = self._files.journal.absorb(place.user, store)
+            users = {place.user}
+            if place.user == OF_OWNER:
+                waiting = self._files.journal.owners_waiting()
+                users = {user for user, root in waiting if root == place.root}
+            number = sum(self._files.journal.absorb(user, store) for user in users)
         if number:
             log.info(
                 "%s is one image: %d files that were met before are parts of it", store, number

@@ -7,12 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from omero_fs_plugin.accounts import NoAnswer
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.journal.records import GONE, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.places import Place, Places
 from omero_fs_plugin.errors import RecordRefused
+from omero_fs_plugin.events import SEVERAL, UNKNOWN
 from omero_fs_plugin.names import encodable
 
 from .fair import FairLock
@@ -36,7 +38,8 @@ class Underway:
 
     Rule: a file is in the journal from the moment it is met, and leaves the
     settler only for the journal.  The caller holds `lock` around every call,
-    except for `leave_alone`, `no_longer_left`, `roots_away`, `cannot_tell` and `cannot_record`.
+    except for `leave_alone`, `nobodys`, `no_account`, `no_longer_left`, `roots_away`,
+    `place_of`, `cannot_tell` and `cannot_record`.
     """
 
     journal: Journal
@@ -47,6 +50,8 @@ class Underway:
     left_alone: LeftAlone = field(default_factory=LeftAlone)
     # Roots in which something could not be looked at: they are rescanned before long.
     unsure: set[str] = field(default_factory=set)
+    # Accounts (uid) that own files here and are no user's: one of them may get a name
+    unowned: set[int] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
     lock: FairLock = field(default_factory=FairLock)
 
@@ -66,6 +71,25 @@ class Underway:
             self.settler.stir(met.path, met.stat, now, place.rule.quiet_period, place.root)
         else:
             self.settler.stir(met.path, met.stat, now, None, root)
+
+    def place_of(self, met: Found) -> Place | None:
+        """As Places.of; None also while nobody answers, who knows whose it is."""
+        try:
+            return self.places.of(met.path, met.stat)
+        except NoAnswer as error:
+            self.cannot_tell(met.path, error)
+            return None
+
+    def nobodys(self, met: Found, why: str) -> None:
+        """It lies in no user's directory, or belongs to an account that is no user's."""
+        if self.places.place(met.path) is not None:
+            self.no_account(met)
+        self.leave_alone(met.path, why)
+
+    def no_account(self, met: Found) -> None:
+        """The account that owns it is no user's: when it has a name, all is looked at again."""
+        if met.stat.owner not in (SEVERAL, UNKNOWN):
+            self.unowned.add(met.stat.owner)
 
     def requiet(self) -> None:
         """Files that are in their quiet period get that of the rules in force now."""
@@ -89,7 +113,7 @@ class Underway:
         """
         by_place: dict[tuple[str, str], list[Found]] = {}
         for met in found:
-            place = self.places.place(met.path)
+            place = self.place_of(met)
             if place is not None:
                 by_place.setdefault((place.user, place.root), []).append(met)
         refused: list[Found] = []

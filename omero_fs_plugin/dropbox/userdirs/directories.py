@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_fs_plugin.accounts import NoAnswer, account, group_name, groups, user_name
 from omero_fs_plugin.config.kinds import nearest
-from omero_fs_plugin.config.layout import USER
+from omero_fs_plugin.config.layout import OWNER, USER
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.places import Places
@@ -115,8 +115,11 @@ def missing(rule: Rule, rules: Sequence[Rule], users: Mapping[str, bool]) -> lis
     """What `compare` calls missing in `rule`, which is for everyone, among `rules`.
 
     Those that are there are not looked at: so this takes one listing, however many there are.
-    Nothing is missing in a directory that is not there itself.
+    Nothing is missing in a directory that is not there itself, nor where the owners of the files
+    say whose they are.
     """
+    if rule.layout == OWNER:
+        return []
     places = Places([replace(one, path_mode="Follow") for one in rules])
     own = {one.user for one in rules if one.user != EVERYONE}
     found = list(_everyones(rule.watch_dir, users, own, places, _at_once, inspect=False))

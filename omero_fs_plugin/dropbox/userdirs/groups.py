@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_fs_plugin.config.kinds import nearest
-from omero_fs_plugin.config.layout import GROUP_USER, USER, depth, owner, path_of
+from omero_fs_plugin.config.layout import GROUP_USER, WITH_GROUPS, depth, owner, path_of
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.places import Places
 
@@ -25,7 +25,7 @@ _Groups = Mapping[str, frozenset[str]]  # OMERO user -> the groups of the user t
 
 def has_groups(rules: Sequence[Rule]) -> bool:
     """Whether a rule for everyone has a layout with groups."""
-    return any(rule.user == EVERYONE and rule.layout != USER for rule in rules)
+    return any(rule.user == EVERYONE and rule.layout in WITH_GROUPS for rule in rules)
 
 
 def with_groups(

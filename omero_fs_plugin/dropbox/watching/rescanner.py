@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from omero_fs_plugin.config.layout import depth, owner
+from omero_fs_plugin.accounts import NoAnswer, owner_name
+from omero_fs_plugin.config.layout import OF_OWNER, OWNER, depth, owner
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.records import Found
+from omero_fs_plugin.dropbox.places import NOBODY
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
@@ -172,7 +174,7 @@ class Rescanner:
                 log.info("%s is an OMERO user now", name)
                 self._asked.set()
         files = self._pipeline.files
-        if files.unrecorded or self._failed:
+        if files.unrecorded or self._failed or any(map(_has_name, list(files.unowned))):
             self._asked.set()
         for root in list(files.unsure):
             if self._lanes.calls.answers(root):
@@ -183,6 +185,7 @@ class Rescanner:
         begun = time.monotonic()
         files = self._pipeline.files
         files.left_alone.clear()  # what is left still is met again below
+        files.unowned.clear()
         files.unrecorded = False
         looked = self._round(self._caught_up)
         owners = self._owners()
@@ -193,7 +196,10 @@ class Rescanner:
             if self._users.look_up(user):
                 looked.begin(directory, partial(self._walk, user, directory, hasty=hasty))
         # What waits where nothing is watched any more, or of nobody any more.
+        shared = {root for user, root in owners if user == OF_OWNER}
         for user, root in set(self._pipeline.journal.owners_waiting()) - set(owners):
+            if root in shared:
+                continue  # it was looked at
             looked.begin(root, partial(self._revisit, user, root))
         looked.wait()
         if self._stopping.is_set():
@@ -255,6 +261,8 @@ class Rescanner:
             self._tops[rule] = names
             if rule.user != EVERYONE:
                 owners.append((rule.user, directory))
+            elif rule.layout == OWNER:
+                owners.append((OF_OWNER, directory))
             else:
                 below = [(_user_of(rule, name), f"{rule.watch_dir}/{name}") for name in names]
                 owners += [one for one in below if self._pipeline.places.enters(one[1])]
@@ -298,6 +306,14 @@ class Rescanner:
         self._pipeline.revisit(time.monotonic(), (user, root))
         return 0
 
+    def _revisit_all(self, user: str, root: str) -> None:
+        """What waits in `root`, of the user, or of everyone if the owners say whose it is."""
+        owners = [(user, root)]
+        if user == OF_OWNER:
+            owners = [one for one in self._pipeline.journal.owners_waiting() if one[1] == root]
+        for one in owners:
+            self._pipeline.revisit(time.monotonic(), one)
+
     def _walk(self, user: str, directory: str, *, hasty: bool) -> int:
         """Hands on the files in `directory`, and looks at those that wait there.
 
@@ -333,11 +349,19 @@ class Rescanner:
                     call.pulse()
         pipeline.looked_at(batch, stores, time.monotonic())
         if not any(map(of_the_share, errors)):
-            pipeline.revisit(time.monotonic(), (user, directory))
+            self._revisit_all(user, directory)
         if any(not isinstance(error, PermissionError) for error in errors):
             # It may pass, as on a share that is away for a moment: nobody knows what is there.
             pipeline.files.unsure.add(directory)
         return number + len(batch) + len(stores)
+
+
+def _has_name(uid: int) -> bool:
+    """Whether there is an account of this number by now, that is a person's."""
+    try:
+        return owner_name(uid) not in ("", *NOBODY)
+    except NoAnswer:
+        return False
 
 
 def _levels(rule: Rule) -> int:

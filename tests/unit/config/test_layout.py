@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from omero_fs_plugin.config.layout import LAYOUTS, Owner, depth, is_of, of_user, owner, path_of
+from omero_fs_plugin.config.layout import (
+    LAYOUTS,
+    OF_OWNER,
+    OWNER,
+    Owner,
+    depth,
+    is_of,
+    of_user,
+    owner,
+    path_of,
+)
 from omero_fs_plugin.config.parsing import read
 
 _AMYS = {
@@ -14,7 +24,7 @@ _AMYS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", _AMYS)
 def test_each_name_needs_its_directory(layout: str) -> None:
     path, whose = _AMYS[layout]
     names = path.split("/")
@@ -26,7 +36,15 @@ def test_each_name_needs_its_directory(layout: str) -> None:
 
 
 def test_people_are_shown_where_a_user_drops_files() -> None:
-    assert [of_user(layout, "amy") for layout in LAYOUTS] == ["amy", "*/amy", "amy"]
+    assert [of_user(layout, "amy") for layout in LAYOUTS] == ["amy", "*/amy", "amy", ""]
+
+
+@pytest.mark.parametrize("names", [[], ["amy"], ["lab", "amy", "day"]], ids=len)
+def test_names_say_nothing_where_the_owner_of_a_file_does(names: list[str]) -> None:
+    assert depth(OWNER) == 0
+    assert owner(OWNER, names) == Owner(OF_OWNER)
+    assert path_of(OWNER, "amy", "lab") == ""
+    assert not is_of(OWNER, "amy", names)
 
 
 def test_a_layout_that_is_none_is_told() -> None:
