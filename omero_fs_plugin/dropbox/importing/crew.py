@@ -5,7 +5,8 @@ for one import.  Another importer takes its place until it goes on.  So neither 
 share nor the plate of one user stops the imports of the others.
 
 One share may have more users than there are places.  So a share that has enough parked importers
-gets no more of them until one goes on.
+gets no more of them until one goes on.  While one is parked there, those that are not parked count
+too: each of them may be the next, and one that was slow for a moment may have got a substitute.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ SLOW_S = 0.5  # a disk that takes longer is no reason for others to wait
 LONG_S = 120.0  # the others do not wait for an import that takes longer
 _READ_S = 2.0  # an import that is faster does not read a file for long
 _MOST_AT_ONE_DISK = 3  # the parked importers of a disk that gets no more of them
-_MOST = 32  # the most threads, with the parked ones; each has at most one session
+# The most threads, with the parked ones, or twice as many as were asked for: all of these may be
+# parked at one disk.  Each thread has at most one session.
+_MOST = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ class Crew:
             missing = self._number + len(self._parked()) - len(self._threads)
             lost = self._calls.lost_threads()  # few: see MOST_LOST
             gone = sum(thread.ident in lost for thread in self._threads)
-            most = max(self._number, _MOST) + min(gone, _MOST)
+            most = max(2 * self._number, _MOST) + min(gone, _MOST)
             for _ in range(min(missing, most - len(self._threads))):
                 # A daemon: a call that hangs must not keep the process from ending.
                 thread = threading.Thread(
@@ -138,8 +141,9 @@ class Crew:
             return self._parked()
 
     def crowded(self, roots: Callable[[], Collection[str]]) -> set[str]:
-        """Those of `roots` that lie on disks for which enough importers wait already.
+        """Those of `roots` that lie on disks that get no more importers for now.
 
+        For such a disk enough importers wait, or some wait and enough are at work.
         Those whose call is lost do not count: their disk answers.
         """
         lost = self._calls.lost_threads()
@@ -150,7 +154,15 @@ class Crew:
         away, threads = self._calls.waited_for(SLOW_S)
         waited = [threads.get(one.thread, one.root if one.root in away else "") for one in works]
         parked = Counter(self._disk_of(root) for root in waited if root)
-        full = {disk for disk, number in parked.items() if number >= _MOST_AT_ONE_DISK}
+        if not parked:
+            return set()
+        at_work = Counter(self._disk_of(one.root) for one in works)
+        most = max(self._number, _MOST_AT_ONE_DISK)
+        full = {
+            disk
+            for disk, number in parked.items()
+            if number >= _MOST_AT_ONE_DISK or at_work[disk] >= most
+        }
         if not full:
             return set()
         return {root for root in roots() if self._disk_of(root) in full}
