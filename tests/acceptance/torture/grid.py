@@ -127,13 +127,16 @@ def grid(
     journal: str = "",
     lease: float = 0.0,
     bioformats: bool = True,
+    fault_points: bool = True,
+    **properties: str,
 ) -> Iterator[Grid]:
     """A sandbox in `omerodir`, running; removed at the end unless `keep`.
 
     `quiet_period` is in seconds.  `journal` is omero.fs.journal.  With `lease`
     there are two DropBoxes, of which one takes over from the other that has
     stood still for so many seconds.  Without `bioformats` no Java is started, which
-    takes longer than all else that a DropBox does at its start.
+    takes longer than all else that a DropBox does at its start.  Without `fault_points`
+    DropBox is started as everywhere.  `properties`: others of omero.fs.*.
     """
     omero = shutil.which("omero", path=search_path())
     assert omero, "no `omero` on PATH"
@@ -155,14 +158,15 @@ def grid(
     )
     try:
         made = Grid(server, journal)
-        _put_in_fault_points(omerodir, lease)
+        if fault_points:
+            _put_in_fault_points(omerodir, lease)
         _put_in_zarr_reader(omerodir)
-        properties = {"omero.fs.dirImportWait": str(quiet_period)}
+        properties["dirImportWait"] = str(quiet_period)
         if journal:
-            properties["omero.fs.journal"] = journal
+            properties["journal"] = journal
         if not bioformats:
-            properties["omero.fs.bioformatsJars"] = "none"
-        server.configure_all(properties)
+            properties["bioformatsJars"] = "none"
+        server.configure_all({f"omero.fs.{name}": value for name, value in properties.items()})
         server.run("admin", "start")
         try:
             if lease:  # either may have it, and for `omero fs status` the other is not well
