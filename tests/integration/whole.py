@@ -43,6 +43,7 @@ from omero_fs_plugin.dropbox.server import start as start_dropbox
 from omero_fs_plugin.dropbox.service import dispatch, figures, parts, service
 from omero_fs_plugin.dropbox.settling import groupers
 from omero_fs_plugin.dropbox.watching import rescanner
+from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox.store import FILE
@@ -247,13 +248,19 @@ class Whole:
         end = time.monotonic() + patience
         while not look():
             if time.monotonic() > end:
-                rows = [(f.path, str(f.state), f.reason) for f in self.journal.select(limit=20)]
                 pytest.fail(
-                    f"after {patience:g} s still not: {what}\n{self.journal.counts()}\n{rows}\n"
+                    f"after {patience:g} s still not: {what}\n{self._in_the_journal()}\n"
                     f"{self.dropbox.figures()}",
                     pytrace=False,
                 )
             time.sleep(0.05)
+
+    def _in_the_journal(self) -> str:
+        try:
+            rows = [(f.path, str(f.state), f.reason) for f in self.journal.select(limit=20)]
+            return f"{self.journal.counts()}\n{rows}"
+        except FsError as error:  # some tests take it away
+            return str(error)
 
     def until_state(self, state: str) -> None:
         """What `omero fs status` tells of DropBox."""

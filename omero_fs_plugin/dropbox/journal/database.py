@@ -413,23 +413,41 @@ def _keep_only_what_is_sound(engine: Engine, path: str) -> None:
     """
 
     def files() -> tuple[Any, ...]:
+        """The process, the file and its WAL; the WAL is None if there is none."""
         found: list[Any] = [os.getpid()]
         for one in (path, f"{path}-wal"):
             try:
                 met = os.stat(one)  # noqa: PTH116 - asked for all the time
-            except OSError as error:
-                found.append(error.errno)
+            except OSError:
+                found.append(None)
             else:
                 found.append((met.st_dev, met.st_ino))
         return tuple(found)
 
+    def is_on_them(record: Any) -> bool:
+        """Whether they are still those that it was opened on.  A WAL may come later."""
+        *ours, wal = record.info["files"]
+        now = files()
+        if now[:-1] != tuple(ours) or wal not in (None, now[-1]):
+            return False
+        record.info["files"] = now
+        return True
+
+    @event.listens_for(engine, "do_connect")
+    def _open(_dialect: Any, record: Any, _arguments: Any, _more: Any) -> None:
+        # Before it is open: if another file comes in its place by then, that is seen below.
+        *ours, _ = files()
+        record.info["files"] = (*ours, None)
+
     @event.listens_for(engine, "checkin")
-    def _back(_connection: Any, record: Any) -> None:
-        record.info["files"] = files()
+    def _back(connection: Any, record: Any) -> None:
+        # If they are not, those that it was opened on stay noted: the next use opens anew.
+        if connection is not None:
+            is_on_them(record)
 
     @event.listens_for(engine, "checkout")
     def _again(_connection: Any, record: Any, _proxy: Any) -> None:
-        if record.info.get("files", known := files()) != known:
+        if not is_on_them(record):
             raise DisconnectionError("the journal's files are others now")
 
     @event.listens_for(engine, "handle_error")

@@ -90,6 +90,58 @@ def test_another_journal_in_its_place_is_seen_at_once(
         assert connection.execute("SELECT count(*) FROM fileset").fetchone() == (3,)
 
 
+def _exchange(file: Path, tmp_path: Path) -> None:
+    """Another journal, with one fileset, is in the place of `file`."""
+    other = tmp_path / "other.sqlite"
+    with closing(Journal(f"sqlite:///{other}")) as made:
+        made.wait("amy", "/dropbox/amy", [met(2)])
+    _remove(file)
+    other.rename(file)
+
+
+def _remove(file: Path) -> None:
+    for name in ("", "-wal", "-shm"):
+        file.with_name(f"{file.name}{name}").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("when", ["while it is used", "while it is opened"])
+def test_another_journal_comes_in_its_place(
+    file: Path, journal: Journal, tmp_path: Path, opened: list[Any], when: str
+) -> None:
+    """A connection that was in use then is of the former journal, and is not used again."""
+    if when == "while it is used":
+        with journal.database.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO meta VALUES ('former', '')")
+            _exchange(file, tmp_path)
+    else:
+        exchanged = False
+
+        def exchange(*_: Any) -> None:
+            nonlocal exchanged
+            if not exchanged:
+                exchanged = True
+                _exchange(file, tmp_path)
+
+        event.listen(journal.database._engine, "connect", exchange)
+        with journal.database.reading(), journal.database.reading():
+            assert exchanged
+    assert journal.counts()["waiting"] == 1
+    journal.wait("amy", "/dropbox/amy", [met(4)])
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM fileset").fetchone() == (2,)
+
+
+def test_a_journal_that_is_removed_while_it_is_used_is_not_used_again(
+    file: Path, journal: Journal
+) -> None:
+    with journal.database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('former', '')")
+        _remove(file)
+    for _ in range(2):
+        with pytest.raises(JournalAway, match="unable to open"):
+            journal.wait("amy", "/dropbox/amy", [met(1)])
+
+
 def test_after_an_error_the_next_use_opens_anew(
     file: Path, journal: Journal, opened: list[Any]
 ) -> None:
