@@ -40,6 +40,8 @@ _TEMPORARY = re.compile(
 _FEW = 8
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
+# ... while directories wait for a scan, which is as much work: they may be others'.
+AT_ONCE_OF_MANY = 100
 # So long (s) the file systems below the root may keep us waiting before the rest has its turn.
 BELOW = 0.1
 
@@ -211,18 +213,22 @@ class Arrivals:
         """
         return min(self._heaps.own_due(), max(self._heaps.below_due(), below_at))
 
-    def step(self, now: float, *, below: bool = True) -> None:
-        """Tells what is due, at most AT_ONCE files of each lane.  `below`: these lanes too."""
-        self._serve(OWN, now)
+    def step(self, now: float, *, below: bool = True, scanning: bool = False) -> None:
+        """Tells what is due, at most AT_ONCE files of each lane.  `below`: these lanes too.
+
+        `scanning`: directories wait for a scan, so AT_ONCE_OF_MANY at most.
+        """
+        most = AT_ONCE_OF_MANY if scanning else AT_ONCE
+        self._serve(OWN, now, most)
         self._waited = self.disk.waited
         for lane in self._heaps.due_below(now) if below else ():
             if self._has_waited():
                 return
-            self._serve(lane, now)
+            self._serve(lane, now, most)
             self._heaps.served(lane)
 
-    def _serve(self, lane: bytes, now: float) -> None:
-        for _ in range(AT_ONCE):
+    def _serve(self, lane: bytes, now: float, most: int) -> None:
+        for _ in range(most):
             arrival = self._heaps.pop(lane, now)
             if arrival is None:
                 return

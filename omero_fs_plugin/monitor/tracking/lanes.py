@@ -4,7 +4,7 @@ that is mounted below.
 Rule: a lane whose file system is slow holds up itself alone.  Those who look take a little from
 each lane, and rest from the lanes below for as long as these have kept them waiting.  Within a
 lane the branches take turns, each a directory in the root with all below it: it is often a user's,
-and may have a hundred thousand directories.  Pure.
+and may have a hundred thousand directories, or files that are due at once.  Pure.
 """
 
 from __future__ import annotations
@@ -80,11 +80,57 @@ class Scans:
         return lane, directory, silent
 
 
-class Heaps:
-    """The files on their way, by when they are due: a heap for each lane."""
+class _Due:
+    """The files of one lane on their way."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bytes, list[tuple[float, int, Arrival]]] = {}
+        self.later: list[tuple[float, int, Arrival]] = []  # a heap
+        # Those that are due, in each branch in their order; the first branch has the next turn.
+        self.now: dict[bytes, deque[Arrival]] = {}
+        self._number = 0  # in `now`
+
+    def first(self) -> float:
+        """When the first is due; inf if there is none."""
+        if self.now:
+            return next(iter(self.now.values()))[0].due
+        return self.later[0][0] if self.later else math.inf
+
+    def waiting(self) -> int:
+        """How many there are."""
+        return len(self.later) + self._number
+
+    def all(self) -> Iterator[Arrival]:
+        """All of them, in no order."""
+        yield from itertools.chain.from_iterable(self.now.values())
+        for _, _, arrival in self.later:
+            yield arrival
+
+    def pop(self, now: float) -> Arrival | None:
+        """The next one that is due, and still to be told; None if there is none."""
+        later, due = self.later, self.now
+        # What was told, or is gone, goes as well: nobody is to wake for it.
+        while later and (later[0][0] <= now or not is_there(later[0][2])):
+            arrival = heapq.heappop(later)[2]
+            if is_there(arrival):
+                due.setdefault(arrival.directory.branch, deque()).append(arrival)
+                self._number += 1
+        while due:
+            branch = next(iter(due))
+            waiting = due.pop(branch)
+            arrival = waiting.popleft()
+            self._number -= 1
+            if waiting:
+                due[branch] = waiting  # the last of the branches now
+            if is_there(arrival):
+                return arrival
+        return None
+
+
+class Heaps:
+    """The files on their way, by when they are due.  Of those that are, the branches take turns."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[bytes, _Due] = {}
         self._number = itertools.count()  # keeps the order of what is due at once
 
     def clear(self) -> None:
@@ -94,54 +140,51 @@ class Heaps:
     def push(self, arrival: Arrival) -> None:
         """It has a new time at which it is due."""
         if arrival.due != math.inf:
-            heap = self._lanes.setdefault(arrival.directory.lane, [])
-            heapq.heappush(heap, (arrival.due, next(self._number), arrival))
+            lane = self._lanes.get(arrival.directory.lane)
+            if lane is None:
+                lane = self._lanes[arrival.directory.lane] = _Due()
+            heapq.heappush(lane.later, (arrival.due, next(self._number), arrival))
 
     def own_due(self) -> float:
         """When the first on the root's own file system is due; inf if there is none."""
-        heap = self._lanes.get(OWN)
-        return heap[0][0] if heap else math.inf
+        lane = self._lanes.get(OWN)
+        return lane.first() if lane else math.inf
 
     def below_due(self) -> float:
         """When the first in another lane is due; inf if there is none."""
         return min(
-            (heap[0][0] for lane, heap in self._lanes.items() if lane != OWN), default=math.inf
+            (due.first() for lane, due in self._lanes.items() if lane != OWN), default=math.inf
         )
 
     def due_below(self, now: float) -> list[bytes]:
         """The other lanes that have something due, in their turn."""
-        return [lane for lane, heap in self._lanes.items() if lane != OWN and heap[0][0] <= now]
+        return [lane for lane, due in self._lanes.items() if lane != OWN and due.first() <= now]
 
     def served(self, lane: bytes) -> None:
         """The others come before it next time."""
-        heap = self._lanes.pop(lane, None)
-        if heap:
-            self._lanes[lane] = heap
+        due = self._lanes.pop(lane, None)
+        if due is not None:
+            self._lanes[lane] = due
 
     def pop(self, lane: bytes, now: float) -> Arrival | None:
         """The next one of `lane` that is due, and still to be told; None if there is none."""
-        heap = self._lanes.get(lane)
-        if heap is None:
+        due = self._lanes.get(lane)
+        if due is None:
             return None
-        while heap and not is_there(heap[0][2]):
-            heapq.heappop(heap)  # it was told, or is gone; nobody is to wake for it
-        if not heap:
-            del self._lanes[lane]
-            return None
-        if heap[0][0] > now:
-            return None
-        arrival = heapq.heappop(heap)[2]
-        if not heap:
+        arrival = due.pop(now)
+        if not due.later and not due.now:
             del self._lanes[lane]
         return arrival
 
     def waiting(self, lane: bytes) -> int:
         """How many wait there."""
-        return len(self._lanes.get(lane, ()))
+        due = self._lanes.get(lane)
+        return due.waiting() if due is not None else 0
 
     def all_of(self, lane: bytes) -> Iterator[Arrival]:
         """Those of one lane, in no order."""
-        return (arrival for _, _, arrival in self._lanes.get(lane, ()))
+        due = self._lanes.get(lane)
+        return due.all() if due is not None else iter(())
 
 
 def is_there(arrival: Arrival) -> bool:

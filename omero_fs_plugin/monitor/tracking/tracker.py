@@ -264,7 +264,7 @@ class Tracker(Comparison):
         What the file systems below the root keep us waiting for, they rest afterwards.
         """
         waited, below = self._disk.waited, now >= self._below_at
-        self._arrivals.step(now, below=below)
+        self._arrivals.step(now, below=below, scanning=bool(self._scans))
         self._mind_late(now)
         if self._check_at <= now:
             self._check_at = now + self._timing.check
