@@ -13,6 +13,7 @@
     │   ├── ServerMisconfiguredError   nothing can be imported until somebody changes a setting
     │   └── UnclearError        OMERO fails for a reason that we do not know: wait too
     ├── ImportRefused           OMERO or this package will not import this fileset
+    │   └── Unreadable          the server may not read a file: its rights may be mended
     └── UserError               no user of that name may import, or not into that group
 
 Each carries one clear line: what, where, what to do.  It is caught where something can
@@ -91,6 +92,14 @@ class ImportRefused(FsError):
     def __init__(self, text: str, *, final: bool = False) -> None:
         super().__init__(text)
         self.final = final
+
+
+class Unreadable(ImportRefused):
+    """The server may not read the file at `path`: that may change, and no event tells of it."""
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
 
 
 class UserError(FsError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from functools import partial
 
 from omero_fs_plugin.config.properties import BY_NAME, PREFIX
 from omero_fs_plugin.config.settings import Problem, Rule
@@ -73,10 +74,12 @@ def edited(subject: Subject) -> Iterator[Line]:
 
 def method(subject: Subject, rule: Rule) -> Iterator[Line]:
     """Looks at what a rule's values name: readers, importer, its arguments, target."""
+    from omero_fs_plugin.dropbox.grouping.bioformats.jars import readers_there
     from omero_fs_plugin.dropbox.importing.methods import make_method
 
     about = f"imports for {rule.user}"
-    problems, found = make_method(rule, str(subject.omerodir))
+    more = partial(readers_there, subject.settings.bioformats_jars, str(subject.omerodir))
+    problems, found = make_method(rule, str(subject.omerodir), more)
     for problem in problems:
         yield error(about, str(problem), _correct(subject, problem))
     if found is None:

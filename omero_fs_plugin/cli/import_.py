@@ -219,7 +219,7 @@ def _sorted(
 
 def _grouped(way: Choice, settings: Settings, left: list[Left], given: list[Given]) -> list[Formed]:
     readers = {
-        rule: None if rule.readers is None else read_readers(str(rule.readers))
+        rule: None if rule.readers is None else read_readers(str(rule.readers), more=way.classes)
         for rule in settings.rules
     }
     grouper = way.make()

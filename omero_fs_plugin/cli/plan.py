@@ -11,6 +11,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Formed
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.settling.groupers import readers_there
 from omero_fs_plugin.dropbox.settling.handover import Left
 from omero_fs_plugin.dropbox.targets.sidecar import read
 from omero_fs_plugin.dropbox.targets.targets import Source
@@ -36,8 +37,8 @@ def tell_plan(
     left: Sequence[Left],
 ) -> None:
     """Prints a line for each fileset, then what is left out, then the numbers."""
-    settings, found = Methods(str(where.omerodir)).examine(settings)
-    methods = Methods(str(where.omerodir))
+    settings, found = Methods(str(where.omerodir), readers_there).examine(settings)
+    methods = Methods(str(where.omerodir), readers_there)
     methods.apply(found)
     places = Places(settings.rules)
     new = 0

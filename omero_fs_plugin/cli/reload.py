@@ -60,11 +60,12 @@ def run(ctx: Any, args: Any) -> None:
     """Does it.  Raises ConfigurationError if the configuration is refused."""
     where = site(ctx)
     from omero_fs_plugin.dropbox.importing.methods import Methods
+    from omero_fs_plugin.dropbox.settling.groupers import readers_there
 
     _check_rights(where)
 
     # Also the mistakes that show only in other files: readers, targets, jars.
-    settings, _ = Methods(str(where.omerodir)).examine(where.settings())
+    settings, _ = Methods(str(where.omerodir), readers_there).examine(where.settings())
     for warning in settings.warnings:
         ctx.err(f"warning: {warning}")
     _check(settings)

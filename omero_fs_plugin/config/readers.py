@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
@@ -20,7 +20,8 @@ PACKAGE = "loci.formats.in."
 _LIMIT = 1 << 20  # bytes; Bio-Formats' own list takes 11,000
 _LINE = re.compile(r"([\w.$]+)\s*(?:\[[^\]]*\])?")
 
-# The classes that Bio-Formats 7.3.1 names in its readers.txt, in that order.
+# The classes that Bio-Formats 7.3.1 and 8.0.0 name in their readers.txt, in that order.  What
+# another release has besides is found out from its jars.
 _LISTED = """
 FilePatternReader URLReader ZipReader APNGReader JPEGReader SlideBook6Reader SlideBook7Reader
 ScreenReader ZarrReader PGMReader FitsReader PCXReader GIFReader BMPReader IPLabReader
@@ -60,17 +61,19 @@ KNOWN: tuple[str, ...] = (
 )
 
 
-def read_readers(path: str | Path, known: Collection[str] = KNOWN) -> tuple[str, ...]:
+def read_readers(
+    path: str | Path,
+    known: Collection[str] = KNOWN,
+    more: Callable[[], Collection[str]] = tuple,
+) -> tuple[str, ...]:
     """The canonical names of the classes that the file names, each once, in its order.
 
-    `known`: canonical names; a caller who has a jar gives those in it.  Raises
-    ConfigurationError for a file that is missing, unreadable or empty, and for a line that
-    is not a class of `known`.
+    `known`: canonical names.  `more` gives further ones, those in jars; it is asked only if the
+    file names another.  Raises ConfigurationError for a file that is missing, unreadable or empty,
+    and for a line that is no such class.
     """
     file = Path(path)
-    # If two classes have the same simple name, it means the first.
-    by_name = {name.rpartition(".")[2]: name for name in reversed([*known])}
-    by_name |= {name: name for name in known}
+    by_name = _Names(known, more)
     found: dict[str, None] = {}
     for number, line in enumerate(_text(file).splitlines(), 1):
         text = line.partition("#")[0].strip()
@@ -113,16 +116,44 @@ def _text(file: Path) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def _class(text: str, where: str, by_name: Mapping[str, str]) -> str:
+class _Names:
+    """Canonical names by themselves and by the simple ones.
+
+    If two classes have the same simple name, it means the first.
+    """
+
+    def __init__(self, known: Collection[str], more: Callable[[], Collection[str]]) -> None:
+        self._of: dict[str, str] = {}
+        self._more: Callable[[], Collection[str]] | None = more
+        self._take(known)
+
+    def _take(self, names: Collection[str]) -> None:
+        for name in names:
+            self._of.setdefault(name, name)
+            self._of.setdefault(name.rpartition(".")[2], name)
+
+    def get(self, name: str) -> str:
+        """The canonical name; empty if there is none."""
+        if name not in self._of and self._more is not None:
+            self._take(self._more())
+            self._more = None
+        return self._of.get(name, "")
+
+    def near(self, name: str) -> str:
+        """A name that is nearly this one; empty if there is none."""
+        folded = {known.lower(): known for known in self._of}
+        return next((folded[one] for one in difflib.get_close_matches(name.lower(), folded, 1)), "")
+
+
+def _class(text: str, where: str, by_name: _Names) -> str:
     match = _LINE.fullmatch(text)
     if match is None:
         raise ConfigurationError(
             f"{where}: {text!r} is not a reader class: write one on each line, such as TiffReader"
         )
     name = match[1]
-    if name in by_name:
-        return by_name[name]
-    folded = {known.lower(): known for known in by_name}
-    near = difflib.get_close_matches(name.lower(), folded, n=1)
-    hint = f"did you mean {folded[near[0]]}?" if near else "remove the line, or correct it"
+    if canonical := by_name.get(name):
+        return canonical
+    near = by_name.near(name)
+    hint = f"did you mean {near}?" if near else "remove the line, or correct it"
     raise ConfigurationError(f"{where}: Bio-Formats has no reader {name}: {hint}")

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
-from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
 from omero_fs_plugin.dropbox.grouping.confined import Confined
-from omero_fs_plugin.errors import ConfigurationError
+from tests import bioformats
 
 from .kinds import KINDS, SetKind
 from .table import WITHOUT_JAVA, rows, shown
@@ -28,11 +27,7 @@ def grouper(
         with Confined(roots=lambda: roots) as confined:
             yield WITHOUT_JAVA, confined
         return
-    try:
-        installation = find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    with BioFormats(installation, roots=lambda: roots) as made:
+    with BioFormats(bioformats.installation(), roots=lambda: roots) as made:
         yield f"Bio-Formats {made.version()}", made
 
 

@@ -76,11 +76,11 @@ def _look(means: Means, root: str, nobody: str) -> None:
     call = means.lanes.calls.at(root)
     refused: list[tuple[str, str]] = []
 
-    def left(path: str, why: str) -> None:
-        if why.startswith("cannot be") and not means.passed_over(f"{path.rstrip('/')}/any"):
+    def unseen(path: str, why: str) -> None:
+        if not means.passed_over(f"{path.rstrip('/')}/any"):
             refused.append((path, why))
 
-    files = walk(root, left, lambda directory: directory not in others, call)
+    files = walk(root, enters=lambda path: path not in others, call=call, unseen=unseen)
     rest = means.now() - _young(means)  # s since the epoch
     while True:
         some = means.look(root, _next, files, call=call)

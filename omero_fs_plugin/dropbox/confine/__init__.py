@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused, Unreadable
 from omero_fs_plugin.events import NOTHING_THERE, FileStat
 from omero_fs_plugin.links import mount_of
 
@@ -277,11 +277,11 @@ def _told(error: OSError, path: str, own_fault: bool = False) -> Exception:
             f"{path}: reached through a symbolic link, which is not followed", final=True
         )
     if own_fault and error.errno in (errno.EACCES, errno.EPERM):
-        return ImportRefused(
-            f"{path}: {UNREADABLE}: {error.strerror}: {MAY_READ}, and it is tried again"
+        return Unreadable(
+            f"{path}: {UNREADABLE}: {error.strerror}: {MAY_READ}, and it is tried again", path
         )
     if own_fault:
-        return ImportRefused(f"{path}: {UNREADABLE}: {error.strerror}")
+        return Unreadable(f"{path}: {UNREADABLE}: {error.strerror}", path)
     return error
 
 

@@ -23,7 +23,7 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from omero_fs_plugin.dropbox.confine import NOT_NOW, listing, parts_beneath
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused, Unreadable
 
 from .filesets import Reach
 from .formats import dicom, ends, omexml, tiff, tiff_chain
@@ -49,6 +49,8 @@ class Findings:
     missing: tuple[str, ...] = ()  # absolute paths
     incomplete: str = ""  # which file is not whole, and how that is known
     refused: str = ""  # which name leads out of the user's directory
+    not_now: bool = False  # see Candidate
+    unread: tuple[str, ...] = ()  # see Candidate
     remark: str = ""  # what people are told of it, though it is imported as it is
     # Files that its OME-XML names and that are there, whether a reader used them or not.
     named: tuple[str, ...] = ()
@@ -99,6 +101,8 @@ class _Check:
         self._named: dict[str, None] = {}
         self._incomplete = ""
         self._refused = ""
+        self._not_now = False
+        self._unread: dict[str, None] = {}
         self._slices: dict[str, list[int]] = {}  # DICOM: series -> numbers
 
     def findings(self) -> Findings:
@@ -109,6 +113,8 @@ class _Check:
             tuple(self._missing),
             self._incomplete,
             self._refused,
+            self._not_now,
+            tuple(self._unread),
             self._remark(),
             tuple(self._named),
             tuple(self._keeps),
@@ -133,12 +139,15 @@ class _Check:
         except FileNotFoundError:
             self._missing.setdefault(path)
         except ImportRefused as refusal:
+            if isinstance(refusal, Unreadable):
+                self._unread.setdefault(refusal.path)
             if refusal.final:
                 self._refused = self._refused or str(refusal)
             else:
                 self._incomplete = self._incomplete or str(refusal)
         except OSError as error:
             words = f"{path}: {NOT_NOW}: {error.strerror}"
+            self._not_now = True
             self._incomplete = self._incomplete or words
 
     def take_named(self, taken: Sequence[str]) -> None:

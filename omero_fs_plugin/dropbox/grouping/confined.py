@@ -151,7 +151,7 @@ class Confined:
                 request = {"do": "check", "root": root, "sets": [list(files) for files in sets]}
                 return self._ask(root, request, understand)
             except RootChanged as changed:
-                return [Findings(incomplete=f"{NOT_NOW}: {changed.strerror}")] * len(sets)
+                return [_not_now(str(changed.strerror))] * len(sets)
             except Unanswered as error:
                 if len(sets) > 1:
                     return [found for one in sets for found in self.check(root, [one])]
@@ -261,4 +261,9 @@ class Confined:
 def waiting(files: Sequence[str], why: str) -> Grouping:
     """The answer if there is none for any of the files now."""
     words = f"{NOT_NOW}: {why}"
-    return Grouping(tuple(Candidate((path,), incomplete=words) for path in dict.fromkeys(files)))
+    each = (Candidate((path,), incomplete=words, not_now=True) for path in dict.fromkeys(files))
+    return Grouping(tuple(each))
+
+
+def _not_now(why: str) -> Findings:
+    return Findings(incomplete=f"{NOT_NOW}: {why}", not_now=True)

@@ -55,6 +55,9 @@ class Candidate:
     held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
     slow: str = ""  # why more may come although nothing is missing: it must rest for longer
     refused: str = ""  # why it is never imported as it is, in one line
+    # Its disk does not give one of its files now.  No event tells when it does.
+    not_now: bool = False
+    unread: tuple[str, ...] = ()  # those of its files that the server may not read
     remark: str = ""  # what people are told of it, though it is imported as it is
     # Nobody can know whether more is to come: all of these must be at rest.
     trees: tuple[Reach, ...] = ()
@@ -79,6 +82,7 @@ class Grouping:
     candidates: tuple[Candidate, ...]
     # path -> why it cannot become a fileset: no reader takes it, or it killed the reader
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()  # of `unreadable`, those that the server may not read
 
 
 class Grouper(Protocol):

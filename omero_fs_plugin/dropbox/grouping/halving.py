@@ -62,6 +62,7 @@ def together(one: Grouping, other: Grouping) -> Grouping:
     return Grouping(
         tuple(by_first.values()),
         {path: why for path, why in unreadable.items() if path not in covered},
+        (one.unread | other.unread) - covered,
     )
 
 

@@ -106,5 +106,5 @@ def _stores(root: str, stores: Sequence[str], told: Told) -> Grouping:
             found.append(zarr.look_at(root, store, told))
         except OSError as error:
             why = f"{store}: {NOT_NOW}: {error.strerror}"
-            found.append(Candidate((store,), incomplete=why))
+            found.append(Candidate((store,), incomplete=why, not_now=True))
     return Grouping(tuple(found))

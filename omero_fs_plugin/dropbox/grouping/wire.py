@@ -31,6 +31,8 @@ def grouping_frame(grouping: Grouping) -> Frame:
         "candidates": [
             {
                 "files": one.files,
+                "not_now": one.not_now,
+                "unread": one.unread,
                 "plate": one.plate,
                 "missing": one.missing,
                 "trees": [asdict(reach) for reach in one.trees],
@@ -39,6 +41,7 @@ def grouping_frame(grouping: Grouping) -> Frame:
             for one in grouping.candidates
         ],
         "unreadable": dict(grouping.unreadable),
+        "unread": sorted(grouping.unread),
     }
 
 
@@ -48,7 +51,8 @@ def grouping_of(frame: Frame) -> Grouping:
     unreadable = frame.get("unreadable")
     if not isinstance(unreadable, Mapping):
         raise ValueError("no answer")
-    return Grouping(candidates, {path: _text(why) for path, why in unreadable.items()})
+    unread = frozenset(_texts(frame.get("unread")))
+    return Grouping(candidates, {path: _text(why) for path, why in unreadable.items()}, unread)
 
 
 def findings_frame(findings: Iterable[Findings]) -> Frame:
@@ -77,6 +81,8 @@ def findings_of(frame: Frame) -> list[Findings]:
             missing=_texts(one.get("missing", [])),
             incomplete=_text(one.get("incomplete", "")),
             refused=_text(one.get("refused", "")),
+            not_now=_truth(one.get("not_now", False)),
+            unread=_texts(one.get("unread", [])),
             remark=_text(one.get("remark", "")),
             named=_texts(one.get("named", [])),
             keeps=_reaches(one.get("keeps", [])),
@@ -90,15 +96,21 @@ def findings_of(frame: Frame) -> list[Findings]:
 
 def _candidate(value: Any) -> Candidate:
     value = _mapping(value)
-    if not isinstance(value.get("plate"), bool):
-        raise ValueError("no answer")
     files = _texts(value.get("files"))
     if not files:
         raise ValueError("a set of no files")
     texts = {name: _text(value.get(name, "")) for name in _TEXTS}
     missing = _texts(value.get("missing"))
     trees = _reaches(value.get("trees"))
-    return Candidate(files=files, plate=value["plate"], missing=missing, trees=trees, **texts)
+    return Candidate(
+        files=files,
+        plate=_truth(value.get("plate")),
+        not_now=_truth(value.get("not_now")),
+        unread=_texts(value.get("unread")),
+        missing=missing,
+        trees=trees,
+        **texts,
+    )
 
 
 def _reaches(value: Any) -> tuple[Reach, ...]:
@@ -128,6 +140,12 @@ def _list(value: Any) -> list[Any]:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, _list(value)))
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("no answer")
+    return value
 
 
 def _text(value: Any) -> str:

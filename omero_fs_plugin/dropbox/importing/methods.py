@@ -8,8 +8,9 @@ taken, not when a file comes.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.readers import read_readers
@@ -19,6 +20,13 @@ from omero_fs_plugin.dropbox.targets.templates import parse, parse_option
 from omero_fs_plugin.errors import ConfigurationError
 
 from .importers.choice import Choice, choose
+
+# The reader classes in the jars of omero.fs.bioformatsJars and of an OMERODIR.
+ReadersThere = Callable[[Sequence[str], str | None], Collection[str]]
+
+
+def _none_there(configured: Sequence[str], omerodir: str | None) -> Collection[str]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,9 @@ def plain(omerodir: str | None) -> Method:
 class Methods:
     """The Method of each rule in force.  Thread-safe: `apply` exchanges them at once."""
 
-    def __init__(self, omerodir: str | None) -> None:
+    def __init__(self, omerodir: str | None, readers_there: ReadersThere = _none_there) -> None:
         self._omerodir = omerodir
+        self._readers_there = readers_there
         self._plain = plain(omerodir)
         self._of: dict[Rule, Method] = {}
         self._former: dict[Rule, Method] = {}
@@ -60,13 +69,14 @@ class Methods:
         """`settings` with the problems that are found here, and the Method of each good rule."""
         found: dict[Rule, Method] = {}
         problems: list[Problem] = []
+        more = partial(self._readers_there, settings.bioformats_jars, self._omerodir)
         for rule in settings.rules:
-            wrong, method = make_method(rule, self._omerodir)
+            wrong, method = make_method(rule, self._omerodir, more)
             problems += wrong
             if method is not None:
                 found[rule] = method
         for rule in settings.unusable:  # so that people hear of all problems at once
-            problems += make_method(rule, self._omerodir)[0]
+            problems += make_method(rule, self._omerodir, more)[0]
         held = {problem.user for problem in problems}
         rules = tuple(rule for rule in settings.rules if rule.user not in held)
         examined = replace(settings, rules=rules, problems=(*settings.problems, *problems))
@@ -77,8 +87,13 @@ class Methods:
         self._former, self._of = self._of, methods
 
 
-def make_method(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Method | None]:
-    """What is wrong with what a rule names; if nothing is, its Method too."""
+def make_method(
+    rule: Rule, omerodir: str | None, more: Callable[[], Collection[str]] = tuple
+) -> tuple[list[Problem], Method | None]:
+    """What is wrong with what a rule names; if nothing is, its Method too.
+
+    `more`: see `read_readers`.
+    """
     problems: list[Problem] = []
 
     def wrong(name: str, value: object, error: ConfigurationError) -> None:
@@ -89,7 +104,7 @@ def make_method(rule: Rule, omerodir: str | None) -> tuple[list[Problem], Method
     readers = template = choice = None
     if rule.readers is not None:
         try:
-            readers = read_readers(str(rule.readers))
+            readers = read_readers(str(rule.readers), more=more)
         except ConfigurationError as error:
             wrong("readers", rule.readers, error)
     arguments = shlex.join(rule.import_args)

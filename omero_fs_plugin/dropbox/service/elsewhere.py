@@ -33,6 +33,7 @@ from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Fileset, Held
 from omero_fs_plugin.dropbox.journal.rounds import NODE_EXPIRES, RENEW_NODE, Rounds
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.dropbox.settling.groupers import readers_there
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
 from omero_fs_plugin.errors import ConfigurationError, FsError
@@ -65,7 +66,7 @@ class DropBoxImporter:
 
         Raises ConfigurationError if the journal is not one that several machines can share.
         """
-        self._methods = Methods(os.environ.get("OMERODIR"))
+        self._methods = Methods(os.environ.get("OMERODIR"), readers_there)
         settings, of_rules = self._methods.examine(read(properties))
         if sqlite_file(settings.journal_url) is not None:
             raise ConfigurationError(

@@ -31,6 +31,7 @@ from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
 from omero_fs_plugin.dropbox.journal.rounds import Rounds
 from omero_fs_plugin.dropbox.journal.story import Story
+from omero_fs_plugin.dropbox.settling.groupers import readers_there
 from omero_fs_plugin.dropbox.watching.subscription import MonitorClient
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from omero_fs_plugin.errors import FsError
@@ -58,7 +59,7 @@ class DropBox:
     """The whole service: its threads, from start to stop."""
 
     def __init__(self, communicator: Any, properties: Mapping[str, str]) -> None:
-        methods = Methods(os.environ.get("OMERODIR"))
+        methods = Methods(os.environ.get("OMERODIR"), readers_there)
         settings, self._of_rules = methods.examine(read(properties))
         self.configuration = Configuration(settings, properties)
         me = self._me = Holder.me()

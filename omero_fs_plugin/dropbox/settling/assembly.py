@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from omero_fs_plugin.dropbox.confine import NOT_NOW
 from omero_fs_plugin.dropbox.grouping.completeness import is_only_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping, Reach
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
@@ -128,7 +127,7 @@ class Assembly:
                 verdicts.update(self._read_again(files, candidate.broken, now))
             elif not candidate.complete:
                 lacks = candidate if candidate.missing or candidate.incomplete else None
-                if f"{NOT_NOW}: " in candidate.incomplete:  # no event tells when it can be
+                if candidate.not_now:
                     patient = max(_BUSY_S, _PATIENT * took)
                     self._lots.again(files, now + min(patient, _UNTOLD_S))
                 waiting = _Verdict(State.WAITING, reason_to_wait(candidate), lacks)

@@ -18,6 +18,7 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.bioformats.jars import ZarrReader, find
+from omero_fs_plugin.dropbox.grouping.bioformats.jars import readers_there as readers_there
 from omero_fs_plugin.dropbox.grouping.child.kept import Roots
 from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
@@ -58,6 +59,8 @@ class Choice:
     why: str
     make: Callable[[], Grouper]
     reading: str = field(default_factory=kept)  # what the processes that read files cannot do
+    # What seem to be readers in Bio-Formats' jars: their canonical names.
+    classes: Callable[[], Collection[str]] = tuple
 
 
 def choose(
@@ -98,6 +101,7 @@ def choose(
             roots=roots,
             parsers=parsers(),
         ),
+        classes=partial(readers_there, bioformats_jars, omerodir),
     )
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-# How a reason begins that is over when the path, or something in it, is seen.
-UNSEEN = "cannot be "
-
 # Files that are listed: of one directory of a user, so that one user's hide nobody else's, and
 # of all.
 MOST, MOST_IN_ALL = 100, 2_000
@@ -22,18 +19,22 @@ class LeftAlone(dict[str, str]):
     def __init__(self) -> None:
         super().__init__()
         self._top_of: dict[str, str] = {}  # path -> the directory of the user that it lies in
+        self._unseen: set[str] = set()  # paths that could not be looked at
         self._number: Counter[str] = Counter()  # of paths, by that directory
         self._logged: set[tuple[str, str]] = set()  # (directory, reason)
         self._number_logged: Counter[str] = Counter()
 
-    def note(self, top: str, path: str, reason: str) -> bool:
+    def note(self, top: str, path: str, reason: str, *, unseen: bool = False) -> bool:
         """Notes it, if there is room.  Whether the log should have a line for it.
 
-        That is the first of its directory for this reason.
+        That is the first of its directory for this reason.  `unseen`: the reason is over when the
+        path is seen.
         """
         if path in self or len(self) >= MOST_IN_ALL or self._number[top] >= MOST:
             return False
         self[path] = reason
+        if unseen:
+            self._unseen.add(path)
         self._top_of[path] = top
         self._number[top] += 1
         alike = path.rpartition("/")[0], reason
@@ -43,14 +44,21 @@ class LeftAlone(dict[str, str]):
         self._number_logged[top] += 1
         return True
 
-    def forget(self, path: str, reason: str = "") -> None:
-        """It is gone.  `reason`: or what was told of it is over, if it begins so."""
-        if path in self and self[path].startswith(reason):
+    def forget(self, path: str) -> None:
+        """It is gone."""
+        if path in self:
             del self[path]
+            self._unseen.discard(path)
             self._number[self._top_of.pop(path)] -= 1
+
+    def seen(self, path: str) -> None:
+        """The path, or something in it, is seen: that it could not be is over."""
+        if path in self._unseen:
+            self.forget(path)
 
     def clear(self) -> None:
         """Forgets all, but not what the log has."""
         super().clear()
+        self._unseen.clear()
         self._top_of.clear()
         self._number.clear()

@@ -18,7 +18,7 @@ from omero_fs_plugin.events import SEVERAL, UNKNOWN
 from omero_fs_plugin.names import encodable
 
 from .fair import FairLock
-from .left_alone import UNSEEN, LeftAlone
+from .left_alone import LeftAlone
 from .lots import Lots
 from .outside import Outside
 from .settle import Settler
@@ -38,7 +38,7 @@ class Underway:
 
     Rule: a file is in the journal from the moment it is met, and leaves the
     settler only for the journal.  The caller holds `lock` around every call,
-    except for `leave_alone`, `nobodys`, `no_account`, `no_longer_left`, `roots_away`,
+    except for `leave_alone`, `not_seen`, `nobodys`, `no_account`, `no_longer_left`, `roots_away`,
     `place_of`, `cannot_tell` and `cannot_record`.
     """
 
@@ -175,10 +175,17 @@ class Underway:
 
         `omero fs status` shows each.  The log has one line for a directory and reason.
         """
+        self._leave(path, reason, unseen=False)
+
+    def not_seen(self, path: str, reason: str) -> None:
+        """As `leave_alone`, until the path, or something in it, is met."""
+        self._leave(path, reason, unseen=True)
+
+    def _leave(self, path: str, reason: str, *, unseen: bool) -> None:
         place = self.places.place(path)
         top = place.root if place is not None else path.rpartition("/")[0]
         shown = _shown(path)
-        if self.left_alone.note(top, shown, reason):
+        if self.left_alone.note(top, shown, reason, unseen=unseen):
             log.warning("%s, and others there like it, are left alone: %s", shown, reason)
 
     def no_longer_left(self, path: str) -> None:
@@ -189,19 +196,19 @@ class Underway:
         """It was met: what was told because it, or its directory, could not be seen is over."""
         if self.left_alone:
             for one in (path, path.rpartition("/")[0]):
-                self.left_alone.forget(_shown(one), UNSEEN)
+                self.left_alone.seen(_shown(one))
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""
         place = self.places.place(path)
         self.unsure.add(place.root if place is not None else "")
         if not isinstance(error, RootAway):  # which is told by itself, and may be many files
-            self.leave_alone(path, f"cannot be looked at: {error.strerror}")
+            self.not_seen(path, f"cannot be looked at: {error.strerror}")
 
     def cannot_record(self, path: str, error: RecordRefused) -> None:
         """Notes that the journal refused a file: a defect of ours, not a fault of the file."""
         self.unrecorded = True
-        self.leave_alone(path, f"cannot be recorded, and is tried again soon: {error}")
+        self.not_seen(path, f"cannot be recorded, and is tried again soon: {error}")
 
 
 def _shown(path: str) -> str:

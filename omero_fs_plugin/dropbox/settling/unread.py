@@ -69,13 +69,15 @@ def _is_as(now: FileStat, was: FileStat) -> bool:
 
 def unread(grouping: Grouping) -> Iterator[str]:
     """The paths of files that the server may not read, as `grouping` says."""
-    texts = list(grouping.unreadable.values())
+    yield from grouping.unread
     for candidate in grouping.candidates:
-        texts += [candidate.incomplete, candidate.refused, candidate.broken]
-    yield from filter(None, map(named, texts))
+        yield from candidate.unread
 
 
 def named(reason: str) -> str:
-    """The path of the file that the server may not read, by the reason that was given."""
+    """The path of the file that the server might not read, by a reason that the journal has.
+
+    Only for what had failed before the last start: the journal has the reason alone.
+    """
     path, marked, _ = reason.partition(f": {UNREADABLE}: ")
     return path if marked and path.startswith("/") else ""

@@ -126,9 +126,10 @@ def walk(
     enters: Callable[[str], bool] = lambda directory: True,
     call: Call | None = None,
     failed: Callable[[OSError], None] = lambda error: None,
+    unseen: Callable[[str, str], None] | None = None,
 ) -> Iterator[Found]:
     """Each of `looks`, as what was found.  Raises RootAway."""
-    for some in looks(root, left, enters, call, failed):
+    for some in looks(root, left, enters, call, failed, unseen):
         if isinstance(some, Found):
             yield some
         else:
@@ -141,6 +142,7 @@ def looks(
     enters: Callable[[str], bool] = lambda directory: True,
     call: Call | None = None,
     failed: Callable[[OSError], None] = lambda error: None,
+    unseen: Callable[[str, str], None] | None = None,
 ) -> Iterator[list[Look] | Found]:
     """Every regular file below `root`, in the directories that it `enters`.  It follows no link.
 
@@ -148,15 +150,16 @@ def looks(
     itself; what it contains does not count.  `root` itself is never a store.
 
     `call` is the call to the disk of `root`; it is told each time that the disk answers.
-    `left` is called with each entry that is neither file nor directory or cannot be
-    listed, and the reason; the next rescan looks again.  `failed` is called with the error
-    if a directory cannot be listed.  Dot files and directories do not
-    count, as for OMERO's own importer.
+    `left` is called with each entry that is neither file nor directory, and the reason; the
+    next rescan looks again.  `unseen`, else `left`, is called with each that cannot be looked at
+    or listed now.  `failed` is called with the error if a directory cannot be listed.  Dot files
+    and directories do not count, as for OMERO's own importer.
 
     Raises RootAway.  If the root is not there any more, or the error is of the whole share,
     the walk ends: it would find the same in each directory, perhaps slowly.
     """
     answered = call.pulse if call is not None else _nobody_waits
+    unseen = unseen or left
     waiting = [root]
     deepest = root.rstrip("/").count("/") + DEEPEST
 
@@ -171,34 +174,34 @@ def looks(
         answered()
         try:
             if directory != root and is_store_name(directory.rpartition("/")[2]):
-                yield from _store(root, directory, left)
+                yield from _store(root, directory, unseen)
                 continue
             with listing(root, directory) as descriptor, os.scandir(descriptor) as entries:
                 if directory != root and has_marker(descriptor):
-                    yield from _store(root, directory, left)
+                    yield from _store(root, directory, unseen)
                     continue
                 yield from _entries(
-                    directory.rstrip("/"), entries, waiting, left, entered, answered
+                    directory.rstrip("/"), entries, waiting, left, unseen, entered, answered
                 )
         except FileNotFoundError:
             continue
         except RootAway:
             raise
         except OSError as error:  # even in the middle: what was listed so far counts
-            left(directory, f"cannot be listed: {error.strerror}")
+            unseen(directory, f"cannot be listed: {error.strerror}")
             failed(error)
             if of_the_share(error):
                 return
 
 
-def _store(root: str, directory: str, left: Callable[[str, str], None]) -> Iterator[Found]:
+def _store(root: str, directory: str, unseen: Callable[[str, str], None]) -> Iterator[Found]:
     store = store_at(directory)
     try:
         stat = tree_stat(root, store)
     except OSError as error:
         if of_the_share(error):  # RootAway too
             raise
-        left(store, f"cannot be looked at: {error.strerror}")
+        unseen(store, f"cannot be looked at: {error.strerror}")
         return
     if stat is not None:
         yield Found(store, stat)
@@ -209,6 +212,7 @@ def _entries(
     entries: Iterator[os.DirEntry[str]],
     waiting: list[str],
     left: Callable[[str, str], None],
+    unseen: Callable[[str, str], None],
     enters: Callable[[str], bool],
     answered: Callable[[], None],
 ) -> Iterator[list[Look]]:
@@ -243,7 +247,7 @@ def _entries(
             except OSError as error:
                 if of_the_share(error):  # RootAway too
                     raise
-                left(f"{directory}/{name}", f"cannot be looked at: {error.strerror}")
+                unseen(f"{directory}/{name}", f"cannot be looked at: {error.strerror}")
     except RootAway:
         raise
     except OSError:

@@ -283,8 +283,8 @@ class Rescanner:
         directory = str(rule.watch_dir)
         try:
             with self._lanes.calls.at(directory) as call:
-                leave_alone = self._pipeline.files.leave_alone
-                names, strays = tops(directory, _levels(rule), call.pulse, leave_alone)
+                unseen = self._pipeline.files.not_seen
+                names, strays = tops(directory, _levels(rule), call.pulse, unseen)
         except RootAway:
             raise
         except OSError as error:
@@ -333,6 +333,7 @@ class Rescanner:
                 pipeline.places.enters,
                 call,
                 failed=errors.append,
+                unseen=pipeline.files.not_seen,
             ):
                 if isinstance(some, Found):
                     stores.append(some)

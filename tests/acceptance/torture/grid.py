@@ -20,6 +20,7 @@ from omero_fs_plugin.errors import JournalError
 from tests.acceptance.api import Omero
 from tests.acceptance.server import Server, search_path
 from tests.acceptance.waiting import until
+from tests.bioformats import as_property
 
 from . import faults
 
@@ -164,8 +165,8 @@ def grid(
         properties["dirImportWait"] = str(quiet_period)
         if journal:
             properties["journal"] = journal
-        if not bioformats:
-            properties["bioformatsJars"] = "none"
+        if jars := as_property() if bioformats else "none":
+            properties["bioformatsJars"] = jars
         server.configure_all({f"omero.fs.{name}": value for name, value in properties.items()})
         server.run("admin", "start")
         try:

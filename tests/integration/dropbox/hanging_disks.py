@@ -24,10 +24,9 @@ import numpy
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.importing import crew, tidying
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import ConfigurationError
+from tests import bioformats
 from tests.integration.blitz import seed
 from tests.integration.hanging.share import Share
 from tests.integration.whole import Whole
@@ -196,11 +195,8 @@ def test_group(make_scene: Callable[..., Scene]) -> None:
 
 @pytest.mark.parametrize("killable", [True, False], ids=["killable", "not even killable"])
 def test_group_by_bioformats(make_scene: Callable[..., Scene], killable: bool) -> None:
-    try:
-        jars.find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    scene = make_scene(bioformatsJars="", bioformatsTimeout="600")
+    bioformats.installation()
+    scene = make_scene(bioformatsJars=bioformats.as_property(), bioformatsTimeout="600")
     scene.share.hang("open", "read", pattern="grouped*", killable=killable)
     files = scene.zak_drops("grouped")
     scene.until_dropbox_hangs("open", "read")

@@ -6,19 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import ConfigurationError
+from tests import bioformats
 from tests.integration.whole import Whole
 
 
 @pytest.fixture
 def whole(make_whole: Callable[..., Whole]) -> Whole:
-    try:
-        jars.find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    return make_whole(bioformatsJars="")
+    bioformats.installation()
+    return make_whole(bioformatsJars=bioformats.as_property())
 
 
 def test_they_are_imported_and_other_empty_files_fail(whole: Whole) -> None:

@@ -13,6 +13,7 @@ import pytest
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImporter
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
+from tests import bioformats
 from tests.integration.whole import Whole
 
 from .test_sets import NAMES, paths_in_omero, reason, write_part
@@ -225,13 +226,15 @@ def test_what_is_only_touched_has_one_row_also_after_a_restart(whole: Whole) -> 
         assert any(why.startswith("met again, as fileset") for why in told), told
 
 
-@pytest.mark.parametrize("bioformats", ["none", ""], ids=["without Java", "with Bio-Formats"])
+@pytest.mark.parametrize(
+    "jars", ["none", bioformats.as_property()], ids=["without Java", "with Bio-Formats"]
+)
 def test_a_file_that_may_be_read_at_last_is_imported_although_nothing_else_happens(
-    make_whole: Callable[..., Whole], bioformats: str
+    make_whole: Callable[..., Whole], jars: str
 ) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
-    whole = make_whole(bioformatsJars=bioformats)
+    whole = make_whole(bioformatsJars=jars)
     path = whole.watch_dir / "amy" / "a.tif"
     other = whole.drop("b.tif")
     path.write_bytes(other.read_bytes() + b"not the same")

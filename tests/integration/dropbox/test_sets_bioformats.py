@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import ConfigurationError
-from tests import samples
+from tests import bioformats, samples
 from tests.integration.whole import Whole
 
 from .test_sets import NAMES, reason, write_part
@@ -23,11 +21,9 @@ from .test_sets import NAMES, reason, write_part
 
 @pytest.fixture
 def whole(make_whole: Callable[..., Whole]) -> Whole:
-    try:
-        jars.find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    return make_whole(bioformatsJars="", bioformatsTimeout="3", bioformatsMemory="64")
+    bioformats.installation()
+    jars = bioformats.as_property()
+    return make_whole(bioformatsJars=jars, bioformatsTimeout="3", bioformatsMemory="64")
 
 
 def workers(whole: Whole) -> list[int]:

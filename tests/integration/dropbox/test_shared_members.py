@@ -14,12 +14,10 @@ import numpy
 import pytest
 import tifffile
 
-from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.sandbox import pixels
-from tests import samples
+from tests import bioformats, samples
 from tests.integration.whole import Whole
 
 SUMMARY = {
@@ -73,11 +71,8 @@ def whole(make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch) -> 
     """Its server reads Micro-Manager's metadata, as one with Bio-Formats does."""
     reader = (lambda head: head.startswith(b"{"), _named_first)
     monkeypatch.setattr(pixels, "READERS", (reader, *pixels.READERS))
-    try:
-        jars.find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    whole = make_whole(bioformatsJars="", duplicates="import")
+    bioformats.installation()
+    whole = make_whole(bioformatsJars=bioformats.as_property(), duplicates="import")
     whole.until_state("running")
     return whole
 

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.grouping.bioformats import jars
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.confined import Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
 from omero_fs_plugin.dropbox.settling.groupers import group_whole
-from omero_fs_plugin.errors import ConfigurationError
-from tests import samples
+from tests import bioformats, samples
 
 from .inputs import INPUTS, Input, Place
 
@@ -37,11 +35,7 @@ def grouper(
     if request.param == "signatures":
         made = Confined(roots=lambda: roots, time_limit=LIMIT)
     else:
-        try:
-            found = jars.find()
-        except ConfigurationError as error:
-            pytest.skip(str(error))
-        made = BioFormats(found, time_limit=LIMIT, roots=lambda: roots)
+        made = BioFormats(bioformats.installation(), time_limit=LIMIT, roots=lambda: roots)
     with made:
         yield made
 

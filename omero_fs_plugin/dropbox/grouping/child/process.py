@@ -113,7 +113,8 @@ class Child:
         self._connection = ours
         self._output = reading
         self._received = bytearray()
-        self._said = bytearray()
+        self._said = bytearray()  # the end of all that it has printed
+        self._printed = self._printed_before = 0  # bytes: in all, and before the last request
         self._selector = selectors.DefaultSelector()
         self._selector.register(ours, selectors.EVENT_READ, self._take_answer)
         self._selector.register(reading, selectors.EVENT_READ, self._take_output)
@@ -153,6 +154,10 @@ class Child:
         is given up.  The process has then ended.
         """
         waiting = _Waiting(self.pid, self._pulse, limit, idle)
+        if self.alive():  # else what it printed says why it has ended
+            with contextlib.suppress(KeyError):  # it has closed its output
+                self._take_output()
+            self._printed_before = self._printed
         try:
             self._connection.settimeout(limit)
             self._connection.sendall(encode(request))
@@ -186,6 +191,7 @@ class Child:
             if not data:
                 self._selector.unregister(self._output)
             self._said += data
+            self._printed += len(data)
             del self._said[:-_TAIL]
 
     def _end(self, error: Exception) -> str:
@@ -199,7 +205,9 @@ class Child:
         self.close()
         if code is None or isinstance(error, ValueError):
             return f"{error}"
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        # What it printed before has nothing to do with this request: notices of its libraries.
+        news = said[max(0, len(said) - (self._printed - self._printed_before)) :]
+        last = news.decode(errors="replace").strip().rpartition("\n")[2]
         return self._explain(code, said) or _code(code) + (f": {last}" if last else "")
 
     def alive(self) -> bool:

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from omero_fs_plugin.config.readers import takes
+from omero_fs_plugin.dropbox.confine import NOT_NOW
 from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
 from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused, Unreadable
 
 from .headers import NEEDED, SUFFIXES, header_of, logs
 from .neighbours import Neighbours
@@ -115,13 +116,14 @@ class _Call:
         except UnknownFormat as fault:
             self._not_read(path, str(fault))
         except ImportRefused as refusal:
-            self._add(Candidate((path,), refused=str(refusal)))
+            unread = (refusal.path,) if isinstance(refusal, Unreadable) else ()
+            self._add(Candidate((path,), refused=str(refusal), unread=unread))
         except FileNotFoundError:
             self._not_read(path, "is not there any more")
         except OSError as error:
             # The share is at fault and not the file, so the file waits.
-            why = f"cannot be read now: {error.strerror or error}"
-            self._add(Candidate((path,), incomplete=why))
+            why = f"{NOT_NOW}: {error.strerror or error}"
+            self._add(Candidate((path,), incomplete=why, not_now=True))
 
     def _not_read(self, path: str, why: str) -> None:
         if path in self._asked:
@@ -154,6 +156,8 @@ class _Call:
             missing=state.missing,
             incomplete=state.incomplete,
             refused=state.refused,
+            not_now=state.not_now,
+            unread=state.unread,
             remark=state.remark,
             trees=state.trees,
         )
@@ -168,7 +172,13 @@ class _Call:
         if state.incomplete or state.missing:
             self._taken.add(path)
             files = tuple(dict.fromkeys((path, *state.named)))
-            found = Candidate(files, missing=state.missing, incomplete=state.incomplete)
+            found = Candidate(
+                files,
+                missing=state.missing,
+                incomplete=state.incomplete,
+                not_now=state.not_now,
+                unread=state.unread,
+            )
             yield found, state
 
     def _identify(self, path: str) -> None:

@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats, BioF
 from omero_fs_plugin.dropbox.grouping.child.process import Child
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.errors import ConfigurationError, FsError
+from tests import bioformats
 
 PLANE = np.arange(256, dtype=np.uint8).reshape(16, 16)
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -37,10 +38,7 @@ LIMIT = 3  # s; long enough for all that does not hang, also on a busy machine
 
 @pytest.fixture(scope="session")
 def installation() -> jars.Installation:
-    try:
-        return jars.find()
-    except ConfigurationError as error:
-        pytest.skip(str(error))
+    return bioformats.installation()
 
 
 @pytest.fixture(scope="session")
@@ -420,9 +418,9 @@ def test_it_ends_with_who_started_it(installation: jars.Installation, tmp_path: 
     hanging = sleeper(tmp_path, HANGS)
     code = (
         "import sys, threading, time\n"
-        "from omero_fs_plugin.dropbox.grouping.bioformats import jars\n"
+        "from tests import bioformats\n"
         "from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats\n"
-        f"grouper = BioFormats(jars.find(), roots=lambda: [{str(tmp_path)!r}])\n"
+        f"grouper = BioFormats(bioformats.installation(), roots=lambda: [{str(tmp_path)!r}])\n"
         "grouper.version()\n"
         "print(grouper.pid, flush=True)\n"
         f"grouper.group({str(tmp_path)!r}, [{hanging!r}])\n"

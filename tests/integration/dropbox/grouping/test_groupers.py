@@ -5,7 +5,6 @@ The table of tests/samples.py is what Bio-Formats answered; here it is asked aga
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
 from omero_fs_plugin.dropbox.grouping.confined import Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
-from omero_fs_plugin.errors import ConfigurationError
-from tests import samples
+from tests import bioformats, samples
 from tests.groupings import as_table, expected_table, files_below, grouped
 from tests.samples import SAMPLES, Sample
 
@@ -35,13 +34,7 @@ def native(*roots: str) -> Grouper:
 
 def bio_formats(*roots: str) -> Grouper:
     """With the Java and the jars of this machine.  Skips if it has none."""
-    jars = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.jars")
-    module = importlib.import_module("omero_fs_plugin.dropbox.grouping.bioformats.grouper")
-    try:
-        made: Grouper = module.BioFormats(jars.find(), time_limit=60, roots=lambda: roots)
-    except ConfigurationError as error:
-        pytest.skip(str(error))
-    return made
+    return BioFormats(bioformats.installation(), time_limit=60, roots=lambda: roots)
 
 
 @pytest.fixture(

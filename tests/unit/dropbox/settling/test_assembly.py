@@ -495,13 +495,20 @@ def test_what_cannot_be_read_now_is_asked_about_again_though_nothing_happens(
     """As when an access list, a squashed root or a quota is mended: nobody tells of that."""
     (path,) = stage.drop("p0")
     lot = stage.lot()
-    why = f"{path}: cannot be read now: Permission denied"
-    grouping = Grouping((Candidate((path,), incomplete=why),))
+    grouping = Grouping((Candidate((path,), incomplete="Permission denied", not_now=True),))
     stage.pipeline.grouped(lot, grouping, stage.now, took)
     assert stage.pipeline.next_lot(stage.now + 4) is None, "not without a pause"
     again = stage.pipeline.next_lot(stage.now + (10 if took < 1 else 61))
     assert again is not None
     assert again.files == (path,)
+
+
+def test_a_file_called_like_a_reason_waits_like_any_other(stage: Stage) -> None:
+    """It is empty, and an event tells when it is not.  To ask meanwhile would be for nothing."""
+    (path,) = stage.drop("cannot be read now: p0")
+    lot = stage.lot()
+    stage.answer(lot, Candidate((path,), incomplete=f"{path}: it is empty"))
+    assert stage.pipeline.next_lot(stage.now + 3600) is None
 
 
 def test_a_single_file_that_a_queued_set_has_is_none_of_its_own(stage: Stage) -> None:

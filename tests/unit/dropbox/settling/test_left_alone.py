@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, UNSEEN, LeftAlone
+from omero_fs_plugin.dropbox.settling.left_alone import MOST, MOST_IN_ALL, LeftAlone
 
 AMY, ZAK = "/in/amy", "/in/zak"
 
@@ -46,8 +46,11 @@ def test_the_log_has_one_line_for_a_directory_and_a_reason() -> None:
 
 def test_what_can_be_seen_again_is_told_no_more_and_the_rest_stays() -> None:
     left = LeftAlone()
-    left.note(AMY, f"{AMY}/day", "cannot be listed: Permission denied")
-    left.note(AMY, f"{AMY}/link", "a link")
+    left.note(AMY, f"{AMY}/day", "its directory was not listed", unseen=True)
+    left.note(AMY, f"{AMY}/link", "cannot be followed: a link")
     for path in (f"{AMY}/day", f"{AMY}/link", f"{AMY}/other"):
-        left.forget(path, UNSEEN)
-    assert left == {f"{AMY}/link": "a link"}
+        left.seen(path)
+    assert left == {f"{AMY}/link": "cannot be followed: a link"}
+    left.note(AMY, f"{AMY}/day", "a link")
+    left.seen(f"{AMY}/day")
+    assert left[f"{AMY}/day"] == "a link", "what is told by now is not that it was unseen"

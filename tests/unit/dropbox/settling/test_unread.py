@@ -20,14 +20,20 @@ def why(path: str) -> str:
 def test_an_answer_names_them() -> None:
     grouping = Grouping(
         (
-            Candidate(("/r/a",), refused=why("/r/a")),
-            Candidate(("/r/b", "/r/c"), incomplete=why("/r/c")),
+            Candidate(("/r/a",), refused=why("/r/a"), unread=("/r/a",)),
+            Candidate(("/r/b", "/r/c"), incomplete=why("/r/c"), unread=("/r/c",)),
             Candidate(("/r/d",), missing=("/r/e",)),
             Candidate(("/r/f",)),
+            Candidate((why("/r/i"),), incomplete=f"{why('/r/i')}: it is empty"),  # a name
         ),
         {"/r/g": why("/r/g"), "/r/h": "no reader takes it"},
+        frozenset(["/r/g"]),
     )
     assert sorted(unread(grouping)) == ["/r/a", "/r/c", "/r/g"]
+
+
+def test_what_had_failed_before_a_start_is_known_by_its_reason() -> None:
+    assert named(why("/r/a")) == "/r/a"
     assert named("cannot be read now: " + UNREADABLE) == ""
 
 

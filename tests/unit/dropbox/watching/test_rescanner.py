@@ -28,7 +28,11 @@ class Pipeline:
 
     def __init__(self, top: Path) -> None:
         self.places = places_of(top)
-        self.files: Any = SimpleNamespace(unsure=set(), leave_alone=lambda path, why: None)
+        self.files: Any = SimpleNamespace(
+            unsure=set(),
+            leave_alone=lambda path, why: None,
+            not_seen=lambda path, why: None,
+        )
 
     def looked_at(self, files: object, stores: object, now: float) -> None:
         raise JournalError("the disk is full")

@@ -213,6 +213,20 @@ def test_one_that_cannot_be_served_says_why(place: Path) -> None:
         Child("omero_fs_plugin.no_such", Bounds(()), {})
 
 
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [("", "ended with exit code 3"), ("out of paper", "ended with exit code 3: out of paper")],
+)
+def test_why_it_ended_is_what_it_printed_for_this_request(
+    child: Child, attempt: Try, last: str, said: str
+) -> None:
+    """Libraries print notices at their start, as SLF4J without a provider: they explain nothing."""
+    attempt("print", "a notice of a library")
+    with pytest.raises(ChildDied) as died:
+        attempt("exit", last)
+    assert str(died.value) == said
+
+
 def test_bounds_arrive_as_they_were_sent() -> None:
     bounds = Bounds(("/a", "/b"), ("/e",), ("/e",), ("/c",), "/d", 5, 6, True)
     assert Bounds.of(bounds.frame()) == bounds == replace(bounds)

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.grouping.bioformats import jars
+from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.errors import ConfigurationError
 
 
@@ -93,3 +96,34 @@ def test_no_jpype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"JPype1.*omero-fs-plugin\[bioformats\]"):
         jars.find([str(tmp_path / "a.jar")], environment={"JAVA_HOME": str(tmp_path)})
+
+
+def test_the_readers_of_a_release_are_found_out_from_its_jars(tmp_path: Path) -> None:
+    """One that is newer than our list of readers, and a jar of somebody else."""
+    for name, classes in {
+        "formats-gpl-9.jar": ["loci/formats/in/NewReader", "loci/formats/in/NewReader$1"],
+        "own.jar": ["org/example/in/MyReader", "org/example/Readers"],
+    }.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as jar:
+            for one in classes:
+                jar.writestr(f"{one}.class", b"")
+    (tmp_path / "broken.jar").write_bytes(b"PK")
+    found = jars.readers_there([str(tmp_path)], None)
+    assert found == {"loci.formats.in.NewReader", "org.example.in.MyReader"}
+    assert jars.readers_there(["none"], None) == frozenset()
+    assert jars.readers_there([str(tmp_path / "none")], None) == frozenset()
+    file = tmp_path / "readers.txt"
+    file.write_text("NewReader\norg.example.in.MyReader\n", encoding="ascii")
+    settings = read(
+        {
+            "omero.data.dir": str(tmp_path),
+            "omero.fs.readers": str(file),
+            "omero.fs.bioformatsJars": str(tmp_path),
+        }
+    )
+    examined, methods = Methods(None, jars.readers_there).examine(settings)
+    assert not examined.problems
+    (method,) = methods.values()
+    assert method.readers == ("loci.formats.in.NewReader", "org.example.in.MyReader")
+    examined, _ = Methods(None).examine(settings)
+    assert "has no reader NewReader" in str(examined.problems[0])
