@@ -47,20 +47,60 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size * 6 // 10)
 
 
+def short(path: Path) -> None:
+    """Its last byte is not there."""
+    os.truncate(path, path.stat().st_size - 1)
+
+
 def hole(path: Path) -> None:
     """Its length is set, and of its bytes the first half, in whole blocks."""
+    _hole_from(path, path.stat().st_size // 2 // _BLOCK * _BLOCK)
+
+
+def hole_at_end(path: Path) -> None:
+    """Its length is set, and its last block, or what there is of it, is not written."""
+    _hole_from(path, (path.stat().st_size - 1) // _BLOCK * _BLOCK)
+
+
+def _hole_from(path: Path, start: int) -> None:
     size = path.stat().st_size
-    data = path.read_bytes()[: size // 2 // _BLOCK * _BLOCK]
-    path.write_bytes(data)
+    path.write_bytes(path.read_bytes()[:start])
     os.truncate(path, size)
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link(path: Path) -> None:
+    """A link to a file of another place: no rescan meets it."""
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def other_case(path: Path) -> None:
+    path.rename(path.with_name(path.name.swapcase()))
+
+
+def forbidden(path: Path) -> None:
+    path.chmod(0)
 
 
 FAULTS: Mapping[str, Callable[[Path], None]] = {
     "late": late,
     "empty": empty,
     "cut at 60 %": cut,
+    "a byte short": short,
     "a hole": hole,
+    "a hole at its end": hole_at_end,
+    "a directory": directory,
+    "a link": link,
+    "in another case": other_case,
+    **({"not to be read": forbidden} if os.geteuid() else {}),  # root may read everything
 }
+# With these nobody sees the index, or what it is by its name.
+_UNSEEN = (late, directory, link, other_case)
 
 
 def rows(
@@ -83,9 +123,13 @@ def rows(
                 if member in kind.spare:
                     continue
                 shutil.copytree(whole, at)
+                ending = (at / member).read_bytes()[-1:]
                 do(at / member)
-                unknown = fault == "late" or not kind.named
-                expected = any_way if unknown and member == kind.index else NOTHING
+                expected = NOTHING
+                if do is other_case or (do is short and ending.isspace()):
+                    expected = f"{NOTHING} or {ONE}"  # its reader may take it as it is
+                if member == kind.index and (do in _UNSEEN or not kind.named):
+                    expected = any_way
                 yield _row(kind, f"{member}: {fault}", "last", name, expected, grouper, at)
                 shutil.rmtree(at)
         for order, arriving in _orders(kind, members):
@@ -147,7 +191,7 @@ def _row(
 
 
 def _asked(grouper: Grouper, at: Path) -> Grouping:
-    files = sorted(str(path) for path in at.rglob("*") if path.is_file())
+    files = sorted(str(path) for path in at.rglob("*") if path.is_file() and not path.is_symlink())
     return group_whole(grouper, str(at), files, None)
 
 

@@ -25,7 +25,7 @@ from typing import BinaryIO
 from omero_fs_plugin.dropbox.confine import NOT_NOW, listing, parts_beneath
 from omero_fs_plugin.errors import ImportRefused, Unreadable
 
-from .filesets import Reach
+from .filesets import Reach, folded
 from .formats import dicom, ends, omexml, tiff, tiff_chain
 from .formats.holes import holes_of
 from .formats.omexml import OmeXml, OmeXmlError
@@ -34,11 +34,13 @@ from .promises.said import Index, Said, TooLarge
 from .promises.table import ANY_DEPTH, SNIFFED, Kind, kind_of, may_promise, only_promises
 from .userfiles import no_name
 
-_COMPANION = ".companion.ome"
 _COMPANION_DEPTH = 2  # its files may lie so many directories below it
 # A log in which nothing was written (index files are read), and images that a name describes.
 _MAY_BE_EMPTY = (".log", ".txt", ".fake")
 _MOST_NAMED = 1000  # missing files that are listed
+# How a name may differ from one that looks the same.
+_CASE = "letters in another case"
+_NFD = "an accent that is written in another way (NFD or NFC)"
 _TOLD = 100  # characters of a name in a message
 
 
@@ -48,6 +50,7 @@ class Findings:
 
     missing: tuple[str, ...] = ()  # absolute paths
     incomplete: str = ""  # which file is not whole, and how that is known
+    alike: str = ""  # see Candidate
     refused: str = ""  # which name leads out of the user's directory
     not_now: bool = False  # see Candidate
     unread: tuple[str, ...] = ()  # see Candidate
@@ -67,7 +70,7 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
     """
     found = _Check(root, opener, files)
     # Companions first: there is no need to read the XML of a file that a companion names.
-    for path in sorted(files, key=lambda path: not path.endswith(_COMPANION)):
+    for path in sorted(files, key=lambda path: not omexml.is_companion(path)):
         found.take(path)
     found.take_named(files)
     return found.findings()
@@ -75,12 +78,12 @@ def check(root: str, files: Sequence[str], opener: Opener = open_file) -> Findin
 
 def is_index(path: str) -> bool:
     """Whether a file of this name may be the index of a set."""
-    return path.endswith(_COMPANION) or may_promise(path.rpartition("/")[2])
+    return omexml.is_companion(path) or may_promise(path.rpartition("/")[2])
 
 
 def is_only_index(path: str) -> bool:
     """Whether a file of this name is the index of a set, and has no images of its own."""
-    return path.endswith(_COMPANION) or only_promises(path.rpartition("/")[2])
+    return omexml.is_companion(path) or only_promises(path.rpartition("/")[2])
 
 
 class _Check:
@@ -95,11 +98,14 @@ class _Check:
         self._nested: list[tuple[str, Kind]] = []
         self._by_name: dict[str, str] = {}  # of `files`
         self._listed: dict[str, Sequence[str]] = {}
+        self._used: frozenset[str] = frozenset()  # `files`, with their names `folded`
+        self._folded: dict[str, dict[str, str]] = {}  # directory -> by `folded`
         self._keeps: list[Reach] = []
         self._trees: list[Reach] = []
         self._missing: dict[str, None] = {}
         self._named: dict[str, None] = {}
         self._incomplete = ""
+        self._alike = ""
         self._refused = ""
         self._not_now = False
         self._unread: dict[str, None] = {}
@@ -112,6 +118,7 @@ class _Check:
         return Findings(
             tuple(self._missing),
             self._incomplete,
+            self._alike,
             self._refused,
             self._not_now,
             tuple(self._unread),
@@ -141,6 +148,7 @@ class _Check:
         except ImportRefused as refusal:
             if isinstance(refusal, Unreadable):
                 self._unread.setdefault(refusal.path)
+                self._unread_index(path)
             if refusal.final:
                 self._refused = self._refused or str(refusal)
             else:
@@ -148,7 +156,16 @@ class _Check:
         except OSError as error:
             words = f"{path}: {NOT_NOW}: {error.strerror}"
             self._not_now = True
+            self._unread_index(path)
             self._incomplete = self._incomplete or words
+
+    def _unread_index(self, path: str) -> None:
+        """An index that cannot be read may name any file around it."""
+        directory, _, name = path.rpartition("/")
+        if omexml.is_companion(path):
+            self._keeps.append(Reach(directory, _COMPANION_DEPTH))
+        elif may_promise(name) and (kind := kind_of(name, b"")) is not None and kind.keeps:
+            self._keep(path, kind)
 
     def take_named(self, taken: Sequence[str]) -> None:
         """Looks at the files that are named, but are not among `taken`: no reader may use them."""
@@ -165,7 +182,7 @@ class _Check:
     def _look(self, path: str, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
         name = path.rpartition("/")[2]
-        if path.endswith(_COMPANION):
+        if omexml.is_companion(path):
             self._companion(path, file, size)
             return
         kind = kind_of(name, file.read(SNIFFED)) if may_promise(name) else None
@@ -324,9 +341,43 @@ class _Check:
         if _is_there(target):
             self._named.setdefault(target)
             return True
+        if self._is_used_as(target):
+            return True
         if len(self._missing) < _MOST_NAMED:
             self._missing.setdefault(target)
+            self._note_alike(target)
         return False
+
+    def _is_used_as(self, target: str) -> bool:
+        """Whether a reader has found it by a name that is the same for people."""
+        if not self._used:
+            self._used = frozenset(map(_with_folded_name, self._files))
+        return _with_folded_name(target) in self._used
+
+    def _note_alike(self, target: str) -> None:
+        """Notes what is there in place of a missing file, if its name is the same for people.
+
+        It is kept back: it is the missing one, or nobody can know.
+        """
+        directory, _, wanted = target.rpartition("/")
+        try:
+            found = self._by_folded(directory).get(folded(wanted), "")
+        except OSError:
+            return  # whoever looks at the directory says so
+        if found and found != wanted:
+            self._keeps.append(Reach(directory, names=(found,)))
+            has = _NFD if found.casefold() != wanted.casefold() else _CASE
+            self._alike = self._alike or f"{found} is there, which has {has}: rename it"
+
+    def _by_folded(self, directory: str) -> dict[str, str]:
+        if directory not in self._folded:
+            self._folded[directory] = {folded(name): name for name in self._names(directory)}
+        return self._folded[directory]
+
+
+def _with_folded_name(path: str) -> str:
+    directory, slash, name = path.rpartition("/")
+    return directory + slash + folded(name)
 
 
 def _lies_in(directory: str, name: str) -> bool:

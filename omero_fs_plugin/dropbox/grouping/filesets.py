@@ -7,6 +7,7 @@ Bio-Formats in a process of its own, and file signatures if there is no Java.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,14 @@ from typing import Protocol
 DEADLY = "Bio-Formats failed on it twice"
 
 
+def folded(name: str) -> str:
+    """What is the same for names that people take for one: in another case, or with other accents.
+
+    macOS writes an accent as a character of its own (NFD), others as a part of its letter (NFC).
+    """
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 @dataclass(frozen=True)
 class Reach:
     """The files around an index that may be of its set."""
@@ -23,7 +32,8 @@ class Reach:
     directory: str  # absolute; of the files, or above them
     depth: int = 0  # how many directories below it they may lie
     suffixes: tuple[str, ...] = ()  # in lower case; empty: any
-    names: tuple[str, ...] = ()  # names without directories that count whatever their suffix
+    # Names without directories that count whatever their suffix, also as `folded`.
+    names: tuple[str, ...] = ()
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path` is one of them."""
@@ -31,7 +41,7 @@ class Reach:
         if not path.startswith(above) or path.count("/", len(above)) > self.depth:
             return False
         name = path.rpartition("/")[2]
-        if name in self._names:
+        if self.names and folded(name) in self._names:
             return True
         if self.suffixes:
             return name.rpartition(".")[2].lower() in self.suffixes
@@ -39,7 +49,7 @@ class Reach:
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(self.names)
+        return frozenset(map(folded, self.names))
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Candidate:
     plate: bool = False  # it is a plate, not images
     missing: tuple[str, ...] = ()  # files that must come before it is complete
     incomplete: str = ""  # why it is not complete, if no name can be given
+    alike: str = ""  # what is there by another name than a missing file, as an end of a sentence
     broken: str = ""  # what a reader said that takes it and failed; perhaps something is missing
     held: str = ""  # why it waits although nothing is missing: only Bio-Formats can group it
     slow: str = ""  # why more may come although nothing is missing: it must rest for longer

@@ -15,7 +15,7 @@ from .filesets import Candidate, Grouping, Reach
 
 MOST_TOLD = 300_000  # the most files that one answer names, in all of its sets together
 _NOTHING = Findings()
-_TEXTS = ("reader", "incomplete", "broken", "held", "slow", "refused", "remark")
+_TEXTS = ("reader", "incomplete", "alike", "broken", "held", "slow", "refused", "remark")
 
 
 class TooMuch(ValueError):
@@ -80,6 +80,7 @@ def findings_of(frame: Frame) -> list[Findings]:
         Findings(
             missing=_texts(one.get("missing", [])),
             incomplete=_text(one.get("incomplete", "")),
+            alike=_text(one.get("alike", "")),
             refused=_text(one.get("refused", "")),
             not_now=_truth(one.get("not_now", False)),
             unread=_texts(one.get("unread", [])),

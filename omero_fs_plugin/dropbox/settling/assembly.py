@@ -388,5 +388,6 @@ def reason_to_wait(candidate: Candidate) -> str:
     if candidate.missing:
         names = ", ".join(candidate.missing[:_NAMED])
         more = len(candidate.missing) - _NAMED
-        return f"waits for {names}" + (f" and {more} more" if more > 0 else "")
+        also = f": {candidate.alike}" if candidate.alike else ""
+        return f"waits for {names}" + (f" and {more} more" if more > 0 else "") + also
     return candidate.incomplete or candidate.broken or candidate.held

@@ -174,6 +174,7 @@ class Walk:
             plate=found.plate,
             missing=state.missing,
             incomplete=state.incomplete,
+            alike=state.alike,
             broken="" if state.missing or state.incomplete else found.error,
             refused=state.refused,
             not_now=state.not_now or found.not_now,

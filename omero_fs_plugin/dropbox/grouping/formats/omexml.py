@@ -20,6 +20,7 @@ from . import tiff
 # Bytes.  A plate of a hundred thousand planes, each with its UUID, takes a third of it.
 LIMIT = 64 << 20
 _CHUNK = 1 << 16
+_COMPANION = ".companion.ome"
 MOST_NAMES = 200_000  # of files, twice what the largest known plates have
 _LONGEST = 4096  # characters of a name or UUID; no path has more bytes
 _DEEPEST = 256  # elements in elements
@@ -27,6 +28,11 @@ _NAMESPACE = "openmicroscopy.org/schemas/ome"
 _Place = tuple[
     int, ...
 ]  # of a plane: image, and the dimension that changes slowest before the rest
+
+
+def is_companion(path: str) -> bool:
+    """Whether a file of this name has the OME-XML of others, as OMETiffReader takes it."""
+    return path.lower().endswith(_COMPANION)
 
 
 class OmeXmlError(FsError):

@@ -18,6 +18,7 @@ from omero_fs_plugin.dropbox.confine import NOT_NOW
 from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
+from omero_fs_plugin.dropbox.grouping.formats.omexml import is_companion
 from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
 from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
@@ -25,7 +26,7 @@ from omero_fs_plugin.errors import ImportRefused, Unreadable
 
 from .headers import NEEDED, SUFFIXES, header_of, logs
 from .neighbours import Neighbours
-from .ome_sets import COMPANION, READER, OmeSets
+from .ome_sets import READER, OmeSets
 from .signatures import JAVA, Kind, UnknownFormat, identify, is_dicom, suffix_of
 
 # Some formats split large images.  Their files have the same name except for a number.
@@ -155,6 +156,7 @@ class _Call:
             candidate,
             missing=state.missing,
             incomplete=state.incomplete,
+            alike=state.alike,
             refused=state.refused,
             not_now=state.not_now,
             unread=state.unread,
@@ -176,6 +178,7 @@ class _Call:
                 files,
                 missing=state.missing,
                 incomplete=state.incomplete,
+                alike=state.alike,
                 not_now=state.not_now,
                 unread=state.unread,
             )
@@ -186,7 +189,7 @@ class _Call:
             if is_hidden(path):
                 self._unknown[path] = "a hidden file, and no fileset uses it"
                 return
-            if path.endswith(COMPANION) or self._neighbours.marker(path) is not None:
+            if is_companion(path) or self._neighbours.marker(path) is not None:
                 return
             try:
                 self._kinds[path] = identify(file, PurePath(path).name)
@@ -234,20 +237,20 @@ class _Call:
                 near[directory] = near.get(directory, False) or (headless and level == 0)
         for directory, headers_too in near.items():
             for name in self._around.names(directory):
-                if name.endswith(COMPANION) or (headers_too and self._defines(name)):
+                if is_companion(name) or (headers_too and self._defines(name)):
                     found.add(str(PurePath(directory, name)))
         # Companions first: the parts of their sets may have any format.
-        return sorted(found, key=lambda path: (not path.endswith(COMPANION), path))
+        return sorted(found, key=lambda path: (not is_companion(path), path))
 
     def _rule(self, path: str) -> str:
         kind = self._kinds.get(path)
         return kind.rule if kind is not None else ""
 
     def _defines(self, path: str) -> bool:
-        return path.endswith(COMPANION) or suffix_of(path) in SUFFIXES
+        return is_companion(path) or suffix_of(path) in SUFFIXES
 
     def _defined(self, path: str) -> None:
-        if path.endswith(COMPANION):
+        if is_companion(path):
             # If its reader is left out, it does not count for the files around it.
             if takes(self._readers, READER) or path in self._asked:
                 self._add(self._ome.of(path))

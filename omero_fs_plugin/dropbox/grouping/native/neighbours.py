@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from omero_fs_plugin.config.readers import PACKAGE, takes
+from omero_fs_plugin.dropbox.grouping.formats.omexml import is_companion
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
 from omero_fs_plugin.errors import ImportRefused
 
 from .headers import SUFFIXES
-from .ome_sets import COMPANION
 from .signatures import JAVA, suffix_of
 
 _TIFF = frozenset({"tif", "tiff"})
@@ -95,7 +95,7 @@ def may_be_index(name: str) -> bool:
     if is_hidden(lowered):
         return False
     return (
-        lowered.endswith(COMPANION)
+        is_companion(lowered)
         or suffix_of(lowered) in SUFFIXES
         or any(expression.fullmatch(lowered) for expression in _NAMES)
     )

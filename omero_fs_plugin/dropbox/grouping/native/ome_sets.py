@@ -14,14 +14,13 @@ from pathlib import PurePath
 from omero_fs_plugin.config.readers import PACKAGE
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate
 from omero_fs_plugin.dropbox.grouping.formats import omexml, tiff
-from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError
+from omero_fs_plugin.dropbox.grouping.formats.omexml import OmeXml, OmeXmlError, is_companion
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.errors import ImportRefused
 
 from .signatures import UnknownFormat
 
 READER = PACKAGE + "OMETiffReader"
-COMPANION = ".companion.ome"
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class OmeSets:
         try:
             said = self._said(path)
         except UnknownFormat as fault:
-            if path.endswith(COMPANION):
+            if is_companion(path):
                 return Candidate((path,), READER, incomplete=f"{path}: {fault}")
             raise
         if said.metadata_file:
             return self._binary_only(path, said)
         parts = self._parts(path, said)
-        if path.endswith(COMPANION):
+        if is_companion(path):
             return self._candidate((path, *parts.there), parts, said)
         if path not in parts.there and not parts.refused:
             raise UnknownFormat(
@@ -101,7 +100,7 @@ class OmeSets:
         return self._looked_up[path]
 
     def _look_up(self, path: str, said: OmeXml) -> _Parts:
-        itself_may = not path.endswith(COMPANION)
+        itself_may = not is_companion(path)
         strange = [uuid for uuid in said.unnamed if not itself_may or uuid != said.uuid]
         if strange:
             raise UnknownFormat(f"its OME-XML has a part without a name (UUID {strange[0]})")
@@ -132,7 +131,7 @@ class OmeSets:
         if found is None:
             try:
                 with self._around.open(path) as file:
-                    if path.endswith(COMPANION) or tiff.read_layout(file) is None:
+                    if is_companion(path) or tiff.read_layout(file) is None:
                         found = omexml.of_companion(file)
                     else:
                         found = omexml.of_tiff(file)

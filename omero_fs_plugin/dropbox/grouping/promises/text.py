@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from omero_fs_plugin.errors import ImportRefused
 
@@ -120,7 +120,9 @@ def _planes(name: str, fields: Mapping[str, str], present: Sequence[str]) -> Ite
     ranges = [[(key, number) for number in range(1, most + 1)] for key, most in numbers_of.items()]
     waves = {int(found["w"]): found["wave"] for found in planes if found["w"]}
     there = {
-        tuple(int(found[key]) for key in "wst" if found[key]): found.group() for found in planes
+        tuple(int(found[key]) for key in "wst" if found[key]): found.group()
+        for found in planes
+        if _is_spelled(found, name[:-3], fields)
     }
     for position in itertools.product(*ranges):
         numbers = tuple(number for _, number in position)
@@ -135,6 +137,16 @@ def _planes(name: str, fields: Mapping[str, str], present: Sequence[str]) -> Ite
                 wave = fields.get(f"WaveName{number}", "") if in_name else ""
                 written += waves.get(number, wave)
         yield written + planes[0]["end"]
+
+
+def _is_spelled(found: re.Match[str], stem: str, fields: Mapping[str, str]) -> bool:
+    """Whether the letters of a plane's name are in the case in which its reader looks for them."""
+    marks = [mark for key, mark in (("w", "_w"), ("s", "_s"), ("t", "_t")) if found[key]]
+    at = [found.group()[found.start(mark[1]) - 2 : found.start(mark[1])] for mark in marks]
+    wave = fields.get(f"WaveName{found['w']}", "")
+    in_name = found["wave"] or ""
+    other_wave = in_name != wave and in_name.lower() == wave.lower()
+    return found.group().startswith(stem) and at == marks and not other_wave
 
 
 def metaxpress(index: Index) -> Said:
@@ -153,12 +165,12 @@ def metaxpress(index: Index) -> Said:
         return Said(unfinished=said.fewer(times, len(folders), "time points"))
     wanted = list(_chosen(index.stem.lower(), fields))
     for folder in folders or [""]:
-        names = present
+        names = set(index.names_in(""))
         if folder:
             real = next(name for name in index.names_in("") if name.lower() == folder)
-            names = {name.lower() for name in index.names_in(real)}
-        lacking = _lacking(wanted, names)
-        if len(lacking) == len(wanted) and any(name.endswith(_IMAGES) for name in names):
+            names = set(index.names_in(real))
+        lacking = _lacking(wanted, _spelled(index.stem, names))
+        if len(lacking) == len(wanted) and any(name.lower().endswith(_IMAGES) for name in names):
             continue  # they have names of another kind, as those of CellWorx
         if lacking:
             where = f"{folder}/" if folder else ""
@@ -170,6 +182,13 @@ def metaxpress(index: Index) -> Said:
 def _count(fields: Mapping[str, str], key: str, default: int) -> int:
     value = fields.get(key, "")
     return int(value) if value.isdecimal() and len(value) < 8 else default
+
+
+def _spelled(stem: str, names: Collection[str]) -> set[str]:
+    """`names` in lower case, without those in whose case their reader does not look for them."""
+    exact = re.compile(re.escape(stem) + r"_[A-Z]{1,2}\d{2}(_s\d+)?(_w\d)?(?!_[SW]\d)")
+    spelled = {name.lower() for name in names if exact.match(name)}
+    return spelled or {name.lower() for name in names}
 
 
 def _lacking(wanted: Sequence[str], names: set[str]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -16,6 +17,7 @@ from omero_fs_plugin.dropbox.grouping import opening
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, check
 from omero_fs_plugin.dropbox.grouping.formats import omexml
 from omero_fs_plugin.dropbox.grouping.formats.holes import holes_of
+from omero_fs_plugin.errors import Unreadable
 from tests import ended
 
 PLANES = np.arange(6 * 40 * 40, dtype=np.uint16).reshape(6, 40, 40)
@@ -435,3 +437,51 @@ def test_a_slice_that_a_series_of_dicom_lacks_is_told_and_holds_nothing(
             files.append(str(path))
     remark = "the series has 5 slices from 1 to 6, and slice 4 is not there" if told else ""
     assert check(str(tmp_path), files) == Findings(remark=remark)
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "told"),
+    [
+        ("z\u00e9.tif", "ze\u0301.tif", "NFD or NFC"),
+        ("ze\u0301.tif", "z\u00e9.tif", "NFD or NFC"),
+        ("z0.tif", "Z0.TIF", "another case"),
+    ],
+    ids=["NFD on disk", "NFC on disk", "case"],
+)
+def test_what_has_the_same_name_for_people_waits_with_the_set_and_is_told(
+    tmp_path: Path, named: str, there: str, told: str
+) -> None:
+    """It would be imported by itself, and the set would wait for it for ever."""
+    companion = tmp_path / "s.companion.ome"
+    companion.write_text(ome(planes((named, 1), ("b.tif", 2)), 9), encoding="utf-8")
+    write(tmp_path / "b.tif")
+    twin = write(tmp_path / there)
+    found = check(str(tmp_path), [str(companion)])
+    assert found.missing == (str(tmp_path / named),)
+    assert told in found.alike and there in found.alike
+    assert [reach.takes(twin) for reach in found.keeps] == [True]
+    assert not found.keeps[0].takes(str(tmp_path / "b.tif"))
+    # If its reader has found it all the same, nothing is missing.
+    used = check(str(tmp_path), [str(companion), str(tmp_path / "b.tif"), twin])
+    assert not used.missing and not used.keeps
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ESTALE], ids=["rights", "disk"])
+@pytest.mark.parametrize("name", ["s.companion.ome", "exp.nd", "Index.idx.xml"])
+def test_an_index_that_cannot_be_read_may_name_any_file_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: int
+) -> None:
+    """Its images are not imported one by one before its rights are mended."""
+
+    def refused(root: str, path: str) -> int:
+        if error == errno.EACCES:
+            raise Unreadable("cannot be read by the server", path)
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(opening, "open_beneath", refused)
+    index = tmp_path / name
+    found = check(str(tmp_path), [str(index)])
+    assert found.incomplete
+    assert found.unread == ((str(index),) if error == errno.EACCES else ())
+    assert found.not_now is (error == errno.ESTALE)
+    assert any(reach.takes(str(tmp_path / "a.tif")) for reach in found.keeps)
