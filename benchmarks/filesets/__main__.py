@@ -1,5 +1,6 @@
 """`make bench-filesets`: grouping beside cold JVMs, importing beside a bare loop and sha1sum,
-and a store of many chunks beside `cp -r` and `sha1sum`.
+a store of many chunks beside `cp -r` and `sha1sum`, and many small files over a router that delays
+each packet beside one file after the other.
 
 Exit code 0; or 1 if files were grouped wrongly or not imported, or if a part could not be
 run; or 130 if it was interrupted.  The report names missed targets; they do not change the exit
@@ -17,10 +18,10 @@ from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Outcome
 from benchmarks.options import at_least_one, parser_of
 
-from . import grouping, importing, stores
+from . import delayed, grouping, importing, stores
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
-WORKLOADS = ("grouping", "importing", "stores", "imported-stores")
+WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "delayed")
 ROUNDS = 5
 CHUNKS = (10_000, 30_000, 100_000)  # of the stores that are imported, once each way
 GIB = 2**30  # bytes
@@ -78,6 +79,7 @@ def main(given: Sequence[str]) -> int:
             ),
             "stores": lambda scratch: stores.scenario(scratch, 100_000 // less, options.rounds),
             "imported-stores": importing_stores,
+            "delayed": lambda scratch: delayed.scenario(scratch, 2_000 // less, options.rounds),
         },
         quick=options.quick,
         only=options.only,

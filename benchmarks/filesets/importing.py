@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,10 +79,23 @@ def _figures(size: int, runs: _Runs) -> list[Figure]:
     ]
 
 
-def one(grid: Grid, way: str, path: str, limit: float = LIMIT) -> dict[str, float]:
-    """One run, in a process of its own.  It removes what it stored."""
+def one(
+    grid: Grid, way: str, path: str, limit: float = LIMIT, before: Sequence[str] = ()
+) -> dict[str, float]:
+    """One run, in a process of its own.  It removes what it stored.
+
+    `before`: the words before its command, such as those that run it on another machine.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.one_import", way, str(grid.directory), path],
+        [
+            *before,
+            sys.executable,
+            "-m",
+            f"{__package__}.one_import",
+            way,
+            str(grid.directory),
+            path,
+        ],
         capture_output=True,
         text=True,
         timeout=limit,

@@ -43,28 +43,31 @@ from omero_fs_plugin.stores import is_store
 USER = "amy"
 
 
-def bare(session: UserSession, path: Path) -> float:
-    """How long (s) it takes to write the file block by block, and nothing else."""
+def bare(session: UserSession, path: str) -> float:
+    """How long (s) it takes to write file after file, block by block, and nothing else."""
+    files = _fileset(path).files
     repository = session.managed_repository()
     fileset = omero.model.FilesetI()
-    entry = omero.model.FilesetEntryI()
-    entry.clientPath = rstring(client_path(str(path)))
-    fileset.addFilesetEntry(entry)
+    for met in files:
+        entry = omero.model.FilesetEntryI()
+        entry.clientPath = rstring(client_path(met.path))
+        fileset.addFilesetEntry(entry)
     fileset.linkJob(omero.model.UploadJobI())
     algorithm = omero.model.ChecksumAlgorithmI()
     algorithm.value = rstring(CHECKSUM)
     settings = ImportSettings()
     settings.checksumAlgorithm = repository.suggestChecksumAlgorithm([algorithm])
+    begun = time.monotonic()
     process = repository.importFileset(fileset, settings)
     try:
-        begun = time.monotonic()
-        store = process.getUploader(0)
-        offset = 0
-        with path.open("rb", buffering=0) as source:
-            while block := source.read(BLOCK):
-                store.write(block, offset, len(block))
-                offset += len(block)
-        store.close()
+        for position, met in enumerate(files):
+            store = process.getUploader(position)
+            offset = 0
+            with Path(met.path).open("rb", buffering=0) as source:
+                while block := source.read(BLOCK):
+                    store.write(block, offset, len(block))
+                    offset += len(block)
+            store.close()
         return time.monotonic() - begun
     finally:
         process.close()
@@ -110,7 +113,7 @@ def main(way: str, omerodir: str, file: str) -> dict[str, Any]:
             session = server.session_for(server.user(USER))
             try:
                 if way == "bare":
-                    seconds = whole = bare(session, Path(file))
+                    seconds = whole = bare(session, file)
                     images = 0
                 else:
                     seconds, whole, images = native(session, file, Transfer(way))

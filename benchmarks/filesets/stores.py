@@ -36,7 +36,7 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
     outcome = Outcome(f"A store of {chunks:,} chunks before its upload")
     root = scratch / "amy"
     top = root / "a.zarr"
-    files = _write(top, chunks)
+    files = write(top, chunks)
     seconds: dict[str, list[float]] = {}
     more: dict[str, float] = {}
     copy = scratch / "copy"
@@ -77,7 +77,7 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
         _install_reader(grid)
         grid.start()
         top = grid.directory / "large" / "a.zarr"  # beside the repository, as a DropBox is
-        files = _write(top, chunks)
+        files = write(top, chunks)
         copy = top.with_name("copy")
         for _ in range(rounds):
             for way in IMPORTED:
@@ -134,7 +134,7 @@ def _dropped(grid: Grid, top: Path) -> float:
     return times.done - begun - QUIET
 
 
-def _write(top: Path, chunks: int) -> int:
+def write(top: Path, chunks: int) -> int:
     """A store of Zarr 2 with one array of so many chunks.  Gives the number of its files."""
     rows = -(-chunks // IN_A_DIRECTORY)
     side = 64  # pixels of one byte; a chunk has side * side

@@ -76,7 +76,8 @@ class _Promises:
             said = (self._metadata.json("zarr.json") or {}).get("consolidated_metadata")
             if said is None:
                 return
-            for name in _mapping(_mapping(said, "consolidated_metadata").get("metadata"), "it"):
+            named = _mapping(said, "consolidated_metadata").get("metadata")
+            for name in _mapping(named, "consolidated_metadata"):
                 self._metadata.expect(f"{joined('', name)}/zarr.json")
             return
         whole = self._metadata.json(".zmetadata")
