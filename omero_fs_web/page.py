@@ -117,7 +117,7 @@ class Page:
     """All that the page says."""
 
     sentence: str
-    heard: str  # since when nothing was heard; empty: DropBox is there
+    heard: str  # since when nothing was heard; empty: DropBox and FSServer are there
     needs: Sequence[Item] = ()
     under_way: Sequence[Item] = ()
     today: Sequence[Item] = ()
@@ -198,9 +198,14 @@ def sentence(document: Mapping[str, Any]) -> str:
 
 
 def silence(sign: Heard | None, document: Mapping[str, Any], now: float) -> str:
-    """Since when nothing was heard of DropBox; empty if it is there."""
+    """Since when nothing was heard of DropBox, or by it of FSServer; empty if both are there."""
     if sign is not None and not sign.silent(now):
-        return ""
+        if sign.unwatched is None:
+            return ""
+        since = f"{_moment(sign.unwatched):%d %B, %H:%M:%S}"
+        return (
+            f"FSServer has not been heard since {since}. New files may be found later than usual."
+        )
     last = document["written"] if sign is None else sign.at
     return f"DropBox has not been heard since {_moment(last):%d %B, %H:%M:%S}."
 

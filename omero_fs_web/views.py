@@ -6,12 +6,19 @@ The public user of OMERO.web has no drops: it gets only the view of an image, if
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpResponse,
+    HttpResponseNotModified,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -23,7 +30,7 @@ from omeroweb.decorators import login_required
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.dropbox.publishing import requests
-from omero_fs_plugin.dropbox.publishing.document import parsed
+from omero_fs_plugin.dropbox.publishing.document import is_newer, parsed
 from omero_fs_plugin.dropbox.publishing.heartbeat import heard
 from omero_fs_plugin.errors import UserError
 
@@ -39,6 +46,7 @@ _SAID = {
     "asked": "DropBox was asked. It answers within some seconds.",
     "wrong": "That could not be asked for.",
     "lost": "You were logged out, so DropBox was not asked. Ask again.",
+    "other": "The page was that of another user, so DropBox was not asked.",
 }
 
 
@@ -50,6 +58,8 @@ def index(request: Any, conn: Any = None, **_: Any) -> Any:
     context = _context(request, conn)
     context["said"] = _SAID.get(request.GET.get("said", ""), "")
     context["poll"] = max(1, settings.OMERO_FS_WEB_POLL)
+    context["admin"], context["user"] = conn.isAdmin(), conn.getUser().getName()
+    context["who"], context["seal"] = _who(conn), _seal(conn, context)
     return render(request, "omero_fs_web/index.html", context)
 
 
@@ -57,16 +67,43 @@ def index(request: Any, conn: Any = None, **_: Any) -> Any:
 @require_GET
 @login_required(allowPublic=False)
 def part(request: Any, conn: Any = None, **_: Any) -> Any:
-    """What of the page may have changed: its sentence, and the HTML below it."""
+    """What of the page may have changed: its sentence, and the HTML below it.
+
+    The answer is 304, without content, if the browser has all of it.
+    """
     context = _context(request, conn)
     page: Page | None = context["page"]
-    return JsonResponse(
-        {
-            "sentence": page.sentence if page else "",
-            "heard": page.heard if page else "",
-            "html": render_to_string("omero_fs_web/part.html", context, request=request),
-        }
-    )
+    seal = _seal(conn, context)
+    if _has(request, seal):
+        response: HttpResponse = HttpResponseNotModified()
+    else:
+        response = JsonResponse(
+            {
+                "who": _who(conn),
+                "sentence": page.sentence if page else "",
+                "heard": page.heard if page else "",
+                "html": render_to_string("omero_fs_web/part.html", context, request=request),
+            }
+        )
+    response["ETag"] = f'"{seal}"'
+    return response
+
+
+def _who(conn: Any) -> str:
+    """Whose page it is: in another tab, another user may log in to OMERO.web, or elsewhere."""
+    return f"{getattr(conn, 'server_id', '')}/{conn.getUserId()}"
+
+
+def _seal(conn: Any, context: Mapping[str, Any]) -> str:
+    """A text that is another one when anything of the page is that can change."""
+    shown = repr((__version__, _who(conn), context["today"], context["page"], context["newer"]))
+    return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _has(request: Any, seal: str) -> bool:
+    """Whether the browser has what bears this seal.  A web server that packs it makes it weak."""
+    given = request.headers.get("If-None-Match", "")
+    return any(one.strip().removeprefix("W/") == f'"{seal}"' for one in given.split(","))
 
 
 @never_cache
@@ -78,6 +115,8 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
     Who was logged out in between comes back from the login by GET, without the request.
     """
     said = "wrong" if request.method == "POST" else "lost"
+    if said != "lost" and request.POST.get("who") != _who(conn):
+        return _back("other")
     for wish in requests.Wish:
         fileset = request.POST.get(wish.name.lower(), "")
         text = requests.entry(wish, fileset)
@@ -87,6 +126,10 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
                 said = "asked"
             except UserError:
                 said = "wrong"
+    return _back(said)
+
+
+def _back(said: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{reverse('omero_fs_web_index')}?{urlencode({'said': said})}")
 
 
@@ -155,6 +198,7 @@ def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
     context = {
         "all": overview(documents, groups),
         "silent": sign is None or sign.silent(time.time()),
+        "unwatched": sign is not None and sign.unwatched is not None,
         "dropbox": sign.version if sign else "",
         "server": services.getConfigService().getVersion(),
         "app": __version__,
@@ -176,16 +220,16 @@ def _accounts(services: Any) -> tuple[dict[int, str], dict[str, str]]:
 
 def _context(request: Any, conn: Any) -> dict[str, Any]:
     services, user = conn.c.sf, conn.getUserId()
-    document = parsed(publications.read(services, user))
+    text = publications.read(services, user)
+    document = parsed(text)
     query = request.GET.get("q", "")[:_MOST_QUERY]
     show = request.GET.get("show", "")
     context: dict[str, Any] = {
         "page": None,
         "query": query,
         "show": show if show in SHOWS else "",
-        "admin": conn.isAdmin(),
-        "user": conn.getUser().getName(),
         "today": date.today().isoformat(),
+        "newer": document is None and is_newer(text),
     }
     if document is None:
         return context

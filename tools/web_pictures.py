@@ -2,7 +2,8 @@
 
     python tools/web_pictures.py DIRECTORY
 
-writes web-360.png and web-1920.png there.
+writes web-360.png and web-1920.png there.  Each has a drop in every state: imported, failed, with a
+wrong sidecar, incomplete, held up, being imported, queued, and still being written.
 """
 
 from __future__ import annotations
@@ -11,24 +12,104 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy
+import tifffile
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from omero_fs_plugin.sandbox import moods
+from tests.acceptance import images
 from tools import browser, demo, web
 
-_PATIENCE = 120.0  # s
+_PATIENCE = 180.0  # s
+_SIZE = 4000  # pixels, of a side of a file that takes its time
+_SLOW_S = 4.0  # for each MiB
+_SEEN = (  # what is on the page, each of them by a part of its text
+    "Some files of this set are missing: ",
+    "Its sidecar omero-fs.toml is wrong.",
+    "OMERO cannot read this file.",
+    "The server may not read the file.",
+    "waits for its turn",
+    "waits until nobody writes to it any more",
+    "is being imported",
+    "Open image",
+)
+# Whether a bar of progress is neither empty nor full.
+_MOVES = "return [...document.querySelectorAll('progress')].some((one) => one.value > 9)"
 
 
-def until(what: str, omero: Path, holds: Any) -> None:
-    """Returns when the status `holds`."""
+def until(what: str, holds: Callable[[], Any], evidence: Callable[[], str]) -> None:
+    """Returns when it `holds`.  Raises DemoFailed."""
     deadline = time.monotonic() + _PATIENCE
-    while not holds(demo.status_of(omero)["counts"]):
+    while not holds():
         if time.monotonic() > deadline:
-            raise demo.DemoFailed(f"not {what}")
+            raise demo.DemoFailed(f"not {what}:\n{evidence()}")
         time.sleep(1.0)
+
+
+def drop_early(day: Path) -> None:
+    """What has its end, or waits for people, before the pictures are taken."""
+    for name in ("beads.ome.tiff", "embryo 1.ome.tiff", "embryo 2.ome.tiff"):
+        demo.write_ome_tiff(day / name)
+    (day / "notes.tif").write_bytes(images.refused())
+    plate = day / "plate 7"
+    plate.mkdir()
+    (plate / "omero-fs.toml").write_text('dataset = ["not", "one"\n')
+    demo.write_ome_tiff(plate / "well A1.ome.tiff")
+    movie = day / "movie"
+    movie.mkdir()
+    members = images.ome_tiff_set(movie, [f"time {number}.ome.tif" for number in (1, 2, 3)])
+    members[1].unlink()
+    closed = day / "someone else's.ome.tiff"
+    demo.write_ome_tiff(closed)
+    closed.chmod(0)
+
+
+def drop_large(day: Path) -> None:
+    """More than are imported at a time, and OMERO's disk is slow."""
+    noise = numpy.random.default_rng(1)
+    for name in ("overview 1.tif", "overview 2.tif", "overview 3.tif"):
+        pixels = noise.integers(0, 250, size=(_SIZE, _SIZE)).astype(numpy.uint8)
+        tifffile.imwrite(day / name, pixels, photometric="minisblack")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """A program writes the file until the end of it."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with path.open("ab", buffering=0) as out:
+            while not stop.wait(0.3):
+                out.write(bytes(4096))
+
+    program = threading.Thread(target=write)
+    program.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        program.join()
+
+
+def take(driver: Any, place: Path, *, width: int, dark: bool) -> None:
+    """The picture of the whole page at this width."""
+    browser.resize(driver, width)
+    browser.colours(driver, dark=dark)
+    driver.refresh()
+    height = driver.execute_script("return document.documentElement.scrollHeight")
+    browser.resize(driver, width, height + 200)  # all is seen, so thumbnails are loaded
+    time.sleep(3.0)
+    height = driver.execute_script("return document.getElementById('main').scrollHeight + 80")
+    browser.resize(driver, width, height)
+    driver.save_screenshot(str(place / f"web-{width}.png"))
 
 
 def main(place: Path) -> int:
@@ -43,23 +124,35 @@ def main(place: Path) -> int:
         day = sandbox / "data/DropBox/amy/monday"
         day.mkdir()
         with demo.running_grid(omero, sandbox):
-            for name in ("beads.ome.tiff", "embryo 1.ome.tiff", "embryo 2.ome.tiff"):
-                demo.write_ome_tiff(day / name)
-            (day / "notes.tif").write_bytes(b"this is no image")
-            until("all have an end", omero, lambda n: n["imported"] == 3 and n["failed"] == 1)
-            (day / "late.tif").touch()  # empty: it waits for its content
-            until("one waits", omero, lambda n: n["waiting"] == 1)
-            time.sleep(3.0)  # omero.fs.publishInterval, and OMERO's time
+            drop_early(day)
+
+            def early() -> bool:
+                counts = demo.status_of(omero)["counts"]
+                return counts["imported"] == 3 and counts["failed"] >= 1
+
+            until("all have an end", early, lambda: str(demo.status_of(omero)))
+            moods.write(sandbox / "data", moods.Moods(disk=_SLOW_S))
+            drop_large(day)
             router = int(demo.router_port(sandbox))
-            with web.serving(sandbox / "web", router=router) as address:
-                for width, height, dark in ((360, 1500, False), (1920, 900, True)):
-                    driver = browser.opened(width, height, dark=dark)
-                    try:
-                        browser.log_in(driver, address, "amy", "amy")
-                        time.sleep(5.0)  # thumbnails are loaded when they are seen
-                        driver.save_screenshot(str(place / f"web-{width}.png"))
-                    finally:
-                        driver.quit()
+            with (
+                written(day / "being written.tif"),
+                web.serving(sandbox / "web", router=router) as address,
+            ):
+                driver = browser.opened(1920)
+                try:
+                    browser.log_in(driver, address, "amy", "amy")
+                    main = "return document.getElementById('main').innerText"
+
+                    def all_seen() -> bool:
+                        text = driver.execute_script(main)
+                        return all(one in text for one in _SEEN) and driver.execute_script(_MOVES)
+
+                    until("all is seen", all_seen, lambda: str(driver.execute_script(main)))
+                    for width, dark in ((1920, True), (360, False)):
+                        take(driver, place, width=width, dark=dark)
+                finally:
+                    driver.quit()
+            moods.write(sandbox / "data")
     return 0
 
 

@@ -27,26 +27,20 @@ def profile(scratch: Path, count: int, importers: int) -> Outcome:
     told = scratch / "profile.json"
     properties = {"omero.fs.dirImportWait": "1", "omero.fs.importers": str(importers)}
     with Grid(scratch, properties) as grid:
-        templates = grid.directory / "etc" / "templates" / "grid" / "templates.xml"
-        text = templates.read_text(encoding="utf-8")
-        if text.count(_RUN) != 1:
-            raise BenchmarkError("the template of DropBox is another one")
-        options = (sampled.__file__, told)
-        text = text.replace(_RUN, "\n".join(f"<option>{option}</option>" for option in options))
-        templates.write_text(text, encoding="utf-8")
+        sampled_in(grid, told)
         grid.start()
         warm = count // 10
         drop_many(grid.home("amy"), warm)
         grid.wait("warm", lambda n: n.get("imported", 0) >= warm, patience=STALLED)
-        before, cpu = _look(grid, told), _cpu(grid)
+        before, started = look(grid, told), cpu(grid)
         for user in ("amy", "zak"):
             (grid.home(user) / "measured").mkdir()
             drop_many(grid.home(user) / "measured", count // 2)
         there = warm + 2 * (count // 2)
         grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
-        after, used = _look(grid, told), _cpu(grid)
+        after, used = look(grid, told), cpu(grid)
     each = 1000 / (2 * (count // 2))  # ms a fileset for each s
-    whole, alone = ((used[name] - cpu[name]) * each for name in ("all", "alone"))
+    whole, alone = ((used[name] - started[name]) * each for name in ("all", "alone"))
     outcome.figures += [
         Figure("DropBox and its children", whole, "ms a fileset", 20),
         Figure("DropBox alone", alone, "ms a fileset"),
@@ -58,12 +52,25 @@ def profile(scratch: Path, count: int, importers: int) -> Outcome:
     return outcome
 
 
-def _cpu(grid: Grid) -> dict[str, float]:
+def sampled_in(grid: Grid, told: Path) -> None:
+    """Has the `grid`, before its start, run a DropBox that notes in `told` where its time goes."""
+    templates = grid.directory / "etc" / "templates" / "grid" / "templates.xml"
+    text = templates.read_text(encoding="utf-8")
+    if text.count(_RUN) != 1:
+        raise BenchmarkError("the template of DropBox is another one")
+    options = (sampled.__file__, told)
+    text = text.replace(_RUN, "\n".join(f"<option>{option}</option>" for option in options))
+    templates.write_text(text, encoding="utf-8")
+
+
+def cpu(grid: Grid) -> dict[str, float]:
+    """s of CPU so far: of DropBox and its children, and of it alone."""
     pid = grid.pid("DropBox")
     return {"all": measure.cpu_seconds(pid), "alone": measure.cpu_of_one(pid)}
 
 
-def _look(grid: Grid, told: Path) -> dict[str, Any]:
+def look(grid: Grid, told: Path) -> dict[str, Any]:
+    """Where the time of DropBox went so far, as `sampled` writes it.  Raises BenchmarkError."""
     told.unlink(missing_ok=True)
     os.kill(grid.pid("DropBox"), signal.SIGUSR1)
     end = time.monotonic() + _WAIT_S

@@ -13,9 +13,11 @@ from pathlib import Path
 from benchmarks.dropbox.running import execute
 from benchmarks.options import parser_of
 
+from . import browser, publishing
 from .configured import configure
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-web.rst"
+USERS, EACH = 500, 4  # users with documents, and files that each of them drops
 LOOKS = 100  # of each page
 PARTS = {str(number): number for number in (1, 20, 200)}  # drops in the document
 
@@ -30,13 +32,22 @@ HEADING = (
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = parser_of("bench-web", __doc__, RESULTS, PARTS).parse_args(given)
+    parts = (*PARTS, "browser", "publishing")
+    options = parser_of("bench-web", __doc__, RESULTS, parts).parse_args(given)
     configure("benchmarks.web.urls")
     from . import page
 
     looks = LOOKS // 10 if options.quick else LOOKS
+    users = USERS // 10 if options.quick else USERS
     return execute(
-        {name: partial(page.measure, number=number, looks=looks) for name, number in PARTS.items()},
+        {
+            **{
+                name: partial(page.measure, number=number, looks=looks)
+                for name, number in PARTS.items()
+            },
+            "browser": partial(browser.measure, looks=looks),
+            "publishing": partial(publishing.measure, users=users, each=EACH),
+        },
         quick=options.quick,
         only=options.only,
         output=options.output,

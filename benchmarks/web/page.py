@@ -103,24 +103,34 @@ def measure(scratch: Path, number: int, *, looks: int) -> Outcome:
         answer = client.get("/omero_fs_web/part/")
         sizes += len(answer.content)
     cpu = time.process_time() - began
+    calls, sent = omero.calls, omero.sent
+    same, still = {"If-None-Match": answer["ETag"]}, 0
+    began = time.process_time()
+    for _ in range(looks):
+        still += client.get("/omero_fs_web/part/", headers=same).status_code == 304
+    idle = time.process_time() - began
     outcome = Outcome(f"A page of {number} drops of today, names of {LONG} bytes")
     if answer.status_code != 200 or f'data-id="{number}"' not in json.loads(answer.content)["html"]:
         outcome.faults.append("the view did not show the drops")
+    if still != looks:
+        outcome.faults.append("what the browser has was sent again")
     add = outcome.figures.append
     add(Figure("document in OMERO", len(text) / 1e3, "kB", MOST_BYTES / 1e3))
     shown = min(FILESETS, len(json.loads(text)["filesets"]))
     add(Figure("filesets in it", shown, ""))
     add(Figure("whole page, HTML", len(page.content) / 1e3, "kB"))
-    add(Figure("one look: calls of OMERO", omero.calls / looks, ""))
-    add(Figure("one look: texts from OMERO", omero.sent / looks / 1e3, "kB"))
+    add(Figure("one look: calls of OMERO", calls / looks, ""))
+    add(Figure("one look: texts from OMERO", sent / looks / 1e3, "kB"))
     add(Figure("one look: answer to the browser", sizes / looks / 1e3, "kB"))
     add(Figure("one look: CPU of the view", 1e3 * cpu / looks, "ms"))
+    add(Figure("one look, nothing is new: CPU of the view", 1e3 * idle / looks, "ms"))
     for pages in PAGES:
         minute = pages * 60 / EVERY_S
         name = f"{pages} open page{'s' * (pages > 1)}, a minute"
         add(Figure(f"{name}: requests", minute, ""))
-        add(Figure(f"{name}: calls of OMERO", minute * omero.calls / looks, ""))
-        add(Figure(f"{name}: texts from OMERO", minute * omero.sent / looks / 1e6, "MB"))
+        add(Figure(f"{name}: calls of OMERO", minute * calls / looks, ""))
+        add(Figure(f"{name}: texts from OMERO", minute * sent / looks / 1e6, "MB"))
         add(Figure(f"{name}: answers", minute * sizes / looks / 1e6, "MB"))
         add(Figure(f"{name}: CPU of the view", minute * cpu / looks, "s"))
+        add(Figure(f"{name}, nothing is new: CPU of the view", minute * idle / looks, "s"))
     return outcome

@@ -50,6 +50,7 @@ class Omero(Connection):
         """`time_to_live` and `time_to_idle` (s) are those of the users' sessions; 0: no end."""
         super().__init__(communicator)
         self._host, self._port = host, port
+        self._let_in: set[str] = set()  # users who are members of the documents' group
         self.sessions_last(time_to_live, time_to_idle)
 
     @classmethod
@@ -206,14 +207,20 @@ class Omero(Connection):
         stays.  Raises UserError if no user of that name may log in, and ServerMisconfiguredError
         if others could read the document.
         """
-        user = self.user(name)
-        kept = self._ask(
-            f"reading the document of {name}", lambda sf: publications.read(sf, user.id)
-        )
-        if change(kept) is None:
-            return  # so most writes need no session of the user
         what = f"writing the document of {name}"
+
+        def rewrite(services: Any) -> bool:
+            return publications.rewrite(services, name, change)
+
+        if name in self._let_in and self._ask(what, rewrite):
+            return
+        user = self.user(name)
         self._ask(what, lambda services: publications.let_in(services, user.id))
+        if name not in self._let_in:
+            self._let_in.add(name)
+            if self._ask(what, rewrite):
+                return
+        # The first one is made by its user, so it is the user's.
         session = self.session_for(User(user.id, name, publications.GROUP))
         try:
             with server_errors(what):

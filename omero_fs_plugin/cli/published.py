@@ -31,7 +31,7 @@ def fetch(ctx: Any, args: Any, user: str | None) -> dict[str, Any]:
     from omero_fs_plugin.blitz.publications import read
     from omero_fs_plugin.blitz.users import id_of
     from omero_fs_plugin.blitz.verdicts import server_errors
-    from omero_fs_plugin.dropbox.publishing.document import parsed
+    from omero_fs_plugin.dropbox.publishing.document import is_newer, parsed
 
     client = ctx.conn(args)
     if client is None:
@@ -41,7 +41,10 @@ def fetch(ctx: Any, args: Any, user: str | None) -> dict[str, Any]:
         context = services.getAdminService().getEventContext()
         name = user or context.userName
         identifier = context.userId if name == context.userName else id_of(services, name)
-        found = parsed(read(services, identifier))
+        text = read(services, identifier)
+    found = parsed(text)
+    if found is None and is_newer(text):
+        raise UserError("DropBox there is newer than this OMERO.fs: update omero-fs-plugin here")
     if found is None:
         raise UserError(
             f"OMERO shows you no document of OMERO.fs for {printable(name)}: nothing was dropped, "

@@ -141,8 +141,10 @@ def amount(size: float) -> str:
 
 def below(path: str, root: str) -> str:
     """`path` from the user's directory on; the whole path if it lies elsewhere."""
-    inside = PurePosixPath(path).is_relative_to(root)
-    return str(PurePosixPath(path).relative_to(root)) if inside else path
+    top = f"{root.rstrip('/')}/"
+    if path.rstrip("/") == top.rstrip("/"):
+        return "."
+    return path[len(top) :] if path.startswith(top) else path
 
 
 def shortened(text: str, width: int) -> str:

@@ -12,6 +12,7 @@ database     `away`: calls that need it raise InternalException "Cannot open con
              `busy`: these calls raise DatabaseBusyException.
              `hung`: these calls wait until the mood changes; after HUNG_S they are "busy"
 slow         each call that needs the database takes so many seconds longer
+disk         each block that a client writes into a file takes so many seconds longer
 logins       `refused`: a login raises WrappedCreateSessionException.
              `null`: its session is null; clients then say "Obtained null object prox".
              `denied`: the router says that the password is wrong, even that of a session
@@ -87,6 +88,7 @@ class Moods:
 
     database: str = WELL
     slow: float = 0.0  # s
+    disk: float = 0.0  # s
     logins: str = WELL
     late: float = 0.0  # s
     faults: tuple[Fault, ...] = field(default=())
@@ -182,6 +184,8 @@ class Mood:
         """
         moods = self.current()
         self._raise_faults(moods, call, user, after=False)
+        if moods.disk and call == "RawFileStore.write":
+            time.sleep(moods.disk)
         if not needs_database(call):
             return
         if moods.slow:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -268,6 +270,120 @@ def test_a_set_that_misses_a_member_told_to_all_eyes_and_hands(
     assert "set are missing" not in _text(page)
 
 
+def test_progress_is_seen_while_a_file_is_on_its_way(
+    dropbox: DropBox, browse: Callable[..., Any], moods: Callable[..., None]
+) -> None:
+    server = dropbox.server
+    dropbox.until_imported(dropbox.drop("before.tif"))
+    until("amy has a document", _told(dropbox, "before.tif"), evidence=server.evidence)
+    page = browse("amy", 360)
+    moods(disk=2)  # s for each MiB
+    large = dropbox.drop("large.tif", images.tiff(side=3000))
+    bar = f"progress[aria-label$={_css(large.name)}]"
+    seen = until(
+        "a part of it is in OMERO",
+        lambda: page.execute_script(
+            "const one = document.querySelector(arguments[0]);"
+            "return one && one.value > 0 && one.value < 100 && one.parentElement.innerText",
+            bar,
+        ),
+        evidence=lambda: f"{_text(page)}\n{server.evidence()}",
+    )
+    assert re.match(r"[1-9][0-9]? %", seen.strip()), seen
+    assert "is being imported" in _text(page)
+    moods()
+    name = f"{dropbox.directory.name}/{large.name}"
+    today = f"//section[@aria-labelledby='h-today']//bdi[text()='{name}']"
+    until("it is imported", lambda: page.find_elements("xpath", today), evidence=server.evidence)
+    assert page.find_elements("css selector", bar) == []
+
+
+@pytest.mark.parametrize("name", ["FSServer", "DropBox"])
+def test_while_a_server_is_down_the_page_says_since_when(
+    dropbox: DropBox, browse: Callable[..., Any], name: str
+) -> None:
+    server = dropbox.server
+    dropbox.until_imported(dropbox.drop("before.tif"))
+    until("amy has a document", _told(dropbox, "before.tif"), evidence=server.evidence)
+    page = browse("amy", 360)
+
+    def heard() -> str:
+        return str(page.execute_script("return document.getElementById('heard').innerText"))
+
+    until("all are there", lambda: not heard(), evidence=server.evidence)
+    server.ice(f"server disable {name}; server stop {name}")
+    try:
+        said = until(f"it is said of {name}", heard, evidence=lambda: _text(page))
+        assert re.match(name + r" has not been heard since \d+ \w+, \d\d:\d\d:\d\d\.", said)
+        for width in WIDTHS:
+            _resize(page, width)
+            assert page.execute_script(_MISSED) == []
+    finally:
+        server.ice(f"server enable {name}; server start {name}")
+    until(f"{name} is heard", lambda: not heard(), evidence=lambda: _text(page))
+    after = dropbox.drop("after.tif")
+    dropbox.until_imported(after)
+    server.until_healthy()
+
+
+def test_an_open_page_says_what_has_become_of_its_session(
+    dropbox: DropBox, browse: Callable[..., Any], address: str
+) -> None:
+    from tools.browser import log_in
+
+    server = dropbox.server
+    dropbox.until_imported(dropbox.drop("amys.tif"))
+    until("amy has a document", _told(dropbox, "amys.tif"), evidence=server.evidence)
+    page = browse("amy")
+
+    def heard() -> str:
+        return str(page.execute_script("return document.getElementById('heard').innerText"))
+
+    # In another tab somebody else logs in: nothing of it gets into this one.
+    first = page.current_window_handle
+    page.switch_to.new_window("tab")
+    log_in(page, address, "zak", "zak")
+    page.switch_to.window(first)
+    until("it says so", lambda: "Another user is logged in" in heard(), evidence=heard)
+    assert "amys.tif" in _text(page)
+    page.refresh()
+    assert "amys.tif" not in _text(page)
+    assert page.find_element("class name", "who").text == "zak"
+    page.delete_all_cookies()
+    until("it says so", lambda: heard().startswith("You are logged out."), evidence=heard)
+
+
+def test_an_open_page_outlives_a_restart_of_omero_web(
+    publishing: None,
+    dropbox: DropBox,
+    config: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    from tools.browser import log_in, opened
+    from tools.web import free_port, serving
+
+    server = dropbox.server
+    dropbox.until_imported(dropbox.drop("before.tif"))
+    until("amy has a document", _told(dropbox, "before.tif"), evidence=server.evidence)
+    router = int(config.get("omero.ports.prefix", "") + config.get("omero.ports.ssl", "4064"))
+    port, page = free_port(), opened(360)
+
+    def heard() -> str:
+        return str(page.execute_script("return document.getElementById('heard').innerText"))
+
+    try:
+        with serving(tmp_path, router=router, port=port) as address:
+            log_in(page, address, "amy", "amy")
+        until("it says so", lambda: "OMERO.web has not answered since" in heard(), evidence=heard)
+        with serving(tmp_path, router=router, port=port):
+            until("it goes on", lambda: not heard(), evidence=heard)
+            dropbox.until_imported(dropbox.drop("after.tif"))
+            name = f"{dropbox.directory.name}/after.tif"
+            until("it has news", lambda: name in _text(page), evidence=lambda: _text(page))
+    finally:
+        page.quit()
+
+
 # The client clears the selection while it loads.  So it is made whenever it is not there, the tab
 # is opened whenever it is not open, and nothing else is done until the tab has its content.
 _BESIDE = """
@@ -335,6 +451,17 @@ def test_it_asks_for_news_only_while_it_is_seen(
         lambda: page.execute_script("return window.asked") > started + 1,
         evidence=lambda: "",
     )
+
+
+def _resize(driver: Any, width: int) -> None:
+    from tools.browser import resize
+
+    resize(driver, width)
+
+
+def _css(text: str) -> str:
+    """As a string of CSS."""
+    return json.dumps(text)
 
 
 def _quoted(text: str) -> str:

@@ -5,6 +5,7 @@ All times are in s since the epoch.  Paths are those below the user's directory.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,11 @@ def changed(content: Mapping[str, Any], before: str, now: float) -> str | None:
     return text_of({**content, "revision": former["revision"] + 1, "written": round(now, 1)})
 
 
+def fingerprint(content: Mapping[str, Any]) -> bytes:
+    """Equal for equal contents, and for no others."""
+    return hashlib.sha256(text_of(content).encode()).digest()
+
+
 def text_of(content: Mapping[str, Any]) -> str:
     """As it is written: at most MOST_BYTES bytes of ASCII."""
     text = _json(content)
@@ -124,6 +130,16 @@ def parsed(text: str) -> dict[str, Any] | None:
         return None
     limits = {"filesets": FILESETS, "roots": _ROOTS, "answers": _ANSWERS}
     return {**found, **{name: found[name][:most] for name, most in limits.items() if name in found}}
+
+
+def is_newer(text: str) -> bool:
+    """Whether `text` is a document of an OMERO.fs that is newer than this one."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    told = found.get("format") if isinstance(found, dict) else None
+    return type(told) is int and told > FORMAT
 
 
 def in_omero(one: Mapping[str, Any]) -> int | None:

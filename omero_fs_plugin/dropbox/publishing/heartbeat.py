@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from omero_fs_plugin import __version__
 
@@ -36,15 +37,25 @@ class Heard:
     version: str = ""  # of OMERO.fs; empty: an older one does not say
     who: str = ""  # the process: the name of its machine, a space, what tells it from others
     users: frozenset[str] = frozenset()  # for whom it imports; empty: it may be everyone
+    unwatched: float | None = None  # s since the epoch: FSServer has told it nothing since then
 
     def silent(self, now: float) -> bool:
         """Whether at `now` (s since the epoch) the next one should have come."""
         return now - self.at > self.every + _LATE_S
 
 
-def sign(now: float, every: float, who: str = "", users: Collection[str] = ()) -> str:
+def sign(
+    now: float,
+    every: float,
+    who: str = "",
+    users: Collection[str] = (),
+    unwatched: float | None = None,
+) -> str:
     """The text of a sign at `now`; the next one comes in `every` s.  The rest: as in Heard."""
-    told = {"format": _FORMAT, "at": round(now, 1), "every": every, "version": __version__}
+    told: dict[str, Any] = {"format": _FORMAT, "at": round(now, 1), "every": every}
+    told["version"] = __version__
+    if unwatched is not None:
+        told["unwatched"] = round(unwatched, 1)
     if who:
         told["who"] = who
     if 0 < len(users) <= _MOST_USERS:
@@ -64,7 +75,8 @@ def heard(text: str) -> Heard | None:
     if at is None or every is None:
         return None
     version = _word(found.get("version"), _MOST_VERSION)
-    return Heard(at, every, version, _word(found.get("who"), _MOST_WHO), _names(found.get("users")))
+    who, users = _word(found.get("who"), _MOST_WHO), _names(found.get("users"))
+    return Heard(at, every, version, who, users, _time(found.get("unwatched")))
 
 
 class Others:

@@ -18,8 +18,9 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError, ImportRefused, UserError
 
 from .answers import Answers
-from .document import FILESETS, Facts, changed, compose
+from .document import FILESETS, Facts, changed, compose, fingerprint
 from .heartbeat import EVERY_S, Others, sign
+from .ration import Ration
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,26 @@ class Publisher(Attendant):
         settings: Callable[[], Settings],
         progress: Callable[[], Mapping[int, str]],
         trouble_at: Callable[[str], str],
+        unwatched: Callable[[], str] = str,
     ) -> None:
-        """`trouble_at` gives what is wrong with a user's directory; empty: nothing."""
+        """`trouble_at` gives what is wrong with a user's directory; empty: nothing.
+
+        `unwatched` gives why FSServer tells of no new files; empty: it does.
+        """
         self._journal = journal
         self._omero = omero
         self._settings = settings
         self._progress = progress
         self._trouble_at = trouble_at
+        self._unwatched = unwatched
+        self._unwatched_since: float | None = None  # s since the epoch
         self._through = 0  # the last event of the journal that was heard
         self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
         self._written: dict[str, float] = {}  # user -> s since the epoch, of the last look
         self._moving: set[str] = set()  # users with a fileset that is being imported
+        self._content: dict[str, bytes] = {}  # user -> what OMERO has of it, as `fingerprint` is
+        self._ration = Ration()
+        self._spent = 0.0  # s of CPU time, on documents
         self._answers = Answers(journal, omero)
         self._signed = 0.0  # s since the epoch: the last sign of life
         me = Holder.me()
@@ -90,15 +100,21 @@ class Publisher(Attendant):
             return
         for user in self._answers.news():
             self._due[user] = 0.0
+        self._ration.look(time.monotonic(), time.process_time() - self._spent)
         for user in sorted(self._due, key=self._due.__getitem__):
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._ration.may:
                 return
             last = self._written.get(user)
             if self._due[user] > now or (
                 last is not None and 0 <= now - last < settings.publish_interval
             ):
                 continue
-            if not self._publish(user, settings, now):
+            began = time.thread_time()
+            going_on = self._publish(user, settings, now)
+            took = time.thread_time() - began
+            self._spent += took
+            self._ration.spend(took)
+            if not going_on:
                 return
         if not self._due:
             self._say("")
@@ -115,8 +131,12 @@ class Publisher(Attendant):
         """Whether OMERO may be asked for the next one at once."""
         facts = self._facts(user, settings)
         content = compose(facts, settings, now)
+        says = fingerprint(content)
         try:
-            self._omero.publish(user, lambda before: changed(content, before, now))
+            if self._content.get(user) != says:
+                self._content.pop(user, None)
+                self._omero.publish(user, lambda before: changed(content, before, now))
+                self._content[user] = says
         except (UserError, ImportRefused) as error:  # this user's own trouble
             log.info("no document for %s: %s", user, error)
             self._due[user] = now + _AGAIN_MOST_S
@@ -139,11 +159,15 @@ class Publisher(Attendant):
         self._say(str(error))
 
     def _show_sign(self, settings: Settings, now: float) -> None:
+        if bool(self._unwatched()) is (self._unwatched_since is None):
+            self._unwatched_since = now if self._unwatched_since is None else None
+            self._signed = 0.0  # that is news
         every = max(EVERY_S, settings.publish_interval)
         if not 0 <= now - self._signed < every:  # the clock may have been set back
             users = {rule.user for rule in settings.rules}
             users = set() if EVERYONE in users else users
-            before = self._omero.show_sign(sign(now, every, self._who, users))
+            text = sign(now, every, self._who, users, self._unwatched_since)
+            before = self._omero.show_sign(text)
             self._signed = now
             self._others.found(before, time.monotonic(), users)
             if self.another and not self._told:

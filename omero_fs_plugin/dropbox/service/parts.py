@@ -196,6 +196,7 @@ def put_together(
             settings=lambda: configuration.settings,
             progress=importers.progress,
             trouble_at=lambda root: lanes.calls.told().get(root, "") or ROOTS.trouble(root),
+            unwatched=lambda: troubles().get("FSServer", ""),
         ),
     )
 

@@ -7,7 +7,17 @@
   const every = Number(part.dataset.every) * 1000;
   let timer = null;
   let shown = null;
+  let seal = '"' + part.dataset.seal + '"'; // of what the page shows
   let lost = null; // since when OMERO.web does not answer
+  let last = heard.hidden ? "" : heard.textContent; // what the server said of DropBox
+
+  // Of the page's own address only the search: another part of it may log somebody in.
+  function address() {
+    const given = new URLSearchParams(location.search);
+    const search = new URLSearchParams();
+    for (const name of ["q", "show"]) if (given.get(name)) search.set(name, given.get(name));
+    return part.dataset.part + (search.toString() ? "?" + search : "");
+  }
 
   function say(element, text) {
     if (element.textContent !== text) {
@@ -38,8 +48,8 @@
 
   async function look() {
     try {
-      const answer = await fetch(part.dataset.part + location.search, {
-        headers: { "X-Requested-With": "XMLHttpRequest" },
+      const answer = await fetch(address(), {
+        headers: { "X-Requested-With": "XMLHttpRequest", "If-None-Match": seal },
         credentials: "same-origin",
         cache: "no-store",
         signal: AbortSignal.timeout(30000),
@@ -48,15 +58,24 @@
         say(heard, "You are logged out. Reload the page to log in again.");
         return false;
       }
+      if (answer.status === 304) {
+        lost = null;
+        say(heard, last);
+        return true;
+      }
       if (!answer.ok) throw new Error(String(answer.status));
       const news = await answer.json();
       lost = null;
-      say(sentence, news.sentence);
-      say(heard, news.heard);
-      if (news.html !== shown) {
-        if (shown !== null || news.html !== part.innerHTML) replace(news.html);
-        shown = news.html;
+      if (news.who !== part.dataset.who) {
+        say(heard, "Another user is logged in now. Reload the page to see that user's drops.");
+        return false;
       }
+      last = news.heard;
+      say(sentence, news.sentence);
+      say(heard, last);
+      if (news.html !== shown) replace(news.html);
+      shown = news.html;
+      seal = answer.headers.get("ETag") || "";
     } catch (error) {
       lost = lost || new Date();
       say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");

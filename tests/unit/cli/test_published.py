@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.cli import terminal
-from omero_fs_plugin.cli.published import fileset, is_asked, lines
-from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.cli.published import fetch, fileset, is_asked, lines
+from omero_fs_plugin.errors import ConfigurationError, UserError
 
 WRITTEN = 1_000.0
 
@@ -66,3 +67,16 @@ def test_a_fileset_is_found_by_its_id_and_by_a_file() -> None:
 def test_who_says_where_to_log_in_asks_omero(name: str) -> None:
     assert is_asked(SimpleNamespace(**{name: "x"}))
     assert not is_asked(SimpleNamespace(server=None, user=None, key=None))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "no document of OMERO.fs for amy"), ('{"format": 99}', "newer than this OMERO.fs")],
+)
+def test_what_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    context = SimpleNamespace(userName="amy", userId=2)
+    admin = SimpleNamespace(getEventContext=lambda: context)
+    client = SimpleNamespace(getSession=lambda: SimpleNamespace(getAdminService=lambda: admin))
+    monkeypatch.setattr(publications, "read", lambda services, user: text)
+    with pytest.raises(UserError, match=says):
+        fetch(SimpleNamespace(conn=lambda args: client), None, None)

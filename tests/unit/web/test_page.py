@@ -130,6 +130,13 @@ def test_since_when_nothing_was_heard(sign: Heard | None, silent: bool) -> None:
     assert bool(said) == silent
 
 
+def test_since_when_dropbox_has_not_heard_fsserver() -> None:
+    here = page_of(document(fileset(1)), Heard(NOW, 15, unwatched=NOW - 300), now=NOW).heard
+    assert here.startswith("FSServer has not been heard since 29 November, 14:55:00.")
+    down = Heard(NOW - 600, 15, unwatched=NOW - 900)
+    assert page_of(document(), down, now=NOW).heard.startswith("DropBox has not been heard")
+
+
 def test_requests_and_answers_are_at_their_fileset() -> None:
     told = document(fileset(1, "failed"), fileset(2, "failed"), answers=[{"id": 2, "answer": "no"}])
     found = page_of(told, ALIVE, now=NOW, asked={1: "forget"})

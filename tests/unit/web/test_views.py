@@ -67,6 +67,7 @@ class Omero:
         self.requests: list[str] = []
         self.sign = sign(NOW, 15)
         self.user = 2
+        self.server = "1"  # as OMERO.web numbers those it knows
         self.is_admin = False
         self.refuses = ""
 
@@ -82,6 +83,7 @@ class Omero:
         )
         return SimpleNamespace(
             c=SimpleNamespace(sf=sf),
+            server_id=self.server,
             SERVICE_OPTS=options,
             close=lambda hard: None,
             canCreate=lambda: True,
@@ -183,7 +185,7 @@ def test_the_public_user_is_sent_to_the_login(
         assert "no fileset that you may see" in _get("/omero_fs_web/image/4/")
 
 
-@pytest.mark.parametrize("text", ["", "garbage", '{"format": 1}', '{"format": 99}', "[" * 5000])
+@pytest.mark.parametrize("text", ["", "garbage", '{"format": 1}', "[" * 5000])
 def test_without_a_document_the_page_says_what_to_do(omero: Omero, text: str) -> None:
     omero.documents[2] = text
     page = _get(PAGE)
@@ -216,6 +218,16 @@ def test_a_damaged_document_has_a_page(omero: Omero, damage: dict[str, Any]) -> 
         assert 0 < one["fileset"] < 2**63  # so OMERO can be asked
     if "files" in damage:
         assert "<bdi>\\x80.tif</bdi>" in _get(PAGE)
+
+
+def test_a_document_of_a_newer_dropbox_is_told_as_such(
+    omero: Omero, told: Callable[..., None]
+) -> None:
+    told(fileset(1))
+    omero.documents[2] = json.dumps({**json.loads(omero.documents[2]), "format": 2})
+    page = _get(PAGE)
+    assert "DropBox is newer than this page" in page and "dropped no file yet" not in page
+    assert "DropBox is newer" in json.loads(_get(PART))["html"]
 
 
 @pytest.mark.parametrize("counts", [{"x": "y"}, {"failed": -1}, {"queued": 1.5}, {"x": None}])
@@ -260,7 +272,7 @@ def test_below_a_prefix_every_address_has_it(
     try:
         page = _get(PAGE)
         panel = render_to_string("omero_fs_web/right_plugin.js.html", {"forloop": {"counter": 1}})
-        asked = Client().post(ASK, {"forget": "7"})["Location"]
+        asked = Client().post(ASK, {"forget": "7", "who": "1/2"})["Location"]
     finally:
         clear_script_prefix()
     inside = re.findall(r'(?:href|src|action|data-part)="(/[^"]*)"', page)
@@ -284,6 +296,55 @@ def test_the_news_are_what_the_page_has(omero: Omero, told: Callable[..., None])
     news = json.loads(_get(PART))
     page = _get(PAGE)
     assert news["sentence"] in page and news["html"] in page and news["heard"] == ""
+
+
+def _sealed(text: str) -> Any:
+    """What is answered to a browser that has this page, or has had these news."""
+    found = re.search(r'data-seal="(\w+)"', text)
+    assert found
+    return Client().get(PART, headers={"If-None-Match": f'W/"{found[1]}"'})
+
+
+def test_what_the_browser_has_is_not_sent_again(omero: Omero, told: Callable[..., None]) -> None:
+    told(fileset(1), fileset(2, "failed"))
+    answer = _sealed(_get(PAGE))
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert Client().get(PART)["ETag"] == answer["ETag"]
+    assert _sealed(_get(PAGE, q="1.tif")).status_code == 200  # of another search
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda omero: setattr(omero, "sign", sign(NOW - 600, 15)),
+        lambda omero: omero.requests.append("try again 2"),
+        lambda omero: setattr(omero, "server", "2"),
+        lambda omero: omero.documents.update({2: json.dumps(document(fileset(1), revision=4))}),
+        lambda omero: omero.documents.clear(),
+    ],
+    ids=["DropBox is down", "a request", "another server", "a change", "no document"],
+)
+def test_what_the_browser_does_not_have_is_sent(
+    omero: Omero, told: Callable[..., None], change: Callable[[Omero], Any]
+) -> None:
+    told(fileset(1), fileset(2, "failed"))
+    page = _get(PAGE)
+    change(omero)
+    assert _sealed(page).status_code == 200
+
+
+def test_another_who_logs_in_meanwhile_does_not_get_into_the_page(
+    omero: Omero, told: Callable[..., None]
+) -> None:
+    told(fileset(7, "failed"))
+    page = _get(PAGE)
+    (who,) = re.findall(r'data-who="([^"]+)"', page)
+    assert f'name="who" value="{who}"' in page and json.loads(_get(PART))["who"] == who
+    for user, server in ((3, "1"), (2, "2")):
+        omero.user, omero.server = user, server
+        assert json.loads(_get(PART))["who"] != who
+        answer = Client().post(ASK, {"forget": "7", "who": who}, follow=True)
+        assert omero.requests == [] and "that of another user" in answer.content.decode()
 
 
 def test_a_dropbox_that_is_down_is_told(omero: Omero, told: Callable[..., None]) -> None:
@@ -335,7 +396,7 @@ def test_the_search_and_the_kind(omero: Omero, told: Callable[..., None]) -> Non
     ],
 )
 def test_only_a_request_is_written(omero: Omero, given: dict[str, str], written: list[str]) -> None:
-    answer = Client().post(ASK, given)
+    answer = Client().post(ASK, {**given, "who": "1/2"})
     assert answer.status_code == 302 and answer["Location"].startswith(PAGE)
     assert omero.requests == written
     assert answer["Location"].endswith("asked" if written else "wrong")
@@ -350,7 +411,7 @@ def test_who_was_logged_out_in_between_is_told_so_after_the_login(omero: Omero) 
 
 def test_what_omero_refuses_is_told(omero: Omero) -> None:
     omero.refuses = "too much"
-    assert Client().post(ASK, {"forget": "7"})["Location"].endswith("said=wrong")
+    assert Client().post(ASK, {"forget": "7", "who": "1/2"})["Location"].endswith("said=wrong")
 
 
 def test_each_change_needs_the_token(omero: Omero, told: Callable[..., None]) -> None:
@@ -362,7 +423,8 @@ def test_each_change_needs_the_token(omero: Omero, told: Callable[..., None]) ->
     assert omero.requests == []
     browser.get(PAGE)
     token = browser.cookies["csrftoken"].value
-    assert browser.post(ASK, {"forget": "7", "csrfmiddlewaretoken": token}).status_code == 302
+    given = {"forget": "7", "who": "1/2", "csrfmiddlewaretoken": token}
+    assert browser.post(ASK, given).status_code == 302
     assert omero.requests == ["forget 7"]
 
 

@@ -88,6 +88,43 @@ def test_the_default_group_stays(blitz: Any, published: Any) -> None:
     assert published.user("amy").group == "amy_group"
 
 
+def test_it_stays_the_users_whoever_writes_it(blitz: Any, published: Any) -> None:
+    before = published.published()
+    calls: list[str] = []
+    session_for = published.session_for
+    published.session_for = lambda user: calls.append(user.name) or session_for(user)
+    published.publish("amy", lambda _: "changed")
+    assert calls == [] and published.published() == before  # no session of amy's is needed
+    root, amy = blitz.login("root"), blitz.users["amy"]
+    owners = [_owner(root, number) for number in before]
+    assert owners.count(amy) == 1
+    amys = _services(blitz, "amy")
+    assert publications.read(amys, amy) == "changed"
+    mine = amys.getQueryService().findAllByQuery(
+        "select a from CommentAnnotation a", None, {"omero.group": "-1"}
+    )
+    amys.getUpdateService().deleteObject(
+        next(one for one in mine if one.ns.val == NAMESPACE)
+    )  # a user may take it away, and gets the next one
+    published.publish("amy", lambda kept: f"{kept}anew")
+    assert publications.read(amys, amy) == "anew" and calls == ["amy"]
+
+
+def test_who_was_taken_out_of_the_group_is_let_in_by_the_next_dropbox(
+    blitz: Any, published: Any
+) -> None:
+    admin = blitz.login("root").getAdminService()
+    amy, group = ExperimenterI(blitz.users["amy"], False), admin.lookupGroup(GROUP)
+    admin.removeGroups(amy, [ExperimenterGroupI(group.id.val, False)])
+    assert publications.read(_services(blitz, "amy"), blitz.users["amy"]) == ""
+    ice = client_communicator()
+    own = enter(blitz, ice)
+    own.publish("amy", lambda kept: f"{kept}, again")
+    own.close()
+    ice.destroy()
+    assert publications.read(_services(blitz, "amy"), blitz.users["amy"]) == "of amy, again"
+
+
 def test_all_are_deleted(blitz: Any, published: Any) -> None:
     published.unpublish(published.published())
     assert published.published() == []

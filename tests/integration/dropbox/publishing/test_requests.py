@@ -181,3 +181,27 @@ def test_a_user_asks_and_dropbox_answers(make_whole: Callable[..., Whole]) -> No
     whole.until("the document tells so", lambda: _failed(whole, "amy") is None)
     (one,) = _document(whole, "amy")["filesets"]
     assert one["state"] == "skipped" and broken.exists()
+
+
+def test_ten_thousand_requests_change_nothing_and_keep_nobody_waiting(
+    make_whole: Callable[..., Whole],
+) -> None:
+    whole = make_whole(publishInterval="1")
+    for name in ("amy", "zak"):
+        path = whole.watch_dir / name / "broken.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"II*\0 and nothing of a TIFF")
+    whole.until("both are told", lambda: _failed(whole, "amy") and _failed(whole, "zak"))
+    amys, zaks = _failed(whole, "amy")["id"], _failed(whole, "zak")["id"]
+    kinds = (f"forget {zaks}", f"try again {zaks}", "forget 4711", "garbage", "x" * 90)
+    _asks(whole, "amy", *(kinds[number % len(kinds)] for number in range(10_000)))
+    # Meanwhile another user is answered, and files are imported.
+    good = whole.drop("good.tif")
+    _asks(whole, "zak", f"forget {zaks}")
+    whole.until("zak is answered", lambda: _failed(whole, "zak") is None)
+    whole.until_known(good)
+    whole.assert_once(good)
+    left = len(whole._omero.published())
+    assert left > 5_000, "not all were read before zak was answered"
+    assert _failed(whole, "amy")["id"] == amys
+    whole.until("they become fewer", lambda: len(whole._omero.published()) < left)

@@ -13,6 +13,13 @@ from omero_fs_plugin.dropbox.publishing.heartbeat import EVERY_S, Heard, Others,
 def test_what_is_written_is_read() -> None:
     assert heard(sign(1000.04, 15)) == Heard(1000.0, 15, __version__)
     assert heard(sign(1000.04, 15, "host a")) == Heard(1000.0, 15, __version__, "host a")
+    told = heard(sign(1000.0, 15, "host a", ("amy",), unwatched=900.04))
+    assert told == Heard(1000.0, 15, __version__, "host a", frozenset(("amy",)), 900.0)
+
+
+def test_a_wrong_time_of_fsserver_is_none() -> None:
+    told = heard(json.dumps({"format": 1, "at": 1, "every": 1, "unwatched": "soon"}))
+    assert told is not None and told.unwatched is None
 
 
 @pytest.mark.parametrize(
