@@ -224,7 +224,12 @@ class Comparison(ABC):
             )
             there |= touched
         names = listing.names
-        if silent and not (directory.files or directory.subdirs or directory.arrivals):
+        # A directory may not be forgotten yet that has the name of a file by now.
+        if directory.files and not (
+            directory.arrivals or directory.files.keys() & directory.subdirs
+        ):
+            names = _changed(directory, names, there)
+        elif silent and not (directory.subdirs or directory.arrivals):
             names = self._begin_with(directory, names)
             there.update(directory.files)
         for name, entry in names:
@@ -366,3 +371,17 @@ class Comparison(ABC):
         polled = self._watches.is_polled(directory)
         patience = self._timing.silence if polled else self._timing.found
         return self._arrivals.found(directory, name, entry, now, at_once=at_once, patience=patience)
+
+
+def _changed(
+    directory: Directory, names: list[tuple[bytes, Entry]], there: set[bytes]
+) -> list[tuple[bytes, Entry]]:
+    """All but the known files that have not changed, which nearly all are.  Those are `there`."""
+    known, file, others = directory.files.get, Kind.FILE, []
+    for one in names:
+        name, entry = one
+        if entry.kind is file and known(name) == entry.identity:
+            there.add(name)
+        else:
+            others.append(one)
+    return others

@@ -137,6 +137,23 @@ def test_a_file_is_told_soon(name: str, p50: float, met: str) -> None:
     assert [f"{name}: p50 under 5 ms", f"{p50:.2f}", met] in report.goals(results)
 
 
+@pytest.mark.parametrize(("p99", "met"), [(5.0, "yes"), (5.1, "NO")])
+def test_nobody_waits_longer_than_with_others(p99: float, met: str) -> None:
+    theirs = [replace(GOOD, p99=5.0)]
+    results = Results(
+        workloads={
+            "tar": {
+                report.OURS: [replace(GOOD, p99=p99)],
+                report.RIVAL: theirs,
+                "watchdog": theirs,
+            }
+        }
+    )
+    rows = {row[0]: row[-1] for row in report.goals(results)}
+    assert rows["tar: p99 no more than omero-dropbox's"] == met
+    assert rows["tar: p99 no more than watchdog's"] == met
+
+
 def test_one_bad_run_of_several_is_a_fault() -> None:
     results = _results([GOOD, replace(GOOD, missing=2), GOOD], [GOOD] * 3)
     assert results.faults() == ["burst, run 2: 2 missing, 0 twice"]
