@@ -142,8 +142,10 @@ class _Parser(Expressions):
 
     def lacks(self, node: Node, attribute: str) -> bool:
         """Whether OMERO has this attribute, while the sandbox never has a value of it."""
-        if node.entity == "Nothing" or attribute == "details.externalInfo":
+        if node.entity == "Nothing":
             return True
+        if attribute == "details.externalInfo":
+            return "_externalInfo" not in MODEL[base(node.entity)].references
         kind, made = MODEL[base(node.entity)], getattr(omero.model, node.entity + "I", None)
         known = {*kind.columns, *kind.references, *kind.collections}
         return made is not None and attribute in made._field_info._fields and attribute not in known
@@ -198,6 +200,8 @@ class _Parser(Expressions):
             column = attribute.removeprefix("details.") + "_id"
             target = "Experimenter" if column == "owner_id" else "ExperimenterGroup"
             return target, node.table.c[column]
+        if attribute == "details.externalInfo":
+            attribute = "_externalInfo"
         if model and attribute in model.references:
             return model.references[attribute], node.table.c[attribute]
         raise refuse(f"{node.entity} has no {attribute!r} here")

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from omero.model import DetailsI, EventI, ExperimenterGroupI, ExperimenterI, PermissionsI
+from omero.model.enums import UnitsLength
 from omero.rtypes import rlong, rtime, unwrap
 
 import omero
@@ -46,7 +47,7 @@ class Builder:
         built._id = rlong(row["id"])
         for name, kind in MODEL[entity].columns.items():
             if row[name] is not None and name in built._field_info._fields:
-                wrap = _pairs if kind == "map" else getattr(built._field_info, name).wrapper
+                wrap = _WRAPS.get(kind) or getattr(built._field_info, name).wrapper
                 setattr(built, "_" + name, wrap(row[name]))
         for name, target in MODEL[entity].references.items():
             if row[name] is not None and name in built._field_info._fields:
@@ -58,6 +59,12 @@ class Builder:
         """Loads a reference or a collection of an object, as `join fetch` does, and gives it."""
         owner = self.load(entity, row_id)
         entity = base(entity)
+        if attribute == "details.externalInfo":
+            of = self._store.row(self._db, entity, row_id)
+            if of is None or of["_externalInfo"] is None:
+                return []
+            owner._details.externalInfo = self.load("ExternalInfo", of["_externalInfo"])
+            return [owner._details.externalInfo]
         if attribute.startswith("details."):
             name = attribute.removeprefix("details.")
             target = "Experimenter" if name == "owner" else "ExperimenterGroup"
@@ -119,7 +126,17 @@ def _pairs(stored: list[list[str]]) -> list[Any]:
     return [omero.model.NamedValue(name, value) for name, value in stored]
 
 
+def _length(stored: list[Any]) -> Any:
+    number, unit = stored
+    return omero.model.LengthI(number, getattr(UnitsLength, unit))
+
+
+_WRAPS = {"map": _pairs, "length": _length}
+
+
 def _stored(kind: str, value: Any) -> Any:
+    if kind == "length":
+        return value and [value.getValue(), str(value.getUnit())]
     if kind == "map":
         return value and [[pair.name, pair.value] for pair in value if pair is not None]
     return unwrap(value)
@@ -139,11 +156,14 @@ def entity_of(value: Any) -> str:
     return name
 
 
-def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
+def save(store: Store, db: sa.Connection, call: Call, value: Any, *, whole: bool = False) -> int:
     """Inserts or updates `value` and the unsaved objects it refers to, and gives its id.
 
+    With `whole`, as for IUpdate, a new object must have all that OMERO's model wants of it.  The
+    server itself adds some of that to what it is given.
+
     Raises SecurityViolation if the caller may not change, link or see a row, and
-    ValidationException if a row does not exist.
+    ValidationException if a row does not exist, or if something is missing.
     """
     entity = entity_of(value)
     row_id = unwrap(value.id)
@@ -160,12 +180,21 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
     _check_name(entity, values)
     for name, target in kind.references.items():
         referred = getattr(value, "_" + name, None)  # a subtype may lack it
-        values[name] = None if referred is None else _referred(store, db, call, target, referred)
+        values[name] = (
+            None if referred is None else _referred(store, db, call, target, referred, whole=whole)
+        )
     if entity == "OriginalFile":
         _check_file(store, db, row_id, values)
     if entity.endswith("Link"):
         _check_link(store, db, call, entity, row_id, values)
+    info = value.details.externalInfo if value.details else None
+    if info is not None:
+        if "_externalInfo" not in kind.references:
+            raise omero.ApiUsageException("", "", f"sandbox: its {entity} has no ExternalInfo")
+        values["_externalInfo"] = save(store, db, call, info, whole=True)
     row = store.row(db, entity, row_id) if row_id is not None else None
+    if row is None and whole:
+        _check_whole(value, values)
     if entity == "OriginalFile" and not call.is_admin:
         _check_place(values, row or {})
     if row_id is None:
@@ -182,16 +211,31 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any) -> int:
         for item in getattr(value, f"_{name}Seq", None) or ():
             if item is not None and item.id is None:
                 setattr(item, "_" + reference, _class(entity)(row_id, False))
-                save(store, db, call, item)
+                save(store, db, call, item, whole=whole)
     return int(row_id)
 
 
-def _referred(store: Store, db: sa.Connection, call: Call, target: str, value: Any) -> int:
+def _check_whole(value: Any, values: Mapping[str, Any]) -> None:
+    """Refuses a new object without something that no object of its kind is without."""
+    known = value._field_info
+    for name in known._fields:
+        if name in values and values[name] is None and not getattr(known, name).nullable:
+            what = f"{value.ice_id().rpartition('::')[2]}.{name}"
+            raise omero.ValidationException("", "", f"not-null property references null: {what}")
+
+
+def _referred(
+    store: Store, db: sa.Connection, call: Call, target: str, value: Any, *, whole: bool = False
+) -> int:
     if "value" in MODEL[target].columns and value.id is None:
+        if whole:  # that would be a new value
+            raise security(f"{target} is not written through IUpdate")
         return store.enum(db, target, unwrap(value.value))
     if MODEL[target].owned and value.id is None:
-        return save(store, db, call, value)  # the caller's own
-    row_id = save(store, db, call, value) if MODEL[target].owned else int(unwrap(value.id))
+        return save(store, db, call, value, whole=whole)  # the caller's own
+    row_id = (
+        save(store, db, call, value, whole=whole) if MODEL[target].owned else int(unwrap(value.id))
+    )
     row = store.row(db, target, row_id)
     if row is None or (MODEL[target].owned and not call.may_see(row)):
         raise omero.ValidationException("", "", f"No row with the given identifier: {target}")

@@ -154,7 +154,7 @@ class Update(Servant, omero.api.IUpdate):  # type: ignore[misc]
     def _save(self, call: Call, values: Any) -> list[int]:
         call.require_role()
         with self.sandbox.store.begin() as db:
-            return [save(self.sandbox.store, db, call, value) for value in values]
+            return [save(self.sandbox.store, db, call, value, whole=True) for value in values]
 
     def _saved(self, call: Call, values: Any) -> list[Any]:
         ids = self._save(call, values)

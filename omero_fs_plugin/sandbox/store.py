@@ -22,8 +22,9 @@ import sqlalchemy as sa
 FILE = "sandbox.sqlite"
 
 # One entity a line: Name, then its attributes.  `a` is text, `a:int` typed (also bool, float, time
-# in ms, map of names and values), `a>Entity.many` a reference whose other side is the collection
-# `many` (`-`: none), and `_a` a column that omero.model does not have.
+# in ms, length, map of names and values), `a>Entity.many` a reference whose other side is the
+# collection `many` (`-`: none), and `_a` a column that omero.model does not have.  An
+# `_externalInfo` is that of the details.
 MODEL_TEXT = """
 ChecksumAlgorithm       value
 DimensionOrder          value
@@ -31,6 +32,8 @@ PixelsType              value bitSize:int
 Format                  value
 JobStatus               value
 EventType               value
+Family                  value
+RenderingModel          value
 Node                    uuid conn up:time down:time
 Experimenter            omeName firstName middleName lastName email institution ldap:bool _password
 ExperimenterGroup       name description ldap:bool _permissions
@@ -40,16 +43,22 @@ Session                 uuid owner>Experimenter.- sudoer>Experimenter.- timeToId
 OriginalFile            path name size:int atime:time mtime:time ctime:time hash hasher>ChecksumAlgorithm.- repo mimetype
 Fileset                 templatePrefix
 FilesetEntry            fileset>Fileset.usedFiles originalFile>OriginalFile.filesetEntries clientPath _position:int
-Image                   name description series:int acquisitionDate:time archived:bool partial:bool format>Format.- fileset>Fileset.images
-Pixels                  image>Image.pixels sizeX:int sizeY:int sizeZ:int sizeC:int sizeT:int significantBits:int sha1 methodology dimensionOrder>DimensionOrder.- pixelsType>PixelsType.-
-Channel                 pixels>Pixels.channels _position:int
+Image                   name description series:int acquisitionDate:time archived:bool partial:bool format>Format.- fileset>Fileset.images _externalInfo>ExternalInfo.-
+ExternalInfo            entityId:int entityType lsid uuid
+Pixels                  image>Image.pixels sizeX:int sizeY:int sizeZ:int sizeC:int sizeT:int significantBits:int sha1 methodology physicalSizeX:length physicalSizeY:length physicalSizeZ:length dimensionOrder>DimensionOrder.- pixelsType>PixelsType.-
+Channel                 pixels>Pixels.channels _position:int red:int green:int blue:int alpha:int logicalChannel>LogicalChannel.channels statsInfo>StatsInfo.-
+LogicalChannel          name
+StatsInfo               globalMin:float globalMax:float
+RenderingDef            pixels>Pixels.settings name defaultZ:int defaultT:int model>RenderingModel.- quantization>QuantumDef.-
+QuantumDef              cdStart:int cdEnd:int bitResolution:int
+ChannelBinding          renderingDef>RenderingDef.waveRendering family>Family.- coefficient:float inputStart:float inputEnd:float active:bool noiseReduction:bool red:int green:int blue:int alpha:int
 PixelsOriginalFileMap   parent>OriginalFile.pixelsFileMaps child>Pixels.pixelsFileMaps
 Project                 name description
 Dataset                 name description
 ProjectDatasetLink      parent>Project.datasetLinks child>Dataset.projectLinks
 DatasetImageLink        parent>Dataset.imageLinks child>Image.datasetLinks
 Screen                  name description
-Plate                   name description status rows:int columns:int
+Plate                   name description status rows:int columns:int rowNamingConvention columnNamingConvention
 ScreenPlateLink         parent>Screen.plateLinks child>Plate.screenLinks
 Well                    plate>Plate.wells row:int column:int
 WellSample              well>Well.wellSamples image>Image.wellSamples
@@ -75,8 +84,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 # Entities that belong to nobody: everyone sees them.
 UNOWNED = _words(
-    "ChecksumAlgorithm DimensionOrder PixelsType Format JobStatus EventType Node AdminPrivilege "
-    "Experimenter ExperimenterGroup GroupExperimenterMap Session"
+    "ChecksumAlgorithm DimensionOrder PixelsType Format JobStatus EventType Family RenderingModel "
+    "Node AdminPrivilege Experimenter ExperimenterGroup GroupExperimenterMap Session"
 )
 # Subclasses share the table of their base, which tells them apart by its column `_type`.
 _BASES = {
@@ -91,6 +100,8 @@ ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "DimensionOrder": _words("XYZCT XYZTC XYCTZ XYCZT XYTCZ XYTZC"),
     "JobStatus": _words("Submitted Queued Running Error Waiting Finished Cancelled"),
+    "Family": _words("linear polynomial exponential logarithmic"),
+    "RenderingModel": _words("rgb greyscale"),
     "EventType": _words("Bootstrap System Internal User Sessions Processing Import Test"),
     "AdminPrivilege": _words(
         "Chgrp Chown DeleteFile DeleteManagedRepo DeleteOwned DeleteScriptRepo ModifyGroup "
@@ -109,6 +120,7 @@ _TYPES: Mapping[str, Any] = {
     "time": sa.BigInteger,
     "bool": sa.Boolean,
     "float": sa.Float,
+    "length": sa.JSON(none_as_null=True),
     "map": sa.JSON(none_as_null=True),
 }
 
@@ -234,19 +246,21 @@ class Store:
         self._writing = threading.RLock()
         self._enums: dict[tuple[str, str], int] = {}
         with self.begin() as db:
-            self._bring_up_to_date(db)
+            new = self._bring_up_to_date(db)
             known = db.execute(sa.select(SELF.c.uuid)).scalar()
             self.uuid = known or str(uuid.uuid4())
             if not known:
                 db.execute(SELF.insert().values(uuid=self.uuid))
-                for entity, values in ENUMERATIONS.items():
-                    for value in values:
-                        self.insert(db, entity, value=value)
                 for value, bits in PIXEL_TYPES.items():
                     self.insert(db, "PixelsType", value=value, bitSize=bits)
+            for entity in new & ENUMERATIONS.keys():
+                for value in ENUMERATIONS[entity]:
+                    self.insert(db, entity, value=value)
 
-    def _bring_up_to_date(self, db: sa.Connection) -> None:
+    def _bring_up_to_date(self, db: sa.Connection) -> set[str]:
         """Makes the tables that are missing, and adds what those of an older release lack.
+
+        Gives the entities whose tables are new.
 
         It looks once, at all tables together: each look at one costs as much as all of them.
         """
@@ -266,6 +280,7 @@ class Store:
                     db.exec_driver_sql(
                         f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'
                     )
+        return {name for name, table in TABLES.items() if table in missing}
 
     def close(self) -> None:
         """Closes the file."""

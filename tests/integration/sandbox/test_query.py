@@ -156,7 +156,7 @@ def test_what_hql_there_is(
         ("select i.colour from Image i", "colour"),
         ("select r.id from Image i left join i.rois r", "never has"),
         ("select i.id from Image i join i.rois r", "rois"),
-        ("select i.details.externalInfo.lsid from Image i", "externalInfo"),
+        ("select d.details.externalInfo.lsid from Dataset d", "externalInfo"),
         ("select i._password from Experimenter i", "_password"),
         ("select i from Image i having count(i) > 1", "having"),
         ("select x.id from Image i", "'x'"),
