@@ -94,11 +94,27 @@ def digest(sha1s: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
+def registered_as(client_path: str) -> str:
+    """The client path of a store that is registered and not imported: OMERO has no file of it.
+
+    It ends with a slash, as no client path of a file does.
+    """
+    return store_at(client_path)
+
+
+def is_registered(paths: Sequence[str]) -> bool:
+    """Whether a fileset with these client paths is a store that was registered."""
+    return len(paths) == 1 and is_store(paths[0])
+
+
 def digest_of_copies(paths: Sequence[str], sha1s: Sequence[str | None]) -> str:
     """The digest of a store that OMERO has; empty if it has not every SHA1, or it is no store.
 
-    `paths`: the client paths of the fileset, the metadata at the top of the store first.
+    `paths`: the client paths of the fileset, the metadata at the top of the store first.  Of a
+    store that was registered OMERO has the digest itself.
     """
+    if is_registered(paths):
+        return sha1s[0] or ""
     top, _, name = paths[0].rpartition("/")
     if name not in MARKERS or not all(path.startswith(top + "/") for path in paths):
         return ""

@@ -16,7 +16,10 @@ from .verdicts import server_errors
 
 # What OMERO's importer notes on a fileset whose files it did not upload.
 TRANSFER = "openmicroscopy.org/omero/import/fileTransfer"
-IN_PLACE = ("Symlink", "Hardlink")  # of these words, what was imported is what OMERO reads
+# What DropBox notes there of a store that it has registered.
+REGISTERED = "omero.fs.RegisteredFileTransfer"
+# Of these words, what was imported is what OMERO reads.
+IN_PLACE = ("Symlink", "Hardlink", "Registered")
 _CHUNK = 200  # filesets that are asked for at once
 _AT_ONCE = 100  # files that OMERO hashes in one call ...
 _BYTES_AT_ONCE = 2**30  # ... and bytes of them

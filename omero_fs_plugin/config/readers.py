@@ -17,6 +17,9 @@ from pathlib import Path
 from omero_fs_plugin.errors import ConfigurationError
 
 PACKAGE = "loci.formats.in."
+# What reads a store for OMERO.server that was registered, and not imported: no reader of
+# Bio-Formats, but the server's own source of pixels.  It stands where a reader would.
+PIXEL_BUFFER = "com.glencoesoftware.omero.zarr.ZarrPixelsService"
 _LIMIT = 1 << 20  # bytes; Bio-Formats' own list takes 11,000
 _LINE = re.compile(r"([\w.$]+)\s*(?:\[[^\]]*\])?")
 

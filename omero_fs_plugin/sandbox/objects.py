@@ -192,6 +192,8 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any, *, whole: bool
         if "_externalInfo" not in kind.references:
             raise omero.ApiUsageException("", "", f"sandbox: its {entity} has no ExternalInfo")
         values["_externalInfo"] = save(store, db, call, info, whole=True)
+    elif row_id is not None:
+        values.pop("_externalInfo", None)  # whoever says nothing of it leaves it as it is
     row = store.row(db, entity, row_id) if row_id is not None else None
     if row is None and whole:
         _check_whole(value, values)

@@ -11,6 +11,7 @@ from omero_fs_plugin.blitz.inventory import MOST, Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.seen import Met, Seen
+from omero_fs_plugin.stores import is_store, store_at
 
 from . import looks
 from .findings import Finding, Kind
@@ -46,8 +47,13 @@ def look_at_filesets(means: Means, repository: str) -> None:
     while page := _page(means, after):
         counts = means.ask("counting images", inventory.image_counts, page.of)
         _look_at_images(means, page, counts)
-        kept = {one for one in page.of if one in counts}
-        if repository and kept:
+        # Without the repository, stores can be looked at: those that OMERO reads where they lie.
+        kept = {
+            one
+            for one, row in page.of.items()
+            if one in counts and (repository or is_store(row.path))
+        }
+        if kept:
             _look_at_files(means, page, kept, repository)
         after = page.rows[-1].id
         record.looked[PART] += len(page.rows)
@@ -105,7 +111,11 @@ def _look_at_files(means: Means, page: _Page, kept: set[int], repository: str) -
         entry = some[-1].entry
 
 
-def _compare(means: Means, page: _Page, kept: Sequence[Kept], repository: str) -> None:
+def _compare(means: Means, page: _Page, files: Sequence[Kept], repository: str) -> None:
+    _look_at_stores(means, page, [one for one in files if is_store(one.client_path)])
+    kept = [one for one in files if not is_store(one.client_path)]
+    if not repository or not kept:
+        return
     found = means.look(repository, looks.places, repository, kept)
     if found is None:
         return
@@ -129,6 +139,24 @@ def _compare(means: Means, page: _Page, kept: Sequence[Kept], repository: str) -
         verdicts = means.look(root, _judged, root, links)
         for (one, _, _), verdict in zip(links, verdicts or (), strict=bool(verdicts)):
             _add(means, page.of[one.fileset], one, repository, verdict)
+
+
+def _look_at_stores(means: Means, page: _Page, kept: Sequence[Kept]) -> None:
+    """Stores that were registered: OMERO reads them where they lie, and has nothing of them."""
+    by_root: dict[str, list[Kept]] = {}
+    for one in kept:
+        by_root.setdefault(page.of[one.fileset].root, []).append(one)
+    for root, some in by_root.items():
+        paths = [store_at(f"/{one.place}") for one in some]
+        verdicts = means.look(root, looks.stores, root, paths)
+        for one, path, verdict in zip(some, paths, verdicts or (), strict=bool(verdicts)):
+            row = page.of[one.fileset]
+            if verdict.kind is not None:
+                means.record.add(
+                    Finding(verdict.kind, path, verdict.why, row.user, row.id, row.server_fileset)
+                )
+            elif verdict != FINE:
+                means.not_seen(path, verdict.why)
 
 
 def _judged(call: Call, root: str, links: Sequence[tuple[Kept, Source, Place]]) -> list[Verdict]:

@@ -15,6 +15,7 @@ from omero_fs_plugin.blitz.inventory import Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.seen import Met
 from omero_fs_plugin.dropbox.receipts.proof import Digests, can_digest
+from omero_fs_plugin.stores import MARKERS
 
 from .findings import Kind
 
@@ -88,6 +89,26 @@ def source(call: Call, root: str, one: Source) -> Verdict:
     if not stat_module.S_ISREG(found.st_mode):
         return Verdict(Kind.CHANGED_TARGET, f"the link leads to {one.path}, which is no file")
     return unchanged(call, one, found)
+
+
+def stores(call: Call, root: str, paths: Iterable[str]) -> list[Verdict]:
+    """Whether the registered store at each of these paths is still there."""
+    return [_store(call, root, path) for path in paths]
+
+
+def _store(call: Call, root: str, path: str) -> Verdict:
+    for name in MARKERS:
+        call.pulse()
+        try:
+            os.stat(path + name)  # noqa: PTH116
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                return Verdict(None, _why(error))
+        else:
+            return FINE
+    if not os.path.lexists(root):
+        return Verdict(Kind.BROKEN_LINK, f"{root} is not there: is its share mounted?")
+    return Verdict(Kind.BROKEN_LINK, f"OMERO reads the store at {path}, and there is none any more")
 
 
 def unchanged(call: Call, one: Source, found: os.stat_result) -> Verdict:

@@ -18,7 +18,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from omero_fs_plugin.dropbox.confine import NOT_NOW
@@ -66,14 +65,14 @@ class Confined:
         roots: Roots = tuple,
         time_limit: float = LIMIT_S,
         memory: int = MEMORY,
-        held_stores: Callable[[], str] = lambda: "",
+        way: Callable[[Candidate], Candidate] = lambda store: store,
     ) -> None:
         """Starts no process yet.
 
         `roots` gives the watched directories; `time_limit`: s for one file; `memory`: MiB.
-        `held_stores` says why complete stores wait nevertheless; empty: they need not.
+        `way` gives a complete store with what reads it in OMERO, or with why it waits.
         """
-        self._held_stores = held_stores
+        self._way = way
         self._time_limit = time_limit
         self._memory = memory
         self._kept = Kept(self._make, roots)
@@ -124,11 +123,8 @@ class Confined:
                 found = halved(look, stores)
             except RootChanged as changed:
                 return waiting(stores, str(changed.strerror))
-        held = self._held_stores()
-        if not held:
-            return found
         return Grouping(
-            tuple(replace(c, held=held) if c.complete else c for c in found.candidates),
+            tuple(self._way(c) if c.complete else c for c in found.candidates),
             found.unreadable,
         )
 

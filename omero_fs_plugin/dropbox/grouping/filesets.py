@@ -70,6 +70,7 @@ class Candidate:
     not_now: bool = False
     unread: tuple[str, ...] = ()  # those of its files that the server may not read
     remark: str = ""  # what people are told of it, though it is imported as it is
+    needs: tuple[str, ...] = ()  # what the server must be able to do, to read it: see `zarr`
     # Nobody can know whether more is to come: all of these must be at rest.
     trees: tuple[Reach, ...] = ()
 

@@ -35,6 +35,7 @@ def grouping_frame(grouping: Grouping) -> Frame:
                 "unread": one.unread,
                 "plate": one.plate,
                 "missing": one.missing,
+                "needs": one.needs,
                 "trees": [asdict(reach) for reach in one.trees],
                 **{name: getattr(one, name) for name in _TEXTS if getattr(one, name)},
             }
@@ -102,6 +103,7 @@ def _candidate(value: Any) -> Candidate:
         raise ValueError("a set of no files")
     texts = {name: _text(value.get(name, "")) for name in _TEXTS}
     missing = _texts(value.get("missing"))
+    needs = _texts(value.get("needs", []))
     trees = _reaches(value.get("trees"))
     return Candidate(
         files=files,
@@ -109,6 +111,7 @@ def _candidate(value: Any) -> Candidate:
         not_now=_truth(value.get("not_now")),
         unread=_texts(value.get("unread")),
         missing=missing,
+        needs=needs,
         trees=trees,
         **texts,
     )

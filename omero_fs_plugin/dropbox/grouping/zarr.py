@@ -20,6 +20,10 @@ from .opening import Opener, open_file
 from .zarr_files import Metadata, NotWhole, Refused, joined
 
 READER = PACKAGE + "ZarrReader"
+# What not each source of pixels can do: to read Zarr 3, and to read images that do not have just
+# the five axes that OMERO has, in this order.
+ZARR_3, OTHER_AXES = "Zarr 3", "other axes"
+_AXES = ["t", "c", "z", "y", "x"]
 _DEEPEST = 8  # groups within each other that are looked at: plate, well, field, labels, label
 _NO_IMAGE = (
     "has no metadata of OME-NGFF yet (multiscales, plate or bioformats2raw.layout), without which "
@@ -47,6 +51,7 @@ def look_at(root: str, store: str, opener: Opener = open_file) -> Candidate:
         incomplete=incomplete,
         refused=refused,
         slow=f"{store}{empty} has no chunk yet" if empty else "",
+        needs=tuple(sorted(promises.needs)),
     )
 
 
@@ -58,11 +63,14 @@ class _Promises:
         self._three = False  # Zarr 3
         self.plate = False
         self.empty: list[str] = []  # arrays without a chunk
+        self.needs: set[str] = set()
 
     def read(self) -> None:
         """Reads all.  Raises NotWhole, Refused and OSError."""
         self._three = self._metadata.is_there("zarr.json")
-        if not self._three and not any(map(self._metadata.is_there, (".zgroup", ".zarray"))):
+        if self._three:
+            self.needs.add(ZARR_3)
+        elif not any(map(self._metadata.is_there, (".zgroup", ".zarray"))):
             raise NotWhole(
                 f"{self._metadata.path('')}: has no zarr.json and no .zgroup at its top yet"
             )
@@ -100,7 +108,7 @@ class _Promises:
         self._metadata.json(f"{within}.zgroup")  # must be whole
         return self._metadata.json(f"{within}.zattrs") or {}
 
-    def _image(self, group: str, depth: int) -> bool:
+    def _image(self, group: str, depth: int, *, label: bool = False) -> bool:
         """Looks at an image, a plate or a collection.  Whether it is one, or may become one."""
         if depth > _DEEPEST:
             raise Refused(f"{self._metadata.path(group)}: images too deep within each other")
@@ -117,6 +125,8 @@ class _Promises:
         if "multiscales" not in ome:
             return False
         for scales in _each(ome["multiscales"], "multiscales"):
+            if not label and _names(scales.get("axes")) != _AXES:
+                self.needs.add(OTHER_AXES)
             for dataset in _each(scales.get("datasets"), "datasets"):
                 self._array(joined(group, dataset.get("path")))
         self._labels(joined(group, "labels"), depth)
@@ -155,10 +165,10 @@ class _Promises:
             return
         names = (self._ome(group) or {}).get("labels")
         for name in names if isinstance(names, list) else ():
-            self._must_be_image(joined(group, name), depth)
+            self._must_be_image(joined(group, name), depth, label=True)
 
-    def _must_be_image(self, group: str, depth: int) -> None:
-        if not self._image(group, depth + 1):
+    def _must_be_image(self, group: str, depth: int, *, label: bool = False) -> None:
+        if not self._image(group, depth + 1, label=label):
             raise NotWhole(f"{self._metadata.path(group)}: does not say its arrays yet")
 
     def _is_group(self, group: str) -> bool:
@@ -180,6 +190,13 @@ class _Promises:
                 raise NotWhole(f"{self._metadata.path(name)}: says no {key}")
         if 0 not in shape and not self._metadata.has_chunks(array):
             self.empty.append(array)
+
+
+def _names(axes: Any) -> list[Any]:
+    """The names of the axes; those of OMERO if the metadata has none, as before OME-NGFF 0.3."""
+    if not isinstance(axes, list):
+        return _AXES
+    return [axis.get("name") if isinstance(axis, Mapping) else axis for axis in axes]
 
 
 def _is_size(value: Any) -> bool:

@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.journal.records import FOUND_IN_OMERO, HANDED_OVER,
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.stores import is_store
 
-from .importers import UnderWay, client_path
+from .importers import UnderWay
 from .importers.disk import meaning
 from .stores import first_paths
 
@@ -71,7 +71,7 @@ class Duplicates:
         if not self._exclude_imported_paths:
             return None
         rules = self._omero.path_rules
-        paths = (client_path(path, rules) for path in first_paths(self._fileset))
+        paths = first_paths(self._fileset, rules)
         for there in (f for path in paths for f in self._omero.filesets(self._user, path)):
             if there.images:
                 return self._skip(

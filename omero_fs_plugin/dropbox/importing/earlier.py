@@ -13,7 +13,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.stores import is_store
+from omero_fs_plugin.stores import is_registered, is_store
 
 from .activity import Look, Rest, Watch, late_s, limit_s, look
 from .importers import StillRunning, client_path
@@ -47,7 +47,7 @@ class Earlier:
     def unrecorded(self) -> list[ServerFileset]:
         """Filesets that begin with the same client path and that the journal does not know."""
         found = []
-        for path in map(self._client_path, first_paths(self.fileset)):
+        for path in first_paths(self.fileset, self.omero.path_rules):
             there = self.omero.filesets(self.session.user, path)
             # A fileset that has the file at another position is another set.
             found += [f for f in there if f.paths[0] == path]
@@ -129,6 +129,8 @@ class Earlier:
         If its import never began, this is as long as a late call may take.  After it is
         deleted, its import can no longer begin.
         """
+        if is_registered(one.paths):
+            return late_s(0)  # OMERO reads no byte of a store for that
         files, size = _extent(self.fileset, one)
         return limit_s(files, size) if rest.told else late_s(size)
 

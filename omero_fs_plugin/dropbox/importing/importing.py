@@ -31,6 +31,7 @@ from .importers.choice import Choice
 from .importers.disk import meaning
 from .importers.factory import make
 from .importers.protocol import Importer, Wishes
+from .importers.registering import registers
 from .importers.sources import remove
 from .importers.waits import Waits
 from .leftovers import Leftovers
@@ -204,13 +205,13 @@ class Importing:
         """
         plan = self.plan(fileset)
         transfer = plan.method.choice.transfer
-        kept = ""
-        if transfer.removes:
+        kept, removes = "", transfer.removes and not registers(fileset)
+        if removes:
             sha1s = [sha1 or "" for sha1 in fileset.sha1s]
             kept = self._remove(fileset, sha1s, linked=transfer.links)
         if not (plan.said.annotates or _aims(plan)):
             gone = "what had to be done after that is unknown: the sidecar or the rule is gone"
-            self._journal.finished(fileset.id, "" if transfer.removes else f"imported, but {gone}")
+            self._journal.finished(fileset.id, "" if removes else f"imported, but {gone}")
         else:
             with self.pool.session(fileset.user, plan.group) as session:
                 self._afterwards(plan, session, fileset, None, fileset.images)
@@ -280,7 +281,7 @@ class Importing:
             watch=self._watch,
             import_duplicates=self._import_duplicates(),
             wishes=wishes,
-            removes=plan.method.choice.transfer.removes,
+            removes=plan.method.choice.transfer.removes and not registers(fileset),
             later=lambda: self.unfinished.append(fileset.id),
             exclude_imported_paths=plan.method.choice.arguments.exclude_imported_paths,
             slots=self._slots,

@@ -17,7 +17,14 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.names import is_utf8, printable
-from omero_fs_plugin.stores import MARKERS, digest, directory_of, in_order, is_store
+from omero_fs_plugin.stores import (
+    MARKERS,
+    digest,
+    directory_of,
+    in_order,
+    is_store,
+    registered_as,
+)
 
 from .importers import FileChanged, FileGone, client_path
 from .importers.disk import disk_errors
@@ -88,11 +95,15 @@ def folded(fileset: Fileset, whole: Fileset, sha1s: Sequence[str]) -> list[str]:
     return [digest(dict(zip(names, sha1s, strict=True)))]
 
 
-def first_paths(fileset: Fileset) -> list[str]:
-    """Each path that the first file of the fileset may have in OMERO."""
+def first_paths(fileset: Fileset, path_rules: str = "") -> list[str]:
+    """Each client path that the first file of the fileset may have in OMERO.
+
+    `path_rules` as in `client_path`.
+    """
+    own = client_path(fileset.path, path_rules)
     if not is_store(fileset.path):
-        return [fileset.path]
-    return [fileset.path + name for name in MARKERS]
+        return [own]
+    return [registered_as(own), *(f"{own}/{name}" for name in MARKERS)]
 
 
 def each_sha1(

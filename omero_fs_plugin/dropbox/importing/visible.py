@@ -26,18 +26,24 @@ class Visible:
     """Looks at the files of each fileset before it is imported.  Thread-safe."""
 
     def __init__(
-        self, machine: str, by_path: Callable[[Fileset], str] = lambda fileset: ""
+        self,
+        machine: str,
+        by_path: Callable[[Fileset], str] = lambda fileset: "",
+        beside_omero: Callable[[Fileset], str] = lambda fileset: "",
     ) -> None:
         """`by_path` says why a fileset can be imported only under its own path; empty: it can be
-        under another."""
-        self._machine, self._by_path = machine, by_path
+        under another.  `beside_omero` says what it needs of OMERO's machine that is not here;
+        empty: nothing."""
+        self._machine, self._by_path, self._beside_omero = machine, by_path, beside_omero
         self._lock = threading.Lock()
         self._unseen: dict[str, str] = {}  # root -> what was wrong with the last fileset of it
 
     def unseen(self, fileset: Fileset) -> str:
         """Why this machine does not see `fileset`; empty if it does."""
-        why = self._elsewhere(fileset) or next(
-            filter(None, (self._look(fileset.root, met) for met in fileset.files)), ""
+        why = (
+            self._beside_omero(fileset)
+            or self._elsewhere(fileset)
+            or next(filter(None, (self._look(fileset.root, met) for met in fileset.files)), "")
         )
         with self._lock:
             if why:

@@ -23,6 +23,7 @@ from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
+from omero_fs_plugin.dropbox.importing.importers.registering import registers
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
@@ -80,7 +81,7 @@ class DropBoxImporter:
         self._expires, self._renew = expires, renew
         self._give_up = partial(icegrid.shut_down, communicator)
         self._me = Holder.me()
-        self._seen = Visible(self._me.host, self._by_path)
+        self._seen = Visible(self._me.host, self._by_path, self._beside_omero)
         node = communicator.getProperties().getProperty("Ice.Admin.ServerId")
         names = (self._me.host, node.removeprefix(_ID_BEFORE_NODE))
         self._path_map = for_machine(settings.path_map, names)
@@ -207,12 +208,24 @@ class DropBoxImporter:
 
     def _by_path(self, fileset: Fileset) -> str:
         """Why a fileset is imported only under its own path; empty: it may be under another."""
+        if registers(fileset):
+            return "a registration would tell OMERO that path"
         choice = self._methods.of(self._places.rule_of(fileset.path, fileset.user)).choice
         if choice.importer == JAVA:
             return "OMERO's own importer would tell OMERO that path"
         if choice.transfer.in_place:
             return "a transfer in place would tell OMERO that path"
         return ""
+
+    def _beside_omero(self, fileset: Fileset) -> str:
+        """What the import needs of OMERO's machine that is not here; empty: nothing."""
+        repository = self.configuration.settings.managed_dir
+        if not registers(fileset) or repository.is_dir():
+            return ""
+        return (
+            f"{fileset.path} is registered only where OMERO's files are, and {repository} is not "
+            f"on {self._me.host}"
+        )
 
     def _joined(self, held: Held) -> None:
         """The journal knows us: from now on we may import."""

@@ -17,8 +17,9 @@ from omero_fs_plugin.dropbox.confine import listing
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.grouping.bioformats.grouper import BioFormats
-from omero_fs_plugin.dropbox.grouping.bioformats.jars import ZarrReader, find
+from omero_fs_plugin.dropbox.grouping.bioformats.jars import find
 from omero_fs_plugin.dropbox.grouping.bioformats.jars import readers_there as readers_there
+from omero_fs_plugin.dropbox.grouping.bioformats.serving import ServerJars
 from omero_fs_plugin.dropbox.grouping.child.kept import Roots
 from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
@@ -77,10 +78,10 @@ def choose(
     `time_limit` (s), `memory` (MiB) and `roots` as BioFormats takes them.
     """
 
-    held_stores = ZarrReader(bioformats_jars, omerodir).lacking
+    way = ServerJars(bioformats_jars, omerodir).way
 
     def parsers() -> Confined:
-        return Confined(roots=roots, time_limit=min(LIMIT_S, time_limit), held_stores=held_stores)
+        return Confined(roots=roots, time_limit=min(LIMIT_S, time_limit), way=way)
 
     def by_signatures() -> Grouper:
         return parsers()

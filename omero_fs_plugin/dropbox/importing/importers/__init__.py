@@ -4,6 +4,8 @@
 ``upload``, ``in_place`` and ``belonging`` (where OMERO wants its files), ``streams`` (how many
 files at once), ``resume`` (an upload that a kill cut off) and ``waits`` (when to ask for the end),
 and ``java``, with ``java_process``, ``java_child`` and ``printed``.
+For a server that reads stores only where they lie, ``native`` has ``registering`` do it:
+``store_images`` says what a store holds, ``registered`` what OMERO gets of it.
 ``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.
 Both use ``names``, ``sources``, ``checksums`` and ``answers``.  ``disk`` says what an error of a
 disk means.

@@ -33,6 +33,7 @@ from .belonging import Belonging
 from .checksums import agreed
 from .in_place import InPlace
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
+from .registering import Registration, registers
 from .resume import FEWEST, mark, marked
 from .sources import sha1_of
 from .streams import Streams
@@ -365,19 +366,7 @@ class NativeImporter:
     ) -> Iterator[tuple[Task, Outcome]]:
         """As the protocol says."""
         for task in tasks:
-            one = NativeImport(
-                self._session,
-                task.fileset,
-                verified=task.verified,
-                stopping=stopping,
-                over=task.over,
-                wishes=task.wishes,
-                options=self._options,
-                progress=self._progress,
-                known=task.known,
-                began=task.began,
-                ours=task.ours,
-            )
+            one = self._one(task, stopping)
             try:
                 yield task, Imported(one.run(), tuple(one.sha1s))
             except (ServerAwayError, UserError):
@@ -385,11 +374,38 @@ class NativeImporter:
             except FsError as error:
                 yield task, error
 
+    def _one(self, task: Task, stopping: Callable[[], bool]) -> NativeImport | Registration:
+        if registers(task.fileset):
+            return Registration(
+                self._session,
+                task.fileset,
+                verified=task.verified,
+                stopping=stopping,
+                over=task.over,
+                wishes=task.wishes,
+                path_rules=self._options.path_rules,
+                progress=self._progress,
+                ours=task.ours,
+            )
+        return NativeImport(
+            self._session,
+            task.fileset,
+            verified=task.verified,
+            stopping=stopping,
+            over=task.over,
+            wishes=task.wishes,
+            options=self._options,
+            progress=self._progress,
+            known=task.known,
+            began=task.began,
+            ours=task.ours,
+        )
+
     def done(
         self, fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool] = lambda: False
     ) -> str:
-        """As the protocol says."""
-        if not self._options.transfer.removes:
+        """As the protocol says.  A store that was registered is OMERO's data, and stays."""
+        if registers(fileset) or not self._options.transfer.removes:
             return ""
         linked = self._options.transfer.links
         return sources.remove(fileset, sha1s, linked=linked, stopping=stopping)

@@ -168,3 +168,9 @@ def test_what_omero_would_look_for_under_that_path_is_left_to_others(
 
 def test_under_its_own_path_all_is_imported(met: Fileset) -> None:
     assert Visible("node2", lambda fileset: "it must be that path").unseen(met) == ""
+
+
+def test_what_is_done_beside_omero_alone_is_left_to_others(met: Fileset) -> None:
+    visible = Visible("node2", beside_omero=lambda fileset: f"{fileset.path}: not on this machine")
+    assert visible.unseen(met) == f"{met.path}: not on this machine"
+    assert visible.told() == {met.root: f"{met.path}: not on this machine"}

@@ -1,0 +1,200 @@
+"""Registers a store where it lies: OMERO gets its images, and no file of it.
+
+For an OMERO.server that has no reader for OME-Zarr, but omero-zarr-pixel-buffer, which reads the
+pixels of an image from the path in its ExternalInfo.
+
+Rule: there are two steps, each of which is one transaction in OMERO.  The first makes a Fileset
+without images, the mark.  The second makes all images, which belong to the mark and have their
+ExternalInfo from the beginning.  So after a kill there is no mark, or a mark without images, or all
+of it, and `Earlier` knows which.  OMERO may carry out the second call late: then it fails if
+the mark was deleted meanwhile, for no image can belong to a Fileset that is not there.
+
+Sources: OMERO.server's OmeroInterceptor, which lets users give a new object its ExternalInfo, and
+OMERO's integration tests of IUpdate and of filesets, which save such objects.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import omero.sys
+from omero.rtypes import rlong, unwrap
+
+import omero
+from omero_fs_plugin.blitz.copies import patience_ms
+from omero_fs_plugin.blitz.user_session import UserSession
+from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
+from omero_fs_plugin.config.readers import PIXEL_BUFFER
+from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.stores import digest, registered_as
+
+from . import Stopped, client_path
+from .answers import delete_filesets
+from .protocol import Progress, Wishes
+from .registered import CHANNEL_ROWS, ROWS, Enumerations, Registered, mark
+from .sources import opened, sha1_of
+from .store_images import Layout, layout
+from .streams import Streams
+
+log = logging.getLogger(__name__)
+
+_MOST_BYTES = 16 << 20  # of one file of metadata
+
+
+def registers(fileset: Fileset) -> bool:
+    """Whether it is a store that is to be registered, as was found out when it came to rest."""
+    return fileset.reader == PIXEL_BUFFER
+
+
+class Registration:
+    """One attempt to register one store in one session.  Its arguments are those of NativeImport.
+
+    `fileset` has each file of the store.
+    """
+
+    def __init__(
+        self,
+        session: UserSession,
+        fileset: Fileset,
+        *,
+        verified: Callable[[Sequence[str]], None],
+        stopping: Callable[[], bool],
+        over: Callable[[int], None] = lambda file: None,
+        wishes: Wishes | None = None,
+        path_rules: str = "",
+        progress: Progress | None = None,
+        ours: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._session = session
+        self._fileset = fileset
+        self._verified = verified
+        self._stopping = stopping
+        self._over = over
+        self._wishes = wishes or Wishes()
+        self._path_rules = path_rules
+        self._progress = progress or Progress()
+        self._ours = ours
+        self._streams = Streams([met.stat.size for met in fileset.files])
+        self._met = {met.path.removeprefix(fileset.path): met for met in fileset.files}
+        self.sha1s: list[str] = []  # of the files, when all were read; lower-case hex
+
+    def run(self) -> tuple[int, ...]:
+        """Registers it, and returns the ids of the images.  Raises as NativeImport does.
+
+        If OMERO refuses the images, the mark is deleted.  If nobody knows what OMERO did, it stays.
+        """
+        self._progress.begin(sum(met.stat.size for met in self._fileset.files))
+        self._check_place()
+        found = layout(self._fileset.path, self._json)
+        of = Enumerations(self._session)
+        self.sha1s.extend(self._streams.run(self._sha1))
+        if self._stopping():
+            raise Stopped("stopped before the registration began")
+        self._verified(self.sha1s)
+        return self._images(self._mark(of), found, of)
+
+    def _check_place(self) -> None:
+        """OMERO will read the store by its path, so this must be OMERO's machine."""
+        with server_errors("asking where the managed repository is"):
+            described = self._session.managed_repository().root()
+        root = Path(unwrap(described.path) or "") / (unwrap(described.name) or "")
+        try:
+            there = root.is_absolute() and root.is_dir()
+        except OSError as error:  # its disk is ill
+            raise told(error, f"looking for OMERO's {root}", Step.IN_PLACE) from error
+        if not there:
+            raise ImportRefused(
+                f"{self._fileset.path}: is registered only on OMERO's machine, where the server "
+                f"has the same path for it, and OMERO's {root} is not on this one: run DropBox "
+                "beside OMERO, or add OMEZarrReader to the server"
+            )
+
+    def _json(self, name: str) -> Mapping[str, Any] | None:
+        met = self._met.get(name)
+        if met is None:
+            return None
+        if met.stat.size > _MOST_BYTES:
+            raise ImportRefused(f"{met.path}: too much metadata", final=True)
+        with opened(self._fileset.root, met) as file:
+            text = _read(file, met)
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ImportRefused(f"{met.path}: is no JSON: {error}", final=True) from error
+        if not isinstance(said, dict):
+            raise ImportRefused(f"{met.path}: has no JSON object", final=True)
+        return said
+
+    def _sha1(self, position: int) -> str:
+        met = self._fileset.files[position]
+        found = sha1_of(self._fileset.root, met, self._halting)
+        self._progress.more(met.stat.size)
+        return found
+
+    def _halting(self) -> bool:
+        return self._streams.failed or self._stopping()
+
+    def _mark(self, of: Enumerations) -> int:
+        """Makes the mark, and returns the id of its Fileset."""
+        content = digest(dict(zip(self._met, self.sha1s, strict=True)))
+        path = registered_as(client_path(self._fileset.path, self._path_rules))
+        user = self._session.user
+        made = mark(self._fileset, path, content, user.name, user.group, of)
+        with server_errors("making the mark of a registration", Step.BEGIN):
+            (identifier,) = self._update(10).saveAndReturnIds([made])
+        return int(identifier)
+
+    def _images(self, made: int, found: Layout, of: Enumerations) -> tuple[int, ...]:
+        """Makes all images in one transaction, and returns their ids."""
+        objects = Registered(self._fileset.path, made, self._wishes, of).objects(found)
+        rows = sum(ROWS + CHANNEL_ROWS * one.sizes["C"] for one in found.images)
+        try:
+            with server_errors("registering the images", Step.IMPORT):
+                self._update(rows).saveAndReturnIds(objects)
+        except FsError as error:
+            if isinstance(error.__cause__, omero.ServerError):  # OMERO itself says that it does not
+                self._take_back(made)
+            raise
+        with server_errors("asking for the images"):
+            return self._of_mark("select i.id from Image i where i.fileset.id = :id", made)
+
+    def _of_mark(self, text: str, made: int) -> tuple[int, ...]:
+        parameters = omero.sys.ParametersI()
+        parameters.map = {"id": rlong(made)}
+        return tuple(unwrap(row[0]) for row in self._session.query.projection(text, parameters))
+
+    def _update(self, rows: int) -> Any:
+        """An IUpdatePrx whose calls may take as long as it takes to store so many rows."""
+        service = self._session.services.getUpdateService()
+        return service.ice_invocationTimeout(patience_ms(0, rows))
+
+    def _take_back(self, made: int) -> None:
+        """Deletes the mark, to which no image belongs.  It does not matter if this fails."""
+        if not self._ours():
+            return
+        try:
+            with server_errors("looking for what is left of the registration"):
+                if self._of_mark("select i.id from Image i where i.fileset.id = :id", made):
+                    return
+                files = self._of_mark(
+                    "select o.id from FilesetEntry e join e.originalFile o "
+                    "where e.fileset.id = :id",
+                    made,
+                )
+            for file in files:
+                self._over(file)
+            delete_filesets(self._session, [made])
+        except FsError as error:
+            log.warning("fileset %d: %s", self._fileset.id, error)
+
+
+def _read(file: Any, met: Found) -> bytes:
+    text = b""
+    while len(text) <= met.stat.size and (block := file.read(met.stat.size + 1 - len(text))):
+        text += block
+    return text
