@@ -9,6 +9,7 @@ UTF-8 is written as ``\\xff``, everywhere alike.
 from __future__ import annotations
 
 import logging
+import shlex
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
@@ -41,6 +42,24 @@ def _written(c: str) -> str:
     if "\udc80" <= c <= "\udcff":  # a byte, as Python has it in the name of a file
         return f"\\x{ord(c) - 0xDC00:02x}"
     return c.encode("unicode_escape").decode()
+
+
+def in_shell(path: object) -> str:
+    """`path` as one word of a command for bash, to be shown and copied, whatever its name is."""
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_QUOTED.get(c) or _as_bash_reads(c) for c in text) + "'"
+
+
+_QUOTED = {"'": "\\'", "\\": "\\\\"}
+
+
+def _as_bash_reads(c: str) -> str:
+    """One character within `$'...'`.  What cannot be shown is written byte by byte."""
+    if c.isprintable():
+        return c
+    return "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))
 
 
 def several(number: int, noun: str, one: str = "", more: str = "") -> str:

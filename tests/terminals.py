@@ -99,6 +99,10 @@ class Terminal:
         text = self.bytes.decode(errors="replace")
         return _ACTS.sub("", text).replace("\r", "").splitlines()
 
+    def clear(self) -> None:
+        """The next text stands on an empty screen."""
+        self._screen.reset()
+
     def until(self, shows: Callable[[str], bool]) -> str:
         """What stands on the screen when it shows that."""
         deadline = time.monotonic() + self._patience
@@ -116,9 +120,13 @@ class Terminal:
             self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._code
 
+    def type(self, text: str) -> None:
+        """As a person does."""
+        os.write(self._terminal, text.encode())
+
     def interrupt(self) -> int:
         """Ctrl-C, as a person types it; the exit code."""
-        os.write(self._terminal, b"\x03")
+        self.type("\x03")
         return self.wait()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from omero_fs_plugin import filesystems
 from omero_fs_plugin.config.settings import EVERYONE, Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import Roots, apart_from
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.names import in_shell, is_utf8
 
 from . import Line, Subject, error, ok, warning
 from .account import name_of
@@ -42,7 +43,9 @@ def watched(subject: Subject, roots: Roots, rule: Rule) -> Iterator[Line]:
         yield error(about, f"{directory} cannot be reached: {refused.strerror}", _enter(directory))
         return
     if not stat.S_ISDIR(mode):
-        yield error(about, f"{directory} is not a directory", f"move it away; mkdir {directory}")
+        yield error(
+            about, f"{directory} is not a directory", f"move it away; mkdir {in_shell(directory)}"
+        )
         return
     if not os.access(directory, os.R_OK | os.X_OK):
         yield error(about, f"{directory} cannot be read", _enter(directory))
@@ -57,7 +60,7 @@ def watched(subject: Subject, roots: Roots, rule: Rule) -> Iterator[Line]:
             about,
             f"everybody may write to {directory}, and so can make a directory there and import "
             "as its user",
-            f"chmod o-w {directory}",
+            f"chmod o-w {in_shell(directory)}",
         )
     yield from _share(subject, directory, about)
     if rule.user == EVERYONE:
@@ -108,11 +111,14 @@ def _missing(subject: Subject, rule: Rule, about: str) -> Line:
         what = f"{directory} is not there, and cannot be made"
         return error(about, what, "see the line about omero.data.dir")
     what = f"{directory} is not there"
-    return error(about, what, f"mkdir -p {directory}, or set omero.fs.watchDir to another")
+    return error(
+        about, what, f"mkdir -p {in_shell(directory)}, or set omero.fs.watchDir to another"
+    )
 
 
 def _enter(directory: Path) -> str:
-    return f"as its owner, for the user that OMERO.server runs as: setfacl -m u:USER:rx {directory}"
+    command = f"setfacl -m u:USER:rx {in_shell(directory)}"
+    return f"as its owner, for the user that OMERO.server runs as: {command}"
 
 
 def _share(subject: Subject, directory: Path, about: str) -> Iterator[Line]:
@@ -168,15 +174,19 @@ def _of_everyone(directory: Path) -> Iterator[Line]:
 def _of_user(directory: Path) -> Line | None:
     """What is wrong with a user's subdirectory."""
     about = f"directory of {directory.name}"
+    if not is_utf8(directory.name):
+        what = f"the name of {directory} is not valid UTF-8, so no OMERO user has it"
+        remedy = f"as its owner: mv {in_shell(directory)} {in_shell(directory.parent)}/USER"
+        return warning(about, f"{what}: nothing in it is imported", remedy)
     if not os.access(directory, os.R_OK | os.X_OK):
         return error(about, f"{directory} cannot be read", _enter(directory))
     status = directory.stat()
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         what = f"everybody may write to {directory}, and so import as {directory.name}"
-        return warning(about, what, f"chmod o-w {directory}")
+        return warning(about, what, f"chmod o-w {in_shell(directory)}")
     if not status.st_mode & stat.S_IWUSR:
         what = f"its owner, {name_of(directory)}, may not write to {directory}"
-        return warning(about, what, f"chmod u+w {directory}")
+        return warning(about, what, f"chmod u+w {in_shell(directory)}")
     return None
 
 
@@ -184,10 +194,10 @@ def written(subject: Subject) -> Iterator[Line]:
     """omero.data.dir, where the journal is; and what `quarantined` and `moved_to` say."""
     data_dir = subject.settings.data_dir
     if not data_dir.is_dir():
-        remedy = f"mkdir -p {data_dir}, or omero config set omero.data.dir /another"
+        remedy = f"mkdir -p {in_shell(data_dir)}, or omero config set omero.data.dir /another"
         yield error("omero.data.dir", f"{data_dir} is not a directory", remedy)
     elif not os.access(data_dir, os.W_OK | os.X_OK):
-        remedy = f"chown {name_of(subject.omerodir / 'etc')} {data_dir}"
+        remedy = f"chown {name_of(subject.omerodir / 'etc')} {in_shell(data_dir)}"
         yield error("omero.data.dir", f"{data_dir} cannot be written to", remedy)
     else:
         yield ok("omero.data.dir", f"{data_dir}, owned by {name_of(data_dir)}")
@@ -205,7 +215,8 @@ def quarantined(subject: Subject) -> Iterator[Line]:
     if wrong:
         me = name_of(subject.omerodir / "etc")
         # Only the directory itself is given away: one above it may belong to the whole system.
-        remedy = f"as root: mkdir -p {quarantine}; chown {me} {quarantine}; chmod 700 {quarantine}"
+        word = in_shell(quarantine)
+        remedy = f"as root: mkdir -p {word}; chown {me} {word}; chmod 700 {word}"
         if existing(quarantine) != quarantine and not existing(quarantine).is_dir():
             remedy = "omero config set omero.fs.quarantine to another directory"
         yield error("quarantine", wrong, remedy)
@@ -225,11 +236,12 @@ def moved_to(subject: Subject, directory: Path) -> Iterator[Line]:
         yield ok("omero.fs.afterImport", f"imported files are moved to {directory}")
         return
     me = name_of(subject.omerodir / "etc")
-    remedy = f"as root: chown {me} {directory}"
+    word = in_shell(directory)
+    remedy = f"as root: chown {me} {word}"
     what = "cannot be written to"
     if not directory.exists():
         what = "is not there, so no file is moved"
-        remedy = f"mount its disk, or as root: mkdir -p {directory}; chown {me} {directory}"
+        remedy = f"mount its disk, or as root: mkdir -p {word}; chown {me} {word}"
     elif not directory.is_dir():
         what, remedy = "is not a directory", "set omero.fs.afterImport to another"
     yield error("omero.fs.afterImport", f"{directory} {what}", remedy)

@@ -14,6 +14,7 @@ from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
 from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, Grid, how_to_restart, how_to_start
+from omero_fs_plugin.names import is_utf8
 
 from . import DOWN, Level, Line, Subject, error, ok, warning
 from .inotify import Taken
@@ -220,8 +221,10 @@ def users(running: Running) -> Iterator[Line]:
         if name in running.listed:
             remedy = "omero user add or omero group adduser, or correct the property"
             yield error("users", f"{why}: nothing is imported for {name}", remedy)
-        else:
+        elif is_utf8(name) or "/" in name:  # any other is told by `directories`
             remedy = "omero user add or omero group adduser, or rename the directory"
+            if not is_utf8(name):
+                remedy = "rename the directory: no OMERO user or group has such a name"
             yield warning("users", f"{why}: the directory {name} is left alone", remedy)
     good = [name for name, why in running.users.items() if not why]
     named = ", ".join(good[:_MANY]) + (", ..." if len(good) > _MANY else "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omero_fs_plugin.config.settings import DATA_DIR, MANAGED_DIR, MANAGED_DIR_DEFAULT, Settings
+from omero_fs_plugin.names import in_shell
 
 from . import Line, Subject, error, ok, warning
 from .directories import existing
@@ -63,7 +64,7 @@ def _room(about: str, directory: Path, look: Callable[[Path], Free]) -> Iterator
     there = existing(directory)
     found = look(there)
     told = f"{found.bytes / GIB:.1f} GiB are free for {directory}"
-    remedy = f"make room on the file system of {there}: df {there}"
+    remedy = f"make room on the file system of {there}: df {in_shell(there)}"
     if found.bytes < NONE:
         yield error(about, told, remedy)
     elif found.bytes < LITTLE:

@@ -55,7 +55,8 @@ user that OMERO.server runs as.
 
 With --dry-run, nothing is handed over.  The command shows which files would be
 imported together, by which reader, for whom and to which target, what OMERO has
-already, and what would be left out and why.
+already, and what would be left out and why.  The exit code is that of the real run
+for what is known before: 1 if something would not be handed over.
 
 With --wait, it shows each result and a summary.  A file whose content OMERO has
 already counts as imported.
@@ -64,8 +65,9 @@ With --retry or --all-failed, give no PATH: filesets that `omero fs status` show
 as failed are tried again, the files of a set together.  A fileset whose files are
 being moved into quarantine, or back, is not handed over: try it again after that.
 
-Exit codes: 0 handed over, or with --wait: imported; 1 something was not handed
-over, or with --wait: not imported in time; 2 wrong arguments or configuration;
+Exit codes: 0 handed over, or with --wait: imported, or with --dry-run: all would be
+handed over; 1 something was not handed over, or with --dry-run: would not be, or with
+--wait: not imported in time; 2 wrong arguments or configuration;
 3 DropBox is not running; 4 the journal cannot be written; 5 OMERO is down;
 6 PATH is no regular file; 7 no such user; 10 the disk of a PATH does not answer for
 ten seconds, and nothing was handed over
@@ -155,6 +157,7 @@ def run(ctx: Any, args: Any) -> None:
                     _tell_of_set(ctx, one.found.path, formed)
         if args.dry_run:
             tell_plan(ctx, where, settings, journal, formed, left)
+            _end(ctx, left, disks, nothing=not formed, would=True)
             return
         with _InOmero(where, settings) as there:
             filesets += _hand_over(journal, formed, left, there.has)
@@ -167,11 +170,22 @@ def run(ctx: Any, args: Any) -> None:
             ctx.out(left_line(kept))
         if args.wait:
             wait(ctx, journal, filesets, args.timeout, before)
+    _end(ctx, left, disks, nothing=not filesets, would=False)
+
+
+def _end(ctx: Any, left: list[Left], disks: Disks, *, nothing: bool, would: bool) -> None:
+    """Ends the command with 1 if something is, or `would` be, left out that was asked for.
+
+    What is passed over in a directory is not, unless there is `nothing` else.
+    """
     disks.end(ctx)
-    refused = [kept for kept in left if not kept.passed_over]
-    if refused or (left and not filesets):
-        number = f"{len(refused)} not handed over" if refused else "nothing was handed over"
-        ctx.die(1, f"{number}; the reasons are above")
+    refused = sum(not kept.passed_over for kept in left)
+    if refused or (left and nothing):
+        if would:
+            what = f"{refused:,} would not be" if refused else "nothing would be"
+        else:
+            what = f"{refused:,} not" if refused else "nothing was"
+        ctx.die(1, f"{what} handed over; the reasons are above")
 
 
 def _grouping(grid: Grid, settings: Settings, omerodir: Path, roots: Collection[str]) -> Choice:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,15 @@ from hypothesis import strategies as st
 
 from omero_fs_plugin.cli import run
 from omero_fs_plugin.errors import ConfigurationError
-from omero_fs_plugin.names import OneLine, encodable, log_safely, printable, several, why_not_utf8
+from omero_fs_plugin.names import (
+    OneLine,
+    encodable,
+    in_shell,
+    log_safely,
+    printable,
+    several,
+    why_not_utf8,
+)
 
 HOSTILE = (
     "a\n2026-11-28 09:00:00,000 INFO  [omero_fs_plugin] fileset 7: imported\r\x1b[2J\x1b]0;x\x07"
@@ -36,6 +46,29 @@ def test_what_is_shown() -> None:
     assert printable("a\nb\x1b[1m\u202e") == r"a\nb\x1b[1m\u202e"
     assert printable("\udcff\ud800") == r"\xff\ud800"
     assert printable("") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/in/amy", "/in/amy"),
+        ("/in/amy's mice", "'/in/amy'\"'\"'s mice'"),
+        ("/in/\udce9t\u00e9", "$'/in/\\xe9t\u00e9'"),
+        ("/in/a\nb'c\\", "$'/in/a\\x0ab\\'c\\\\'"),
+    ],
+)
+def test_a_path_in_a_command(path: str, word: str) -> None:
+    assert in_shell(path) == word
+
+
+@given(st.binary(min_size=1, max_size=30).filter(lambda name: b"\0" not in name))
+def test_bash_reads_it_as_that_path(name: bytes) -> None:
+    command = f"printf %s {in_shell(os.fsdecode(name))}"
+    assert command.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert done.stdout == name
 
 
 def test_a_number_with_its_noun() -> None:

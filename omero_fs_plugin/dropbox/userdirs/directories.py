@@ -23,6 +23,7 @@ from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.links import reach
+from omero_fs_plugin.names import is_utf8
 
 if TYPE_CHECKING and sys.platform != "win32":  # Windows has no accounts of this kind
     import pwd
@@ -211,6 +212,9 @@ def nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
     if name in users:
         what = f"the OMERO user {name} is not active: nothing in it is imported"
         return Finding(name, directory, State.INACTIVE, what)
+    if not is_utf8(name):
+        what = "its name is not valid UTF-8, so no OMERO user has it: rename it"
+        return Finding(name, directory, State.UNKNOWN, what)
     near = nearest(name, [user for user in users if user not in NOT_EXPECTED])
     hint = f"; did you mean {near}?" if near else ""
     what = f"there is no OMERO user named {name}{hint}: nothing in it is imported"

@@ -126,6 +126,33 @@ class TestDryRun:
         assert lines[-1].startswith("a dry run, so nothing was handed over: 1 to import, 1 in")
         assert len(whole.journal.select()) in (before, before + 1), "at most DropBox met it"
 
+    def test_its_exit_code_is_that_of_the_real_run(
+        self, whole: Whole, run: Run, tmp_path: Path
+    ) -> None:
+        """Of each directory: what it has, the exit code, and the end of what is said."""
+        image = whole.drop("a.tif").read_bytes()
+        cases = {
+            "whole": ({"a.tif": image}, 0, "1 to import, 0 in OMERO already, 0 left out"),
+            "with notes": ({"a.tif": image, "notes.txt": b"x"}, 0, "1 left out"),
+            "notes alone": ({"notes.txt": b"x"}, 1, "nothing would be handed over; the reasons"),
+            "wrong sidecar": (
+                {"a.tif": image, "omero-fs.toml": b"tagz = []\n"},
+                1,
+                "1 would not be handed over; the reasons are above",
+            ),
+            "cut short": ({"a.tif": image, "b.png": b"\x89PNG\r\n\x1a\n"}, 1, "would not be"),
+        }
+        for name, (files, code, end) in cases.items():
+            directory = tmp_path / name
+            directory.mkdir()
+            for file, content in files.items():
+                (directory / file).write_bytes(content)
+            dry, lines = run("import", "--dry-run", directory, "--user", "amy")
+            assert (dry, end in lines[-1]) == (code, True), (name, lines)
+            assert any("so nothing was handed over" in line for line in lines)
+            real, told = run("import", directory, "--user", "amy")
+            assert real == dry, (name, told)
+
     def test_it_goes_with_paths_alone(self, run: Run) -> None:
         code, lines = run("import", "--dry-run", "--all-failed")
         assert code == 2 and "--dry-run goes with PATHs" in lines[0]

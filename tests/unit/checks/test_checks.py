@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -238,6 +239,34 @@ def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
         "directory of default",
     ]
     assert lines[0].remedy == f"chmod o-w {dropbox}"
+
+
+def test_a_directory_whose_name_is_not_utf8(site: Path) -> None:
+    """The command that is advised is one that bash takes."""
+    dropbox = site / "data/DropBox"
+    odd = Path(os.fsdecode(os.fsencode(dropbox) + b"/am\xe9 \n1"))
+    odd.mkdir(mode=0o755)
+    (dropbox / "zak").mkdir(mode=0o755)
+    line, other = watched(subject(site))
+    assert (line.level, other.level) == (WARNING, OK)
+    assert "is not valid UTF-8" in line.what and "1 directories" in other.what
+    _, _, command = line.remedy.partition("as its owner: ")
+    assert command.isprintable()
+    subprocess.run(["bash", "-c", command.replace("USER", "amy")], check=True)
+    assert sorted(path.name for path in dropbox.iterdir()) == ["amy", "zak"]
+    running = Running(away="", users={odd.name: "no OMERO user", f"lab/{odd.name}": "no user"})
+    told = list(users(running))
+    assert [one.level for one in told] == [WARNING, OK]
+    assert "rename the directory" in told[0].remedy and "user add" not in told[0].remedy
+
+
+@pytest.mark.parametrize("name", ["with a space", "amy's", "a&b", "$(x)"])
+def test_a_command_that_is_advised_has_the_path_as_a_shell_reads_it(site: Path, name: str) -> None:
+    directory = site / name
+    line = only(watched(subject(site, importUsers="amy", watchDir=str(directory))))
+    command = line.remedy.partition(", or set")[0]
+    subprocess.run(["bash", "-c", command], check=True)
+    assert directory.is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
