@@ -12,6 +12,7 @@ import struct
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 import pyte
@@ -19,6 +20,19 @@ import pyte
 ROWS, COLUMNS = 24, 80
 PATIENCE_S = 60.0
 _ACTS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def as_text(lines: list[str], *known: Path) -> list[str]:
+    """The lines, with what differs from run to run replaced.
+
+    Where a line is broken, and whether a path is shortened, depends on the length of the paths.
+    """
+    text = re.sub(r"\n {8,}", " ", "\n".join(lines))
+    for path in sorted(known, key=lambda one: -len(str(one))):
+        text = text.replace(str(path), f"<{path.name}>")
+        text = re.sub(rf"(?<!\S)/\.\.\./\S*{re.escape(path.name)}(?!\S)", f"<{path.name}>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d:\d\d)?", "TIME", text)
+    return re.sub(r"(?<![\w.])\d+(?![\w.])|(?<=:)\d+", "N", text).splitlines()
 
 
 class Terminal:
@@ -96,7 +110,11 @@ class Terminal:
     @property
     def written(self) -> list[str]:
         """All lines that the command has written, without colours."""
-        text = self.bytes.decode(errors="replace")
+        return self.lines()
+
+    def lines(self, begin: int = 0) -> list[str]:
+        """Those that it has written after `begin` bytes, however wide the terminal is."""
+        text = self.bytes[begin:].decode(errors="replace")
         return _ACTS.sub("", text).replace("\r", "").splitlines()
 
     def clear(self) -> None:

@@ -33,7 +33,7 @@ def page(subject: Subject) -> Iterator[Line]:
     else:
         yield ok(
             "web",
-            f"where OMERO.web is is not known ({_ADDRESS}); {_APP} is not in {_APPS} of this host",
+            f"{_ADDRESS}, where OMERO.web is, is not set; {_APP} is not in {_APPS} of this host",
         )
 
 

@@ -22,7 +22,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -68,6 +68,9 @@ Exit codes of our own subcommands:
   130  interrupted
 """
 
+# What argparse says of a subcommand that is not there.
+_NO_CHOICE = re.compile(r"argument <subcommand>: invalid choice: '(.*?)'", re.DOTALL)
+
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -111,6 +114,20 @@ class FsMixin:
         finally:
             sub._parser_class = sub_parser_class
         parser.epilog = f"{parser.epilog}\n\n{EXIT_CODES}" if parser.epilog else EXIT_CODES
+        parser.error = functools.partial(_refuse, parser, sub.choices)
+
+
+def _refuse(parser: Any, known: Iterable[str], message: str) -> None:
+    """Ends the command with 2 and one line.  A name that nobody has gets the nearest one."""
+    wrong = _NO_CHOICE.match(message)
+    if wrong is not None:
+        from omero_fs_plugin.config.kinds import nearest
+
+        near = nearest(wrong[1], list(known))
+        hint = f": did you mean {near}?" if near else ":"
+        message = f"there is no subcommand {printable(wrong[1])}{hint} `{parser.prog} -h` lists all"
+        parser.exit(2, f"{parser.prog}: {message}\n")
+    parser.exit(2, f"{parser.prog}: {' '.join(message.split())}; see `{parser.prog} -h`\n")
 
 
 class LateParser(Parser):  # type: ignore[misc]
@@ -135,7 +152,7 @@ class LateParser(Parser):  # type: ignore[misc]
 
     def error(self, message: str) -> None:
         """Ends the command with 2 and one line."""
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see `{self.prog} -h`\n")
+        _refuse(self, (), message)
 
     def _complete(self, name: str, module_name: str, ctx: Any) -> None:
         try:

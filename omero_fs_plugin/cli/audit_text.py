@@ -11,7 +11,7 @@ from typing import Any
 from omero_fs_plugin.dropbox.audit.audit import PARTS
 from omero_fs_plugin.dropbox.audit.findings import WORDS, Finding, Kind
 from omero_fs_plugin.dropbox.audit.record import Record
-from omero_fs_plugin.names import printable
+from omero_fs_plugin.names import printable, several
 
 from .columns import Line
 from .history import day_and_time
@@ -31,10 +31,14 @@ def _lines(record: Record, of: str, queries: int, repairs: Repairs, args: Any) -
     most = None if args.all else _SHOWN
     yield ("Audit of ", at(of), f", begun {day_and_time(record.began)}")
     looked = record.looked
+    directories = (
+        "1 directory" if looked["directories"] == 1 else f"{looked['directories']:,} directories"
+    )
     yield (
-        f"  looked at {looked['filesets']:,} imported filesets with {looked['files']:,} files in "
-        f"OMERO, {looked['disk']:,} files in watched directories, {looked['directories']:,} "
-        f"directories of the repository; {queries:,} questions to OMERO"
+        f"  looked at {several(looked['filesets'], 'imported fileset')} with "
+        f"{several(looked['files'], 'file')} in OMERO, {several(looked['disk'], 'file')} in "
+        f"watched directories, and in the repository at {directories}; "
+        f"{several(queries, 'question')} to OMERO"
     )
     if not record.counts:
         yield "  disk, journal and OMERO agree" + (" where it looked" if record.unseen else "")

@@ -77,13 +77,30 @@ def fitting(status: dict[str, Any], *, width: int, height: int, details: bool = 
 
     if fits(status):
         return status
-    parts = ("attention", "under_way", "filesets")
+    parts = {
+        "attention": status["attention"],
+        "under_way": status["under_way"],
+        "filesets": status["filesets"] if status["chosen"] else _newest(status),
+    }
+
+    def first(numbers: dict[str, int]) -> dict[str, Any]:
+        return cut | {part: some[: numbers[part]] for part, some in parts.items()}
+
     cut = status | {"left_shown": _LEFT_SHOWN}
-    for most in range(max(len(status[part]) for part in parts), 1, -1):
-        fewer = cut | {part: status[part][:most] for part in parts}
-        if fits(fewer):
-            return fewer
-    return cut | {part: status[part][:1] for part in parts}
+    most = max(map(len, parts.values()))
+    while most > 1 and not fits(first(dict.fromkeys(parts, most))):
+        most -= 1
+    numbers = {part: min(most, len(some)) for part, some in parts.items()}
+    # What has no more of one part has room for more of another; what needs attention is first.
+    for part, some in parts.items():
+        while numbers[part] < len(some) and fits(first(numbers | {part: numbers[part] + 1})):
+            numbers[part] += 1
+    return first(numbers)
+
+
+def _newest(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """What has come to its end, and needs nobody."""
+    return [one for one in status["filesets"] if one["stand"] in ("imported", "skipped")]
 
 
 def picture(
@@ -111,7 +128,7 @@ def _lines(status: dict[str, Any], width: int, *, details: bool, bars: bool) -> 
         else (
             ("Need attention", status["attention"]),
             ("On their way", status["under_way"]),
-            ("Newest", [f for f in status["filesets"] if f["stand"] in ("imported", "skipped")]),
+            ("Newest", _newest(status)),
         )
     )
     shown = set()

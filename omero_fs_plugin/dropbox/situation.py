@@ -39,6 +39,9 @@ _NOT_WHOLE = (
     r"|, and the file has \d+ bytes$|promises \d+ bytes of it"
 )
 
+# Who mends the files need do nothing else: DropBox meets them anew.
+_BY_ITSELF = rf"^waits for |{_NOT_WHOLE}|and it is tried again$"
+
 _STAYS = ": may not be removed: "  # of an original that was imported
 
 # What a reason begins with or has in it -> what to do about it.
@@ -54,6 +57,7 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"^waits for ", "copy the missing files there"),
     (_NOT_WHOLE, "copy it again if no program is writing it any more"),
     (r"omero-fs\.toml", "mend the sidecar"),
+    (r"^lies in no user's directory", "move it into the directory of its user"),
     (r"is not there$|does not answer", "is the share away? `mount` and `df` tell"),
     (r"cannot be read by the server|Permission denied", "let the server read it"),
     (r"no OMERO user|may not import|not a member|inactive", "see `omero fs users`"),
@@ -94,9 +98,12 @@ def standing(seen: Seen, settings: Settings, now: float) -> Standing:
         if seen.state is State.WAITING and counted:
             deadline = max(0.0, settings.complete_timeout - seen.waited)
     elif stand is Stand.FAILED:
-        first = remedy_for(seen.reason)
-        again = f"`omero fs import --retry {seen.id}`, or `omero fs forget {seen.id}`"
-        remedy = f"{first}, then {again}" if first else again
+        remedy = remedy_for(seen.reason)
+        if remedy and re.search(_BY_ITSELF, seen.reason):
+            remedy += f", and it is tried again; or `omero fs forget {seen.id}`"
+        else:
+            again = f"`omero fs import --retry {seen.id}`, or `omero fs forget {seen.id}`"
+            remedy = f"{remedy}, then {again}" if remedy else again
     elif _STAYS in what:
         remedy = remedy_for(what)
     elif not what and seen.revision_of is not None:

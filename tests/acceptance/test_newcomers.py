@@ -1,7 +1,8 @@
 """Three newcomers on a terminal of 80x24: an admin, somebody with a login alone, a programmer.
 
-Each asks where the image is, as the README, ``docs/using.rst`` and ``docs/clients.rst`` say it.
-The screens are here as text, with numbers and times as ``N`` and ``TIME``.
+Each asks where the image is, as the README, ``docs/using.rst`` and ``docs/clients.rst`` say it,
+on the grid of the other tests.  ``test_from_readme.py`` begins with the clone.  The screens are
+here as text, with numbers and times as ``N`` and ``TIME``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminals import COLUMNS, ROWS, Terminal
+from tests.terminals import COLUMNS, ROWS, Terminal, as_text
 
 from .dropping import DropBox
 from .server import Server
@@ -31,19 +32,6 @@ def written(server: Server, *arguments: str | Path, **more: str) -> tuple[int, l
     """Its exit code, and the lines that it writes."""
     with terminal(server, *arguments, **more) as command:
         return command.wait(), command.written
-
-
-def as_text(lines: list[str], *known: Path) -> list[str]:
-    """The lines, with what differs from run to run replaced.
-
-    Where a line is broken, and whether a path is shortened, depends on the length of the paths.
-    """
-    text = re.sub(r"\n {8,}", " ", "\n".join(lines))
-    for path in sorted(known, key=lambda one: -len(str(one))):
-        text = text.replace(str(path), f"<{path.name}>")
-        text = re.sub(rf"(?<!\S)/\.\.\./\S*{re.escape(path.name)}(?!\S)", f"<{path.name}>", text)
-    text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d:\d\d)?", "TIME", text)
-    return re.sub(r"(?<![\w.])\d+(?![\w.])|(?<=:)\d+", "N", text).splitlines()
 
 
 def test_an_admin_finds_the_image_of_a_file(dropbox: DropBox) -> None:

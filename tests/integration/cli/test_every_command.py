@@ -76,6 +76,10 @@ OTHERS = [
 WRONG = [
     Case(command, 2, words, "a bad argument")
     for command, words in (
+        ("statsu", "there is no subcommand statsu: did you mean status?"),
+        ("sttus --limit 3", "did you mean status?"),
+        ("nonsense", "there is no subcommand nonsense: `omero fs -h` lists all"),
+        ("--nonsense status", "--nonsense"),
         ("status --limit x", "--limit: must be a whole number"),
         ("status --state gone", "invalid choice"),
         ("status --since soon", "must be like 30min"),

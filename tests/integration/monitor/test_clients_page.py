@@ -95,6 +95,21 @@ def test_the_client_in_python_comes_back(process: Process, tmp_path: Path) -> No
         assert running.stderr is not None and "Traceback" not in running.stderr.read()
 
 
+def test_the_client_in_python_says_why_it_is_refused(process: Process, tmp_path: Path) -> None:
+    client = tmp_path / "client.py"
+    client.write_text(code("python"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, client, f"MonitorServer:{process.endpoint}", tmp_path / "none"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"pathString '{tmp_path}/none': No such file or directory\n"
+
+
 # What the client in Java uses of Ice for Java 3.6 and of OMERO's omero-blitz.jar, as the Slice
 # compiler makes it.  Without these jars the compiler looks at the client against this.
 STUBS = {

@@ -90,6 +90,16 @@ def test_the_example_says_what_is_wrong(example: Path, process: Process, tmp_pat
     assert said == f"pathString '{tmp_path}/none': No such file or directory\n"
 
 
+def test_the_example_says_that_nobody_listens(
+    example: Path, process: Process, tmp_path: Path
+) -> None:
+    process.end(signal.SIGKILL)
+    with _run(example, process, tmp_path) as running:
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert said == "FSServer is not reached: ConnectionRefusedException\n"
+
+
 def test_its_length() -> None:
     assert len(code(".. code-block:: python").split("\n")) <= 40
 

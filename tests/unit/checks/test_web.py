@@ -16,7 +16,11 @@ APPS, ADDRESS, INTERVAL = "omero.web.apps", "omero.fs.webAddress", "omero.fs.pub
 @pytest.mark.parametrize(
     ("given", "level", "says"),
     [
-        ({}, Level.OK, "not known (omero.fs.webAddress); omero_fs_web is not in omero.web.apps"),
+        (
+            {},
+            Level.OK,
+            "where OMERO.web is, is not set; omero_fs_web is not in",
+        ),
         ({APPS: '["x", "omero_fs_web"]'}, Level.OK, "OMERO.web has the page"),
         ({ADDRESS: "https://o.example.org/w/"}, Level.OK, "https://o.example.org/w/omero_fs_web/"),
         ({INTERVAL: "off"}, Level.OK, "no page shows users their files"),

@@ -181,7 +181,7 @@ def test_letters_that_wait_are_told_with_the_reason() -> None:
     assert "letter" not in render(a_status(letters=letters, user="amy"))
 
 
-@pytest.mark.parametrize("height", [12, 20, 24, 40, 400])
+@pytest.mark.parametrize("height", [12, 20, 24, 40, 440])
 @pytest.mark.parametrize("details", [False, True])
 def test_as_many_filesets_as_the_terminal_has_lines_for(height: int, details: bool) -> None:
     """The head and the last line stay in sight, however many lines each fileset has."""
@@ -196,13 +196,30 @@ def test_as_many_filesets_as_the_terminal_has_lines_for(height: int, details: bo
     cut = fitting(status, width=80, height=height, details=details)
     console = Console(file=io.StringIO(), width=80, height=height)
     lines = console.render_lines(picture(cut, width=80, details=details, bars=True))
-    least = 1 + 3 * 3 + 2 * 5 + 2 + details * 4  # one fileset of each part
+    least = 1 + 3 * 3 + 2 * 5 + 2 + 2 + details * 4  # one fileset of each part
     assert len(lines) <= max(height, least)
     assert len(cut["attention"]) >= 1
     text = "\n".join("".join(part.text for part in line).rstrip() for line in lines)
     assert text.startswith("40 need attention") and " of 90 shown" in text
-    if height == 400:
+    if height == 440:
         assert len(cut["attention"]) == 40
+
+
+def test_the_newest_image_stays_in_sight_beside_what_has_failed_since() -> None:
+    """It is what somebody looks for who asks where an image is."""
+    reason = "the file ends in the middle of a strip, which its tags say is whole " * 2
+    failed = [
+        a_fileset(id=number, stand="failed", reason=reason, remedy="do this or that " * 9)
+        for number in range(9, 3, -1)
+    ]
+    imported = a_fileset(id=2, stand="imported", state="imported", images=[11])
+    status = a_status(*failed, imported, dropbox={}, watched=[])
+    for height in (14, 22, 30, 40):
+        lines = on_a_terminal(fitting(status, width=80, height=height))
+        assert len(lines) <= height
+        assert any("Image:11" in line for line in lines), lines
+    # Where there is room for one more of one part alone, it is shown.
+    assert sum("failed" in line for line in lines[1:]) == 5, lines
 
 
 @pytest.mark.parametrize("number", [0, 3, 9, 300])

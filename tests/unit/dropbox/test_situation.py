@@ -91,7 +91,10 @@ def test_a_file_that_is_not_whole_is_to_be_copied_again_until_a_deadline(why: st
     ("reason", "remedy"),
     [
         ("/x/omero-fs.toml: unknown key", "mend the sidecar, then"),
-        (f"{ROOT}/a: cannot be read by the server: Permission denied", "let the server read it, "),
+        (
+            f"{ROOT}/a: cannot be read by the server: Permission denied",
+            "let the server read it, then",
+        ),
         ("who knows", "`omero fs import --retry 7`, or `omero fs forget 7`"),
     ],
 )
@@ -99,6 +102,21 @@ def test_what_to_do_about_a_failure(reason: str, remedy: str) -> None:
     stands = standing(seen(State.FAILED, reason), SETTINGS, NOW)
     assert stands.remedy.startswith(remedy)
     assert "--retry 7" in stands.remedy
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        (f"{ROOT}/a: cannot be read by the server: no, and it is tried again", "let the server"),
+        ("waits for /x/b.tif", "copy the missing files there"),
+        ("it is cut short or broken", "copy it again"),
+    ],
+)
+def test_what_is_tried_again_by_itself_needs_no_command(reason: str, remedy: str) -> None:
+    """Who is at a microscope cannot run one, and need not: the files alone are to be mended."""
+    stands = standing(seen(State.FAILED, reason), SETTINGS, NOW)
+    assert stands.remedy.startswith(remedy) and "--retry" not in stands.remedy
+    assert stands.remedy.endswith(", and it is tried again; or `omero fs forget 7`")
 
 
 @pytest.mark.parametrize(
