@@ -118,7 +118,10 @@ class _Call:
             self._not_read(path, str(fault))
         except ImportRefused as refusal:
             unread = (refusal.path,) if isinstance(refusal, Unreadable) else ()
-            self._add(Candidate((path,), refused=str(refusal), unread=unread))
+            if unread and completeness.is_index(path):  # its set waits with it
+                self._add(Candidate((path,), incomplete=str(refusal), unread=unread))
+            else:
+                self._add(Candidate((path,), refused=str(refusal), unread=unread))
         except FileNotFoundError:
             self._not_read(path, "is not there any more")
         except OSError as error:
