@@ -29,6 +29,8 @@ class SetKind:
     named: bool = True
     # Whether nobody can know how much is to come: then the tree must be at rest.
     endless: bool = False
+    # Whether the directory of its other members tells the name of the index.
+    folder: bool = False
 
     def members(self, at: Path) -> list[str]:
         """The names of its files below `at`, in their order."""
@@ -133,13 +135,19 @@ KINDS: Sequence[SetKind] = (
     SetKind("NRRD, detached", _sample("NRRD with detached data"), "two.nhdr", read=True),
     SetKind("NRRD, list", _of("list.nhdr", "z0.raw", "z1.raw"), "list.nhdr"),
     SetKind("NIfTI in two files", _of("x.hdr", "x.img"), "x.hdr"),
-    SetKind("VSI", _of("x.vsi", "_x_/stack1/frame_t.ets", "_x_/stack2/frame_t.ets"), "x.vsi"),
+    SetKind(
+        "VSI",
+        _of("x.vsi", "_x_/stack1/frame_t.ets", "_x_/stack2/frame_t.ets"),
+        "x.vsi",
+        folder=True,
+    ),
     SetKind("OIR in parts", _oir, "x.oir", frozenset({"x_00003"}), endless=True),
     SetKind(
         "OIF",
         _of("x.oif", *(f"x.oif.files/s_C00{n}.{end}" for n in (1, 2) for end in ("tif", "pty"))),
         "x.oif",
         frozenset({"x.oif.files/s_C002.tif"}),  # of which no .pty says anything here
+        folder=True,
     ),
     SetKind(
         "Olympus tiles",
@@ -160,6 +168,7 @@ KINDS: Sequence[SetKind] = (
             ),
         ),
         "x.mrxs",
+        folder=True,
     ),
     SetKind("NDPIS", _of("x.ndpis", "x-a.ndpi", "x-b.ndpi"), "x.ndpis"),
     SetKind("VMS", _of("x.vms", "x.jpg", "x(1,0).jpg", "x_map2.jpg", "x_macro.jpg"), "x.vms"),

@@ -128,7 +128,7 @@ def rows(
                 expected = NOTHING
                 if do is other_case or (do is short and ending.isspace()):
                     expected = f"{NOTHING} or {ONE}"  # its reader may take it as it is
-                if member == kind.index and (do in _UNSEEN or not kind.named):
+                if member == kind.index and (do in _UNSEEN or not kind.named) and not kind.folder:
                     expected = any_way
                 yield _row(kind, f"{member}: {fault}", "last", name, expected, grouper, at)
                 shutil.rmtree(at)
@@ -150,6 +150,8 @@ def _orders(kind: SetKind, members: Sequence[str]) -> Iterator[tuple[str, list[s
     spare = [member for member in members if member in kind.spare]
     yield "as named", [*first, *spare, *rest]
     yield "backwards", [*first, *spare, *reversed(rest)]
+    if kind.folder:
+        yield "its index last", [*spare, *rest, *first]
 
 
 def _arrival(

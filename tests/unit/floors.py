@@ -130,6 +130,7 @@ INSIDE: dict[str, dict[str, str]] = {
         "wire": "child completeness filesets",
         "native": "keeping completeness userfiles opening filesets formats",
         "keeping": "completeness filesets",
+        "folders": "filesets",
         "zarr": "zarr_files filesets opening",
         "zarr_files": "opening",
         "completeness": "promises filesets userfiles opening formats",

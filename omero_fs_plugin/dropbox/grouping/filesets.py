@@ -95,6 +95,7 @@ class Grouping:
     # path -> why it cannot become a fileset: no reader takes it, or it killed the reader
     unreadable: Mapping[str, str] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()  # of `unreadable`, those that the server may not read
+    parts: frozenset[str] = frozenset()  # of `unreadable`, parts of a set that is whole without
 
 
 class Grouper(Protocol):

@@ -63,6 +63,7 @@ def together(one: Grouping, other: Grouping) -> Grouping:
         tuple(by_first.values()),
         {path: why for path, why in unreadable.items() if path not in covered},
         (one.unread | other.unread) - covered,
+        (one.parts | other.parts) - covered,
     )
 
 

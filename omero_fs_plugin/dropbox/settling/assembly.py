@@ -141,7 +141,7 @@ class Assembly:
                 # A file whose reader was left out has not failed, nor have notes beside images.
                 all_readers = lot.rule is None or lot.rule.readers is None
                 failed = all_readers and is_image_name(PurePath(path).name)
-                failed = failed or why.startswith(DEADLY)
+                failed = (failed and path not in grouping.parts) or why.startswith(DEADLY)
                 verdicts[path] = _Verdict(State.FAILED if failed else State.SKIPPED, why)
         told = {path for candidate in grouping.candidates for path in candidate.files}
         told.update(verdicts)

@@ -24,6 +24,7 @@ from omero_fs_plugin.dropbox.grouping.child.kept import Roots
 from omero_fs_plugin.dropbox.grouping.child.kernel import kept
 from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined
 from omero_fs_plugin.dropbox.grouping.filesets import Grouper, Grouping
+from omero_fs_plugin.dropbox.grouping.folders import in_folders
 from omero_fs_plugin.dropbox.grouping.halving import together
 from omero_fs_plugin.dropbox.grouping.native.neighbours import may_be_index
 from omero_fs_plugin.dropbox.grouping.promises.table import depth_below
@@ -356,7 +357,7 @@ def group_whole(
         # Which file of a set comes first depends on which files are asked about.  So all of
         # them are: the first is then the same, whichever of its files came last.
         grouping = grouper.group(root, [*files, *more], readers)
-    return grouping
+    return in_folders(grouping, [*files, *more])
 
 
 def _stores(
