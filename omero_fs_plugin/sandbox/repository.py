@@ -34,6 +34,11 @@ MANAGED = "ManagedRepository"
 WORKERS = 4  # commands under way at a time; more than these wait
 
 
+def sees(place: Path) -> bool:
+    """Whether there is something on the server's disk; of a link, at its end."""
+    return place.exists()
+
+
 class Repositories:
     """The things that a server has once: the repositories' rows, the root, the workers.
 
@@ -159,7 +164,7 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
 
     def do_fileExists(self, call: Call, path: str) -> bool:
         place = below(self.sandbox.repositories.root, "/".join(components(path)))
-        return self._file(call, path) is not None or place.is_dir()
+        return sees(place)
 
     def do_list(self, call: Call, path: str) -> Any:
         return [f"{row['path']}{row['name']}" for row in self._files(call, path)]

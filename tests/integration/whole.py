@@ -185,7 +185,10 @@ class Whole:
     def start_dropbox(self, **properties: str) -> None:
         """`properties`: of omero.fs.*, from now on."""
         self.properties |= {f"omero.fs.{name}": value for name, value in properties.items()}
-        monitors = {"omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer")}
+        monitors = {
+            "omero.fs.serverIdString": address_of(self._fsserver, "MonitorServer"),
+            "omero.fs.fileServerIdString": address_of(self._fsserver, "FileServer"),
+        }
         self.properties |= monitors
         self._dropbox_ice, self.dropbox = self._another()
 

@@ -5,7 +5,8 @@ DropBox imports only regular files below that directory, and follows no link on
 the way to them.  The directory itself must be the one that was taken: see `roots`.
 `shown` knows which of them lead to the same files by other mounts, `near` which
 of many may have to do with each other, and `twice` whether two paths are one.
-``trees`` looks at a directory that is one image.
+``trees`` looks at a directory that is one image.  `probe` makes a file by which others show that
+they see the same directory.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS, apart_from
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.importing.importers.choice import JAVA
+from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
 from omero_fs_plugin.dropbox.importing.importers.registering import registers
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
@@ -283,6 +284,7 @@ class DropBoxImporter:
             "version": __version__,
             "importers": str(settings.importers_elsewhere),
             **{f"left.{root}": why for root, why in self._seen.told().items()},
+            **{f"left.{root}": why for root, why in PROOFS.told().items()},
             **{f"away.{root}": why for root, why in self._lanes.calls.told().items()},
         }
 

@@ -10,6 +10,7 @@ import time
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
+from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from omero_fs_plugin.icegrid import OMERO_STARTS
@@ -63,6 +64,7 @@ def figures(
         **{f"left.{path}": why for path, why in parts.new_users.trouble.items()},
         **{f"left.{user}": why for user, why in parts.importers.stopped().items()},
         **{f"left.{what}": why for what, why in _beside(parts).items()},
+        **{f"left.{root}": why for root, why in PROOFS.told().items()},
         "beside": "; ".join(f"{what}: {why}" for what, why in _beside(parts).items()),
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},

@@ -22,6 +22,7 @@ from omero.grid import monitors
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.config.properties import BY_NAME
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
@@ -96,7 +97,10 @@ class DropBox:
             self.journal,
             server_id=settings.server_id,
             connected=self.rescanner.ask,
+            lanes=self.lanes,
+            file_server_id=properties.get(BY_NAME["fileServerIdString"].key, "") or "FileServer",
         )
+        self.rescanner.besides.append(self.subscriptions.compare)
         self.showing = Showing(
             self.parts,
             self.configuration,

@@ -3,6 +3,7 @@
 Rule: this room decides nothing.  It gives the files that it meets to ``settling``.
 
 ``subscriptions`` keeps a monitor on FSServer for each rule, ``subscription`` is one of them.
+``alike`` tells whether FSServer sees the same directories.
 ``rescanner`` knows when to look at the whole tree, and ``rescan`` looks.  ``rounds`` looks at many
 directories, a few at a time.
 """

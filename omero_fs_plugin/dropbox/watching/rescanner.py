@@ -54,7 +54,7 @@ class Rescanner:
         self._users = users
         self._lanes = lanes
         self._interval = interval
-        self._beside = beside
+        self.besides = [beside]  # called between two rescans
         self._asked = threading.Event()
         self._stopping = threading.Event()
         # A daemon: OMERO may not answer it.
@@ -165,10 +165,11 @@ class Rescanner:
             next_whole = time.monotonic() + (self._interval() or math.inf) * jitter
 
     def _look_up_unknown(self) -> None:
-        try:
-            self._beside()
-        except Exception:
-            log.exception("between two rescans")
+        for beside in self.besides:
+            try:
+                beside()
+            except Exception:
+                log.exception("between two rescans")
         for name in self._users.unknown():
             if self._users.look_up(name):
                 log.info("%s is an OMERO user now", name)

@@ -13,8 +13,10 @@ from omero.grid import monitors
 
 import omero
 from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.journal import Journal
 
+from .alike import Alike
 from .subscription import Subscription, monitored
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,16 @@ class Subscriptions:
         *,
         server_id: str,
         connected: Callable[[], None],
+        lanes: Lanes,
+        file_server_id: str = "FileServer",
     ) -> None:
         self._communicator = communicator
         self._client = client
         self._journal = journal
         self._server_id = server_id
         self._connected = connected
+        self._file_server_id = file_server_id
+        self._alike = Alike(self._file_server, lanes)
         self._all: tuple[Subscription, ...] = ()
         # One for all, because they share the connection, and it has one callback.
         self._connection = _Connection(self._closed)
@@ -89,8 +95,13 @@ class Subscriptions:
             told[f"watch.{number}.directory"] = str(one.rule.watch_dir)
             told[f"watch.{number}.layout"] = one.rule.layout
             told[f"watch.{number}.monitor"] = one.monitor
-            told[f"watch.{number}.problem"] = one.problem
+            directory = str(one.rule.watch_dir)
+            told[f"watch.{number}.problem"] = one.problem or self._alike.told.get(directory, "")
         return told
+
+    def compare(self) -> None:
+        """Whether FSServer sees the directories as we do; `figures` tells of those that differ."""
+        self._alike.look([one.rule for one in self._all if one.monitor])
 
     def apply(self, rules: Sequence[Rule], *, platform_check: bool) -> None:
         """Watches for these rules from now on.  A monitor that need not change goes on."""
@@ -178,6 +189,12 @@ class Subscriptions:
             except omero.OmeroFSError:
                 log.debug("monitor %s is gone already", monitor)
             self._journal.note(key, "")
+
+    def _file_server(self) -> Any:
+        proxy = self._communicator.stringToProxy(self._file_server_id)
+        return monitors.FileServerPrx.uncheckedCast(
+            proxy.ice_locatorCacheTimeout(0).ice_invocationTimeout(2_000)
+        )
 
     def _server(self) -> Any:
         proxy = self._communicator.stringToProxy(self._server_id)

@@ -1,9 +1,10 @@
 """Ways of importing a fileset.
 
 ``protocol`` says what each way is given and what it answers.  There are two: ``native``, with
-``upload``, ``in_place`` and ``belonging`` (where OMERO wants its files), ``streams`` (how many
-files at once), ``resume`` (an upload that a kill cut off) and ``waits`` (when to ask for the end),
-and ``java``, with ``java_process``, ``java_child`` and ``printed``.
+``upload``, ``in_place``, ``proof`` (whether OMERO sees a directory as we do) and ``belonging``
+(where OMERO wants its files), ``streams`` (how many files at once), ``resume`` (an upload that a
+kill cut off) and ``waits`` (when to ask for the end), and ``java``, with ``java_process``,
+``java_child`` and ``printed``.
 For a server that reads stores only where they lie, ``native`` has ``registering`` do it:
 ``store_images`` says what a store holds, ``registered`` what OMERO gets of it.
 ``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.

@@ -41,7 +41,9 @@ from . import (
 )
 from .answers import delete_filesets
 from .checksums import CHECKSUM, agreed
+from .in_place import InPlace
 from .java_process import Ended, run_java
+from .proof import PROOFS
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .transfer import Transfer
 
@@ -135,6 +137,10 @@ class JavaImporter:
 
     def _ready(self, task: Task, stopping: Callable[[], bool]) -> _Ready:
         fileset = task.fileset
+        if self._options.transfer is Transfer.LN_S:
+            repository = self._session.managed_repository()
+            in_place = InPlace.of(self._session, repository, Transfer.LN_S)
+            PROOFS.check(fileset, repository, in_place.root)
         sha1s = tuple(sources.sha1_of(fileset.root, met, stopping) for met in fileset.files)
         before = self._omero.filesets(self._session.user, self._client_path(fileset.path))
         if stopping():

@@ -32,6 +32,7 @@ from .answers import delete_filesets, images_of, quietly, without_waiting
 from .belonging import Belonging
 from .checksums import agreed
 from .in_place import InPlace
+from .proof import PROOFS
 from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
 from .registering import Registration, registers
 from .resume import FEWEST, mark, marked
@@ -116,6 +117,8 @@ class NativeImport:
         if self._options.transfer.in_place:
             self._in_place = InPlace.of(self._session, repository, self._options.transfer)
             self._in_place.check(self._fileset)
+            if self._options.transfer is Transfer.LN_S:
+                PROOFS.check(self._fileset, repository, self._in_place.root)
         process = self._begin(repository)
         try:
             images = self._import(process)

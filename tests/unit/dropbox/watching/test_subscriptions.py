@@ -8,6 +8,7 @@ from typing import Any
 
 from omero.grid import monitors
 
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.watching.subscription import Subscription
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 
@@ -51,7 +52,9 @@ def test_a_stop_asks_for_all_of_them_before_it_waits_for_one() -> None:
         one.monitor = str(number)
         every.append(one)
     journal: Any = None
-    subscriptions = Subscriptions(None, None, journal, server_id="", connected=nothing)
+    subscriptions = Subscriptions(
+        None, None, journal, server_id="", connected=nothing, lanes=Lanes()
+    )
     subscriptions._all = tuple(every)
     subscriptions.stop()
     assert server.heard[:300] == ["asked"] * 300
@@ -104,7 +107,9 @@ def kept(count: int) -> tuple[Answering, list[Subscription], Passing]:
     """Subscriptions that have their monitors, and the time that passes for the first of them."""
     server, passing, nothing = Answering(), Passing(), lambda *_: None
     journal: Any = None
-    subscriptions = Subscriptions(None, None, journal, server_id="", connected=nothing)
+    subscriptions = Subscriptions(
+        None, None, journal, server_id="", connected=nothing, lanes=Lanes()
+    )
     every: list[Subscription] = []
     for number in range(count):
         rule: Any = SimpleNamespace(user="amy", watch_dir=f"/{number}")

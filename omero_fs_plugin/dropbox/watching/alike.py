@@ -1,0 +1,75 @@
+"""Whether FSServer sees a watched directory as this machine does: it may have another mount there.
+
+Rule: it is only told.  What FSServer does not see, DropBox finds at its rescans.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import Ice
+
+import omero
+from omero_fs_plugin.config.settings import Rule
+from omero_fs_plugin.dropbox.confine.probe import make, new_name, remove
+from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.errors import FsError
+
+log = logging.getLogger(__name__)
+
+PROVED_S = 600.0  # that a proof counts
+
+
+class Alike:
+    """Asks FSServer for a file with a name that nobody knows.  One thread calls `look`."""
+
+    def __init__(
+        self, server: Callable[[], Any], lanes: Lanes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`server` gives FSServer's file server.  `clock`: seconds, monotonic."""
+        self._server, self._lanes, self._clock = server, lanes, clock
+        self._until: dict[str, float] = {}  # directory -> proved until (s)
+        self.told: dict[str, str] = {}  # directory -> why it is not the same, for people
+
+    def look(self, rules: Sequence[Rule]) -> None:
+        """Compares the directories that are not proved.  While somebody is away, nothing is said.
+
+        `rules`: those that FSServer watches.
+        """
+        told: dict[str, str] = {}
+        for directory in {str(rule.watch_dir) for rule in rules}:
+            if self._until.get(directory, 0.0) > self._clock():
+                continue
+            try:
+                alike = self._is_alike(directory)
+            except (Ice.Exception, omero.ServerError, FsError, OSError) as error:
+                log.debug("%s is not compared: %s", directory, type(error).__name__)
+                continue
+            if alike:
+                self._until[directory] = self._clock() + PROVED_S
+                continue
+            told[directory] = (
+                "FSServer sees another directory there than DropBox, so only rescans find files: "
+                f"mount the same one at {directory} on the machines of both"
+            )
+            if directory not in self.told:
+                log.error("%s: %s", directory, told[directory])
+        self.told = told
+
+    def _is_alike(self, directory: str) -> bool:
+        name = new_name()
+        try:
+            if self._lanes.ask(directory, lambda: make(directory, name)):
+                return bool(self._server().fileExists(f"{directory.rstrip('/')}/{name}"))
+        finally:
+            with suppress(FsError, OSError):
+                self._lanes.ask(directory, lambda: remove(directory, name))
+        # Nothing may be made there: then one name in it must be in both.
+        theirs = set(self._server().getDirectory(directory, "*"))
+        ours = self._lanes.ask(directory, lambda: {path.name for path in Path(directory).iterdir()})
+        return ours == theirs or not ours.isdisjoint(theirs)
