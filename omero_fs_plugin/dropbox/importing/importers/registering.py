@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from omero_fs_plugin.stores import digest, registered_as
 
 from . import Stopped, client_path
 from .answers import delete_filesets
+from .proof import PROOFS
 from .protocol import Progress, Wishes
 from .registered import CHANNEL_ROWS, ROWS, Enumerations, Registered, mark
 from .sources import opened, sha1_of
@@ -100,8 +102,9 @@ class Registration:
 
     def _check_place(self) -> None:
         """OMERO will read the store by its path, so this must be OMERO's machine."""
+        repository = self._session.managed_repository()
         with server_errors("asking where the managed repository is"):
-            described = self._session.managed_repository().root()
+            described = repository.root()
         root = Path(unwrap(described.path) or "") / (unwrap(described.name) or "")
         try:
             there = root.is_absolute() and root.is_dir()
@@ -113,6 +116,8 @@ class Registration:
                 f"has the same path for it, and OMERO's {root} is not on this one: run DropBox "
                 "beside OMERO, or add OMEZarrReader to the server"
             )
+        if os.access(root, os.W_OK | os.X_OK):  # else a missing file is found out by its readers
+            PROOFS.check(self._fileset, repository, root)
 
     def _json(self, name: str) -> Mapping[str, Any] | None:
         met = self._met.get(name)
