@@ -20,7 +20,9 @@ GIVEN_UP = 15.0  # s
 CPU_READ = 1.0  # s
 GLANCE = 0.25  # s between two looks at the count
 
-TREE = (100, 100, 20)  # directories, directories in each, files in each of those
+# Directories, directories in each, files in each of those
+TREE = (100, 100, 20)
+MILLION = (1_000, 100, 10)
 CYCLES = 200
 IDLE = 20.0  # s
 # Ice keeps threads that a busy moment needed for another minute (ThreadIdleTime).
@@ -66,15 +68,16 @@ class Standing:
     """A contender that watches a large tree in which nothing happens."""
 
     files: int
+    directories: int
     walk: float  # s of os.walk with os.lstat, beside it
     start: float  # s until everything is watched
     memory: float  # bytes for each file that is there
     idle: float  # share of a core
 
 
-def make_tree(root: Path, *, quick: bool) -> int:
-    """Makes 10,000 directories with 200,000 empty files.  Returns the number of files."""
-    outer, inner, files = TREE
+def make_tree(root: Path, *, quick: bool, shape: tuple[int, int, int] = TREE) -> int:
+    """Makes directories with empty files.  Returns the number of files."""
+    outer, inner, files = shape
     if quick:
         outer //= 10
     for one in range(outer):
@@ -95,7 +98,9 @@ def walk(root: Path) -> float:
     return time.monotonic() - before
 
 
-def stand(contender: Contender, scratch: Path, root: Path, files: int) -> Standing:
+def stand(
+    contender: Contender, scratch: Path, root: Path, files: int, shape: tuple[int, int, int] = TREE
+) -> Standing:
     """Measures a contender on `root`, which make_tree made."""
     with Running(contender, scratch) as running:
         empty = measure.memory(running.pid)
@@ -107,7 +112,7 @@ def stand(contender: Contender, scratch: Path, root: Path, files: int) -> Standi
         before = measure.cpu_seconds(running.pid)
         time.sleep(IDLE)
         idle = (measure.cpu_seconds(running.pid) - before) / IDLE
-    return Standing(files, around, start, used / files, idle)
+    return Standing(files, files // shape[-1], around, start, used / files, idle)
 
 
 @dataclass(frozen=True)

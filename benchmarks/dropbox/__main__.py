@@ -18,7 +18,10 @@ from . import beside, idle, profile, report, scenarios
 from .running import execute
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-dropbox.rst"
-PARTS = ("delay", "throughput", "fairness", "rescan", "backlog", "idle", "beside", "profile")
+PARTS = (
+    *("delay", "throughput", "fairness", "rescan", "million", "backlog", "idle", "beside"),
+    "profile",
+)
 IMPORTERS = 2  # as omero.fs.importers is unless set
 LONE = 10  # files of the lone user
 
@@ -32,6 +35,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Callable[[Path], scenar
         ),
         "fairness": lambda scratch: scenarios.fairness(scratch, 10_000 // less, LONE),
         "rescan": lambda scratch: scenarios.rescan(scratch, 200_000 // less),
+        "million": lambda scratch: scenarios.rescan(scratch, 1_000_000 // less),
         "backlog": lambda scratch: scenarios.backlog(scratch, 100_000 // less),
         "idle": lambda scratch: idle.idle(scratch, 60 / less),
         "profile": lambda scratch: profile.profile(scratch, 2_000 // less, options.importers),

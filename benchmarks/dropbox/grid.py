@@ -146,6 +146,12 @@ class Grid:
                 raise BenchmarkError(f"still not {what}: {found}\n{self.logs()}")
             time.sleep(1.0)
 
+    def timed(self, *words: str) -> float:
+        """How long (s) `omero` with these words took.  Raises BenchmarkError."""
+        began = time.monotonic()
+        self._run(self.directory / "bin" / "omero", *words)
+        return time.monotonic() - began
+
     def log(self, server: str) -> list[str]:
         """Its log, line by line."""
         file = self.directory / "var" / "log" / f"{server}.log"

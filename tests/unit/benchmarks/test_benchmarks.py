@@ -97,11 +97,14 @@ def test_held_sees_a_descriptor() -> None:
         child.stdin.close()
 
 
+STANDING = Standing(files=20, directories=1, walk=1.0, start=2.0, memory=300, idle=0.0001)
+
+
 def _results(ours: list[Outcome], theirs: list[Outcome]) -> Results:
     return Results(
         workloads={"burst": {report.OURS: ours, report.RIVAL: theirs}},
         texts={"burst": "burst of 100 files"},
-        standing={report.OURS: [Standing(files=20, walk=1.0, start=2.0, memory=300, idle=0.0001)]},
+        standing={report.OURS: [STANDING]},
         cycles={report.OURS: Cycled(cycles=5, seconds=1.0, left=Held(0, 0, 0))},
     )
 
@@ -135,6 +138,20 @@ def test_a_file_is_told_soon(name: str, p50: float, met: str) -> None:
     assert name in {workload.name for workload in workloads.WORKLOADS}
     results = Results(workloads={name: {report.OURS: [replace(GOOD, p50=p50)]}})
     assert [f"{name}: p50 under 5 ms", f"{p50:.2f}", met] in report.goals(results)
+
+
+@pytest.mark.parametrize(
+    ("standing", "goal"),
+    [
+        (replace(STANDING, start=2.1), "million: start: within 2 times os.walk with stat"),
+        (replace(STANDING, memory=501), "million: memory: 500 bytes a known file, or less"),
+    ],
+)
+def test_a_million_files_have_goals_of_their_own(standing: Standing, goal: str) -> None:
+    results = Results(million=[standing])
+    assert [row[0] for row in report.goals(results) if row[-1] == "NO"] == [goal]
+    text = report.whole(results, quick=True, repeat=1, load=(0.5, 1.5))
+    assert "Watching 20 files in 1 directories" in text
 
 
 @pytest.mark.parametrize(("p99", "met"), [(5.0, "yes"), (5.1, "NO")])
