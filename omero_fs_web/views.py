@@ -42,6 +42,7 @@ from .page import SHOWS, Page, page_of, placed
 from .places import datasets_of
 
 _MOST_QUERY = 300  # characters of a search
+_REFUSED = "omero_fs_web.refused"  # in the session of OMERO.web: why a request was not written
 _SAID = {
     "asked": "DropBox was asked. It answers within some seconds.",
     "wrong": "That could not be asked for.",
@@ -56,7 +57,9 @@ _SAID = {
 def index(request: Any, conn: Any = None, **_: Any) -> Any:
     """The whole page."""
     context = _context(request, conn)
-    context["said"] = _SAID.get(request.GET.get("said", ""), "")
+    said = request.GET.get("said", "")
+    refused = request.session.pop(_REFUSED, "")  # no text of the address gets into the page
+    context["said"] = f"DropBox was not asked: {refused}." if refused else _SAID.get(said, "")
     context["poll"] = max(1, settings.OMERO_FS_WEB_POLL)
     context["admin"], context["user"] = conn.isAdmin(), conn.getUser().getName()
     context["who"], context["seal"] = _who(conn), _seal(conn, context)
@@ -124,8 +127,8 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
             try:
                 publications.ask(conn.c.sf, text)
                 said = "asked"
-            except UserError:
-                said = "wrong"
+            except UserError as error:
+                said, request.session[_REFUSED] = "refused", str(error)
     return _back(said)
 
 

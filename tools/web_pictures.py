@@ -30,7 +30,7 @@ from tools import browser, demo, web
 
 _PATIENCE = 180.0  # s
 _SIZE = 4000  # pixels, of a side of a file that takes its time
-_SLOW_S = 4.0  # for each MiB
+_SLOW_S = 8.0  # for each MiB
 _SEEN = (  # what is on the page, each of them by a part of its text
     "Some files of this set are missing: ",
     "Its sidecar omero-fs.toml is wrong.",
@@ -58,7 +58,8 @@ def drop_early(day: Path) -> None:
     """What has its end, or waits for people, before the pictures are taken."""
     for name in ("beads.ome.tiff", "embryo 1.ome.tiff", "embryo 2.ome.tiff"):
         demo.write_ome_tiff(day / name)
-    (day / "notes.tif").write_bytes(images.refused())
+    (day / "notes.tif").write_bytes(b"this is no image")
+    (day / "unknown.tif").write_bytes(images.refused())
     plate = day / "plate 7"
     plate.mkdir()
     (plate / "omero-fs.toml").write_text('dataset = ["not", "one"\n')
@@ -86,8 +87,8 @@ def written(path: Path) -> Iterator[None]:
     stop = threading.Event()
 
     def write() -> None:
-        with path.open("ab", buffering=0) as out:
-            while not stop.wait(0.3):
+        while not stop.wait(0.5):
+            with path.open("ab") as out:
                 out.write(bytes(4096))
 
     program = threading.Thread(target=write)
@@ -128,7 +129,7 @@ def main(place: Path) -> int:
 
             def early() -> bool:
                 counts = demo.status_of(omero)["counts"]
-                return counts["imported"] == 3 and counts["failed"] >= 1
+                return counts["imported"] == 3 and counts["failed"] >= 3
 
             until("all have an end", early, lambda: str(demo.status_of(omero)))
             moods.write(sandbox / "data", moods.Moods(disk=_SLOW_S))

@@ -11,20 +11,19 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox import known, profile
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import STALLED, Figure, Outcome, drop_many
+from omero_fs_plugin.blitz.publications import NAMESPACE
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.publishing.document import FILESETS
 from omero_fs_plugin.dropbox.watching.rescan import walk
+from omero_fs_plugin.sandbox.store import FILE as STORE
 
 THREAD = "publishing"
-_LOOK_S = 8.0  # longer than omero.fs.publishInterval
-_LITTLE_S = 0.15  # of CPU: signs of life, and looks for requests
-_LONGEST_S = 600.0
+_LONGEST_S = 1200.0  # until each user has a document
 _OF = ("Publisher._look", "Omero.publish", "Answers.look", "Publisher._show_sign", "compose")
 
 
@@ -48,7 +47,8 @@ def measure(scratch: Path, users: int, each: int) -> Outcome:
         profile.sampled_in(grid, told)
         grid.start()
         began = time.monotonic()
-        first = _when_quiet(grid, told)
+        _until_all_have_one(grid, users)
+        first = profile.look(grid, told)
         outcome.figures += [
             Figure("first documents of all, with the rescan", time.monotonic() - began, "s"),
             Figure("first documents: CPU of their thread", first["threads"][THREAD], "s"),
@@ -75,17 +75,18 @@ def measure(scratch: Path, users: int, each: int) -> Outcome:
     return outcome
 
 
-def _when_quiet(grid: Grid, told: Path) -> dict[str, Any]:
-    """The look at DropBox when its thread has written nothing for a while: each has a document."""
+def _until_all_have_one(grid: Grid, users: int) -> None:
+    """Returns when each user has a document.  Raises BenchmarkError."""
     end = time.monotonic() + _LONGEST_S
-    last = profile.look(grid, told)
-    while time.monotonic() < end:
-        time.sleep(_LOOK_S)
-        now = profile.look(grid, told)
-        if now["threads"][THREAD] - last["threads"].get(THREAD, 0.0) < _LITTLE_S:
-            return now
-        last = now
-    raise BenchmarkError(f"documents are written without an end\n{grid.logs()}")
+    there = 0
+    while there < users:
+        if time.monotonic() > end:
+            raise BenchmarkError(f"{there} of {users} users have a document\n{grid.logs()}")
+        time.sleep(1.0)
+        with closing(sqlite3.connect(f"file:{grid.data / STORE}?mode=ro", uri=True)) as store:
+            ((there,),) = store.execute(
+                "SELECT count(DISTINCT owner_id) FROM annotation WHERE ns = ?", (NAMESPACE,)
+            )
 
 
 def _make(journal: Path, directory: Path, names: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 _SHARE = 0.012  # of the CPU time that all else of DropBox takes, while it is busy
 _BUSY = 0.1  # of one core
+_LEAST = 0.002  # of one core, while it is busy: so the share is 2 % at most
 _IDLE = 0.04  # of one core, while it is not busy
 _MOST_S = 0.2  # of CPU time that may be saved up
 
@@ -15,8 +16,9 @@ _MOST_S = 0.2  # of CPU time that may be saved up
 class Ration:
     """Says whether one more document may be written.
 
-    Rule: while DropBox is busy, documents take `_SHARE` of the CPU time of its other work, and
-    those that are due wait for it.  While it is not, only very many at once wait for each other.
+    Rule: while DropBox is busy, documents take `_SHARE` to 2 % of the CPU time of its other
+    work, and those that are due wait for it.  While it is not, only very many at once wait for
+    each other.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class Ration:
         if used < _BUSY * passed:
             more, left = _IDLE * passed, max(0.0, self._left)
         else:
-            more, left = _SHARE * used, self._left
+            more, left = max(_SHARE * used, _LEAST * passed), self._left
         self._left = min(_MOST_S, left + more)
 
     def spend(self, cpu: float) -> None:
