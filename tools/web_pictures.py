@@ -29,7 +29,8 @@ from tests.acceptance import images
 from tools import browser, demo, web
 
 _PATIENCE = 180.0  # s
-_SIZE = 4000  # pixels, of a side of a file that takes its time
+_LARGE = 6  # files; imports that wait for OMERO's disk let others begin
+_SIZE = 3500  # pixels, of a side of a file that takes its time
 _SLOW_S = 8.0  # for each MiB
 _SEEN = (  # what is on the page, each of them by a part of its text
     "Some files of this set are missing: ",
@@ -76,9 +77,9 @@ def drop_early(day: Path) -> None:
 def drop_large(day: Path) -> None:
     """More than are imported at a time, and OMERO's disk is slow."""
     noise = numpy.random.default_rng(1)
-    for name in ("overview 1.tif", "overview 2.tif", "overview 3.tif"):
+    for number in range(_LARGE):
         pixels = noise.integers(0, 250, size=(_SIZE, _SIZE)).astype(numpy.uint8)
-        tifffile.imwrite(day / name, pixels, photometric="minisblack")
+        tifffile.imwrite(day / f"overview {number}.tif", pixels, photometric="minisblack")
 
 
 @contextmanager
@@ -122,6 +123,7 @@ def main(place: Path) -> int:
         demo.run("omero", "fs", "sandbox", "create", sandbox)
         demo.run(omero, "config", "set", "omero.fs.dirImportWait", "2")
         demo.run(omero, "config", "set", "omero.fs.publishInterval", "1")
+        demo.run(omero, "config", "set", "omero.fs.importers", "1")
         day = sandbox / "data/DropBox/amy/monday"
         day.mkdir()
         with demo.running_grid(omero, sandbox):

@@ -289,7 +289,7 @@ def test_progress_is_seen_while_a_file_is_on_its_way(
         ),
         evidence=lambda: f"{_text(page)}\n{server.evidence()}",
     )
-    assert re.match(r"[1-9][0-9]? %", seen.strip()), seen
+    assert re.match(r"[1-9][0-9]?\s%", seen.strip()), seen
     assert "is being imported" in _text(page)
     moods()
     name = f"{dropbox.directory.name}/{large.name}"
