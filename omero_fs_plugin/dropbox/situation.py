@@ -51,6 +51,10 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         r"^cannot be (listed|looked at): (Permission denied|Operation not permitted)",
         "let the server enter and list it: chmod, or `setfacl -m u:USER:rx` there and above",
     ),
+    (
+        r"^cannot be moved to .*: (Permission denied|Operation not permitted)$",
+        "let the server write there and in the file's directory: `ls -ld`, `lsattr`",
+    ),
     (r"[Qq]uota exceeded", "a quota is used up: make room, or have it raised"),
     (r"Read-only file system", "it is mounted read-only: is that meant? `mount` tells"),
     (r"^waits for .*, which is (in its quiet period|not there)|^waits for the end of an", ""),

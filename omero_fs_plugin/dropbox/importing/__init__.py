@@ -20,8 +20,8 @@ the files of a directory that is one image.  ``outage`` waits for an OMERO that 
 ``beginning`` says whether it is still starting.  ``recovery`` mends a journal that was lost.
 ``visible`` says whether another machine than DropBox's sees a file.
 
-``quarantine`` takes files that failed to its ``vault``, ``returning`` brings them back, ``moving``
-moves them.  ``crossing`` moves a store to another disk: ``carrying`` copies it, ``comparing``
-knows whether two are the same, ``removing`` removes one.  ``copying`` has the bytes of one file,
-and ``alone`` keeps two processes apart.
+``quarantine`` takes files that failed to its ``vault``, ``staying`` has those that cannot be moved
+now, ``returning`` brings them back, ``moving`` moves them.  ``crossing`` moves a store to another
+disk: ``carrying`` copies it, ``comparing`` knows whether two are the same, ``removing`` removes
+one.  ``copying`` has the bytes of one file, and ``alone`` keeps two processes apart.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,7 +18,8 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
-from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.names import encodable
 from omero_fs_plugin.stores import is_store, store_at
 
 from .alone import Busy
@@ -25,6 +27,7 @@ from .copying import make_directory
 from .crossing import are_same, aside_of, drop_at, undo
 from .moving import move_back, move_out
 from .returning import Returning
+from .staying import Stay, Staying
 from .vault import lies_at, told_at
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class Quarantine(Returning):
     def __init__(self, directory: Path | None, places: Places, journal: Journal) -> None:
         super().__init__(directory, journal)
         self._places = places
+        self.staying = Staying()
 
     def sweep(self) -> None:
         """Moves what failed earlier and was not moved then, and finishes what was cut short."""
@@ -67,19 +71,44 @@ class Quarantine(Returning):
                 yield fileset, self.take
 
     def take(self, fileset: Fileset) -> None:
-        """Moves the files of a failed fileset.  If a file cannot be moved, the log says so."""
-        if self.directory is None:
+        """Moves the files of a failed fileset.
+
+        If a file cannot be moved, the log says so, and `staying` has the fileset.
+        """
+        began, why = time.monotonic(), self._why_not(fileset)
+        if why is None:
+            self.staying.went(fileset.root, fileset.id)
             return
+        now, said = time.monotonic(), (isinstance(why, OSError) and why.strerror) or str(why)
+        stay = Stay(encodable(fileset.path), f"cannot be moved to {self.directory}: {said}")
+        if self.staying.stays(fileset.root, fileset.id, stay, now, now - began):
+            _log(fileset, why)
+
+    def take_again(self, identifier: int, root: str) -> None:
+        """Moves one that could not be moved, unless something else has come of it."""
+        fileset = self._journal.get(identifier)
+        if fileset is None or fileset.root != root or fileset.state is not State.FAILED:
+            self.staying.went(root, identifier)
+        else:
+            self.take(fileset)
+
+    def _why_not(self, fileset: Fileset) -> Exception | None:
+        """Moves them.  Gives why that is to be tried again; None: it is not."""
+        if self.directory is None:
+            return None
         root = self.directory / fileset.user / str(fileset.id)
         try:
             if self._is_half_elsewhere(fileset):
-                return
+                return None
             with self._alone(fileset, root, str(self.directory)):
                 now = self._journal.get(fileset.id)
                 if now is not None and now.state is State.FAILED:
                     self._take(now, root)
-        except (Busy, OSError, FsError) as error:
-            log.warning("fileset %d: %s stays where it is: %s", fileset.id, fileset.path, error)
+        except (Busy, ImportRefused) as error:  # there is nothing to mend
+            _log(fileset, error)
+        except (OSError, FsError) as error:
+            return error
+        return None
 
     def _take(self, fileset: Fileset, root: Path) -> None:
         vault = str(self.directory)  # its disk may be another than the user's
@@ -129,10 +158,9 @@ class Quarantine(Returning):
                     "fileset %d: what was moved to %s stays there: %s", fileset.id, root, late
                 )
             return
-        except (OSError, FsError) as error:
-            log.warning("fileset %d: %s stays where it is: %s", fileset.id, path, error)
+        except (OSError, FsError):
             self._undo(fileset, root)
-            return
+            raise
         ways = [(self._to(fileset, met, root), met.path) for met in fileset.files]
         self._clear_away(fileset, fileset.root, ways, vault)
         self._journal.note(f"{GOES}{fileset.id}", "")
@@ -263,3 +291,7 @@ def _tell(root: Path, fileset: Fileset) -> None:
         encoding="utf-8",
         errors="surrogateescape",
     )
+
+
+def _log(fileset: Fileset, why: Exception) -> None:
+    log.warning("fileset %d: %s stays where it is: %s", fileset.id, fileset.path, why)

@@ -51,7 +51,8 @@ class Dispatch:
     - `look` with a root, to see whether it is still the one that was taken;
     - `trial` with one that does not answer, to see whether it does after all.  It raises OSError.
 
-    `clock`: seconds, monotonic; `busy` says whether something is imported.
+    `clock`: seconds, monotonic; `busy` says whether something is imported, and `awake` whether
+    `tend` has something to do though nothing begins.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Dispatch:
         reading: Callable[[], Iterable[tuple[str, str]]] = tuple,
         tend: Callable[[], None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
+        awake: Callable[[], bool] = lambda: False,
         look: Callable[[str], object] = ROOTS.look,
         trial: Callable[[str], object] = try_root,
         clock: Callable[[], float] = lambda: time.monotonic(),
@@ -85,6 +87,7 @@ class Dispatch:
         self._reading = reading
         self._tend = tend
         self._busy = busy
+        self._awake = awake
         self._events: queue.Queue[Sequence[str]] = queue.Queue(_HEARD_MOST)
         self._lock = threading.Lock()
         self._heard: dict[str, list[str]] = {}  # root -> the paths heard of it, in order
@@ -174,6 +177,7 @@ class Dispatch:
             at_work
             or self._pipeline.pending()
             or self._lanes.trouble
+            or self._awake()
             or self._away
             or any(self._reading())
             or not self._calls.tell_of_next(self._wake)

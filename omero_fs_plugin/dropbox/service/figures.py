@@ -68,6 +68,7 @@ def figures(
         "beside": "; ".join(f"{what}: {why}" for what, why in _beside(parts).items()),
         **{f"left.{path}": why for path, why in list(parts.pipeline.files.left_alone.items())},
         **{f"left.{directory}": why for directory, why in parts.rescanner.left.items()},
+        **{f"left.{path}": why for path, why in parts.quarantine.staying.told().items()},
         **{f"closed.{path}": why for path, why in parts.importers.closed().items()},
         "after": parts.caretaker.away,
         "publishing": parts.publisher.trouble,

@@ -75,6 +75,13 @@ class Parts:
         for fileset, act in self.quarantine.due():
             self.lanes.do(fileset.root, partial(act, fileset), beside="quarantine")
 
+    def tend(self) -> None:
+        """To be called from time to time: what could not be done is tried again."""
+        self.importers.relieve()
+        for root, identifier in self.quarantine.staying.due(time.monotonic()).items():
+            again = partial(self.quarantine.take_again, identifier, root)
+            self.lanes.do(root, again, key="again", beside="quarantine")
+
     def _finish(self, identifier: int) -> None:
         if back := self.quarantine.finish(identifier):
             self.pipeline.heard(back, time.monotonic())

@@ -86,7 +86,8 @@ class DropBox:
             back=self.rescanner.look_at,
             missed=self.rescanner.ask,
             reading=lambda: [*self.importers.reading(), *self.groupers.reading()],
-            tend=self.importers.relieve,
+            tend=self.parts.tend,
+            awake=lambda: bool(self.quarantine.staying),
             busy=self.importers.busy_at_work,
         )
         self._stopping = threading.Event()

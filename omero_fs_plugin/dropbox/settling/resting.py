@@ -41,6 +41,7 @@ class Resting:
                     self._settler.stir(path, pending.stat, now)
                     continue
                 stat = looked[path]
+                self._files.seen(path)
                 if stat is None:
                     gone.append(path)
                 elif path in held:

@@ -193,10 +193,10 @@ class Underway:
         self.left_alone.forget(_shown(path))
 
     def seen(self, path: str) -> None:
-        """It was met: what was told because it, or its directory, could not be seen is over."""
-        if self.left_alone:
-            for one in (path, path.rpartition("/")[0]):
-                self.left_alone.seen(_shown(one))
+        """It was met: what was told because it, or one above it, could not be seen is over."""
+        while self.left_alone and path:
+            self.left_alone.seen(_shown(path))
+            path = path.rpartition("/")[0]
 
     def cannot_tell(self, path: str, error: OSError) -> None:
         """Nobody knows whether it is there."""
