@@ -74,7 +74,7 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
     seconds: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
     with Grid(scratch, {"omero.fs.dirImportWait": str(QUIET)}) as grid:
-        _install_reader(grid)
+        install_reader(grid)
         grid.start()
         top = grid.directory / "large" / "a.zarr"  # beside the repository, as a DropBox is
         files = write(top, chunks)
@@ -115,7 +115,7 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
     return outcome
 
 
-def _install_reader(grid: Grid) -> None:
+def install_reader(grid: Grid) -> None:
     """A jar with the name of the reader that a store waits for; the sandbox needs no more."""
     jars = grid.directory / "lib" / "server"
     jars.mkdir(parents=True, exist_ok=True)

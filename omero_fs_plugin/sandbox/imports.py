@@ -35,7 +35,7 @@ from omero.rtypes import rstring, unwrap
 import omero
 
 from .handles import Handle, error
-from .objects import Builder, save
+from .objects import Builder, check_name, save
 from .pace import FINISH, READ, SAVE, Pace
 from .paths import (
     PATH_RULES,
@@ -87,6 +87,30 @@ def checked(fileset: Any, settings: Any) -> str:
     return checksum
 
 
+def _insert_files(
+    sandbox: Sandbox, db: sa.Connection, call: Call, places: Sequence[str], hasher: int
+) -> list[int]:
+    """Adds the rows of a fileset's files, all at once.  Gives their ids.
+
+    Raises ValidationException for a name that is too long.
+    """
+    rows = []
+    for place in places:
+        parent, slash, name = place.rpartition("/")
+        check_name("OriginalFile", {"name": name})
+        rows.append(
+            {
+                "path": parent + slash,
+                "name": name,
+                "mimetype": "application/octet-stream",
+                "hasher": hasher,
+                "repo": sandbox.repositories.uuid,
+            }
+        )
+    owned = {"owner": call.user, "group": call.write_group}
+    return sandbox.store.insert_many(db, "OriginalFile", rows, **owned)
+
+
 class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
     """The upload of one fileset, and the call that starts its import.
 
@@ -118,8 +142,6 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
             file.mimetype, file.hasher = rstring(mimetype), settings.checksumAlgorithm
             return file
 
-        for entry, path in zip(entries, paths, strict=True):
-            entry.originalFile = original(prefix + path, "application/octet-stream")
         fileset.templatePrefix = rstring(prefix)
         fileset.unloadImages()
         upload = links[0].child
@@ -135,20 +157,28 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         upload.linkOriginalFile(logged)
         for job in following:
             fileset.linkJob(job)
+        fileset.clearUsedFiles()
         with sandbox.store.begin() as db:
             save(sandbox.store, db, call, fileset)
-            files = (*(entry.originalFile for entry in entries), logged)
+            kind = sandbox.store.enum(db, "ChecksumAlgorithm", checksum)
+            places = [f"{prefix}{path}" for path in paths]
+            ids = _insert_files(sandbox, db, call, places, kind)
+            owned = {"owner": call.user, "group": call.write_group}
+            rows = [
+                {"fileset": fileset.id.val, "clientPath": path, "originalFile": row_id}
+                for path, row_id in zip(client_paths, ids, strict=True)
+            ]
+            sandbox.store.insert_many(db, "FilesetEntry", rows, **owned)
             # Nowhere else does a file become a file of the repository.
-            ids = [file.id.val for file in files]
-            sandbox.store.update(db, "OriginalFile", *ids, repo=repositories.uuid)
+            sandbox.store.update(db, "OriginalFile", logged.id.val, repo=repositories.uuid)
         fileset.copyJobLinks()[1].parent = fileset  # the request carries it loaded
 
-        def stored(file: Any) -> StoredFile:
-            place = repositories.root / (unwrap(file.path) + unwrap(file.name))
-            return StoredFile(sandbox.store, unwrap(file.id), place, checksum)
+        def stored(row_id: int, place: str) -> StoredFile:
+            return StoredFile(sandbox.store, row_id, repositories.root / place, checksum)
 
-        targets = [stored(entry.originalFile) for entry in entries]
-        return cls(sandbox, session, call, fileset, settings, targets, stored(logged))
+        files = [stored(row_id, place) for row_id, place in zip(ids, places, strict=True)]
+        log_file = stored(logged.id.val, unwrap(logged.path) + unwrap(logged.name))
+        return cls(sandbox, session, call, fileset, settings, files, log_file, client_paths)
 
     def __init__(
         self,
@@ -159,8 +189,10 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
         settings: Any,
         files: Sequence[StoredFile],
         log_file: StoredFile,
+        client_paths: Sequence[str],
     ) -> None:
         super().__init__(sandbox, session)
+        self._client_paths = client_paths
         self._group = call.write_group
         self._fileset = fileset
         self._settings = settings
@@ -205,8 +237,7 @@ class ImportProcess(Servant, omero.grid.ImportProcess):  # type: ignore[misc]
             raise omero.ApiUsageException(
                 "", "", f"{len(hashes)} hashes for {len(self._files)} files"
             )
-        for entry in self._fileset.copyUsedFiles():
-            path = str(unwrap(entry.clientPath))
+        for path in self._client_paths:
             if leads_elsewhere(path):
                 raise omero.FilePathNamingException("", "", f"illegal file path: {path}", path)
         with self._lock:

@@ -177,7 +177,7 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any, *, whole: bool
         for name, form in kind.columns.items()
         if hasattr(value, "_" + name)
     }
-    _check_name(entity, values)
+    check_name(entity, values)
     for name, target in kind.references.items():
         referred = getattr(value, "_" + name, None)  # a subtype may lack it
         values[name] = (
@@ -270,7 +270,7 @@ def _check_place(values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         raise security("The files of a repository are not changed through IUpdate")
 
 
-def _check_name(entity: str, values: Mapping[str, Any]) -> None:
+def check_name(entity: str, values: Mapping[str, Any]) -> None:
     """Refuses a name that is missing or too long for OMERO's database."""
     name = values.get("name")
     if name is None and entity in ("Project", "Dataset", "Screen", "Plate"):

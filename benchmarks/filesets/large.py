@@ -1,0 +1,181 @@
+"""Large sets, dropped: a store of many chunks, and a plate of many small TIFFs with its companion.
+
+DropBox does all of it, linked in place and uploaded.  What it takes of memory beyond what it had
+counts, and how long files of another user take meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from benchmarks.contenders import BenchmarkError
+from benchmarks.dropbox import history
+from benchmarks.dropbox.grid import Grid
+from benchmarks.dropbox.scenarios import Figure, Outcome, drop, tiff
+
+from . import stores
+
+QUIET = 5  # s
+TRANSFERS = ("upload", "ln_s")
+WELLS = 63  # of a plate
+ALONE = 4  # files of the other user before the set comes
+KIB = 1024
+MB = 1_000_000  # bytes
+_LONG = 3600.0  # s for one set
+_LOOK = 0.1  # s
+_NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+
+
+def scenario(scratch: Path, kind: str, files: int) -> Outcome:
+    """`kind`: store or plate.  Each transfer has a grid of its own."""
+    outcome = Outcome(f"A {kind} of {files:,} files, dropped, and another user's files meanwhile")
+    for transfer in TRANSFERS:
+        _one(outcome, scratch, kind, files, transfer)
+    return outcome
+
+
+def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) -> None:
+    properties = {"omero.fs.dirImportWait": str(QUIET), "omero.fs.transfer": transfer}
+    with Grid(scratch, properties) as grid:
+        stores.install_reader(grid)
+        grid.start()
+        top = grid.directory / "large" / "set.zarr"
+        path, there = _MADE[kind](top, files)
+        others = _Others(grid)
+        alone = [others.one() for _ in range(ALONE)]
+        before = grid.peak()
+        cpu = grid.cpu()
+        others.begin()
+        begun = time.time()
+        name = top.name if kind == "store" else "plate"
+        top.rename(grid.home("amy") / name)
+        taken = _until_imported(grid, f"{grid.home('amy') / name}/{path}") - begun - QUIET
+        meanwhile = others.end()
+        after, used = grid.peak(), grid.cpu()
+        of_amy = [one for one in history.times(grid.journal).values() if one.user == "amy"]
+    if len(of_amy) != 1:
+        outcome.faults.append(f"{kind}, {transfer}: {len(of_amy)} filesets instead of 1")
+    longer = max(meanwhile) - max(alone)
+    outcome.figures += [
+        Figure(f"{transfer}: met, settled and imported", there / taken, "files/s"),
+        Figure(f"{transfer}: DropBox's peak memory", after / MB, "MB"),
+        Figure(f"{transfer}: more than before, for 10 files", (after - before) / there * 10, "B"),
+        Figure(
+            f"{transfer}: CPU of DropBox, a file",
+            1000 * (used["DropBox"] - cpu["DropBox"]) / there,
+            "ms",
+        ),
+        Figure(
+            f"{transfer}: CPU of the sandbox, a file",
+            1000 * (used["Blitz-0"] - cpu["Blitz-0"]) / there,
+            "ms",
+        ),
+        Figure(f"{transfer}: another's file, beyond its quiet period, alone", max(alone), "s"),
+        Figure(f"{transfer}: longest of {len(meanwhile)} meanwhile", max(meanwhile), "s"),
+        Figure(f"{transfer}: longer than alone", longer, "s", 1.0),
+    ]
+
+
+def _until_imported(grid: Grid, path: str) -> float:
+    """When (s since the epoch) it was imported."""
+    end = time.monotonic() + _LONG
+    while True:
+        found = history.times_of(grid.journal, path)
+        if found is not None and found.done is not None:
+            return found.done
+        if time.monotonic() > end:
+            raise BenchmarkError(f"{path} is not imported\n{grid.logs()}")
+        time.sleep(1.0)
+
+
+class _Others:
+    """Files of another user, each dropped when the one before is imported."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._number = 0
+        self._waits: list[float] = []
+        self._ended = threading.Event()
+        self._failed: list[Exception] = []
+        self._thread = threading.Thread(target=self._run)
+
+    def one(self) -> float:
+        """s beyond its quiet period."""
+        self._number += 1
+        path = self._grid.home("zak") / f"{self._number}.tif"
+        closed = drop(path)
+        end = time.monotonic() + _LONG
+        while True:
+            found = history.times_of(self._grid.journal, str(path))
+            if found is not None and found.done is not None:
+                return found.done - closed - QUIET
+            if time.monotonic() > end:
+                raise BenchmarkError(f"{path} is not imported\n{self._grid.logs()}")
+            time.sleep(_LOOK)
+
+    def begin(self) -> None:
+        """One after the other, until `end`."""
+        self._thread.start()
+
+    def end(self) -> list[float]:
+        """What each took."""
+        self._ended.set()
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
+        return self._waits
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._waits.append(self.one())
+        except Exception as error:
+            self._failed.append(error)
+
+
+def _store(top: Path, files: int) -> tuple[str, int]:
+    """The name of its fileset below it, and how many files it has."""
+    return "", stores.write(top, files)
+
+
+def _plate(top: Path, files: int) -> tuple[str, int]:
+    """A well has an image; each of its planes is a file."""
+    top.mkdir(parents=True)
+    each = -(-files // WELLS)
+    wells, images = [], []
+    for well in range(WELLS):
+        planes = []
+        for t in range(each):
+            name = f"w{well:02}/t{t:04}.tif"
+            (top / name).parent.mkdir(exist_ok=True)
+            (top / name).write_bytes(tiff())
+            uuid = UUID(int=well * each + t + 1)
+            planes.append(
+                f'<TiffData FirstT="{t}" IFD="0" PlaneCount="1">'
+                f'<UUID FileName="{name}">urn:uuid:{uuid}</UUID></TiffData>'
+            )
+        images.append(
+            f'<Image ID="Image:{well}"><Pixels ID="Pixels:{well}" DimensionOrder="XYZCT" '
+            f'Type="uint8" SizeX="16" SizeY="16" SizeZ="1" SizeC="1" SizeT="{each}">'
+            f'<Channel ID="Channel:{well}:0" SamplesPerPixel="1"/>{"".join(planes)}'
+            "</Pixels></Image>"
+        )
+        wells.append(
+            f'<Well ID="Well:0:{well}" Row="{well // 12}" Column="{well % 12}">'
+            f'<WellSample ID="WellSample:0:{well}:0" Index="{well}"><ImageRef ID="Image:{well}"/>'
+            "</WellSample></Well>"
+        )
+    plate = f'<Plate ID="Plate:0" Name="p">{"".join(wells)}</Plate>'
+    (top / "a.companion.ome").write_text(
+        f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{_NAMESPACE}" '
+        f'UUID="urn:uuid:{UUID(int=0)}">{plate}{"".join(images)}</OME>',
+        encoding="utf-8",
+    )
+    return "a.companion.ome", each * WELLS + 1
+
+
+_MADE: dict[str, Callable[[Path, int], tuple[str, int]]] = {"store": _store, "plate": _plate}
