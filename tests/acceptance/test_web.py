@@ -453,6 +453,38 @@ def test_it_asks_for_news_only_while_it_is_seen(
     )
 
 
+def test_it_asks_less_while_it_gets_no_answer_or_a_slow_one(
+    dropbox: DropBox, browse: Callable[..., Any]
+) -> None:
+    dropbox.until_imported(dropbox.drop("slow.tif"))
+    until("amy has a document", _told(dropbox, "slow.tif"), evidence=dropbox.server.evidence)
+    page = browse("amy")
+    # Nothing is waited for but looks that the page has begun; how long it would wait is noted.
+    page.execute_script(
+        "window.delays = []; const set = window.setTimeout;"
+        "window.setTimeout = (does, wait) => { window.delays.push(wait); return set(does, 50); };"
+        "const before = window.fetch; let fails = true;"
+        "window.fetch = (...given) => fails ? Promise.reject(new Error('away')) : before(...given);"
+        "window.back = () => { fails = false; window.delays = []; };"
+    )
+
+    def delays() -> list[float]:
+        found: list[float] = page.execute_script("return window.delays")
+        return found
+
+    until("it asked often", lambda: len(delays()) > 8, evidence=lambda: str(delays()))
+    found = delays()[:9]
+    assert found == sorted(found) and found[0] > 3000 and found[-1] == 60_000, found
+    page.execute_script("window.back()")
+    until("it asks as before", lambda: 3000 in delays(), evidence=lambda: str(delays()))
+    page.execute_script(
+        "const now = performance.now; let passed = 0;"
+        "performance.now = () => now.call(performance) + (passed += 7000); window.delays = [];"
+    )
+    until("a slow answer", lambda: any(delays()), evidence=lambda: str(delays()))
+    assert min(delays()) >= 7000, delays()
+
+
 def _resize(driver: Any, width: int) -> None:
     from tools.browser import resize
 

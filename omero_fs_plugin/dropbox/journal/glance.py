@@ -137,17 +137,22 @@ class Glance:
     def _count(self, where: str, values: list[Any]) -> int:
         return int(self.ask(f"SELECT count(*) FROM fileset{where}", values)[0][0])
 
-    def users_after(self, event: int) -> tuple[int, list[str]]:
-        """The last event, and the users whose filesets have events after `event`."""
+    def users_after(self, event: int) -> tuple[int, dict[str, bool]]:
+        """The last event, and the users whose filesets have events after `event`.
+
+        Each with whether one of these events may need the user: a failure, or a wait for something.
+        """
         last = int(self.ask("SELECT coalesce(max(id), 0) FROM event")[0][0])
         if last <= event:
-            return last, []
+            return last, {}
         rows = self.ask(
-            'SELECT DISTINCT fileset."user" FROM event JOIN fileset ON fileset.id = event.fileset '
-            "WHERE event.id > ?",
+            "SELECT fileset.\"user\", max(CASE WHEN event.after = 'failed' OR "
+            "event.after IN ('waiting', 'queued') AND event.reason <> '' THEN 1 ELSE 0 END) "
+            "FROM event JOIN fileset ON fileset.id = event.fileset WHERE event.id > ? "
+            'GROUP BY fileset."user" ORDER BY fileset."user"',
             [event],
         )
-        return last, sorted(str(row[0]) for row in rows)
+        return last, {str(user): bool(needs) for user, needs in rows}
 
     def knows(self, user: str) -> bool:
         """Whether this user has, or had, a fileset."""

@@ -30,6 +30,8 @@ _AGAIN_S, _AGAIN_MOST_S = 30.0, 900.0  # after OMERO took no document; twice as 
 class Publisher(Attendant):
     """Writes what has changed, at most every omero.fs.publishInterval for one user.
 
+    Who may have to do something comes first: with very many users, the others may wait for minutes.
+
     Rule: it is a thread of its own, with a session of its own for each write.  So whatever OMERO
     does to it, no import waits for it.
     """
@@ -57,6 +59,7 @@ class Publisher(Attendant):
         self._unwatched_since: float | None = None  # s since the epoch
         self._through = 0  # the last event of the journal that was heard
         self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
+        self._urgent: set[str] = set()  # users with a fileset that may need them
         self._written: dict[str, float] = {}  # user -> s since the epoch, of the last look
         self._moving: set[str] = set()  # users with a fileset that is being imported
         self._content: dict[str, bytes] = {}  # user -> what OMERO has of it, as `fingerprint` is
@@ -100,8 +103,9 @@ class Publisher(Attendant):
             return
         for user in self._answers.news():
             self._due[user] = 0.0
+            self._urgent.add(user)  # who has asked waits for it
         self._ration.look(time.monotonic(), time.process_time() - self._spent)
-        for user in sorted(self._due, key=self._due.__getitem__):
+        for user in sorted(self._due, key=lambda user: (user not in self._urgent, self._due[user])):
             if self._stopping.is_set() or not self._ration.may:
                 return
             last = self._written.get(user)
@@ -124,6 +128,7 @@ class Publisher(Attendant):
             if look is None:
                 return
             self._through, users = look.users_after(self._through)
+        self._urgent.update(user for user, needs in users.items() if needs)
         for user in {*users, *self._moving}:
             self._due.setdefault(user, 0.0)
 
@@ -147,6 +152,7 @@ class Publisher(Attendant):
         self._failures, self._resting = 0, 0.0
         self._written[user] = now
         del self._due[user]
+        self._urgent.discard(user)
         if facts.counts.get(State.IMPORTING):
             self._moving.add(user)
         else:

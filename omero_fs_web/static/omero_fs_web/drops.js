@@ -5,6 +5,8 @@
   const sentence = document.getElementById("sentence");
   const heard = document.getElementById("heard");
   const every = Number(part.dataset.every) * 1000;
+  const most = Math.max(every, 60000); // ms between two looks
+  let wait = every;
   let timer = null;
   let shown = null;
   let seal = '"' + part.dataset.seal + '"'; // of what the page shows
@@ -86,8 +88,11 @@
   async function round() {
     timer = null;
     if (document.hidden) return;
+    const began = performance.now();
     const more = await look();
-    if (more && timer === null && !document.hidden) timer = setTimeout(round, every);
+    // Who answers slowly, or not at all, is asked less: there may be hundreds of open pages.
+    wait = lost ? Math.min(2 * wait, most) : Math.min(most, Math.max(every, performance.now() - began));
+    if (more && timer === null && !document.hidden) timer = setTimeout(round, wait);
   }
 
   document.addEventListener("visibilitychange", () => {

@@ -264,3 +264,19 @@ def test_it_is_fast_with_many_filesets(tmp_path: Path) -> None:
         look.under_way(Asked(), 20)
         assert len(look.latest(Asked(), 20)) == 20
     assert time.process_time() - begun < 1.5
+
+
+def test_who_has_news_and_whether_they_may_need_the_user(
+    url: str, journal: Journal, filled: dict[State, Fileset]
+) -> None:
+    def after(event: int) -> tuple[int, dict[str, bool]]:
+        with glance(url) as look:
+            assert look is not None
+            return look.users_after(event)
+
+    last, users = after(0)
+    assert users == {"amy": True, "zak": True}  # one has failed, one waits for something
+    assert after(last) == (last, {})
+    journal.wait("amy", "/dropbox/amy", [met(60)])
+    last, users = after(last)
+    assert users == {"amy": False}
