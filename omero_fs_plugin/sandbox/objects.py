@@ -275,7 +275,7 @@ def check_name(entity: str, values: Mapping[str, Any]) -> None:
     name = values.get("name")
     if name is None and entity in ("Project", "Dataset", "Screen", "Plate"):
         raise omero.ValidationException("", "", f"not-null property references null: {entity}.name")
-    if name and len(name) > 255:
+    if any(len(values.get(short) or "") > 255 for short in ("name", "lsid")):
         raise omero.ValidationException("", "", "value too long for type character varying(255)")
 
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import omero.all
 from hypothesis import strategies as st
+from omero.rtypes import unwrap
 
+import omero
 from omero_fs_plugin.dropbox.grouping import completeness, zarr
 from omero_fs_plugin.dropbox.grouping.child.frames import decode
 from omero_fs_plugin.dropbox.grouping.formats import ends, omexml, tiff, tiff_chain
@@ -23,6 +26,9 @@ from omero_fs_plugin.dropbox.grouping.promises import table
 from omero_fs_plugin.dropbox.grouping.promises.said import Index, TooLarge
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
 from omero_fs_plugin.dropbox.grouping.wire import findings_of, grouping_of
+from omero_fs_plugin.dropbox.importing.importers.protocol import Wishes
+from omero_fs_plugin.dropbox.importing.importers.registered import Registered
+from omero_fs_plugin.dropbox.importing.importers.store_images import layout
 from omero_fs_plugin.dropbox.targets import sidecar, templates
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused
 from omero_fs_plugin.names import printable
@@ -119,8 +125,33 @@ def _store(given: dict[str, bytes]) -> None:
         assert found.files == (str(store.path),)
         assert all(path.startswith(str(store.path)) for path in found.missing)
         "".join((*found.missing, found.incomplete, found.refused, found.slow)).encode()
+        if found.complete and not found.refused:
+            _registered(store)
     finally:
         shutil.rmtree(place)
+
+
+class _AnyOf:
+    """Enumerations that have everything."""
+
+    def of(self, kind: str, value: str) -> Any:
+        return getattr(omero.model, f"{kind}I")(1, False)
+
+
+def _registered(store: stores.Store) -> None:
+    """What OMERO would get of it if it were registered."""
+
+    def read(name: str) -> Any:
+        try:
+            said = json.loads((store.top / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return said if isinstance(said, dict) else None
+
+    with suppress(ImportRefused):
+        held = layout(str(store.path), read)
+        for saved in Registered(str(store.path), 1, Wishes(), _AnyOf()).objects(held):  # type: ignore[arg-type]
+            unwrap(saved.name).encode()
 
 
 def _frame(data: bytes) -> None:

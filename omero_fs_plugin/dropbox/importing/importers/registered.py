@@ -199,7 +199,7 @@ class Registered:
         pixels.pixelsType = self.of.of("PixelsType", one.pixel_type)
         for axis, (size, unit) in one.pixel_size.items():
             known = getattr(UnitsLength, unit.upper(), None)
-            if known is not None:
+            if isinstance(known, UnitsLength):
                 setattr(pixels, f"physicalSize{axis}", omero.model.LengthI(size, known))
         said = one.channels or (Channel(),) * one.sizes["C"]
         for number, channel in enumerate(said):
@@ -255,4 +255,5 @@ def _paint(value: Any, color: tuple[int, int, int]) -> None:
 
 
 def _text(name: str) -> Any:
-    return rstring(name[:_NAME])
+    """A name from metadata that anybody wrote: as much of it as OMERO's database can have."""
+    return rstring(name.encode(errors="replace").decode().replace("\0", "")[:_NAME])

@@ -17,6 +17,7 @@ from typing import Any
 from omero_fs_plugin.errors import ImportRefused
 
 MOST_IMAGES = 20_000  # a plate of 1,536 wells with nine fields has 13,824
+MOST_CHANNELS = 200_000  # of all images together: OMERO has some rows for each
 _AXES = ("t", "c", "z", "y", "x")
 # Zarr's names of data types -> OMERO's pixel types.
 _TYPES = {
@@ -84,7 +85,7 @@ def layout(store: str, read: Read) -> Layout:
         return _Reader(read).layout()
     except _No as error:
         raise ImportRefused(f"{store}: {error}", final=True) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"its metadata is not understood: {type(error).__name__}: {error}"
         raise ImportRefused(f"{store}: {why}", final=True) from error
 
@@ -97,6 +98,7 @@ class _Reader:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._three = read("zarr.json") is not None
+        self._channels = 0  # of the images so far
 
     def layout(self) -> Layout:
         ome = self._ome("")
@@ -124,6 +126,8 @@ class _Reader:
         for well in said["wells"]:
             group = _joined("", well["path"])
             place = int(well["rowIndex"]), int(well["columnIndex"])
+            if not all(0 <= index < _LARGEST for index in place):
+                raise _No(f"{group} is at a place that no well has: {place}")
             for one in self._ome(group)["well"]["images"]:
                 path = _joined(group, one["path"])
                 if len(images) == MOST_IMAGES:
@@ -152,13 +156,17 @@ class _Reader:
         largest = scales["datasets"][0]
         shape, pixel_type = self._array(_joined(group, largest["path"]))
         strange = sorted(set(axes) - set(_AXES))
-        if strange or len(set(axes)) < len(axes) or len(axes) != len(shape):
+        plain = {"x", "y"} <= set(axes) and len(set(axes)) == len(axes) == len(shape)
+        if strange or not plain:
             raise _No(f"{where} has axes that no image of OMERO has: {', '.join(axes)}")
         sizes = dict.fromkeys("XYZCT", 1) | {
             axis.upper(): size for axis, size in zip(axes, shape, strict=True)
         }
-        if not {"x", "y"} <= set(axes) or not all(0 < n <= _LARGEST for n in sizes.values()):
+        if not all(0 < size <= _LARGEST for size in sizes.values()):
             raise _No(f"{where} has a shape that no image of OMERO has: {shape}")
+        self._channels += sizes["C"]
+        if self._channels > MOST_CHANNELS:
+            raise _No(f"has more than {MOST_CHANNELS} channels")
         shown = ome.get("omero")
         shown = shown if isinstance(shown, Mapping) else {}
         rendering = shown.get("rdefs")
@@ -246,7 +254,7 @@ def _channel(said: Any) -> Channel:
 def _pair(first: Any, last: Any) -> tuple[float, float] | None:
     try:
         pair = float(first), float(last)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return pair if all(map(math.isfinite, pair)) and pair[0] <= pair[1] else None
 

@@ -561,3 +561,24 @@ def test_who_renames_an_image_leaves_its_path_as_it_is(site: Registering) -> Non
     services.getUpdateService().saveObject(found)
     ((name, *_, lsid, _, _),) = site.ask(_IMAGES)
     assert (name, lsid) == ("another", str(store.top))
+
+
+def test_odd_names_in_the_metadata_are_names_that_omero_can_have(site: Registering) -> None:
+    store = image(site.root / "a.zarr")
+    said = (
+        store.files[".zattrs"].decode().replace('"axes"', '"name": "a\\u0000b\\ud800c", "axes"', 1)
+    )
+    store.files[".zattrs"] = said.encode()
+    store.write()
+    assert isinstance(site.run(store), Imported)
+    assert [row[0] for row in site.ask(_IMAGES)] == ["ab?c"]
+
+
+def test_a_path_too_long_for_omero_is_refused_with_its_reason(site: Registering) -> None:
+    """An ExternalInfo has room for 255 characters in the databases that OMERO makes."""
+    store = image(site.root / ("a" * 120) / ("b" * 120) / "a.zarr")
+    store.write()
+    outcome = site.run(store)
+    assert isinstance(outcome, ImportRefused)
+    assert "value too long" in str(outcome)
+    assert site.ask("select f.id from Fileset f") == []
