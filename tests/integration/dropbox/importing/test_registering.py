@@ -559,6 +559,10 @@ def test_who_renames_an_image_leaves_its_path_as_it_is(site: Registering) -> Non
     found = services.getQueryService().get("Image", outcome.images[0])
     found.name = rstring("another")
     services.getUpdateService().saveObject(found)
+    whole = services.getQueryService().findByQuery(
+        "select i from Image i left outer join fetch i.details.externalInfo", None
+    )
+    assert unwrap(whole.details.externalInfo.lsid) == str(store.top), "as OMERO.web asks for it"
     ((name, *_, lsid, _, _),) = site.ask(_IMAGES)
     assert (name, lsid) == ("another", str(store.top))
 
