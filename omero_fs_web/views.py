@@ -61,7 +61,7 @@ def index(request: Any, conn: Any = None, **_: Any) -> Any:
     refused = request.session.pop(_REFUSED, "")  # no text of the address gets into the page
     context["said"] = f"DropBox was not asked: {refused}." if refused else _SAID.get(said, "")
     context["poll"] = max(1, settings.OMERO_FS_WEB_POLL)
-    context["admin"], context["user"] = conn.isAdmin(), conn.getUser().getName()
+    context["admin"], context["user"] = conn.isAdmin(), conn.getEventContext().userName
     context["who"], context["seal"] = _who(conn), _seal(conn, context)
     return render(request, "omero_fs_web/index.html", context)
 
@@ -169,7 +169,7 @@ def older_page(request: Any, conn: Any = None, **_: Any) -> Any:
     context = {
         "some": some,
         "admin": conn.isAdmin(),
-        "user": conn.getUser().getName(),
+        "user": conn.getEventContext().userName,
     }
     whole = "part" not in request.GET
     return render(request, f"omero_fs_web/older{'' if whole else '_part'}.html", context)
@@ -205,7 +205,7 @@ def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
         "dropbox": sign.version if sign else "",
         "server": services.getConfigService().getVersion(),
         "app": __version__,
-        "user": conn.getUser().getName(),
+        "user": conn.getEventContext().userName,
     }
     return render(request, "omero_fs_web/everybody.html", context)
 
@@ -264,7 +264,7 @@ def _receipt(request: Any, conn: Any) -> Mapping[str, Any]:
         "filesets": len(filesets),
         "day": day,
         "below": below,
-        "user": conn.getUser().getName(),
+        "user": conn.getEventContext().userName,
         "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "query": urlencode({"day": given, "below": below}),
     }

@@ -45,12 +45,8 @@ class Omero:
             getEmailSettings=lambda: False,
             isAdmin=lambda: False,
             getUserId=lambda: 2,
-            getUser=self._user,
+            getEventContext=lambda: SimpleNamespace(userName="amy"),
         )
-
-    def _user(self) -> Any:
-        self.calls += 1
-        return SimpleNamespace(getName=lambda: "amy")
 
     def _roles(self) -> Any:
         self.calls += 1

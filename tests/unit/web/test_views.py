@@ -91,7 +91,7 @@ class Omero:
             getEmailSettings=lambda: False,
             isAdmin=lambda: self.is_admin,
             getUserId=lambda: self.user,
-            getUser=lambda: SimpleNamespace(getName=lambda: {2: "amy", 3: "zak"}[self.user]),
+            getEventContext=lambda: SimpleNamespace(userName={2: "amy", 3: "zak"}[self.user]),
         )
 
     def ask(self, services: Any, text: str) -> None:
@@ -363,6 +363,13 @@ def test_a_hostile_name_is_text(
     for page in (_get(PAGE, q=name[:100]), json.loads(_get(PART))["html"]):
         assert f"<bdi>{escape(name)}</bdi>" in page
         assert "<script>alert" not in page and "<img src=x" not in page
+
+
+def test_an_id_has_no_commas(omero: Omero, told: Callable[..., None]) -> None:
+    with override_settings(USE_THOUSAND_SEPARATOR=True):
+        told(fileset(1234567), fileset(7654321, "failed"))
+        page = _get(PAGE)
+    assert "image-1234567" in page and "Open image 1234567" in page and 'value="7654321"' in page
 
 
 def test_a_hostile_search_is_text(omero: Omero, told: Callable[..., None]) -> None:
