@@ -25,7 +25,7 @@ HEADING = (
     "===============================",
     "",
     'Written by ``make bench-commands``; what is measured and how: "Benchmarks" in',
-    f"CONTRIBUTING.rst. Medians of {REPETITIONS} runs, the commands in turn, without servers.",
+    f"CONTRIBUTING.rst. Medians of {REPETITIONS} rounds, the commands in turn, without servers.",
 )
 
 

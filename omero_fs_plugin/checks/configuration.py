@@ -24,7 +24,7 @@ def values(subject: Subject) -> Iterator[Line]:
     for unknown in subject.settings.warnings:
         if not unknown.key.startswith(PREFIX):
             continue  # OMERO's own: see checks.mail
-        yield warning(ABOUT, str(unknown), f"remove it: omero config set {unknown.key}")
+        yield warning(ABOUT, str(unknown), f"remove it: `omero config set {unknown.key}`")
     if not problems:
         number = sum(1 for key in subject.sources.origins if key.startswith(PREFIX))
         yield ok(
@@ -33,10 +33,10 @@ def values(subject: Subject) -> Iterator[Line]:
 
 
 def _correct(subject: Subject, problem: Problem) -> str:
-    again = f"omero config set -- {problem.key} VALUE"
+    again = f"`omero config set -- {problem.key} VALUE`"
     if subject.sources.origins.get(problem.key) is Origin.TEMPLATES:
         return f"it is in templates.xml; this wins over it: {again}"
-    return f"{again}; then omero fs reload, if the servers run"
+    return f"{again}; then `omero fs reload`, if the servers run"
 
 
 def connections(subject: Subject) -> Iterator[Line]:
@@ -50,8 +50,9 @@ def connections(subject: Subject) -> Iterator[Line]:
             ABOUT,
             f"{what}: each import takes one of these connections, and a server without free ones "
             "hangs",
-            f"omero config set {POOL} {2 * importers}, and as many more in the database; "
-            f"or omero config set omero.fs.importers {max(1, pool // 2)}; then omero admin restart",
+            f"`omero config set {POOL} {2 * importers}`, and as many more in the database; "
+            f"or `omero config set omero.fs.importers {max(1, pool // 2)}`; then "
+            "`omero admin restart`",
         )
     else:
         yield ok(ABOUT, what)
@@ -68,7 +69,7 @@ def edited(subject: Subject) -> Iterator[Line]:
                 ABOUT,
                 f"{key} = {value!r} is in {TEMPLATES[0]}, and the next `omero admin start` "
                 "writes that file anew",
-                f"omero config set -- {key} {shlex.quote(value)}",
+                f"`omero config set -- {key} {shlex.quote(value)}`",
             )
 
 

@@ -44,7 +44,7 @@ def watched(subject: Subject, roots: Roots, rule: Rule) -> Iterator[Line]:
         return
     if not stat.S_ISDIR(mode):
         yield error(
-            about, f"{directory} is not a directory", f"move it away; mkdir {in_shell(directory)}"
+            about, f"{directory} is not a directory", f"move it away; `mkdir {in_shell(directory)}`"
         )
         return
     if not os.access(directory, os.R_OK | os.X_OK):
@@ -60,7 +60,7 @@ def watched(subject: Subject, roots: Roots, rule: Rule) -> Iterator[Line]:
             about,
             f"everybody may write to {directory}, and so can make a directory there and import "
             "as its user",
-            f"chmod o-w {in_shell(directory)}",
+            f"`chmod o-w {in_shell(directory)}`",
         )
     yield from _share(subject, directory, about)
     if rule.user == EVERYONE:
@@ -90,7 +90,7 @@ def _two_users(rule: Rule, roots: Roots) -> Line | None:
                 f"{one} has the files of {other} by another mount: each is imported for "
                 f"{' or for '.join(users)}, whoever comes first"
             )
-            remedy = "unmount one of them, or name one in omero.fs.blacklist; omero fs reload"
+            remedy = "unmount one of them, or name one in omero.fs.blacklist; `omero fs reload`"
             return error(f"directory of {rule.user}", what, remedy)
     return None
 
@@ -100,7 +100,7 @@ def _not_followed(rule: Rule, roots: Roots) -> Line | None:
     if not why:
         return None
     what = f"{rule.watch_dir} is not followed: {why}"
-    return error(f"directory of {rule.user}", what, "correct omero.fs.watchDir; omero fs reload")
+    return error(f"directory of {rule.user}", what, "correct omero.fs.watchDir; `omero fs reload`")
 
 
 def _missing(subject: Subject, rule: Rule, about: str) -> Line:
@@ -112,12 +112,12 @@ def _missing(subject: Subject, rule: Rule, about: str) -> Line:
         return error(about, what, "see the line about omero.data.dir")
     what = f"{directory} is not there"
     return error(
-        about, what, f"mkdir -p {in_shell(directory)}, or set omero.fs.watchDir to another"
+        about, what, f"`mkdir -p {in_shell(directory)}`, or set omero.fs.watchDir to another"
     )
 
 
 def _enter(directory: Path) -> str:
-    command = f"setfacl -m u:USER:rx {in_shell(directory)}"
+    command = f"`setfacl -m u:USER:rx {in_shell(directory)}`"
     return f"as its owner, for the user that OMERO.server runs as: {command}"
 
 
@@ -131,7 +131,7 @@ def _share(subject: Subject, directory: Path, about: str) -> Iterator[Line]:
             about,
             f"{directory} is on a network file system ({kind}), where inotify reports only what "
             "this machine writes",
-            "omero config set omero.fs.observer auto; omero admin restart",
+            "`omero config set omero.fs.observer auto`; `omero admin restart`",
         )
     else:
         yield ok(
@@ -167,7 +167,7 @@ def _of_everyone(directory: Path) -> Iterator[Line]:
         yield warning(
             about,
             f"{directory} has no user's directory that can be read",
-            "omero fs users --create, while OMERO runs",
+            "`omero fs users --create`, while OMERO runs",
         )
 
 
@@ -176,17 +176,17 @@ def _of_user(directory: Path) -> Line | None:
     about = f"directory of {directory.name}"
     if not is_utf8(directory.name):
         what = f"the name of {directory} is not valid UTF-8, so no OMERO user has it"
-        remedy = f"as its owner: mv {in_shell(directory)} {in_shell(directory.parent)}/USER"
+        remedy = f"as its owner: `mv {in_shell(directory)} {in_shell(directory.parent)}/USER`"
         return warning(about, f"{what}: nothing in it is imported", remedy)
     if not os.access(directory, os.R_OK | os.X_OK):
         return error(about, f"{directory} cannot be read", _enter(directory))
     status = directory.stat()
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         what = f"everybody may write to {directory}, and so import as {directory.name}"
-        return warning(about, what, f"chmod o-w {in_shell(directory)}")
+        return warning(about, what, f"`chmod o-w {in_shell(directory)}`")
     if not status.st_mode & stat.S_IWUSR:
         what = f"its owner, {name_of(directory)}, may not write to {directory}"
-        return warning(about, what, f"chmod u+w {in_shell(directory)}")
+        return warning(about, what, f"`chmod u+w {in_shell(directory)}`")
     return None
 
 
@@ -194,10 +194,10 @@ def written(subject: Subject) -> Iterator[Line]:
     """omero.data.dir, where the journal is; and what `quarantined` and `moved_to` say."""
     data_dir = subject.settings.data_dir
     if not data_dir.is_dir():
-        remedy = f"mkdir -p {in_shell(data_dir)}, or omero config set omero.data.dir /another"
+        remedy = f"`mkdir -p {in_shell(data_dir)}`, or `omero config set omero.data.dir /another`"
         yield error("omero.data.dir", f"{data_dir} is not a directory", remedy)
     elif not os.access(data_dir, os.W_OK | os.X_OK):
-        remedy = f"chown {name_of(subject.omerodir / 'etc')} {in_shell(data_dir)}"
+        remedy = f"`chown {name_of(subject.omerodir / 'etc')} {in_shell(data_dir)}`"
         yield error("omero.data.dir", f"{data_dir} cannot be written to", remedy)
     else:
         yield ok("omero.data.dir", f"{data_dir}, owned by {name_of(data_dir)}")
@@ -216,9 +216,9 @@ def quarantined(subject: Subject) -> Iterator[Line]:
         me = name_of(subject.omerodir / "etc")
         # Only the directory itself is given away: one above it may belong to the whole system.
         word = in_shell(quarantine)
-        remedy = f"as root: mkdir -p {word}; chown {me} {word}; chmod 700 {word}"
+        remedy = f"as root: `mkdir -p {word}; chown {me} {word}; chmod 700 {word}`"
         if existing(quarantine) != quarantine and not existing(quarantine).is_dir():
-            remedy = "omero config set omero.fs.quarantine to another directory"
+            remedy = "set omero.fs.quarantine to another directory"
         yield error("quarantine", wrong, remedy)
     else:
         yield ok("quarantine", f"failed files are moved to {quarantine}")
@@ -237,11 +237,11 @@ def moved_to(subject: Subject, directory: Path) -> Iterator[Line]:
         return
     me = name_of(subject.omerodir / "etc")
     word = in_shell(directory)
-    remedy = f"as root: chown {me} {word}"
+    remedy = f"as root: `chown {me} {word}`"
     what = "cannot be written to"
     if not directory.exists():
         what = "is not there, so no file is moved"
-        remedy = f"mount its disk, or as root: mkdir -p {word}; chown {me} {word}"
+        remedy = f"mount its disk, or as root: `mkdir -p {word}; chown {me} {word}`"
     elif not directory.is_dir():
         what, remedy = "is not a directory", "set omero.fs.afterImport to another"
     yield error("omero.fs.afterImport", f"{directory} {what}", remedy)

@@ -23,7 +23,7 @@ def installed(subject: Subject) -> Iterator[Line]:
     try:
         up_to_date = installation.installed(omerodir)
     except ConfigurationError as wrong:
-        yield error("grid", str(wrong), "set OMERODIR to an OMERO.server; see omero fs install")
+        yield error("grid", str(wrong), "set OMERODIR to an OMERO.server, then `omero fs install`")
         return
     there = bool(in_templates(omerodir, TEMPLATES[1:]))
     if not up_to_date and not there and _were_there(omerodir):
@@ -31,18 +31,18 @@ def installed(subject: Subject) -> Iterator[Line]:
             "grid",
             f"{TEMPLATES[1]}: OMERO's own servers are back in place of FSServer and DropBox, as "
             "after an upgrade of OMERO.server, and the next start takes them",
-            "omero fs install; omero admin restart; docs/deployment.rst has what does it at "
+            "`omero fs install`; `omero admin restart`; docs/deployment.rst has what does it at "
             "each start",
         )
         return
     if not up_to_date:
         how = "of another version than this package" if there else "not in it"
         what = f"{TEMPLATES[1]}: FSServer and DropBox are {how}"
-        yield error("grid", what, "omero fs install; omero admin restart")
+        yield error("grid", what, "`omero fs install`; `omero admin restart`")
         return
     if (omerodir / TEMPLATES[0]).exists() and not in_templates(omerodir, TEMPLATES[:1]):
         what = f"{TEMPLATES[0]} does not have FSServer and DropBox yet"
-        yield warning("grid", what, "omero admin restart")
+        yield warning("grid", what, "`omero admin restart`")
         return
     yield ok("grid", f"FSServer and DropBox are in {TEMPLATES[1]}, as this version wants them")
 
@@ -62,7 +62,7 @@ def nodes(subject: Subject) -> Iterator[Line]:
         return
     advice = node_descriptors.advice(value)
     if advice:
-        yield error("grid", advice[0], " ".join(advice[1:]) or "omero fs install")
+        yield error("grid", advice[0], " ".join(advice[1:]) or "`omero fs install`")
     else:
         yield ok("grid", f"{node_descriptors.PROPERTY} lists FSServer and DropBox")
 
@@ -81,7 +81,7 @@ def router(subject: Subject, *, running: bool) -> Iterator[Line]:
         yield warning(
             "port",
             f"omero.fs.port is {port}, and OMERO's router has {given} in {DEFAULT_XML}",
-            "omero config set omero.fs.port; omero admin restart",
+            "`omero config set omero.fs.port`; `omero admin restart`",
         )
     taken = _connects(host, port)
     if running and taken:
@@ -90,13 +90,13 @@ def router(subject: Subject, *, running: bool) -> Iterator[Line]:
         yield error(
             "port",
             f"nobody answers at {host}:{port}, where OMERO's router should listen",
-            "omero admin diagnostics; omero.fs.host and omero.fs.port say where it is",
+            "`omero admin diagnostics`; omero.fs.host and omero.fs.port say where it is",
         )
     elif taken and host in _LOCAL:
         yield warning(
             "port",
             f"OMERO does not run, but another program answers at {host}:{port}, its router's port",
-            f"ss -ltnp 'sport = :{port}' shows which; or omero config set omero.ports.prefix",
+            f"`ss -ltnp 'sport = :{port}'` shows which; or set omero.ports.prefix",
         )
     else:
         yield ok("port", f"OMERO's router will listen at {host}:{port}")

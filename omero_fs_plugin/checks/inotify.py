@@ -138,7 +138,7 @@ def enough(counts: Iterable[Count], taken: Taken, *, proc: Path = limits.PROC) -
         if needs * 5 > room * 4:
             more = limits.enough(others + needs)
             remedy = (
-                f"as root: sysctl -w {limit.sysctl}={max(more, 2 * limit.most)}, and in sysctl.d"
+                f"as root: `sysctl -w {limit.sysctl}={max(more, 2 * limit.most)}`, and in sysctl.d"
             )
             less = "; the others are polled" if needs > room else "; only few more can be added"
             yield warning(ABOUT, told + less, remedy)
@@ -156,7 +156,7 @@ def _queue(proc: Path) -> Iterator[Line]:
         yield warning(
             ABOUT,
             f"fs.inotify.max_queued_events is {queued}: after a burst of more a rescan is needed",
-            f"as root: sysctl -w fs.inotify.max_queued_events={_QUEUED}, and in sysctl.d",
+            f"as root: `sysctl -w fs.inotify.max_queued_events={_QUEUED}`, and in sysctl.d",
         )
     else:
         yield ok(ABOUT, f"fs.inotify.max_queued_events is {queued}")

@@ -28,7 +28,7 @@ def bioformats(subject: Subject) -> Iterator[Line]:
     except ConfigurationError as lacking:
         what, _, remedy = str(lacking).partition(": ")
         if what == _JARS:
-            what, remedy = str(lacking), f"omero config set {_JARS}, to the jar or its directory"
+            what, remedy = str(lacking), f"set {_JARS} to the jar or its directory"
         yield warning(ABOUT, f"{what}: {_WITHOUT}", remedy)
     else:
         yield ok(ABOUT, f"from {found.source}, with {found.jvm}")

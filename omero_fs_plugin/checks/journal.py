@@ -70,20 +70,20 @@ def _wrong(why: FsError) -> Line:
     from omero_fs_plugin.dropbox.journal.database import NotYet
 
     if isinstance(why, NotYet):
-        return warning(ABOUT, str(why), "omero admin start, or omero admin restart")
+        return warning(ABOUT, str(why), "`omero admin start`, or `omero admin restart`")
     return error(ABOUT, str(why), "see the README on the journal, or omero.fs.journal")
 
 
 def _of_file(file: Path) -> Iterator[Line]:
     """What is wrong with the place of a journal that can be read."""
     if not os.access(file, os.W_OK):
-        remedy = f"chown it to the user that OMERO.server runs as: {file}"
+        remedy = f"give it to the user that OMERO.server runs as: {file}"
         yield error(ABOUT, f"{file} cannot be written to", remedy)
     if share := filesystems.shared(str(file.parent)):
         yield warning(
             ABOUT,
             f"{file} is on a network file system ({share}), where it is slower",
-            "omero config set omero.fs.journal to a place on a local disk, or a PostgreSQL",
+            "set omero.fs.journal to a place on a local disk, or a PostgreSQL",
         )
 
 
@@ -91,7 +91,7 @@ def _trouble(counts: Mapping[State, int], held: int) -> Iterator[Line]:
     """Filesets that need somebody."""
     failed = sum(number for state, number in counts.items() if state == "failed")
     if failed:
-        remedy = "omero fs status --state failed; omero fs import --retry, or omero fs forget"
+        remedy = "`omero fs status --state failed`; `omero fs import --retry`, or `omero fs forget`"
         yield Line(
             Level.WARNING,
             "filesets",
@@ -102,4 +102,4 @@ def _trouble(counts: Mapping[State, int], held: int) -> Iterator[Line]:
     if held:
         verb = "is held up: it waits" if held == 1 else "are held up: they wait"
         what = f"{several(held, 'fileset')} {verb} for a file or for something to be mended"
-        yield Line(Level.WARNING, "filesets", what, "omero fs status says for what", STUCK)
+        yield Line(Level.WARNING, "filesets", what, "`omero fs status` says for what", STUCK)

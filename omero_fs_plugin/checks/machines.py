@@ -33,7 +33,7 @@ def importers(subject: Subject) -> Iterator[Line]:
                 ABOUT,
                 f"{ELSEWHERE} is listed for {names}, and the journal is SQLite, which only "
                 "DropBox's machine may use",
-                "omero fs journal copy postgresql://USER:PASSWORD@HOST/DATABASE, and set "
+                "`omero fs journal copy postgresql://USER:PASSWORD@HOST/DATABASE`, and set "
                 "omero.fs.journal to that",
             )
         return
@@ -57,7 +57,7 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
             ABOUT,
             f"omero.fs.host is {host}, so the importers on {', '.join(away)} look for OMERO's "
             "router on their own machines",
-            "omero config set omero.fs.host to the name of the router's machine",
+            "set omero.fs.host to the name of the router's machine",
         )
     written = subject.sources.properties.get(POOL, "").strip()
     pool = int(written) if written.isdigit() else POOL_DEFAULT
@@ -67,8 +67,8 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
             ABOUT,
             f"all machines together make {number} imports at a time, and {POOL} is {pool}: a "
             "server without free connections hangs",
-            f"omero config set {POOL} {2 * number}, and as many more in the database; "
-            "then omero admin restart",
+            f"`omero config set {POOL} {2 * number}`, and as many more in the database; "
+            "then `omero admin restart`",
         )
 
 
@@ -101,13 +101,13 @@ def _at_work(url: str, listed: int, dropbox: int) -> Iterator[Line]:
             ABOUT,
             "omero.fs.importers is 0, and none is at work: nothing is imported",
             f"start a {ELSEWHERE} on another node (docs/operations.rst), or "
-            "omero config set omero.fs.importers 2; then omero admin restart",
+            "`omero config set omero.fs.importers 2`; then `omero admin restart`",
         )
     elif len(found) < listed:
         yield warning(
             ABOUT,
             f"{len(found)} of {listed} are at work",
-            f"omero admin ice server list; var/log/{ELSEWHERE}-NODE.log on the node",
+            f"`omero admin ice server list`; var/log/{ELSEWHERE}-NODE.log on the node",
         )
     elif found:
         hosts = ", ".join(sorted({node.holder.partition(" ")[0] for node in found}))

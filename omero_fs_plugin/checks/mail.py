@@ -18,7 +18,7 @@ def mail(subject: Subject) -> Iterator[Line]:
     if settings.notify != "none":
         doubtful = [one for one in settings.warnings if one.key.startswith(_PREFIX)]
         for problem in doubtful:
-            yield warning("mail", str(problem), f"omero config set -- {problem.key} VALUE")
+            yield warning("mail", str(problem), f"`omero config set -- {problem.key} VALUE`")
         by = settings.notify_by[0]
         if by == "mail":
             by = f"mail, by {settings.mail.host}:{settings.mail.port} ({_PREFIX}host and port)"

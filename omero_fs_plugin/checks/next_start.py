@@ -48,7 +48,7 @@ def servers(subject: Subject, running: Running) -> Iterator[Line]:
             ABOUT,
             f"the grid that runs has {' and '.join(told)}; {TEMPLATES / NAMES[0]} has "
             f"{', '.join(sorted(there)) or 'none of these servers'}",
-            "omero admin restart" if installed else "omero fs install; omero admin restart",
+            "`omero admin restart`" if installed else "`omero fs install`; `omero admin restart`",
         )
     elif installed:
         yield ok(ABOUT, "the grid that runs has the servers of the templates")
@@ -80,7 +80,7 @@ def configuration(subject: Subject, environment: Mapping[str, str] = os.environ)
             ABOUT,
             f"{key} = {value!r} is in `omero config`, but not in {directory}{other}, which is "
             "loaded at a start: the role ome.omero_server or a new container drops it",
-            f"put into a file there: config set -- {key} {shlex.quote(value)}",
+            f"put into a file there: `config set -- {key} {shlex.quote(value)}`",
         )
     if not lost:
         yield ok(ABOUT, f"the omero.fs properties are those of {directory}")

@@ -131,7 +131,7 @@ def servers(subject: Subject, running: Running) -> Iterator[Line]:
             Level.WARNING,
             "servers",
             f"not asked, and OMERO not asked for its users: {running.away}",
-            "omero admin start",
+            "`omero admin start`",
             DOWN,
         )
         return
@@ -152,7 +152,7 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
     known = {str(p) for p in (*subject.settings.problems, *subject.monitoring.problems)}
     for key, why in sorted(told.items()):
         if key.startswith("problem.") and why not in known:
-            yield error("servers", f"{server}: {why}", "omero fs reload, if you have mended it")
+            yield error("servers", f"{server}: {why}", "`omero fs reload`, if you have mended it")
         elif key.startswith("watch.") and key.endswith(".problem") and why:
             directory = told.get(key.replace(".problem", ".directory"), "")
             yield warning("servers", f"{server}: {directory}: {why}", f"see var/log/{server}.log")
@@ -161,7 +161,7 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
             yield error("servers", what, "is a share away? `mount` and `df` tell")
         elif key.startswith("lost."):
             what = f"{server}: {key.removeprefix('lost.')}: {why}"
-            yield warning("servers", what, f"omero admin ice server stop {server}, and start")
+            yield warning("servers", what, f"`omero admin ice server stop {server}`, and start")
     state = told.get("state", "running")
     if state == OMERO_STARTS:
         yield ok("servers", f"{server} is active; {state}, {told.get('reason', '')}")
@@ -179,18 +179,18 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
         yield warning("servers", f"{server}: {told['metrics']}", what)
     if told.get("refused"):
         what = f"{server} refused a changed configuration: {told['refused']}"
-        yield error("servers", what, "correct the value with omero config set; omero fs reload")
+        yield error("servers", what, "correct the value with `omero config set`; `omero fs reload`")
     if told.get("restart"):
         what = f"{server} takes these only at its next start: {told['restart']}"
         yield warning("servers", what, how_to_restart(server, told["restart"]))
     version = told.get("version", __version__)
     if version != __version__:
         what = f"{server} has version {version}, and this is {__version__}"
-        yield warning("servers", what, "omero admin restart")
+        yield warning("servers", what, "`omero admin restart`")
     changed = changes(subject.sources.properties, running.properties.get(server, {}))
     if changed:
         what = f"{server} runs with other values of {', '.join(changed)}"
-        yield warning("servers", what, "omero fs reload")
+        yield warning("servers", what, "`omero fs reload`")
     if state == "running" and not told.get("refused"):
         yield ok("servers", f"{server} is active")
 
@@ -210,19 +210,19 @@ def users(running: Running) -> Iterator[Line]:
     if running.away:
         return
     if running.omero:
-        yield error("users", f"OMERO was not asked: {running.omero}", "omero admin diagnostics")
+        yield error("users", f"OMERO was not asked: {running.omero}", "`omero admin diagnostics`")
         return
     if running.lacking:
-        remedy = "omero config set omero.checksum.supported; omero admin restart"  # its default
+        remedy = "`omero config set omero.checksum.supported`; `omero admin restart`"  # its default
         yield error("OMERO", running.lacking, remedy)
     for name, why in running.users.items():
         if not why:
             continue
         if name in running.listed:
-            remedy = "omero user add or omero group adduser, or correct the property"
+            remedy = "`omero user add` or `omero group adduser`, or correct the property"
             yield error("users", f"{why}: nothing is imported for {name}", remedy)
         elif is_utf8(name) or "/" in name:  # any other is told by `directories`
-            remedy = "omero user add or omero group adduser, or rename the directory"
+            remedy = "`omero user add` or `omero group adduser`, or rename the directory"
             if not is_utf8(name):
                 remedy = "rename the directory: no OMERO user or group has such a name"
             yield warning("users", f"{why}: the directory {name} is left alone", remedy)

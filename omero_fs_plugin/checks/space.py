@@ -64,7 +64,7 @@ def _room(about: str, directory: Path, look: Callable[[Path], Free]) -> Iterator
     there = existing(directory)
     found = look(there)
     told = f"{found.bytes / GIB:.1f} GiB are free for {directory}"
-    remedy = f"make room on the file system of {there}: df {in_shell(there)}"
+    remedy = f"make room on the file system of {there}: `df {in_shell(there)}`"
     if found.bytes < NONE:
         yield error(about, told, remedy)
     elif found.bytes < LITTLE:
@@ -73,7 +73,7 @@ def _room(about: str, directory: Path, look: Callable[[Path], Free]) -> Iterator
         yield warning(
             about,
             f"{found.inodes:.1%} of the inodes are free for {directory}",
-            f"remove files on the file system of {there}: df -i {there}",
+            f"remove files on the file system of {there}: `df -i {in_shell(there)}`",
         )
     else:
         yield ok(about, told)

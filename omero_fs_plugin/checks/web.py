@@ -22,7 +22,7 @@ def page(subject: Subject) -> Iterator[Line]:
     here = _APP in _apps(subject.sources.properties.get(_APPS, ""))
     if not settings.publish_interval:
         if here:
-            remedy = f"omero config set -- {_INTERVAL} 5"
+            remedy = f"`omero config set -- {_INTERVAL} 5`"
             yield warning("web", f"My drops has nothing to show: {_INTERVAL} is off", remedy)
         else:
             yield ok("web", f"no page shows users their files: {_INTERVAL} is off")

@@ -100,7 +100,7 @@ def _as_one(known: Property, text: str, given: list[str]) -> str:
     # Between arguments a `;` has no meaning; elsewhere, quotes make it a part of the value.
     one = " ".join(entry for entry in given if entry) if arguments else lists.quoted(text)
     dashes = "-- " if one.startswith("-") else ""
-    return f"omero config set {dashes}{known.key} {shlex.quote(one)}"
+    return f"`omero config set {dashes}{known.key} {shlex.quote(one)}`"
 
 
 def read_monitoring(properties: Mapping[str, str]) -> Monitoring:

@@ -50,5 +50,5 @@ def test_a_value_that_cannot_be(grid: Server, config: dict[str, str]) -> None:
         assert "Traceback" not in command.stdout + command.stderr
     wrong = f"{KEY} = 'soon': must be a number of seconds from 0 to 1000000000"
     assert wrong in done["config"].stderr
-    assert f"error   properties: {wrong} -> omero config set -- {KEY}" in done["check"].stdout
-    assert f"runs with other values of {KEY} -> omero fs reload" in done["check"].stdout
+    assert f"error   properties: {wrong} -> `omero config set -- {KEY}" in done["check"].stdout
+    assert f"runs with other values of {KEY} -> `omero fs reload`" in done["check"].stdout

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.commands import times
 from benchmarks.contenders import BenchmarkError
+from omero_fs_plugin.cli import SUBCOMMANDS
 
 
 def test_each_command_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +22,9 @@ def test_each_command_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert of_status > figures["modules that omero version loads"].value > 100
     with pytest.raises(BenchmarkError, match="ended with 2"):
         times.once(tmp_path / "omero-20", times.Command("fs status --limit x"), {})
+
+
+def test_every_command_is_measured() -> None:
+    measured = {command.words.split()[1] for command in times.COMMANDS}
+    # One takes the servers out of the templates, the other makes a grid.
+    assert {name for name, _, _ in SUBCOMMANDS} - measured == {"uninstall", "sandbox"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -75,6 +77,35 @@ def only(lines: Iterable[Line]) -> Line:
     return line
 
 
+_PROGRAMS = (
+    r"omero (?:fs|config|admin|user|group) |(?:mkdir|chmod|chown|setfacl|sysctl|mv|df) [-/\w{]"
+)
+
+
+def test_every_command_that_is_advised_stands_in_backquotes() -> None:
+    """So it is broken nowhere on a terminal, and one sees where it ends."""
+    bare = []
+    for file in sorted(Path(directories.__file__).parent.glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        documented = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+            and isinstance(node.body[0], ast.Expr)
+        }
+        parts = {id(part) for node in ast.walk(tree) for part in getattr(node, "values", ())}
+        for node in ast.walk(tree):
+            whole = isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in parts
+            if whole and id(node) not in documented:
+                text = ast.unparse(node)
+                bare += [
+                    f"{file.name}:{node.lineno}: {text}"
+                    for found in re.finditer(_PROGRAMS, text)
+                    if text[: found.start()].count("`") % 2 == 0
+                ]
+    assert bare == []
+
+
 # Time
 
 
@@ -137,7 +168,7 @@ def test_wrong_values_of_both_servers_are_told_once(site: Path) -> None:
     assert levels(lines) == [ERROR, ERROR, WARNING]
     assert len({line.what for line in lines}) == len(lines)
     assert "omero config set -- omero.fs.importers VALUE" in lines[0].remedy
-    assert lines[-1].remedy == "remove it: omero config set omero.fs.importer5"
+    assert lines[-1].remedy == "remove it: `omero config set omero.fs.importer5`"
 
 
 def test_a_wrong_value_in_templates_xml_says_where_it_is(site: Path) -> None:
@@ -154,7 +185,7 @@ def test_an_edit_that_the_next_start_undoes(site: Path) -> None:
     generated.write_text(written.replace('importers" value="2"', 'importers" value="4"'))
     line = only(configuration.edited(subject(site)))
     assert line.level is WARNING
-    assert line.remedy == "omero config set -- omero.fs.importers 4"
+    assert line.remedy == "`omero config set -- omero.fs.importers 4`"
 
 
 def methods(site: Path, **named: str) -> list[Line]:
@@ -171,7 +202,7 @@ def test_readers(site: Path) -> None:
     file.write_text("TifReader\n")
     (wrong,) = methods(site, readers=str(file))
     assert (wrong.level, wrong.what.endswith("did you mean TiffReader?")) == (ERROR, True)
-    assert wrong.remedy.startswith("omero config set -- omero.fs.readers VALUE")
+    assert wrong.remedy.startswith("`omero config set -- omero.fs.readers VALUE`")
 
 
 def test_import_args(site: Path) -> None:
@@ -205,7 +236,7 @@ def test_each_users_directory(site: Path) -> None:
 def test_nobody_has_a_directory(site: Path) -> None:
     of = subject(site)
     line = only(watched(of))
-    assert (line.level, line.remedy) == (WARNING, "omero fs users --create, while OMERO runs")
+    assert (line.level, line.remedy) == (WARNING, "`omero fs users --create`, while OMERO runs")
 
 
 def test_a_directory_that_dropbox_makes_itself(site: Path) -> None:
@@ -238,7 +269,7 @@ def test_a_link_and_a_directory_that_everybody_may_write_to(site: Path) -> None:
         "directory of zak",
         "directory of default",
     ]
-    assert lines[0].remedy == f"chmod o-w {dropbox}"
+    assert lines[0].remedy == f"`chmod o-w {dropbox}`"
 
 
 def test_a_directory_whose_name_is_not_utf8(site: Path) -> None:
@@ -250,7 +281,7 @@ def test_a_directory_whose_name_is_not_utf8(site: Path) -> None:
     line, other = watched(subject(site))
     assert (line.level, other.level) == (WARNING, OK)
     assert "is not valid UTF-8" in line.what and "1 directories" in other.what
-    _, _, command = line.remedy.partition("as its owner: ")
+    command = line.remedy.split("`")[1]
     assert command.isprintable()
     subprocess.run(["bash", "-c", command.replace("USER", "amy")], check=True)
     assert sorted(path.name for path in dropbox.iterdir()) == ["amy", "zak"]
@@ -264,7 +295,7 @@ def test_a_directory_whose_name_is_not_utf8(site: Path) -> None:
 def test_a_command_that_is_advised_has_the_path_as_a_shell_reads_it(site: Path, name: str) -> None:
     directory = site / name
     line = only(watched(subject(site, importUsers="amy", watchDir=str(directory))))
-    command = line.remedy.partition(", or set")[0]
+    command = line.remedy.split("`")[1]
     subprocess.run(["bash", "-c", command], check=True)
     assert directory.is_dir()
 
@@ -284,7 +315,7 @@ def test_directories_that_cannot_be_read(site: Path) -> None:
             (WARNING, "directory of zak"),
         ]
         assert "setfacl" in lines[0].remedy
-        assert lines[1].remedy == f"chmod u+w {dropbox}/zak"
+        assert lines[1].remedy == f"`chmod u+w {dropbox}/zak`"
         assert levels(watched(elsewhere)) == [ERROR]
         above.chmod(0o755)
         (above / "in").chmod(0)
@@ -321,7 +352,7 @@ def test_a_quarantine_that_cannot_be_used(site: Path) -> None:
     for place in (site / "file", site / "file/bad"):
         line = only(directories.quarantined(subject(site, quarantine=str(place))))
         assert (line.level, line.what) == (ERROR, f"{site}/file is not a directory")
-        assert not line.remedy.endswith(f"chown {account.name_of(site)} {site}")
+        assert not line.remedy.endswith(f"chown {account.name_of(site)} {site}`")
 
 
 def test_the_directory_that_imported_files_are_moved_to(site: Path) -> None:
@@ -479,14 +510,14 @@ def test_installed(site: Path) -> None:
     generated = site / "etc/grid/templates.xml"
     shutil.copy(GRID / "templates.xml", generated)
     line = only(grid.installed(subject(site)))
-    assert (line.level, line.remedy) == (WARNING, "omero admin restart")
+    assert (line.level, line.remedy) == (WARNING, "`omero admin restart`")
 
 
 def test_another_version_is_installed(site: Path) -> None:
     path = site / "etc/templates/grid/templates.xml"
     path.write_text(path.read_text().replace('name="omero.fs.importers"', 'name="omero.fs.imps"'))
     line = only(grid.installed(subject(site)))
-    assert (line.level, line.remedy) == (ERROR, "omero fs install; omero admin restart")
+    assert (line.level, line.remedy) == (ERROR, "`omero fs install`; `omero admin restart`")
     assert "another version" in line.what
 
 
@@ -651,7 +682,7 @@ def test_what_was_set_since(site: Path) -> None:
     running.properties = {"DropBox": {"omero.data.dir": f"{site}/data", "omero.fs.importers": "2"}}
     line = next(line for line in servers(subject(site, importers="3"), running) if line.remedy)
     assert line.what == "DropBox runs with other values of omero.fs.importers"
-    assert line.remedy == "omero fs reload"
+    assert line.remedy == "`omero fs reload`"
 
 
 def test_an_empty_value_is_no_value() -> None:

@@ -36,7 +36,7 @@ def test_a_journal_that_they_cannot_share(tmp_path: Path) -> None:
     (line,) = lines(tmp_path, LISTED)
     assert line.level is Level.ERROR
     assert "listed for node2, node3, and the journal is SQLite" in line.what
-    assert line.remedy.startswith("omero fs journal copy postgresql:")
+    assert line.remedy.startswith("`omero fs journal copy postgresql:")
 
 
 def test_a_router_that_is_not_on_their_machine(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_grid_that_runs_still_has_omeros_own(site: Path) -> None:
     assert "MonitorServer of other templates" in line.what
     assert "DropBox of other templates" in line.what  # the same name, and another program
     assert "no FSServer" in line.what
-    assert line.remedy == "omero admin restart"
+    assert line.remedy == "`omero admin restart`"
 
 
 def test_the_grid_that_runs_has_ours_and_the_templates_have_not(site: Path) -> None:
@@ -74,7 +74,7 @@ def test_the_grid_that_runs_has_ours_and_the_templates_have_not(site: Path) -> N
     line = only(deployed(site, OURS))
     assert line.level is Level.ERROR
     assert "FSServer of other templates" in line.what
-    assert line.remedy.startswith("omero fs install")
+    assert line.remedy.startswith("`omero fs install`")
 
 
 def test_a_stock_server_has_no_line_of_its_own(site: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_the_files_do_not_set_is_dropped(site: Path, lines: str) -> None:
     line = only(kept(site, lines))
     assert line.level is Level.WARNING
     assert KEY in line.what
-    assert line.remedy.endswith(f"config set -- {KEY} 5")
+    assert line.remedy.endswith(f"config set -- {KEY} 5`")
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ BAD = [
     (
         {"watchDir": "/a;/b"},
         "watchDir = '/a;/b': has 2 values for 1 user of omero.fs.importUsers; name the missing ones, "
-        "or, if it is one value: omero config set omero.fs.watchDir '\"/a;/b\"'",
+        "or, if it is one value: `omero config set omero.fs.watchDir '\"/a;/b\"'`",
     ),
     (
         {"defaultDropBoxDir": "/abs"},
@@ -368,7 +368,7 @@ def test_arguments_with_a_semicolon_between_are_shown_as_they_were_meant() -> No
     text = '-T "regex:^.*/(?<Container1>.*?)"; --transfer=ln_s'
     (problem,) = read({"omero.fs.importArgs": text}).problems
     meant = '-T "regex:^.*/(?<Container1>.*?)" --transfer=ln_s'
-    assert f"omero config set -- omero.fs.importArgs '{meant}'" in str(problem)
+    assert f"`omero config set -- omero.fs.importArgs '{meant}'`" in str(problem)
     assert read({"omero.fs.importArgs": meant}).problems == ()
 
 
