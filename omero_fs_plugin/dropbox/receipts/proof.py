@@ -7,7 +7,8 @@ A file is safe if all of this is so:
 - OMERO has images of that fileset;
 - the file's checksum, computed now, is the one that OMERO noted at the import;
 - OMERO has read all of the fileset's copies again now, and their checksums are as noted;
-- OMERO has a copy: after an in-place import the file itself is what OMERO reads.
+- OMERO has a copy: after an in-place import the file itself is what OMERO reads, and so is a store
+  that was registered.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import UserError
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 
 _BLOCK = 2**20  # bytes read at once
 _SHA1 = "SHA1-160"
@@ -158,9 +160,10 @@ class Stored:
         """
         server = of.server_fileset
         there = () if server is None else self.images.get(server, ())
-        stat, size, sha1, why, same = _compared(
-            path, self.copies.get(server or 0, []), bool(there), read
-        )
+        copies = self.copies.get(server or 0, [])
+        if there and any(is_store(copy.path) for copy in copies):
+            return _of_registered(path, fileset, server, there, read)
+        stat, size, sha1, why, same = _compared(path, copies, bool(there), read)
         why = why or self.wrong.get(server or 0, "")
         in_place = not why and all(copy.in_place for copy in same)
         if in_place:
@@ -224,7 +227,12 @@ class Prover:
                 by_user.setdefault(seen.user, []).append(identifier)
         found: dict[int, str] = {}
         for user, identifiers in by_user.items():
-            mine = [copy for identifier in identifiers for copy in copies.get(identifier, ())]
+            mine = [
+                copy
+                for identifier in identifiers
+                for copy in copies.get(identifier, ())
+                if not is_store(copy.path)  # OMERO has no file of it that it could read
+            ]
             try:
                 session = self.omero.session_for(self.omero.user(user))
             except UserError as error:
@@ -238,6 +246,24 @@ class Prover:
                 if copy.id in damaged:
                     found[copy.fileset] = f"{damaged[copy.id]} (OriginalFile:{copy.id})"
         return found
+
+
+def _of_registered(
+    path: str, fileset: int, server: int | None, images: Sequence[int], read: Read
+) -> Proof:
+    """A file of a store that OMERO reads where it lies."""
+    why = "its store was registered where it lies: this file is OMERO's data"
+    ids = tuple(sorted(images))
+    try:
+        found = read(path, {_SHA1})
+    except OSError as error:
+        why = f"it cannot be read: {error.strerror}"
+        return Proof(path, _size(path), "", fileset, server, ids, why)
+    if found is None:
+        why = "it changed while it was read"
+        return Proof(path, _size(path), "", fileset, server, ids, why)
+    stat, sums = found
+    return Proof(path, stat.size, sums[_SHA1], fileset, server, ids, why, in_place=True, stat=stat)
 
 
 def _unproved(path: str, fileset: int, why: str, pulses: Pulses) -> Proof:

@@ -19,14 +19,32 @@ from .test_receipt import receipt
 __all__ = ["run"]  # a fixture
 
 
+READER = ("loci/formats/in/ZarrReader.class",)
+PIXEL_BUFFER = (
+    "com/glencoesoftware/omero/zarr/ZarrPixelsService.class",
+    "com/glencoesoftware/omero/zarr/ZarrPixelBuffer$Axes.class",
+)
+
+
 @pytest.fixture
 def stored(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Whole:
     """With a server that has a reader for stores."""
+    return having(whole, monkeypatch, *READER)
+
+
+@pytest.fixture
+def registering(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> Whole:
+    """With a server that reads stores only where they lie."""
+    return having(whole, monkeypatch, *PIXEL_BUFFER)
+
+
+def having(whole: Whole, monkeypatch: pytest.MonkeyPatch, *classes: str) -> Whole:
     whole.stop_dropbox()
     jars = whole.watch_dir.parent / "lib" / "server"
     jars.mkdir(parents=True)
-    with zipfile.ZipFile(jars / "OMEZarrReader.jar", "w") as jar:
-        jar.writestr("loci/formats/in/ZarrReader.class", b"\xca\xfe\xba\xbe")
+    with zipfile.ZipFile(jars / "added.jar", "w") as jar:
+        for name in classes:
+            jar.writestr(name, b"\xca\xfe\xba\xbe")
     monkeypatch.setenv("OMERODIR", str(whole.watch_dir.parent))
     whole.start_dropbox(dirImportWait="3000")
     return whole
@@ -116,3 +134,18 @@ def test_a_receipt_has_each_file_of_the_store(stored: Whole, run: Run) -> None:
     code, told = receipt(run, store.top)
     unsafe = {path for path, one in told.items() if not one["safe"]}
     assert unsafe == {str(store.top / "0" / name) for name in ("0.0", "7.7")}
+
+
+def test_a_receipt_says_of_a_registered_store_that_it_is_omeros_data(
+    registering: Whole, run: Run
+) -> None:
+    store = imported(registering, run)
+    (found,) = registering.filesets(store.path)
+    code, told = receipt(run, store.top)
+    assert code == 1
+    assert set(told) == {str(store.top / name) for name in store.files}
+    for path, one in told.items():
+        assert not one["safe"], path
+        assert one["why_not"].startswith("its store was registered where it lies")
+    assert explained(run, store.top)["id"] == registering.row(store.path).id
+    assert found.images == registering.row(store.path).images
