@@ -24,6 +24,7 @@ from .ration import Ration
 
 log = logging.getLogger(__name__)
 
+_SOON_S = 1.0  # until the next look, if documents are due and DropBox is idle
 _AGAIN_S, _AGAIN_MOST_S = 30.0, 900.0  # after OMERO took no document; twice as long each time
 
 
@@ -64,6 +65,7 @@ class Publisher(Attendant):
         self._moving: set[str] = set()  # users with a fileset that is being imported
         self._content: dict[str, bytes] = {}  # user -> what OMERO has of it, as `fingerprint` is
         self._ration = Ration()
+        self._waits = False  # a document that is due, for want of a ration
         self._spent = 0.0  # s of CPU time, on documents
         self._answers = Answers(journal, omero)
         self._signed = 0.0  # s since the epoch: the last sign of life
@@ -84,7 +86,11 @@ class Publisher(Attendant):
         except Exception:
             log.exception("publishing")
             self._say("a defect; see the log of DropBox")
-        return self._settings().publish_interval or None
+        interval = self._settings().publish_interval or None
+        # Very many are due, and nothing else is to be done.
+        return (
+            min(interval, _SOON_S) if interval and self._waits and self._ration.idle else interval
+        )
 
     def look(self, now: float) -> None:
         """Writes what is due `now` (s since the epoch).  Raises JournalError."""
@@ -105,14 +111,18 @@ class Publisher(Attendant):
             self._due[user] = 0.0
             self._urgent.add(user)  # who has asked waits for it
         self._ration.look(time.monotonic(), time.process_time() - self._spent)
+        self._waits = False
         for user in sorted(self._due, key=lambda user: (user not in self._urgent, self._due[user])):
-            if self._stopping.is_set() or not self._ration.may:
+            if self._stopping.is_set():
                 return
             last = self._written.get(user)
             if self._due[user] > now or (
                 last is not None and 0 <= now - last < settings.publish_interval
             ):
                 continue
+            if not self._ration.may:
+                self._waits = True
+                return
             began = time.thread_time()
             going_on = self._publish(user, settings, now)
             took = time.thread_time() - began
@@ -129,7 +139,7 @@ class Publisher(Attendant):
                 return
             self._through, users = look.users_after(self._through)
         self._urgent.update(user for user, needs in users.items() if needs)
-        for user in {*users, *self._moving}:
+        for user in (*users, *sorted(self._moving)):
             self._due.setdefault(user, 0.0)
 
     def _publish(self, user: str, settings: Settings, now: float) -> bool:

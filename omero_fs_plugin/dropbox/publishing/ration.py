@@ -6,10 +6,10 @@ documents for all of them every few seconds would cost more than the imports.
 
 from __future__ import annotations
 
-_SHARE = 0.012  # of the CPU time that all else of DropBox takes, while it is busy
+_SHARE = 0.01  # of the CPU time that all else of DropBox takes, while it is busy
 _BUSY = 0.1  # of one core
 _LEAST = 0.002  # of one core, while it is busy: so the share is 2 % at most
-_IDLE = 0.04  # of one core, while it is not busy
+_IDLE = 0.2  # of one core, while it is not busy
 _MOST_S = 0.2  # of CPU time that may be saved up
 
 
@@ -24,6 +24,7 @@ class Ration:
     def __init__(self) -> None:
         self._at = self._others = 0.0  # s, at the last look
         self._left = _MOST_S  # s of CPU time
+        self.idle = True  # at the last look DropBox was not busy
 
     def look(self, now: float, others: float) -> None:
         """`others`: the CPU time (s) of all other work of DropBox up to `now` (s, monotonic)."""
@@ -31,7 +32,8 @@ class Ration:
         if passed <= 0:
             return
         self._at, self._others = now, others
-        if used < _BUSY * passed:
+        self.idle = used < _BUSY * passed
+        if self.idle:
             more, left = _IDLE * passed, max(0.0, self._left)
         else:
             more, left = max(_SHARE * used, _LEAST * passed), self._left

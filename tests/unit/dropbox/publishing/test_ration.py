@@ -27,7 +27,7 @@ def _written(busy: float, costs: float, looks: int, due: int = 500) -> float:
 def test_it_is_a_small_share_of_the_other_work(busy: float, costs: float) -> None:
     looks = 2000
     spent = _written(busy, costs, looks)
-    assert 0.01 < spent / (looks * STEP_S * busy) < 0.0205
+    assert 0.009 < spent / (looks * STEP_S * busy) < 0.0205
 
 
 def test_some_users_never_wait_while_there_is_little_to_do() -> None:
@@ -35,7 +35,7 @@ def test_some_users_never_wait_while_there_is_little_to_do() -> None:
 
 
 def test_very_many_take_little_of_a_core_that_is_idle() -> None:
-    assert 0.03 < _written(0.05, 0.02, 200) / (200 * STEP_S) < 0.05
+    assert 0.03 < _written(0.05, 0.02, 200) / (200 * STEP_S) < 0.05  # looks of 5 s
 
 
 def test_what_was_overspent_is_forgiven_when_the_others_are_done() -> None:
