@@ -98,11 +98,11 @@ def _drop_all(made: Grid, tmp_path: Path) -> Became:
     children, delays = 0, []
     for number in range(LONE):
         delays.append(dropped.image(f"beside {number}.tif"))
-        children = max([children, *map(_most, made.children("DropBox"))])
+        children = max([children, *map(_most, _below(pid))])
 
     def come_to_an_end() -> bool:
         nonlocal children
-        children = max([children, *map(_most, made.children("DropBox"))])
+        children = max([children, *map(_most, _below(pid))])
         return not dropped.open()
 
     with suppress(pytest.fail.Exception):  # what is open is told below, with all the rest
@@ -167,6 +167,22 @@ def _escaped(made: Grid, amy: Path, others: tuple[Path, ...]) -> list[str]:
         for one in made.stored()
         if one.owner == "amy" and (not one.client_path.startswith(below) or one.sha1 in foreign)
     ]
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that it started, and those that they did."""
+    parents: dict[int, list[int]] = {}
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if process.name.isdigit():
+                stat = (process / "stat").read_text(errors="replace").rpartition(")")[2]
+                parents.setdefault(int(stat.split()[1]), []).append(int(process.name))
+    found, asked = [], [pid]
+    while asked:
+        children = parents.get(asked.pop(), [])
+        found += children
+        asked += children
+    return found
 
 
 def _most(pid: int) -> int:
