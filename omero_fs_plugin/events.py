@@ -22,6 +22,23 @@ UNKNOWN = -1  # in place of a uid: nobody has looked
 SEVERAL = -2  # the files of a store belong to several accounts
 
 
+_LARGEST = 2**63 - 1
+
+
+def in_64_bits(ns: int) -> int:
+    """A time (ns since the epoch) as a database takes it: in 64 bits, with a sign.
+
+    Everybody may date a file (touch -d), and file systems take later times than the year 2262.
+    Such a time counts on from the earliest one, so that two that differ go on differing.
+    """
+    return ns if -_LARGEST <= ns <= _LARGEST else (ns + 2**63) % 2**64 - 2**63
+
+
+def size_in_64_bits(size: int) -> int:
+    """Bytes as a database takes them: of many files, which may have holes, there may be more."""
+    return min(size, _LARGEST)
+
+
 @dataclass(frozen=True)
 class FileStat:
     """What identifies the content of a file without reading it.
@@ -37,7 +54,7 @@ class FileStat:
     device: int
     inode: int
     size: int  # bytes
-    mtime_ns: int  # nanoseconds since the epoch
+    mtime_ns: int  # nanoseconds since the epoch, as `in_64_bits` gives them; so too ctime_ns
     ctime_ns: int = field(default=0, compare=False)  # last change of the inode itself
     # The number (uid) of the account that it belongs to; UNKNOWN and SEVERAL are of none
     owner: int = field(default=UNKNOWN, compare=False)
@@ -50,8 +67,8 @@ class FileStat:
             device,
             found.st_ino,
             found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
+            in_64_bits(found.st_mtime_ns),
+            in_64_bits(found.st_ctime_ns),
             found.st_uid,
         )
 

@@ -15,6 +15,7 @@ from omero_fs_plugin.blitz.inventory import Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.seen import Met
 from omero_fs_plugin.dropbox.receipts.proof import Digests, can_digest
+from omero_fs_plugin.events import in_64_bits
 from omero_fs_plugin.stores import MARKERS
 
 from .findings import Kind
@@ -116,7 +117,7 @@ def unchanged(call: Call, one: Source, found: os.stat_result) -> Verdict:
     if found.st_size != one.kept.size:
         sizes = f"it has {found.st_size:,} bytes, and {one.kept.size:,} were imported"
         return Verdict(Kind.CHANGED_TARGET, sizes)
-    if one.met is not None and one.met.mtime_ns == found.st_mtime_ns:
+    if one.met is not None and one.met.mtime_ns == in_64_bits(found.st_mtime_ns):
         return FINE
     if one.met is None and found.st_mtime < one.before:
         return FINE

@@ -14,7 +14,13 @@ from collections.abc import Iterator
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS, Call
 from omero_fs_plugin.errors import ImportRefused
-from omero_fs_plugin.events import NOTHING_THERE, SEVERAL, FileStat
+from omero_fs_plugin.events import (
+    NOTHING_THERE,
+    SEVERAL,
+    FileStat,
+    in_64_bits,
+    size_in_64_bits,
+)
 from omero_fs_plugin.stores import (
     MARKERS,
     above,
@@ -62,6 +68,7 @@ def tree_stat(root: str, store: str) -> FileStat | None:
             size += stat.st_size
             changed = max(changed, stat.st_ctime_ns)
             total += _summed(name, stat)
+    size, changed = size_in_64_bits(size), in_64_bits(changed)
     return FileStat(found.st_dev, found.st_ino, size, total % 2**_BITS, changed, owner)
 
 

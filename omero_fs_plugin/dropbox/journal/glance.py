@@ -246,7 +246,7 @@ class Glance:
             "(SELECT max(at) FROM event WHERE event.fileset = fileset.id AND after = 'imported' "
             "AND before NOT IN ('', 'imported')), "
             "(SELECT count(*) FROM file WHERE file.fileset = fileset.id), "
-            "(SELECT coalesce(sum(size), 0) FROM file WHERE file.fileset = fileset.id) "
+            "(SELECT coalesce(sum(size + 0.0), 0) FROM file WHERE file.fileset = fileset.id) "
             f"FROM fileset WHERE {' AND '.join(parts)} ORDER BY id",
             [*values, *more],
         )

@@ -20,7 +20,8 @@ def smallest(oldest: Select[Any], late: float) -> Select[Any]:
     """
     fileset, file = schema.fileset.c, schema.file.c
     size = (
-        select(func.coalesce(func.sum(file.size), 0))
+        # Not as integers: of files with holes there may be more than SQLite can add up.
+        select(func.coalesce(func.sum(file.size * 1.0), 0))
         .where(file.fileset == fileset.id)
         .scalar_subquery()
     )

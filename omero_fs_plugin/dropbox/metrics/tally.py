@@ -20,7 +20,7 @@ SELECT event.id, event.at, event.before, event.after, fileset."user",
   (SELECT max(former.at) FROM event AS former WHERE former.fileset = event.fileset
      AND former.id < event.id AND former.after = event.before AND former.before <> former.after),
   CASE WHEN event.before = 'importing' AND event.after = 'imported' THEN
-    (SELECT coalesce(sum(file.size), 0) FROM file WHERE file.fileset = event.fileset)
+    (SELECT coalesce(sum(file.size + 0.0), 0) FROM file WHERE file.fileset = event.fileset)
   ELSE 0 END
 FROM event JOIN fileset ON fileset.id = event.fileset
 WHERE event.id > ? AND event.id <= ? AND event.before <> event.after

@@ -551,6 +551,19 @@ def noise(place: Place) -> None:
         place.write(name, os.urandom(1 << 16))
 
 
+@hostile("an image that is dated in the year 2300", x__tif=(IMPORTED, ""))
+def far_ahead(place: Place) -> None:
+    """Its ns since 1970 have more than 63 bits."""
+    samples.tiff(place.here / "x.tif")
+    os.utime(place.here / "x.tif", (10_413_792_000, 10_413_792_000))
+
+
+@hostile("an image that is dated in the year 1901", x__tif=(IMPORTED, ""))
+def long_ago(place: Place) -> None:
+    samples.tiff(place.here / "x.tif")
+    os.utime(place.here / "x.tif", (-(2**31), -(2**31)))
+
+
 # -- sidecars ----------------------------------------------------------------------
 
 _SIDECARS = {

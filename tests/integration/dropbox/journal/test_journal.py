@@ -22,10 +22,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from omero_fs_plugin.dropbox.journal.database import LIMITS
+from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.schema import VERSION
+from omero_fs_plugin.dropbox.journal.seen import Asked
 from omero_fs_plugin.dropbox.journal.states import TRANSITIONS, State
+from omero_fs_plugin.dropbox.metrics.tally import Tally
 from omero_fs_plugin.errors import ConfigurationError, ImportRefused, JournalError
 from omero_fs_plugin.events import FileStat
 from tests import DATA
@@ -145,6 +148,31 @@ def test_the_smallest_is_taken_first_if_that_is_wanted(journal: Journal) -> None
 
     assert [taken(small=True), taken(), taken(small=True)] == [10, 30, 20]
     assert journal.take("amy", small=True) is None
+
+
+def test_sizes_that_no_database_can_add_up(url: str, journal: Journal) -> None:
+    """Of files with holes, as everybody may make them: those of others are still taken and told."""
+    huge = 2**63 - 1
+    tally = Tally()
+    with glance(url) as look:
+        assert look is not None
+        tally.look(look)
+    many = [Found(f"/dropbox/amy/s/{n}", FileStat(1, 200 + n, huge, 5, 5)) for n in range(3)]
+    journal.wait("amy", "/dropbox/amy", many)
+    journal.form(Formed("amy", "/dropbox/amy", many))
+    small = waiting(journal)
+    bring_to(journal, small.id, State.QUEUED)
+    taken = journal.take("amy", small=True)
+    assert taken is not None and taken.id == small.id
+    large = journal.take("amy", small=True)
+    assert large is not None and len(large.files) == 3
+    assert journal.move(large.id, State.IMPORTING, State.IMPORTED)
+    with glance(url) as look:
+        assert look is not None
+        sizes = [one.size for one in look.came(Asked(), 1e12, None) if one.files == 3]
+        assert sizes == [pytest.approx(3 * huge)]
+        imported = [step.size for step in tally.look(look) if step.after == State.IMPORTED]
+        assert imported == [pytest.approx(3 * huge)]
 
 
 def test_waiting_twice_for_the_same_path_is_one_fileset(journal: Journal) -> None:
