@@ -29,7 +29,7 @@ def told(seen: Seen, events: Iterable[tuple[float, str, str, str, str]]) -> Iter
             step(
                 before,
                 after,
-                reason,
+                reason.removeprefix(f"{seen.path}: "),  # whose history it is
                 who,
                 reader=seen.reader,
                 files=len(seen.files),

@@ -93,10 +93,11 @@ def _level(event: Event) -> int:
 def line(event: Event) -> str:
     """`fileset 12 of amy, day 1/a.tif: met`."""
     inside = event.path.removeprefix(f"{event.root.rstrip('/')}/")
+    reason = event.reason.removeprefix(f"{event.path}: ")  # it is named once
     what = step(
         event.before,
         event.after,
-        event.reason,
+        reason,
         event.who,
         reader=event.reader,
         files=event.files,

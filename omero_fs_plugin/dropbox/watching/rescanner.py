@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import threading
 import time
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 _FIRST_S = 30.0  # the first rescan waits so long for a monitor
 _UNKNOWN_S = 60.0  # how often names of directories that are no user's are looked up again
 _AGAIN_S = 2.5  # between a rescan that failed and the next
+_LEFT = "left alone"  # the key of a look at what is left alone
 _WALKED = 2_000  # files handed to the pipeline at once
 
 
@@ -180,6 +182,34 @@ class Rescanner:
         for root in list(files.unsure):
             if self._lanes.calls.answers(root):
                 self.look_at(root)
+        self._look_at_left_alone()
+
+    def _look_at_left_alone(self) -> None:
+        """No event says that one of these is gone: DropBox does not ask for such events."""
+        lies_in: dict[str, list[str]] = {}
+        for path in list(self._pipeline.files.left_alone):
+            # Others are names of users, or have bytes that are shown in another way.
+            if path.startswith("/") and "\\" not in path:
+                place = self._pipeline.places.place(path)
+                root = place.root if place is not None else path.rpartition("/")[0]
+                lies_in.setdefault(root, []).append(path)
+        for root, paths in lies_in.items():
+            if self._lanes.calls.answers(root):
+                look = partial(self._forget_gone, root, paths)
+                self._lanes.do(root, look, key=_LEFT, beside=LANE)
+
+    def _forget_gone(self, root: str, paths: list[str]) -> None:
+        with self._lanes.calls.at(root) as call:
+            for path in paths:
+                if self._stopping.is_set():
+                    return
+                try:
+                    os.lstat(path)
+                except FileNotFoundError:
+                    self._pipeline.files.no_longer_left(path)
+                except OSError:
+                    return  # nobody knows
+                call.pulse()
 
     def _rescan(self, *, hasty: bool) -> None:
         """Looks at everything; unless `hasty`, no more than half of the time."""

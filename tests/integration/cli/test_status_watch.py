@@ -14,6 +14,7 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.create import create
+from tests import CHECKOUT
 from tests.terminals import Terminal
 
 OMERO = str(Path(sys.executable).with_name("omero"))
@@ -118,3 +119,33 @@ def test_a_name_that_would_write_elsewhere(drops: Drops, start: Start) -> None:
     assert text.splitlines()[0].startswith("2 need attention")
     assert not any(line.startswith("forged") for line in text.splitlines())
     assert screen.interrupt() == 130
+
+
+_IMPORTING = """
+import itertools
+from omero_fs_plugin.cli.status_watch import watch
+from tests.statuses import a_fileset, a_status
+
+looks = itertools.count(1)
+
+def collect(limit):
+    done = min(next(looks) * 250_000, 1_000_000)
+    left = (1_000_000 - done) / 250_000
+    far = {"done": done, "total": 1_000_000, "rate": 250_000.0, "left": left}
+    return a_status(a_fileset(id=3, progress=far), dropbox={}, watched=[])
+
+watch(collect, None, 0.1)
+"""
+
+
+def test_a_bar_grows_while_something_is_imported() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment["PYTHONPATH"] = str(CHECKOUT)
+    with Terminal([sys.executable, "-c", _IMPORTING], environment) as screen:
+        text = screen.until(lambda text: "100%" in text)
+        assert f"{'━' * 20} 100% of 1.0 MB, 250 kB/s, 0 s left" in text
+        assert screen.interrupt() != 0
+    assert b"\x1b[?1049l" in screen.bytes, "the screen of before comes back"
+    told = screen.bytes.decode(errors="replace")
+    bars = [told.index(f"{'━' * full}{'╌' * (20 - full)} ") for full in (5, 10, 15, 20)]
+    assert bars == sorted(bars), "it has grown, quarter by quarter"

@@ -51,6 +51,10 @@ class Events:
         (event(1, "", "waiting"), "met"),
         (event(1, "waiting", "waiting", "waits for b.tif"), "waits for b.tif"),
         (
+            event(1, "waiting", "failed", "/drop/amy/day 1/a.tif: it is empty"),
+            "failed: it is empty",
+        ),
+        (
             event(1, "waiting", "queued", reader="loci.formats.in.TiffReader", files=3),
             "at rest and whole with 3 files, grouped by TiffReader: queued",
         ),

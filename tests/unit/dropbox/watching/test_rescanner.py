@@ -14,6 +14,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
+from omero_fs_plugin.dropbox.settling.left_alone import LeftAlone
 from omero_fs_plugin.dropbox.watching import rescan
 from omero_fs_plugin.dropbox.watching import rescanner as rescanner_module
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
@@ -30,6 +31,9 @@ class Pipeline:
         self.places = places_of(top)
         self.files: Any = SimpleNamespace(
             unsure=set(),
+            unrecorded=False,
+            unowned={},
+            left_alone=LeftAlone(),
             leave_alone=lambda path, why: None,
             not_seen=lambda path, why: None,
         )
@@ -171,3 +175,28 @@ def test_what_waits_on_a_share_that_is_not_there_is_not_looked_at_one_by_one(
     assert rescanner._walk("amy", f"{tmp_path}/amy", hasty=True) == 0
     assert bool(looked_at) == revisited
     assert pipeline.files.unsure == {f"{tmp_path}/amy"}
+
+
+def test_what_is_left_alone_is_told_no_more_when_it_is_gone(
+    pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
+) -> None:
+    """A link in a user's directory, a file in nobody's, and names that are no paths or odd."""
+    link, loose, stays = tmp_path / "amy/link.tif", tmp_path / "loose.tif", tmp_path / "amy/a.tif"
+    link.symlink_to("nowhere")
+    loose.write_text("")
+    stays.symlink_to("nowhere")
+    told, none_left = pipeline.files.left_alone, threading.Event()
+    for path in (*map(str, (link, loose, stays)), "nobody", f"{tmp_path}/amy/\\xff.tif"):
+        told.note(str(tmp_path), path, "why")
+    pipeline.files.no_longer_left = lambda path: (told.forget(path), none_left.set())
+    rescanner._users.unknown = dict  # type: ignore[method-assign]
+    rescanner.besides.clear()
+    rescanner._look_up_unknown()
+    link.unlink()
+    loose.unlink()
+    deadline = time.monotonic() + 10
+    while {str(link), str(loose)} & told.keys():
+        none_left.clear()
+        rescanner._look_up_unknown()
+        assert none_left.wait(deadline - time.monotonic())
+    assert set(told) == {str(stays), "nobody", f"{tmp_path}/amy/\\xff.tif"}
