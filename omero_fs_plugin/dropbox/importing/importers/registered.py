@@ -88,6 +88,7 @@ def mark(
     above, _, name = directory_of(fileset.path).rpartition("/")
     file = omero.model.OriginalFileI()
     file.path, file.name = rstring(f"{above}/"), rstring(name)
+    file.mimetype = rstring("application/octet-stream")  # as of any file that is imported
     file.size = rlong(sum(met.stat.size for met in fileset.files))
     file.hash, file.hasher = rstring(digest), of.of("ChecksumAlgorithm", "SHA1-160")
     entry = omero.model.FilesetEntryI()
