@@ -62,7 +62,7 @@ if [ "$root" = yes ]; then
 fi
 environment=(
     "${unset[@]}" "HOME=$home" "USER=$user" "LOGNAME=$user" "PATH=$venv/bin:$path"
-    "OMERO_FS_WHEELS=$wheels" PIP_DISABLE_PIP_VERSION_CHECK=1
+    "OMERO_FS_WHEELS=$wheels" "OMERO_FS_TEST_ANSIBLE=$base/ansible" PIP_DISABLE_PIP_VERSION_CHECK=1
 )
 
 # as_user COMMAND...: in the current directory, as the user things run as.

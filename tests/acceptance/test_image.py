@@ -29,6 +29,7 @@ from .waiting import until
 TOP = Path(__file__).parents[2]
 OURS = TOP / "docker" / "startup" / "55-omero-fs.sh"
 STOP_S = 60.0  # Docker's patience in docker/compose.yaml
+DOCKERS_S = 10.0  # ... and where nothing else is said
 OUR_ENTRY = TOP / "docker" / "entrypoint.sh"
 _TEMPLATES = ("templates.xml", "default.xml")
 
@@ -137,11 +138,11 @@ class Image:
 
         until("FSServer and DropBox are active", up, evidence=self.printed)
 
-    def stop(self) -> None:
+    def stop(self, patience: float = STOP_S) -> None:
         """`docker stop` of our image."""
         assert self._container is not None
         self._container.terminate()
-        assert self._container.wait(timeout=STOP_S) == 0, self.printed()
+        assert self._container.wait(timeout=patience) == 0, self.printed()
         assert not self.server.processes()
 
     def stop_omeros(self) -> None:
@@ -231,6 +232,25 @@ def test_a_container_starts_again_and_again(image: Image) -> None:
     image.until_up()
     assert image.templates() == first
     image.server.until_told(drop(image, "upgraded.tif"), states=("imported",))
+    image.stop()
+
+
+@pytest.mark.long
+def test_a_stop_in_the_middle_of_imports_ends_in_docker_s_own_patience(image: Image) -> None:
+    """Ten seconds, after which Docker kills: nothing is left to be killed, and nothing is half."""
+    image.start()
+    image.until_up()
+    files = [drop(image, f"stopped {number}.tif") for number in range(30)]
+    image.server.until_told(files[0], states=("imported",))
+    began = time.monotonic()
+    image.stop(DOCKERS_S)
+    sys.stdout.write(f"measured: stopped after {time.monotonic() - began:.1f} s\n")
+    log = (image.omerodir / "var" / "log" / "DropBox.log").read_text()
+    assert "DropBox has stopped" in log.splitlines()[-1], log[-2000:]
+    image.start()
+    image.until_up()
+    told = image.server.until_told(*files, states=("imported",))
+    assert len({fileset["fileset"] for fileset in told}) == len(files)
     image.stop()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -38,6 +40,13 @@ def parsed(text: str) -> Figures:
     }
 
 
+def curled(port: int) -> Figures:
+    """As an admin looks at them."""
+    command = ["curl", "--silent", "--show-error", "--fail", f"http://127.0.0.1:{port}/metrics"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return parsed(done.stdout)
+
+
 def scraped(port: int) -> Figures:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         return parsed(answer.read().decode())
@@ -56,8 +65,9 @@ def test_each_figure_is_that_of_the_journal(
 
     def scrape() -> None:
         while not over.wait(0.05):
-            seen.append(scraped(port))
+            seen.append(asks(port))
 
+    asks = curled if shutil.which("curl") else scraped
     thread = threading.Thread(target=scrape)
     thread.start()
     try:
@@ -73,7 +83,7 @@ def test_each_figure_is_that_of_the_journal(
     finally:
         over.set()
         thread.join()
-    now = scraped(port)
+    now = asks(port)
     size = sum(path.stat().st_size for path in paths)
     grown = {key: now[key] - begun.get(key, 0.0) for key in now}
     assert grown["omero_fs_imported_bytes_total",] == size
