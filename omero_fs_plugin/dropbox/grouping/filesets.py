@@ -37,15 +37,24 @@ class Reach:
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path` is one of them."""
-        above = self.directory.rstrip("/") + "/"
-        if not path.startswith(above) or path.count("/", len(above)) > self.depth:
+        if not self._is_around(path):
             return False
-        name = path.rpartition("/")[2]
-        if self.names and folded(name) in self._names:
+        if self._has_name(path):
             return True
         if self.suffixes:
-            return name.rpartition(".")[2].lower() in self.suffixes
+            return path.rpartition("/")[2].rpartition(".")[2].lower() in self.suffixes
         return not self.names
+
+    def names_it(self, path: str) -> bool:
+        """Whether it takes the file at `path` by its name, and not as any file of its kind."""
+        return self._is_around(path) and self._has_name(path)
+
+    def _is_around(self, path: str) -> bool:
+        above = self.directory.rstrip("/") + "/"
+        return path.startswith(above) and path.count("/", len(above)) <= self.depth
+
+    def _has_name(self, path: str) -> bool:
+        return bool(self.names) and folded(path.rpartition("/")[2]) in self._names
 
     @cached_property
     def _names(self) -> frozenset[str]:

@@ -21,6 +21,28 @@ class Holder:
         """Whether the file at `path` is kept back."""
         return path in self.named or any(reach.takes(path) for reach in self.reaches)
 
+    def knows(self, path: str) -> bool:
+        """Whether it names the file at `path`, or one that is called nearly so."""
+        return path in self.named or any(reach.names_it(path) for reach in self.reaches)
+
+
+def kept_unreadable(
+    candidates: Sequence[Candidate], holders: Sequence[Holder], unreadable: Collection[str]
+) -> list[Candidate]:
+    """`candidates`, where those of `unreadable` that a holder knows by name go with it.
+
+    It may be whole by then, or be called otherwise, and its set takes it.
+    """
+    kept: dict[str, list[str]] = {}
+    for one in holders if unreadable else ():
+        kept.setdefault(one.first, []).extend(filter(one.knows, unreadable))
+    return [
+        replace(one, files=tuple(dict.fromkeys((*one.files, *kept.get(one.files[0], ())))))
+        if kept.get(one.files[0])
+        else one
+        for one in candidates
+    ]
+
 
 def holder(candidate: Candidate, state: Findings) -> Holder | None:
     """Who keeps files back, if `state` of the candidate says so."""

@@ -426,6 +426,8 @@ def test_a_store_goes_to_a_quarantine_on_another_disk_and_back(
     whole.until("it is moved", moved)
     (row,) = whole.journal.select(State.FAILED)
     whole.until("it is gone", lambda: not list(store.top.parent.iterdir()))
+    # Before that DropBox is still at it, and nobody else may move it: `alone.Busy`.
+    whole.until("the move has its end", lambda: not list((vault / "amy").glob(".*.lock")))
     assert _files(Path(row.path)) == there
     assert whole.dropbox.parts.quarantine.bring_back(row) == [str(store.path)]
     assert [path.name for path in Path(row.root).iterdir()] == []

@@ -381,6 +381,8 @@ def test_what_never_comes_is_quarantined_and_brought_back_as_a_whole(
     assert {p.name for p in kept.rglob("*") if p.is_file()} == {
         Path(name).name for name in store.files
     } - {"1/.zarray"}
+    # Before that DropBox is still at it, and nobody else may move it: `alone.Busy`.
+    whole.until("the move has its end", lambda: not list(kept.parents[1].glob(".*.lock")))
     back = whole.dropbox.parts.quarantine.bring_back(whole.row_of(row.id))
     assert back == [str(store.path)]
     store.write("1/.zarray")

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.grouping.child.frames import Frame
 from omero_fs_plugin.dropbox.grouping.completeness import Findings, is_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping
-from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
+from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back, kept_unreadable
 from omero_fs_plugin.errors import ImportRefused, Unreadable
 from omero_fs_plugin.names import is_utf8
 
@@ -144,8 +144,12 @@ class Walk:
         # All in one question: each takes as long as some files do.
         states = self._check(self._root, [found.files for found in kept.values()])
         candidates = list(map(self._candidate, kept.values(), states))
-        holders = map(holder, candidates, states)
-        back = kept_back(candidates, [one for one in holders if one is not None])
+        holders = [one for one in map(holder, candidates, states) if one is not None]
+        back = list(kept_back(candidates, holders))
+        readable = [path for path, why in unreadable.items() if not why.startswith(DEADLY)]
+        back = kept_unreadable(back, holders, readable)
+        covered = {path for candidate in back for path in candidate.files}
+        unreadable = {path: why for path, why in unreadable.items() if path not in covered}
         return Grouping(tuple(back), unreadable, frozenset(self._unread & unreadable.keys()))
 
     def _take_indexes(self, kept: dict[str, _Found], covered: set[str]) -> None:

@@ -19,7 +19,7 @@ from omero_fs_plugin.dropbox.grouping import completeness
 from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.grouping.formats.omexml import is_companion
-from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
+from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back, kept_unreadable
 from omero_fs_plugin.dropbox.grouping.opening import Opener, open_file
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles, is_hidden
 from omero_fs_plugin.errors import ImportRefused, Unreadable
@@ -96,9 +96,12 @@ class _Call:
             if path in self._unknown and completeness.is_index(path):
                 checked += self._index(path)
         holders = [one for one in (holder(*pair) for pair in checked) if one is not None]
+        unreadable = {p: why[p] for p in self._asked if p in why and p not in self._taken}
+        found = list(kept_back([candidate for candidate, _ in checked], holders))
+        found = kept_unreadable(found, holders, unreadable)
+        covered = {path for candidate in found for path in candidate.files}
         return Grouping(
-            tuple(kept_back([candidate for candidate, _ in checked], holders)),
-            {path: why[path] for path in self._asked if path in why and path not in self._taken},
+            tuple(found), {path: w for path, w in unreadable.items() if path not in covered}
         )
 
     def _open_asked(self) -> list[str]:

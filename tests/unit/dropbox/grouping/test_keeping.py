@@ -6,7 +6,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.grouping.completeness import Findings
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Reach
-from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back
+from omero_fs_plugin.dropbox.grouping.keeping import holder, kept_back, kept_unreadable
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,14 @@ def test_two_that_keep_each_other_back_are_both_there() -> None:
     state = Findings(incomplete="no end", keeps=(Reach("/r", 0, ("tif",)),))
     holders = [one for one in (holder(candidate, state) for candidate in both) if one]
     assert list(kept_back(both, holders)) == both
+
+
+def test_what_no_reader_takes_waits_with_the_index_that_knows_its_name() -> None:
+    index = Candidate(("/r/i",), missing=("/r/a.tif",))
+    keeps = (Reach("/r", 0, ("tif",)), Reach("/r", names=("a.tif",)))
+    held = holder(index, Findings(missing=("/r/a.tif",), named=("/r/b",), keeps=keeps))
+    assert held is not None
+    unreadable = ["/r/A.TIF", "/r/b", "/r/c.tif"]
+    free = Candidate(("/r/d.jpg",))
+    found = kept_unreadable([index, free], [held], unreadable)
+    assert [one.files for one in found] == [("/r/i", "/r/A.TIF", "/r/b"), free.files]
