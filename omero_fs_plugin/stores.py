@@ -78,8 +78,12 @@ def is_marker(path: str) -> bool:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Names below a store in the order of its fileset: the metadata at its top comes first."""
-    rank = {name: position for position, name in enumerate(MARKERS)}
-    return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
+    return sorted(names, key=place_of)
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """What `in_order` sorts a name by."""
+    return (MARKERS.index(name) if name in MARKERS else len(MARKERS)), name
 
 
 def digest(sha1s: Mapping[str, str]) -> str:

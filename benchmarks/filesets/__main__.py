@@ -18,12 +18,13 @@ from benchmarks.dropbox.running import execute
 from benchmarks.dropbox.scenarios import Outcome
 from benchmarks.options import at_least_one, parser_of
 
-from . import delayed, grouping, importing, stores
+from . import delayed, grouping, importing, large, stores
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
-WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "delayed")
+WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "large", "delayed")
 ROUNDS = 5
 CHUNKS = (10_000, 30_000, 100_000)  # of the stores that are imported, once each way
+PLATE = 63_000  # files
 GIB = 2**30  # bytes
 
 HEADING = (
@@ -39,6 +40,13 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = parser_of("bench-filesets", __doc__, RESULTS, WORKLOADS)
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--plate",
+        type=int,
+        default=PLATE,
+        metavar="N",
+        help="files of a plate; default: %(default)s",
     )
     parser.add_argument(
         "--chunks",
@@ -69,6 +77,16 @@ def main(given: Sequence[str]) -> int:
             whole.figures += one.figures
         return whole
 
+    def large_sets(scratch: Path) -> Outcome:
+        """A table of all; each set has a grid of its own."""
+        whole = Outcome("Large sets, dropped, and another user's files meanwhile")
+        sizes = [("store", chunks) for chunks in options.chunks or CHUNKS[1:]]
+        for kind, files in (*sizes, ("plate", options.plate)):
+            one = large.scenario(scratch, kind, files // less)
+            whole.faults += one.faults
+            whole.figures += one.figures
+        return whole
+
     return execute(
         {
             "grouping": lambda scratch: grouping.scenario(
@@ -79,6 +97,7 @@ def main(given: Sequence[str]) -> int:
             ),
             "stores": lambda scratch: stores.scenario(scratch, 100_000 // less, options.rounds),
             "imported-stores": importing_stores,
+            "large": large_sets,
             "delayed": lambda scratch: delayed.scenario(scratch, 2_000 // less, options.rounds),
         },
         quick=options.quick,

@@ -47,36 +47,41 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         path, there = _MADE[kind](top, files)
         others = _Others(grid)
         alone = [others.one() for _ in range(ALONE)]
+        usual = max(wait for wait, _ in alone)
         before = grid.peak()
         cpu = grid.cpu()
         others.begin()
         begun = time.time()
-        name = top.name if kind == "store" else "plate"
-        top.rename(grid.home("amy") / name)
-        taken = _until_imported(grid, f"{grid.home('amy') / name}/{path}") - begun - QUIET
+        goal = grid.home("amy") / (top.name if kind == "store" else "plate")
+        top.rename(goal)
+        taken = _until_imported(grid, f"{goal}/{path}") - begun - QUIET
         meanwhile = others.end()
         after, used = grid.peak(), grid.cpu()
         of_amy = [one for one in history.times(grid.journal).values() if one.user == "amy"]
     if len(of_amy) != 1:
         outcome.faults.append(f"{kind}, {transfer}: {len(of_amy)} filesets instead of 1")
-    longer = max(meanwhile) - max(alone)
+    waits, imports = zip(*meanwhile, strict=True)
+    name = f"{kind} of {there:,}, {transfer}"
+    number = f"longest of {len(meanwhile)}"
     outcome.figures += [
-        Figure(f"{transfer}: met, settled and imported", there / taken, "files/s"),
-        Figure(f"{transfer}: DropBox's peak memory", after / MB, "MB"),
-        Figure(f"{transfer}: more than before, for 10 files", (after - before) / there * 10, "B"),
+        Figure(f"{name}: met, settled and imported", there / taken, "files/s"),
+        Figure(f"{name}: DropBox's peak memory", after / MB, "MB"),
+        Figure(f"{name}: more than before, for 10 files", (after - before) / there * 10, "B"),
         Figure(
-            f"{transfer}: CPU of DropBox, a file",
+            f"{name}: CPU of DropBox, a file",
             1000 * (used["DropBox"] - cpu["DropBox"]) / there,
             "ms",
         ),
         Figure(
-            f"{transfer}: CPU of the sandbox, a file",
+            f"{name}: CPU of the sandbox, a file",
             1000 * (used["Blitz-0"] - cpu["Blitz-0"]) / there,
             "ms",
         ),
-        Figure(f"{transfer}: another's file, beyond its quiet period, alone", max(alone), "s"),
-        Figure(f"{transfer}: longest of {len(meanwhile)} meanwhile", max(meanwhile), "s"),
-        Figure(f"{transfer}: longer than alone", longer, "s", 1.0),
+        Figure(f"{name}: another's file alone: its import begins after", usual, "s"),
+        Figure(f"{name}: meanwhile: its import begins after, {number}", max(waits), "s"),
+        Figure(f"{name}: longer than alone", max(waits) - usual, "s", 1.0),
+        Figure(f"{name}: its import alone takes", max(took for _, took in alone), "s"),
+        Figure(f"{name}: its import meanwhile, {number}", max(imports), "s"),
     ]
 
 
@@ -98,21 +103,21 @@ class _Others:
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self._number = 0
-        self._waits: list[float] = []
+        self._waits: list[tuple[float, float]] = []
         self._ended = threading.Event()
         self._failed: list[Exception] = []
         self._thread = threading.Thread(target=self._run)
 
-    def one(self) -> float:
-        """s beyond its quiet period."""
+    def one(self) -> tuple[float, float]:
+        """s beyond its quiet period until its import begins, and until that ends."""
         self._number += 1
         path = self._grid.home("zak") / f"{self._number}.tif"
         closed = drop(path)
         end = time.monotonic() + _LONG
         while True:
             found = history.times_of(self._grid.journal, str(path))
-            if found is not None and found.done is not None:
-                return found.done - closed - QUIET
+            if found is not None and found.begun is not None and found.done is not None:
+                return found.begun - closed - QUIET, found.done - found.begun
             if time.monotonic() > end:
                 raise BenchmarkError(f"{path} is not imported\n{self._grid.logs()}")
             time.sleep(_LOOK)
@@ -121,7 +126,7 @@ class _Others:
         """One after the other, until `end`."""
         self._thread.start()
 
-    def end(self) -> list[float]:
+    def end(self) -> list[tuple[float, float]]:
         """What each took."""
         self._ended.set()
         self._thread.join()

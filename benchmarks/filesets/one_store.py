@@ -29,7 +29,7 @@ def main(way: str, root: str, store: str) -> None:
         zarr.look_at(root, store)
         tree_stat(root, store)
     if way == "hashed":
-        found = tree_files(root, store)
+        found = dict(tree_files(root, store))
         files = len(found)
         digest({n: sha1_of(root, Found(store + n, s), lambda: False) for n, s in found.items()})
     told = {"seconds": time.monotonic() - begun, "more": _peak() - before, "files": files}

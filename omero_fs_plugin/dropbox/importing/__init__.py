@@ -16,8 +16,9 @@ several in one run of an importer.  ``earlier`` finds and deletes half an upload
 attempt left in OMERO, ``activity`` tells whether OMERO is still at it, and ``leftovers`` deletes
 such things later.  ``duplicates`` says whether OMERO has the content already.  ``methods`` says how
 the files of a rule are imported, ``importers`` do it.  ``pool`` shares sessions.  ``stores`` has
-the files of a directory that is one image.  ``outage`` waits for an OMERO that is away, and
-``beginning`` says whether it is still starting.  ``recovery`` mends a journal that was lost.
+the files of a directory that is one image, and ``unfolding`` keeps them in little memory.
+``outage`` waits for an OMERO that is away, and ``beginning`` says whether it is still starting.
+``recovery`` mends a journal that was lost.
 ``visible`` says whether another machine than DropBox's sees a file.
 
 ``quarantine`` takes files that failed to its ``vault``, ``staying`` has those that cannot be moved

@@ -14,14 +14,13 @@ from dataclasses import replace
 from omero_fs_plugin.dropbox.confine import open_directory
 from omero_fs_plugin.dropbox.confine.trees import tree_files, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.names import is_utf8, printable
 from omero_fs_plugin.stores import (
     MARKERS,
     digest,
     directory_of,
-    in_order,
     is_store,
     registered_as,
 )
@@ -29,6 +28,7 @@ from omero_fs_plugin.stores import (
 from .importers import FileChanged, FileGone, client_path
 from .importers.disk import disk_errors
 from .importers.sources import sha1_of
+from .unfolding import StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,13 @@ def unfolded(fileset: Fileset, path_rules: str = "") -> Fileset:
         return fileset
     (met,) = fileset.files
     with disk_errors(met.path):
-        files = tree_files(fileset.root, met.path)
+        files = StoreFiles(met.path, tree_files(fileset.root, met.path))
     check_rests(fileset)
-    for name in files:
+    for name in files.names():
         _check_name(met.path, name, path_rules)
-    names = in_order(files)
-    if not names or names[0] not in MARKERS:
+    if not files or files.name(0) not in MARKERS:
         raise FileChanged(f"{met.path}: has no metadata at its top any more")
-    return replace(fileset, files=tuple(Found(met.path + name, files[name]) for name in names))
+    return replace(fileset, files=files)
 
 
 def check_rests(fileset: Fileset) -> None:

@@ -121,7 +121,7 @@ class Fileset:
     images: tuple[int, ...]
     created: float  # s since the epoch
     changed: float  # s since the epoch
-    files: tuple[Found, ...] = field(default=())
+    files: Sequence[Found] = field(default=())
     sha1s: tuple[str | None, ...] = field(default=())
     revision_of: int | None = None  # the fileset imported from this path before
     duplicate_of: int | None = None  # the imported fileset that has the same content

@@ -98,6 +98,39 @@ def test_arrays_that_come_with_pauses_are_one_import(stored: Whole, zarr: int) -
     assert stored.row(store.path).revision_of is None
 
 
+@pytest.mark.parametrize(("kind", "zarr"), ALL_KINDS)
+def test_of_each_kind_arrays_that_come_with_pauses_are_one_import(
+    stored: Whole, kind: str, zarr: int
+) -> None:
+    """The metadata of the groups comes first, then array after array."""
+    store = KINDS[kind](stored.watch_dir / "amy" / "a.zarr", zarr)
+    of_arrays = [name for name in store.files if _array_of(store, name)]
+    store.write(*(name for name in store.files if name not in of_arrays))
+    arrays = dict.fromkeys(_array_of(store, name) for name in of_arrays)
+    assert len(arrays) >= IMAGES[kind]
+    for number, array in enumerate(arrays):
+        stored.clock.sleep(2 * QUIET_S)
+        assert in_omero(stored, store) == []
+        other = stored.drop(f"{number}.tif", user="zak")
+        stored.until_known(other)
+        store.write(*(name for name in of_arrays if _array_of(store, name) == array))
+    stored.until_known(store.path)
+    stored.until_settled()
+    assert in_omero(stored, store) == [tuple(in_order(store.files))]
+    assert_alone(stored, store)
+    assert stored.row(store.path).revision_of is None
+
+
+def _array_of(store: Store, name: str) -> str:
+    """The array whose file this is; empty: it is of a group."""
+    metadata = "zarr.json" if store.zarr == 3 else ".zarray"
+    for above in Path(name).parents:
+        said = store.files.get(f"{above}/{metadata}", b"")
+        if b"chunk_grid" in said or b'"chunks"' in said:
+            return str(above)
+    return ""
+
+
 @pytest.mark.parametrize(
     ("zarr", "side", "quiet"),
     [

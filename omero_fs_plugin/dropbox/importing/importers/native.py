@@ -6,8 +6,10 @@ Slice documentation of ManagedRepository.  The Java importer makes the same call
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -100,7 +102,7 @@ class NativeImport:
         self._there: Sequence[str | None] = ()  # SHA1s of what an earlier attempt uploaded
         self._in_place: InPlace | None = None
         self._belonging = Belonging(session, len(fileset.files))
-        self._streams = Streams([met.stat.size for met in fileset.files])
+        self._streams = Streams(array("q", (met.stat.size for met in fileset.files)))
         self.sha1s: list[str] = []  # of the files, when all are uploaded; lower-case hex
 
     def run(self) -> tuple[int, ...]:
@@ -169,8 +171,11 @@ class NativeImport:
         told = (wishes.reader, wishes.name, wishes.description, aimed, self._session.user.group)
         options = self._options
         chosen = options.transfer, options.thumbnails, options.stats, options.path_rules
-        files = (f"{met.stat.size} {self._client_path(met)}" for met in self._fileset.files)
-        return [*told, repr(chosen), *files]
+        files = hashlib.sha256()
+        for met in self._fileset.files:
+            said = f"{met.stat.size} {self._client_path(met)}\0"
+            files.update(said.encode(errors="surrogateescape"))
+        return [*told, repr(chosen), files.hexdigest()]
 
     def _client_path(self, met: Found) -> str:
         return client_path(met.path, self._options.path_rules)

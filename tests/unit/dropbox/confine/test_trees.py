@@ -80,7 +80,7 @@ def test_a_renamed_store_is_the_same(store: Store) -> None:
 def test_its_size_is_that_of_all_files(store: Store) -> None:
     assert stat_of(store).size == sum(map(len, store.files.values()))
     assert {
-        name: stat.size for name, stat in tree_files(str(store.top.parent), str(store.path)).items()
+        name: stat.size for name, stat in tree_files(str(store.top.parent), str(store.path))
     } == {name: len(data) for name, data in store.files.items()}
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_file_in_it_is_refused(store: Store, kind: str) -> None:
     else:
         os.mkfifo(odd)
     with pytest.raises(ImportRefused, match="not a regular file"):
-        tree_files(str(store.top.parent), str(store.path))
+        list(tree_files(str(store.top.parent), str(store.path)))
 
 
 def test_many_chunks_take_no_memory_while_it_is_looked_at(store: Store) -> None:
@@ -151,8 +151,8 @@ def test_more_files_than_omero_takes_at_once_are_refused(
 ) -> None:
     root, path = str(store.top.parent), str(store.path)
     monkeypatch.setattr(trees, "MOST_FILES", len(store.files))
-    assert len(tree_files(root, path)) == len(store.files)
+    assert len(list(tree_files(root, path))) == len(store.files)
     monkeypatch.setattr(trees, "MOST_FILES", len(store.files) - 1)
     with pytest.raises(ImportRefused, match="larger chunks") as refused:
-        tree_files(root, path)
+        list(tree_files(root, path))
     assert refused.value.final
