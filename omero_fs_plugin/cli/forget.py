@@ -14,6 +14,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
+from .terminal import at, shown
 from .values import is_number, some_path
 
 HELP = """Set failed filesets aside that need not be imported
@@ -48,11 +49,11 @@ def run(ctx: Any, args: Any) -> None:
             reason = f"set aside by {who}; it had failed: {fileset.reason}"
             try:
                 if journal.forget(fileset.id, reason):
-                    ctx.out(f"{fileset.id} set aside: {printable(fileset.path)}")
+                    ctx.out(shown([(f"{fileset.id} set aside: ", at(fileset.path))]))
                 else:
                     ctx.out(f"{fileset.id} stays: it is tried again just now")
             except Moving as moving:
-                ctx.out(f"{fileset.id} stays: {printable(str(moving))}")
+                ctx.out(shown([f"{fileset.id} stays: {printable(str(moving))}"]))
 
 
 def _chosen(journal: Journal, given: Sequence[str]) -> list[Fileset]:

@@ -34,6 +34,7 @@ from .given import files
 from .outcome import is_in_omero, left_line, line_of, wait
 from .plan import tell_plan
 from .retrying import retry
+from .terminal import at, shown
 from .values import positive, seconds, some_path, user_name
 
 HELP = """Hand files to DropBox now, without the quiet period
@@ -134,8 +135,7 @@ def run(ctx: Any, args: Any) -> None:
             named = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow a link
             given += _asked(disks, named, partial(files, path, args.user, places, left))
         if not given:
-            for why in left:
-                ctx.out(left_line(why))
+            ctx.out(shown(map(left_line, left)))
             raise ConfigurationError(f"no files in {', '.join(map(printable, args.path))}")
     with where.grid() as grid:
         if not args.dry_run:
@@ -165,9 +165,9 @@ def run(ctx: Any, args: Any) -> None:
         if args.all_failed and not filesets and not left:
             ctx.out("no fileset has failed: there is nothing to try again")
         for fileset in filesets:
-            ctx.out(line_of(fileset, in_omero=fileset.id in before))
+            ctx.out(shown([line_of(fileset, in_omero=fileset.id in before)]))
         for kept in left:
-            ctx.out(left_line(kept))
+            ctx.out(shown([left_line(kept)]))
         if args.wait:
             wait(ctx, journal, filesets, args.timeout, before)
     _end(ctx, left, disks, nothing=not filesets, would=False)
@@ -329,4 +329,5 @@ def _tell_of_set(ctx: Any, path: str, formed: Sequence[Formed]) -> None:
     """Says that a named file is one of a set, and that the whole set is imported."""
     for one in formed:
         if len(one.found) > 1 and any(met.path == path for met in one.found):
-            ctx.out(f"{printable(path)} is one of {len(one.found)} files, imported together")
+            number = f" is one of {len(one.found)} files, imported together"
+            ctx.out(shown([(at(path), number)]))

@@ -13,27 +13,32 @@ from omero_fs_plugin.dropbox.journal.states import OPEN, State
 from omero_fs_plugin.dropbox.settling.handover import Left
 from omero_fs_plugin.site import printable
 
+from .columns import Line
+from .terminal import at, shown
+
 _LOOK_S = 0.3  # how often --wait looks at the journal
 
 
-def left_line(left: Left) -> str:
+def left_line(left: Left) -> Line:
     begin = "passed over" if left.passed_over else "not handed over"
     why = left.why.removeprefix(f"{left.files[0]}: ")  # many a reason begins with the path
-    return f"{begin}: {names(left.files)}: {printable(why)}"
+    return (f"{begin}: ", *names(left.files), f": {printable(why)}")
 
 
-def names(files: Sequence[str]) -> str:
+def names(files: Sequence[str]) -> tuple[str, ...]:
+    """The first file, and how many more: parts of a line."""
     more = len(files) - 1
-    text = printable(files[0])
-    return text + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
+    return (at(files[0]), f" and {more} more file{'s' if more > 1 else ''}" if more else "")
 
 
-def line_of(fileset: Fileset, *, in_omero: bool = False) -> str:
+def line_of(fileset: Fileset, *, in_omero: bool = False) -> Line:
     state = "in OMERO already" if in_omero else str(fileset.state)
-    text = f"{fileset.id} {state} {names([met.path for met in fileset.files])}"
+    rest = ""
     if fileset.images:
-        text += " " + ",".join(f"Image:{i}" for i in fileset.images)
-    return text + (f": {printable(fileset.reason)}" if fileset.reason else "")
+        rest += " " + ",".join(f"Image:{i}" for i in fileset.images)
+    if fileset.reason:
+        rest += f": {printable(fileset.reason)}"
+    return (f"{fileset.id} {state} ", *names([met.path for met in fileset.files]), rest)
 
 
 def is_in_omero(fileset: Fileset) -> bool:
@@ -62,7 +67,7 @@ def wait(
                 if fileset.state not in OPEN:
                     open_ids.remove(fileset.id)
                     ended[fileset.id] = fileset
-                    ctx.out(line_of(fileset))
+                    ctx.out(shown([line_of(fileset)]))
                     advance()
             if not open_ids or time.monotonic() - begun > timeout:
                 break

@@ -20,6 +20,7 @@ from omero_fs_plugin.site import Site, printable
 
 from .given import rule_for
 from .outcome import left_line, names
+from .terminal import shown
 
 _KNOWN = {
     State.IMPORTED: "in OMERO already",
@@ -48,16 +49,19 @@ def tell_plan(
         known = f" ({_KNOWN.get(state, f'is {state}')})" if state is not None else ""
         what = "a plate" if one.plate else "a fileset"
         reader = f", read by {one.reader.rpartition('.')[2]}" if one.reader else ""
-        ctx.out(
+        line = (
             f"{what} of {_files(one)} for {printable(one.user)}{reader}, "
-            f"to {_target(one, methods, places)}{known}: {names([f.path for f in one.found])}"
+            f"to {_target(one, methods, places)}{known}: ",
+            *names([f.path for f in one.found]),
         )
+        ctx.out(shown([line]))
     for kept in left:
-        ctx.out(left_line(kept))
-    ctx.out(
+        ctx.out(shown([left_line(kept)]))
+    total = (
         f"a dry run, so nothing was handed over: {new} to import, {len(formed) - new} in OMERO "
         f"already, {len(left)} left out"
     )
+    ctx.out(shown([total]))
 
 
 def _files(one: Formed) -> str:

@@ -11,7 +11,9 @@ from omero_fs_plugin.dropbox.userdirs.directories import Finding, State, compare
 from omero_fs_plugin.dropbox.userdirs.groups import has_groups, with_groups
 from omero_fs_plugin.site import Site, printable, site
 
+from .columns import Line
 from .disks import Disks
+from .terminal import at, shown
 
 HELP = """Compare the users' directories with OMERO's users
 
@@ -47,6 +49,9 @@ count as unreadable.
 Exit codes: 0 all well; 1 there is something to do; 2 wrong configuration;
 3 the grid cannot be reached; 5 OMERO is down; 10 a disk does not answer
 """
+
+
+_HANG = 14  # columns before a directory
 
 
 def configure(sub: Any) -> None:
@@ -94,17 +99,15 @@ def _experimenters(
 
 def render(findings: list[Finding]) -> str:
     """For people: what was made, what there is to do, then how many are well."""
-    lines = []
+    lines: list[Line] = []
     for finding in findings:
         if finding.state is not State.WELL:
             what = f": {printable(finding.what)}" if finding.what else ""
             user = f" {printable(finding.user)}:" if finding.state is State.UNSAFE else ""
-            lines.append(
-                f"{finding.state.value:<13}{user} {printable(str(finding.directory))}{what}"
-            )
+            lines.append((f"{finding.state.value:<13}{user} ", at(finding.directory), what))
     well = {finding.directory for finding in findings if finding.well}
     well -= {finding.directory for finding in findings if not finding.well}
-    return "\n".join([*lines, f"{len(well)} well"])
+    return shown([*lines, f"{len(well)} well"], hang=_HANG)
 
 
 def _json(finding: Finding) -> dict[str, str]:

@@ -9,12 +9,22 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from omero_fs_plugin.checks import error, ok, warning
-from omero_fs_plugin.cli import audit_text, check, explain, published, receipt_text, report_text
+from omero_fs_plugin.cli import (
+    audit_text,
+    check,
+    explain,
+    outcome,
+    published,
+    receipt_text,
+    report_text,
+    users,
+)
 from omero_fs_plugin.cli.columns import columns
 from omero_fs_plugin.cli.report_facts import facts
 from omero_fs_plugin.cli.status_text import render
@@ -24,6 +34,8 @@ from omero_fs_plugin.dropbox.audit.record import Record
 from omero_fs_plugin.dropbox.journal.seen import Came
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.receipts.proof import Proof
+from omero_fs_plugin.dropbox.settling.handover import Left
+from omero_fs_plugin.dropbox.userdirs.directories import Finding as Directory
 from tests.statuses import a_fileset, a_status
 
 ROOT = "/OMERO/DropBox/amy"
@@ -162,6 +174,28 @@ def of_status(path: str) -> str:
     return render(a_status(failed, held, dropbox=moved, trouble=trouble), details=True)
 
 
+def of_users(path: str) -> str:
+    return users.render(
+        [
+            Directory("amy", Path(path), users.State.OWNER, REASON),
+            Directory("zak", Path(path), users.State.UNSAFE, REASON),
+            Directory("eve", Path(path), users.State.WELL),
+        ]
+    )
+
+
+def of_import(path: str) -> str:
+    failed = SimpleNamespace(
+        id=12,
+        state="failed",
+        files=[SimpleNamespace(path=path), SimpleNamespace(path=f"{path}2")],
+        images=(3, 4),
+        reason=REASON,
+    )
+    left = Left((path, f"{path}2"), f"{path}: {REASON}")
+    return shown([outcome.line_of(failed), outcome.left_line(left)])  # type: ignore[arg-type]
+
+
 COMMANDS: tuple[Callable[[str], str], ...] = (
     of_explain,
     of_explain_of_a_directory,
@@ -171,6 +205,8 @@ COMMANDS: tuple[Callable[[str], str], ...] = (
     of_audit,
     of_check,
     of_status,
+    of_users,
+    of_import,
 )
 IDS = [command.__name__ for command in COMMANDS]
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
