@@ -96,6 +96,23 @@ def test_the_database_is_away_or_busy_behind_a_living_blitz(
     assert mood.login() == moods.WELL and mood.knows_passwords()
 
 
+def test_a_slow_disk_is_met_by_what_is_written_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(moods.time, "sleep", slept.append)
+    mood = Mood(tmp_path)
+    write(tmp_path, Moods(disk=3.0, slow=1.0))
+    for call, takes in (
+        ("RawFileStore.write", [3.0]),
+        ("RawFileStore.size", []),
+        ("IUpdate.x", [1.0]),
+    ):
+        slept.clear()
+        mood.meet(call)
+        assert slept == takes, call
+
+
 def test_a_fault_is_met_so_often(tmp_path: Path) -> None:
     mood = Mood(tmp_path)
     write(tmp_path, Moods(faults=(Fault(r"IQuery\..*", "ResourceError", "No room", times=2),)))
