@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .kinds import Kind
 from .lists import ITEMS, items, joined, quoted
 
 _DAY = 24 * 60  # minutes
+_HOUR = 3600  # s
 _SPAN = re.compile(r"([0-2]?\d):([0-5]\d)\s*-\s*([0-2]?\d):([0-5]\d)")
 _SPANS = "times such as 20:00-06:00, with commas between; empty: always"
 _ORDER = "small, or user:NAME, or several of these with commas between; empty: in turns"
@@ -18,7 +19,11 @@ _USER = "user:"
 
 @dataclass(frozen=True)
 class Window:
-    """The times of day at which imports begin, by the clock of the server's machine."""
+    """The times of day at which imports begin, by the clock of the server's machine.
+
+    In the night in which the clock leaves out an hour, what would lie in it is an hour later: else
+    a short window would not open at all.
+    """
 
     spans: tuple[tuple[int, int], ...] = ()  # minutes of the day: from, and up to; none: always
 
@@ -28,7 +33,10 @@ class Window:
             return ""
         local = datetime.fromtimestamp(at)
         minute = 60 * local.hour + local.minute
-        if any(_within(minute, span) for span in self.spans):
+        left_out = local - datetime.fromtimestamp(at - _HOUR) - timedelta(seconds=_HOUR)
+        earlier = (minute - left_out // timedelta(minutes=1)) % _DAY
+        now = (minute, earlier) if left_out > timedelta() else (minute,)
+        if any(_within(one, span) for one in now for span in self.spans):
             return ""
         first = min(self.spans, key=lambda span: (span[0] - minute) % _DAY)[0]
         return _clock(first)

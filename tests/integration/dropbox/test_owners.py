@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin import accounts as names
+from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.importing import importing, turns
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.targets.sidecar import FILE
 from omero_fs_plugin.dropbox.watching import rescanner
@@ -232,3 +234,47 @@ def test_a_name_service_that_does_not_answer_decides_nothing(
     whole.until("it is told", lambda: "name service does not answer" in left(whole, path))
     monkeypatch.setattr(names, "_owner_name", known)
     whole.until("it is imported", lambda: owners(whole) == [ONE])
+
+
+def test_a_journal_that_was_lost_finds_again_what_each_owner_has(
+    shared: Callable[..., Whole], give: Callable[..., None]
+) -> None:
+    """They share a directory, so only OMERO says whose a file there was."""
+    whole = shared()
+    project(whole)
+    files = [drop(whole, f"{to} {n}.tif", give, to) for to in (ONE, OTHER) for n in range(3)]
+    whole.until_known(*files)
+    whole.stop_dropbox()
+    for file in whole.watch_dir.parent.glob(f"{JOURNAL_FILE}*"):
+        file.unlink()
+    whole.start_dropbox()
+    whole.journal.close()
+    whole.journal = Journal(f"sqlite:///{whole.watch_dir.parent / JOURNAL_FILE}")
+    last = drop(whole, "last.tif", give, ONE)
+    whole.until_known(last)
+    whole.until_settled()
+    assert owners(whole) == sorted([ONE] * 4 + [OTHER] * 3)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.QUEUED], ids=str)
+def test_a_layout_that_changes_with_filesets_on_their_way(
+    shared: Callable[..., Whole],
+    give: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    state: State,
+) -> None:
+    """From directories to owners: each is then its owner's, and none is imported twice."""
+    whole = shared(layout="{user}", dirImportWait="2" if state is State.WAITING else "0.3")
+    begin = turns.Turns.next
+    monkeypatch.setattr(turns.Turns, "next", lambda *args, **named: None)
+    made = whole.drop(".made.tif", "amy")
+    give(OTHER, made)
+    path = made.rename(made.with_name("a.tif"))
+    whole.until_known(path, states=(state,))
+    assert whole.row(path).user == "amy"
+    whole.stop_dropbox()
+    monkeypatch.setattr(turns.Turns, "next", begin)
+    whole.start_dropbox(layout="{owner}", dirImportWait="0.3")
+    whole.until_known(path)
+    whole.until_settled()
+    assert owners(whole) == [OTHER]

@@ -78,6 +78,33 @@ def test_it_is_the_clock_on_the_wall_in_summer_and_in_winter() -> None:
     assert NIGHT.opens(summer.timestamp()) == ""
 
 
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("entry", "open_at"),
+    [
+        ("02:00-03:00", ["03:00", "03:15", "03:30", "03:45"]),
+        ("02:15-02:45", ["03:15", "03:30"]),
+        ("01:30-02:30", ["01:30", "01:45", "03:00", "03:15"]),
+        ("03:00-04:00", ["03:00", "03:15", "03:30", "03:45"]),
+    ],
+)
+def test_a_window_in_the_hour_that_is_left_out_in_spring(entry: str, open_at: list[str]) -> None:
+    """The clock goes from 2:00 to 3:00."""
+    begin = datetime(2026, 3, 28, 23, 30, tzinfo=timezone.utc)  # 0:30
+    quarters = [(begin + timedelta(minutes=15 * n)).timestamp() for n in range(16)]
+    window = WINDOW.read(entry)
+    opens = [datetime.fromtimestamp(one) for one in quarters if not window.opens(one)]
+    assert [f"{one:%H:%M}" for one in opens] == open_at
+
+
+@pytest.mark.usefixtures("berlin")
+def test_in_autumn_an_hour_that_comes_twice_is_open_twice() -> None:
+    begin = datetime(2026, 10, 24, 23, 0, tzinfo=timezone.utc)  # 1:00, summer time
+    hours = [(begin + timedelta(hours=n)).timestamp() for n in range(5)]  # 1, 2, 2, 3, 4
+    window = WINDOW.read("02:00-03:00")
+    assert [bool(window.opens(one)) for one in hours] == [True, False, False, True, True]
+
+
 @pytest.mark.parametrize(
     ("entry", "wanted"),
     [
