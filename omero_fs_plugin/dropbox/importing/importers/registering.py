@@ -30,7 +30,7 @@ from omero_fs_plugin.blitz.copies import patience_ms
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.config.readers import PIXEL_BUFFER
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
+from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.stores import digest, registered_as
 
@@ -39,13 +39,17 @@ from .answers import delete_filesets
 from .proof import PROOFS
 from .protocol import Progress, Wishes
 from .registered import CHANNEL_ROWS, ROWS, Enumerations, Registered, mark
-from .sources import opened, sha1_of
+from .sources import blocks, opened, sha1_of
 from .store_images import Layout, layout
 from .streams import Streams
 
 log = logging.getLogger(__name__)
 
-_MOST_BYTES = 16 << 20  # of one file of metadata
+# Of one file of metadata: bytes, and characters that stand between values.  It is read in DropBox's
+# own process, and each value takes some 100 bytes there.  Consolidated metadata of a large plate
+# has 10 MiB and 900,000 of these characters.
+_MOST_BYTES, _MOST_VALUES = 16 << 20, 1_000_000
+_BETWEEN = (b",", b":", b"[", b"{")
 
 
 def registers(fileset: Fileset) -> bool:
@@ -123,10 +127,13 @@ class Registration:
         met = self._met.get(name)
         if met is None:
             return None
+        too_much = ImportRefused(f"{met.path}: too much metadata to be registered", final=True)
         if met.stat.size > _MOST_BYTES:
-            raise ImportRefused(f"{met.path}: too much metadata", final=True)
+            raise too_much
         with opened(self._fileset.root, met) as file:
-            text = _read(file, met)
+            text = b"".join(blocks(self._fileset.root, file, met, self._stopping))
+        if sum(map(text.count, _BETWEEN)) > _MOST_VALUES:
+            raise too_much
         try:
             said = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -196,10 +203,3 @@ class Registration:
             delete_filesets(self._session, [made])
         except FsError as error:
             log.warning("fileset %d: %s", self._fileset.id, error)
-
-
-def _read(file: Any, met: Found) -> bytes:
-    text = b""
-    while len(text) <= met.stat.size and (block := file.read(met.stat.size + 1 - len(text))):
-        text += block
-    return text

@@ -586,3 +586,15 @@ def test_a_path_too_long_for_omero_is_refused_with_its_reason(site: Registering)
     assert isinstance(outcome, ImportRefused)
     assert "value too long" in str(outcome)
     assert site.ask("select f.id from Fileset f") == []
+
+
+@pytest.mark.parametrize(
+    "text", [b" " * (17 << 20), b"[" + b"[]," * 500_000 + b"[]]"], ids=["bytes", "values"]
+)
+def test_metadata_that_would_take_the_memory_is_refused(site: Registering, text: bytes) -> None:
+    store = image(site.root / "a.zarr")
+    store.files["0/.zarray"] = text
+    store.write()
+    outcome = site.run(store)
+    assert isinstance(outcome, ImportRefused) and outcome.final
+    assert "too much metadata" in str(outcome)
