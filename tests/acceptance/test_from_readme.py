@@ -50,7 +50,7 @@ EXPLAINED = """\
   whose:  of amy, by the rule for default in <DropBox>
   journal:  id N, a fileset of N file
   TIME  met
-  TIME  at rest and whole, grouped by TiffDelegateReader: queued
+  TIME  at rest and whole: queued
   TIME  attempt N begins
   TIME  imported
   now:  imported for N s
@@ -212,7 +212,9 @@ def test_from_the_clone_to_the_image(shell: Shell, clone: Path, place: Path) -> 
     assert port is not None, "where the README says that it is"
     done("bin/omero -s localhost:PORT", shows="name=image.tif", PORT=port[1])
     explain = f"bin/omero fs explain {dropped.relative_to(sandbox)}"
-    assert shell.run(explain, dropped, dropped.parents[1]) == (0, EXPLAINED)
+    code, told = shell.run(explain, dropped, dropped.parents[1])
+    # Which reader has grouped it depends on whether Bio-Formats is there.
+    assert (code, re.sub(r", grouped by \w+", "", told)) == (0, EXPLAINED)
 
     # Somebody with a login alone.
     using = commands("docs/using.rst", "How to see where your images are")
