@@ -12,7 +12,7 @@ from omero_fs_plugin.events import FileStat
 from . import schema
 from .forming import absorb, forget, form, give_up
 from .intake import dissolve, insert_new, wait_each
-from .records import MET, STAT_COLUMNS, Formed, Found, chunks, columns, stat_columns
+from .records import GONE, MET, STAT_COLUMNS, Formed, Found, chunks, columns, stat_columns
 from .rows import CHUNK
 from .states import State
 from .writer import JournalWriter, write_note
@@ -177,6 +177,27 @@ class Waiting(JournalWriter):
                         .returning(table.id)
                     )
         return sorted(ended)
+
+    def forget_gone(self, filesets: Sequence[int]) -> int:
+        """Removes those that ended before anything was tried, because their files were gone.
+
+        Returns how many.
+        """
+        table = schema.fileset.c
+        found: list[int] = []
+        with self._database.writing() as connection:
+            for some in chunks(filesets, CHUNK):
+                found += connection.scalars(
+                    select(table.id).where(
+                        table.id.in_(some),
+                        table.state == State.SKIPPED,
+                        table.reason == GONE,
+                        table.attempts == 0,
+                        table.server_fileset.is_(None),
+                    )
+                )
+            forget(connection, found)
+        return len(found)
 
     def give_up(self, filesets: Sequence[int], reason: str, lacks: Sequence[str]) -> int | None:
         """Fails parts of a set, which have waited long enough, as one fileset.  Returns its id.

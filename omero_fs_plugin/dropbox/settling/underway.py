@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000  # files handled at once, while others wait for the lock
 SMALL_BATCH = 100  # of those that take the journal longer
+GONE_KEPT = 5_000  # filesets of a user whose files were gone before anything was tried
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Underway:
     unowned: set[int] = field(default_factory=set)
     unrecorded: bool = False  # something could not be recorded: rescan before long
     lock: FairLock = field(default_factory=FairLock)
+    # User -> filesets that have ended since the start because their files were gone; oldest first
+    _gone_of: dict[str, deque[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lots = Lots(
@@ -160,7 +164,8 @@ class Underway:
             self.lots.remove(path)
         told: dict[int, str] = {}
         gone: dict[int, str] = {}
-        for fileset in self.journal.open_at(paths).values():
+        opened = self.journal.open_at(paths)
+        for fileset in opened.values():
             if fileset.root in roots_away:
                 # The share is away; not everything on it was deleted.
                 told[fileset.id] = f"{fileset.root} is not there"
@@ -168,7 +173,21 @@ class Underway:
                 gone[fileset.id] = GONE
         self.journal.tell(told)
         # If a fileset is queued or importing, its importer finds out.
-        self.journal.end_waiting(gone, State.SKIPPED)
+        ended = set(self.journal.end_waiting(gone, State.SKIPPED))
+        for fileset in opened.values():
+            if fileset.id in ended:
+                self._gone_of.setdefault(fileset.user, deque()).append(fileset.id)
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        """The journal keeps the last ones of each user: there is nothing more to know of them.
+
+        A program may make and remove files without end, and each would stay in the journal.
+        """
+        for ended in self._gone_of.values():
+            while len(ended) > GONE_KEPT:
+                oldest = [ended.popleft() for _ in range(min(SMALL_BATCH, len(ended)))]
+                self.journal.forget_gone(oldest)
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Tells people of a file that cannot be imported.

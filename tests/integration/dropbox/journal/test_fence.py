@@ -75,6 +75,7 @@ WRITES: dict[str, Callable[[Journal, int], object]] = {
     "move": lambda j, i: j.move(i, State.IMPORTING, State.QUEUED, "stopped"),
     "tell": lambda j, i: j.tell({i: "waits for b.tif"}),
     "end_waiting": lambda j, i: j.end_waiting({i: "it is gone"}, State.SKIPPED),
+    "forget_gone": lambda j, i: j.forget_gone([i]),
     "take": lambda j, i: j.take("amy"),
     "duplicate": lambda j, i: j.duplicate(i, None, "a copy"),
     "refused": lambda j, i: j.refused(i, State.FAILED, "no"),

@@ -150,6 +150,25 @@ def test_the_smallest_is_taken_first_if_that_is_wanted(journal: Journal) -> None
     assert journal.take("amy", small=True) is None
 
 
+def test_what_was_gone_before_anything_was_tried_is_forgotten_and_nothing_else(
+    journal: Journal,
+) -> None:
+    def made(number: int) -> int:
+        met = Found(f"/dropbox/amy/{number}.tif", FileStat(1, number, 5, 5, 5))
+        return waiting(journal, met).id
+
+    gone, told, tried, open_still = (made(number) for number in range(1, 5))
+    bring_to(journal, tried, State.QUEUED)
+    assert journal.take("amy") is not None
+    assert journal.move(tried, State.IMPORTING, State.SKIPPED, GONE)
+    journal.end_waiting({gone: GONE, told: "a person said so"}, State.SKIPPED)
+    everything = [gone, told, tried, open_still]
+    assert journal.forget_gone(everything) == 1
+    assert {row.id for row in journal.select()} == {told, tried, open_still}
+    assert journal.events(gone) == []
+    assert journal.forget_gone(everything) == 0
+
+
 def test_sizes_that_no_database_can_add_up(url: str, journal: Journal) -> None:
     """Of files with holes, as everybody may make them: those of others are still taken and told."""
     huge = 2**63 - 1

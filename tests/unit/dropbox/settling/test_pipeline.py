@@ -19,7 +19,7 @@ from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.dropbox.settling import meeting
+from omero_fs_plugin.dropbox.settling import meeting, underway
 from omero_fs_plugin.dropbox.settling.outside import Outside
 from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.settling.settle import Settler
@@ -526,3 +526,35 @@ def test_very_many_that_go_or_are_renamed_at_once_let_others_in_between(
     pipeline.heard(new, 2.0)
     assert sum(at_once) == 40 and max(at_once) <= 10
     assert not pipeline.files.lock.locked()
+
+
+def test_files_that_come_and_go_without_end_take_bounded_room(
+    pipeline: Pipeline, disk: Disk, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal keeps the last of each user, and whatever more than that happened to."""
+    monkeypatch.setattr(underway, "GONE_KEPT", 200)
+    ended = "/dropbox/amy/ended.tif"
+    disk.write(ended, 1)
+    pipeline.heard([ended], 0.0)
+    journal.end_waiting({journal.open_at([ended])[ended].id: "a person said so"}, State.SKIPPED)
+    other = "/dropbox/zak/other.tif"
+    now = 1.0
+    for number in range(1_000):
+        path = f"/dropbox/amy/{number}.tif"
+        disk.write(path, 5)
+        if number == 500:
+            disk.write(other, 7)
+            pipeline.heard([other], now)
+        pipeline.heard([path], now)
+        del disk.files[path]
+        pipeline.heard([path], now + 0.1)
+        now += 0.2
+    kept = journal.select(State.SKIPPED)
+    assert 200 - underway.SMALL_BATCH <= len(kept) - 1 <= 200
+    assert {row.path for row in kept} >= {"/dropbox/amy/999.tif", ended}
+    assert [row.path for row in journal.select(State.WAITING)] == [other]
+    last = "/dropbox/amy/0.tif"  # as any other, though it was there before
+    disk.write(last, 9)
+    pipeline.heard([last], now)
+    pipeline.step(now + QUIET)
+    assert {row.path for row in journal.select(State.QUEUED)} == {other, last}
