@@ -87,6 +87,14 @@ def forbidden(path: Path) -> None:
     path.chmod(0)
 
 
+def of_another(path: Path) -> None:
+    """The content of another file beside it, as if somebody had confused two."""
+    others = (other for other in sorted(path.parent.iterdir()) if other.is_file())
+    same = [other for other in others if other != path and other.suffix == path.suffix]
+    if same:
+        path.write_bytes(same[0].read_bytes())
+
+
 FAULTS: Mapping[str, Callable[[Path], None]] = {
     "late": late,
     "empty": empty,
@@ -97,6 +105,7 @@ FAULTS: Mapping[str, Callable[[Path], None]] = {
     "a directory": directory,
     "a link": link,
     "in another case": other_case,
+    "with another's content": of_another,
     **({"not to be read": forbidden} if os.geteuid() else {}),  # root may read everything
 }
 # With these nobody sees the index, or what it is by its name.
@@ -128,6 +137,8 @@ def rows(
                 expected = NOTHING
                 if do is other_case or (do is short and ending.isspace()):
                     expected = f"{NOTHING} or {ONE}"  # its reader may take it as it is
+                elif do is of_another:  # each file is whole: as if nothing was wrong, or it shows
+                    expected = f"{NOTHING} or {ONE}" if kind.read else any_way
                 if member == kind.index and (do in _UNSEEN or not kind.named) and not kind.folder:
                     expected = any_way
                 yield _row(kind, f"{member}: {fault}", "last", name, expected, grouper, at)

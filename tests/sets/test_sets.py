@@ -1,4 +1,4 @@
-"""The table of sets: every member of every kind late, empty, cut short, with a hole."""
+"""The table of sets: every member of every kind, damaged in every way."""
 
 from __future__ import annotations
 
