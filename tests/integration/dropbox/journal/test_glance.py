@@ -280,3 +280,25 @@ def test_who_has_news_and_whether_they_may_need_the_user(
     journal.wait("amy", "/dropbox/amy", [met(60)])
     last, users = after(last)
     assert users == {"amy": False}
+
+
+def test_what_is_new_is_found_without_a_look_at_every_fileset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "journal.sqlite"
+    journal, asked = Journal(f"sqlite:///{file}"), list[str]()
+    ask = Glance.ask
+    monkeypatch.setattr(
+        Glance, "ask", lambda look, text, *values: asked.append(text) or ask(look, text, *values)
+    )
+    try:
+        journal.wait("amy", "/dropbox/amy", [met(number) for number in range(200)])
+        with glance(f"sqlite:///{file}") as look:
+            assert look is not None
+            look.users_after(190)
+        connection = sqlite3.connect(file)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}", [190])]
+        connection.close()
+    finally:
+        journal.close()
+    assert not any(step.startswith("SCAN") for step in plan), plan
