@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.config.readers import PIXEL_BUFFER
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import FsError, ImportRefused
-from omero_fs_plugin.stores import digest, registered_as
+from omero_fs_plugin.stores import MARKERS, digest, registered_as
 
 from . import Stopped, client_path
 from .answers import delete_filesets
@@ -85,8 +86,13 @@ class Registration:
         self._path_rules = path_rules
         self._progress = progress or Progress()
         self._ours = ours
-        self._streams = Streams([met.stat.size for met in fileset.files])
-        self._met = {met.path.removeprefix(fileset.path): met for met in fileset.files}
+        self._streams = Streams(array("q", (met.stat.size for met in fileset.files)))
+        # The positions of the files of metadata, by their names; a store has many more chunks.
+        self._metadata = {
+            name: position
+            for position, name in enumerate(self._names())
+            if name.rpartition("/")[2] in MARKERS
+        }
         self.sha1s: list[str] = []  # of the files, when all were read; lower-case hex
 
     def run(self) -> tuple[int, ...]:
@@ -103,6 +109,10 @@ class Registration:
             raise Stopped("stopped before the registration began")
         self._verified(self.sha1s)
         return self._images(self._mark(of), found, of)
+
+    def _names(self) -> Iterator[str]:
+        """Of all files, relative to the store, in their order."""
+        return (met.path.removeprefix(self._fileset.path) for met in self._fileset.files)
 
     def _check_place(self) -> None:
         """OMERO will read the store by its path, so this must be OMERO's machine."""
@@ -124,9 +134,10 @@ class Registration:
             PROOFS.check(self._fileset, repository, root)
 
     def _json(self, name: str) -> Mapping[str, Any] | None:
-        met = self._met.get(name)
-        if met is None:
+        position = self._metadata.get(name)
+        if position is None:
             return None
+        met = self._fileset.files[position]
         too_much = ImportRefused(f"{met.path}: too much metadata to be registered", final=True)
         if met.stat.size > _MOST_BYTES:
             raise too_much
@@ -153,7 +164,7 @@ class Registration:
 
     def _mark(self, of: Enumerations) -> int:
         """Makes the mark, and returns the id of its Fileset."""
-        content = digest(dict(zip(self._met, self.sha1s, strict=True)))
+        content = digest(dict(zip(self._names(), self.sha1s, strict=True)))
         path = registered_as(client_path(self._fileset.path, self._path_rules))
         user = self._session.user
         made = mark(self._fileset, path, content, user.name, user.group, of)
