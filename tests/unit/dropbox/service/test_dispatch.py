@@ -105,6 +105,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.go.set()
     assert stage.dispatch.stop(time.monotonic() + 20)
     assert stage.lanes.stop(time.monotonic() + 20)
+    stage.journal.close()
 
 
 def test_what_is_heard_comes_to_rest(stage: Stage) -> None:
@@ -166,6 +167,7 @@ class TestNothingHappens:
         stage.dispatch._looked = time.monotonic()
         yield stage, waits
         assert stage.lanes.stop(time.monotonic() + 20)
+        stage.journal.close()
 
     def test_it_sleeps(self, asleep: tuple[Stage, Waits]) -> None:
         stage, waits = asleep

@@ -439,7 +439,9 @@ class Stage:
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
-        yield Stage(Path(directory))
+        stage = Stage(Path(directory))
+        yield stage
+        stage.journal.close()
 
 
 def queued(stage: Stage, *names: str) -> Fileset:
