@@ -164,7 +164,14 @@ class Managed(Servant, omero.grid.ManagedRepository):  # type: ignore[misc]
 
     def do_fileExists(self, call: Call, path: str) -> bool:
         place = below(self.sandbox.repositories.root, "/".join(components(path)))
-        return sees(place)
+        return self._file(call, path) is not None or place.is_dir()
+
+    def do_mimetype(self, call: Call, path: str) -> str:
+        """As in OMERO, it looks at the disk alone, and needs no row."""
+        place = below(self.sandbox.repositories.root, "/".join(components(path)))
+        if not sees(place):
+            raise omero.ValidationException("", "", f"{path} does not exist")
+        return "application/octet-stream"
 
     def do_list(self, call: Call, path: str) -> Any:
         return [f"{row['path']}{row['name']}" for row in self._files(call, path)]

@@ -6,10 +6,11 @@ Rule: it is only told.  What FSServer does not see, DropBox finds at its rescans
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import Ice
@@ -17,12 +18,14 @@ import Ice
 import omero
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.probe import make, new_name, remove
+from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.errors import FsError
 
 log = logging.getLogger(__name__)
 
 PROVED_S = 600.0  # that a proof counts
+_SOME = 1_000  # names that are compared
 
 
 class Alike:
@@ -71,5 +74,11 @@ class Alike:
                 self._lanes.ask(directory, lambda: remove(directory, name))
         # Nothing may be made there: then one name in it must be in both.
         theirs = set(self._server().getDirectory(directory, "*"))
-        ours = self._lanes.ask(directory, lambda: {path.name for path in Path(directory).iterdir()})
+        ours = self._lanes.ask(directory, lambda: _names(directory))
         return ours == theirs or not ours.isdisjoint(theirs)
+
+
+def _names(directory: str) -> set[str]:
+    """Some of the names in it; all, if they are few."""
+    with CALLS.at(directory), os.scandir(directory) as entries:
+        return {entry.name for entry in islice(entries, _SOME)}

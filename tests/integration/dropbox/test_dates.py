@@ -59,7 +59,7 @@ def test_what_fails(
     aside.write_bytes(b"rubbish")
     os.utime(aside, (DATES["2400"], DATES["2400"]))
     shutil.move(aside, bad)
-    whole.until_known(bad, states=(State.FAILED,))
     whole.until("it is in quarantine", lambda: list((tmp_path / "bad").rglob("bad.ome.tif")))
+    assert whole.journal.counts()[State.FAILED] == 1
     whole.until_known(whole.drop("beside.tif"))
     assert not [one.getMessage() for one in caplog.records if one.exc_info]

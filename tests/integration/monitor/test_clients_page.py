@@ -98,16 +98,16 @@ def test_the_client_in_python_comes_back(process: Process, tmp_path: Path) -> No
 def test_the_client_in_python_says_why_it_is_refused(process: Process, tmp_path: Path) -> None:
     client = tmp_path / "client.py"
     client.write_text(code("python"), encoding="utf-8")
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, client, f"MonitorServer:{process.endpoint}", tmp_path / "none"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=subprocess.PIPE,  # at its end the client would end too
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr == f"pathString '{tmp_path}/none': No such file or directory\n"
+    ) as refused:
+        assert refused.wait(30) == 1
+        assert refused.stderr is not None
+        assert refused.stderr.read() == f"pathString '{tmp_path}/none': No such file or directory\n"
 
 
 # What the client in Java uses of Ice for Java 3.6 and of OMERO's omero-blitz.jar, as the Slice

@@ -277,6 +277,10 @@ def test_looking_into_the_repository(server: Server, amy: Client, tiff: bytes) -
     assert amy.repository.file(place, "r").read(0, 4) == tiff[:4]
     zak = Client(server, "zak")
     assert zak.repository.list(directory) == [] and not zak.repository.fileExists(place)
+    # This alone asks the disk.
+    assert zak.repository.mimetype(place) == "application/octet-stream"
+    with pytest.raises(omero.ValidationException):
+        zak.repository.mimetype("nothing")
     amy.repository.makeDir(f"amy_{amy.session.user}/mine/deep", True)
     assert (server.root / f"amy_{amy.session.user}/mine/deep").is_dir()
     with pytest.raises(omero.SecurityViolation):

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import omero
 from omero_fs_plugin.blitz.verdicts import Step, server_errors, told
 from omero_fs_plugin.dropbox.confine.probe import is_name, make, new_name, remove
 from omero_fs_plugin.dropbox.journal.records import Fileset
@@ -155,8 +156,17 @@ def _repository(at: Path) -> Iterator[None]:
 
 
 def _sees(repository: Any, name: str) -> bool:
+    """Whether OMERO finds it on its disk.
+
+    Source: PublicRepositoryI of OMERO.server.  `mimetype` looks at the disk and raises
+    ValidationException if nothing is there; `fileExists` knows only what has a row.
+    """
     with server_errors("asking whether OMERO sees a file that was made for that", Step.IN_PLACE):
-        return bool(repository.fileExists(name))
+        try:
+            repository.mimetype(name)
+        except omero.ValidationException:
+            return False
+        return True
 
 
 def _clear(top: Path) -> bool:
