@@ -65,9 +65,10 @@ def _need_private(allowed: Any) -> None:
 def rewrite(services: Any, name: str, change: Callable[[str], str | None]) -> bool:
     """Changes the document of the user called `name`, in the session of an administrator.
 
-    False if there is none yet.  It stays the user's: an administrator may edit what belongs to
-    others (the privilege WriteOwned).  Two calls are a fraction of what a session of the user
-    costs.  `change` and errors: as in `replace`; and UserError if the user writes it just now.
+    False if there is none yet, or if OMERO does not let this administrator.  It stays the user's:
+    an administrator may edit what belongs to others (the privilege WriteOwned).  Two calls are a
+    fraction of what a session of the user costs.  `change` and errors: as in `replace`; and
+    UserError if the user writes it just now.
     """
     parameters = omero.sys.ParametersI()
     parameters.add("ns", rstring(NAMESPACE))
@@ -90,6 +91,8 @@ def rewrite(services: Any, name: str, change: Callable[[str], str | None]) -> bo
             services.getUpdateService().saveObject(row, where)
         except omero.OptimisticLockException as error:
             raise UserError(f"{name} writes into the own document just now") from error
+        except omero.SecurityViolation:  # not this administrator, or not in a private group
+            return False
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,6 +109,29 @@ def test_it_stays_the_users_whoever_writes_it(blitz: Any, published: Any) -> Non
     )  # a user may take it away, and gets the next one
     published.publish("amy", lambda kept: f"{kept}anew")
     assert publications.read(amys, amy) == "anew" and calls == ["amy"]
+
+
+def test_an_administrator_who_may_not_edit_it(
+    blitz: Any, published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OMERO has administrators without that privilege.  Then the user's session writes it."""
+    root = blitz.login("root")
+
+    def refuse(row: Any, context: Any) -> None:
+        raise omero.SecurityViolation(None, None, "may not be changed")
+
+    refusing = SimpleNamespace(
+        getQueryService=root.getQueryService,
+        getUpdateService=lambda: SimpleNamespace(saveObject=refuse),
+    )
+    assert not publications.rewrite(refusing, "amy", lambda _: "changed")
+    rewrite = publications.rewrite
+    monkeypatch.setattr(
+        publications, "rewrite", lambda services, name, change: rewrite(refusing, name, change)
+    )
+    published.publish("amy", lambda _: "changed")
+    amys = _services(blitz, "amy")
+    assert publications.read(amys, blitz.users["amy"]) == "changed"
 
 
 def test_who_was_taken_out_of_the_group_is_let_in_by_the_next_dropbox(
