@@ -40,6 +40,7 @@ from .origin import origin_of
 from .overview import overview
 from .page import SHOWS, Page, page_of, placed
 from .places import datasets_of
+from .services import Services
 
 _MOST_QUERY = 300  # characters of a search
 _REFUSED = "omero_fs_web.refused"  # in the session of OMERO.web: why a request was not written
@@ -125,7 +126,7 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
         text = requests.entry(wish, fileset)
         if fileset and text is not None:
             try:
-                publications.ask(conn.c.sf, text)
+                publications.ask(Services(conn), text)
                 said = "asked"
             except UserError as error:
                 said, request.session[_REFUSED] = "refused", str(error)
@@ -160,7 +161,7 @@ def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
 @login_required(allowPublic=False)
 def older_page(request: Any, conn: Any = None, **_: Any) -> Any:
     """A page of what was imported before the latest drops; with `part` only its list."""
-    services, user = conn.c.sf, conn.getUserId()
+    services, user = Services(conn), conn.getUserId()
     document = parsed(publications.read(services, user))
     given = request.GET.get("before", "")
     if document is None or not (given.isascii() and given.isdigit() and len(given) < 20):
@@ -182,7 +183,7 @@ def image(request: Any, conn: Any = None, image: int = 0, **_: Any) -> Any:
     """Where an image came from, for the right-hand panel of OMERO.web's client."""
     if image >= 2**63:
         raise Http404
-    origin = origin_of(conn.c.sf, image)
+    origin = origin_of(Services(conn), image)
     return render(request, "omero_fs_web/image.html", {"origin": origin, "image": image})
 
 
@@ -191,13 +192,13 @@ def image(request: Any, conn: Any = None, image: int = 0, **_: Any) -> Any:
 @login_required(isAdmin=True, allowPublic=False)
 def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
     """All users, for administrators."""
-    services = conn.c.sf
+    services = Services(conn)
     names, groups = _accounts(services)
     documents = (
         (names.get(user, str(user)), parsed(text))
         for user, text in publications.everyones(services)
     )
-    sign = heard(publications.last_sign(services))
+    sign = heard(services.last_sign())
     context = {
         "all": overview(documents, groups),
         "silent": sign is None or sign.silent(time.time()),
@@ -222,7 +223,7 @@ def _accounts(services: Any) -> tuple[dict[int, str], dict[str, str]]:
 
 
 def _context(request: Any, conn: Any) -> dict[str, Any]:
-    services, user = conn.c.sf, conn.getUserId()
+    services, user = Services(conn), conn.getUserId()
     text = publications.read(services, user)
     document = parsed(text)
     query = request.GET.get("q", "")[:_MOST_QUERY]
@@ -233,14 +234,16 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
         "show": show if show in SHOWS else "",
         "today": date.today().isoformat(),
         "newer": document is None and is_newer(text),
+        # Around the id of an image.  Not made for each of 200 rows, because that takes long.
+        "thumbnail": reverse("webgateway_render_thumbnail", args=(0,)).rpartition("0")[::2],
     }
     if document is None:
         return context
-    sign = heard(publications.last_sign(services))
-    asked = {
-        one.fileset: str(one.wish)
-        for one in requests.read(text for _, text in publications.requests_of(services, user))
-    }
+    sign = heard(services.last_sign())
+    asked = {}
+    if any(one["stand"] == "failed" for one in document["filesets"]):  # no others may be asked for
+        texts = (text for _, text in publications.requests_of(services, user))
+        asked = {one.fileset: str(one.wish) for one in requests.read(texts)}
     page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
     context["page"] = placed(page, datasets_of(services, page.images))
     context["before"] = before_these(document)
@@ -248,7 +251,7 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
 
 
 def _receipt(request: Any, conn: Any) -> Mapping[str, Any]:
-    services, user = conn.c.sf, conn.getUserId()
+    services, user = Services(conn), conn.getUserId()
     document = parsed(publications.read(services, user))
     if document is None:
         raise Http404

@@ -196,9 +196,12 @@ def show_sign(services: Any, text: str) -> str:
     return before
 
 
-def last_sign(services: Any) -> str:
-    """The sign of life; empty if there is none.  What other users wrote there does not count."""
-    return _first(services, *_sign(services.getAdminService().getSecurityRoles()))
+def last_sign(services: Any, roles: Any = None) -> str:
+    """The sign of life; empty if there is none.  What other users wrote there does not count.
+
+    `roles` are those of this OMERO, where the caller has them already.
+    """
+    return _first(services, *_sign(roles or services.getAdminService().getSecurityRoles()))
 
 
 def _sign(roles: Any) -> tuple[str, Any]:

@@ -74,7 +74,8 @@ class Omero:
     def conn(self) -> Any:
         """The connection of who is logged in."""
         admin = SimpleNamespace(
-            lookupExperimenters=lambda: [_account(2, "amy", "<b>lab"), _account(3, "zak", "")]
+            lookupExperimenters=lambda: [_account(2, "amy", "<b>lab"), _account(3, "zak", "")],
+            getSecurityRoles=lambda: SimpleNamespace(rootId=0, userGroupName="user"),
         )
         config = SimpleNamespace(getVersion=lambda: "5.6.7-ice36")
         sf = SimpleNamespace(getAdminService=lambda: admin, getConfigService=lambda: config)
@@ -106,7 +107,7 @@ def omero(monkeypatch: pytest.MonkeyPatch) -> Iterator[Omero]:
     made = Omero()
     for name, does in {
         "read": lambda services, user: made.documents.get(user, ""),
-        "last_sign": lambda services: made.sign,
+        "last_sign": lambda services, roles: made.sign,
         "requests_of": lambda services, user: list(enumerate(made.requests)),
         "ask": made.ask,
         "everyones": lambda services: iter(made.documents.items()),
