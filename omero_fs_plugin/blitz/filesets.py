@@ -35,6 +35,20 @@ def with_file(query: Any, user: User, client_path: str) -> list[ServerFileset]:
     return _of(query, user, "k.clientPath = :path", {"path": rstring(client_path)})
 
 
+def with_file_of_others(query: Any, user: User, client_path: str) -> dict[str, list[ServerFileset]]:
+    """As `with_file`, those of all other users: the name of each -> what that one has."""
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"path": rstring(client_path)}
+    owners = query.projection(
+        "select distinct o.id, o.omeName from Fileset f join f.usedFiles k join f.details.owner o "
+        "where k.clientPath = :path",
+        parameters,
+        ALL_GROUPS,
+    )
+    others = [User(unwrap(one), unwrap(name), "") for one, name in owners if unwrap(one) != user.id]
+    return {other.name: with_file(query, other, client_path) for other in others}
+
+
 def some_after(query: Any, user: User, after: int) -> list[ServerFileset]:
     """The user's next filesets with ids above `after`, by id, with and without images.
 

@@ -156,6 +156,13 @@ class Omero(Connection):
             lambda services: filesets.with_file(self._query(services), user, client_path),
         )
 
+    def filesets_of_others(self, user: User, client_path: str) -> dict[str, list[ServerFileset]]:
+        """As `filesets`, those of all other users: the name of each -> what that one has."""
+        return self._ask(
+            f"asking for filesets of others than {user.name}",
+            lambda services: filesets.with_file_of_others(self._query(services), user, client_path),
+        )
+
     def filesets_after(self, user: User, after: int) -> list[ServerFileset]:
         """The user's next filesets with ids above `after`, by id, with and without images.
 

@@ -70,6 +70,7 @@ class Attempt:
     removes: bool = False  # the importer removes the sources when the journal has the images
     later: Callable[[], None] = lambda: None  # called when that could not be done yet
     exclude_imported_paths: bool = False  # `--exclude clientpath` of omero.fs.importArgs
+    shared: bool = False  # the owner of a file says whose it is, so it may change its user
     slots: Slots | None = None  # None: OMERO is told to import at once
     # Called with a Fileset of OMERO that has the images, though this is the first attempt.
     beside: Callable[[int], None] = lambda fileset: None
@@ -112,6 +113,7 @@ class Attempt:
             self.fileset,
             import_duplicates=self.import_duplicates,
             exclude_imported_paths=self.exclude_imported_paths,
+            shared=self.shared,
         )
 
     @cached_property

@@ -10,9 +10,11 @@ from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.confine.twice import shown_twice
 from omero_fs_plugin.dropbox.disks.calls import CALLS
+from omero_fs_plugin.dropbox.journal.intake import as_store
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import FOUND_IN_OMERO, HANDED_OVER, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.places import NOBODY
 from omero_fs_plugin.stores import is_store
 
 from .importers import UnderWay
@@ -39,12 +41,14 @@ class Duplicates:
         *,
         import_duplicates: bool,
         exclude_imported_paths: bool,
+        shared: bool = False,
     ) -> None:
         """The options are those of Attempt."""
         self._journal, self._omero = journal, omero
         self._user, self._fileset = user, fileset
         self._import_duplicates = import_duplicates
         self._exclude_imported_paths = exclude_imported_paths
+        self._shared = shared
         # Imported filesets of the same content that did not speak against the import.
         self._known: set[int] = set()
         # Filesets of other users that have the same file, and do not speak against it either.
@@ -54,9 +58,15 @@ class Duplicates:
         """The state of the fileset if there is nothing to import; None if there is.
 
         `sha1s` gives the SHA1 of each file.  It is called only if the user has another fileset with
-        a file of the same size.  Raises UnderWay, and what `sha1s` raises.
+        a file of the same size, or another user has one from the same path of a shared directory.
+        Raises UnderWay, and what `sha1s` raises.
         """
-        return self._same_content(sha1s) or self._of_another() or self._excluded()
+        return (
+            self._same_content(sha1s)
+            or self._of_another()
+            or self._of_a_former_owner(sha1s)
+            or self._excluded()
+        )
 
     def make_sure(self, sha1s: Sequence[str], start: int) -> None:
         """Notes that OMERO is told to import now.  Raises UnderWay if another one is before us.
@@ -141,6 +151,28 @@ class Duplicates:
                 return self._skip(reason)
             else:
                 self._apart.add(other.id)  # nobody has it in OMERO any more
+        return None
+
+    def _of_a_former_owner(self, ask: Callable[[], Sequence[str]]) -> State | None:
+        """Skips a file that another user has, who gave it away after the journal was lost.
+
+        Only where the owner of a file says whose it is: nothing else than OMERO knows then whose it
+        was.  What the journal has met itself, it knows better.
+        """
+        if not self._shared or self._fileset.origin == HANDED_OVER:
+            return None
+        for path in first_paths(self._fileset, self._omero.path_rules):
+            for name, theirs in self._omero.filesets_of_others(self._user, path).items():
+                whole = [one for one in theirs if one.images and one.paths[0] == path]
+                met = self._journal.met_in(one.id for one in whole)
+                for one in whole:
+                    of_dropbox = name not in NOBODY and one.id not in met
+                    if of_dropbox and sorted(map(str, as_store(one).hashes)) == sorted(ask()):
+                        images = ",".join(map(str, one.images))
+                        return self._skip(
+                            f"imported for {name}, before it was given away, as "
+                            f"Fileset:{one.id}, Image:{images}"
+                        )
         return None
 
     def _is_there(self, twin: Fileset) -> bool:

@@ -140,6 +140,10 @@ class Importing:
             return ""
         return f"{sidecar} belongs to {name or 'nobody'}, and the files beside it to {fileset.user}"
 
+    def _is_shared(self, fileset: Fileset) -> bool:
+        place = self._places.place(fileset.path)
+        return place is not None and place.user == OF_OWNER
+
     def given_away(self, fileset: Fileset) -> str:
         """Why its files are not the user's any more, where their owners say whose they are.
 
@@ -284,6 +288,7 @@ class Importing:
             removes=plan.method.choice.transfer.removes and not registers(fileset),
             later=lambda: self.unfinished.append(fileset.id),
             exclude_imported_paths=plan.method.choice.arguments.exclude_imported_paths,
+            shared=self._is_shared(fileset),
             slots=self._slots,
             beside=partial(self._met_beside, session, fileset),
             afterwards=afterwards if plan.said.annotates or _aims(plan) else None,

@@ -139,6 +139,22 @@ class Rows:
                 )
             )
 
+    def met_in(self, server_filesets: Iterable[int]) -> set[int]:
+        """As `recorded`, those of them whose files we have met: not what only OMERO has told of."""
+        fileset, file = schema.fileset.c, schema.file.c
+        with self._database.reading() as connection:
+            return set(
+                connection.scalars(
+                    select(fileset.server_fileset)
+                    .join_from(schema.fileset, schema.file, file.fileset == fileset.id)
+                    .where(
+                        fileset.server_fileset.in_(list(server_filesets)),
+                        file.position == 0,
+                        file.inode != 0,
+                    )
+                )
+            )
+
     def notes(self, prefix: str) -> dict[str, str]:
         """The values kept under keys that begin with `prefix`, without empty ones."""
         table = schema.meta.c

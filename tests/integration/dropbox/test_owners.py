@@ -236,6 +236,44 @@ def test_a_name_service_that_does_not_answer_decides_nothing(
     whole.until("it is imported", lambda: owners(whole) == [ONE])
 
 
+def start_without_a_journal(whole: Whole) -> None:
+    for file in whole.watch_dir.parent.glob(f"{JOURNAL_FILE}*"):
+        file.unlink()
+    whole.start_dropbox()
+    whole.journal.close()
+    whole.journal = Journal(f"sqlite:///{whole.watch_dir.parent / JOURNAL_FILE}")
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["only theirs", "after another of the owner"])
+def test_a_journal_that_was_lost_and_files_that_were_given_away(
+    shared: Callable[..., Whole], give: Callable[..., None], before: bool
+) -> None:
+    """Only OMERO knows whose they were.  What the new owner drops there anew is imported."""
+    whole = shared()
+    project(whole)
+    files = [drop(whole, f"{n}.tif", give, ONE) for n in range(2)]
+    copied = drop(whole, "copied.tif", give, ONE)
+    written = drop(whole, "written.tif", give, ONE)
+    whole.until_known(*files, copied, written)
+    whole.stop_dropbox()
+    give(OTHER, *files)
+    copy = drop(whole, "copy.tif", give, OTHER)
+    copy.write_bytes(copied.read_bytes())
+    written.unlink()
+    drop(whole, "written.tif", give, OTHER)  # another image
+    start_without_a_journal(whole)
+    if before:  # so that the journal has got from OMERO what that one has
+        whole.until_known(drop(whole, "before.tif", give, ONE))
+    whole.until_known(*files, copy, written)
+    whole.until_settled()
+    assert owners(whole) == sorted([ONE] * (4 + before) + [OTHER] * 2)
+    for path in files:
+        assert f"imported for {ONE}, before it was given away" in reason(whole, path)
+    whole.dropbox.rescanner.ask()
+    whole.until_known(drop(whole, "last.tif", give, OTHER))
+    assert owners(whole) == sorted([ONE] * (4 + before) + [OTHER] * 3)
+
+
 def test_a_journal_that_was_lost_finds_again_what_each_owner_has(
     shared: Callable[..., Whole], give: Callable[..., None]
 ) -> None:
@@ -245,11 +283,7 @@ def test_a_journal_that_was_lost_finds_again_what_each_owner_has(
     files = [drop(whole, f"{to} {n}.tif", give, to) for to in (ONE, OTHER) for n in range(3)]
     whole.until_known(*files)
     whole.stop_dropbox()
-    for file in whole.watch_dir.parent.glob(f"{JOURNAL_FILE}*"):
-        file.unlink()
-    whole.start_dropbox()
-    whole.journal.close()
-    whole.journal = Journal(f"sqlite:///{whole.watch_dir.parent / JOURNAL_FILE}")
+    start_without_a_journal(whole)
     last = drop(whole, "last.tif", give, ONE)
     whole.until_known(last)
     whole.until_settled()
