@@ -15,4 +15,5 @@ urlpatterns = [
     path("older/", views.older_page, name="omero_fs_web_older"),
     path("image/<int:image>/", views.image, name="omero_fs_web_image"),
     path("everybody/", views.everybody, name="omero_fs_web_everybody"),
+    path("check/", views.check, name="omero_fs_web_check"),
 ]

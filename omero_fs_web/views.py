@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.http import (
@@ -30,6 +30,7 @@ from omeroweb.decorators import login_required
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.dropbox.publishing import requests
+from omero_fs_plugin.dropbox.publishing.checked import parsed as parsed_check
 from omero_fs_plugin.dropbox.publishing.document import is_newer, parsed
 from omero_fs_plugin.dropbox.publishing.heartbeat import heard
 from omero_fs_plugin.errors import UserError
@@ -43,7 +44,7 @@ from .places import datasets_of
 from .services import Services
 
 _MOST_QUERY = 300  # characters of a search
-_REFUSED = "omero_fs_web.refused"  # in the session of OMERO.web: why a request was not written
+_SAID_NEXT = "omero_fs_web.said"  # in the session of OMERO.web: what the next page says, once
 _SAID = {
     "asked": "DropBox was asked. It answers within some seconds.",
     "wrong": "That could not be asked for.",
@@ -58,9 +59,11 @@ _SAID = {
 def index(request: Any, conn: Any = None, **_: Any) -> Any:
     """The whole page."""
     context = _context(request, conn)
-    said = request.GET.get("said", "")
-    refused = request.session.pop(_REFUSED, "")  # no text of the address gets into the page
-    context["said"] = f"DropBox was not asked: {refused}." if refused else _SAID.get(said, "")
+    said = request.session.pop(_SAID_NEXT, "")  # a reload does not say it again
+    context["waits"] = said == _SAID["asked"]  # until it is answered
+    if context["waits"] and context["page"] and context["page"].heard.startswith("DropBox"):
+        said = "DropBox was asked. It answers when it is back."
+    context["said"] = said
     context["poll"] = max(1, settings.OMERO_FS_WEB_POLL)
     context["admin"], context["user"] = conn.isAdmin(), conn.getEventContext().userName
     context["who"], context["seal"] = _who(conn), _seal(conn, context)
@@ -120,7 +123,7 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
     """
     said = "wrong" if request.method == "POST" else "lost"
     if said != "lost" and request.POST.get("who") != _who(conn):
-        return _back("other")
+        return _back(request, _SAID["other"])
     for wish in requests.Wish:
         fileset = request.POST.get(wish.name.lower(), "")
         text = requests.entry(wish, fileset)
@@ -129,12 +132,16 @@ def ask(request: Any, conn: Any = None, **_: Any) -> Any:
                 publications.ask(Services(conn), text)
                 said = "asked"
             except UserError as error:
-                said, request.session[_REFUSED] = "refused", str(error)
-    return _back(said)
+                return _back(request, f"DropBox was not asked: {error}.")
+    return _back(request, _SAID[said])
 
 
-def _back(said: str) -> HttpResponseRedirect:
-    return HttpResponseRedirect(f"{reverse('omero_fs_web_index')}?{urlencode({'said': said})}")
+def _back(request: Any, said: str) -> HttpResponseRedirect:
+    """To the page, with the search that the user had."""
+    request.session[_SAID_NEXT] = said
+    given = {name: request.POST.get(name, "")[:_MOST_QUERY] for name in ("q", "show")}
+    search = urlencode({name: value for name, value in given.items() if value})
+    return HttpResponseRedirect(reverse("omero_fs_web_index") + (f"?{search}" if search else ""))
 
 
 @never_cache
@@ -206,9 +213,27 @@ def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
         "dropbox": sign.version if sign else "",
         "server": services.getConfigService().getVersion(),
         "app": __version__,
+        "admin": True,
         "user": conn.getEventContext().userName,
     }
     return render(request, "omero_fs_web/everybody.html", context)
+
+
+@never_cache
+@require_GET
+@login_required(isAdmin=True, allowPublic=False)
+def check(request: Any, conn: Any = None, **_: Any) -> Any:
+    """What `omero fs check --publish` found last, for administrators."""
+    checked = parsed_check(publications.last_check(Services(conn)))
+    context: dict[str, Any] = {
+        "checked": checked,
+        "admin": True,
+        "user": conn.getEventContext().userName,
+    }
+    if checked:
+        context["at"] = datetime.fromtimestamp(checked.at).astimezone()
+        context["errors"], context["warnings"] = map(checked.number, ("error", "warning"))
+    return render(request, "omero_fs_web/check.html", context)
 
 
 def _accounts(services: Any) -> tuple[dict[int, str], dict[str, str]]:

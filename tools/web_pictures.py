@@ -1,13 +1,16 @@
-"""The pictures of docs/web.rst: the page My drops at both widths, from a sandbox.
+"""The pictures of docs/web.rst: My drops and the pages for administrators, from a sandbox.
 
     python tools/web_pictures.py DIRECTORY
 
-writes web-360.png and web-1920.png there.  Each has a drop in every state: imported, failed, with a
-wrong sidecar, incomplete, held up, being imported, queued, and still being written.
+writes web-360.png and web-1920.png there, with a drop in every state: imported, failed, with a
+wrong sidecar, incomplete, held up, being imported, queued, and still being written.  Others are
+web-again-*, after `Try again`; web-fsserver-* and web-dropbox-*, while that server is down; and
+web-all-* and web-check-*, for administrators.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,6 +45,9 @@ _SEEN = (  # what is on the page, each of them by a part of its text
     "is being imported",
     "Open image",
 )
+_AGAIN = "notes.tif"  # what is tried again
+_TOP = 700  # px: the part of a page in which all is that a picture is to show
+_DRAWN = "return [...document.images].every((one) => one.complete && one.naturalWidth > 0)"
 # Whether a bar of progress is neither empty nor full.
 _MOVES = "return [...document.querySelectorAll('progress')].some((one) => one.value > 9)"
 
@@ -101,17 +107,58 @@ def written(path: Path) -> Iterator[None]:
         program.join()
 
 
-def take(driver: Any, place: Path, *, width: int, dark: bool) -> None:
-    """The picture of the whole page at this width."""
+def take(driver: Any, place: Path, name: str, *, width: int, dark: bool, most: int = 0) -> None:
+    """The picture of the whole page at this width, or of its first `most` px."""
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     browser.resize(driver, width)
     browser.colours(driver, dark=dark)
-    driver.refresh()
     height = driver.execute_script("return document.documentElement.scrollHeight")
     browser.resize(driver, width, height + 200)  # all is seen, so thumbnails are loaded
-    time.sleep(3.0)
+    until("all thumbnails are drawn", lambda: driver.execute_script(_DRAWN), lambda: driver.title)
     height = driver.execute_script("return document.getElementById('main').scrollHeight + 80")
-    browser.resize(driver, width, height)
-    driver.save_screenshot(str(place / f"web-{width}.png"))
+    browser.resize(driver, width, min(height, most or height))
+    driver.save_screenshot(str(place / f"{name}-{width}.png"))
+
+
+def take_both(driver: Any, place: Path, name: str, *, wide_dark: bool, most: int = 0) -> None:
+    """Two pictures of the page as it is: one of the two is dark."""
+    for width, dark, longer in ((1920, wide_dark, 1), (360, not wide_dark, 2)):
+        take(driver, place, name, width=width, dark=dark, most=longer * most)
+
+
+def take_for_users(driver: Any, place: Path, omero: Path, address: str) -> None:
+    """My drops with a drop in every state, and after `Try again`, and while servers are down."""
+
+    def text() -> str:
+        return str(driver.execute_script("return document.getElementById('main').innerText"))
+
+    def all_seen() -> bool:
+        shown = text()
+        return all(one in shown for one in _SEEN) and driver.execute_script(_MOVES)
+
+    browser.log_in(driver, address, "amy", "amy")
+    until("all is seen", all_seen, text)
+    take_both(driver, place, "web", wide_dark=True)
+    driver.find_element(
+        "css selector", f"button[name=try_again][aria-label$={json.dumps(_AGAIN)}]"
+    ).click()
+    until("it is answered", lambda: "DropBox answered: it is tried again" in text(), text)
+    take_both(driver, place, "web-again", wide_dark=False, most=_TOP)
+    for name in ("FSServer", "DropBox"):
+        demo.run(omero, "admin", "ice", f"server disable {name}; server stop {name}")
+        until(f"{name} is missed", lambda name=name: f"{name} has not been heard" in text(), text)
+        take_both(driver, place, f"web-{name.lower()}", wide_dark=name == "DropBox", most=_TOP)
+        demo.run(omero, "admin", "ice", f"server enable {name}; server start {name}")
+        until(f"{name} is heard", lambda: "has not been heard" not in text(), text)
+
+
+def take_for_administrators(driver: Any, place: Path, omero: Path, address: str) -> None:
+    """All users, and what the check found."""
+    demo.run(omero, "fs", "check", "--publish", "--fail-on", "none")
+    browser.log_in(driver, address, "root", "omero")
+    for page, name, dark in (("everybody", "web-all", False), ("check", "web-check", True)):
+        driver.get(f"{address}/omero_fs_web/{page}/")
+        take_both(driver, place, name, wide_dark=dark, most=2 * _TOP)
 
 
 def main(place: Path) -> int:
@@ -141,20 +188,12 @@ def main(place: Path) -> int:
                 written(day / "being written.tif"),
                 web.serving(sandbox / "web", router=router) as address,
             ):
-                driver = browser.opened(1920)
-                try:
-                    browser.log_in(driver, address, "amy", "amy")
-                    main = "return document.getElementById('main').innerText"
-
-                    def all_seen() -> bool:
-                        text = driver.execute_script(main)
-                        return all(one in text for one in _SEEN) and driver.execute_script(_MOVES)
-
-                    until("all is seen", all_seen, lambda: str(driver.execute_script(main)))
-                    for width, dark in ((1920, True), (360, False)):
-                        take(driver, place, width=width, dark=dark)
-                finally:
-                    driver.quit()
+                for does in (take_for_users, take_for_administrators):
+                    driver = browser.opened(1920)
+                    try:
+                        does(driver, place, omero, address)
+                    finally:
+                        driver.quit()
             moods.write(sandbox / "data")
     return 0
 

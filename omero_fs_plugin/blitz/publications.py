@@ -23,6 +23,7 @@ from .users import ALL_GROUPS
 GROUP = "omero-fs"  # its members are the users who have a document
 NAMESPACE = "omero.fs/drops"
 SIGN = "omero.fs/alive"  # the sign of life, which every user may read
+CHECK = "omero.fs/check"  # what `omero fs check` found last, which only admins may read
 REQUEST = "omero.fs/request"  # what a user asks for, which only the user and admins may read
 MOST_REQUESTS = 100  # of one user that are read at a time
 _MOST_ASKING = 100  # users whose requests are read at a time
@@ -140,10 +141,11 @@ def _first(services: Any, where: str, parameters: Any) -> str:
 
 
 def identifiers(services: Any) -> list[int]:
-    """The ids of all documents, requests and signs of life, as an administrator sees them."""
+    """The ids of all that is ours in OMERO, also of requests, as an administrator sees them."""
     own = _ids(services, NAMESPACE, GROUP) + _ids(services, REQUEST, GROUP)
     roles = services.getAdminService().getSecurityRoles()
-    return sorted(own + _ids(services, SIGN, roles.userGroupName))
+    signs = _ids(services, SIGN, roles.userGroupName)
+    return sorted(own + signs + _ids(services, CHECK, roles.systemGroupName))
 
 
 def _ids(services: Any, namespace: str, group: str) -> list[int]:
@@ -185,15 +187,7 @@ def show_sign(services: Any, text: str) -> str:
     Returns the one that was there; empty if there was none.
     """
     roles = services.getAdminService().getSecurityRoles()
-    where, parameters = _sign(roles)
-    found = services.getQueryService().findAllByQuery(
-        f"select a from CommentAnnotation a where {where} order by a.id", parameters, ALL_GROUPS
-    )
-    before = _text(found[0]) if found else ""
-    row = found[0] if found else CommentAnnotationI()
-    row.ns, row.textValue = rstring(SIGN), rstring(text)
-    services.getUpdateService().saveObject(row, {"omero.group": str(roles.userGroupId)})
-    return before
+    return _show(services, SIGN, text, roles, roles.userGroupId, roles.userGroupName)
 
 
 def last_sign(services: Any, roles: Any = None) -> str:
@@ -201,15 +195,49 @@ def last_sign(services: Any, roles: Any = None) -> str:
 
     `roles` are those of this OMERO, where the caller has them already.
     """
-    return _first(services, *_sign(roles or services.getAdminService().getSecurityRoles()))
+    roles = roles or services.getAdminService().getSecurityRoles()
+    return _first(services, *_roots(SIGN, roles, roles.userGroupName))
 
 
-def _sign(roles: Any) -> tuple[str, Any]:
-    """What is a sign of life: a condition, and its values."""
+def show_check(services: Any, text: str) -> None:
+    """Replaces what `omero fs check` found.  It lies in the administrators' group, and is root's.
+
+    Raises ServerMisconfiguredError if that group shows its data to everybody.
+    """
+    admin = services.getAdminService()
+    roles = admin.getSecurityRoles()
+    if admin.getGroup(roles.systemGroupId).details.permissions.isWorldRead():
+        raise ServerMisconfiguredError(
+            f"everybody may read what is in the group {roles.systemGroupName}"
+        )
+    _show(services, CHECK, text, roles, roles.systemGroupId, roles.systemGroupName)
+
+
+def last_check(services: Any) -> str:
+    """What `omero fs check` found last; empty if there is nothing that the caller may see."""
+    roles = services.getAdminService().getSecurityRoles()
+    return _first(services, *_roots(CHECK, roles, roles.systemGroupName))
+
+
+def _show(services: Any, namespace: str, text: str, roles: Any, group: int, name: str) -> str:
+    """Replaces the text of this namespace in the group with this id and name, and returns it."""
+    where, parameters = _roots(namespace, roles, name)
+    found = services.getQueryService().findAllByQuery(
+        f"select a from CommentAnnotation a where {where} order by a.id", parameters, ALL_GROUPS
+    )
+    before = _text(found[0]) if found else ""
+    row = found[0] if found else CommentAnnotationI()
+    row.ns, row.textValue = rstring(namespace), rstring(text)
+    services.getUpdateService().saveObject(row, {"omero.group": str(group)})
+    return before
+
+
+def _roots(namespace: str, roles: Any, group: str) -> tuple[str, Any]:
+    """What counts as ours in a group where others may write: a condition, and its values."""
     parameters = omero.sys.ParametersI()
-    parameters.add("ns", rstring(SIGN))
+    parameters.add("ns", rstring(namespace))
     parameters.add("root", rlong(roles.rootId))
-    parameters.add("group", rstring(roles.userGroupName))
+    parameters.add("group", rstring(group))
     where = "a.ns = :ns and a.details.owner.id = :root and a.details.group.name = :group"
     return where, parameters
 

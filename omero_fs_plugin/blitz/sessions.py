@@ -243,6 +243,11 @@ class Omero(Connection):
         """Replaces the sign of life, which every user reads in OMERO.  Returns the one before."""
         return self._ask("leaving a sign of life", lambda sf: publications.show_sign(sf, text))
 
+    def show_check(self, text: str) -> None:
+        """Replaces what `omero fs check` found, which administrators read in OMERO."""
+        what = "leaving what the check found"
+        self._ask(what, lambda services: publications.show_check(services, text))
+
     def requests(self) -> dict[str, list[tuple[int, str]]]:
         """What users ask for: the user's name -> the id and text of each request, oldest first.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.site import printable
 
 from .alerts import kinds
@@ -29,10 +31,13 @@ Looks at the properties; the watched directories; inotify's limits, and whether
 they are high enough for these directories; Java and Bio-Formats; free space;
 the journal; the grid's templates and ports.  If OMERO runs, it also looks at
 the state of FSServer and DropBox, and at the users of OMERO.  It changes
-nothing.  Run it as the user that OMERO.server runs as, before OMERO.server is
+nothing on disk.  Run it as the user that OMERO.server runs as, before OMERO.server is
 started or while it runs.
 
 Each line begins with ok, warning or error.  After -> it says what to do.
+
+With --publish, it also leaves what it found in OMERO, where only administrators
+read it: on the page All users of OMERO.web.  OMERO must run.
 
 With --from, it does none of this.  It says what the properties of an existing
 site mean here, from the site's templates.xml or config.xml, and prints the
@@ -74,6 +79,11 @@ def configure(sub: Any) -> None:
         "none (default: all)",
     )
     parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="leave the lines in OMERO for administrators, in place of those of the last time",
+    )
+    parser.add_argument(
         "--from",
         dest="former",
         metavar="FILE",
@@ -84,14 +94,18 @@ def configure(sub: Any) -> None:
 def run(ctx: Any, args: Any) -> None:
     """Prints the lines.  The exit code is that of the worst kind that is asked about."""
     if args.former:
-        if args.json:
-            raise ConfigurationError("--json and --from do not go together")
+        for name in ("json", "publish"):
+            if getattr(args, name):
+                raise ConfigurationError(f"--{name} and --from do not go together")
         from omero_fs_plugin.migration import carried as migration
 
         ctx.rv = migration.run(ctx, Path(args.former))
         return
     wanted = kinds(args.fail_on, KINDS)
-    lines = collect(Path(ctx.dir).absolute(), args.timeout)
+    omerodir = Path(ctx.dir).absolute()
+    lines = collect(omerodir, args.timeout)
+    if args.publish:
+        lines += _publish(omerodir, lines)
     counts = {name: sum(1 for line in lines if _name(line) == name) for name in _NAMES}
     if args.json:
         told = [
@@ -114,6 +128,31 @@ def run(ctx: Any, args: Any) -> None:
 
 
 _NAMES = ("ok", "warning", "error")
+
+
+def _publish(omerodir: Path, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Leaves `lines` in OMERO.  Returns what went wrong."""
+    from omero_fs_plugin import __version__
+    from omero_fs_plugin.blitz.sessions import Omero
+    from omero_fs_plugin.checks import DOWN, Level, Line
+    from omero_fs_plugin.dropbox.publishing.checked import Found, text_of
+    from omero_fs_plugin.site import Site
+
+    found = [Found(_name(one), one.about, one.what, one.remedy) for one in lines]
+    host = socket.gethostname()
+    text = text_of(found, at=time.time(), host=host, version=__version__)
+    site = Site(omerodir)
+    try:
+        with site.grid() as grid:
+            omero = Omero.of(grid.communicator, site.settings())
+            try:
+                omero.show_check(text)
+            finally:
+                omero.close()
+    except FsError as error:
+        what = f"what was found is not in OMERO: {error}"
+        return (Line(Level.WARNING, "--publish", what, "mend that, and check again", DOWN),)
+    return ()
 
 
 def _kind(line: Line) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omero_fs_plugin.config.settings import Settings
+    from omero_fs_plugin.icegrid import Grid
 
 INSTALL = """Put FSServer and DropBox into the grid of this OMERO.server
 
@@ -26,7 +30,8 @@ Later edits in them stay.  The journal, the log files and imported images are no
 changed.
 
 --data also deletes the documents that DropBox wrote into OMERO for users
-(omero.fs.publishInterval), while OMERO runs.  The group omero-fs stays.
+(omero.fs.publishInterval), what users ask for there, and what `omero fs check`
+left there, while OMERO runs.  The group omero-fs stays.
 
 Afterwards: `omero admin restart`
 
@@ -78,7 +83,7 @@ def _delete_documents(omerodir: Path) -> str:
     site = Site(omerodir)
     settings = site.settings()
     with site.grid() as grid:
-        if settings.publish_interval and grid.states().get("DropBox") == "active":
+        if _writes(grid, settings):
             raise ConfigurationError(
                 "DropBox would write users' documents again: first "
                 "`omero config set omero.fs.publishInterval off` and `omero fs reload`"
@@ -90,6 +95,18 @@ def _delete_documents(omerodir: Path) -> str:
         finally:
             omero.close()
     return f"{len(documents)} documents of users deleted from OMERO"
+
+
+def _writes(grid: Grid, settings: Settings) -> bool:
+    """Whether DropBox writes documents now: that depends on what it runs with, until a reload."""
+    from omero_fs_plugin.config.parsing import read
+
+    state = grid.states().get("DropBox", "")
+    if state.startswith("inactive") or state == "not deployed":
+        return False
+    # One that does not answer counts as one with the defaults.
+    live = settings if state == "node unreachable" else read(grid.properties("DropBox"))
+    return bool(settings.publish_interval or live.publish_interval)
 
 
 def _next(omerodir: Path) -> str:

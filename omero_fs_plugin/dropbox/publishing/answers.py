@@ -52,12 +52,10 @@ class Answers:
             found = {one.id: one for one in self._journal.load([r.fileset for r in wanted])}
             may = granted(wanted, user, found)
             for request in wanted:
-                answer = (
-                    self._do(request, found[request.fileset])
-                    if request in may
-                    else "you have no failed drop of this number"
-                )
-                self._keep(user, request.fileset, answer)
+                if request in may:
+                    self._keep(user, request.fileset, self._do(request, found[request.fileset]))
+                elif request.fileset not in self.of(user):  # else it was asked for twice
+                    self._keep(user, request.fileset, "you have no failed drop of this number")
             # Done before it is deleted: after a kill it is done again, which changes nothing.
             self._omero.unpublish([identifier for identifier, _ in entries])
 

@@ -48,7 +48,18 @@
     else if (focus) document.getElementById("main").focus({ preventScroll: true });
   }
 
+  function away(since) {
+    lost = lost || since;
+    say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");
+  }
+
   async function look() {
+    const began = new Date();
+    let pending = true;
+    // It is said while an answer may still come: OMERO may only be slow.
+    AbortSignal.timeout(10000).addEventListener("abort", () => {
+      if (pending) away(began);
+    });
     try {
       const answer = await fetch(address(), {
         headers: { "X-Requested-With": "XMLHttpRequest", "If-None-Match": seal },
@@ -56,6 +67,7 @@
         cache: "no-store",
         signal: AbortSignal.timeout(30000),
       });
+      pending = false;
       if (answer.status === 403) {
         say(heard, "You are logged out. Reload the page to log in again.");
         return false;
@@ -76,11 +88,13 @@
       say(sentence, news.sentence);
       say(heard, last);
       if (news.html !== shown) replace(news.html);
+      const waits = document.getElementById("waits"); // what was asked for has its answer now
+      if (waits && !part.querySelector(".asked")) waits.remove();
       shown = news.html;
       seal = answer.headers.get("ETag") || "";
     } catch (error) {
-      lost = lost || new Date();
-      say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");
+      pending = false;
+      away(began);
     }
     return true;
   }

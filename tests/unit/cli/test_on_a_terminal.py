@@ -154,7 +154,10 @@ def of_check(path: str) -> str:
     ctx = SimpleNamespace(dir="/OMERO.server", out=told.append, die=lambda code, text: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "collect", lambda omerodir, limit: lines)
-        check.run(ctx, SimpleNamespace(former=None, fail_on="none", timeout=1.0, json=False))
+        check.run(
+            ctx,
+            SimpleNamespace(former=None, fail_on="none", timeout=1.0, json=False, publish=False),
+        )
     return "\n".join(told)
 
 

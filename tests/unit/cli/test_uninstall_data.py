@@ -38,10 +38,24 @@ class Documents:
         self.closed = True
 
 
-def delete(patch: pytest.MonkeyPatch, omero: Documents, *, interval: str, dropbox: str) -> str:
+def delete(
+    patch: pytest.MonkeyPatch,
+    omero: Documents,
+    *,
+    interval: str,
+    dropbox: str,
+    runs_with: str | None = None,
+) -> str:
+    """`interval` is configured.  DropBox runs with `runs_with`; by default with that, too."""
+    live = {"omero.fs.publishInterval": interval if runs_with is None else runs_with}
+
     @contextmanager
     def grid(site: Site) -> Iterator[Any]:
-        yield SimpleNamespace(communicator=None, states=lambda: {"DropBox": dropbox})
+        yield SimpleNamespace(
+            communicator=None,
+            states=lambda: {"DropBox": dropbox},
+            properties=lambda server: live,
+        )
 
     def settings(site: Site) -> Settings:
         return read({"omero.fs.publishInterval": interval})
@@ -52,7 +66,16 @@ def delete(patch: pytest.MonkeyPatch, omero: Documents, *, interval: str, dropbo
     return install._delete_documents(Path("/omero"))
 
 
-@pytest.mark.parametrize(("interval", "dropbox"), [("off", "active"), ("5", "inactive")])
+@pytest.mark.parametrize(
+    ("interval", "dropbox"),
+    [
+        ("off", "active"),
+        ("5", "inactive"),
+        ("5", "inactive (disabled)"),
+        ("5", "not deployed"),
+        ("off", "node unreachable"),
+    ],
+)
 def test_all_are_deleted(monkeypatch: pytest.MonkeyPatch, interval: str, dropbox: str) -> None:
     omero = Documents()
     told = delete(monkeypatch, omero, interval=interval, dropbox=dropbox)
@@ -60,10 +83,22 @@ def test_all_are_deleted(monkeypatch: pytest.MonkeyPatch, interval: str, dropbox
     assert (omero.there, omero.closed) == ([], True)
 
 
-def test_none_is_deleted_that_dropbox_would_write_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("interval", "runs_with", "dropbox"),
+    [
+        ("5", "5", "active"),
+        ("off", "5", "active"),  # it was not reloaded
+        ("5", "off", "active"),  # the next reload, or start, begins it
+        ("off", "5", "activating"),
+        ("5", "5", "node unreachable"),
+    ],
+)
+def test_none_is_deleted_that_dropbox_would_write_again(
+    monkeypatch: pytest.MonkeyPatch, interval: str, runs_with: str, dropbox: str
+) -> None:
     omero = Documents()
     with pytest.raises(ConfigurationError, match="publishInterval off"):
-        delete(monkeypatch, omero, interval="5", dropbox="active")
+        delete(monkeypatch, omero, interval=interval, runs_with=runs_with, dropbox=dropbox)
     assert omero.there == [3, 5]
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from html import escape
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from omeroweb.decorators import login_required
 
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz import publications
+from omero_fs_plugin.dropbox.publishing.checked import Found, text_of
 from omero_fs_plugin.dropbox.publishing.document import parsed
 from omero_fs_plugin.dropbox.publishing.heartbeat import sign
 from omero_fs_plugin.errors import UserError
@@ -34,7 +36,7 @@ from .documents import NOW, STATES, document, fileset
 
 PAGE, PART, ASK = "/omero_fs_web/", "/omero_fs_web/part/", "/omero_fs_web/ask/"
 OLDER = "/omero_fs_web/older/"
-EVERYBODY = "/omero_fs_web/everybody/"
+EVERYBODY, CHECK = "/omero_fs_web/everybody/", "/omero_fs_web/check/"
 HOSTILE = (
     "<script>alert(1)</script>.tif",
     '"><img src=x onerror=alert(1)>.tif',
@@ -69,6 +71,7 @@ class Omero:
         self.user = 2
         self.server = "1"  # as OMERO.web numbers those it knows
         self.is_admin = False
+        self.check = ""
         self.refuses = ""
 
     def conn(self) -> Any:
@@ -110,6 +113,7 @@ def omero(monkeypatch: pytest.MonkeyPatch) -> Iterator[Omero]:
         "last_sign": lambda services, roles: made.sign,
         "requests_of": lambda services, user: list(enumerate(made.requests)),
         "ask": made.ask,
+        "last_check": lambda services: made.check,
         "everyones": lambda services: iter(made.documents.items()),
     }.items():
         monkeypatch.setattr(publications, name, does)
@@ -279,7 +283,7 @@ def test_below_a_prefix_every_address_has_it(
     inside = re.findall(r'(?:href|src|action|data-part)="(/[^"]*)"', page)
     assert len(inside) > 8
     assert [one for one in inside if not one.startswith((f"{prefix}/", "/static/"))] == []
-    assert asked.startswith(f"{prefix}{PAGE}") and f'load("{prefix}/omero_fs_web/image/' in panel
+    assert asked == f"{prefix}{PAGE}" and f'load("{prefix}/omero_fs_web/image/' in panel
 
 
 def test_the_sentence_and_what_needs_the_user(omero: Omero, told: Callable[..., None]) -> None:
@@ -404,10 +408,39 @@ def test_the_search_and_the_kind(omero: Omero, told: Callable[..., None]) -> Non
     ],
 )
 def test_only_a_request_is_written(omero: Omero, given: dict[str, str], written: list[str]) -> None:
-    answer = Client().post(ASK, {**given, "who": "1/2"})
-    assert answer.status_code == 302 and answer["Location"].startswith(PAGE)
+    browser = Client()
+    answer = browser.post(ASK, {**given, "who": "1/2"})
+    assert (answer.status_code, answer["Location"]) == (302, PAGE)
     assert omero.requests == written
-    assert answer["Location"].endswith("asked" if written else "wrong")
+    says = "DropBox was asked." if written else "That could not be asked for."
+    assert says in browser.get(PAGE).content.decode()
+    # Who reloads the page, or comes back to it, is not told so again.
+    assert says not in browser.get(PAGE).content.decode()
+
+
+def test_while_dropbox_is_down_it_is_not_said_to_answer_soon(
+    omero: Omero, told: Callable[..., None]
+) -> None:
+    told(fileset(7, "failed"))
+    browser = Client()
+    for at, says in ((NOW, "within some seconds"), (NOW - 600, "when it is back")):
+        omero.sign = sign(at, 15)
+        browser.post(ASK, {"forget": "7", "who": "1/2"})
+        page = browser.get(PAGE).content.decode()
+        assert says in page and 'id="waits"' in page
+
+
+def test_who_has_searched_is_led_back_to_what_was_found(
+    omero: Omero, told: Callable[..., None]
+) -> None:
+    told(fileset(7, "failed"), fileset(8))
+    page = _get(PAGE, q='7" x', show="needs")
+    given = dict(re.findall(r'<input type="hidden" name="(q|show)" value="([^"]*)">', page))
+    assert given == {"q": "7&quot; x", "show": "needs"}
+    sent = {"forget": "7", "who": "1/2", "q": '7" x', "show": "needs"}
+    assert Client().post(ASK, sent)["Location"] == f"{PAGE}?q=7%22+x&show=needs"
+    elsewhere = {**sent, "q": "https://elsewhere.example.org/", "show": "\r\nX: y"}
+    assert Client().post(ASK, elsewhere)["Location"].startswith(f"{PAGE}?q=https%3A")
 
 
 def test_who_was_logged_out_in_between_is_told_so_after_the_login(omero: Omero) -> None:
@@ -422,15 +455,30 @@ def test_what_omero_refuses_is_told(omero: Omero) -> None:
     browser = Client()
     page = browser.post(ASK, {"forget": "7", "who": "1/2"}, follow=True).content.decode()
     assert "DropBox was not asked: you have asked for &lt;much&gt; already." in page
-    assert "not asked" not in browser.get(PAGE, {"said": "refused"}).content.decode()
+    assert "not asked" not in browser.get(PAGE).content.decode()
+
+
+def test_no_script_or_style_is_in_the_html(omero: Omero, told: Callable[..., None]) -> None:
+    """A site may forbid it for all of OMERO.web (Content-Security-Policy)."""
+    told(fileset(1), fileset(2, "failed"), fileset(3, "importing", progress="3 of 9 bytes"))
+    omero.is_admin = True
+    texts = {page: _get(page) for page in (PAGE, EVERYBODY, CHECK)}
+    places = Path(views.__file__).parent / "templates" / "omero_fs_web"
+    for template in places.iterdir():
+        if template.name != "right_plugin.js.html":  # it is a script, and a part of OMERO.web's own
+            texts[template.name] = template.read_text()
+    assert len(texts) > 10
+    for name, html in texts.items():
+        for script in re.findall(r"<script[^>]*>", html):
+            assert " src=" in script, (name, script)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", html), name
 
 
 def test_each_change_needs_the_token(omero: Omero, told: Callable[..., None]) -> None:
     told(fileset(7, "failed"))
     browser = Client(enforce_csrf_checks=True)
     assert browser.post(ASK, {"forget": "7"}).status_code == 403
-    assert browser.get(ASK, {"forget": "7"})["Location"].endswith("said=lost")
-    assert omero.requests == []
+    assert browser.get(ASK, {"forget": "7"}).status_code == 302
     assert omero.requests == []
     browser.get(PAGE)
     token = browser.cookies["csrftoken"].value
@@ -572,3 +620,17 @@ def test_a_receipt_without_a_document_is_not_there(omero: Omero) -> None:
 def test_a_day_that_is_none(omero: Omero, told: Callable[..., None], day: str) -> None:
     told(fileset(1))
     assert Client().get("/omero_fs_web/receipt.html", {"day": day}).status_code == 404
+
+
+def test_administrators_read_what_the_check_found_and_when(omero: Omero) -> None:
+    assert Client().get(CHECK).status_code == 404  # for users
+    omero.is_admin = True
+    assert f'href="{CHECK}"' in _get(EVERYBODY)
+    assert "omero fs check --publish" in _get(CHECK)
+    lines = [Found("ok", "user", "fine", ""), Found("error", "<b>x", "<script>", 'do "it"')]
+    omero.check = text_of(lines, at=NOW - 7200, host="omero<1>", version="0.1.0")
+    shown = _get(CHECK)
+    assert "1 error, 0 warnings." in shown and "2026" in shown and "ago, by" in shown
+    assert "<script>" not in shown and "&lt;script&gt;" in shown and "omero&lt;1&gt;" in shown
+    omero.check = "garbage"
+    assert "has no output" in _get(CHECK)

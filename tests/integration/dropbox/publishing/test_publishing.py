@@ -70,6 +70,26 @@ def _owner(services: Any, number: int) -> int:
     return int(row.details.owner.id.val)
 
 
+@pytest.mark.parametrize("group", ["", GROUP, "shown", "noted", "shared"])
+def test_administrators_alone_read_what_the_check_found(
+    blitz: Any, published: Any, group: str
+) -> None:
+    before = published.published()
+    for text in ("of today", "of tomorrow"):
+        published.show_check(text)
+    assert publications.last_check(blitz.login("root")) == "of tomorrow"
+    (number,) = set(published.published()) - set(before)  # `omero fs uninstall --data` deletes it
+    services = _services(blitz, "zak", group)
+    assert publications.last_check(services) == ""
+    forged = CommentAnnotationI()
+    forged.ns, forged.textValue = rstring(publications.CHECK), rstring("forged")
+    services.getUpdateService().saveObject(forged)
+    assert publications.last_check(services) == ""
+    assert publications.last_check(blitz.login("root")) == "of tomorrow"
+    with pytest.raises(omero.SecurityViolation):
+        services.getUpdateService().deleteObject(CommentAnnotationI(number, False))
+
+
 def test_there_is_one_and_it_is_replaced(blitz: Any, published: Any) -> None:
     before = published.published()
     for number in range(3):

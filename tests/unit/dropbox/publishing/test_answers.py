@@ -65,3 +65,43 @@ def test_it_stays_in_quarantine_whatever_the_property_names_by_now(
     else:
         assert answers.of("amy")[fileset] == "it is tried again"
         assert row.state is State.QUEUED
+
+
+@pytest.mark.parametrize("wish", ["try again", "forget"])
+def test_who_asks_twice_keeps_the_answer(journal: Journal, tmp_path: Path, wish: str) -> None:
+    """A double click, or a page that is sent again: the second request may come a look later."""
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"no image")
+    journal.wait("amy", str(tmp_path), [Found(str(path), FileStat.of(path.lstat()))])
+    (met,) = journal.select()
+    journal.move(met.id, State.WAITING, State.FAILED, "no image")
+    omero: Any = Omero(f"{wish} {met.id}")
+    answers = Answers(journal, omero)
+    answers.look()
+    told = dict(answers.of("amy"))
+    assert "tried again" in told[met.id] or "set aside" in told[met.id]
+    (state,) = (one.state for one in journal.load([met.id]))
+    for _ in range(2):
+        omero.texts = list(enumerate([f"{wish} {met.id}"] * 2))
+        answers.look()
+        assert answers.of("amy") == told and omero.texts == []
+        assert [one.state for one in journal.load([met.id])] == [state]
+
+
+def test_an_answer_of_before_does_not_hide_the_next_one(journal: Journal, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"no image")
+    journal.wait("amy", str(tmp_path), [Found(str(path), FileStat.of(path.lstat()))])
+    (met,) = journal.select()
+    journal.move(met.id, State.WAITING, State.FAILED, "no image")
+    omero: Any = Omero("forget 777", f"try again {met.id}")
+    answers = Answers(journal, omero)
+    answers.look()
+    assert answers.of("amy") == {
+        777: "you have no failed drop of this number",
+        met.id: "it is tried again",
+    }
+    journal.move(met.id, State.QUEUED, State.FAILED, "no image")
+    omero.texts = [(1, f"forget {met.id}")]
+    answers.look()
+    assert answers.of("amy")[met.id] == "it is set aside"
