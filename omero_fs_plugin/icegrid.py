@@ -22,11 +22,13 @@ import Ice
 
 from .errors import FsError, GridError
 from .names import encodable, log_safely
+from .starts import BEGAN, READY, STOPPED, Condition, Life, condition, life, note
 from .unanswered import why_unanswered
 
 log = logging.getLogger(__name__)
 
 OMERO_STARTS = "OMERO is starting"  # DropBox's state while nothing is wrong and nothing goes on
+WAITS_FOR_FSSERVER = "waiting for FSServer"  # ... and while it is not connected
 STATUS_FACET = "omero.fs.status"
 SERVERS = ("FSServer", "DropBox")
 
@@ -96,9 +98,11 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
 
     initialization = Ice.InitializationData()
     initialization.properties = properties = server_properties(arguments or sys.argv)
+    server = properties.getProperty("Ice.Admin.ServerId")  # empty without IceGrid
+    note(server, BEGAN)
     communicator = Ice.initialize(initialization)
     try:
-        if properties.getProperty("Ice.Admin.ServerId"):
+        if server:
             configure_server_logging(properties)
             log_safely()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,9 +116,12 @@ def run(start: Callable[[Ice.Communicator], Service], arguments: list[str] | Non
             log.exception("cannot start")
             return 1
         try:
-            if communicator.getProperties().getProperty("Ice.Admin.ServerId"):
+            if server:
                 communicator.getAdmin()
+            note(server, READY)
             _wait_for_shutdown(communicator)
+            if not _given_up.is_set():
+                note(server, STOPPED)
         finally:
             service.stop()
         return 0
@@ -175,27 +182,24 @@ def _default(properties: Any, key: str, value: str) -> None:
         properties.setProperty(key, value)
 
 
+_given_up = threading.Event()  # a service has ended itself in this process
+
+
 def shut_down(communicator: Any) -> None:
-    """Lets `run` stop the service and end.  Nothing happens to one that has ended already."""
+    """For a service that gives up: lets `run` stop it and end."""
+    _given_up.set()
+    _shut_down(communicator)
+
+
+def _shut_down(communicator: Any) -> None:
+    """Nothing happens to one that has ended already."""
     with suppress(Ice.CommunicatorDestroyedException):
         communicator.shutdown()
 
 
 def _shutdown_soon(communicator: Any) -> None:
     """For a signal handler: it calls Ice on another thread."""
-    threading.Thread(target=shut_down, args=[communicator], name="shutdown", daemon=True).start()
-
-
-def how_to_start(server: str, state: str) -> str:
-    """What to do about a server in this state of `Grid.states`, for people."""
-    if state == "not deployed":
-        return "run `omero fs install` and `omero admin restart`"
-    start = f"`omero admin ice server start {server}`"
-    if "disabled" in state:
-        start = f"`omero admin ice server enable {server}`, then {start}"
-    elif not state.startswith("inactive"):
-        return f"see `omero admin ice server state {server}` and var/log/{server}.log"
-    return f"start it with {start}; if it ends again, see var/log/{server}.log"
+    threading.Thread(target=_shut_down, args=[communicator], name="shutdown", daemon=True).start()
 
 
 def how_to_restart(server: str, properties: str) -> str:
@@ -212,9 +216,10 @@ def how_to_restart(server: str, properties: str) -> str:
 class Grid:
     """What IceGrid knows of our servers, over one admin session."""
 
-    def __init__(self, communicator: Any, admin: Any) -> None:
+    def __init__(self, communicator: Any, admin: Any, var: Path = Path("var")) -> None:
         self.communicator = communicator
         self._admin = admin
+        self._var = var  # of the OMERODIR
 
     def states(self) -> dict[str, str]:
         """Each of SERVERS with its IceGrid state in lower case.
@@ -236,6 +241,21 @@ class Grid:
                 state = "node unreachable"
             states[server] = state
         return states
+
+    def condition(self, server: str, state: str, *, answers: bool = False) -> Condition:
+        """What people are told of `server`, which is in this state of `states`.
+
+        `answers`: whether it has shown its figures.
+        """
+        import IceGrid
+
+        node, process = "", 0
+        with suppress(Ice.Exception, IceGrid.ServerNotExistException):
+            told = str(self._admin.getServerInfo(server).node)
+            if self._admin.getNodeInfo(told).hostname == socket.gethostname():
+                node, process = told, int(self._admin.getServerPid(server))
+        lived = life(server, self._var, process=process, node=node) if node else Life()
+        return condition(server, state, lived, answers=answers)
 
     def commands(self) -> dict[str, tuple[str, ...]]:
         """Every server that is deployed, and the words after its program."""
@@ -307,8 +327,9 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
             ) from error
         try:
             admin = session.getAdmin()
-            _check_ours(admin, Path(internal_cfg).absolute().parents[1])
-            yield Grid(communicator, admin)
+            omerodir = Path(internal_cfg).absolute().parents[1]
+            _check_ours(admin, omerodir)
+            yield Grid(communicator, admin, omerodir / "var")
         finally:
             # The registry ends a session that was silent for half a minute.
             with suppress(Ice.Exception):

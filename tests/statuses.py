@@ -52,6 +52,7 @@ def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
         "user": None,
         "chosen": False,
         "servers": {"DropBox": "active"},
+        "starting": [],
         "monitors": [{"id": "m1", "state": "started", "path": "/OMERO", "events": 3}],
         "dropbox": {
             "left./OMERO/DropBox/zak/link.tif": "a symbolic link",

@@ -126,7 +126,7 @@ def drop(source: Path, directory: Path) -> None:
 
 
 def status_of(omero: Path) -> dict[str, Any]:
-    """What `omero fs status --json` says.  Its exit code says whether all is healthy."""
+    """What `omero fs status --json` says.  `healthy`: and whether all is up."""
     answer = subprocess.run(
         [str(omero), "fs", "status", "--json"],
         stdin=subprocess.DEVNULL,
@@ -138,7 +138,7 @@ def status_of(omero: Path) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(answer.stdout)
     except ValueError:
         raise DemoFailed(f"omero fs status said: {answer.stdout}{answer.stderr}") from None
-    status["healthy"] = answer.returncode == 0
+    status["healthy"] = answer.returncode == 0 and not status["starting"]
     return status
 
 

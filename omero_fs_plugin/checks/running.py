@@ -13,8 +13,15 @@ from omero_fs_plugin.config.layout import OWNER, Owner, depth, owner
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
-from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, Grid, how_to_restart, how_to_start
+from omero_fs_plugin.icegrid import (
+    OMERO_STARTS,
+    SERVERS,
+    WAITS_FOR_FSSERVER,
+    Grid,
+    how_to_restart,
+)
 from omero_fs_plugin.names import is_utf8
+from omero_fs_plugin.starts import Condition
 
 from . import DOWN, Level, Line, Subject, error, ok, warning
 from .inotify import Taken
@@ -28,6 +35,7 @@ class Running:
 
     away: str = "the grid has not answered yet"  # why nothing was asked; empty if it was
     states: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, Condition] = field(default_factory=dict)
     commands: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all servers
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -58,6 +66,9 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
             for server in SERVERS:
                 running.figures[server] = grid.figures(server)
                 running.properties[server] = grid.properties(server)
+                running.conditions[server] = grid.condition(
+                    server, running.states[server], answers=bool(running.figures[server])
+                )
             _ask_users(subject, running, grid)
     except FsError as away:
         running.away = str(away)
@@ -135,20 +146,17 @@ def servers(subject: Subject, running: Running) -> Iterator[Line]:
             DOWN,
         )
         return
-    for server, state in running.states.items():
-        if state == "active":
+    for server, condition in running.conditions.items():
+        if condition.down:
+            yield Line(Level.ERROR, "servers", condition.what, condition.remedy, DOWN)
+        elif condition.what:
+            yield ok("servers", condition.what)
+        if running.figures.get(server):
             yield from _own_word(subject, running, server)
-        else:
-            remedy = how_to_start(server, state)
-            yield Line(Level.ERROR, "servers", f"{server} is {state}", remedy, DOWN)
 
 
 def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]:
     told = running.figures.get(server, {})
-    if not told:
-        what = f"{server} does not answer"
-        yield Line(Level.ERROR, "servers", what, f"see var/log/{server}.log", DOWN)
-        return
     known = {str(p) for p in (*subject.settings.problems, *subject.monitoring.problems)}
     for key, why in sorted(told.items()):
         if key.startswith("problem.") and why not in known:
@@ -165,6 +173,8 @@ def _own_word(subject: Subject, running: Running, server: str) -> Iterator[Line]
     state = told.get("state", "running")
     if state == OMERO_STARTS:
         yield ok("servers", f"{server} is active; {state}, {told.get('reason', '')}")
+    elif state == WAITS_FOR_FSSERVER and any(one.new for one in running.conditions.values()):
+        yield ok("servers", f"{server} is active; {state}: {told.get('reason', '')}")
     elif state != "running":
         why = told.get("reason") or "see its log"
         yield warning("servers", f"{server} is {state}: {why}", f"see var/log/{server}.log")

@@ -26,7 +26,7 @@ from omero_fs_plugin.errors import (
     ImportRefused,
     UserError,
 )
-from omero_fs_plugin.icegrid import Grid, how_to_start
+from omero_fs_plugin.icegrid import Grid
 from omero_fs_plugin.site import Site, printable, site
 
 from .disks import NO_ANSWER, Disks, Silent
@@ -308,7 +308,7 @@ def _hand_over(
 def _check_server(grid: Grid) -> None:
     state = grid.states()["DropBox"]
     if state != "active":
-        raise GridError(f"DropBox is {state}: {how_to_start('DropBox', state)}")
+        raise GridError(str(grid.condition("DropBox", state)))
 
 
 def _check_users(grid: Grid, settings: Settings, names: set[str]) -> None:

@@ -14,7 +14,7 @@ from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.errors import ConfigurationError, GridError
-from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_restart, how_to_start
+from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_restart
 from omero_fs_plugin.site import Site, site
 
 HELP = """Tell the running servers what `omero config` says now
@@ -71,7 +71,7 @@ def run(ctx: Any, args: Any) -> None:
     _check(settings)
     with where.grid() as grid:
         down = [
-            f"{name} is {state}: {how_to_start(name, state)}"
+            str(grid.condition(name, state))
             for name, state in grid.states().items()
             if state != "active"
         ]

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.journal.seen import Asked, Elsewhere, Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError
-from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, how_to_start
+from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, WAITS_FOR_FSSERVER
 from omero_fs_plugin.site import Site
 
 # Before FSServer's figures of a monitor: monitor.<id>.<figure>
@@ -41,6 +41,7 @@ def collect(where: Site, asked: Asked, *, limit: int | None) -> dict[str, Any]:
         "summary": {"attention": 0, "under_way": 0, "imported": 0, "skipped": 0, "failed": 0}
         | {"held_up": 0, "last_import": None, "last_import_age": None},
         "servers": dict.fromkeys(SERVERS, "unreachable"),
+        "starting": [],
         "monitors": [],
         "counts": {str(s): 0 for s in State},
         "total": 0,
@@ -97,6 +98,12 @@ def _ask_grid(where: Site, settings: Settings, status: dict[str, Any], user: str
             fsserver = grid.figures("FSServer")
             status["monitors"] = _monitors(fsserver)
             status["dropbox"] = grid.figures("DropBox")
+            conditions = [
+                grid.condition(server, state, answers=bool(figures))
+                for (server, state), figures in zip(
+                    status["servers"].items(), (fsserver, status["dropbox"]), strict=True
+                )
+            ]
             status["grouping"] = status["dropbox"].get("grouping", "")
             status["watched"] = list(_watched(status["dropbox"], user))
             add("config", *(w for k, w in sorted(fsserver.items()) if k.startswith(_PROBLEM)))
@@ -110,17 +117,16 @@ def _ask_grid(where: Site, settings: Settings, status: dict[str, Any], user: str
         if user is not None:
             _check_user(where, settings, user, None)
         return
-    for server, state in status["servers"].items():
-        if state != "active":
-            add("down", f"{server} is {state}: {how_to_start(server, state)}")
+    add("down", *(str(one) for one in conditions if one.down))
+    status["starting"] = [one.what for one in conditions if one.since is not None]
     dropbox = status["dropbox"]
-    if status["servers"]["DropBox"] == "active":
-        if not dropbox:
-            add("down", "DropBox does not answer")
-            return
+    if dropbox:
         add("config", *(w for k, w in sorted(dropbox.items()) if k.startswith(_PROBLEM)))
-        if dropbox.get("state") not in ("running", OMERO_STARTS):
-            add("unwell", f"DropBox is {dropbox.get('state')}: {dropbox.get('reason')}")
+        state = dropbox.get("state")
+        if state == WAITS_FOR_FSSERVER and any(one.new for one in conditions):
+            status["starting"].append(f"DropBox is {state}: {dropbox.get('reason')}")
+        elif state not in ("running", OMERO_STARTS):
+            add("unwell", f"DropBox is {state}: {dropbox.get('reason')}")
         if dropbox.get("refused"):
             add("config", f"DropBox has not taken the changed {dropbox['refused']}")
 

@@ -123,7 +123,7 @@ def _lines(status: dict[str, Any], width: int, *, details: bool, bars: bool) -> 
         yield from _wrapped([(text, "yellow")], width)
     chosen = status["chosen"]
     parts = (
-        (("Chosen", status["filesets"]),)
+        ((f"Chosen: {status['total']:,}", status["filesets"]),)
         if chosen
         else (
             ("Need attention", status["attention"]),

@@ -189,7 +189,6 @@ class _Watch:
 
         import omero
         from omero_fs_plugin.config.properties import BY_NAME
-        from omero_fs_plugin.icegrid import how_to_start
         from omero_fs_plugin.unanswered import why_unanswered
 
         types = self._slice
@@ -222,8 +221,8 @@ class _Watch:
         except Ice.Exception as error:
             state = self._grid.states()["FSServer"]
             raise GridError(
-                f"FSServer cannot be reached ({why_unanswered(error)}); it is {state}: "
-                + how_to_start("FSServer", state)
+                f"FSServer cannot be reached ({why_unanswered(error)}): "
+                + str(self._grid.condition("FSServer", state))
             ) from error
 
     def _check(self) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,14 @@ import os
 import random
 import time
 
+import pytest
+
+from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.starts import ENDS
+
 from .conftest import QUIET_PERIOD
 from .dropping import DropBox, sha1
+from .server import Server
 from .waiting import until
 
 
@@ -101,3 +107,46 @@ def test_dropbox_told_to_end_while_it_imports(dropbox: DropBox) -> None:
     os.kill(dropbox.server.pid("DropBox"), 15)
     dropbox.until_imported(*paths)
     dropbox.assert_once(*paths)
+
+
+@pytest.mark.parametrize(("name", "other"), [("FSServer", "DropBox"), ("DropBox", "FSServer")])
+def test_one_that_ends_again_and_again_is_told_so(grid: Server, name: str, other: str) -> None:
+    """IceGrid starts it each time, and each time it is well for a moment."""
+    notes = grid.omerodir / "var" / f"{name}.starts"
+    notes.unlink(missing_ok=True)
+    grid.until_healthy()
+    told = ""
+    for ends in range(ENDS + 1):
+        killed = grid.pid(name)
+        before = notes.read_text() if notes.exists() else ""
+        os.kill(killed, 9)
+
+        def began(known: str = before) -> bool:
+            return notes.exists() and notes.read_text() != known
+
+        until("it begins anew", began, evidence=grid.evidence)
+        done = grid.run("fs", "status", "--fail-on", "config,down,journal", check=False)
+        told = done.stdout + done.stderr
+        # The first process has noted nothing: its notes were taken away.
+        assert done.returncode == (3 if ends >= ENDS else 0), told
+    assert f"{name} ends again and again (3 times in 2 minutes)" in told
+    assert f"{other} ends" not in told
+    checked = grid.run("fs", "check", "--fail-on", "down", check=False)
+    assert f"{name} ends again and again" in checked.stdout + checked.stderr
+    assert checked.returncode == 3
+    notes.unlink()
+    grid.until_healthy()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_one_that_was_stopped_is_being_started(grid: Server, name: str) -> None:
+    """IceGrid starts it again at once: nothing is wrong, whenever one looks."""
+    grid.until_healthy()
+    before = grid.pid(name)
+    grid.ice(f"server stop {name}", check=False)
+    told, conditions = "", "config,down,journal"
+    while grid.status(healthy=True) == {} or grid.pid(name) == before:
+        done = grid.run("fs", "status", "--fail-on", conditions, check=False)
+        told = done.stdout + done.stderr
+        assert done.returncode == 0 or f"{name} is deactivating" in told, told
+    grid.until_healthy()

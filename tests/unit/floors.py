@@ -21,6 +21,7 @@ GROUND = (
     "names",
     "niceness",
     "private",
+    "starts",
     "stores",
     "system_names",
     "unanswered",

@@ -13,7 +13,7 @@ from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
-from omero_fs_plugin.icegrid import OMERO_STARTS
+from omero_fs_plugin.icegrid import OMERO_STARTS, WAITS_FOR_FSSERVER
 
 from .configuration import Configuration
 from .parts import Parts
@@ -108,7 +108,7 @@ def _state(
     elif away := parts.importers.away or parts.importers.beginning.not_up:
         state, reason = "waiting for OMERO", away
     elif subscriptions.problem:
-        state, reason = "waiting for FSServer", subscriptions.problem
+        state, reason = WAITS_FOR_FSSERVER, subscriptions.problem
     elif parts.importers.nobody:
         state, reason = "waiting for importers", parts.importers.nobody
     return state, reason

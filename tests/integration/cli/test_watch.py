@@ -24,6 +24,7 @@ from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
 from omero_fs_plugin.monitor.kernel.inotify import Inotify
 from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
+from omero_fs_plugin.starts import Condition, Life, condition
 
 PATIENCE = 20.0  # s
 
@@ -108,6 +109,9 @@ def grid(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
 
         def states(self) -> dict[str, str]:
             return {"FSServer": "inactive"}
+
+        def condition(self, server: str, state: str) -> Condition:
+            return condition(server, state, Life(), answers=False)
 
         def figures(self, server: str) -> dict[str, str]:
             return servers.service.monitors.figures()
@@ -270,7 +274,7 @@ def test_what_is_polled_is_said(
 
 def test_no_server(ctx: Context, servers: Servers, tmp_path: Path) -> None:
     servers.stop()
-    with pytest.raises(GridError, match="it is inactive: start it with `omero") as raised:
+    with pytest.raises(GridError, match="FSServer is inactive: start it with `omero") as raised:
         run(ctx, str(tmp_path))
     assert raised.value.exit_code == 3
     servers.start()

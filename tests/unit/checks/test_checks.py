@@ -36,6 +36,7 @@ from omero_fs_plugin.deployment import installation
 from omero_fs_plugin.deployment.sources import Origin, Sources, variables
 from omero_fs_plugin.dropbox.grouping.child import landlock
 from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.starts import Condition, Life, condition
 from tests.omerodirs import GRID, installed
 
 OK, WARNING, ERROR = Level.OK, Level.WARNING, Level.ERROR
@@ -615,7 +616,18 @@ ACTIVE = {"FSServer": "active", "DropBox": "active"}
 def told(**figures: str) -> Running:
     """Both run, and DropBox says this."""
     said = {"state": "running", "version": __version__, **figures}
-    return Running(away="", states=ACTIVE, figures={"FSServer": {"monitors": "1"}, "DropBox": said})
+    figures = {"FSServer": {"monitors": "1"}, "DropBox": said}
+    return Running(away="", states=ACTIVE, conditions=conditions(figures), figures=figures)
+
+
+def conditions(
+    figures: dict[str, dict[str, str]], states: dict[str, str] = ACTIVE
+) -> dict[str, Condition]:
+    """As the grid tells them."""
+    return {
+        server: condition(server, state, Life(), answers=bool(figures.get(server)))
+        for server, state in states.items()
+    }
 
 
 def test_all_is_well(site: Path) -> None:
@@ -665,7 +677,8 @@ def test_what_the_configuration_says_itself_is_told_once(site: Path) -> None:
 )
 def test_a_server_that_does_not_run(site: Path, state: str, remedy: str) -> None:
     running = told()
-    running.states = {"FSServer": "active", "DropBox": state}
+    running.figures["DropBox"] = {}
+    running.conditions = conditions(running.figures, {"FSServer": "active", "DropBox": state})
     lines = list(servers(subject(site), running))
     assert levels(lines) == [OK, ERROR]
     assert remedy in lines[1].remedy
@@ -674,7 +687,37 @@ def test_a_server_that_does_not_run(site: Path, state: str, remedy: str) -> None
 def test_a_server_that_does_not_answer(site: Path) -> None:
     running = told()
     running.figures["DropBox"] = {}
+    running.conditions = conditions(running.figures)
     assert levels(servers(subject(site), running)) == [OK, ERROR]
+
+
+@pytest.mark.parametrize(
+    ("life", "level", "words"),
+    [
+        (Life(began=2.0), OK, "DropBox is starting, for 2 s"),
+        (Life(began=99.0), ERROR, "DropBox does not come up: it has been starting for 99 s"),
+        (Life(began=2.0, ends=3), ERROR, "DropBox ends again and again (3 times in 2 minutes)"),
+    ],
+    ids=["a moment", "too long", "again and again"],
+)
+def test_a_server_that_is_being_started(site: Path, life: Life, level: Level, words: str) -> None:
+    running = told()
+    running.figures["DropBox"] = {}
+    running.conditions = {
+        "FSServer": Condition(),
+        "DropBox": condition("DropBox", "activating", life, answers=False),
+    }
+    line = list(servers(subject(site), running))[-1]
+    assert (line.level, line.what) == (level, words)
+
+
+@pytest.mark.parametrize(("new", "level"), [(True, OK), (False, WARNING)])
+def test_dropbox_waits_for_an_fsserver(site: Path, new: bool, level: Level) -> None:
+    running = told(state="waiting for FSServer", reason="not connected to FSServer yet")
+    running.conditions["FSServer"] = Condition(new=new)
+    (line,) = [one for one in servers(subject(site), running) if "waiting" in one.what]
+    assert line.level is level
+    assert "not connected to FSServer yet" in line.what
 
 
 def test_what_was_set_since(site: Path) -> None:
