@@ -24,7 +24,7 @@ from omero_fs_plugin.dropbox.situation import (
     without_paths,
 )
 from omero_fs_plugin.dropbox.watching.rescan import top as listed
-from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.errors import ConfigurationError, FsError, UserError
 from omero_fs_plugin.names import several
 from omero_fs_plugin.site import Site, printable, site
 
@@ -33,7 +33,7 @@ from .columns import Line
 from .disks import Disks, Silent
 from .history import day_and_time, told
 from .passed_over import Users, rule_around, user_of, why_passed_over
-from .published import fetch, fileset, is_asked, lines_of
+from .published import OTHERS, fetch, fileset, is_asked, lines_of
 from .terminal import at, shown
 from .values import is_number, some_path, user_name
 
@@ -88,7 +88,11 @@ def run(ctx: Any, args: Any) -> None:
     if is_asked(args):
         if args.what is None:
             raise ConfigurationError("--user needs the journal, which is not here: name a file")
-        one = fileset(fetch(ctx, args, None), args.what)
+        try:
+            document = fetch(ctx, args, None)
+        except UserError as error:
+            raise UserError(f"{error}; {OTHERS}") from error
+        one = fileset(document, args.what)
         ctx.out(json.dumps(one, indent=2) if args.json else shown(lines_of(one)))
         return
     where = site(ctx)

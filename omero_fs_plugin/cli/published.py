@@ -15,6 +15,7 @@ from .terminal import at
 
 _LOGIN = ("server", "user", "key")  # who names one of these asks OMERO, and no journal here
 _SHOWN = 20  # filesets
+OTHERS = "those of others only they may ask for: `omero -u NAME fs explain`"
 _QUIET_S = 3600.0  # after so long it is said that nothing was heard
 
 
@@ -61,8 +62,8 @@ def fileset(document: dict[str, Any], wanted: str) -> dict[str, Any]:
             found: dict[str, Any] = one
             return found
     raise ConfigurationError(
-        f"{printable(wanted)}: the latest {len(document['filesets'])} filesets have no such id or "
-        "file; files are named from the user's directory on"
+        f"{printable(wanted)}: your latest {len(document['filesets'])} filesets have no such id or "
+        f"file; files are named from your directory on, and {OTHERS}"
     )
 
 

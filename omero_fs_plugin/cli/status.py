@@ -14,7 +14,7 @@ from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.site import printable, site
 
 from .alerts import DEFAULT, KINDS, code_of, kinds
-from .moments import moment
+from .moments import past
 from .published import fetch, is_asked, lines, number_of
 from .status_facts import collect
 from .status_text import fitting, render
@@ -104,7 +104,7 @@ def run(ctx: Any, args: Any) -> None:
     wanted = kinds(args.fail_on)
     asked = Asked(
         user=args.of_user,
-        since=None if args.since is None else moment(args.since, time.time(), "--since"),
+        since=None if args.since is None else past(args.since, time.time(), "--since"),
         states=(State(args.state),) if args.state else (),
     )
     if is_asked(args):

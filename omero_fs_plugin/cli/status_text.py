@@ -133,7 +133,7 @@ def _lines(status: dict[str, Any], width: int, *, details: bool, bars: bool) -> 
     )
     shown = set()
     for heading, filesets in parts:
-        if filesets:
+        if filesets or chosen:
             yield []
             yield [(heading, "bold")]
         for fileset in filesets:
@@ -261,6 +261,7 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
     user, dropbox = status["user"], status["dropbox"]
     if dropbox.get("state") == OMERO_STARTS:
         yield f"{OMERO_STARTS}, {printable(dropbox['reason'])}"
+    yield from map(printable, status["starting"])
     for kind in (_CLOSED, _AWAY, _LOST):
         yield from _of_kind(status, kind)
     for rule in status["watched"]:

@@ -87,6 +87,12 @@ def test_a_user_with_a_login_and_no_shell_finds_it(
         0,
         ["N  imported  <cells.tif>", "    since TIME", "    Image:N"],
     ), lines
+
+    # Somebody else's login.  Whether zak has a document depends on the tests before.
+    others = [*login, "-u", "zak", "fs", "explain", name]
+    code, lines = written(server, *others, OMERO_PASSWORD=server.root_password)
+    assert code in (2, 7), lines
+    assert "only they may ask for: `omero -u NAME fs explain`" in " ".join(lines), lines
     configuration.reset()
     server.ask("fs", "reload")
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminals import Terminal
+
 OMERO = str(Path(sys.executable).with_name("omero"))
 LIMIT_S = 120.0
 MAKE = """
@@ -91,6 +93,28 @@ def test_one_line_says_whom_to_be(home: Path, command: str, code: int) -> None:
     assert done.returncode == code, done
     assert len(done.stderr.splitlines()) == 1 and not done.stdout, done
     assert "run this as " in done.stderr, done
+
+
+@pytest.mark.parametrize("what", ["5", "{file}", "--user amy"])
+def test_explain_says_it_on_a_terminal(home: Path, what: str) -> None:
+    account = pwd.getpwnam(OTHER)
+    file = home / "omero/data/DropBox/amy/a.tif"
+    words = ["fs", "explain", *what.format(file=file).split()]
+    command = [
+        str(shutil.which("setpriv")),
+        *(f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"),
+        *(OMERO, *words),
+    ]
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "OMERODIR": str(home / "omero"),
+        "OMERO_USERDIR": str(home / OTHER),
+    }
+    with Terminal(command, environment, where="/", patience=LIMIT_S) as screen:
+        assert screen.wait() == 4
+        assert len(screen.written) == 1, screen.text
+        assert f"run this as {SERVER}, the user that OMERO.server runs as" in screen.written[0]
 
 
 def test_status_says_it_too(home: Path) -> None:
