@@ -1,4 +1,4 @@
-"""For all tests: how processes share them (pytest -n), and hypothesis without a clock."""
+"""For all tests: how processes share them, hypothesis without a clock, what is left open."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from . import left_open
+
+left_open.watch()
 
 # A busy machine is not a defect.  The first look at Unicode on a new machine is slow, too.
 settings.register_profile("shrink", deadline=None, suppress_health_check=[HealthCheck.too_slow])

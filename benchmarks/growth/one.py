@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import measure
@@ -18,16 +19,17 @@ from .subjects import SUBJECTS
 
 def main(subject: str, number: str, directory: str) -> None:
     """The CPU time, the memory beyond what was there before, and how many were done."""
-    work = SUBJECTS[subject].prepare(Path(directory), int(number))
-    pid = os.getpid()
-    Path("/proc/self/clear_refs").write_text(
-        "5", encoding="ascii"
-    )  # the peak begins anew (proc(5))
-    before = measure.memory(pid, "VmRSS")
-    begun = time.process_time()  # others use the machine too
-    done = work()
-    seconds = time.process_time() - begun
-    more = max(0, measure.memory(pid, "VmHWM") - before)
+    with ExitStack() as after:
+        work = SUBJECTS[subject].prepare(Path(directory), int(number), after)
+        pid = os.getpid()
+        Path("/proc/self/clear_refs").write_text(
+            "5", encoding="ascii"
+        )  # the peak begins anew (proc(5))
+        before = measure.memory(pid, "VmRSS")
+        begun = time.process_time()  # others use the machine too
+        done = work()
+        seconds = time.process_time() - begun
+        more = max(0, measure.memory(pid, "VmHWM") - before)
     sys.stdout.write(json.dumps({"seconds": seconds, "bytes": more, "done": done}) + "\n")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
 
 Work = Callable[[], int]  # what is measured; gives how many it has done
+After = ExitStack  # what is closed when nothing is measured any more
 
 IN_A_DIRECTORY = 1_000  # files
 FILES_OF_A_RULE = 20  # each in a directory of its own
 
 
-def known(directory: Path, number: int) -> Work:
+def known(directory: Path, number: int, after: After) -> Work:
     """A start on a journal in which all files are imported, and a rescan that asks for each."""
     file = directory / "journal.sqlite"
     journal = Journal(f"sqlite:///{file}")
@@ -57,9 +59,10 @@ def _found(number: int) -> list[Found]:
     ]
 
 
-def waiting(directory: Path, number: int, files: int = IN_A_DIRECTORY) -> Work:
+def waiting(directory: Path, number: int, after: After, files: int = IN_A_DIRECTORY) -> Work:
     """Files that come at once, rest, and wait, each for an answer that only Bio-Formats has."""
     stage = Stage(directory)
+    after.callback(stage.journal.close)
     paths = [f"{HOME}/{n // files:05}/{n:06}.tif" for n in range(number)]
 
     def held(lot: tuple[str, ...]) -> Grouping:
@@ -73,14 +76,15 @@ def waiting(directory: Path, number: int, files: int = IN_A_DIRECTORY) -> Work:
     return work
 
 
-def directories(directory: Path, number: int) -> Work:
+def directories(directory: Path, number: int, after: After) -> Work:
     """As `waiting`, each file in a directory of its own."""
-    return waiting(directory, number, files=1)
+    return waiting(directory, number, after, files=1)
 
 
-def parts(directory: Path, number: int) -> Work:
+def parts(directory: Path, number: int, after: After) -> Work:
     """One set of so many files, from their coming until it is in the queue."""
     stage = Stage(directory)
+    after.callback(stage.journal.close)
     paths = [f"{HOME}/set/{n:06}.tif" for n in range(number)]
 
     def work() -> int:
@@ -92,9 +96,10 @@ def parts(directory: Path, number: int) -> Work:
     return work
 
 
-def users(directory: Path, number: int) -> Work:
+def users(directory: Path, number: int, after: After) -> Work:
     """Users with a fileset in the queue: an import of each begins, in turn."""
     journal = Journal(f"sqlite:///{directory}/journal.sqlite")
+    after.callback(journal.close)
     for n in range(number):
         root = f"{WATCHED}/user-{n:05}"
         found = Found(f"{root}/image.tif", FileStat(1, n + 1, 1, n, n))
@@ -115,7 +120,7 @@ def users(directory: Path, number: int) -> Work:
     return work
 
 
-def rules(directory: Path, number: int) -> Work:
+def rules(directory: Path, number: int, after: After) -> Work:
     """Entries of omero.fs.importUsers: they are read, and files below each find their own."""
     names = [f"user-{n:05}" for n in range(number)]
     given = {
@@ -136,7 +141,7 @@ def rules(directory: Path, number: int) -> Work:
     return work
 
 
-def roots(directory: Path, number: int) -> Work:
+def roots(directory: Path, number: int, after: After) -> Work:
     """The directories of so many rules: each is taken, and none may be one with another."""
     paths = [f"{directory}/user-{n:05}" for n in range(number)]
     for path in paths:
@@ -157,7 +162,7 @@ class Subject:
     """What grows, in words, and its three sizes, each twice the one before."""
 
     text: str
-    prepare: Callable[[Path, int], Work]
+    prepare: Callable[[Path, int, After], Work]
     sizes: tuple[int, int, int]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import math
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from benchmarks.growth.subjects import SUBJECTS
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_each_subject_is_done_whole(name: str, tmp_path: Path) -> None:
-    assert SUBJECTS[name].prepare(tmp_path, 20)() == 20
+    with ExitStack() as after:
+        assert SUBJECTS[name].prepare(tmp_path, 20, after)() == 20
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -38,9 +40,10 @@ def test_n_log_n_is_allowed_and_no_more() -> None:
 
 def _calls(name: str, size: int, directory: Path) -> int:
     directory.mkdir()
-    work = SUBJECTS[name].prepare(directory, size)
     profile = cProfile.Profile()
-    profile.runcall(work)
+    with ExitStack() as after:
+        work = SUBJECTS[name].prepare(directory, size, after)
+        profile.runcall(work)
     return sum(entry.callcount for entry in profile.getstats())
 
 

@@ -1,0 +1,44 @@
+"""Connections to SQLite that nobody closes, found on every Python.
+
+Python 3.13 warns when such a connection is collected, and warnings are errors here.  Older ones say
+nothing.  This says it everywhere, and names the test that opened the connection: it is collected
+whenever the collector runs, often in the middle of another test.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import warnings
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+
+class Watched(sqlite3.Connection):
+    """A connection that warns if it is collected while it is open."""
+
+    _open = False
+    _where = ""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._where = os.environ.get("PYTEST_CURRENT_TEST", "no test")
+        self._open = True
+
+    def close(self) -> None:
+        super().close()
+        self._open = False
+
+    def __del__(self) -> None:
+        if self._open:
+            with suppress(sqlite3.Error):  # of another thread: then Python closes it
+                self.close()
+            message = f"a connection to SQLite was left open by {self._where}"
+            warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+
+
+def watch() -> None:
+    """From now on, each connection that this process opens is watched."""
+    sqlite3.connect = partial(sqlite3.connect, factory=Watched)  # type: ignore[assignment]
+    sqlite3.dbapi2.connect = sqlite3.connect  # SQLAlchemy calls it by this name
