@@ -36,6 +36,7 @@ class Now:
     starting: bool = False  # OMERO is
     roots: int = 0  # directories that are watched
     unreachable: int = 0  # those of them that do not answer, or are not there
+    closed: int = 0  # those of them whose imports do not begin now: omero.fs.window
     silent: int = 0  # directories that do not answer, users' own below those too
     at_work: bool = False  # we have the lease
     rescans: int = 0  # since the start
@@ -80,6 +81,7 @@ class Families:
         self.rescanned = make("last_rescan_timestamp_seconds", "When the last of these ended.")
         self.roots = make("roots", "Directories that are watched.")
         self.reachable = make("roots_reachable", "Those of them that answer.")
+        self.closed = make("windows_closed", "Those of them whose imports do not begin now.")
         self.silent = make("directories_away", "Users' directories that do not answer.")
         self.lease = make("lease_held", "1 if this DropBox works on the journal, 0 if it waits.")
         self.java = make_total("java_starts", "Java processes that were started.", "purpose")
@@ -146,6 +148,7 @@ class Families:
         self.starting.set(now.starting)
         self.roots.set(now.roots)
         self.reachable.set(now.roots - now.unreachable)
+        self.closed.set(now.closed)
         self.silent.set(now.silent)
         self.lease.set(now.at_work)
         self._grow(self.rescans, "rescans", now.rescans)

@@ -70,6 +70,7 @@ class Showing:
                 starting=beginning.lasts(away, time.monotonic()) is not None,
                 roots=len(directories),
                 unreachable=sum(1 for path in directories if path in silent),
+                closed=len(parts.importers.closed()),
                 silent=len(silent),
                 at_work=self._at_work(),
                 rescans=parts.rescanner.ended,
