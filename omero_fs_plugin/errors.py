@@ -62,6 +62,10 @@ class ServerAwayError(FsError):
     exit_code = 5
 
 
+class NotDeletedError(ServerAwayError):
+    """OMERO has answered, and did not delete something."""
+
+
 class ServerBusyError(ServerAwayError):
     """OMERO has too much to do; the same call may succeed later.
 

@@ -32,9 +32,12 @@ def opened(width: int, height: int = 900, *, dark: bool = False) -> Any:
     return driver
 
 
-def colours(driver: Any, *, dark: bool) -> None:
-    """Makes the browser want dark colours, or light ones."""
-    features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+def colours(driver: Any, *, dark: bool, forced: bool = False) -> None:
+    """Makes the browser want dark colours, or light ones; `forced`: the few of the system."""
+    features = [
+        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+        {"name": "forced-colors", "value": "active" if forced else "none"},
+    ]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy
 import tifffile
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -46,6 +47,7 @@ _SEEN = (  # what is on the page, each of them by a part of its text
     "Open image",
 )
 _AGAIN = "notes.tif"  # what is tried again
+_COLOURS = 64  # of a picture, which is half as large then
 _TOP = 700  # px: the part of a page in which all is that a picture is to show
 _DRAWN = "return [...document.images].every((one) => one.complete && one.naturalWidth > 0)"
 # Whether a bar of progress is neither empty nor full.
@@ -117,7 +119,11 @@ def take(driver: Any, place: Path, name: str, *, width: int, dark: bool, most: i
     until("all thumbnails are drawn", lambda: driver.execute_script(_DRAWN), lambda: driver.title)
     height = driver.execute_script("return document.getElementById('main').scrollHeight + 80")
     browser.resize(driver, width, min(height, most or height))
-    driver.save_screenshot(str(place / f"{name}-{width}.png"))
+    path = place / f"{name}-{width}.png"
+    driver.save_screenshot(str(path))
+    with Image.open(path) as taken:
+        few = taken.convert("RGB").quantize(_COLOURS)
+    few.save(path, optimize=True)
 
 
 def take_both(driver: Any, place: Path, name: str, *, wide_dark: bool, most: int = 0) -> None:

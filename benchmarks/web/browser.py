@@ -98,7 +98,7 @@ def _add_first_byte(outcome: Outcome, ours: list[float], theirs: list[float]) ->
         Figure("first byte of OMERO.web's empty client, p50", other, "ms"),
         Figure("first byte of OMERO.web's empty client, p90", quantile(theirs, 0.9), "ms"),
         Figure("first byte of OMERO.web's empty client, fastest", min(theirs), "ms"),
-        Figure("My drops beside the empty client, p50", mine / other, "times"),
+        Figure("My drops beside the empty client, p50", mine / other, "times", 1.2),
     ]
 
 

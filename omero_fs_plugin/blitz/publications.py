@@ -16,7 +16,12 @@ from omero.model import CommentAnnotationI, ExperimenterGroupI, ExperimenterI, P
 from omero.rtypes import rlong, rstring, unwrap
 
 import omero
-from omero_fs_plugin.errors import ServerAwayError, ServerMisconfiguredError, UserError
+from omero_fs_plugin.errors import (
+    NotDeletedError,
+    ServerAwayError,
+    ServerMisconfiguredError,
+    UserError,
+)
 
 from .users import ALL_GROUPS
 
@@ -316,7 +321,10 @@ def _text(row: Any) -> str:
 
 
 def delete(services: Any, documents: Sequence[int]) -> None:
-    """Deletes documents by their ids.  Raises ServerAwayError if OMERO did not within 60 s."""
+    """Deletes documents by their ids.
+
+    Raises NotDeletedError if OMERO refuses, and ServerAwayError if it does not answer in 60 s.
+    """
     for start in range(0, len(documents), _SOME):
         some = list(documents[start : start + _SOME])
         handle = services.submit(omero.cmd.Delete2(targetObjects={"Annotation": some}), ALL_GROUPS)
@@ -329,4 +337,4 @@ def delete(services: Any, documents: Sequence[int]) -> None:
         finally:
             handle.close()
         if isinstance(response, omero.cmd.ERR):
-            raise ServerAwayError(f"OMERO did not delete users' documents: {response.name}")
+            raise NotDeletedError(f"OMERO did not delete users' documents: {response.name}")

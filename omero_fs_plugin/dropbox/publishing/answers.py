@@ -14,7 +14,7 @@ from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.dropbox.journal.by_hand import HOME, Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import ImportRefused, NotDeletedError
 
 from .requests import Request, Wish, granted, read
 
@@ -32,6 +32,7 @@ class Answers:
         self._omero = omero
         self._of: dict[str, dict[int, str]] = {}  # user -> fileset -> answer
         self._news: set[str] = set()
+        self._stuck: set[int] = set()  # entries that OMERO does not delete
 
     def of(self, user: str) -> Mapping[int, str]:
         """Fileset -> the answer, the oldest first."""
@@ -47,7 +48,10 @@ class Answers:
 
         Raises JournalError, and ServerAwayError if OMERO does not answer.
         """
-        for user, entries in self._omero.requests().items():
+        for user, every in self._omero.requests().items():
+            entries = [one for one in every if one[0] not in self._stuck]
+            if not entries:
+                continue
             wanted = read(text for _, text in entries)
             found = {one.id: one for one in self._journal.load([r.fileset for r in wanted])}
             may = granted(wanted, user, found)
@@ -57,7 +61,13 @@ class Answers:
                 elif request.fileset not in self.of(user):  # else it was asked for twice
                     self._keep(user, request.fileset, "you have no failed drop of this number")
             # Done before it is deleted: after a kill it is done again, which changes nothing.
-            self._omero.unpublish([identifier for identifier, _ in entries])
+            done = [identifier for identifier, _ in entries]
+            try:
+                self._omero.unpublish(done)
+            except NotDeletedError as error:
+                # It would be done again at each look, and hold up what others ask for.
+                log.warning("requests of %s stay in OMERO and count no more: %s", user, error)
+                self._stuck.update(done)
 
     def _do(self, request: Request, fileset: Fileset) -> str:
         if request.wish is Wish.FORGET:

@@ -13,6 +13,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.publishing.answers import Answers
+from omero_fs_plugin.errors import NotDeletedError
 from omero_fs_plugin.events import FileStat
 from tests.rules import places_of
 
@@ -105,3 +106,26 @@ def test_an_answer_of_before_does_not_hide_the_next_one(journal: Journal, tmp_pa
     omero.texts = [(1, f"forget {met.id}")]
     answers.look()
     assert answers.of("amy")[met.id] == "it is set aside"
+
+
+def test_what_omero_does_not_delete_is_done_once_and_holds_up_nobody(journal: Journal) -> None:
+    class Refusing:
+        def __init__(self) -> None:
+            self.deleted: list[int] = []
+
+        def requests(self) -> dict[str, list[tuple[int, str]]]:
+            left = {"amy": [(1, "forget 7"), (2, "forget 8")], "zak": [(3, "forget 9")]}
+            return {user: some for user, some in left.items() if some[0][0] not in self.deleted}
+
+        def unpublish(self, identifiers: list[int]) -> None:
+            if 1 in identifiers:
+                raise NotDeletedError("something of amy's hangs on it")
+            self.deleted.extend(identifiers)
+
+    omero: Any = Refusing()
+    answers = Answers(journal, omero)
+    answers.look()
+    assert set(answers.of("amy")) == {7, 8} and set(answers.of("zak")) == {9}
+    assert omero.deleted == [3] and answers.news() == {"amy", "zak"}
+    answers.look()
+    assert answers.news() == set()
