@@ -30,11 +30,24 @@ log = logging.getLogger(__name__)
 OMERO_STARTS = "OMERO is starting"  # DropBox's state while nothing is wrong and nothing goes on
 WAITS_FOR_FSSERVER = "waiting for FSServer"  # ... and while it is not connected
 STATUS_FACET = "omero.fs.status"
-SERVERS = ("FSServer", "DropBox")
+FSSERVER = "FSServer"
+SERVERS = (FSSERVER, "DropBox")
+_BEFORE_NODE = f"{FSSERVER}-"  # in the names of those on other machines
 
 # No call of Ice waits for ever: a dead peer is noticed.
 INVOCATION_TIMEOUT_MS = 60_000  # for every call that a server makes, unless the call sets another
 CALL_TIMEOUT_MS = 30_000
+_FIGURES_MS = 5_000  # that a server which may hang has for its figures
+
+
+def fsserver_on(node: str) -> str:
+    """The server that watches for rules with this omero.fs.node; empty: for those without."""
+    return f"{_BEFORE_NODE}{node}" if node else FSSERVER
+
+
+def node_of(server: str) -> str:
+    """The node of an FSServer with this name; empty for that of rules without a node."""
+    return server[len(_BEFORE_NODE) :] if server.startswith(_BEFORE_NODE) else ""
 
 
 class Service(Protocol):
@@ -222,7 +235,7 @@ class Grid:
         self._var = var  # of the OMERODIR
 
     def states(self) -> dict[str, str]:
-        """Each of SERVERS with its IceGrid state in lower case.
+        """Each of SERVERS, and each FSServer of a node, with its IceGrid state in lower case.
 
         It is `not deployed` if the grid does not know the server, and `inactive (disabled)`
         as icegridadmin says it.
@@ -230,7 +243,7 @@ class Grid:
         import IceGrid
 
         states: dict[str, str] = {}
-        for server in SERVERS:
+        for server in (*SERVERS, *self.fsservers_on_nodes()):
             try:
                 state = str(self._admin.getServerState(server)).lower()
                 if not self._admin.isServerEnabled(server):
@@ -249,6 +262,9 @@ class Grid:
         """
         import IceGrid
 
+        if state == "node unreachable" and node_of(server):
+            how = f"`omero node {node_of(server)} start` on the machine of that node"
+            return Condition(f"{server} is {state}", how)
         node, process = "", 0
         with suppress(Ice.Exception, IceGrid.ServerNotExistException):
             told = str(self._admin.getServerInfo(server).node)
@@ -256,6 +272,11 @@ class Grid:
                 node, process = told, int(self._admin.getServerPid(server))
         lived = life(server, self._var, process=process, node=node) if node else Life()
         return condition(server, state, lived, answers=answers)
+
+    def fsservers_on_nodes(self) -> list[str]:
+        """The servers FSServer-NODE that are deployed."""
+        every = map(str, self._admin.getAllServerIds())
+        return sorted(server for server in every if node_of(server))
 
     def commands(self) -> dict[str, tuple[str, ...]]:
         """Every server that is deployed, and the words after its program."""
@@ -274,7 +295,9 @@ class Grid:
 
         try:
             admin = self._admin.getServerAdmin(server)
-            facet = Ice.PropertiesAdminPrx.checkedCast(admin.ice_timeout(5000), STATUS_FACET)
+            facet = Ice.PropertiesAdminPrx.checkedCast(
+                admin.ice_invocationTimeout(_FIGURES_MS), STATUS_FACET
+            )
             return dict(facet.getPropertiesForPrefix("")) if facet else {}
         except (Ice.Exception, IceGrid.ServerNotExistException):
             return {}
@@ -283,7 +306,9 @@ class Grid:
         """The properties that `server` runs with; empty if it does not answer."""
         try:
             admin = self._admin.getServerAdmin(server)
-            facet = Ice.PropertiesAdminPrx.checkedCast(admin.ice_timeout(5000), "Properties")
+            facet = Ice.PropertiesAdminPrx.checkedCast(
+                admin.ice_invocationTimeout(_FIGURES_MS), "Properties"
+            )
             return dict(facet.getPropertiesForPrefix("")) if facet else {}
         except Ice.Exception:
             return {}

@@ -210,6 +210,7 @@ def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
         "all": overview(documents, groups),
         "silent": sign is None or sign.silent(time.time()),
         "unwatched": sign is not None and sign.unwatched is not None,
+        "nodes": sorted(sign.nodes) if sign is not None else [],
         "dropbox": sign.version if sign else "",
         "server": services.getConfigService().getVersion(),
         "app": __version__,

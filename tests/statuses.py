@@ -11,6 +11,7 @@ from omero_fs_plugin.cli.status_text import picture
 EVERYONES = {
     "user": "default",
     "directory": "/OMERO/DropBox",
+    "node": "",
     "layout": "{user}",
     "problem": "",
     "importer": "native: nothing in omero.fs.importArgs needs Java",
@@ -19,6 +20,7 @@ EVERYONES = {
 AMYS = {
     "user": "amy",
     "directory": "/home/amy",
+    "node": "",
     "layout": "{user}",
     "problem": "is not there",
     "importer": "java: omero.fs.importer says so",
@@ -53,7 +55,7 @@ def a_status(*filesets: dict[str, Any], **other: Any) -> dict[str, Any]:
         "chosen": False,
         "servers": {"DropBox": "active"},
         "starting": [],
-        "monitors": [{"id": "m1", "state": "started", "path": "/OMERO", "events": 3}],
+        "monitors": [{"id": "m1", "node": "", "state": "started", "path": "/OMERO", "events": 3}],
         "dropbox": {
             "left./OMERO/DropBox/zak/link.tif": "a symbolic link",
             "left./OMERO/DropBox/amy/fifo.tif": "not a file",

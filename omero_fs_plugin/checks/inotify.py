@@ -49,6 +49,8 @@ def limits_of(subject: Subject, taken: Taken) -> Iterator[Line]:
     end = time.monotonic() + _SECONDS
     counts = []
     for rule in subject.settings.rules:
+        if rule.node:  # another kernel watches it
+            continue
         # If a directory is not there, another check says so.
         with suppress(OSError):
             counts.append(count(rule, observer=subject.monitoring.observer, end=end))

@@ -1,4 +1,4 @@
-"""Importers on other machines: whether they can work, and what they do not see there."""
+"""Importers and FSServers on other machines: whether they can work, and what they do not see."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from omero_fs_plugin.deployment.node_descriptors import ELSEWHERE, PROPERTY, parse
+from omero_fs_plugin.deployment.node_descriptors import ELSEWHERE, PROPERTY, WATCHING, parse
 from omero_fs_plugin.errors import FsError
+from omero_fs_plugin.icegrid import fsserver_on
 
 from . import Line, Subject, error, ok, warning
 from .configuration import POOL, POOL_DEFAULT
+from .running import Running
 
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.seen import Elsewhere
 
 ABOUT = "importers elsewhere"
+ABOUT_FSSERVERS = "FSServers elsewhere"
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,13 +44,41 @@ def importers(subject: Subject) -> Iterator[Line]:
     yield from _at_work(url, len(nodes), subject.settings.importers)
 
 
+def fsservers(subject: Subject, running: Running) -> Iterator[Line]:
+    """Whether each node that a rule names has an FSServer.  Nothing is said if none names one."""
+    named: dict[str, list[str]] = {}
+    for rule in subject.settings.rules:
+        if rule.node:
+            named.setdefault(rule.node, []).append(str(rule.watch_dir))
+    listed = parse(subject.sources.properties.get(PROPERTY, "")) or {}
+    watching = {node for node, servers in listed.items() if WATCHING in servers}
+    for node, directories in named.items():
+        server = fsserver_on(node)
+        if server in running.states or (running.away and node in watching):
+            yield ok(ABOUT_FSSERVERS, f"{server} watches {', '.join(directories)}")
+            continue
+        yield error(
+            ABOUT_FSSERVERS,
+            f"omero.fs.node is {node}, and the grid has no {server}: only rescans find files in "
+            f"{', '.join(directories)}",
+            f"add {WATCHING} to {node} in {PROPERTY}; or correct omero.fs.node",
+        )
+    for node in sorted(watching - named.keys()):
+        yield warning(
+            ABOUT_FSSERVERS,
+            f"{PROPERTY} lists {WATCHING} for {node}, and no rule has that omero.fs.node",
+            f"`omero config set omero.fs.node {node}`, an entry for each of omero.fs.importUsers",
+        )
+
+
 def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]) -> Iterator[Line]:
-    unknown = {one.node for one in subject.settings.path_map} - {"", *nodes}
+    watching = [node for node, servers in listed.items() if WATCHING in servers]
+    unknown = {one.node for one in subject.settings.path_map} - {"", *nodes, *watching}
     if unknown:
         yield warning(
             ABOUT,
             f"omero.fs.pathMap names {', '.join(sorted(unknown))}, and {PROPERTY} has no "
-            f"{ELSEWHERE} there",
+            f"{ELSEWHERE} or {WATCHING} there",
             "correct the name of the node; a machine's host name does as well",
         )
     away = [node for node in nodes if "DropBox" not in listed[node]]

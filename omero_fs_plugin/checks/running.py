@@ -15,10 +15,10 @@ from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
 from omero_fs_plugin.icegrid import (
     OMERO_STARTS,
-    SERVERS,
     WAITS_FOR_FSSERVER,
     Grid,
     how_to_restart,
+    node_of,
 )
 from omero_fs_plugin.names import is_utf8
 from omero_fs_plugin.starts import Condition
@@ -63,7 +63,7 @@ def ask(subject: Subject, running: Running) -> tuple[Line, ...]:
             running.away = ""
             running.states = grid.states()
             running.commands = grid.commands()
-            for server in SERVERS:
+            for server in running.states:
                 running.figures[server] = grid.figures(server)
                 running.properties[server] = grid.properties(server)
                 running.conditions[server] = grid.condition(
@@ -148,7 +148,8 @@ def servers(subject: Subject, running: Running) -> Iterator[Line]:
         return
     for server, condition in running.conditions.items():
         if condition.down:
-            yield Line(Level.ERROR, "servers", condition.what, condition.remedy, DOWN)
+            kind = "" if node_of(server) else DOWN  # others' files are imported all the same
+            yield Line(Level.ERROR, "servers", condition.what, condition.remedy, kind)
         elif condition.what:
             yield ok("servers", condition.what)
         if running.figures.get(server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from functools import partial
@@ -45,6 +46,7 @@ running
 
 _LOOK_S = 10.0  # how long new directories may need to answer
 _LOOK_AT_OTHERS_S = 2.0  # how long those may that the servers have; a share of theirs may be away
+_DOWN = re.compile(r"the node `([^']+)' is down")  # in what icegridadmin says
 _TAKEN_S = 20.0  # how long a server may need to take the new values
 
 
@@ -73,7 +75,7 @@ def run(ctx: Any, args: Any) -> None:
         down = [
             str(grid.condition(name, state))
             for name, state in grid.states().items()
-            if state != "active"
+            if state != "active" and name in SERVERS
         ]
         if down:
             raise GridError(f"only running servers can take the new values; {'; '.join(down)}")
@@ -82,6 +84,13 @@ def run(ctx: Any, args: Any) -> None:
         _update(ctx, where, args.targets)
         for server in SERVERS:
             _await(ctx, grid, server)
+        for server, state in grid.states().items():
+            if server in SERVERS:
+                continue
+            if state == "active":
+                _await(ctx, grid, server)
+            else:
+                ctx.out(f"{server}: not running ({state}); it takes them at its start")
     if others:
         ctx.out(
             f"OMERO's other servers: not taken, as these need `omero admin restart`: "
@@ -179,6 +188,15 @@ def _update(ctx: Any, where: Site, targets: list[str]) -> None:
     )
     said = " ".join((done.stderr or done.stdout).split())
     if done.returncode != 0:
+        down = _DOWN.search(said)
+        if down is not None:
+            ctx.die(
+                1,
+                f"not taken, and the servers go on as before: the node {down[1]} is down, and "
+                "IceGrid changes nothing without a restart while one is: `omero node "
+                f"{down[1]} start` on its machine, or take it out of omero.server.nodedescriptors, "
+                "and restart OMERO",
+            )
         ctx.die(1, f"IceGrid did not take it: {said}; run `omero admin restart`")
 
 
@@ -193,6 +211,9 @@ def _await(ctx: Any, grid: Grid, server: str) -> None:
         figures = grid.figures(server)
         if figures and figures.get("seen") == digest(grid.properties(server)):
             break
+        if time.monotonic() > end and server not in SERVERS:
+            ctx.out(f"{server}: not taken in {_TAKEN_S:g} s: does its machine hang?")
+            return
         if time.monotonic() > end:
             ctx.die(1, f"{server} has not taken it in {_TAKEN_S:g} s: see var/log/{server}.log")
         time.sleep(0.1)

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.journal.seen import Asked, Elsewhere, Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import standing, users_of
 from omero_fs_plugin.errors import FsError, JournalError, UserError
-from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, WAITS_FOR_FSSERVER
+from omero_fs_plugin.icegrid import OMERO_STARTS, SERVERS, WAITS_FOR_FSSERVER, node_of
 from omero_fs_plugin.site import Site
 
 # Before FSServer's figures of a monitor: monitor.<id>.<figure>
@@ -95,18 +95,20 @@ def _ask_grid(where: Site, settings: Settings, status: dict[str, Any], user: str
     try:
         with where.grid() as grid:
             status["servers"] = grid.states()
-            fsserver = grid.figures("FSServer")
-            status["monitors"] = _monitors(fsserver)
-            status["dropbox"] = grid.figures("DropBox")
-            conditions = [
-                grid.condition(server, state, answers=bool(figures))
-                for (server, state), figures in zip(
-                    status["servers"].items(), (fsserver, status["dropbox"]), strict=True
-                )
-            ]
+            told = {server: grid.figures(server) for server in status["servers"]}
+            status["dropbox"] = told["DropBox"]
+            conditions = {
+                server: grid.condition(server, state, answers=bool(told[server]))
+                for server, state in status["servers"].items()
+            }
+            for server, figures in told.items():
+                if server != "DropBox":
+                    status["monitors"] += _monitors(figures, node_of(server))
+                    add(
+                        "config", *(w for k, w in sorted(figures.items()) if k.startswith(_PROBLEM))
+                    )
             status["grouping"] = status["dropbox"].get("grouping", "")
             status["watched"] = list(_watched(status["dropbox"], user))
-            add("config", *(w for k, w in sorted(fsserver.items()) if k.startswith(_PROBLEM)))
             if user is not None:
                 _check_user(where, settings, user, grid)
     except UserError:
@@ -117,13 +119,15 @@ def _ask_grid(where: Site, settings: Settings, status: dict[str, Any], user: str
         if user is not None:
             _check_user(where, settings, user, None)
         return
-    add("down", *(str(one) for one in conditions if one.down))
-    status["starting"] = [one.what for one in conditions if one.since is not None]
+    for server, one in conditions.items():
+        if one.down:  # without that of one node, the others' files are imported all the same
+            add("down" if server in SERVERS else "unwell", str(one))
+    status["starting"] = [one.what for one in conditions.values() if one.since is not None]
     dropbox = status["dropbox"]
     if dropbox:
         add("config", *(w for k, w in sorted(dropbox.items()) if k.startswith(_PROBLEM)))
         state = dropbox.get("state")
-        if state == WAITS_FOR_FSSERVER and any(one.new for one in conditions):
+        if state == WAITS_FOR_FSSERVER and any(one.new for one in conditions.values()):
             status["starting"].append(f"DropBox is {state}: {dropbox.get('reason')}")
         elif state not in ("running", OMERO_STARTS):
             add("unwell", f"DropBox is {state}: {dropbox.get('reason')}")
@@ -156,12 +160,12 @@ def _check_user(where: Site, settings: Settings, user: str, grid: Any) -> None:
         omero.close()
 
 
-def _monitors(figures: dict[str, str]) -> list[dict[str, Any]]:
+def _monitors(figures: dict[str, str], node: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for key, value in figures.items():
         if key.startswith(_MONITOR):
             identifier, _, figure = key[len(_MONITOR) :].rpartition(".")
-            found.setdefault(identifier, {"id": identifier})[figure] = _plain(value)
+            found.setdefault(identifier, {"id": identifier, "node": node})[figure] = _plain(value)
     return [found[identifier] for identifier in sorted(found)]
 
 
@@ -179,6 +183,7 @@ def _watched(figures: dict[str, str], user: str | None) -> Iterator[dict[str, st
             yield {
                 "user": name,
                 "directory": figures.get(f"watch.{number}.directory", ""),
+                "node": figures.get(f"watch.{number}.node", ""),
                 "layout": figures.get(f"watch.{number}.layout", USER),
                 "problem": figures.get(f"watch.{number}.problem", ""),
                 "importer": figures.get(f"importer.{number}", ""),

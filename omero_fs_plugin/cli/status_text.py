@@ -266,7 +266,8 @@ def _notes(status: dict[str, Any]) -> Iterator[str]:
         yield from _of_kind(status, kind)
     for rule in status["watched"]:
         if rule["problem"]:
-            yield f"not watched: {printable(rule['directory'])}: {printable(rule['problem'])}"
+            what = f"{printable(rule['directory'])}{_on(rule)}"
+            yield f"not watched: {what}: {printable(rule['problem'])}"
     if dropbox.get("after"):
         yield f"imported files stay where they are for now: {printable(dropbox['after'])}"
     if dropbox.get("busy"):
@@ -321,7 +322,7 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
     if user is None:
         for monitor in status["monitors"]:
             yield (
-                f"monitor {monitor['id']}: {monitor.get('state')}, "
+                f"monitor {monitor['id']}{_on(monitor)}: {monitor.get('state')}, "
                 f"{printable(str(monitor.get('path', '')))}, {monitor.get('events')} events told"
             )
     for rule in status["watched"]:
@@ -329,7 +330,7 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
         if user is not None and rule["user"] == EVERYONE:
             directory = f"{directory.rstrip('/')}/{of_user(rule['layout'], user)}".rstrip("/")
         trouble = f" ({rule['problem']})" if rule["problem"] else ""
-        yield f"watched for {user or rule['user']}: {printable(directory)}{trouble}"
+        yield f"watched for {user or rule['user']}{_on(rule)}: {printable(directory)}{trouble}"
         if rule["importer"]:
             yield f"  importer {printable(rule['importer'])}"
         if rule["ignored"]:
@@ -338,6 +339,10 @@ def _about_servers(status: dict[str, Any]) -> Iterator[str]:
         yield f"grouped by {printable(status['grouping'])}"
     if dropbox.get("reading"):
         yield printable(dropbox["reading"])
+
+
+def _on(what: dict[str, Any]) -> str:
+    return f" on {what['node']}" if what["node"] else ""
 
 
 def _node(node: dict[str, Any]) -> str:

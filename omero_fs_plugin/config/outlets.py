@@ -27,11 +27,12 @@ class Outlets:
     file: Path | None = None  # absolute
     address: tuple[str, int] | None = None  # host and port of a page over HTTP
 
-    def for_fsserver(self) -> Outlets:
-        """FSServer's own: a file beside DropBox's, and the next port."""
+    def for_fsserver(self, node: str = "") -> Outlets:
+        """FSServer's own: a file beside DropBox's, named after its `node`; and the next port."""
         file, address = self.file, self.address
+        of = f"{_FSSERVER}-{node}" if node else _FSSERVER
         return Outlets(
-            file and file.with_name(f"{file.name.removesuffix(_END)}{_FSSERVER}{_END}"),
+            file and file.with_name(f"{file.name.removesuffix(_END)}{of}{_END}"),
             address and (address[0], address[1] + 1),
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import kinds, lists
 from .mail import read_mail
+from .nodes import object_on
 from .properties import BY_NAME, FOREIGN, PREFIX, PROPERTIES, Property
 from .settings import (
     DATA_DIR,
@@ -103,20 +104,30 @@ def _as_one(known: Property, text: str, given: list[str]) -> str:
     return f"`omero config set {dashes}{known.key} {shlex.quote(one)}`"
 
 
-def read_monitoring(properties: Mapping[str, str]) -> Monitoring:
+def read_monitoring(properties: Mapping[str, str], node: str = "") -> Monitoring:
     """FSServer's settings, from Ice properties or from `omero config`.
 
-    A wrong value is replaced by its default, because no monitor may end due to a mistake.
+    `node`: as in a rule's omero.fs.node.  A wrong value is replaced by its default, because no
+    monitor may end due to a mistake.
     """
     get = _Reader(properties)
     record = get.single(BY_NAME["monitors"])
     values = {of: get.single(BY_NAME[name]) for name, of in MONITORING_FIELDS.items()}
     return Monitoring(
-        metrics=get.single(BY_NAME["metrics"]).for_fsserver(),
-        record=record or _data_dir(properties) / MONITORS_FILE,
+        metrics=get.single(BY_NAME["metrics"]).for_fsserver(node),
+        # Two FSServers may see one omero.data.dir.
+        record=_of_node(record or _data_dir(properties) / MONITORS_FILE, node),
         problems=tuple(get.problems),
-        **values,
+        **values
+        | {
+            "server_id": object_on(values["server_id"], node),
+            "file_server_id": object_on(values["file_server_id"], node),
+        },
     )
+
+
+def _of_node(file: Path, node: str) -> Path:
+    return file.with_name(f"{file.stem}-{node}{file.suffix}") if node else file
 
 
 def read(properties: Mapping[str, str]) -> Settings:

@@ -1,4 +1,4 @@
-"""omero.fs.pathMap: where importers on other machines find the directories of DropBox.  Pure.
+"""omero.fs.pathMap: where other machines find the directories of DropBox.  Pure.
 
 Rule: everywhere a file has the path that DropBox has for it: in the journal, in OMERO, in what
 people read.  Only when a directory is opened on another machine is its path there used.
@@ -41,6 +41,14 @@ def translated(path: str, paths: PathMap) -> str:
         return path
     best = max(fit, key=lambda one: (len(one.there), bool(one.node)))
     return best.here + path[len(best.there) :]
+
+
+def for_fsserver(paths: PathMap, node: str) -> PathMap:
+    """What holds for the FSServer of a node; nothing for the one without a node's name.
+
+    The machine's own name does not count here, because DropBox does not know it.
+    """
+    return for_machine(paths, [node]) if node else ()
 
 
 _MUST_BE = "/DROPBOX/PATH=/PATH/THERE or NODE:/DROPBOX/PATH=/PATH/THERE, with commas between"

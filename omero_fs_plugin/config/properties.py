@@ -15,6 +15,7 @@ from . import kinds
 from .after_import import AFTER_IMPORT
 from .kinds import Kind
 from .layout import LAYOUTS, USER
+from .nodes import NODE
 from .outlets import OUTLETS
 from .path_map import PATH_MAP
 from .schedule import PRIORITY, WINDOW
@@ -75,6 +76,13 @@ PROPERTIES: tuple[Property, ...] = (
         "",
         "the directory to watch. Empty: defaultDropBoxDir; for a user named in importUsers, "
         "the subdirectory of it with the user's name",
+    ),
+    _for_each(
+        "node",
+        NODE,
+        "",
+        "the node of OMERO's grid whose FSServerNode watches the directory: that of the machine "
+        "that has the disk. Empty: FSServer does",
     ),
     Property(
         "defaultDropBoxDir", kinds.BELOW, "DropBox", "the directory below omero.data.dir to watch"
@@ -187,9 +195,9 @@ PROPERTIES: tuple[Property, ...] = (
         "pathMap",
         PATH_MAP,
         "",
-        "where importers on other machines find directories that have another path there: "
-        "/DROPBOX/PATH=/PATH/THERE, for one machine NODE:/DROPBOX/PATH=/PATH/THERE; several with "
-        "commas between. docs/operations.rst",
+        "where importers and FSServers on other machines find directories that have another path "
+        "there: /DROPBOX/PATH=/PATH/THERE, for one machine NODE:/DROPBOX/PATH=/PATH/THERE; "
+        "several with commas between. docs/operations.rst",
     ),
     _for_each(
         "throttleImport",

@@ -43,6 +43,7 @@ class Rule:
 
     user: str  # OMERO user name; or EVERYONE: each user has a subdirectory of `watch_dir`
     watch_dir: Path  # absolute
+    node: str  # of IceGrid, whose FSServer watches; empty: the one without a node's name
     layout: str  # of EVERYONE: one of layout.LAYOUTS
     path_mode: str
     event_types: tuple[str, ...]
@@ -110,7 +111,7 @@ class Settings:
     importers: int  # of DropBox itself; 0: other machines import everything
     node_importers: int  # on each other machine; 0: as many
     create_users: bool  # directories for OMERO users who have none
-    path_map: PathMap  # of importers on other machines
+    path_map: PathMap  # of importers and FSServers on other machines
     file_batch: int  # files gathered before they are looked at
     longest_wait: float  # s; a warning is given for a file that still changes after this
     quarantine: Path | None  # absolute; failed files are moved below it
@@ -189,6 +190,7 @@ class Monitoring:
 # Which field of Rule or Settings a property becomes.  importUsers and watchDir
 # are read together, and defaultDropBoxDir is part of them.
 RULE_FIELDS = {
+    "node": "node",
     "layout": "layout",
     "pathMode": "path_mode",
     "eventTypes": "event_types",

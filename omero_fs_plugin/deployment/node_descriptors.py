@@ -18,6 +18,8 @@ PROPERTY = "omero.server.nodedescriptors"
 MASTER = "master"
 # What may be listed besides: importers on other machines.
 ELSEWHERE = "DropBoxImporter"
+# ... and FSServers there, as omero.fs.node of a rule says.
+WATCHING = "FSServerNode"
 
 
 def parse(value: str) -> dict[str, list[str]] | None:
@@ -71,10 +73,10 @@ def advice_on_leaving(value: str, *, stock: bool) -> list[str]:
     if nodes is None:
         return [_unreadable(value)]
     listed = {server for servers in nodes.values() for server in servers}
-    if not listed.intersection((*SERVERS, ELSEWHERE)):
+    if not listed.intersection((*SERVERS, ELSEWHERE, WATCHING)):
         return []
     back = ("MonitorServer", "FileServer", "DropBox") if stock else ()
-    wanted = exchanged(nodes, (*SERVERS, ELSEWHERE, *back), back)
+    wanted = exchanged(nodes, (*SERVERS, ELSEWHERE, WATCHING, *back), back)
     return [f"{PROPERTY} is set and lists servers that no longer exist. Now:", _command(wanted)]
 
 

@@ -25,6 +25,7 @@ from .guests import Counted, of_calls
 from .monitors import Monitor, Monitors
 from .notices import Notice, Tell
 from .requests import (
+    UNKNOWN,
     MonitorError,
     MonitorType,
     PathMode,
@@ -219,9 +220,20 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, ours: Files, others: Files, access: Access, calls: Counted | None = None
+        self,
+        ours: Files,
+        others: Files,
+        access: Access,
+        calls: Counted | None = None,
+        *,
+        far_may_read: bool = True,
     ) -> None:
-        """`calls` counts those of guests."""
+        """`calls` counts those of guests.
+
+        `far_may_read`: whether a client whose account is not known, as one on another machine,
+        may read what is in files.  The whole network may reach the FSServer of a node.
+        """
+        self._far_may_read = far_may_read
         self._ours = ours
         self._others = others
         self._access = access
@@ -280,19 +292,21 @@ class FileServer(slice_.FileServer):  # type: ignore[misc]
 
     def getSHA1(self, fileId: str, current: Any = None) -> str:
         """Lower-case hexadecimal."""
-        with self._files(current) as files:
+        with self._files(current, content=True) as files:
             return files.sha1(fileId)
 
     def readBlock(self, fileId: str, offset: int, size: int, current: Any = None) -> bytes:
         """At most files.LARGEST_BLOCK bytes."""
-        with self._files(current) as files:
+        with self._files(current, content=True) as files:
             return files.block(fileId, offset, size)
 
     @contextmanager
-    def _files(self, current: Any) -> Iterator[Files]:
-        """What the caller may see, for one call."""
+    def _files(self, current: Any, *, content: bool = False) -> Iterator[Files]:
+        """What the caller may see, for one call; `content`: which reads a file."""
         with told_as_fs_error():
             guest = self._access.guest(current)
+            if content and guest == UNKNOWN and not self._far_may_read:
+                raise MonitorError("clients on other machines may not read files here")
             with self._calls.one(guest):
                 yield self._others if guest else self._ours
 

@@ -13,6 +13,7 @@ from typing import Any
 from omero_fs_plugin import icegrid, niceness
 from omero_fs_plugin.config.changes import changed_monitoring, digest
 from omero_fs_plugin.config.parsing import read, read_monitoring
+from omero_fs_plugin.config.path_map import for_fsserver, translated
 from omero_fs_plugin.metrics.publisher import Publisher
 
 from .access import Access
@@ -49,7 +50,8 @@ class FSServer:
         ):
             if not properties.getProperty(key):
                 properties.setProperty(key, value)
-        given = read_monitoring(properties.getPropertiesForPrefix("omero."))
+        self._node = icegrid.node_of(properties.getProperty("Ice.Admin.ServerId"))
+        given = read_monitoring(properties.getPropertiesForPrefix("omero."), self._node)
         self._given = given
         self._seen = digest(properties.getPropertiesForPrefix("omero."))
         self._restart = ""  # which properties have changed and take effect only at the next start
@@ -78,14 +80,20 @@ class FSServer:
             icegrid.STATUS_FACET,
         )
         self.adapter = communicator.createObjectAdapter(ADAPTER)
-        self._watched = _watched(properties)
+        self._watched = _watched(properties, self._node)
         access, calls = Access(self._given_to_all), of_calls()
         self.adapter.add(
             MonitorServer(self.monitors, sys.platform, access, calls),
             communicator.stringToIdentity(given.server_id),
         )
         self.adapter.add(
-            FileServer(Files(self._roots), Files(self._roots_for_all), access, calls),
+            FileServer(
+                Files(self._roots),
+                Files(self._roots_for_all),
+                access,
+                calls,
+                far_may_read=not self._node,
+            ),
             communicator.stringToIdentity(given.file_server_id),
         )
         # Before anybody can ask for them: a client that is told something may ask at once.
@@ -100,12 +108,12 @@ class FSServer:
 
     def _changed(self, communicator: Any) -> None:
         properties = icegrid.omero_properties(communicator)
-        changed = changed_monitoring(self._given, read_monitoring(properties))
+        changed = changed_monitoring(self._given, read_monitoring(properties, self._node))
         self._restart = ", ".join(changed)
         if changed:
             log.warning("changed; takes effect at the next start of FSServer: %s", self._restart)
         self._seen = digest(properties)
-        self._watched = _watched(communicator.getProperties())
+        self._watched = _watched(communicator.getProperties(), self._node)
 
     def _given_to_all(self) -> list[str]:
         """The directories that clients of every account may watch and read."""
@@ -145,10 +153,12 @@ class FSServer:
         log.info("FSServer has stopped")
 
 
-def _watched(properties: Any) -> list[str]:
-    """What DropBox watches by these properties, also where a rule is wrong in another way."""
+def _watched(properties: Any, node: str) -> list[str]:
+    """What DropBox watches with this FSServer, also where a rule is wrong in another way."""
     settings = read(properties.getPropertiesForPrefix("omero."))
-    return [str(rule.watch_dir) for rule in (*settings.rules, *settings.unusable)]
+    here = for_fsserver(settings.path_map, node)
+    rules = (*settings.rules, *settings.unusable)
+    return [translated(str(rule.watch_dir), here) for rule in rules if rule.node == node]
 
 
 def _is_in(root: Root, others: Iterable[Root]) -> bool:

@@ -156,7 +156,8 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.service": {
         "awaiting": "service parts",
-        "service": "dispatch figures showing hearsay parts configuration",
+        "service": "hearing dispatch figures showing hearsay parts configuration",
+        "hearing": "dispatch",
         "elsewhere": "dispatch parts configuration",
         "hearsay": "",
         "showing": "parts configuration",

@@ -41,6 +41,7 @@ class Now:
     at_work: bool = False  # we have the lease
     rescans: int = 0  # since the start
     rescanned: float = 0.0  # s since the epoch, when the last rescan ended; 0: none has
+    fsservers: Mapping[str, bool] = field(default_factory=dict)  # node -> has all its monitors
     java: Mapping[str, int] = field(default_factory=dict)  # what for -> processes since the start
 
 
@@ -83,6 +84,12 @@ class Families:
         self.reachable = make("roots_reachable", "Those of them that answer.")
         self.closed = make("windows_closed", "Those of them whose imports do not begin now.")
         self.silent = make("directories_away", "Users' directories that do not answer.")
+        self.fsservers = make(
+            "fsserver_connected",
+            "1 while the FSServer of this node watches for all its rules.",
+            "node",
+        )
+        self._nodes: set[str] = set()  # that are shown
         self.lease = make("lease_held", "1 if this DropBox works on the journal, 0 if it waits.")
         self.java = make_total("java_starts", "Java processes that were started.", "purpose")
         self.trouble = make("trouble", "1 while this keeps files from being imported.", "what")
@@ -150,6 +157,11 @@ class Families:
         self.reachable.set(now.roots - now.unreachable)
         self.closed.set(now.closed)
         self.silent.set(now.silent)
+        for node in self._nodes - now.fsservers.keys():
+            self.fsservers.remove(node)
+        for node, connected in now.fsservers.items():
+            self.fsservers.labels(node).set(connected)
+        self._nodes = set(now.fsservers)
         self.lease.set(now.at_work)
         self._grow(self.rescans, "rescans", now.rescans)
         if now.rescanned:

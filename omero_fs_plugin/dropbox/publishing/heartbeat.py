@@ -22,6 +22,7 @@ EVERY_S = 15.0  # between two of them
 _LATE_S = 30.0  # OMERO may be slow; a sign that is this much late counts as none
 _MOST_VERSION = 50  # characters
 _MOST_USERS = 100  # more count as everyone
+_MOST_NODES = 50
 _MOST_WHO = 300  # characters
 _TWICE = 2  # one that has just lost its lease may leave one more sign
 _GONE = 3  # without a sign for as long as so many of them take, it has gone
@@ -39,6 +40,9 @@ class Heard:
     users: frozenset[str] = frozenset()  # for whom it imports; empty: it may be everyone
     unwatched: float | None = None  # s since the epoch: FSServer has told it nothing since then
 
+    # Nodes of omero.fs.node whose FSServer tells it nothing
+    nodes: frozenset[str] = frozenset()
+
     def silent(self, now: float) -> bool:
         """Whether at `now` (s since the epoch) the next one should have come."""
         return now - self.at > self.every + _LATE_S
@@ -50,12 +54,15 @@ def sign(
     who: str = "",
     users: Collection[str] = (),
     unwatched: float | None = None,
+    nodes: Collection[str] = (),
 ) -> str:
     """The text of a sign at `now`; the next one comes in `every` s.  The rest: as in Heard."""
     told: dict[str, Any] = {"format": _FORMAT, "at": round(now, 1), "every": every}
     told["version"] = __version__
     if unwatched is not None:
         told["unwatched"] = round(unwatched, 1)
+    if nodes:
+        told["nodes"] = sorted(nodes)[:_MOST_NODES]
     if who:
         told["who"] = who
     if 0 < len(users) <= _MOST_USERS:
@@ -76,7 +83,8 @@ def heard(text: str) -> Heard | None:
         return None
     version = _word(found.get("version"), _MOST_VERSION)
     who, users = _word(found.get("who"), _MOST_WHO), _names(found.get("users"))
-    return Heard(at, every, version, who, users, _time(found.get("unwatched")))
+    unwatched, nodes = _time(found.get("unwatched")), _names(found.get("nodes"))
+    return Heard(at, every, version, who, users, unwatched, nodes)
 
 
 class Others:

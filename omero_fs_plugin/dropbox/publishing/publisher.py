@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from omero_fs_plugin.attendant import Attendant
 from omero_fs_plugin.blitz.sessions import Omero
@@ -46,6 +46,7 @@ class Publisher(Attendant):
         progress: Callable[[], Mapping[int, str]],
         trouble_at: Callable[[str], str],
         unwatched: Callable[[], str] = str,
+        unwatched_nodes: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """`trouble_at` gives what is wrong with a user's directory; empty: nothing.
 
@@ -57,6 +58,8 @@ class Publisher(Attendant):
         self._progress = progress
         self._trouble_at = trouble_at
         self._unwatched = unwatched
+        self._unwatched_nodes = unwatched_nodes
+        self._nodes: frozenset[str] = frozenset()  # as the last sign had them
         self._unwatched_since: float | None = None  # s since the epoch
         self._through = 0  # the last event of the journal that was heard
         self._due: dict[str, float] = {}  # user -> s since the epoch: not written before
@@ -178,11 +181,14 @@ class Publisher(Attendant):
         if bool(self._unwatched()) is (self._unwatched_since is None):
             self._unwatched_since = now if self._unwatched_since is None else None
             self._signed = 0.0  # that is news
+        nodes = frozenset(self._unwatched_nodes())
+        if nodes != self._nodes:
+            self._nodes, self._signed = nodes, 0.0
         every = max(EVERY_S, settings.publish_interval)
         if not 0 <= now - self._signed < every:  # the clock may have been set back
             users = {rule.user for rule in settings.rules}
             users = set() if EVERYONE in users else users
-            text = sign(now, every, self._who, users, self._unwatched_since)
+            text = sign(now, every, self._who, users, self._unwatched_since, nodes)
             before = self._omero.show_sign(text)
             self._signed = now
             self._others.found(before, time.monotonic(), users)

@@ -13,10 +13,10 @@ from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
 from omero_fs_plugin.dropbox.importing.methods import Methods
 from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
-from omero_fs_plugin.icegrid import OMERO_STARTS, WAITS_FOR_FSSERVER
+from omero_fs_plugin.icegrid import FSSERVER, OMERO_STARTS, WAITS_FOR_FSSERVER, node_of
 
 from .configuration import Configuration
-from .parts import Parts
+from .parts import Parts, fault_of
 
 
 def figures(
@@ -107,8 +107,11 @@ def _state(
         state, reason = OMERO_STARTS, starting
     elif away := parts.importers.away or parts.importers.beginning.not_up:
         state, reason = "waiting for OMERO", away
-    elif subscriptions.problem:
-        state, reason = WAITS_FOR_FSSERVER, subscriptions.problem
+    elif unheard := subscriptions.problems():
+        state = WAITS_FOR_FSSERVER
+        reason = "; ".join(
+            f"{name}: {why}" if name != FSSERVER else why for name, why in unheard.items()
+        )
     elif parts.importers.nobody:
         state, reason = "waiting for importers", parts.importers.nobody
     return state, reason
@@ -165,7 +168,7 @@ def troubles(
         "Bio-Formats": parts.groupers.trouble,
         "disk": full,
         "OMERO": "" if _is_full(away) else away,
-        "FSServer": subscriptions.problem,
+        **{fault_of(node_of(name)): why for name, why in subscriptions.problems().items()},
         "importers": parts.importers.nobody,
         "another DropBox": "; ".join(f"{what}: {why}" for what, why in _beside(parts).items()),
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from omero_fs_plugin import icegrid
 from omero_fs_plugin.blitz.sessions import Omero
 from omero_fs_plugin.config.settings import Rule, Settings
 from omero_fs_plugin.dropbox.afterwards.caretaker import Caretaker
@@ -202,10 +203,36 @@ def put_together(
             Omero.of(communicator, settings),
             settings=lambda: configuration.settings,
             progress=importers.progress,
-            trouble_at=lambda root: lanes.calls.told().get(root, "") or ROOTS.trouble(root),
-            unwatched=lambda: troubles().get("FSServer", ""),
+            trouble_at=lambda root: (
+                lanes.calls.told().get(root, "")
+                or ROOTS.trouble(root)
+                or _unheard(root, places, troubles())
+            ),
+            unwatched=lambda: troubles().get(icegrid.FSSERVER, ""),
+            unwatched_nodes=lambda: unheard_nodes(troubles()),
         ),
     )
+
+
+def fault_of(node: str) -> str:
+    """The name of the fault that the FSServer of a node is not heard."""
+    # The first word says how long it must last before admins are told.
+    return f"{icegrid.FSSERVER} {node}" if node else icegrid.FSSERVER
+
+
+def unheard_nodes(troubles: Mapping[str, str]) -> list[str]:
+    """The nodes whose FSServer is not heard."""
+    before = fault_of("")
+    return [name[len(before) + 1 :] for name in troubles if name.startswith(f"{before} ")]
+
+
+def _unheard(root: str, places: Places, troubles: Mapping[str, str]) -> str:
+    """What a user is told of the FSServer of a node."""
+    place = places.place(f"{root}/any")
+    node = place.rule.node if place is not None else ""
+    if not node or fault_of(node) not in troubles:
+        return ""
+    return f"FSServer on {node} is not heard. New files may be found later than usual"
 
 
 def outside(

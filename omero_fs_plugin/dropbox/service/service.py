@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omero.grid import monitors
-
 from omero_fs_plugin import icegrid
 from omero_fs_plugin.config.changes import digest
 from omero_fs_plugin.config.parsing import read
@@ -33,13 +31,12 @@ from omero_fs_plugin.dropbox.journal.lease import Holder, Lease
 from omero_fs_plugin.dropbox.journal.rounds import Rounds
 from omero_fs_plugin.dropbox.journal.story import Story
 from omero_fs_plugin.dropbox.settling.groupers import readers_there
-from omero_fs_plugin.dropbox.watching.subscription import MonitorClient
-from omero_fs_plugin.dropbox.watching.subscriptions import Subscriptions
 from omero_fs_plugin.errors import FsError
 
 from .configuration import Configuration
 from .dispatch import Dispatch
 from .figures import figures, troubles
+from .hearing import Hearing
 from .hearsay import Hearsay
 from .parts import put_together, take_out
 from .showing import Showing
@@ -92,21 +89,26 @@ class DropBox:
         )
         self._stopping = threading.Event()
         self._changes: queue.Queue[Mapping[str, str] | None] = queue.Queue()
-        self.subscriptions = Subscriptions(
+        self.hearing = Hearing(
             communicator,
-            self._activate(communicator),
+            settings,
             self.journal,
-            server_id=settings.server_id,
-            connected=self.rescanner.ask,
+            dispatch=self.dispatch,
+            rescanner=self.rescanner,
+            places=self.parts.places,
             lanes=self.lanes,
             file_server_id=properties.get(BY_NAME["fileServerIdString"].key, "") or "FileServer",
         )
+        self.subscriptions = self.hearing.subscriptions
+        communicator.addAdminFacet(icegrid.StatusFacet(self.figures), icegrid.STATUS_FACET)
+        self.hearing.activate()
         self.rescanner.besides.append(self.subscriptions.compare)
         self.showing = Showing(
             self.parts,
             self.configuration,
             troubles=lambda: troubles(self.parts, self.subscriptions, self.configuration),
             at_work=lambda: self._begun and not self._stopping.is_set(),
+            fsservers=self.subscriptions.connections,
         )
         self._lease = Lease(self.journal, me)
         self._story = Story(self.journal)
@@ -246,7 +248,7 @@ class DropBox:
         self.configuration.settings = settings
         self.parts.apply(settings, methods)
         self._take_roots([str(rule.watch_dir) for rule in settings.rules])
-        self.subscriptions.apply(settings.rules, platform_check=settings.platform_check)
+        self.hearing.apply(settings)
         self.importers.wake()
 
     def reconfigure(self, properties: Mapping[str, str]) -> None:
@@ -305,7 +307,7 @@ class DropBox:
             if self._beginner.is_alive():  # it stops at its next step
                 self._beginner.join(max(0.0, until - time.monotonic()))
                 self.ended = not self._beginner.is_alive()
-        self.subscriptions.stop()
+        self.hearing.stop()
         self.ended = self.showing.publisher.stop(_METRICS_S) and self.ended
         self.ended = self._story.stop(_STORY_S) and self.ended
         if self._rounds is not None:
@@ -325,19 +327,8 @@ class DropBox:
             held_by=self._keeper.held_by,
             no_journal=self._keeper.trouble,
         )
-        return {**told, "metrics": self.showing.publisher.trouble}
-
-    def _activate(self, communicator: Any) -> Any:
-        """The proxy under which FSServer notifies us."""
-        settings = self.configuration.settings
-        adapter = communicator.createObjectAdapter(settings.client_adapter)
-        identity = communicator.stringToIdentity(settings.client_id)
-        adapter.add(MonitorClient(self.dispatch.heard, self.rescanner.ask), identity)
-        communicator.addAdminFacet(icegrid.StatusFacet(self.figures), icegrid.STATUS_FACET)
-        adapter.activate()
-        # Direct: FSServer need not ask the locator, and a restarted DropBox,
-        # which has another port, makes a monitor of its own.
-        return monitors.MonitorClientPrx.uncheckedCast(adapter.createDirectProxy(identity))
+        unseen = {f"left.{path}": why for path, why in self.hearing.told().items()}
+        return {**told, **unseen, "metrics": self.showing.publisher.trouble}
 
 
 def _make(directory: Path) -> None:

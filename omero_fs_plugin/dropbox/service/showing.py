@@ -29,11 +29,14 @@ class Showing:
         *,
         troubles: Callable[[], Mapping[str, str]],
         at_work: Callable[[], bool],
+        fsservers: Callable[[], Mapping[str, bool]],
     ) -> None:
+        """`fsservers`: as Subscriptions.connections."""
         self._parts = parts
         self._configuration = configuration
         self._troubles = troubles
         self._at_work = at_work
+        self._fsservers = fsservers
         self._families: Families | None = None
         self.publisher = Publisher(configuration.settings.metrics, self.collect)
 
@@ -76,6 +79,7 @@ class Showing:
                 rescans=parts.rescanner.ended,
                 rescanned=parts.rescanner.last,
                 java=JAVA.numbers(),
+                fsservers=self._fsservers(),
             )
 
         return now

@@ -3,7 +3,9 @@
 Rule: this room decides nothing.  It gives the files that it meets to ``settling``.
 
 ``subscriptions`` keeps a monitor on FSServer for each rule, ``subscription`` is one of them.
-``alike`` tells whether FSServer sees the same directories.
+``fsserver`` is one FSServer, of which each node may have its own.
+``alike`` tells whether FSServer sees the same directories, and ``unseen`` looks for files that only
+FSServer sees.
 ``rescanner`` knows when to look at the whole tree, and ``rescan`` looks.  ``rounds`` looks at many
 directories, a few at a time.
 """

@@ -32,9 +32,19 @@ class Alike:
     """Asks FSServer for a file with a name that nobody knows.  One thread calls `look`."""
 
     def __init__(
-        self, server: Callable[[], Any], lanes: Lanes, clock: Callable[[], float] = time.monotonic
+        self,
+        server: Callable[[], Any],
+        lanes: Lanes,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        there: Callable[[str], str] = str,
+        name: str = "FSServer",
     ) -> None:
-        """`server` gives FSServer's file server.  `clock`: seconds, monotonic."""
+        """`server` gives FSServer's file server, and `there` the path on its machine.
+
+        `clock`: seconds, monotonic; `name`: as people have it.
+        """
+        self._there, self._name = there, name
         self._server, self._lanes, self._clock = server, lanes, clock
         self._until: dict[str, float] = {}  # directory -> proved until (s)
         self.told: dict[str, str] = {}  # directory -> why it is not the same, for people
@@ -50,30 +60,36 @@ class Alike:
                 continue
             try:
                 alike = self._is_alike(directory)
-            except (Ice.Exception, omero.ServerError, FsError, OSError) as error:
+            except Ice.Exception as error:  # what else it would be asked, it does not answer either
+                log.debug("%s is away: %s", self._name, type(error).__name__)
+                break
+            except (omero.ServerError, FsError, OSError) as error:
                 log.debug("%s is not compared: %s", directory, type(error).__name__)
                 continue
             if alike:
                 self._until[directory] = self._clock() + PROVED_S
                 continue
             told[directory] = (
-                "FSServer sees another directory there than DropBox, so only rescans find files: "
-                f"mount the same one at {directory} on the machines of both"
+                f"{self._name} sees another directory there than DropBox, so only rescans find "
+                f"files: mount the same one at {directory} on the machines of both"
             )
+            there = self._there(directory)
+            if there != directory:
+                told[directory] += f"; omero.fs.pathMap says that it is {there} on FSServer's"
             if directory not in self.told:
                 log.error("%s: %s", directory, told[directory])
         self.told = told
 
     def _is_alike(self, directory: str) -> bool:
-        name = new_name()
+        name, there = new_name(), self._there(directory)
         try:
             if self._lanes.ask(directory, lambda: make(directory, name)):
-                return bool(self._server().fileExists(f"{directory.rstrip('/')}/{name}"))
+                return bool(self._server().fileExists(f"{there.rstrip('/')}/{name}"))
         finally:
             with suppress(FsError, OSError):
                 self._lanes.ask(directory, lambda: remove(directory, name))
         # Nothing may be made there: then one name in it must be in both.
-        theirs = set(self._server().getDirectory(directory, "*"))
+        theirs = set(self._server().getDirectory(there, "*"))
         ours = self._lanes.ask(directory, lambda: _names(directory))
         return ours == theirs or not ours.isdisjoint(theirs)
 

@@ -129,6 +129,23 @@ class Rescanner:
             self._away = {r: why for r, why in self._away.items() if str(r.watch_dir) != root}
         self._lanes.do(root, lambda: self._look_at_one(user, root), key=LANE, beside=LANE)
 
+    def look_below(self, rule: Rule) -> None:
+        """Rescans the directories of one rule alone, as soon as their disk answers."""
+        directory = str(rule.watch_dir)
+        if rule.user != EVERYONE or rule.layout == OWNER:
+            self.look_at(directory)
+            return
+        self._lanes.do(directory, partial(self._look_below, rule), key="below", beside=LANE)
+
+    def _look_below(self, rule: Rule) -> None:
+        """Runs in a lane of the rule's directory."""
+        found: dict[Rule, list[str]] = {}
+        self._top(rule, found)
+        for name in found.get(rule, []):
+            directory = f"{rule.watch_dir}/{name}"
+            if self._pipeline.places.enters(directory) and not self._stopping.is_set():
+                self.look_at(directory)
+
     def _look_at_one(self, user: str, root: str) -> None:
         if self._stopping.is_set() or not self._users.is_user(user):
             return

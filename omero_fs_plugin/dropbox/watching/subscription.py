@@ -68,13 +68,14 @@ class Subscription:
     """Keeps one persistent monitor on the directory of one rule.
 
     Rule: `connected` is called after each start of a monitor, because nobody was
-    told what happened before the start.
+    told what happened before the start.  It gets the rule, and whether this was the first.
 
     `note` keeps the monitor's id beyond our life, and `noted` gives it back.  The
     monitor of a DropBox that was killed watches until somebody destroys it.
 
     `asked` is called with a MonitorServerPrx that has just answered.  Whoever then sees
-    that its connection closes calls `closed`.
+    that its connection closes calls `closed`.  `why` says for people why it has not answered.
+    `there` gives the path on FSServer's machine, and `key` is what a change of the rule is told by.
     """
 
     def __init__(
@@ -84,10 +85,13 @@ class Subscription:
         client: Any,
         *,
         platform_check: bool,
-        connected: Callable[[], None],
+        connected: Callable[[Rule, bool], None],
         note: Callable[[str], None],
         noted: Callable[[], str],
         asked: Callable[[Any], None] = lambda server: None,
+        there: Callable[[str], str] = str,
+        why: Callable[[Any, BaseException], str] = lambda server, error: why_unanswered(error),
+        key: tuple[Any, ...] = (),
     ) -> None:
         self._server = server  # gives the MonitorServerPrx
         self.rule = rule
@@ -97,6 +101,10 @@ class Subscription:
         self._note = note
         self._noted = noted
         self._asked = asked
+        self._there = there
+        self._why = why
+        self.key = key
+        self._connected_before = False
         self._news = threading.Event()  # the connection has closed, or we are stopped
         self._stopping = threading.Event()
         # A daemon: a call that FSServer does not answer must not keep us from ending.
@@ -154,12 +162,13 @@ class Subscription:
 
     def _keep(self) -> None:
         while not self._stopping.is_set():
+            server = self._server()
             try:
-                self._look()
+                self._look(server)
             except omero.OmeroFSError as error:
                 self._lost(error.reason)
             except (Ice.Exception, omero.ServerError) as error:
-                self._lost(why_unanswered(error))
+                self._lost(self._why(server, error))
             except Exception:
                 log.exception("keeping the monitor failed")
                 self._lost("a defect; see the log")
@@ -172,8 +181,7 @@ class Subscription:
         # An FSServer that has ended is back in about a second, with its monitors.
         self._stopping.wait(_AGAIN_S)
 
-    def _look(self) -> None:
-        server = self._server()
+    def _look(self, server: Any) -> None:
         if self.monitor:
             if server.getMonitorState(self.monitor) == monitors.MonitorState.Started:
                 self._asked(server)
@@ -189,7 +197,7 @@ class Subscription:
             monitors.MonitorType.Persistent,
             [_WATCHED[name] for name in rule.event_types],
             _PATH_MODES[mode_of(rule)],
-            str(rule.watch_dir),
+            self._there(str(rule.watch_dir)),
             _whitelist(rule),
             [*rule.blacklist, *not_entered(levels(rule))],
             0.0,  # a persistent monitor has no timeout
@@ -202,8 +210,10 @@ class Subscription:
         self._note(monitor)
         server.startMonitor(monitor)
         self.monitor, self.problem = monitor, ""
-        log.info("monitor %s watches %s", monitor, rule.watch_dir)
-        self._connected()
+        on = f" on {rule.node}" if rule.node else ""
+        log.info("monitor %s watches %s%s", monitor, rule.watch_dir, on)
+        first, self._connected_before = not self._connected_before, True
+        self._connected(rule, first)
 
     def _destroy_former(self, server: Any) -> None:
         former = self._noted()
@@ -240,6 +250,7 @@ def monitored(rule: Rule) -> tuple[Any, ...]:
     return (
         rule.user,
         rule.watch_dir,
+        rule.node,
         mode_of(rule),
         rule.event_types,
         rule.whitelist,

@@ -482,6 +482,7 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
     return Rule(
         user=draw(st.one_of(st.just("default"), _NAMES)),
         watch_dir=Path("/watched", str(number), draw(_NAMES)),
+        node=draw(st.sampled_from(["", "node2", "fs.example.org", "_1-2"])),
         layout=draw(st.sampled_from(LAYOUTS)),
         path_mode=draw(st.sampled_from(["Flat", "Recurse", "Follow"])),
         event_types=tuple(draw(st.lists(st.sampled_from(["Creation", "All"]), min_size=1))),

@@ -30,7 +30,13 @@ FRAGMENT = fragment_path().read_bytes()
 TEMPLATES = (SAMPLES / "templates.xml").read_bytes()
 DEFAULT = (SAMPLES / "default.xml").read_bytes()
 OURS = ["FSServerTemplate", "DropBoxTemplate"]
-ALL_OURS = [*OURS, "DropBoxImporterTemplate"]  # the last one has no instance by itself
+# Those for other nodes have no instance by themselves.
+ALL_OURS = [
+    "FSServerTemplate",
+    "FSServerNodeTemplate",
+    "DropBoxTemplate",
+    "DropBoxImporterTemplate",
+]
 
 
 def deployed(root: etree._Element, path: str, attribute: str) -> list[str]:

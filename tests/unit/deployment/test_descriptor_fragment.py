@@ -11,7 +11,8 @@ from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import PROPERTIES
 from omero_fs_plugin.deployment.installation import fragment_path
 from omero_fs_plugin.dropbox.service.elsewhere import ADAPTER
-from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.icegrid import SERVERS, fsserver_on
+from omero_fs_plugin.monitor.server import ADAPTER as FSSERVERS
 
 ROOT = etree.parse(fragment_path()).getroot()
 
@@ -72,19 +73,26 @@ def test_adapters_listen_on_this_machine_only(server: str) -> None:
     assert template.find("parameter[@name='endpoints']").get("default") == "tcp -h 127.0.0.1"
 
 
-def test_importers_for_any_node() -> None:
+@pytest.mark.parametrize(
+    ("server", "named", "adapter"),
+    [
+        ("DropBoxImporter", "DropBoxImporter-${node}", ADAPTER),
+        ("FSServerNode", fsserver_on("${node}"), FSSERVERS),
+    ],
+)
+def test_servers_for_any_node(server: str, named: str, adapter: str) -> None:
     """Each node has one server of that name, and IceGrid puts the node's name into it."""
-    template = ROOT.find("server-template[@id='DropBoxImporterTemplate']")
+    template = ROOT.find(f"server-template[@id='{server}Template']")
     running = template.find("server")
 
-    assert running.get("id") == "DropBoxImporter-${node}"
+    assert running.get("id") == named
     assert all(p.get("default") for p in template.iterfind("parameter"))
     dash_m, module = (option.text for option in running.iterfind("option"))
     assert dash_m == "-m" and importlib.util.find_spec(module)
     assert running.findall("properties/properties")[-1].get("refid") == "Profile"
-    assert running.find("adapter").get("name") == ADAPTER
+    assert running.find("adapter").get("name") == adapter
     instances = {one.get("template") for one in ROOT.iter("server-instance")}
-    assert "DropBoxImporterTemplate" not in instances
+    assert f"{server}Template" not in instances
 
 
 def test_existing_clients_find_the_well_known_objects() -> None:
@@ -93,6 +101,8 @@ def test_existing_clients_find_the_well_known_objects() -> None:
     assert objects == {
         "MonitorServer": "::omero::grid::monitors::MonitorServer",
         "FileServer": "::omero::grid::monitors::FileServer",
+        "MonitorServer-${node}": "::omero::grid::monitors::MonitorServer",
+        "FileServer-${node}": "::omero::grid::monitors::FileServer",
     }
 
 

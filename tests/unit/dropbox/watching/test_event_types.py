@@ -111,7 +111,7 @@ def test_what_dropbox_asks_fsserver_for() -> None:
         rule,
         "the client",
         platform_check=True,
-        connected=lambda: None,
+        connected=lambda rule, first: None,
         note=lambda monitor: None,
         noted=lambda: "",
     )

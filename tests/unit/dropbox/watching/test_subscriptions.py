@@ -37,7 +37,7 @@ def test_a_stop_asks_for_all_of_them_before_it_waits_for_one() -> None:
     server, nothing = FSServer(), lambda *_: None
     every: list[Any] = []
     for number in range(300):
-        rule: Any = SimpleNamespace(user="amy", watch_dir=f"/{number}")
+        rule: Any = SimpleNamespace(user="amy", watch_dir=f"/{number}", node="")
         one = Subscription(
             lambda: server,
             rule,
@@ -53,7 +53,7 @@ def test_a_stop_asks_for_all_of_them_before_it_waits_for_one() -> None:
         every.append(one)
     journal: Any = None
     subscriptions = Subscriptions(
-        None, None, journal, server_id="", connected=nothing, lanes=Lanes()
+        None, nothing, journal, server_id="", connected=nothing, lanes=Lanes()
     )
     subscriptions._all = tuple(every)
     subscriptions.stop()
@@ -108,11 +108,11 @@ def kept(count: int) -> tuple[Answering, list[Subscription], Passing]:
     server, passing, nothing = Answering(), Passing(), lambda *_: None
     journal: Any = None
     subscriptions = Subscriptions(
-        None, None, journal, server_id="", connected=nothing, lanes=Lanes()
+        None, nothing, journal, server_id="", connected=nothing, lanes=Lanes()
     )
     every: list[Subscription] = []
     for number in range(count):
-        rule: Any = SimpleNamespace(user="amy", watch_dir=f"/{number}")
+        rule: Any = SimpleNamespace(user="amy", watch_dir=f"/{number}", node="")
         one = subscriptions._make(rule)
         one._server = lambda: server
         one.monitor = str(number)
@@ -125,7 +125,7 @@ def kept(count: int) -> tuple[Answering, list[Subscription], Passing]:
 def test_an_fsserver_that_is_connected_is_asked_six_times_a_minute() -> None:
     server, (one,), passing = kept(1)
     while sum(passing.waited) < 60:
-        one._look()
+        one._look(one._server())
         one._pause()
     assert server.asked <= 6
 
@@ -134,7 +134,7 @@ def test_an_fsserver_whose_connection_closes_is_asked_after_two_seconds() -> Non
     """All subscriptions share the connection, and all of them are told."""
     server, every, _ = kept(3)
     for one in every:
-        one._look()
+        one._look(one._server())
     server.connection.close()
     for one in every:
         assert one._news.is_set()
