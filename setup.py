@@ -100,6 +100,7 @@ setup(
             *WEB,
             "whitenoise>=6",
             "selenium>=4.11",
+            "axe-core-python>=0.1",
             *DOCS,
             "setuptools>=77",
         ],

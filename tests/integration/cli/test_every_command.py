@@ -48,6 +48,10 @@ STOPPED = [
     Case("status --fail-on none", 0, ""),
     Case("status --user amy", 7, "the journal has no file of such a user"),
     Case("check", 3, "0 errors, "),
+    Case(
+        "check --publish", 3, "what was found is not in OMERO: the OMERO server was never started"
+    ),
+    Case("uninstall --data", 3, "the OMERO server was never started here"),
     Case(f"import {FILE}", 3, "the OMERO server was never started here"),
     Case(f"import --dry-run {FILE}", 3, "the OMERO server was never started here"),
     Case("import --retry 5", 3, "the OMERO server was never started here"),
@@ -88,6 +92,7 @@ WRONG = [
         ("check --timeout 0", "--timeout: must be a number of seconds"),
         ("check --fail-on x", "some of error, down"),
         ("check --from /none.xml", "/none.xml"),
+        ("check --publish --from /none.xml", "--publish and --from do not go together"),
         ("import", "give either PATHs"),
         ("import /none", "there is no such file or directory"),
         ("import --retry x", "--retry: must be a whole number"),
