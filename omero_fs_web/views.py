@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from django.http import (
@@ -35,7 +36,7 @@ from omero_fs_plugin.dropbox.publishing.document import is_newer, parsed
 from omero_fs_plugin.dropbox.publishing.heartbeat import heard
 from omero_fs_plugin.errors import UserError
 
-from . import receipt, settings
+from . import receipt, rows, settings
 from .older import before_these, older
 from .origin import origin_of
 from .overview import overview
@@ -260,8 +261,6 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
         "show": show if show in SHOWS else "",
         "today": date.today().isoformat(),
         "newer": document is None and is_newer(text),
-        # Around the id of an image.  Not made for each of 200 rows, because that takes long.
-        "thumbnail": reverse("webgateway_render_thumbnail", args=(0,)).rpartition("0")[::2],
     }
     if document is None:
         return context
@@ -271,7 +270,15 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
         texts = (text for _, text in publications.requests_of(services, user))
         asked = {one.fileset: str(one.wish) for one in requests.read(texts)}
     page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
-    context["page"] = placed(page, datasets_of(services, page.images))
+    page = placed(page, datasets_of(services, page.images))
+    # Around the id of an image: an address is not made for each of 200 rows.
+    before, _, after = reverse("webgateway_render_thumbnail", args=(0,)).rpartition("0")
+    client = reverse("webindex")
+    context["page"] = page
+    # The template calls them, if it comes to that: the browser may have all of it.
+    row = partial(rows.imported, client=client)
+    context["today_rows"] = partial(row, page.today, thumbnail=(before, after))
+    context["earlier_rows"] = partial(row, page.earlier, thumbnail=None)
     context["before"] = before_these(document)
     return context
 
