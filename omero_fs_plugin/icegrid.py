@@ -37,7 +37,9 @@ _BEFORE_NODE = f"{FSSERVER}-"  # in the names of those on other machines
 # No call of Ice waits for ever: a dead peer is noticed.
 INVOCATION_TIMEOUT_MS = 60_000  # for every call that a server makes, unless the call sets another
 CALL_TIMEOUT_MS = 30_000
-_FIGURES_MS = 5_000  # that a server which may hang has for its figures
+# The registry passes a question on to a server, and waits for it without end.
+ASK_MS = 5_000
+CLOSE_MS = 2_000  # that the end of a command waits for one who does not answer
 
 
 def fsserver_on(node: str) -> str:
@@ -291,27 +293,36 @@ class Grid:
 
     def figures(self, server: str) -> dict[str, str]:
         """What the status facet of `server` shows; empty if the server does not answer."""
+        return self._ask(server, STATUS_FACET)
+
+    def properties(self, server: str) -> dict[str, str]:
+        """The properties that `server` runs with; empty if it does not answer."""
+        return self._ask(server, "Properties")
+
+    def _ask(self, server: str, facet: str) -> dict[str, str]:
         import IceGrid
 
         try:
             admin = self._admin.getServerAdmin(server)
-            facet = Ice.PropertiesAdminPrx.checkedCast(
-                admin.ice_invocationTimeout(_FIGURES_MS), STATUS_FACET
-            )
-            return dict(facet.getPropertiesForPrefix("")) if facet else {}
+            asked = Ice.PropertiesAdminPrx.uncheckedCast(admin, facet)
+            # Not ice_timeout, which Ice.Override.Timeout makes useless.
+            return dict(asked.ice_invocationTimeout(ASK_MS).getPropertiesForPrefix(""))
         except (Ice.Exception, IceGrid.ServerNotExistException):
             return {}
 
-    def properties(self, server: str) -> dict[str, str]:
-        """The properties that `server` runs with; empty if it does not answer."""
-        try:
-            admin = self._admin.getServerAdmin(server)
-            facet = Ice.PropertiesAdminPrx.checkedCast(
-                admin.ice_invocationTimeout(_FIGURES_MS), "Properties"
-            )
-            return dict(facet.getPropertiesForPrefix("")) if facet else {}
-        except Ice.Exception:
-            return {}
+
+def command_properties(internal_cfg: str) -> Any:
+    """Ice's properties of the command line, which has `internal_cfg` (etc/internal.cfg)."""
+    properties = Ice.createProperties([f"--Ice.Config={internal_cfg}"])
+    properties.setProperty("Ice.ImplicitContext", "Shared")
+    _default(properties, "Ice.Override.ConnectTimeout", "5000")
+    _default(properties, "Ice.Override.Timeout", str(CALL_TIMEOUT_MS))
+    _default(properties, "Ice.Override.CloseTimeout", str(CLOSE_MS))
+    # An answer of OMERO may be larger than Ice's default of 1 MiB; OMERO's servers take 250.
+    _default(properties, "Ice.MessageSizeMax", "250000")  # KiB
+    # If the registry is down, an exception says so, and Ice need not warn too.
+    _default(properties, "Ice.Warn.Connections", "0")
+    return properties
 
 
 @contextmanager
@@ -323,14 +334,7 @@ def grid(internal_cfg: str) -> Iterator[Grid]:
     import IceGrid
 
     initialization = Ice.InitializationData()
-    initialization.properties = Ice.createProperties([f"--Ice.Config={internal_cfg}"])
-    initialization.properties.setProperty("Ice.ImplicitContext", "Shared")
-    _default(initialization.properties, "Ice.Override.ConnectTimeout", "5000")
-    _default(initialization.properties, "Ice.Override.Timeout", str(CALL_TIMEOUT_MS))
-    # An answer of OMERO may be larger than Ice's default of 1 MiB; OMERO's servers take 250.
-    _default(initialization.properties, "Ice.MessageSizeMax", "250000")  # KiB
-    # If the registry is down, an exception says so, and Ice need not warn too.
-    _default(initialization.properties, "Ice.Warn.Connections", "0")
+    initialization.properties = command_properties(internal_cfg)
     try:
         communicator = Ice.initialize(initialization)
     except Ice.Exception as error:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import Ice
 import pytest
 
-from omero_fs_plugin.icegrid import INVOCATION_TIMEOUT_MS, server_properties
+from omero_fs_plugin import icegrid
+from omero_fs_plugin.icegrid import (
+    INVOCATION_TIMEOUT_MS,
+    Grid,
+    command_properties,
+    server_properties,
+)
+
+SOON_S = 20.0  # less than Ice's own limit of a connection
 
 
 @pytest.fixture
@@ -35,6 +45,60 @@ def test_every_call_of_a_server_has_a_limit(deaf: str) -> None:
             proxy.ice_ping()
     finally:
         communicator.destroy()
+
+
+class Hanging(Ice.PropertiesAdmin):  # type: ignore[misc]
+    """A server that takes a question and never answers, as one that is stopped."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def getPropertiesForPrefix(self, prefix: str, current: Any = None) -> dict[str, str]:
+        self.released.wait()
+        return {}
+
+
+def _communicator(properties: Any) -> Any:
+    initialization = Ice.InitializationData()
+    initialization.properties = properties
+    return Ice.initialize(initialization)
+
+
+def test_a_command_waits_for_no_server_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the registry, as here, the connection itself is well."""
+    monkeypatch.setattr(icegrid, "ASK_MS", 300)
+    hanging = Hanging()
+    theirs = _communicator(server_properties([]))
+    adapter = theirs.createObjectAdapterWithEndpoints("a", "tcp -h 127.0.0.1")
+    proxy = adapter.addWithUUID(hanging)
+    adapter.activate()
+    (tmp_path / "internal.cfg").touch()
+
+    class Admin:
+        def getServerAdmin(self, server: str) -> Any:
+            return ours.stringToProxy(theirs.proxyToString(proxy))
+
+    ours = _communicator(command_properties(str(tmp_path / "internal.cfg")))
+    told: list[dict[str, str]] = []
+
+    def ask() -> None:
+        grid = Grid(ours, Admin())
+        told.append(grid.figures("FSServer"))
+        told.append(grid.properties("FSServer"))
+        ours.destroy()
+
+    # Without a facet, as that servant has none.
+    monkeypatch.setattr(icegrid, "STATUS_FACET", "")
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(SOON_S)
+    ended = not asking.is_alive()
+    hanging.released.set()
+    asking.join()
+    theirs.destroy()
+    assert (ended, told) == (True, [{}, {}])
 
 
 def test_what_an_admin_says_counts() -> None:
