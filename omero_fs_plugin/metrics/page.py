@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,6 +14,7 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 CLIENT_S = 5.0  # that a client may take to ask, and to read a part of the answer
 CLIENTS = 8  # at the same time; one more is turned away
+_REST_S = 0.2  # after a client that could not be accepted
 _AGAIN_S = 15.0  # until a port that was taken is tried again
 
 
@@ -89,7 +91,27 @@ class _Server(ThreadingHTTPServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)  # type: ignore[arg-type]
             return
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+        try:
+            super().process_request(request, client_address)  # type: ignore[arg-type]
+        except BaseException:  # no thread can be started
+            self._free.release()
+            raise
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """The next client.  Raises OSError after a rest, for the client is still there then."""
+        try:
+            return self.accepted()
+        except OSError:
+            self.rest()
+            raise
+
+    def accepted(self) -> tuple[socket.socket, object]:
+        """As `get_request`, without the rest."""
+        return super().get_request()
+
+    def rest(self) -> None:
+        """The process may open no file more.  Without a rest this would be asked all the time."""
+        time.sleep(_REST_S)
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -44,7 +44,7 @@ class Walk:
             if relative is None:
                 levels.pop()
                 continue
-            names, has_files, changed = self._listed(call, relative)
+            names, has_files, changed = self.listed(call, relative)
             levels.append(iter(self._below(relative, names)))
             if has_files and relative and tuple(relative.split("/")) > self._start:
                 yield relative, changed
@@ -55,7 +55,8 @@ class Walk:
         depth = relative.count("/") + 2 if relative else 1
         return [one for one in paths if tuple(one.split("/")) >= self._start[:depth]]
 
-    def _listed(self, call: Call, relative: str) -> tuple[list[str], bool, float]:
+    def listed(self, call: Call, relative: str) -> tuple[list[str], bool, float]:
+        """The names of the directories in one, whether it has files, and its time of change."""
         place = f"{self.top}/{relative}" if relative else self.top
         names, has_files = [], False
         try:
@@ -103,10 +104,12 @@ def look_for_directories(means: Means, repository: str) -> None:
             uuid,
             paths,
         )
-        for relative, changed in some:
-            if relative not in there and changed < old:
-                why = "OMERO has registered nothing in it"
-                record.add(Finding(Kind.UNREGISTERED, f"{repository}/{relative}", why))
+        strange = [one for one, changed in some if one not in there and changed < old]
+        # OMERO may have deleted it since it was listed.
+        again = means.look(repository, _with_files, repository, strange) if strange else None
+        for relative in again or ():
+            why = "OMERO has registered nothing in it"
+            record.add(Finding(Kind.UNREGISTERED, f"{repository}/{relative}", why))
         record.looked[PART] += len(some)
         record.mark(PART, paths[-1])
     record.mark(PART, None)
@@ -115,3 +118,13 @@ def look_for_directories(means: Means, repository: str) -> None:
 def _next(call: Call, found: Iterator[tuple[str, float]]) -> list[tuple[str, float]]:
     call.pulse()
     return list(islice(found, _AT_ONCE))
+
+
+def _with_files(call: Call, top: str, some: Sequence[str]) -> list[str]:
+    """Those of these directories that still have files."""
+    walk, found = Walk(top), []
+    for relative in some:
+        _, has_files, _ = walk.listed(call, relative)
+        if has_files:
+            found.append(relative)
+    return found

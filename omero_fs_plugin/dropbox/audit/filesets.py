@@ -31,6 +31,8 @@ class _Page:
     # (fileset, device, inode) -> the path of the file
     names: dict[tuple[int, int, int], str] = field(init=False)
 
+    gone: set[int] = field(default_factory=set)  # OMERO's ids of those deleted meanwhile
+
     def __post_init__(self) -> None:
         self.of = {row.server_fileset: row for row in self.rows if row.server_fileset is not None}
         self.names = {
@@ -120,13 +122,13 @@ def _compare(means: Means, page: _Page, files: Sequence[Kept], repository: str) 
     if found is None:
         return
     by_root: dict[str, list[tuple[Kept, Source, Place]]] = {}
+    missing: list[Kept] = []
     for one, place in zip(kept, found, strict=True):
         row = page.of[one.fileset]
         if place.why:
             means.not_seen(_copy(repository, one), place.why)
         elif place.stat is None:
-            why = "it is not in OMERO's repository"
-            _add(means, row, one, repository, Verdict(Kind.MISSING_COPY, why))
+            missing.append(one)
         elif place.leads_to:
             of = _source(page, row, one, place.leads_to)
             by_root.setdefault(_root(row, place.leads_to), []).append((one, of, place))
@@ -135,10 +137,26 @@ def _compare(means: Means, page: _Page, files: Sequence[Kept], repository: str) 
         elif one.hash and place.stat.st_size != one.size:
             sizes = f"it has {place.stat.st_size:,} bytes, and OMERO noted {one.size:,}"
             _add(means, row, one, repository, Verdict(Kind.CHANGED_COPY, sizes))
+    _look_again(means, page, missing, repository)
     for root, links in by_root.items():
         verdicts = means.look(root, _judged, root, links)
         for (one, _, _), verdict in zip(links, verdicts or (), strict=bool(verdicts)):
             _add(means, page.of[one.fileset], one, repository, verdict)
+
+
+def _look_again(means: Means, page: _Page, missing: Sequence[Kept], repository: str) -> None:
+    """Files that are not in the repository.  Somebody may have deleted the images meanwhile."""
+    if not missing:
+        return
+    filesets = sorted({one.fileset for one in missing})
+    there = means.ask("counting images again", inventory.image_counts, filesets)
+    gone = [one for one in filesets if one not in there and one not in page.gone]
+    page.gone.update(gone)
+    _look_at_images(means, _Page([page.of[one] for one in gone], {}), {})
+    why = "it is not in OMERO's repository"
+    for one in missing:
+        if one.fileset in there:
+            _add(means, page.of[one.fileset], one, repository, Verdict(Kind.MISSING_COPY, why))
 
 
 def _look_at_stores(means: Means, page: _Page, kept: Sequence[Kept]) -> None:

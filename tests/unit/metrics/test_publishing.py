@@ -109,6 +109,68 @@ def test_clients_that_say_nothing_hold_up_nobody_for_long(
             one.close()
 
 
+@pytest.mark.parametrize("host", ["0.0.0..0", f"{64 * 'a'}.example"])
+def test_a_host_that_is_none_is_told(host: str) -> None:
+    shown = Page((host, free_port()))
+    shown.start()
+    until(lambda: shown.trouble)
+    assert f"nobody can ask at {host}:" in shown.trouble
+    assert shown.stop(5)
+
+
+def test_a_system_short_of_threads_and_files_is_survived(
+    pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each client that got no thread took one of the few places for good."""
+    shown = pages(free_port())
+    shown.show(TEXT)
+    until(lambda: shown.port)
+    start, short = threading.Thread.start, [2 * page.CLIENTS]
+
+    def none_free(thread: threading.Thread) -> None:
+        if "process_request" in thread.name and short[0]:
+            short[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", none_free)
+
+    def answered() -> bool:
+        try:
+            return get(shown.port) == TEXT
+        except OSError:
+            return False
+
+    until(answered)
+    assert not short[0]
+
+
+def test_no_file_left_for_a_client_costs_no_processor(
+    pages: Callable[[int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one who waits stays in the queue, so the server is told of it again and again."""
+    shown = pages(free_port())
+    shown.show(TEXT)
+    until(lambda: shown.port)
+    tries, rests = [0], [0]
+    accept, rest = page._Server.accepted, page._Server.rest
+
+    def none_left(self: page._Server) -> tuple[socket.socket, object]:
+        tries[0] += 1
+        if tries[0] <= 3:
+            raise OSError(24, os.strerror(24))
+        return accept(self)
+
+    def rested(self: page._Server) -> None:
+        rests[0] += 1
+        rest(self)
+
+    monkeypatch.setattr(page._Server, "accepted", none_left)
+    monkeypatch.setattr(page._Server, "rest", rested)
+    assert get(shown.port) == TEXT
+    assert rests[0] == 3
+
+
 def test_a_client_that_does_not_read_is_left_at_a_stop(pages: Callable[[int], Page]) -> None:
     shown = pages(free_port())
     shown.show(b"x" * 50_000_000)
