@@ -103,6 +103,7 @@ def drawn(found: Sequence[tuple[Panel, Sequence[Line]]], start: float, end: floa
         "OMERO.fs in Grafana",
         "The panels of the dashboard with the numbers of a run: "
         + ", ".join(panel.title for panel, _ in found),
+        made="Written by tools/dashboard_picture.py, from the numbers of a run.",
     )
     for panel, lines in found:
         _draw(drawing, panel, _worth_it(lines), start, end)

@@ -54,6 +54,7 @@ class Drawing:
     height: int
     title: str
     description: str
+    made: str = "Written by `make pictures`: change the table, not this file."
     parts: list[str] = field(default_factory=list)
 
     def rect(self, at: Point, size: Point, classes: str, radius: float = 8) -> None:
@@ -143,7 +144,7 @@ class Drawing:
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" \
 width="{self.width}" height="{self.height}" role="img" aria-labelledby="title desc" \
 font-family="sans-serif">
-<!-- Written by `make pictures`: change the table, not this file. -->
+<!-- {escape(self.made)} -->
 <title id="title">{escape(self.title)}</title>
 <desc id="desc">{escape(self.description)}</desc>
 <style>

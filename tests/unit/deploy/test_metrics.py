@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests import CHECKOUT
 RULES = CHECKOUT / "deploy/prometheus/omero-fs.rules.yml"
 TESTS = CHECKOUT / "deploy/prometheus/omero-fs.test.yml"
 BOARD = CHECKOUT / "deploy/grafana/omero-fs.json"
+PICTURE = CHECKOUT / "docs/dashboard.svg"
 PAGE = CHECKOUT / "docs/metrics.rst"
 _NAME = re.compile(r"\bomero_fs_[a-z0-9_]+")
 
@@ -69,6 +71,15 @@ def test_the_dashboard_can_be_read() -> None:
         assert not cells & taken, panel["title"]
         taken |= cells
         assert all(target["expr"] for target in panel["targets"])
+
+
+def test_the_picture_has_the_panels_of_the_dashboard() -> None:
+    """`python -m tools.dashboard_picture docs/dashboard.svg` draws it anew."""
+    picture = ElementTree.fromstring(PICTURE.read_bytes())
+    told = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    panels = json.loads(BOARD.read_text(encoding="utf-8"))["panels"]
+    assert {panel["title"] for panel in panels} <= told
+    assert "no data" not in told
 
 
 def test_every_alert_has_a_test() -> None:

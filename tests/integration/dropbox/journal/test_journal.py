@@ -589,7 +589,7 @@ class TestMigration:
     @pytest.fixture
     def old(self, tmp_path: Path) -> str:
         file = tmp_path / "journal.sqlite"
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection, connection:
             connection.executescript(OLD.read_text(encoding="utf-8"))
         connection.close()
         return f"sqlite:///{file}"
@@ -607,7 +607,7 @@ class TestMigration:
         Journal(f"sqlite:///{tmp_path}/new.sqlite").close()
         columns = {}
         for name in ("journal", "new"):
-            with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
+            with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as db, db:
                 columns[name] = {
                     (table, row[1], row[2], row[3])
                     for table in ("meta", "lease", "fileset", "file", "event", "letter")
@@ -624,7 +624,7 @@ class TestMigration:
         Journal(f"sqlite:///{tmp_path}/new.sqlite").close()
         indexes, statistics = [], []
         for name in ("journal", "new"):
-            with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
+            with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as db, db:
                 rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")
                 indexes.append({(row[0], " ".join((row[1] or "").split())) for row in rows})
                 statistics.append(sorted(db.execute("SELECT tbl, idx, stat FROM sqlite_stat1")))
@@ -763,6 +763,6 @@ class TestSQLite:
         journal = Journal(sqlite_url, share=share)
         waiting(journal)
         journal.close()
-        with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as connection, connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
         connection.close()

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,7 @@ def test_stopped_and_forgotten(file: Path, record: Record, ending: str) -> None:
     getattr(record, ending)("one")
     assert [saved.identifier for saved in record.saved() if saved.started] == ["two"]
     assert len(record.saved()) == (2 if ending == "stopped" else 1)
-    with sqlite3.connect(":memory:") as db:  # the file itself is locked
+    with closing(sqlite3.connect(":memory:")) as db:  # the file itself is locked
         db.execute("SELECT 1")
     record.close()
     after = sqlite3.connect(file)
