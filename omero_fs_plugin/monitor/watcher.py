@@ -319,9 +319,9 @@ class Watcher:
             self._drain()
             events = self._observer.events()
             if events:
-                only_writes = all(event.mask == raw.IN_MODIFY for event in events)
+                writes = sum(event.mask == raw.IN_MODIFY for event in events)
                 self.tracker.expect(calm=self._gathering.calm(now))
-                self._gathering.looked(now, only_writes=only_writes)
+                self._gathering.looked(now, events=len(events), writes=writes)
             self.tracker.feed(events, now)
             if self.tracker.confirm_due() <= now and not self._observer.backlog:
                 self.tracker.confirm(now)
@@ -366,7 +366,7 @@ class Watcher:
         tracker = math.inf
         if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
-            tracker = min(tracker, self.tracker.confirm_due())
+            tracker = min(tracker, self.tracker.confirm_latest())
         due = min(tracker, self._telling.due(), self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():
             due = min(due, self.tracker.active_at + self._request.timeout)

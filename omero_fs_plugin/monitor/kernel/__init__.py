@@ -4,6 +4,7 @@ Rule: nothing here knows what a client was told.
 
 ``observers`` chooses between ``inotify``, ``polling`` and ``native``.  ``disk`` looks at
 directories, ``below`` at what is mounted below, and ``answers`` asks file systems that may not
-answer.  ``entries`` holds what a look shows, ``raw`` has the kernel's events, ``limits`` says
-what inotify allows, and ``held`` who has how much of that.
+answer.  ``writers`` asks whether anybody has a file open for writing.  ``entries`` holds what a
+look shows, ``raw`` has the kernel's events, ``limits`` says what inotify allows, and ``held`` who
+has how much of that.
 """

@@ -16,6 +16,7 @@ from omero_fs_plugin.filesystems import Mount, Mounts
 from .answers import Beat
 from .below import Below, Gathered
 from .entries import Entry, Kind, Listing
+from .writers import written
 
 T = TypeVar("T")
 
@@ -117,6 +118,10 @@ class LocalDisk:
         if above is not None:
             entry = self._crossing(entry, path, found.st_dev, above)
         return entry
+
+    def written(self, path: bytes) -> bool | None:
+        """As Disk.written."""
+        return written(path)
 
     def _crossing(self, entry: Entry, path: bytes, device: int, above: int) -> Entry:
         """Marks a mount point.  If there is no mount table, only the device shows it.

@@ -74,6 +74,12 @@ class Disk(Protocol):
     def look(self, path: bytes) -> Entry | None:
         """What is there, or None; of kind UNSEEN where that cannot be told now."""
 
+    def written(self, path: bytes) -> bool | None:
+        """Whether somebody has this file open for writing now; None where that cannot be told.
+
+        It is asked only of the root's own file system.
+        """
+
     def entries(self, path: bytes) -> Listing:
         """What a directory holds.  Raises OSError.
 

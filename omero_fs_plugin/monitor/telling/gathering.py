@@ -1,20 +1,22 @@
 """How long to gather events before a look at them.  Pure: `now` is an argument.
 
 A look, and a notification, cost more than an event.  So under load many events are gathered for
-each.  When nothing is going on, nobody is to wait for that.
+each.  When little is going on, nobody is to wait for that.
 """
 
 from __future__ import annotations
 
 import math
 
-# What comes after such a silence is told at once.  Files that come as seldom have a look each in
-# any case, so this costs nothing.
-SILENCE = 0.1  # s
-# From the first event to the look at all of them: after silence, and at most.  It is doubled at
-# each look, as long as there is no silence.
-FIRST, LONGEST = 0.001, 0.04  # s
-# The same while files are being written and nothing else happens, if the next write comes before
+# From an event to the look at all that came with it: while little is going on, and at most.
+FIRST, LONGEST = 0.001, 0.02  # s
+# Events a second.  A new file has two or three.  Up to FEW each file has a look of its own.  From
+# there to MANY the wait grows from FIRST to LONGEST.
+FEW, MANY = 300.0, 1200.0
+# The time (s) over which events are counted.  After a burst it takes three times as long until
+# files are told at once again.
+SPAN = 0.1
+# The wait while files are being written and nothing else happens, if the next write comes before
 # PAUSE is over.  The kernel merges the events.
 WRITES, PAUSE = 0.1, 0.05  # s
 
@@ -27,13 +29,14 @@ class Gathering:
     """
 
     def __init__(self) -> None:
-        self._seconds = FIRST
+        self._events = 0.0  # that came within SPAN; those before it count less and less
         self._at = -math.inf  # of the last look at anything but writes, in s
         self._writes = 0.0  # s, from one write to the next look; 0: there are not only writes
 
     def seconds(self, now: float) -> float:
         """From an event at this time to the look at all of them."""
-        return FIRST if now - self._at >= SILENCE else self._seconds
+        share = (self._left(now) / SPAN - FEW) / (MANY - FEW)
+        return min(max(FIRST, share * LONGEST), LONGEST)
 
     def writes(self, waited: float) -> float:
         """The same if nothing but writes comes after it; 0 if the last look found more than that.
@@ -44,13 +47,17 @@ class Gathering:
 
     def calm(self, now: float) -> bool:
         """Whether what happens at this time is to be told at once."""
-        return self.seconds(now) < LONGEST
+        return self._left(now) < MANY * SPAN
 
-    def looked(self, now: float, *, only_writes: bool) -> None:
-        """A look has found events."""
-        if only_writes:
+    def looked(self, now: float, *, events: int, writes: int) -> None:
+        """A look has found this many events, and so many of them are writes."""
+        if events == writes:
             self._writes = min(2 * self._writes or FIRST, WRITES)
         else:
             self._writes = 0.0
-            self._seconds = min(2 * self.seconds(now), LONGEST)
+            self._events = self._left(now) + events - writes
             self._at = now
+
+    def _left(self, now: float) -> float:
+        """Of the events that came, those that still count."""
+        return self._events * math.exp(min(0.0, self._at - now) / SPAN)

@@ -27,8 +27,9 @@ _LATE = 1.0
 # If a file was written less than this (s) before a look, it may be written once more and
 # still look the same.
 _TICK = 0.02
-# What such a file looks like is noted (see Arrivals.confirm) so long after it was told.
-CONFIRM = 0.1  # s
+# What such a file looks like is noted (see Arrivals.confirm) so long after it was told; if nothing
+# else happens meanwhile, later, so that a wake serves several.
+CONFIRM, CONFIRM_ALONE = 0.1, 0.2  # s
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _RACY = 10_000
 # Names that a program may give a file only until it is complete.  Most of them do not come here,
@@ -37,7 +38,7 @@ _TEMPORARY = re.compile(
     rb"\.|.*(?:~|\.(?:tmp|temp|part|partial|new|lock)[^.]*)$", re.IGNORECASE | re.DOTALL
 ).match
 # If more than this waits, somebody else is waiting too.
-_FEW = 8
+_FEW = 32
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 # ... while directories wait for a scan, which is as much work: they may be others'.
@@ -173,11 +174,13 @@ class Arrivals:
         """
         known = directory.files.get(name)
         arrival = directory.arrivals.get(name)
+        asks = self._asks_kernel(directory, patience)
+        soon = min(patience, self._timing.hold) if asks else patience
         if arrival is not None:
             # Its close may be among the events that were lost.
             if arrival.bound > patience or arrival.due == math.inf:
                 arrival.bound = patience
-                self._set_due(arrival, now + patience)
+                self._set_due(arrival, now + soon)
         elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
@@ -185,7 +188,7 @@ class Arrivals:
                 self._tell(Tell(EventType.CREATE, path, identity=identity, doubted=doubted))
                 directory.files[name] = entry.identity
                 return True
-            wait = 0.0 if settled else patience - entry.quiet
+            wait = 0.0 if settled else min(patience - entry.quiet, soon)
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
             added.seen = entry.identity
         elif known != entry.identity:
@@ -247,6 +250,10 @@ class Arrivals:
         """When `confirm` has something to do; inf if it has not."""
         return self._racy[0][0] + CONFIRM if self._racy else math.inf
 
+    def confirm_latest(self) -> float:
+        """When to wake for `confirm`, if nothing else happens before; inf if there is no need."""
+        return self._racy[0][0] + CONFIRM_ALONE if self._racy else math.inf
+
     def confirm(self, now: float, note: Callable[[Tell], None], *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write.
 
@@ -283,7 +290,7 @@ class Arrivals:
             # The disk's clock may be that of another machine, and wrong.  So silence
             # that we saw counts as much as silence that is recorded.
             silent = max(entry.quiet, now - arrival.seen_at)
-            if silent < arrival.bound:
+            if silent < arrival.bound and not self._was_closed(arrival):
                 arrival.due = now + max(arrival.bound - silent, 0.01)
                 self._heaps.push(arrival)
                 return
@@ -301,6 +308,25 @@ class Arrivals:
             self._recent.move_to_end((directory, name))
         if keep == NEVER:
             self._racy.append((now, directory, name, entry.identity))
+
+    def _asks_kernel(self, directory: Directory, bound: float) -> bool:
+        """Whether the kernel is asked if a file was closed.
+
+        Not where no events come: there the writer may be on another machine.
+        """
+        return directory.lane == OWN and bound < self._timing.silence
+
+    def _was_closed(self, arrival: Arrival) -> bool:
+        """Whether the kernel says so of a file whose close may have been missed.
+
+        If it says that somebody writes it, the close is still to come.
+        """
+        if not self._asks_kernel(arrival.directory, arrival.bound):
+            return False
+        written = self.disk.written(arrival.directory.join(arrival.name))
+        if written:
+            arrival.bound = self._timing.silence
+        return written is False
 
     def _add(
         self,
@@ -336,15 +362,15 @@ class Arrivals:
 
         Nothing is told before what came earlier, except before what is still being written.
         """
-        lane = directory.lane
+        lane, hold = directory.lane, self._timing.hold
         if not self.calm or self._heaps.waiting(lane) > _FEW or _TEMPORARY(name):
-            return self._timing.hold
-        soon, silence = now + self._timing.hold, self._timing.silence
+            return hold
+        latest, soon, silence = now, now + hold, self._timing.silence
         for other in self._heaps.all_of(lane):
             written = other.bound >= silence and other.due > soon
             if other is not arrival and not written and is_there(other):
-                return self._timing.hold
-        return 0.0
+                latest = max(latest, other.due)
+        return min(latest - now, hold)
 
     def _closed_due(self, arrival: Arrival, now: float) -> float:
         """A known file was closed: the first one is told, what soon follows is a burst."""

@@ -169,6 +169,10 @@ class Tracker(Comparison):
         """When to call `confirm`; inf if there is no need."""
         return self._arrivals.confirm_due()
 
+    def confirm_latest(self) -> float:
+        """When to call `confirm` if nothing else happens before; inf if there is no need."""
+        return self._arrivals.confirm_latest()
+
     def confirm(self, now: float, *, all_: bool = False) -> None:
         """Notes what files look like that were told just after a write, see Arrivals.confirm."""
         if self.reachable:

@@ -50,6 +50,7 @@ class Inode:
     links: int = 1
     version: int = 0  # of the content: what a client would read
     linked: bool = False  # it has, or had, several names
+    writers: int = 0  # that have it open
     names: dict[bytes, Dentry] = field(default_factory=dict)
 
 
@@ -69,6 +70,7 @@ class FakeDisk:
         self.queue: deque[Raw] = deque()
         self.refuse: dict[bytes, int] = {}  # path -> errno of watch
         self.share = False  # nothing can be watched
+        self.leases = False  # the kernel says of a file whether anybody has it open for writing
         self.most = 10**9  # directories that can be watched
         self.points: set[bytes] = set()  # what is mounted below the root
         self.hung: set[bytes] = set()  # those of them that do not answer
@@ -120,6 +122,10 @@ class FakeDisk:
         inode = self.find(path)
         entry = None if inode is None else self._entry(inode)
         return entry._replace(mounted=True) if entry and path in self.points else entry
+
+    def written(self, path: bytes) -> bool | None:
+        inode = self.find(path)
+        return inode.writers > 0 if self.leases and inode is not None else None
 
     def entries(self, path: bytes) -> Listing:
         self._ask(path)
@@ -185,6 +191,7 @@ class FakeDisk:
         if name not in parent.names:
             self._new(parent, name, Kind.FILE)
             self._emit(parent, raw.IN_CREATE, name)
+        parent.names[name].inode.writers += 1
         return parent.names[name]
 
     def write(self, dentry: Dentry) -> None:
@@ -195,6 +202,7 @@ class FakeDisk:
         self._about(dentry, raw.IN_MODIFY)
 
     def close(self, dentry: Dentry) -> None:
+        dentry.inode.writers -= 1
         self._about(dentry, raw.IN_CLOSE_WRITE)
 
     def put(self, path: bytes) -> None:
@@ -769,6 +777,58 @@ def test_a_file_still_written_in_a_new_directory_waits() -> None:
     assert watched.take() == [("Create", "d/a")]
 
 
+@pytest.mark.parametrize("late", [0.0, 0.04])
+def test_if_the_kernel_says_that_a_file_in_a_new_directory_was_closed_nobody_waits(
+    late: float,
+) -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("d"))
+    watched.disk.put(p("d/a"))
+    watched.wait(late)
+    watched.wait(Timing().hold)
+    assert watched.take() == [("Create", "d/a")]
+    watched.wait(100)
+    assert watched.take() == []
+
+
+def test_if_the_kernel_says_that_it_is_still_written_its_close_is_awaited() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("d"))
+    file = watched.disk.open(p("d/a"))
+    for _ in range(10):
+        watched.disk.write(file)
+        watched.wait(Timing().silence * 0.9)
+    assert watched.take() == []
+    watched.disk.close(file)
+    watched.wait(Timing().hold)
+    assert watched.take() == [("Create", "d/a")]
+
+
+def test_a_temporary_name_in_a_new_directory_waits_for_its_rename() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("d"))
+    watched.disk.put(p("d/a.tif.new"))
+    watched.wait(Timing().hold * 0.9)
+    watched.disk.rename(p("d/a.tif.new"), p("d/a.tif"))
+    watched.wait(10)
+    assert watched.take() == [("Create", "d/a.tif")]
+
+
+def test_a_file_whose_close_was_lost_is_told_soon_if_the_kernel_says_that_it_was_closed() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    file = watched.disk.open(p("a"))
+    watched.wait(1)
+    watched.disk.close(file)
+    watched.disk.queue.clear()
+    watched.tracker.overflowed(watched.disk.now)
+    watched.wait(Timing().overflow + Timing().hold)
+    assert ("Create", "a") in watched.take()
+
+
 def test_a_tree_moved_in_is_told_at_once_and_moved_out_deleted() -> None:
     watched = Watched()
     watched.disk.mkdirs(b"/data/d/e")
@@ -1226,9 +1286,11 @@ class AnySequence(RuleBasedStateMachine):
         capacity=st.sampled_from([1, 3, 10, 10**9]),
         most=st.sampled_from([0, 1, 3, 10**9, 10**9]),
         share=st.booleans(),
+        leases=st.booleans(),
     )
-    def begin(self, capacity: int, most: int, share: bool) -> None:
+    def begin(self, capacity: int, most: int, share: bool, leases: bool = True) -> None:
         self.disk = FakeDisk()
+        self.disk.leases = leases
         self.disk.share = share
         self.disk.most = most
         self.disk.mkdirs(ROOT + b"/a/b")
