@@ -33,7 +33,10 @@ REQUEST = "omero.fs/request"  # what a user asks for, which only the user and ad
 MOST_REQUESTS = 100  # of one user that are read at a time
 _MOST_ASKING = 100  # users whose requests are read at a time
 _MOST_REQUEST = 100  # characters: a longer one is not ours
-MOST_READ = 512 * 1024  # characters: a longer text is not ours
+MOST_READ = 512 * 1024  # characters: a longer text is not ours, and is left where it is
+# Users may write there whatever OMERO takes.  So long texts are not even asked for: many of them
+# would not fit into one message.
+_OF_OURS = f"length(a.textValue) <= {MOST_READ}"
 _PRIVATE = "rw----"
 _SOME = 500  # annotations that are deleted together
 _DELETE_S, _POLL_S = 60.0, 0.2
@@ -81,8 +84,8 @@ def rewrite(services: Any, name: str, change: Callable[[str], str | None]) -> bo
     parameters.add("name", rstring(name))
     found = services.getQueryService().findAllByQuery(
         "select a from CommentAnnotation a where a.ns = :ns and a.details.owner.omeName = :name "
-        f"and a.details.group.name = '{GROUP}' order by a.id",
-        parameters,
+        f"and a.details.group.name = '{GROUP}' and {_OF_OURS} order by a.id",
+        parameters.page(0, 1),
         ALL_GROUPS,
     )
     if not found:
@@ -137,12 +140,12 @@ def _first(services: Any, where: str, parameters: Any) -> str:
     It is asked for alone: a whole row costs OMERO several times as much.
     """
     rows = services.getQueryService().projection(
-        f"select a.textValue, a.id from CommentAnnotation a where {where} order by a.id",
+        f"select a.textValue, a.id from CommentAnnotation a where {where} and {_OF_OURS} "
+        "order by a.id",
         parameters.page(0, 1),
         ALL_GROUPS,
     )
-    text = unwrap(rows[0][0]) or "" if rows else ""
-    return text if len(text) <= MOST_READ else ""
+    return unwrap(rows[0][0]) or "" if rows else ""
 
 
 def identifiers(services: Any) -> list[int]:
@@ -172,18 +175,26 @@ def everyones(services: Any, some: int = 20) -> Iterator[tuple[int, str]]:
     They are asked for `some` at a time, because together they are too large for one message.
     """
     found = _ids(services, NAMESPACE, GROUP)
+    query = services.getQueryService()
     for start in range(0, len(found), some):
         parameters = omero.sys.ParametersI()
         parameters.addIds(found[start : start + some])
-        rows = services.getQueryService().projection(
-            "select a.details.owner.id, a.textValue from CommentAnnotation a "
-            "where a.id in (:ids) order by a.id",
+        texts = {
+            unwrap(document): unwrap(text) or ""
+            for document, text in query.projection(
+                "select a.id, a.textValue from CommentAnnotation a "
+                f"where a.id in (:ids) and {_OF_OURS}",
+                parameters,
+                ALL_GROUPS,
+            )
+        }
+        for document, owner in query.projection(
+            "select a.id, a.details.owner.id from CommentAnnotation a where a.id in (:ids) "
+            "order by a.id",
             parameters,
             ALL_GROUPS,
-        )
-        for owner, text in rows:
-            said = unwrap(text) or ""
-            yield int(unwrap(owner)), said if len(said) <= MOST_READ else ""
+        ):
+            yield int(unwrap(owner)), texts.get(unwrap(document), "")
 
 
 def show_sign(services: Any, text: str) -> str:
@@ -228,7 +239,9 @@ def _show(services: Any, namespace: str, text: str, roles: Any, group: int, name
     """Replaces the text of this namespace in the group with this id and name, and returns it."""
     where, parameters = _roots(namespace, roles, name)
     found = services.getQueryService().findAllByQuery(
-        f"select a from CommentAnnotation a where {where} order by a.id", parameters, ALL_GROUPS
+        f"select a from CommentAnnotation a where {where} and {_OF_OURS} order by a.id",
+        parameters.page(0, 1),
+        ALL_GROUPS,
     )
     before = _text(found[0]) if found else ""
     row = found[0] if found else CommentAnnotationI()
@@ -275,17 +288,26 @@ def requests_of(services: Any, user: int) -> list[tuple[int, str]]:
     parameters.add("ns", rstring(REQUEST))
     parameters.add("user", rlong(user))
     parameters.page(0, MOST_REQUESTS)
-    rows = services.getQueryService().projection(
-        "select a.id, a.textValue from CommentAnnotation a where a.ns = :ns "
+    query = services.getQueryService()
+    rows = query.projection(
+        "select a.id from CommentAnnotation a where a.ns = :ns "
         f"and a.details.owner.id = :user and a.details.group.name = '{GROUP}' order by a.id",
         parameters,
         ALL_GROUPS,
     )
-    found = []
-    for identifier, text in rows:
-        said = unwrap(text) or ""
-        found.append((int(unwrap(identifier)), said if len(said) <= _MOST_REQUEST else ""))
-    return found
+    found = [int(unwrap(identifier)) for (identifier,) in rows]
+    if not found:
+        return []
+    parameters = omero.sys.ParametersI()
+    parameters.addIds(found)
+    rows = query.projection(
+        "select a.id, a.textValue from CommentAnnotation a where a.id in (:ids) "
+        f"and length(a.textValue) <= {_MOST_REQUEST}",
+        parameters,
+        ALL_GROUPS,
+    )
+    texts = {unwrap(identifier): unwrap(text) or "" for identifier, text in rows}
+    return [(identifier, texts.get(identifier, "")) for identifier in found]
 
 
 def asking(services: Any) -> list[tuple[int, str]]:
@@ -303,21 +325,20 @@ def asking(services: Any) -> list[tuple[int, str]]:
 
 
 def _rows(query: Any, user: int) -> list[Any]:
-    """By id, the oldest first: that is the one which is replaced."""
+    """The oldest one, which is replaced; empty if there is none."""
     parameters = omero.sys.ParametersI()
     parameters.add("ns", rstring(NAMESPACE))
     parameters.add("user", rlong(user))
     found: list[Any] = query.findAllByQuery(
         "select a from CommentAnnotation a where a.ns = :ns and a.details.owner.id = :user "
-        f"and a.details.group.name = '{GROUP}' order by a.id",
-        parameters,
+        f"and a.details.group.name = '{GROUP}' and {_OF_OURS} order by a.id",
+        parameters.page(0, 1),
     )
     return found
 
 
 def _text(row: Any) -> str:
-    text = unwrap(row.textValue) or ""
-    return text if len(text) <= MOST_READ else ""
+    return unwrap(row.textValue) or ""
 
 
 def delete(services: Any, documents: Sequence[int]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omero.model import SessionI
+from omero.rtypes import rstring
 
 from . import images
 from .dropping import DropBox
@@ -160,3 +162,34 @@ def test_while_omero_hangs_an_open_page_says_so_and_goes_on_afterwards(
     until("it goes on", lambda: not _heard(page), evidence=lambda: _text(page))
     dropbox.until_imported(dropbox.drop("after.tif"))
     until("it has news", lambda: "after.tif" in _text(page), evidence=lambda: _text(page))
+
+
+def test_an_older_browser_gets_news_too(dropbox: DropBox, browse: Callable[..., Any]) -> None:
+    dropbox.until_imported(dropbox.drop("before.tif"))
+    until("amy has a document", _told(dropbox, "before.tif"), evidence=dropbox.server.evidence)
+    page = browse("amy")
+    page.execute_script("delete AbortSignal.timeout;")  # Safari 15, Firefox 99
+    dropbox.until_imported(dropbox.drop("after.tif"))
+    until("it has news", lambda: "after.tif" in _text(page), evidence=lambda: _text(page))
+    assert not _heard(page)
+
+
+def test_a_session_that_omero_has_ended_leads_to_the_login(
+    dropbox: DropBox, browse: Callable[..., Any]
+) -> None:
+    server, api = dropbox.server, dropbox.omero
+    dropbox.until_imported(dropbox.drop("before.tif"))
+    until("amy has a document", _told(dropbox, "before.tif"), evidence=server.evidence)
+    server.until_idle(dropbox.directory)
+    before = api.session_keys("amy")
+    page = browse("amy")
+    until("all are there", lambda: not _heard(page), evidence=server.evidence)
+    for key in api.session_keys("amy") - before:
+        session = SessionI()
+        session.uuid = rstring(key)
+        api.ask(lambda services, row=session: services.getSessionService().closeSession(row))
+    until(
+        "it says so", lambda: "You are logged out." in _heard(page), evidence=lambda: _heard(page)
+    )
+    page.refresh()
+    assert "/webclient/login/" in page.current_url and "before.tif" not in page.page_source

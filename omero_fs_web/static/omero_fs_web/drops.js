@@ -48,6 +48,11 @@
     else if (focus) document.getElementById("main").focus({ preventScroll: true });
   }
 
+  // A signal that comes after so many ms; never in a browser that has none.
+  function after(ms) {
+    return AbortSignal.timeout ? AbortSignal.timeout(ms) : new AbortController().signal;
+  }
+
   function away(since) {
     lost = lost || since;
     say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");
@@ -57,7 +62,7 @@
     const began = new Date();
     let pending = true;
     // It is said while an answer may still come: OMERO may only be slow.
-    AbortSignal.timeout(10000).addEventListener("abort", () => {
+    after(10000).addEventListener("abort", () => {
       if (pending) away(began);
     });
     try {
@@ -65,7 +70,7 @@
         headers: { "X-Requested-With": "XMLHttpRequest", "If-None-Match": seal },
         credentials: "same-origin",
         cache: "no-store",
-        signal: AbortSignal.timeout(30000),
+        signal: after(30000),
       });
       pending = false;
       if (answer.status === 403) {

@@ -14,7 +14,7 @@
       const answer = await fetch(link.href + "&part=1", {
         headers: { "X-Requested-With": "XMLHttpRequest" },
         credentials: "same-origin",
-        signal: AbortSignal.timeout(60000),
+        signal: AbortSignal.timeout ? AbortSignal.timeout(60000) : undefined,
       });
       if (!answer.ok) throw new Error(String(answer.status));
       const place = link.closest(".more");

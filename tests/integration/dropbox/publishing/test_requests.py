@@ -12,7 +12,14 @@ from omero.rtypes import rstring
 
 import omero
 from omero_fs_plugin.blitz import publications
-from omero_fs_plugin.blitz.publications import GROUP, MOST_REQUESTS, REQUEST, SIGN
+from omero_fs_plugin.blitz.publications import (
+    CHECK,
+    GROUP,
+    MOST_REQUESTS,
+    NAMESPACE,
+    REQUEST,
+    SIGN,
+)
 from omero_fs_plugin.dropbox.publishing.heartbeat import heard
 from omero_fs_plugin.errors import UserError
 from tests.integration.blitz import client_communicator, enter
@@ -121,6 +128,31 @@ def test_an_administrator_reads_all_documents(blitz: Any, own: Any) -> None:
     found = dict(publications.everyones(blitz.login("root"), some=1))
     assert found == {blitz.users["amy"]: "of amy", blitz.users["zak"]: "of zak"}
     assert dict(publications.everyones(_services(blitz, "zak"))) == {blitz.users["zak"]: "of zak"}
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, REQUEST, SIGN, CHECK])
+def test_texts_that_fit_into_no_message_hold_up_nobody(
+    blitz: Any, own: Any, namespace: str
+) -> None:
+    """Users may write there as much as OMERO takes; Ice's messages are 64 MB here."""
+    amys = _services(blitz, "amy", GROUP)
+    for _ in range(18):
+        row = CommentAnnotationI()
+        row.ns, row.textValue = rstring(namespace), rstring("x" * 4_000_000)
+        amys.getUpdateService().saveObject(row)
+    amy, root = blitz.users["amy"], blitz.login("root")
+    publications.ask(amys, "forget 7")
+    assert [text for _, text in own.requests()["amy"] if text] == ["forget 7"]
+    own.publish("amy", lambda before: f"{before} and more")
+    assert publications.read(amys, amy) == "of amy and more"
+    own.show_sign("alive")
+    own.show_check("checked")
+    assert publications.last_sign(amys) == "alive"
+    assert publications.last_check(root) == "checked"
+    found = [text for user, text in publications.everyones(root) if user == amy and text]
+    assert found == ["of amy and more"]
+    own.unpublish(own.published())
+    assert own.published() == [] and own.requests() == {}
 
 
 # By a whole DropBox
