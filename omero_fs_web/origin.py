@@ -14,7 +14,8 @@ import omero.sys
 from omero.rtypes import rlong, unwrap
 
 from omero_fs_plugin.blitz.copies import IN_PLACE, transfers_of
-from omero_fs_plugin.blitz.sessions import AGENT, DROPPED
+from omero_fs_plugin.blitz.sessions import DROPPED
+from omero_fs_plugin.blitz.user_session import AGENT
 from omero_fs_plugin.blitz.users import ALL_GROUPS
 
 from .receipt import Line, lines_of

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome
 
 from . import importing, stores
+from .alone import told_by
 from .relay import ALONE, HERE, Behind, possible
 
 WAYS = ("bare", "upload")
@@ -50,17 +49,7 @@ def scenario(scratch: Path, files: int, rounds: int) -> Outcome:
 def _alone(scratch: Path, files: int, rounds: int, delay: float) -> dict[str, Any]:
     scratch.mkdir()
     words = (str(files), str(rounds), str(delay), str(scratch))
-    done = subprocess.run(
-        [*ALONE, sys.executable, "-m", f"{__package__}.delayed", *words],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"delayed ended with {done.returncode}: {done.stderr[-2000:]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return told_by("delayed", *words, limit=LIMIT, before=ALONE)
 
 
 def main(files: int, rounds: int, delay: float, scratch: Path) -> dict[str, Any]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome
 
 from . import files
+from .alone import told_by
 
 LIMIT = 600.0  # s for one import
 IDLE = "1000000"  # s; the grid's DropBox must not import the file
@@ -86,28 +83,11 @@ def one(
 
     `before`: the words before its command, such as those that run it on another machine.
     """
-    done = subprocess.run(
-        [
-            *before,
-            sys.executable,
-            "-m",
-            f"{__package__}.one_import",
-            way,
-            str(grid.directory),
-            path,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=limit,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k != "ICE_CONFIG"},
-    )
-    if done.returncode:
-        raise BenchmarkError(f"{way} ended with {done.returncode}: {done.stderr[-2000:]}")
+    words = (way, str(grid.directory), path)
+    told: dict[str, float] = told_by("one_import", *words, limit=limit, before=before)
     for stored in (grid.data / "ManagedRepository").iterdir():
         if stored.is_dir() and not stored.name.startswith("."):
             shutil.rmtree(stored)
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
 
 

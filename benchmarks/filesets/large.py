@@ -6,6 +6,7 @@ counts, and how long files of another user take meanwhile.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -23,10 +24,12 @@ QUIET = 5  # s
 TRANSFERS = ("upload", "ln_s")
 WELLS = 63  # of a plate
 ALONE = 4  # files of the other user before the set comes
-KIB = 1024
+FOR_TEN = 1024  # bytes of memory for each ten chunks of a store, in DropBox itself
 MB = 1_000_000  # bytes
 _LONG = 3600.0  # s for one set
 _LOOK = 0.1  # s
+_NEEDED = re.compile(r"its process needed (\d+) MiB at most")
+_BESIDE = {"cp": "cp -r", "sha1sum": "sha1sum"}
 _NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
@@ -45,6 +48,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         grid.start()
         top = grid.directory / "large" / "set.zarr"
         path, there = _MADE[kind](top, files)
+        besides = stores.beside(top) if kind == "store" and transfer == TRANSFERS[0] else {}
         others = _Others(grid)
         alone = [others.one() for _ in range(ALONE)]
         usual = max(wait for wait, _ in alone)
@@ -57,6 +61,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         taken = _until_imported(grid, f"{goal}/{path}") - begun - QUIET
         meanwhile = others.end()
         after, used = grid.peak(), grid.cpu()
+        apart = _NEEDED.findall("\n".join(grid.log("DropBox")))
         of_amy = [one for one in history.times(grid.journal).values() if one.user == "amy"]
     if len(of_amy) != 1:
         outcome.faults.append(f"{kind}, {transfer}: {len(of_amy)} filesets instead of 1")
@@ -66,7 +71,17 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
     outcome.figures += [
         Figure(f"{name}: met, settled and imported", there / taken, "files/s"),
         Figure(f"{name}: DropBox's peak memory", after / MB, "MB"),
-        Figure(f"{name}: more than before, for 10 files", (after - before) / there * 10, "B"),
+        Figure(
+            f"{name}: more than before, for 10 files",
+            (after - before) / there * 10,
+            "B",
+            FOR_TEN if kind == "store" else None,
+        ),
+        *(Figure(f"{name}: the process of its import, at most", int(mib), "MiB") for mib in apart),
+        *(
+            Figure(f"{name}: `{_BESIDE[b]}`", there / took, "files/s")
+            for b, took in besides.items()
+        ),
         Figure(
             f"{name}: CPU of DropBox, a file",
             1000 * (used["DropBox"] - cpu["DropBox"]) / there,

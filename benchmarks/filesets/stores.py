@@ -9,7 +9,6 @@ import json
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome
 
 from . import importing
+from .alone import told_by
 
 LIMIT = 600.0  # s for one run
 LONG = 3600.0  # s for one import
@@ -39,18 +39,15 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
     files = write(top, chunks)
     seconds: dict[str, list[float]] = {}
     more: dict[str, float] = {}
-    copy = scratch / "copy"
     for _ in range(rounds):
         for way in WAYS:
-            told = _one(way, root, top)
+            told = told_by("one_store", way, str(root), f"{top}/", limit=LIMIT)
             seconds.setdefault(way, []).append(told["seconds"])
             more[way] = max(more.get(way, 0), told["more"])
             if way == "hashed" and told["files"] != files:
                 outcome.faults.append(f"{told['files']} files instead of {files}")
-        seconds.setdefault("cp", []).append(_timed("cp", "-r", str(top), str(copy)))
-        shutil.rmtree(copy)
-        hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
-        seconds.setdefault("sha1sum", []).append(_timed("sh", "-c", hashing))
+        for name, taken in beside(top).items():
+            seconds.setdefault(name, []).append(taken)
 
     def rate(way: str) -> float:
         return chunks / statistics.median(seconds[way])
@@ -78,7 +75,6 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
         grid.start()
         top = grid.directory / "large" / "a.zarr"  # beside the repository, as a DropBox is
         files = write(top, chunks)
-        copy = top.with_name("copy")
         for _ in range(rounds):
             for way in IMPORTED:
                 told = importing.one(grid, way, f"{top}/", limit=LONG)
@@ -86,10 +82,8 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
                 memory[way] = max(memory.get(way, 0), told["peak"])
                 if told["images"] != 1:
                     outcome.faults.append(f"{way}: {told['images']} images instead of 1")
-            seconds.setdefault("cp", []).append(_timed("cp", "-r", str(top), str(copy)))
-            shutil.rmtree(copy)
-            hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
-            seconds.setdefault("sha1sum", []).append(_timed("sh", "-c", hashing))
+            for name, taken in beside(top).items():
+                seconds.setdefault(name, []).append(taken)
         before = grid.peak()
         seconds["dropped"] = [_dropped(grid, top)]
         after = grid.peak()
@@ -172,18 +166,13 @@ def write(top: Path, chunks: int) -> int:
     return chunks + len(metadata)
 
 
-def _one(way: str, root: Path, top: Path) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.one_store", way, str(root), f"{top}/"],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"{way} ended with {done.returncode}: {done.stderr[-2000:]}")
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return told
+def beside(top: Path) -> dict[str, float]:
+    """s that `cp -r` and `sha1sum` of a tree take."""
+    copy = top.with_name("copy")
+    copied = _timed("cp", "-r", str(top), str(copy))
+    shutil.rmtree(copy)
+    hashing = f"find '{top}' -type f -print0 | xargs -0 sha1sum"
+    return {"cp": copied, "sha1sum": _timed("sh", "-c", hashing)}
 
 
 def _timed(*command: str) -> float:

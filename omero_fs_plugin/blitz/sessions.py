@@ -22,18 +22,15 @@ from . import copies, filesets, publications, users
 from .connection import Connection
 from .copies import Copy
 from .filesets import ServerFileset
-from .user_session import UserSession
+from .user_session import KEEP_ALIVE_S, UserSession, join
 from .users import User
-from .verdicts import Step, server_errors
+from .verdicts import server_errors
 
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-AGENT = "OMERO.fs"
 DROPPED = "omero.fs.dropped"  # beside it in an upload's versionInfo: when DropBox met the files
-_CALL_TIMEOUT_MS = "60000"  # if the server is dead, the call ends after this time
-_KEEP_ALIVE_S = 60  # OMERO refuses 5 and less
 _LONGEST_MS = 2**53  # "no end"; it fits into a Slice long and a double
 
 
@@ -124,27 +121,12 @@ class Omero(Connection):
                 log.debug("closing the session of %s: %s", user.name, error)
 
         try:
-            with server_errors(f"joining the session of {user.name}", Step.LOGIN):
-                client = omero.client(
-                    pmap={
-                        "omero.host": self._host,
-                        "omero.port": str(self._port),
-                        "Ice.Default.InvocationTimeout": _CALL_TIMEOUT_MS,
-                        "Ice.Warn.Connections": "0",
-                    }
-                )
-                client.setAgent(AGENT)
-                try:
-                    client.joinSession(unwrap(session.uuid))
-                    idle = self._idle_ms // 3000 or _KEEP_ALIVE_S
-                    client.enableKeepAlive(max(6, min(_KEEP_ALIVE_S, idle)))
-                except BaseException:
-                    client.__del__()
-                    raise
+            idle = self._idle_ms // 3000 or KEEP_ALIVE_S
+            client = join(self._host, self._port, unwrap(session.uuid), user, idle)
         except BaseException:
             end()
             raise
-        return UserSession(client, user, end)
+        return UserSession(client, user, end, router=(self._host, self._port))
 
     def filesets(self, user: User, client_path: str) -> list[ServerFileset]:
         """The user's filesets with a file of that client path, with and without images.

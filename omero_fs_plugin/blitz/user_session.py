@@ -16,11 +16,41 @@ from omero_fs_plugin.errors import ServerAwayError
 from . import copies
 from .copies import Copy
 from .users import User
-from .verdicts import server_errors
+from .verdicts import Step, server_errors
 
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
+
+AGENT = "OMERO.fs"
+KEEP_ALIVE_S = 60  # between two signs of life of a session without a limit
+_SHORTEST_S = 6  # OMERO refuses 5 and less
+_CALL_TIMEOUT_MS = "60000"  # if the server is dead, the call ends after this time
+
+
+def join(host: str, port: int, key: str, user: User, idle: int = KEEP_ALIVE_S) -> Any:
+    """A client in the session `key`, behind the router at `host` and `port`.
+
+    It keeps the session alive, every `idle` s or more often.  To close it does not end the session.
+    Raises what `server_errors` raises.
+    """
+    with server_errors(f"joining the session of {user.name}", Step.LOGIN):
+        client = omero.client(
+            pmap={
+                "omero.host": host,
+                "omero.port": str(port),
+                "Ice.Default.InvocationTimeout": _CALL_TIMEOUT_MS,
+                "Ice.Warn.Connections": "0",
+            }
+        )
+        client.setAgent(AGENT)
+        try:
+            client.joinSession(key)
+            client.enableKeepAlive(max(_SHORTEST_S, min(KEEP_ALIVE_S, idle)))
+        except BaseException:
+            client.__del__()
+            raise
+        return client
 
 
 class UserSession:
@@ -30,12 +60,26 @@ class UserSession:
     imports and is then closed.
     """
 
-    def __init__(self, client: Any, user: User, end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        user: User,
+        end: Callable[[], None],
+        *,
+        router: tuple[str, int] = ("", 0),
+    ) -> None:
+        """`router`: host and port, where another process can `join` it."""
         self.user = user
+        self.router = router
         self._client = client
         self._end = end
         self._lock = threading.Lock()
         self._kept: dict[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """Whoever has it has the session: it may be in memory alone."""
+        return str(self.services.ice_getIdentity().name)
 
     @property
     def services(self) -> Any:

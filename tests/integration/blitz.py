@@ -134,7 +134,9 @@ class BehindTheRouter(Omero):
             return self._services
 
     def session_for(self, user: User) -> UserSession:
-        return UserSession(Client(self._login(user.name, user.group)), user, lambda: None)
+        client = Client(self._login(user.name, user.group))
+        port = int(self.blitz.address.rpartition(" -p ")[2].split()[0])
+        return UserSession(client, user, lambda: None, router=("127.0.0.1", port))
 
     def _login(self, name: str, group: str = "") -> Any:
         manager = manager_at(self.blitz.address, self._communicator)

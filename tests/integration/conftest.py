@@ -12,13 +12,21 @@ import omero.all
 import pytest
 
 import omero
+from omero_fs_plugin.dropbox.importing.apart import job
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import FILE, Store
 
+from . import apart
 from .blitz import Serving, client_communicator, manager_at, seed
 from .whole import Whole, journals_opened
 
 _ICE = {"Ice.ThreadPool.Server.Size": "4", "Ice.Override.Timeout": "10000"}
+
+
+@pytest.fixture(autouse=True)
+def _without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of large stores enter as this one does."""
+    monkeypatch.setattr(job, "_BEGIN", apart.BEGIN)
 
 
 @dataclass(frozen=True)

@@ -215,13 +215,19 @@ INSIDE: dict[str, dict[str, str]] = {
         "load": "pace",
         "blame": "refusals outage",
         "in_hand": "leftovers",
-        "importing": "together methods attempts leftovers activity pool slots stores importers",
+        "importing": (
+            "together methods attempts leftovers activity pool slots store_importer importers"
+        ),
         "methods": "importers",
         "together": "attempts leftovers slots importers",
-        "attempts": "duplicates refusals leftovers earlier activity slots stores importers",
+        "attempts": (
+            "duplicates refusals leftovers earlier activity slots store_importer stores importers"
+        ),
         "leftovers": "earlier activity pool importers",
         "duplicates": "stores importers",
         "earlier": "activity stores importers",
+        "store_importer": "apart stores importers",
+        "apart": "stores importers",
         "stores": "unfolding importers",
         "unfolding": "",
         "activity": "",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from omero_fs_plugin.blitz import inventory
 from omero_fs_plugin.blitz.inventory import MOST, Ghost
-from omero_fs_plugin.blitz.sessions import AGENT
+from omero_fs_plugin.blitz.user_session import AGENT
 from omero_fs_plugin.dropbox.journal.glance import Glance, glance
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import OPEN

@@ -33,8 +33,8 @@ from omero_fs_plugin.stores import (
 from . import MOST_NAMES, listing, stat_beneath
 
 DEEPEST = 64  # levels of a store; real ones have about ten
-# Files of a store that is imported: OMERO makes a row for each, in one call, and a fileset needs
-# up to 2 KiB of memory for each while it is told.
+# Files of a store that is imported: OMERO makes a row for each, in one call, and the process
+# of its import needs up to 2 KiB of memory for each.
 MOST_FILES = 250_000
 _BITS = 62  # of the sum over a tree; a database takes 63
 

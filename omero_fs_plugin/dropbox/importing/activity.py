@@ -22,8 +22,7 @@ from omero.rtypes import rlist, rlong, unwrap
 
 import omero
 from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.blitz.sessions import AGENT
-from omero_fs_plugin.blitz.user_session import UserSession
+from omero_fs_plugin.blitz.user_session import AGENT, UserSession
 from omero_fs_plugin.blitz.users import ALL_GROUPS
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError

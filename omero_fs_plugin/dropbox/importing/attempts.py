@@ -40,7 +40,8 @@ from .importers.sources import sha1_of
 from .leftovers import note_leftover
 from .refusals import refuse
 from .slots import Slots
-from .stores import check_rests, each_sha1, folded, remove_directories, unfolded
+from .store_importer import content_of
+from .stores import check_rests
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Attempt:
         if ended is None:
             tasks.append(
                 Task(
-                    self._whole,
+                    self.fileset,
                     self._verified,
                     self.wishes(),
                     self.watch.over,
@@ -160,8 +161,7 @@ class Attempt:
             )
         ((server_fileset, there),) = made.items()
         images = tuple(sorted(there))
-        sha1s = folded(self.fileset, self._whole, outcome.sha1s)
-        return self._imported(importer, server_fileset, images, sha1s)
+        return self._imported(importer, server_fileset, images, list(outcome.sha1s))
 
     def step(self, step: Callable[[], State | None]) -> State | None:
         """Takes a step.  If it fails, the fileset gets the state that belongs to the error.
@@ -196,7 +196,7 @@ class Attempt:
         finished = self.afterwards is None and not self.removes
         self.journal.imported(self.fileset.id, server_fileset, images, sha1s, finished=finished)
         try:
-            kept = self._done(importer, sha1s)
+            kept = importer.done(self.fileset, sha1s, self.stopping)
         except (DiskAway, Stopped) as error:
             log.warning("fileset %d: imported, and to be removed later: %s", self.fileset.id, error)
             self.later()
@@ -212,28 +212,9 @@ class Attempt:
             self.journal.remark(self.fileset.id, f"imported, but {kept}")
         return State.IMPORTED
 
-    def _done(self, importer: Importer, sha1s: list[str]) -> str:
-        """Tells the importer that the images are there; why a file may not be removed.
-
-        Raises DiskAway and Stopped.
-        """
-        if not (self.removes and is_store(self.fileset.path)):
-            return importer.done(self.fileset, sha1s, self.stopping)
-        try:
-            whole, each = each_sha1(self.fileset, sha1s, self.stopping)
-        except (DiskAway, Stopped):
-            raise
-        except FsError as error:
-            log.warning("fileset %d: imported, and not removed: %s", self.fileset.id, error)
-            return ""
-        kept = importer.done(whole, each, self.stopping)
-        remove_directories(self.fileset)
-        return kept
-
     def _verified(self, sha1s: Sequence[str]) -> None:
         check_rests(self.fileset)
-        mine = folded(self.fileset, self._whole, sha1s)
-        self._duplicates.make_sure(mine, start_of(self.session))
+        self._duplicates.make_sure(sha1s, start_of(self.session))
 
     def _earlier(self) -> ServerFileset | None:
         """The fileset with images that an earlier attempt made, whose end we did not see.
@@ -269,18 +250,15 @@ class Attempt:
             log.warning("fileset %d: %s", self.fileset.id, error)
 
     def _sha1s(self) -> tuple[str, ...]:
-        """The SHA1 of each file's bytes, in the order of the files, lower-case hex.
+        """The SHA1 of each file's bytes, in the order of the files, lower-case hex; of a store its
+        digest.
 
-        Raises what `sha1_of` raises.
+        Raises what `sha1_of` and `content_of` raise.
         """
         root = self.fileset.root
-        each = tuple(sha1_of(root, met, self.stopping) for met in self._whole.files)
-        return tuple(folded(self.fileset, self._whole, each))
-
-    @cached_property
-    def _whole(self) -> Fileset:
-        """The fileset with each file of a store.  Raises what `unfolded` raises."""
-        return unfolded(self.fileset, self.omero.path_rules)
+        if is_store(self.fileset.path):
+            return (content_of(self.fileset, self.omero.path_rules, self.stopping),)
+        return tuple(sha1_of(root, met, self.stopping) for met in self.fileset.files)
 
     def _content(self, found: ServerFileset) -> Sequence[str | None]:
         """The SHA1s of what OMERO has, in its order, as the journal would have them."""

@@ -26,10 +26,11 @@ from omero_fs_plugin.stores import is_store
 
 from .activity import Watch, is_by_dropbox
 from .attempts import Attempt
-from .importers import DiskAway, Stopped, client_path
+from .importers import client_path
 from .importers.choice import Choice
 from .importers.disk import meaning
 from .importers.factory import make
+from .importers.native import NativeImporter
 from .importers.protocol import Importer, Wishes
 from .importers.registering import registers
 from .importers.sources import remove
@@ -38,7 +39,7 @@ from .leftovers import Leftovers
 from .methods import Method, Methods
 from .pool import SessionPool
 from .slots import Slots
-from .stores import each_sha1, remove_directories
+from .store_importer import StoreImporter, remove_store
 from .together import run_together
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,8 @@ class Importing:
                 port=self._port,
                 waits=self._waits,
             )
+            if isinstance(importer, NativeImporter):
+                importer = StoreImporter(importer, session)
             attempts = [self._attempt(plan, session, one) for one in filesets]
             for fileset in filesets:
                 self._importers[fileset.id] = importer
@@ -227,17 +230,9 @@ class Importing:
 
         Gives why a file may not be removed; empty if none is kept by that.
         """
-        try:
-            whole, each = each_sha1(fileset, sha1s, self._stopping)
-        except (DiskAway, Stopped):
-            raise
-        except FsError as error:
-            log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
-            return ""
-        kept = remove(whole, each, linked=linked, stopping=self._stopping)
         if is_store(fileset.path):
-            remove_directories(fileset)
-        return kept
+            return remove_store(fileset, sha1s, linked=linked, stopping=self._stopping)
+        return remove(fileset, sha1s, linked=linked, stopping=self._stopping)
 
     def progress(self) -> dict[int, str]:
         """Id of each fileset under way -> how many of its bytes are done, for people."""

@@ -15,7 +15,7 @@ from omero_fs_plugin.dropbox.confine import open_directory
 from omero_fs_plugin.dropbox.confine.trees import tree_files, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.journal.records import Fileset
-from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.errors import FsError, ImportRefused
 from omero_fs_plugin.names import is_utf8, printable
 from omero_fs_plugin.stores import (
     MARKERS,
@@ -25,9 +25,9 @@ from omero_fs_plugin.stores import (
     registered_as,
 )
 
-from .importers import FileChanged, FileGone, client_path
+from .importers import DiskAway, FileChanged, FileGone, Stopped, client_path
 from .importers.disk import disk_errors
-from .importers.sources import sha1_of
+from .importers.sources import remove, sha1_of
 from .unfolding import StoreFiles
 
 log = logging.getLogger(__name__)
@@ -105,15 +105,40 @@ def first_paths(fileset: Fileset, path_rules: str = "") -> list[str]:
     return [registered_as(own), *(f"{own}/{name}" for name in MARKERS)]
 
 
-def each_sha1(
+def content(fileset: Fileset, path_rules: str, stopping: Callable[[], bool]) -> str:
+    """The digest of a store.  Raises what `unfolded` and `sha1_of` raise."""
+    whole = unfolded(fileset, path_rules)
+    each = [sha1_of(fileset.root, met, stopping) for met in whole.files]
+    (found,) = folded(fileset, whole, each)
+    return found
+
+
+def remove_whole(
+    fileset: Fileset, sha1s: Sequence[str], *, linked: bool, stopping: Callable[[], bool]
+) -> str:
+    """Removes a store that was imported.  One that is not what was imported stays, and is logged.
+
+    Returns and raises what `sources.remove` does.
+    """
+    try:
+        whole, each = _each_sha1(fileset, sha1s, stopping)
+    except (DiskAway, Stopped):
+        raise
+    except FsError as error:
+        log.warning("fileset %d: imported, and not removed: %s", fileset.id, error)
+        return ""
+    kept = remove(whole, each, linked=linked, stopping=stopping)
+    _remove_directories(fileset)
+    return kept
+
+
+def _each_sha1(
     fileset: Fileset, sha1s: Sequence[str], stopping: Callable[[], bool]
 ) -> tuple[Fileset, list[str]]:
     """The unfolded fileset and the SHA1 of each file, which are those that were imported.
 
     Raises FileChanged if a store is not what was imported, and what `unfolded` and `sha1_of` raise.
     """
-    if not is_store(fileset.path):
-        return fileset, list(sha1s)
     whole = unfolded(fileset)
     each = [sha1_of(fileset.root, met, stopping) for met in whole.files]
     if folded(fileset, whole, each) != list(sha1s):
@@ -121,7 +146,7 @@ def each_sha1(
     return whole, each
 
 
-def remove_directories(fileset: Fileset) -> None:
+def _remove_directories(fileset: Fileset) -> None:
     """Removes the directories of a store from which all files were removed.
 
     One that is not empty stays.  Raises DiskAway.

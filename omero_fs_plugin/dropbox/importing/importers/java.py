@@ -159,7 +159,7 @@ class JavaImporter:
                 self._arguments(runs),
                 host=self._options.host,
                 port=self._options.port,
-                key=self._key(),
+                key=self._session.key,
                 limit=self._limit(runs),
                 stopping=stopping,
             )
@@ -233,8 +233,8 @@ class JavaImporter:
 
     def _nothing(self, ready: _Ready, ended: Ended, astray: frozenset[int]) -> FsError:
         """Why there are no images."""
-        told = printed.reason(ended.errors, ready.task.fileset.path, self._key())
-        fault = verdicts.printed(ended.errors.replace(self._key(), "***"))
+        told = printed.reason(ended.errors, ready.task.fileset.path, self._session.key)
+        fault = verdicts.printed(ended.errors.replace(self._session.key, "***"))
         if fault is verdicts.Fault.BUSY:
             raise ServerBusyError(f"the Java importer: {told}")
         if fault is verdicts.Fault.AWAY:
@@ -254,9 +254,6 @@ class JavaImporter:
             "the Java importer ended well, and OMERO has no images"
             f"{f'; its last word: {told}' if told else ''}"
         )
-
-    def _key(self) -> str:
-        return str(self._session.services.ice_getIdentity().name)
 
     def _arguments(self, runs: Sequence[_Ready]) -> list[str]:
         options, wishes = self._options, runs[0].task.wishes

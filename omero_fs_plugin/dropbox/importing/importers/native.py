@@ -23,8 +23,8 @@ from omero.rtypes import rbool, rlong, rstring, unwrap
 import omero
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.copies import TRANSFER, patience_ms
-from omero_fs_plugin.blitz.sessions import AGENT, DROPPED
-from omero_fs_plugin.blitz.user_session import UserSession
+from omero_fs_plugin.blitz.sessions import DROPPED
+from omero_fs_plugin.blitz.user_session import AGENT, UserSession
 from omero_fs_plugin.blitz.verdicts import Step, server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.errors import FsError, ImportRefused, ServerAwayError, UnclearError, UserError
@@ -363,6 +363,11 @@ class NativeImporter:
         self._session = session
         self._options = options or NativeOptions()
         self._progress = Progress()
+
+    @property
+    def options(self) -> NativeOptions:
+        """Those of every fileset."""
+        return self._options
 
     @property
     def most(self) -> int:

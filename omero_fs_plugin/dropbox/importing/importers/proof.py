@@ -56,6 +56,14 @@ class Proofs:
         with self._lock:
             return dict(self._why_not)
 
+    def heard(self, root: str, why: str) -> None:
+        """Another process has found out why nothing is linked from there; empty: it is proved."""
+        with self._lock:
+            if why:
+                self._why_not[root] = why
+            else:
+                self._why_not.pop(root, None)
+
     def check(self, fileset: Fileset, repository: Any, top: Path) -> None:
         """Returns if OMERO sees the fileset's directory.  `top`: that of its repository, here.
 

@@ -79,6 +79,11 @@ class Progress:
         with self._lock:
             self._figures = Figures(0, total)
 
+    def at(self, done: int, total: int) -> None:
+        """So many bytes of `total` are done, as another process says."""
+        with self._lock:
+            self._figures = Figures(done, total)
+
     def more(self, done: int) -> None:
         """Adds `done` bytes."""
         with self._lock:

@@ -19,8 +19,8 @@ from omero.rtypes import rbool, rdouble, rint, rlong, rstring, rtime, unwrap
 import omero
 from omero_fs_plugin import __version__
 from omero_fs_plugin.blitz.copies import REGISTERED, TRANSFER
-from omero_fs_plugin.blitz.sessions import AGENT, DROPPED
-from omero_fs_plugin.blitz.user_session import UserSession
+from omero_fs_plugin.blitz.sessions import DROPPED
+from omero_fs_plugin.blitz.user_session import AGENT, UserSession
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.errors import ServerMisconfiguredError

@@ -21,7 +21,40 @@ AT_ONCE = 3  # files of a fileset; each has some blocks of `sources.BLOCK` in me
 MORE_AT_ONCE = 5
 SMALL = BLOCK  # bytes: such a file is in memory as a whole
 
-_more = threading.BoundedSemaphore(MORE_AT_ONCE)
+
+class Further:
+    """The streams beyond AT_ONCE that are free.  Thread-safe."""
+
+    def __init__(self) -> None:
+        self.are(MORE_AT_ONCE)
+
+    def are(self, number: int) -> None:
+        """There are so many.  Called in a process of its own, before it imports."""
+        self._free = threading.BoundedSemaphore(number) if number else None
+
+    def take(self) -> bool:
+        """Takes one.  Whether there was one."""
+        return self._free is not None and self._free.acquire(blocking=False)
+
+    def give(self, number: int) -> None:
+        """Gives back so many."""
+        for _ in range(number):
+            assert self._free is not None
+            self._free.release()
+
+    @contextmanager
+    def lent(self) -> Iterator[int]:
+        """All that are free are those of another process meanwhile: their number."""
+        number = 0
+        try:
+            while number < MORE_AT_ONCE and self.take():
+                number += 1
+            yield number
+        finally:
+            self.give(number)
+
+
+FURTHER = Further()  # of this process
 
 
 class Streams:
@@ -89,9 +122,8 @@ class Streams:
         small = sum(size <= SMALL for size in self._sizes)
         more = 0
         try:
-            while more < min(MORE_AT_ONCE, small - AT_ONCE) and _more.acquire(blocking=False):
+            while more < min(MORE_AT_ONCE, small - AT_ONCE) and FURTHER.take():
                 more += 1
             yield min(AT_ONCE + more, len(self._sizes))
         finally:
-            for _ in range(more):
-                _more.release()
+            FURTHER.give(more)

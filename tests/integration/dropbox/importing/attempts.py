@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.importing.importers.native import (
 from omero_fs_plugin.dropbox.importing.importers.protocol import Importer
 from omero_fs_plugin.dropbox.importing.leftovers import give_back_cut_off
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
+from omero_fs_plugin.dropbox.importing.store_importer import StoreImporter
 from omero_fs_plugin.dropbox.importing.together import run_together
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
@@ -59,7 +60,9 @@ def until(look: Callable[[], object]) -> None:
 def make(attempt: Attempt, importer: Importer | None = None) -> State:
     """Makes one attempt, by the native importer if none is given.  Returns the state it ends in."""
     options = NativeOptions(path_rules=attempt.omero.path_rules)
-    ((_, state),) = run_together([attempt], importer or NativeImporter(attempt.session, options))
+    native = NativeImporter(attempt.session, options)
+    importer = importer or StoreImporter(native, attempt.session)
+    ((_, state),) = run_together([attempt], importer)
     return state
 
 

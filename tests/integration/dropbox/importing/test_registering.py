@@ -37,23 +37,15 @@ from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.stores import digest
 from tests.stores import KINDS, Store, image
 
-from .attempts import Killed, World, no_patience
+from .attempts import Killed, no_patience
+from .stored import Stored
 from .test_attempts import _killing
 
 
-class Registering(World):
+class Registering(Stored):
     """A world for stores that are to be registered."""
 
-    def queue_store(self, store: Store) -> None:
-        stat = tree_stat(str(self.root), str(store.path))
-        assert stat is not None
-        self.journal.hand_over(
-            "amy", str(self.root), Found(str(store.path), stat), reader=PIXEL_BUFFER
-        )
-
-    def row_of(self, store: Store) -> Fileset:
-        rows = [row for row in self.journal.select() if row.path == str(store.path)]
-        return max(rows, key=lambda row: row.id)
+    reader = PIXEL_BUFFER
 
     def marks(self, store: Store) -> list[tuple[int, ...]]:
         """The images of each mark that OMERO has of the store."""

@@ -9,34 +9,16 @@ from typing import Any
 import pytest
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.importing.attempts import Attempt
 from omero_fs_plugin.dropbox.importing.importers import native, streams
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.stores import in_order
-from tests.stores import Store, image
+from tests.stores import image
 
-from .attempts import Killed, World, no_patience, until
+from .attempts import Killed, no_patience, until
+from .stored import Stored
 from .test_attempts import _killing
-
-
-class Stored(World):
-    """A world for stores."""
-
-    def queue_store(self, store: Store) -> None:
-        stat = tree_stat(str(self.root), str(store.path))
-        assert stat is not None
-        self.journal.hand_over("amy", str(self.root), Found(str(store.path), stat), reader="r")
-
-    def row_of(self, store: Store) -> Fileset:
-        rows = [row for row in self.journal.select() if row.path == str(store.path)]
-        return max(rows, key=lambda row: row.id)
-
-    def images_of(self, store: Store) -> list[tuple[int, ...]]:
-        return self.in_omero(store.top / in_order(store.files)[0])
 
 
 @pytest.fixture

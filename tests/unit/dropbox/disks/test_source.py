@@ -42,6 +42,7 @@ CHILD = "a process of its own reads there, and is given up if it hangs"
 LISTED = "it lists for `rounds`, which waits for no directory, and for commands"
 OURS = "a disk without which the server itself does not run: its program, its own files, /proc"
 OMEROS = "OMERO's repository, which OMERO writes to at the same time"
+PIPES = "pipes to a process of ours, and no file"
 COMMAND = "only commands use it, and nobody else waits for them"
 
 # Module -> why calls are made there outside of a call to a root.
@@ -69,6 +70,7 @@ LISTED_MODULES = {
     "grouping/served.py": CHILD,
     "grouping/userfiles.py": CHILD,
     "grouping/zarr_files.py": CHILD,
+    "importing/apart/job.py": PIPES,
     "importing/importers/choice.py": OURS,
     "importing/importers/in_place.py": OMEROS,
     "importing/importers/java_child.py": OURS,

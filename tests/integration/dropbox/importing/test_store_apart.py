@@ -1,0 +1,283 @@
+"""Large stores, in a process of their own: killed, stopped or late anywhere, each is imported once.
+
+Which calls to OMERO and which questions there are is not written here: an import without a fault is
+counted.  Then each is met by each fault, in an import of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.config.readers import PIXEL_BUFFER
+from omero_fs_plugin.dropbox.importing import store_importer
+from omero_fs_plugin.dropbox.importing.apart import job
+from omero_fs_plugin.dropbox.importing.attempts import Attempt
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.processes.starter import Process
+from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.sandbox.handles import Handle
+from tests.stores import Store, image
+
+from .attempts import Killed, no_patience, until
+from .stored import Stored
+from .test_attempts import _killing
+
+TURNS = 6  # attempts until a store is imported, at most
+END_S = 30.0  # for a process that was killed
+# The steps of an import at OMERO, and what DropBox is asked.
+STEPS = (
+    "ManagedRepository.importFileset", "ImportProcess.verifyUpload", "ImportRequest.",
+    "IUpdate.saveAndReturnIds", "ask ",
+)  # fmt: skip
+POLLED = "Handle.getResponse"  # as often as the import is long, so only its first call counts
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The so-many-th call or question of that name."""
+
+    name: str
+    number: int
+    after: bool  # it has been carried out, and its answer is on its way
+
+
+class Apart(Stored):
+    """Each store is large here.  At one moment its process gets a signal."""
+
+    def __init__(self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(place, seeded)
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+        self._numbers = itertools.count(1)
+        self._working: set[Handle] = set()
+        self.begin()
+        no_patience(monkeypatch)
+        monkeypatch.setattr(store_importer, "FEW", 0)
+        mood = self.sandbox.mood
+        monkeypatch.setattr(mood, "meet", lambda call, user="": self._meet(call, after=False))
+        monkeypatch.setattr(mood, "answer", lambda call, user="": self._meet(call, after=True))
+        make, answer = job._process, job._Watch._answer
+        start, work = Handle.start, Handle._run
+
+        def made(*given: Any) -> Process:
+            self._process = make(*given)
+            return self._process
+
+        def answered(watch: Any, name: str, of: Any) -> Any:
+            self._meet(f"ask {name}", after=False)
+            said = answer(watch, name, of)
+            self._meet(f"ask {name}", after=True)
+            return said
+
+        def started(handle: Handle, workers: Any, what: Any) -> Handle:
+            self._working.add(handle)
+            return start(handle, workers, what)
+
+        def worked(handle: Handle, what: Any) -> None:
+            try:
+                work(handle, what)
+            finally:
+                self._working.discard(handle)
+
+        monkeypatch.setattr(job, "_process", made)
+        monkeypatch.setattr(job._Watch, "_answer", answered)
+        monkeypatch.setattr(Handle, "start", started)
+        monkeypatch.setattr(Handle, "_run", worked)
+
+    def begin(self, moment: Moment | None = None, number: int = signal.SIGKILL) -> None:
+        """Counts anew; at `moment` the process gets the signal, once."""
+        self.met: Counter[tuple[str, bool]] = Counter()
+        self._moment, self._signal, self.sent = moment, number, False
+
+    def _meet(self, name: str, *, after: bool) -> None:
+        with self._lock:
+            process = self._process
+            if process is None or process.ended() is not None:
+                return  # it is a call of the test or of DropBox itself
+            self.met[name, after] += 1
+            if Moment(name, self.met[name, after], after) != self._moment:
+                return
+            self.sent = True
+        process.send(self._signal)
+        if self._signal == signal.SIGKILL:
+            assert process.wait(END_S) == -signal.SIGKILL
+
+    def once(self, moment: Moment | None = None, number: int = signal.SIGKILL) -> str:
+        """What is wrong after an import of a store with this fault; empty: nothing."""
+        seed = next(self._numbers)
+        store = image(self.root / f"{seed}.zarr", 2 + seed % 2, seed=seed)
+        store.write()
+        self.queue_store(store)
+        self.begin(moment, number)
+        said = []
+        for _ in range(TURNS):
+            said.append(self.attempt().value)
+            until(lambda: not self._working)
+            if said[-1] != "queued":
+                break
+        sent, self.met_then = self.sent, self.met.copy()
+        self.begin()
+        row = self.row_of(store)
+        there = self.in_omero(store.path) if self.reader == PIXEL_BUFFER else self.images_of(store)
+        wrong = [
+            f"it is {row.state.value}: {row.reason}" if row.state is not State.IMPORTED else "",
+            f"OMERO has {there}" if there != [row.images] else "",
+            "no digest" if not (row.sha1s[0] and len(row.files) == 1) else "",
+            "no signal was sent" if moment and not sent else "",
+        ]
+        return "; ".join(filter(None, [*wrong, *(said if any(wrong) else [])]))
+
+    def moments(self) -> list[Moment]:
+        """All of an import."""
+        assert self.once() == ""
+        return [
+            Moment(name, number, after)
+            for (name, after), times in sorted(self.met_then.items())
+            for number in range(1, 2 if name == POLLED else times + 1)
+        ]
+
+    def wrong_after(self, number: int, moments: list[Moment]) -> str:
+        """What is wrong after an import with each of these; empty: nothing."""
+        told = {moment: self.once(moment, number) for moment in moments}
+        return "\n".join(f"{moment}: {wrong}" for moment, wrong in told.items() if wrong)
+
+
+class Registered(Apart):
+    """Stores that are registered."""
+
+    reader = PIXEL_BUFFER
+
+
+@pytest.fixture(params=[Apart, Registered], ids=["uploaded", "registered"])
+def apart(
+    tmp_path: Path,
+    seeded_once: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Apart]:
+    world = request.param(tmp_path, seeded_once, monkeypatch)
+    yield world
+    world.close()
+
+
+def test_killed_at_each_step_it_is_imported_once(apart: Apart) -> None:
+    steps = [moment for moment in apart.moments() if moment.name.startswith(STEPS)]
+    assert {(m.name, m.after) for m in steps} >= {("ask verified", False), ("ask verified", True)}
+    assert len(steps) >= 6
+    assert not apart.wrong_after(signal.SIGKILL, steps)
+
+
+def test_stopped_at_each_step_it_is_imported_once(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs: after a while it is ended."""
+    steps = [moment for moment in apart.moments() if moment.name.startswith(STEPS)]
+    monkeypatch.setattr(job, "SILENT_S", 3.0)
+    assert not apart.wrong_after(signal.SIGSTOP, [moment for moment in steps if moment.after])
+
+
+@pytest.mark.long
+def test_killed_at_each_call_it_is_imported_once(apart: Apart) -> None:
+    assert not apart.wrong_after(signal.SIGKILL, apart.moments())
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Attempt, "_earlier"), (Journal, "note_verified"), (Journal, "imported")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_with_dropbox_its_process_ends_and_it_is_imported_once(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
+) -> None:
+    store = _dropped(apart)
+    _killing(monkeypatch, owner, name, after=after)
+    with pytest.raises(Killed):
+        apart.attempt()
+    assert apart._process is None or apart._process.ended() is not None
+    apart.restart()
+    if apart.journal.queued_users():
+        assert apart.attempt() is State.IMPORTED
+    assert apart.row_of(store).state is State.IMPORTED
+
+
+def test_what_its_process_finds_wrong_is_told_as_ever(apart: Apart) -> None:
+    store = _dropped(apart)
+    store.files["0/0.0"] = b"other"
+    store.write("0/0.0")
+    assert apart.attempt() in (State.WAITING, State.FAILED)
+    assert "changed after it had come to rest" in apart.row_of(store).reason
+
+
+def test_what_dropbox_answers_ends_it(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = _dropped(apart)
+
+    def refuses(*_: Any) -> None:
+        raise ImportRefused("no, not this one", final=True)
+
+    monkeypatch.setattr(Journal, "note_verified", refuses)
+    assert apart.attempt() is State.FAILED
+    assert apart.row_of(store).reason == "no, not this one"
+    assert not any(apart.images_of(store))
+
+
+def test_when_dropbox_stops_it_is_given_back(apart: Apart) -> None:
+    store = _dropped(apart)
+    real = apart._meet
+
+    def stops(name: str, *, after: bool) -> None:
+        real(name, after=after)
+        if name == "ask verified" and not after:
+            raise AssertionError("it was to stop before")
+        apart.stopping.set()
+
+    apart._meet = stops  # type: ignore[method-assign]
+    assert apart.attempt() is State.QUEUED
+    apart._meet = real  # type: ignore[method-assign]
+    apart.stopping.clear()
+    assert apart.attempt() is State.IMPORTED
+    assert apart.row_of(store).state is State.IMPORTED
+
+
+@pytest.mark.parametrize("apart", [Apart], indirect=True)
+def test_its_digest_is_that_of_a_small_one(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a copy is known, whichever of the two was imported in a process of its own."""
+    first, second = (image(apart.root / name, levels=2, seed=7) for name in ("a.zarr", "b.zarr"))
+    for store, few in ((first, 0), (second, 1000)):
+        store.write()
+        apart.queue_store(store)
+        monkeypatch.setattr(store_importer, "FEW", few)
+        apart.attempt()
+    assert apart.row_of(first).state is State.IMPORTED
+    assert "the same content as" in apart.row_of(second).reason
+
+
+@pytest.mark.parametrize("apart", [Apart], indirect=True)
+def test_without_room_for_a_process_it_waits(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = _dropped(apart)
+
+    def none(*_: Any) -> Process:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "_process", none)
+        assert apart.attempt() is State.QUEUED
+    assert "cannot be started" in apart.row_of(store).reason
+    assert apart.attempt() is State.IMPORTED
+
+
+def _dropped(apart: Apart) -> Store:
+    store = image(apart.root / "a.zarr")
+    store.write()
+    apart.queue_store(store)
+    return store
