@@ -20,9 +20,11 @@ from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.stores import is_store
 
 from .around import Around
 from .lots import AGAIN_S, Lot, Lots
+from .often import Often
 from .uncovered import Uncovered
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ class Assembly:
         self._stirring = stirring
         self._failed: list[int] = []  # filesets, since they were last taken
         self._uncovered = Uncovered()
+        self._often = Often()
 
     def forget_unasked(self) -> None:
         """Forgets the files outside of every rule that no set has used for a while."""
@@ -186,7 +189,7 @@ class Assembly:
             except _Waits as waiting:
                 waits.append((candidate, waiting))
         queued = {path: candidate.reader for path, (candidate, _) in singles.items()}
-        return formed + self._queue_singles(queued), waits
+        return formed + self._queue_singles(queued, now), waits
 
     def expire(self, passed: float, timeout: float) -> None:
         """Fails sets that were incomplete for `timeout` s; `passed` s of them have just gone by.
@@ -254,6 +257,8 @@ class Assembly:
                 raise _Waits(f"waits for {path}, which is in its quiet period")
         if candidate.slow:
             self._rest_longer(lot, candidate, now)
+        if is_store(candidate.files[0]):
+            self._rest_as_often(lot, candidate.files[0], now)
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:
             raise _Waits(advice, _UNTOLD_S)
@@ -283,6 +288,15 @@ class Assembly:
         left = rested + (_LONGER - 1) * quiet - now
         if left > 0:
             raise _Waits(f"{candidate.slow}: it must be quiet for {_LONGER} quiet periods", left)
+
+    def _rest_as_often(self, lot: Lot, store: str, now: float) -> None:
+        """Waits until a store that changes often has been quiet for longer.  Raises _Waits."""
+        quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
+        wanted = self._often.rest(store, quiet, now)
+        left = self._lots.at_rest_since(store) - quiet + wanted - now
+        if wanted > quiet and left > 0:
+            why = f"changes often: waits until it has been quiet for {_span(wanted)}"
+            raise _Waits(why, left, max(left, AGAIN_S))
 
     def _wait_for_uncovered(self, lot: Lot, uncovered: list[Found], now: float) -> None:
         """Waits for files that nobody has settled, as no rule covers them.  Raises _Waits."""
@@ -319,7 +333,7 @@ class Assembly:
         for path in candidate.files:
             self._lots.remove(path)
 
-    def _queue_singles(self, singles: Mapping[str, str]) -> int:
+    def _queue_singles(self, singles: Mapping[str, str], now: float) -> int:
         opened = self._journal.open_at(singles)
         settled: dict[int, FileStat] = {}
         readers: dict[int, str] = {}
@@ -334,6 +348,8 @@ class Assembly:
             elif fileset.state is State.WAITING:
                 settled[fileset.id] = stat
                 readers[fileset.id] = reader
+                if is_store(path):
+                    self._often.queued(path, now)
         self._journal.settled(settled, readers)
         self._lots.release(gone)
         for path in singles:
@@ -382,6 +398,10 @@ class Assembly:
                 now[fileset.id] = stat
         self._journal.rested(now)
         return opened
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def reason_to_wait(candidate: Candidate) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -39,6 +40,14 @@ class World:
     def stat(self, path: str) -> FileStat | None:
         self.asked.append(path)
         return self.stats.get(path)
+
+    def queues(self, now: float) -> int:
+        """Takes a step, and groups the store that has come to rest; how many are queued."""
+        self.pipeline.step(now)
+        lot = self.pipeline.next_lot(now)
+        if lot is None:
+            return 0
+        return self.pipeline.grouped(lot, Grouping((Candidate((STORE,)),)), now, 0.0)
 
 
 @pytest.fixture
@@ -130,3 +139,24 @@ def test_a_rescan_that_meets_its_files_says_that_it_is_none(world: World, journa
     world.stats[f"{store}b.tif"] = replace(STAT, inode=7)
     world.pipeline.heard([f"{store}b.tif"], 1.0)
     assert {f"{store}a.tif", f"{store}b.tif"} <= set(paths(journal))
+
+
+def test_one_that_changes_often_rests_longer_and_says_so(world: World, journal: Journal) -> None:
+    """Its second revision within a day waits for two quiet periods, its third for four."""
+    now, told = 0.0, []
+    for revision in range(4):
+        world.stats[STORE] = replace(STAT, mtime_ns=revision)
+        world.pipeline.heard([STORE], now)
+        rested = 0.0
+        while not (queued := world.queues(now := now + QUIET)):
+            told.append(max(journal.select(), key=lambda row: row.id).reason)
+            rested += QUIET
+            assert rested < 10 * QUIET
+        assert queued == 1 and rested == [0.0, 0.0, QUIET, 3 * QUIET][revision]
+        row = journal.take("amy")
+        assert row is not None
+        journal.imported(row.id, revision, (revision,), ["0" * 40])
+    assert told == [
+        f"changes often: waits until it has been quiet for {seconds} s"
+        for seconds in (20, 40, 40, 40)
+    ]
