@@ -2,9 +2,9 @@
 
 ``protocol`` says what each way is given and what it answers.  There are two: ``native``, with
 ``upload``, ``in_place``, ``proof`` (whether OMERO sees a directory as we do) and ``belonging``
-(where OMERO wants its files), ``streams`` (how many files at once), ``resume`` (an upload that a
-kill cut off) and ``waits`` (when to ask for the end), and ``java``, with ``java_process``,
-``java_child`` and ``printed``.
+(where OMERO wants its files), ``one`` (an attempt at one fileset), ``streams`` (how many files at
+once), ``resume`` (an upload that a kill cut off) and ``waits`` (when to ask for the end), and
+``java``, with ``java_process``, ``java_child`` and ``printed``.
 For a server that reads stores only where they lie, ``native`` has ``registering`` do it:
 ``store_images`` says what a store holds, ``registered`` what OMERO gets of it.
 ``choice`` says which one imports, by ``arguments`` and ``transfer``, and ``factory`` makes it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -34,12 +33,12 @@ from .answers import delete_filesets, images_of, quietly, without_waiting
 from .belonging import Belonging
 from .checksums import agreed
 from .in_place import InPlace
+from .one import OneImport
 from .proof import PROOFS
-from .protocol import Figures, Imported, Outcome, Progress, Task, Wishes
+from .protocol import Figures, Imported, Outcome, Progress, Task
 from .registering import Registration, registers
 from .resume import FEWEST, mark, marked
 from .sources import sha1_of
-from .streams import Streams
 from .transfer import Transfer
 from .upload import upload
 from .waits import Waits
@@ -63,47 +62,32 @@ class NativeOptions:
     waits: Waits = field(default_factory=Waits)  # what former imports took; all share one
 
 
-class NativeImport:
+class NativeImport(OneImport):
     """One attempt to import one fileset in one session.
 
-    `verified` is called with the SHA1s when everything was uploaded, just before
-    OMERO is told to import.  `over`, `known`, `began` and `ours` are as in Task.  `stopping` is
-    asked during waits.
+    The task's `verified` is called with the SHA1s when everything was uploaded, just before
+    OMERO is told to import.
     """
 
     def __init__(
         self,
         session: UserSession,
-        fileset: Fileset,
+        task: Task,
         *,
-        verified: Callable[[Sequence[str]], None],
         stopping: Callable[[], bool],
-        over: Callable[[int], None] = lambda file: None,
-        wishes: Wishes | None = None,
         options: NativeOptions | None = None,
         progress: Progress | None = None,
-        known: str = "",
-        began: Callable[[str], None] = lambda mark: None,
-        ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._session = session
-        self._fileset = fileset
-        self._verified = verified
-        self._stopping = stopping
-        self._over = over
+        super().__init__(session, task, stopping=stopping, progress=progress)
         self._first: int | None = None  # OriginalFile id of the first file, if it is known
         # The question for it, and whom it was sent to.
         self._asked_first: tuple[Any, Any] | None = None
         self._told = False  # OMERO was told to import, and may be importing
-        self._wishes = wishes or Wishes()
         self._options = options or NativeOptions()
-        self._progress = progress or Progress()
-        self._known, self._began, self._ours = known, began, ours
+        self._known, self._began = task.known, task.began
         self._there: Sequence[str | None] = ()  # SHA1s of what an earlier attempt uploaded
         self._in_place: InPlace | None = None
-        self._belonging = Belonging(session, len(fileset.files))
-        self._streams = Streams(array("q", (met.stat.size for met in fileset.files)))
-        self.sha1s: list[str] = []  # of the files, when all are uploaded; lower-case hex
+        self._belonging = Belonging(session, len(self._fileset.files))
 
     def run(self) -> tuple[int, ...]:
         """Imports, and returns the ids of the images.
@@ -114,7 +98,7 @@ class NativeImport:
         OMERO without images is then deleted, unless OMERO is away.  Raises
         StillRunning if OMERO imports but its answer cannot be got.
         """
-        self._progress.begin(sum(met.stat.size for met in self._fileset.files))
+        self._begin_progress()
         repository = self._session.managed_repository()
         if self._options.transfer.in_place:
             self._in_place = InPlace.of(self._session, repository, self._options.transfer)
@@ -267,9 +251,6 @@ class NativeImport:
             log.debug("fileset %d: %s", self._fileset.id, error)
             return None
 
-    def _halting(self) -> bool:
-        return self._streams.failed or self._stopping()
-
     def _verify(self, process: Any) -> Any:
         size = sum(met.stat.size for met in self._fileset.files)
         files = len(self._fileset.files)
@@ -391,27 +372,17 @@ class NativeImporter:
         if registers(task.fileset):
             return Registration(
                 self._session,
-                task.fileset,
-                verified=task.verified,
+                task,
                 stopping=stopping,
-                over=task.over,
-                wishes=task.wishes,
                 path_rules=self._options.path_rules,
                 progress=self._progress,
-                ours=task.ours,
             )
         return NativeImport(
             self._session,
-            task.fileset,
-            verified=task.verified,
+            task,
             stopping=stopping,
-            over=task.over,
-            wishes=task.wishes,
             options=self._options,
             progress=self._progress,
-            known=task.known,
-            began=task.began,
-            ours=task.ours,
         )
 
     def done(

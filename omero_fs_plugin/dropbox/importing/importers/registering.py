@@ -18,8 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,12 @@ from omero_fs_plugin.stores import MARKERS, digest, registered_as
 
 from . import Stopped, client_path
 from .answers import delete_filesets
+from .one import OneImport
 from .proof import PROOFS
-from .protocol import Progress, Wishes
+from .protocol import Progress, Task
 from .registered import CHANNEL_ROWS, ROWS, Enumerations, Registered, mark
 from .sources import blocks, opened, sha1_of
 from .store_images import Layout, layout
-from .streams import Streams
 
 log = logging.getLogger(__name__)
 
@@ -58,49 +57,36 @@ def registers(fileset: Fileset) -> bool:
     return fileset.reader == PIXEL_BUFFER
 
 
-class Registration:
-    """One attempt to register one store in one session.  Its arguments are those of NativeImport.
+class Registration(OneImport):
+    """One attempt to register one store in one session.
 
-    `fileset` has each file of the store.
+    The fileset of its task has each file of the store.
     """
 
     def __init__(
         self,
         session: UserSession,
-        fileset: Fileset,
+        task: Task,
         *,
-        verified: Callable[[Sequence[str]], None],
         stopping: Callable[[], bool],
-        over: Callable[[int], None] = lambda file: None,
-        wishes: Wishes | None = None,
         path_rules: str = "",
         progress: Progress | None = None,
-        ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._session = session
-        self._fileset = fileset
-        self._verified = verified
-        self._stopping = stopping
-        self._over = over
-        self._wishes = wishes or Wishes()
+        super().__init__(session, task, stopping=stopping, progress=progress)
         self._path_rules = path_rules
-        self._progress = progress or Progress()
-        self._ours = ours
-        self._streams = Streams(array("q", (met.stat.size for met in fileset.files)))
         # The positions of the files of metadata, by their names; a store has many more chunks.
         self._metadata = {
             name: position
             for position, name in enumerate(self._names())
             if name.rpartition("/")[2] in MARKERS
         }
-        self.sha1s: list[str] = []  # of the files, when all were read; lower-case hex
 
     def run(self) -> tuple[int, ...]:
         """Registers it, and returns the ids of the images.  Raises as NativeImport does.
 
         If OMERO refuses the images, the mark is deleted.  If nobody knows what OMERO did, it stays.
         """
-        self._progress.begin(sum(met.stat.size for met in self._fileset.files))
+        self._begin_progress()
         self._check_place()
         found = layout(self._fileset.path, self._json)
         of = Enumerations(self._session)
@@ -158,9 +144,6 @@ class Registration:
         found = sha1_of(self._fileset.root, met, self._halting)
         self._progress.more(met.stat.size)
         return found
-
-    def _halting(self) -> bool:
-        return self._streams.failed or self._stopping()
 
     def _mark(self, of: Enumerations) -> int:
         """Makes the mark, and returns the id of its Fileset."""

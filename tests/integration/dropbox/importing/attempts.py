@@ -25,7 +25,7 @@ from omero_fs_plugin.dropbox.importing.importers.native import (
     NativeImporter,
     NativeOptions,
 )
-from omero_fs_plugin.dropbox.importing.importers.protocol import Importer
+from omero_fs_plugin.dropbox.importing.importers.protocol import Importer, Task
 from omero_fs_plugin.dropbox.importing.leftovers import give_back_cut_off
 from omero_fs_plugin.dropbox.importing.recovery import Recovery
 from omero_fs_plugin.dropbox.importing.store_importer import StoreImporter
@@ -156,7 +156,7 @@ def begin_by_another_client(world: World, path: Path) -> None:
         0, "amy", str(world.root), str(path), State.IMPORTING, "", "", 1, 0, False, None, (), 0, 0,
         (Found(str(path), FileStat.of(path.lstat())),), (None,),
     )  # fmt: skip
-    importer = NativeImport(session, row, verified=lambda s: None, stopping=lambda: False)
+    importer = NativeImport(session, Task(row, lambda s: None), stopping=lambda: False)
     description = importer._description()
     (link,) = description.copyJobLinks()
     link.child.versionInfo = [omero.model.NamedValue("client", "OMERO.insight 5.8.6")]

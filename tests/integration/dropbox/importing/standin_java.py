@@ -89,7 +89,7 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
     from omero_fs_plugin.blitz.user_session import UserSession
     from omero_fs_plugin.blitz.users import User
     from omero_fs_plugin.dropbox.importing.importers.native import NativeImport, NativeOptions
-    from omero_fs_plugin.dropbox.importing.importers.protocol import Wishes
+    from omero_fs_plugin.dropbox.importing.importers.protocol import Task, Wishes
     from omero_fs_plugin.dropbox.importing.importers.transfer import Transfer
     from omero_fs_plugin.dropbox.journal.records import Fileset, Found
     from omero_fs_plugin.dropbox.journal.states import State
@@ -155,10 +155,12 @@ def import_all(told: dict[str, Any], options: dict[str, str], files: list[str]) 
         try:
             images = JavasImport(
                 session,
-                fileset,
-                verified=lambda sha1s: None,
+                Task(
+                    fileset,
+                    lambda sha1s: None,
+                    Wishes("", options.get("name", ""), options.get("description", ""), target),
+                ),
                 stopping=lambda: False,
-                wishes=Wishes("", options.get("name", ""), options.get("description", ""), target),
                 options=NativeOptions(
                     Transfer(options.get("transfer", "upload")),
                     "no-thumbnails" not in options,

@@ -232,7 +232,7 @@ def test_an_upload_of_another_of_the_same_user_is_left_alone(
     """Only an upload with our mark is touched: another one may be under way."""
     resumed = Resumed(world, kill)
     other = world.fileset(world.drop("b.tif", 1))
-    begun = NativeImport(world.session, other, verified=lambda s: None, stopping=lambda: False)
+    begun = NativeImport(world.session, Task(other, lambda s: None), stopping=lambda: False)
     repository = world.session.managed_repository()
     process = repository.importFileset(begun._description(), begun._settings(repository))
     store = process.getUploader(0)

@@ -416,7 +416,7 @@ class TestACallThatIsCarriedOutLate:
                 self, tasks: Sequence[Task], stopping: Callable[[], bool]
             ) -> Iterator[tuple[Task, Outcome]]:
                 (task,) = tasks
-                one = NativeImport(session, task.fileset, verified=task.verified, stopping=stopping)
+                one = NativeImport(session, task, stopping=stopping)
                 repository = session.managed_repository()
                 repository.begin_importFileset(one._description(), one._settings(repository))
                 yield task, how("Java was ended")

@@ -8,6 +8,7 @@ import pytest
 
 from omero_fs_plugin.dropbox.importing.importers import native
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
+from omero_fs_plugin.dropbox.importing.importers.protocol import Task
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ServerBusyError
@@ -44,7 +45,7 @@ def run(repository: Repository, monkeypatch: pytest.MonkeyPatch, stopping: bool 
     over: list[int] = []
     session: Any = type("Session", (), {"managed_repository": lambda self: None})()
     attempt = NativeImport(
-        session, row, verified=lambda sha1s: None, stopping=lambda: stopping, over=over.append
+        session, Task(row, lambda sha1s: None, over=over.append), stopping=lambda: stopping
     )
 
     def busy(_: object) -> tuple[int, ...]:
