@@ -57,7 +57,7 @@ class Moment:
 class Apart(Stored):
     """Each store is large here.  At one moment its process gets a signal."""
 
-    levels = 5  # of a store: with fewer than 20 files an upload is never gone on with
+    levels = 9  # of a store: with fewer than 20 files an upload is never gone on with
 
     def __init__(self, place: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(place, seeded)
