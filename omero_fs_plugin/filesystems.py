@@ -106,7 +106,7 @@ class Mounts:
 
     def is_point(self, path: bytes) -> bool:
         """Whether something is mounted there.  `path` must have no symbolic links in it."""
-        self._refresh()
+        self.refresh()
         return self.is_point_as_read(path)
 
     def is_point_as_read(self, path: bytes) -> bool:
@@ -115,7 +115,11 @@ class Mounts:
 
     def below(self, path: bytes) -> Mapping[bytes, Mount]:
         """The mounts below `path`, by where they are; without symbolic links in it."""
-        self._refresh()
+        self.refresh()
+        return self.below_as_read(path)
+
+    def below_as_read(self, path: bytes) -> Mapping[bytes, Mount]:
+        """As `below`, by the table as it was read last."""
         found = self._below.get(path)
         if found is None:
             above = path.rstrip(b"/") + b"/"
@@ -129,7 +133,7 @@ class Mounts:
 
     def changed(self) -> set[bytes]:
         """Where something was mounted or unmounted since the last call."""
-        self._refresh()
+        self.refresh()
         changed, self._changed = self._changed, set()
         return changed
 
@@ -138,12 +142,12 @@ class Mounts:
 
         None if the table does not say.
         """
-        self._refresh()
+        self.refresh()
         return self._holding(path)
 
     def share(self, path: bytes) -> str | None:
         """The type of the share that `path` lies on; None if it is not on a share."""
-        self._refresh()
+        self.refresh()
         return self.share_as_read(path)
 
     def share_as_read(self, path: bytes) -> str | None:
@@ -155,7 +159,7 @@ class Mounts:
 
     def any_share(self) -> bool:
         """Whether a share is mounted anywhere."""
-        self._refresh()
+        self.refresh()
         return self.sharing
 
     def _holding(self, path: bytes) -> Mount | None:
@@ -169,7 +173,8 @@ class Mounts:
                 return None
             path = above
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Reads the table again if it has changed."""
         # If the table has changed, POLLERR comes without being asked for, see proc(5).
         if self._descriptor >= 0 and self._poll.poll(0):
             self._read()

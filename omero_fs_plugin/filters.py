@@ -7,7 +7,7 @@ them, and ignore case.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from omero_fs_plugin import system_names
 
@@ -151,9 +151,10 @@ class Filter:
         least = self._closing.get(name)
         return least is not None and directory[len(self._root) :].count(b"/") >= least
 
-    def may_close(self, names: Iterable[bytes]) -> bool:
-        """Whether `closes` may hold for one of these files, in some directory."""
-        return not self._closing.keys().isdisjoint(names)
+    @property
+    def closing(self) -> Collection[bytes]:
+        """The names of files for which `closes` may hold, in some directory."""
+        return self._closing
 
     def directory_event(self, name: bytes) -> bool:
         """Whether the client is told that this directory itself comes or goes."""

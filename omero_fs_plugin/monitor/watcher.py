@@ -236,22 +236,26 @@ class Watcher:
         while self.tracker.scanning and not self._stop:
             self._turn()
             self._scan_on()
-        few = self._observer.warning(self.tracker.watches)
-        if few is not None:
-            log.warning("monitor %s of %s: %s", self._identifier, shown(path), few)
         if self._request.type is MonitorType.ONE_SHOT and self._request.timeout:
             self._end_at = self._now + self._request.timeout
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
+            # Last: to count the watches takes as long as they are many, and nobody waits for it.
+            few = self._observer.warning(self.tracker.watches)
+            if few is not None:
+                log.warning("monitor %s of %s: %s", self._identifier, shown(path), few)
 
     def _scan_on(self) -> None:
         """Nobody is told anything before the start is over, so a turn has several scans."""
         end = self._now + TURN
         while self.tracker.scanning and not self._stop:
             now = self._busy_since = time.monotonic()
-            if now >= end or self.tracker.due() > now:
+            if now >= end:
                 return
-            self.tracker.step(now)
+            if not self.tracker.scan_own(now):
+                if self.tracker.due() > now:
+                    return
+                self.tracker.step(now)
 
     def _recover(self, error: BaseException) -> None:
         """Begins anew from what is known, after an error."""

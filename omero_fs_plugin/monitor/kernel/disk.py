@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat as stat_module
-import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
 
 from omero_fs_plugin.filesystems import Mount, Mounts
 
 from .answers import Beat
-from .below import Below, Gathered
-from .entries import Entry, Kind, Listing
+from .below import Below
+from .entries import Entry, Identity, Kind, Listing
+from .listings import (
+    BY_DESCRIPTOR,
+    LIST,
+    UNSEEN,
+    Stat,
+    entry_of,
+    gathered,
+    opened,
+    sorted_out,
+    stats,
+)
 from .writers import written
 
 T = TypeVar("T")
 
-# Names in one directory.  A share may list names without end, and each of them costs memory.
-MOST_NAMES = 1_000_000
-
 # So long (s) the mount points in one directory are looked at, before the others are believed.
 POINTS = 0.25
 
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-_LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Enough to see that a directory answers; with O_DIRECTORY it also makes an
 # automounter mount it.
-_TOUCH = getattr(os, "O_PATH", 0) | _LIST
-_TYPE = 0o170000  # the bits of a mode that stat.S_IFMT leaves
-_BY_DESCRIPTOR = os.scandir in os.supports_fd
+_TOUCH = getattr(os, "O_PATH", 0) | LIST
 
 
 class LocalDisk:
@@ -144,20 +145,24 @@ class LocalDisk:
         """The path by which the tracker has it."""
         return self._root.rstrip(b"/") + real[len(self._real.rstrip(b"/")) :]
 
-    def entries(self, path: bytes) -> Listing:
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         """As Disk.entries.  It follows a symbolic link only for the root."""
-        flags = _LIST if path == self._root else _LIST | _NO_FOLLOW
+        flags = LIST if path == self._root else LIST | _NO_FOLLOW
         below = self.mounts.below(self._real)
         inner = self._points_in(path) if below else frozenset()
         mount = self._mount_of(path) if below else None
         if mount is not None:
             device, found = self._below.list(
-                mount, path, lambda beat: _gathered(path, flags, inner, beat)
+                mount, path, lambda beat: gathered(path, flags, inner, beat)
             )
-            return Listing(device, self._listed(path, device, found))
-        with _opened(path, flags) as where:
+            return self._listing(path, device, found, known)
+        where = opened(path, flags)
+        try:
             device = os.stat(where).st_dev  # noqa: PTH116
-            return Listing(device, self._listed(path, device, _stats(where, inner)))
+            return self._listing(path, device, stats(where, inner), known)
+        finally:
+            if where is not path:
+                os.close(where)
 
     def _points_in(self, path: bytes) -> frozenset[bytes]:
         """The names in `path` that something is mounted on."""
@@ -168,31 +173,22 @@ class LocalDisk:
         split = (point.rpartition(b"/") for point in below)
         return frozenset(name for above, _, name in split if above == ours)
 
-    def _listed(
-        self, path: bytes, device: int, found: Iterable[tuple[bytes, os.stat_result | None]]
-    ) -> list[tuple[bytes, Entry]]:
-        listed: list[tuple[bytes, Entry]] = []
-        now, waited = self._now(path), self.waited
-        make, file, regular = tuple.__new__, Kind.FILE, stat_module.S_IFREG
-        for name, stat in found:
-            # As entry_of, which takes four times as long: nearly all are files, and there may be
-            # a million.
-            if stat is not None and stat.st_mode & _TYPE == regular:
-                quiet = now - stat.st_ctime
-                identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-                shows = (file, identity, stat.st_nlink, quiet if quiet > 0.0 else 0.0, False)
-                listed.append((name, make(Entry, shows)))
-                continue
-            if stat is None:
-                entry = self._look_inside(path, name, believe=self.waited - waited > POINTS)
-                if entry is None:
-                    continue  # it is gone, and its event follows
-            else:
-                entry = entry_of(stat, now)
-                if entry.kind is Kind.DIRECTORY:
-                    entry = self._crossing(entry, path + b"/" + name, stat.st_dev, device)
-            listed.append((name, entry))
-        return listed
+    def _listing(
+        self,
+        path: bytes,
+        device: int,
+        found: Iterable[Stat],
+        known: Mapping[bytes, Identity] | None,
+    ) -> Listing:
+        # If there is a mount table, it has shown the mount points here, and they are `unseen`.
+        on = None if self.mounts.known else device
+        names, files, unseen = sorted_out(found, known, self._now(path), on)
+        waited = self.waited
+        for name in unseen:
+            entry = self._look_inside(path, name, believe=self.waited - waited > POINTS)
+            if entry is not None:  # otherwise it is gone, and its event follows
+                names.append((name, entry))
+        return Listing(device, names, files)
 
     def _look_inside(self, path: bytes, name: bytes, *, believe: bool) -> Entry | None:
         """Of a name that its listing does not show: a mount point, maybe one that is away.
@@ -242,6 +238,9 @@ class LocalDisk:
         return at
 
 
+_MOUNTED = Entry(Kind.DIRECTORY, (-1, -1, -1), 1, 0.0, mounted=True)
+
+
 # What follows is asked of the disk alone, and may be by the thread of a Place.
 
 
@@ -255,73 +254,6 @@ def _looked(path: bytes) -> tuple[os.stat_result, int | None]:
 
 def _touched(path: bytes) -> bytes:
     """Its real path; whatever is to be mounted there is."""
-    if _BY_DESCRIPTOR:
+    if BY_DESCRIPTOR:
         os.close(os.open(path, _TOUCH))
     return os.path.realpath(path)
-
-
-@contextmanager
-def _opened(path: bytes, flags: int) -> Iterator[bytes | int]:
-    """The directory, as os.scandir takes it."""
-    if not _BY_DESCRIPTOR:
-        yield path
-        return
-    descriptor = os.open(path, flags)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _stats(
-    where: bytes | int, inner: frozenset[bytes]
-) -> Iterator[tuple[bytes, os.stat_result | None]]:
-    """Each name in a directory; None for those `inner`, and for what cannot be looked at.
-
-    Raises OSError if there are too many.
-    """
-    number, names_are_text = 0, not isinstance(where, bytes)
-    with os.scandir(where) as listing:
-        for one in listing:
-            number += 1
-            if number > MOST_NAMES:
-                raise OSError(errno.EOVERFLOW, f"more than {MOST_NAMES:,} names in one directory")
-            # As os.fsencode, which takes four times as long.
-            name: Any = one.name
-            if names_are_text:
-                name = name.encode(_ENCODING, _ERRORS)
-            stat = None
-            if name not in inner:
-                try:
-                    stat = one.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # gone since: its event follows
-                except OSError:  # as of a mount point whose file system is away
-                    pass
-            yield name, stat
-
-
-def _gathered(path: bytes, flags: int, inner: frozenset[bytes], beat: Beat) -> Gathered:
-    """The device of a directory, and all that is in it."""
-    found = []
-    with _opened(path, flags) as where:
-        beat()
-        device = os.stat(where).st_dev  # noqa: PTH116
-        beat()
-        for one in _stats(where, inner):
-            beat()
-            found.append(one)
-    return device, found
-
-
-_KINDS = {stat_module.S_IFREG: Kind.FILE, stat_module.S_IFDIR: Kind.DIRECTORY}
-UNSEEN = Entry(Kind.UNSEEN, (-1, -1, -1), 1, 0.0)
-_MOUNTED = Entry(Kind.DIRECTORY, (-1, -1, -1), 1, 0.0, mounted=True)
-
-
-def entry_of(found: os.stat_result, now: float) -> Entry:
-    """The Entry of a stat.  `now` is 0 if the clock that stamped the file is not known."""
-    kind = _KINDS.get(stat_module.S_IFMT(found.st_mode), Kind.OTHER)
-    identity = (found.st_ino, found.st_size, found.st_mtime_ns)
-    quiet = now - found.st_ctime
-    return Entry(kind, identity, found.st_nlink, quiet if quiet > 0.0 else 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 # Inode, size (bytes), mtime (ns): as events.FileStat, but without the device,
@@ -35,7 +36,9 @@ class Listing(NamedTuple):
     """What a directory holds, and on which device it was read."""
 
     device: int  # 0: unknown
-    names: list[tuple[bytes, Entry]]
+    names: list[tuple[bytes, Entry]]  # all but `files`
+    # Files of which the caller needs no Entry, see Disk.entries: for most of a million it does not.
+    files: Mapping[bytes, Identity] = MappingProxyType({})
 
 
 class Unanswered(OSError):
@@ -80,8 +83,10 @@ class Disk(Protocol):
         It is asked only of the root's own file system.
         """
 
-    def entries(self, path: bytes) -> Listing:
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         """What a directory holds.  Raises OSError.
+
+        `known`: regular files that look like this may be in Listing.files.  None: all may.
 
         Raises Unfinished if that takes long.  Then nothing else of its file system can be
         listed until `listing` does not name it any more, and this is asked again.

@@ -103,7 +103,8 @@ class Inotify(LocalDisk):
 
     def watch(self, path: bytes) -> int | None:
         """As Disk.watch; None on a network share."""
-        if not self._shares and self.share(path) is not None:
+        self.mounts.refresh()
+        if self.mounts.sharing and not self._shares and self.share(path) is not None:
             return None
         if self._descriptor < 0:
             self._descriptor = self._instance()
@@ -113,7 +114,7 @@ class Inotify(LocalDisk):
             if not self._may_watch() or not self._held.may_have(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         ours = self._descriptor
-        mount = self._mount_of(path)
+        mount = self._mount_of(path) if self.mounts.below_as_read(self._real) else None
         if mount is None:
             descriptor = _add_watch(ours, path, flags)
         else:

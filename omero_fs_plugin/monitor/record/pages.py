@@ -9,10 +9,9 @@ Rule: a path is in a page or has a row, never both.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 
-from omero_fs_plugin.monitor.kernel.entries import Identity
 from omero_fs_plugin.monitor.tracking.picture import Known, State, split
 
 from .file import state_of
@@ -25,9 +24,12 @@ Row = tuple[bytes, bytes, bytes]  # directory, first, names
 def packed(known: Iterable[Known]) -> Iterator[Row]:
     """The pages of what is known.  No directory may come twice."""
     for directory, states in known:
-        there = iter(sorted((name, one) for name, one in states.items() if one is not None))
-        while some := list(islice(there, IN_ONE)):
-            yield directory, some[0][0], _pack(some)
+        names = sorted(states)
+        for begin in range(0, len(names), IN_ONE):
+            some = names[begin : begin + IN_ONE] if len(names) > IN_ONE else names
+            parts = _parts(some, states)
+            if parts:
+                yield directory, parts[0].partition(b"\0")[0], b"\0".join(parts)
 
 
 def add(db: sqlite3.Connection, monitor: int, rows: Iterable[Row]) -> None:
@@ -75,14 +77,19 @@ def _take_out(db: sqlite3.Connection, monitor: int, directory: bytes, names: lis
             db.execute("UPDATE page SET names = ? WHERE rowid = ?", (text, row))
 
 
-def _pack(states: Iterable[tuple[bytes, Identity | str]]) -> bytes:
-    """The words are those of file.word_of, which would take three times as long."""
-    return b"\0".join(
-        [
-            name + b"\0" + one.encode() if isinstance(one, str) else b"%b\0%d,%d,%d" % (name, *one)
-            for name, one in states
-        ]
-    )
+def _parts(names: Iterable[bytes], states: Mapping[bytes, State]) -> list[bytes]:
+    """Of each that is there its name and word.
+
+    The words are those of file.word_of, which would take three times as long.
+    """
+    parts = []
+    for name in names:
+        one = states[name]
+        if isinstance(one, tuple):
+            parts.append(b"%b\0%d,%d,%d" % (name, *one))
+        elif one is not None:
+            parts.append(b"%b\0%b" % (name, one.encode()))
+    return parts
 
 
 def _unpack(names: bytes) -> list[tuple[bytes, bytes]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Mapping, Sequence
 
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
-from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Kind, Unfinished
+from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind, Listing, Unfinished
 from omero_fs_plugin.monitor.notices import Tell
 from omero_fs_plugin.monitor.requests import PathMode
 
@@ -183,12 +182,13 @@ class Comparison(ABC):
     def _scan(self, directory: Directory, silent: bool, now: float) -> None:
         """Watches `directory` and compares it with what is known of it."""
         deep = self._queued.pop(directory, False)
-        if not directory.alive or self._watches.is_away(directory):
+        if not directory.alive or (directory.unmounted and self._watches.is_away(directory)):
             self._long.discard(directory)
             self._again.discard(directory)
             return
         try:
-            listing = self._watches.watch_and_list(directory, now)
+            known = _to_compare(directory, silent)
+            listing = self._watches.watch_and_list(directory, now, known)
         except Unfinished as unfinished:
             # What happens to a name meanwhile is newer than the listing, and has its own events.
             if directory.touched is None:
@@ -200,7 +200,7 @@ class Comparison(ABC):
             return
         touched, directory.touched = directory.touched, None
         self._long.discard(directory)
-        if directory in self._again:
+        if self._again and directory in self._again:
             self._again.discard(directory)
             self._queue(directory)
         if listing is None:
@@ -210,34 +210,25 @@ class Comparison(ABC):
         if self._elsewhere(directory, listing.device, now):
             return
         parent = directory.parent
-        if parent is not None:  # in its parent's list it was unseen, while it did not answer
+        # In its parent's list it was unseen, while it did not answer.
+        if parent is not None and parent.doubts is not None:
             self._found_doubted(parent, directory.path.rpartition(b"/")[2])
-        directory.closed = self._filter.may_close(map(itemgetter(0), listing.names)) and any(
-            self._filter.closes(directory.path, name) and entry.kind is Kind.FILE
-            for name, entry in listing.names
-        )
+        directory.closed = self._closes(directory, listing)
         there: set[bytes] = set()
         told = 0
         if touched:
-            listing = listing._replace(
-                names=[(name, entry) for name, entry in listing.names if name not in touched]
-            )
+            listing = _without(listing, touched)
             there |= touched
-        names = listing.names
-        # A directory may not be forgotten yet that has the name of a file by now.
-        if directory.files and not (
-            directory.arrivals or directory.files.keys() & directory.subdirs
-        ):
-            names = _changed(directory, names, there)
-        elif silent and not (directory.subdirs or directory.arrivals):
-            names = self._begin_with(directory, names)
-            there.update(directory.files)
-        for name, entry in names:
+        same = listing.files  # as they are known, or nothing is
+        if known is None:
+            self._begin_with(directory, same)
+        for name, entry in listing.names:
             if self._passes(directory, name, entry):
                 there.add(name)
                 at_once = told < AT_ONCE
                 told += self._found(directory, name, entry, silent, now, deep=deep, at_once=at_once)
-        gone = [name for name in directory.subdirs if name not in there]
+        subdirs, files = directory.subdirs, directory.files
+        gone = [name for name in subdirs if name not in there] if subdirs else ()
         on_disk = {name for name, _ in listing.names} if directory.closed and gone else ()
         for name in gone:
             child = directory.subdirs[name]
@@ -245,27 +236,34 @@ class Comparison(ABC):
                 self._leave(directory, name)
             elif child is None or not child.unmounted:
                 self._drop(directory, name)
-        lost = [name for name in directory.files if name not in there]
+        lost = (
+            [name for name in files if name not in there and name not in same]
+            if len(files) != len(same)
+            else ()
+        )
         for name in lost:
             self._arrivals.gone(directory, name)
-        for name in [name for name in directory.arrivals if name not in there]:
-            del directory.arrivals[name]
+        if directory.arrivals:
+            for name in [name for name in directory.arrivals if name not in there]:
+                del directory.arrivals[name]
         if gone or lost:
             self.active_at = now
 
-    def _begin_with(
-        self, directory: Directory, names: list[tuple[bytes, Entry]]
-    ) -> list[tuple[bytes, Entry]]:
-        """At a start nearly all are files that nobody knows yet.  Returns all else."""
-        files, path, passes, others = directory.files, directory.path, self._filter.file, []
-        file = Kind.FILE
-        for one in names:
-            name, entry = one
-            if entry.kind is not file:
-                others.append(one)
-            elif passes(path, name):
-                files[name] = entry.identity
-        return others
+    def _closes(self, directory: Directory, listing: Listing) -> bool:
+        """Whether a file in it says that no directory in it is entered."""
+        closing = self._filter.closing
+        if not closing:
+            return False
+        path, closes = directory.path, self._filter.closes
+        return any(name in listing.files and closes(path, name) for name in closing) or any(
+            name in closing and entry.kind is Kind.FILE and closes(path, name)
+            for name, entry in listing.names
+        )
+
+    def _begin_with(self, directory: Directory, files: Mapping[bytes, Identity]) -> None:
+        """At a start nobody knows the files yet, and nobody is told of them."""
+        path, passes = directory.path, self._filter.file
+        directory.files = {name: one for name, one in files.items() if passes(path, name)}
 
     def _elsewhere(self, directory: Directory, device: int, now: float) -> bool:
         """Whether something was mounted or unmounted here since the last look.
@@ -373,15 +371,18 @@ class Comparison(ABC):
         return self._arrivals.found(directory, name, entry, now, at_once=at_once, patience=patience)
 
 
-def _changed(
-    directory: Directory, names: list[tuple[bytes, Entry]], there: set[bytes]
-) -> list[tuple[bytes, Entry]]:
-    """All but the known files that have not changed, which nearly all are.  Those are `there`."""
-    known, file, others = directory.files.get, Kind.FILE, []
-    for one in names:
-        name, entry = one
-        if entry.kind is file and known(name) == entry.identity:
-            there.add(name)
-        else:
-            others.append(one)
-    return others
+def _to_compare(directory: Directory, silent: bool) -> Mapping[bytes, Identity] | None:
+    """The files of which a scan needs to know no more than that they look like this."""
+    files, arrivals = directory.files, directory.arrivals
+    if files:
+        # A directory may not be forgotten yet that has the name of a file by now.
+        return {} if arrivals or files.keys() & directory.subdirs else files
+    return None if silent and not (directory.subdirs or arrivals) else {}
+
+
+def _without(listing: Listing, touched: set[bytes]) -> Listing:
+    """What happened to these names meanwhile is newer than the listing."""
+    return listing._replace(
+        names=[(name, entry) for name, entry in listing.names if name not in touched],
+        files={name: one for name, one in listing.files.items() if name not in touched},
+    )

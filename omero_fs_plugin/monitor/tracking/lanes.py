@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator
 
 from .tree import Arrival, Directory
@@ -24,7 +24,10 @@ class Scans:
     """The directories that wait for a scan, and whether silently: in each branch in their order."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bytes, dict[bytes, deque[tuple[Directory, bool]]]] = {}
+        # Ordered, and no plain dicts: to find the first of those looks at all that have gone since.
+        self._lanes: OrderedDict[bytes, OrderedDict[bytes, deque[tuple[Directory, bool]]]] = (
+            OrderedDict()
+        )
 
     def __bool__(self) -> bool:
         return bool(self._lanes)
@@ -35,15 +38,20 @@ class Scans:
 
     def append(self, directory: Directory, silent: bool) -> None:
         """It comes last in its branch."""
-        branches = self._lanes.setdefault(directory.lane, {})
-        branches.setdefault(directory.branch, deque()).append((directory, silent))
+        lane = directory.lane
+        branches = self._lanes.get(lane)
+        if branches is None:
+            branches = self._lanes[lane] = OrderedDict()
+        waiting = branches.get(directory.branch)
+        if waiting is None:
+            waiting = branches[directory.branch] = deque()
+        waiting.append((directory, silent))
 
     def put_back(self, lane: bytes, directory: Directory, silent: bool) -> None:
         """It comes next in `lane`."""
-        branches, branch = self._lanes.get(lane, {}), directory.branch
-        waiting = branches.pop(branch, deque())
-        waiting.appendleft((directory, silent))
-        self._lanes[lane] = {branch: waiting, **branches}
+        branches, branch = self._lanes.setdefault(lane, OrderedDict()), directory.branch
+        branches.setdefault(branch, deque()).appendleft((directory, silent))
+        branches.move_to_end(branch, last=False)
 
     def waits(self, lane: bytes) -> bool:
         """Whether something waits there."""
@@ -52,6 +60,11 @@ class Scans:
     def lanes(self) -> list[bytes]:
         """Those in which something waits."""
         return list(self._lanes)
+
+    @property
+    def only_own(self) -> bool:
+        """Whether something waits in the root's own lane, and nothing in any other."""
+        return len(self._lanes) == 1 and OWN in self._lanes
 
     def below(self, busy: Collection[bytes]) -> bool:
         """Whether something waits in another lane than the root's own and those that are `busy`."""
@@ -69,14 +82,18 @@ class Scans:
             lane = OWN if OWN in lanes else None
         if lane is None:
             return None
-        branches = lanes.pop(lane)
+        branches = lanes[lane]
         branch = next(iter(branches))
-        waiting = branches.pop(branch)
+        waiting = branches[branch]
         directory, silent = waiting.popleft()
         if waiting:
-            branches[branch] = waiting  # the last of the branches now
+            branches.move_to_end(branch)
+        else:
+            del branches[branch]
         if branches:
-            lanes[lane] = branches  # the last of the lanes now
+            lanes.move_to_end(lane)
+        else:
+            del lanes[lane]
         return lane, directory, silent
 
 
@@ -86,7 +103,7 @@ class _Due:
     def __init__(self) -> None:
         self.later: list[tuple[float, int, Arrival]] = []  # a heap
         # Those that are due, in each branch in their order; the first branch has the next turn.
-        self.now: dict[bytes, deque[Arrival]] = {}
+        self.now: OrderedDict[bytes, deque[Arrival]] = OrderedDict()
         self._number = 0  # in `now`
 
     def first(self) -> float:
@@ -116,11 +133,13 @@ class _Due:
                 self._number += 1
         while due:
             branch = next(iter(due))
-            waiting = due.pop(branch)
+            waiting = due[branch]
             arrival = waiting.popleft()
             self._number -= 1
             if waiting:
-                due[branch] = waiting  # the last of the branches now
+                due.move_to_end(branch)
+            else:
+                del due[branch]
             if is_there(arrival):
                 return arrival
         return None

@@ -136,6 +136,9 @@ def snapshot(root: Directory, waiting: Iterable[Tell], mode: PathMode) -> Iterat
             unheard.setdefault(above, {}).setdefault(name, known)
     for directory in root.tree():
         above = directory.join(b"")
+        if not (directory.arrivals or directory.subdirs or unheard):
+            yield above, directory.files  # as in most: nothing is to be changed
+            continue
         states: dict[bytes, State] = dict(directory.files)
         for name in directory.arrivals:
             # If it is being written, it will be told again, whatever it looks like now.

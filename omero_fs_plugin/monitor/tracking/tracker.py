@@ -292,6 +292,23 @@ class Tracker(Comparison):
         if waited:
             self._below_at = now + 2 * waited  # we are there only since `now` and as long as that
 
+    def scan_own(self, now: float) -> bool:
+        """Scans one more directory in the turn of the last `step`, without what else a step does.
+
+        Does nothing, and returns False, unless directories wait on the root's own file system
+        alone.
+        """
+        if not self._scans.only_own or not self.reachable:
+            return False
+        self._scan_own(now)
+        return True
+
+    def _scan_own(self, now: float) -> None:
+        found = self._scans.pop((), below=False)
+        if found is not None:
+            self._scan(found[1], found[2], now)
+            self._scanned(OWN, now)
+
     def _busy(self) -> set[bytes]:
         """The lanes that have no turn now.
 
@@ -306,20 +323,27 @@ class Tracker(Comparison):
         return busy
 
     def _scan_next(self, now: float, *, below: bool) -> None:
-        busy = self._busy()
-        found = self._scans.pop(busy, below=True) if below else None
-        found = found or self._scans.pop(busy, below=False)
-        if found is not None:
-            lane, directory, silent = found
-            self._scan(directory, silent, now)
-            if not self._scans.waits(lane):
-                self._watches.end_round(lane, now)
-            waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
-            if waits and not self._scans:
-                # By then the files that it met were silent for long enough to be told.
-                longest = self._timing.silence if self.polled() else self._timing.found
-                self._agree_at = now + 2 * longest
+        if self._scans.only_own:
+            self._scan_own(now)
+        else:
+            busy = self._busy()
+            found = self._scans.pop(busy, below=True) if below else None
+            found = found or self._scans.pop(busy, below=False)
+            if found is not None:
+                lane, directory, silent = found
+                self._scan(directory, silent, now)
+                self._scanned(lane, now)
         self._listing_at = now + _LISTING if self._scans and self._disk.listing() else math.inf
+
+    def _scanned(self, lane: bytes, now: float) -> None:
+        if self._scans.waits(lane):
+            return
+        self._watches.end_round(lane, now)
+        waits = self._rescanning and self._rescan_at == self._agree_at == math.inf
+        if waits and not self._scans:
+            # By then the files that it met were silent for long enough to be told.
+            longest = self._timing.silence if self.polled() else self._timing.found
+            self._agree_at = now + 2 * longest
 
     def _rescan(self) -> None:
         self._rescan_at = self._agree_at = math.inf

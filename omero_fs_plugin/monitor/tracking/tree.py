@@ -52,6 +52,7 @@ class Directory:
     __slots__ = (
         "alive",
         "arrivals",
+        "branch",
         "closed",
         "descriptor",
         "device",
@@ -68,6 +69,10 @@ class Directory:
     def __init__(self, path: bytes, parent: Directory | None) -> None:
         self.path = path
         self.parent = parent  # None: the root
+        # The name below the root that it is or lies in, often of a user; empty: the root
+        self.branch: bytes = b""
+        if parent is not None:
+            self.branch = parent.branch or path.rpartition(b"/")[2]
         self.alive = True  # it is part of the tree
         self.descriptor: int | None = None  # of its watch
         self.closed = False  # a file in it says that no directory in it is entered
@@ -91,14 +96,6 @@ class Directory:
                 return one.path
             one = one.parent
         return b""
-
-    @property
-    def branch(self) -> bytes:
-        """The name below the root that it is or lies in, often of a user; empty: the root."""
-        one, name = self, b""
-        while one.parent is not None:
-            one, name = one.parent, one.path
-        return name.rpartition(b"/")[2]
 
     def doubt(self, name: bytes, *, directory: bool, enter: bool) -> None:
         """Nobody knows whether the client knows of `name`."""

@@ -7,9 +7,9 @@ import errno
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from omero_fs_plugin.monitor.kernel.entries import Disk, Listing, Unanswered
+from omero_fs_plugin.monitor.kernel.entries import Disk, Identity, Listing, Unanswered
 from omero_fs_plugin.monitor.notices import Notice, Tell, shown
 
 from .arrivals import Timing
@@ -107,7 +107,8 @@ class Watches:
             # mounted twice.  The kernel reports one of them; the other is polled.
             other.descriptor = None
             self.poll(other, Why.TWICE, now)
-        self.release(directory)
+        if directory.descriptor is not None:
+            self.release(directory)
         # In this order, and in `lost` in the reverse order.  So wherever an error comes,
         # `clear` finds the descriptor here, and no descriptor outlives its directory.
         self.by_descriptor[descriptor] = directory
@@ -216,9 +217,12 @@ class Watches:
             at = now + max(self._timing.poll, rest) if self._polled else math.inf
             self._set_round(lane, None, at)
 
-    def watch_and_list(self, directory: Directory, now: float) -> Listing | None:
+    def watch_and_list(
+        self, directory: Directory, now: float, known: Mapping[bytes, Identity] | None
+    ) -> Listing | None:
         """Watches it first and lists it then, so that nothing is missed between the two.
 
+        `known` as for Disk.entries.
         None if it cannot be listed.  It may be gone; then the event of its parent will say
         so.  Or it cannot be read; then the client is told here.  Or its file system does not
         answer; then the client is told if that lasts.
@@ -244,7 +248,7 @@ class Watches:
             else:
                 why = self._cannot(directory, error, now)
         try:
-            listing = self.disk.entries(directory.path)
+            listing = self.disk.entries(directory.path, known)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Unanswered:
@@ -253,6 +257,8 @@ class Watches:
         except OSError as error:
             self._cannot(directory, error, now)
             return None
+        if why is None and not self._polled:
+            return listing
         before = self._polled.get(directory)
         if why is None:
             self._polled.pop(directory, None)
@@ -263,7 +269,7 @@ class Watches:
         return listing
 
     def _is_below_away(self, directory: Directory) -> bool:
-        above = directory.parent
+        above = directory.parent if self._polled else None
         return above is not None and self._polled.get(above) in (Why.AWAY, Why.BELOW)
 
     def has_told(self, directory: Directory) -> bool:

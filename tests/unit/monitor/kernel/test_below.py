@@ -113,7 +113,7 @@ def test_many_mounts_in_one_directory_that_hang_cost_one_wait(
     monkeypatch.setattr(mine.mounts, "is_point", mounts.__contains__)
     try:
         began = time.monotonic()
-        found = mine.entries(os.fsencode(tmp_path))
+        found = mine.entries(os.fsencode(tmp_path), {})
         assert time.monotonic() - began < 3.0
         assert len(found.names) == len(names)
         assert all(entry.kind is Kind.UNSEEN and entry.mounted for _, entry in found.names)

@@ -7,7 +7,7 @@ its record last is lost then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from omero_fs_plugin.events import EventType
-from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing
+from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Kind, Listing
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.telling.absence import PROBE, Absence
@@ -545,8 +545,8 @@ class Mounting(FakeDisk):
         mounted = path == self.point and self.is_mounted
         return entry._replace(mounted=mounted) if entry is not None else None
 
-    def entries(self, path: bytes) -> Listing:
-        listing = super().entries(path)
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
+        listing = super().entries(path, known)
         names = [
             (name, entry._replace(mounted=self.is_mounted and path + b"/" + name == self.point))
             for name, entry in listing.names

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.monitor.kernel.disk import UNSEEN
-from omero_fs_plugin.monitor.kernel.entries import Entry, Listing
+from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Listing
 from omero_fs_plugin.monitor.kernel.polling import Polling
 from omero_fs_plugin.monitor.kernel.raw import LOOK, Raw
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
@@ -28,17 +29,19 @@ class Share(FakeDisk):
         self.asked: list[bytes] = []
         self.takes = 0.0  # s for each listing
 
-    def entries(self, path: bytes) -> Listing:
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         self.asked.append(path)
         self.now += self.takes
         for away, number in self.failing.items():
             if path == away or path.startswith(away + b"/"):
                 raise OSError(number, "away", path)
-        device, names = super().entries(path)
+        device, names, files = super().entries(path, known)
         shown = [
             (name, UNSEEN if path + b"/" + name in self.failing else entry) for name, entry in names
         ]
-        return Listing(device, shown)
+        shown += [(name, UNSEEN) for name in files if path + b"/" + name in self.failing]
+        files = {name: one for name, one in files.items() if path + b"/" + name not in self.failing}
+        return Listing(device, shown, files)
 
     def look(self, path: bytes) -> Entry | None:
         return UNSEEN if any(path.startswith(away) for away in self.failing) else super().look(path)
@@ -225,10 +228,10 @@ def test_the_real_disk_is_listed_and_never_through_a_link(tmp_path: Path) -> Non
     root = bytes(tmp_path / "root")
     disk = Polling(root)
     try:
-        kinds = {name: entry.kind.name for name, entry in disk.entries(root).names}
+        kinds = {name: entry.kind.name for name, entry in disk.entries(root, {}).names}
         assert kinds == {b"d": "DIRECTORY", b"a": "FILE", b"way-out": "OTHER"}
         with pytest.raises(OSError, match="way-out"):
-            disk.entries(root + b"/way-out")
+            disk.entries(root + b"/way-out", {})
         assert disk.look(root + b"/none") is None
         assert disk.look(root + b"/a/below") is None
         assert (tmp_path / "root").samefile(tmp_path / "real")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from omero_fs_plugin.monitor.kernel.entries import Entry, Listing, Unfinished
+from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Listing, Unfinished
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
 from .test_tracker import FakeDisk, Watched, p
@@ -37,14 +39,15 @@ class Slow(FakeDisk):
     def listing(self) -> list[bytes]:
         return [point for point, (_, until, _) in self.under_way.items() if until > self.now]
 
-    def entries(self, path: bytes) -> Listing:
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         point = self._point(path)
         if point is None:
-            return super().entries(path)
+            return super().entries(path, known)
         if point not in self.under_way:
             self.take(0.1)
-            listing = super().entries(path)
-            self.under_way[point] = path, self.now + LOOK * len(listing.names), listing
+            listing = super().entries(path, known)
+            number = len(listing.names) + len(listing.files)
+            self.under_way[point] = path, self.now + LOOK * number, listing
         what, until, listing = self.under_way[point]
         if what == path and until <= self.now:
             del self.under_way[point]

@@ -10,6 +10,7 @@ import errno
 import itertools
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,7 +22,7 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel import raw
 from omero_fs_plugin.monitor.kernel.disk import UNSEEN
-from omero_fs_plugin.monitor.kernel.entries import Entry, Kind, Listing, Unanswered
+from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Kind, Listing, Unanswered
 from omero_fs_plugin.monitor.kernel.raw import Raw
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
@@ -127,14 +128,23 @@ class FakeDisk:
         inode = self.find(path)
         return inode.writers > 0 if self.leases and inode is not None else None
 
-    def entries(self, path: bytes) -> Listing:
+    def entries(self, path: bytes, known: Mapping[bytes, Identity] | None) -> Listing:
         self._ask(path)
         inode = self.find(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "none", path)
         if self.refuse.get(path) == errno.EACCES:
             raise PermissionError(errno.EACCES, "refused", path)
-        names = [(name, self._entry(one.inode)) for name, one in inode.names.items()]
+        files = {
+            name: entry.identity
+            for name, one in inode.names.items()
+            if (entry := self._entry(one.inode)).kind is Kind.FILE
+            and path + b"/" + name not in self.hung
+            and (known is None or known.get(name) == entry.identity)
+        }
+        names = [
+            (name, self._entry(one.inode)) for name, one in inode.names.items() if name not in files
+        ]
         for number, (name, entry) in enumerate(names):
             inside = path + b"/" + name
             if inside in self.hung:
@@ -142,7 +152,7 @@ class FakeDisk:
                 entry = UNSEEN
             if inside in self.points:
                 names[number] = (name, entry._replace(mounted=True))
-        return Listing(0, names)
+        return Listing(0, names, files)
 
     def remounted(self) -> list[bytes]:
         return []
