@@ -53,12 +53,14 @@ def measure(scratch: Path, users: int, each: int) -> Outcome:
             Figure("first documents of all, with the rescan", time.monotonic() - began, "s"),
             Figure("first documents: CPU of their thread", first["threads"][THREAD], "s"),
         ]
-        cpu = profile.cpu(grid)
+        cpu, process = profile.cpu(grid), grid.pid("DropBox")
         for name in names:
             (place / "in" / name / "new").mkdir()
             drop_many(place / "in" / name / "new", each)
         there = imported + users * each
         grid.wait("all imported", lambda n: n.get("imported", 0) >= there, patience=STALLED)
+        if grid.pid("DropBox") != process:  # its CPU time has begun anew
+            raise BenchmarkError(f"DropBox was started again meanwhile\n{grid.logs()}")
         last, used = profile.look(grid, told), profile.cpu(grid)
     whole = used["all"] - cpu["all"]
     spent = last["threads"][THREAD] - first["threads"][THREAD]
