@@ -49,6 +49,18 @@ def with_file_of_others(query: Any, user: User, client_path: str) -> dict[str, l
     return {other.name: with_file(query, other, client_path) for other in others}
 
 
+def owner_of(query: Any, fileset: int) -> int | None:
+    """The id of the user who has the Fileset; None if OMERO does not have it."""
+    parameters = omero.sys.ParametersI()
+    parameters.map = {"fileset": rlong(fileset)}
+    rows = query.projection(
+        "select o.id from Fileset f join f.details.owner o where f.id = :fileset",
+        parameters,
+        ALL_GROUPS,
+    )
+    return int(unwrap(rows[0][0])) if rows else None
+
+
 def some_after(query: Any, user: User, after: int) -> list[ServerFileset]:
     """The user's next filesets with ids above `after`, by id, with and without images.
 

@@ -145,6 +145,13 @@ class Omero(Connection):
             lambda services: filesets.with_file_of_others(self._query(services), user, client_path),
         )
 
+    def has_fileset(self, user: User, fileset: int) -> bool:
+        """Whether the Fileset is in OMERO, and this user's, whatever the user was called then."""
+        return self._ask(
+            f"asking whose Fileset:{fileset} is",
+            lambda services: filesets.owner_of(self._query(services), fileset) == user.id,
+        )
+
     def filesets_after(self, user: User, after: int) -> list[ServerFileset]:
         """The user's next filesets with ids above `after`, by id, with and without images.
 

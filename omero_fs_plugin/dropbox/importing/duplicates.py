@@ -127,6 +127,8 @@ class Duplicates:
         The user whose file is met first gets the image.  If somebody hands it over, it is imported
         for the user that is named then.  So it is where users share a directory, and the owner of
         a file says whose it is: one that was given to another account stays whose it was.
+
+        The other one may be the same user of OMERO, who was called differently then.
         """
         met = self._fileset.files[0]
         for other in self._journal.of_others(self._fileset):
@@ -138,6 +140,11 @@ class Duplicates:
                 )
             except OSError as error:
                 raise meaning(error, met.path) from error
+            if self._fileset.origin != HANDED_OVER and self._is_ours(other):
+                return self._skip(
+                    f"the same file as {other.path}, imported for {other.user}, who is called "
+                    f"{self._user.name} now, as {_in_omero(other)}"
+                )
             if not twice or self._fileset.origin == HANDED_OVER:
                 self._apart.add(other.id)
             elif other.state is not State.IMPORTED:
@@ -174,6 +181,15 @@ class Duplicates:
                             f"Fileset:{one.id}, Image:{images}"
                         )
         return None
+
+    def _is_ours(self, other: Fileset) -> bool:
+        """Whether it was imported for the same user of OMERO, and its images are there."""
+        return (
+            other.state is State.IMPORTED
+            and other.server_fileset is not None
+            and self._omero.has_fileset(self._user, other.server_fileset)
+            and self._is_there(other)
+        )
 
     def _is_there(self, twin: Fileset) -> bool:
         """Whether OMERO still has its images."""
