@@ -190,7 +190,13 @@ class Context:
 
 def run(omerodir: Path, *, timeout: float = 20.0, **options: Any) -> tuple[int, list[str]]:
     context = Context(omerodir)
-    given = {"json": False, "former": None, "timeout": timeout, "fail_on": ",".join(check.KINDS)}
+    given = {
+        "json": False,
+        "former": None,
+        "publish": False,
+        "timeout": timeout,
+        "fail_on": ",".join(check.KINDS),
+    }
     given |= options
     try:
         check.run(context, SimpleNamespace(**given))
