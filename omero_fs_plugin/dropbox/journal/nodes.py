@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from . import schema
+from . import clocks, schema
 from .records import Held, Node, Start
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
@@ -72,6 +72,22 @@ class Nodes(JournalWriter):
         if done and self._database.lease == (held.holder, held.epoch):
             self._database.count += 1
         return bool(done)
+
+    def tell_clock(self) -> None:
+        """DropBox says for all others how its clock differs from the database's."""
+        with self._database.reading() as connection:
+            ahead = clocks.between(self._clock, lambda: _time(connection, self._clock))
+            told = _noted_clock(connection)
+        if ahead is not None and (told is None or abs(ahead - told) > clocks.PRECISE_S):
+            with self._database.writing() as connection:
+                write_note(connection, clocks.NOTE, f"{ahead:.1f}")
+
+    def ahead_of(self, clock: Callable[[], float]) -> float | None:
+        """How far (s) DropBox's clock is ahead of `clock`; None if nobody can tell now."""
+        with self._database.reading() as connection:
+            ours = clocks.between(clock, lambda: _time(connection, clock))
+            told = _noted_clock(connection)
+        return None if ours is None or told is None else told - ours
 
     def nodes(self) -> list[Node]:
         """All nodes, with the number of filesets that each is at."""
@@ -208,6 +224,11 @@ class Nodes(JournalWriter):
             # OMERO may still carry out a call of who was at it.
             write_note(connection, f"{LEFTOVER}{identifier}", f"{self._clock():.0f}")
             self._move(connection, identifier, (State.IMPORTING,), State.QUEUED, reason)
+
+
+def _noted_clock(connection: Connection) -> float | None:
+    value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == clocks.NOTE))
+    return float(value) if value else None
 
 
 def note_turn(connection: Connection, user: str, number: int) -> None:

@@ -28,6 +28,7 @@ from omero_fs_plugin.dropbox.importing.importers.registering import registers
 from omero_fs_plugin.dropbox.importing.methods import Method, Methods
 from omero_fs_plugin.dropbox.importing.visible import Visible
 from omero_fs_plugin.dropbox.importing.workers import Importers
+from omero_fs_plugin.dropbox.journal.clocks import DropBoxClock
 from omero_fs_plugin.dropbox.journal.database import JournalAway, NotYet
 from omero_fs_plugin.dropbox.journal.file import sqlite_file
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -94,6 +95,7 @@ class DropBoxImporter:
         self._rounds: Rounds | None = None
         self._dispatch: Dispatch | None = None
         self._no_journal = ""  # why it cannot be opened
+        self._clock = DropBoxClock()
         self._stopping = threading.Event()
         self._beginning = threading.Lock()  # so that nothing begins after a stop
         self.ended = True  # after `stop`: no thread is left behind
@@ -129,7 +131,9 @@ class DropBoxImporter:
         who = f"DropBoxImporter, {self._me.name()}"
         while not self._stopping.is_set():
             try:
-                return Journal(url, make=False, who=who)
+                journal = Journal(url, make=False, who=who, clock=self._clock)
+                self._clock.differs(journal.ahead_of(self._clock.here))
+                return journal
             except (JournalAway, NotYet) as error:
                 if not self._no_journal:
                     log.warning("waiting for the journal: %s", error)
@@ -184,6 +188,7 @@ class DropBoxImporter:
             told=self._told,
             joined=self._joined,
             lost=self._lost,
+            looked=lambda: self._clock.differs(journal.ahead_of(self._clock.here)),
             adopted=importers.finish_too,
             expires=self._expires,
             renew=self._renew,

@@ -190,6 +190,7 @@ class DropBox:
 
         def looked() -> None:
             self.importers.elsewhere = rounds.others
+            self.journal.tell_clock()
             hearsay.listen()
 
         rounds = Rounds(

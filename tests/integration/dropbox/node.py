@@ -16,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from omero_fs_plugin.dropbox.importing import activity, leftovers
+from omero_fs_plugin.dropbox.journal.clocks import DropBoxClock
 from omero_fs_plugin.dropbox.processes import starter
 from omero_fs_plugin.dropbox.service import elsewhere
 from tests.integration.blitz import behind_the_router, communicator
@@ -99,11 +101,17 @@ class Line:
 class Elsewhere:
     """The process, as a test has it."""
 
-    def __init__(self, whole: Any, url: str, log: Path, *, importers: int = 2) -> None:
-        """Of the journal at `url`; what it logs goes into `log`."""
+    def __init__(
+        self, whole: Any, url: str, log: Path, *, importers: int = 2, ahead: float = 0.0
+    ) -> None:
+        """Of the journal at `url`; what it logs goes into `log`.
+
+        `ahead`: s that its machine's clock is ahead.
+        """
         self.line = Line(url)
         told = {
             "blitz": whole.blitz.address,
+            "ahead": ahead,
             "properties": whole.properties
             | {"omero.fs.journal": self.line.url, "omero.fs.importers": str(importers)}
             | {"omerofs.DropBoxImporter.Endpoints": "tcp -h 127.0.0.1"},
@@ -149,6 +157,9 @@ def main() -> int:
     logging.basicConfig(
         force=True, level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s"
     )
+    now, ahead = time.time, told["ahead"]
+    time.time = lambda: now() + ahead
+    DropBoxClock.__init__.__defaults__ = (time.time,)  # type: ignore[attr-defined]
     # The sandbox carries a call out soon, or never.
     for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S"):
         setattr(activity, name, 3.0)

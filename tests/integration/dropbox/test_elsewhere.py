@@ -121,6 +121,27 @@ def test_a_node_finds_the_files_where_the_path_map_says(
         node.close()
 
 
+@pytest.mark.parametrize("ahead", [300.0, -300.0])
+def test_the_times_of_a_node_whose_clock_is_off_are_those_of_dropbox(
+    make_whole: Callable[..., Whole], url: str, tmp_path: Path, ahead: float
+) -> None:
+    """They are compared with those of other machines, as in: is this upload ours."""
+    whole = make_whole(journal=url, importers="0", nodeImporters="1")
+    node = Elsewhere(whole, url, tmp_path / "node.log", importers=1, ahead=ahead)
+    try:
+        until_nodes(whole, 1)
+        began = whole.journal.now()
+        path = whole.drop("a.tif")
+        whole.until_known(path)
+        whole.assert_once(path)
+        ended = whole.journal.now()
+        written = [at for at, *_ in whole.journal.events(whole.row(path).id)]
+        assert all(began - 2 <= at <= ended + 2 for at in written), (began, written, ended)
+        assert began - 2 <= whole.row(path).changed <= ended + 2
+    finally:
+        node.close()
+
+
 def test_a_node_imports_what_dropbox_queues_and_leaves_when_stopped(
     shared: Whole, start: Started, tmp_path: Path
 ) -> None:
