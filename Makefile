@@ -91,6 +91,7 @@ torture: test-packages
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers sqlite --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) python -m tests.acceptance.torture --takeovers postgresql --filesets 100)
 	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/integration/dropbox/test_elsewhere.py)
+	@$(if $(TORTURE_ARGS),:,$(RUN) env OMERO_FS_NODES_S=300 pytest -n 0 -m long tests/acceptance/test_fsservers_on_nodes.py)
 
 fuzz: test-packages
 	$(RUN) python -m tests.fuzz $(FUZZ_ARGS)

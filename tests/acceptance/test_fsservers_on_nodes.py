@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -269,3 +272,38 @@ def test_a_rule_moves_to_another_node_and_an_unknown_one_is_named(facility: Faci
     facility.server.run("fs", "reload")
     facility.server.until_healthy()
     facility.imported("amy")
+
+
+@pytest.mark.long
+def test_blows_at_random_for_long(facility: Facility) -> None:
+    """Nodes, FSServers and DropBox are killed or stand still, while everybody drops files."""
+    chance = random.Random(15)
+    end = time.monotonic() + float(os.environ.get("OMERO_FS_NODES_S", "40"))
+    server, machines = facility.server, list(facility.machines.values())
+    blows: Counter[str] = Counter()
+    while time.monotonic() < end:
+        for user in ("amy", "zak", "user1"):
+            facility.drop(user)
+        time.sleep(chance.uniform(0.2, 2.0))
+        machine = chance.choice(machines)
+        blow = chance.choice(["DropBox", "FSServer", "FSServer of a node", "node", "still"])
+        blows[blow] += 1
+        if blow == "node":
+            machine.kill()
+            facility.drop("amy")
+            facility.drop("zak")
+            time.sleep(chance.uniform(0.0, 3.0))
+            machine.start()
+        elif blow == "still":
+            machine.stand_still()
+            facility.drop("amy")
+            facility.drop("zak")
+            time.sleep(chance.uniform(0.0, 6.0))
+            machine.go_on()
+        else:
+            server.kill(machine.fsserver if blow == "FSServer of a node" else blow)
+    print(f"{blows.total()} blows, {len(facility.dropped)} files: {dict(blows)}")  # noqa: T201
+    server.until_healthy()
+    facility.of("amy").until_imported(*facility.dropped)
+    for user in ("amy", "zak", "user1"):
+        facility.imported(user)

@@ -108,7 +108,7 @@ class Elsewhere:
 
         `ahead`: s that its machine's clock is ahead.
         """
-        self.line = Line(url)
+        self.line, self.log = Line(url), log
         told = {
             "blitz": whole.blitz.address,
             "ahead": ahead,

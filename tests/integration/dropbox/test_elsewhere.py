@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -12,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.importing import activity, leftovers, tidying
@@ -63,6 +66,11 @@ def start(shared: Whole, url: str, tmp_path: Path) -> Iterator[Started]:
     yield another
     for one in made:
         one.close()
+
+
+def plain(url: str) -> str:
+    """For SQLAlchemy, with the driver that the journal has."""
+    return url.replace("postgresql://", "postgresql+psycopg://")
 
 
 def imported_by(whole: Whole) -> Counter[str]:
@@ -275,3 +283,51 @@ def test_blows_at_random_for_long(shared: Whole, start: Started) -> None:
     shared.until_known(*paths)
     shared.until_settled()
     shared.assert_once(*paths)
+
+
+def test_the_database_is_restarted_while_two_users_files_are_imported(
+    shared: Whole, start: Started, postgres: Postgres
+) -> None:
+    pace = shared.blitz.sandbox.pace
+    pace.prices = replace(pace.prices, imported=1.0)
+    node = start()
+    until_nodes(shared, 1)
+    paths = some(shared, 0)
+    shared.until("it imports", lambda: any(one.claims for one in rows_of(shared, node)))
+    postgres.stop()
+    during = some(shared, 1)
+    postgres.start()
+    shared.until_known(*paths, *during)
+    shared.until_settled()
+    shared.until_once(*paths, *during)
+    assert not shared._dropbox_ice.isShutdown()
+    assert node.process.poll() is None
+
+
+def test_the_database_has_no_connection_left_for_a_while(
+    shared: Whole, start: Started, url: str
+) -> None:
+    """Who has one goes on, and who has none waits."""
+    shared.until_state("running")
+    taken = []
+    with contextlib.suppress(OperationalError):
+        for _ in range(1_000):
+            taken.append(create_engine(plain(url)).connect())
+    assert 10 < len(taken) < 1_000
+    try:
+        node = start()
+        paths = some(shared, 0)
+        shared.until(
+            "the node waits",
+            lambda: "waiting for the journal" in node.log.read_text(),
+            patience=_START_S,
+        )
+        assert node.process.poll() is None
+    finally:
+        for one in taken:
+            one.close()
+            one.engine.dispose()
+    until_nodes(shared, 1)
+    shared.until_known(*paths)
+    shared.until_settled()
+    shared.until_once(*paths)
