@@ -79,7 +79,12 @@ class Line:
             except OSError:
                 return
             there = socket.socket(socket.AF_UNIX)
-            there.connect(self._there)
+            try:
+                there.connect(self._there)
+            except OSError:  # PostgreSQL is down
+                here.close()
+                there.close()
+                continue
             self._pairs += [here, there]
             threading.Thread(
                 target=self._carry, args=[here, there], name="line", daemon=True
