@@ -21,6 +21,7 @@ from omero_ext import argparse
 from omero_fs_plugin import site as site_module
 from omero_fs_plugin.cli import watch
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
+from omero_fs_plugin.filesystems import Mount
 from omero_fs_plugin.monitor.kernel.inotify import Inotify
 from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import ADAPTER, FSServer
@@ -265,6 +266,8 @@ def test_what_is_polled_is_said(
 ) -> None:
     (tmp_path / "d").mkdir()
     monkeypatch.setattr(Inotify, "share", lambda self, path: "nfs4")
+    # FSServer asks only where a share is mounted at all.
+    monkeypatch.setattr(Mount, "shared", property(lambda self: True))
     run(ctx, str(tmp_path), "--timeout", "0.3")
     assert ctx.errors == [
         f"watching {tmp_path}",
