@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -22,6 +23,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, RENEW
 from omero_fs_plugin.dropbox.journal.records import (
     GONE,
+    PART,
     Fileset,
     Formed,
     Found,
@@ -31,6 +33,7 @@ from omero_fs_plugin.errors import ImportRefused
 
 from .journal_attempts import Attempts, paths_of
 from .journal_world import Side, rows
+from .parts import parts_of
 
 ROOT, BAD = "/dropbox/amy", "/bad/amy"
 USERS = {"amy": ROOT, "zak": "/dropbox"}
@@ -47,6 +50,10 @@ HELD = (State.QUEUED, State.IMPORTING)
 QUARANTINED = "quarantined "  # a note by a fileset's id: the root that it had
 
 
+class _Killed(BaseException):
+    """A process ends here, and does nothing more."""
+
+
 class JournalMachine(RuleBasedStateMachine, Attempts):
     """What two DropBoxes and the command line do with one journal."""
 
@@ -54,9 +61,10 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
         """Of a new journal."""
         raise NotImplementedError
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(part=st.sampled_from([1, 2, PART]))
+    def begin(self, part: int) -> None:
         Attempts.__init__(self)
+        parts_of(part)  # so that sets of a few files are large
         self.now = 1000.0
         for name in NAMES:
             self.disk.write(f"{ROOT}/{name}")
@@ -207,6 +215,47 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
                 (formed,) = self.journal.load([identifier])
                 assert {one.path for one in found} <= {one.path for one in formed.files}
                 assert formed.state in (*HELD, State.IMPORTED)
+
+    @rule(
+        chosen=several,
+        part=st.integers(0, 3),
+        then=st.sampled_from(["take over", "kill", "hand over", "change"]),
+    )
+    def form_until(self, chosen: list[str], part: int, then: str) -> None:
+        """As `form`, and before one of the parts something else happens."""
+        found, side = self.disk.found([f"{ROOT}/{name}" for name in chosen]), self.holder
+        if side is None or side.lost or len(found) < 2:
+            return
+        side.journal.wait("amy", ROOT, found)
+        self.met.update(one.path for one in found)
+        take_in, parts = side.journal._take_in, itertools.count()
+
+        def take_in_until(*arguments: Any) -> None:
+            if next(parts) == part:
+                if then == "take over":
+                    self.take_over()
+                elif then == "hand over":
+                    self.hand_over("amy", chosen[:1])
+                elif then == "change":
+                    self.change(chosen[-1], "write", chosen[0])
+                else:
+                    raise _Killed
+            take_in(*arguments)
+
+        side.journal._take_in = take_in_until  # type: ignore[method-assign]
+        try:
+            identifier, _ = side.journal.form(Formed("amy", ROOT, found))
+            if identifier is not None:
+                (formed,) = self.journal.load([identifier])
+                assert {one.path for one in found} <= {one.path for one in formed.files}
+                assert formed.state in (*HELD, State.IMPORTED)
+        except LeaseLost:
+            assert side.lost
+            assert side is not self.holder
+        except _Killed:
+            self.restart(self.sides.index(side), kindly=False, asks=False)
+        finally:
+            del side.journal._take_in
 
     @rule(number=which)
     def look_again(self, number: int) -> None:
@@ -417,6 +466,7 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
             self._bring_to_an_end()
         finally:
             self._close()
+            parts_of(PART)
 
     def _bring_to_an_end(self) -> None:
         """Whatever was left open: a new DropBox takes over, and all of it ends."""

@@ -7,6 +7,7 @@ counts, and how long files of another user take meanwhile.
 from __future__ import annotations
 
 import re
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _LONG = 3600.0  # s for one set
 _LOOK = 0.1  # s
 _NEEDED = re.compile(r"its process needed (\d+) MiB at most")
 _BESIDE = {"cp": "cp -r", "sha1sum": "sha1sum"}
+_APART = 3.0  # s, at most, from the import of the other user's file to the next: at random
 _NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
@@ -113,11 +115,12 @@ def _until_imported(grid: Grid, path: str) -> float:
 
 
 class _Others:
-    """Files of another user, each dropped when the one before is imported."""
+    """Files of another user, each dropped a random time after the one before is imported."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self._number = 0
+        self._random = random.Random(1)
         self._waits: list[tuple[float, float]] = []
         self._ended = threading.Event()
         self._failed: list[Exception] = []
@@ -152,6 +155,7 @@ class _Others:
     def _run(self) -> None:
         try:
             while not self._ended.is_set():
+                time.sleep(self._random.uniform(0, _APART))
                 self._waits.append(self.one())
         except Exception as error:
             self._failed.append(error)

@@ -15,19 +15,20 @@ from omero_fs_plugin.errors import JournalError
 from . import schema, statements
 from .elapsed import mark, seconds_since
 from .forming import unite
-from .intake import as_store, dissolve, insert_found
+from .intake import as_store, insert_found
 from .nodes import note_start, note_turn, too_early
 from .order import COMPARED, SMALL_FIRST_S, smallest
-from .records import MET, Fileset, Found, Start, chunks, columns
+from .parting import Parting
+from .records import MET, PART, Fileset, Found, Start, chunks, columns
 from .rows import CHUNK
 from .states import OPEN, State
-from .writer import REMARK, JournalWriter, write_note
+from .writer import REMARK, write_note
 
 # Before a fileset's id; the note says when OMERO was told to import it, and which start of OMERO.
 _TOLD = "told "
 
 
-class Attempting(JournalWriter):
+class Attempting(Parting):
     """Filesets that are taken from the queue, and how each attempt ends."""
 
     def take(
@@ -72,7 +73,7 @@ class Attempting(JournalWriter):
                 note_turn(connection, user, turn)
             if start is not None:
                 note_start(connection, start, identifier, self._clock)
-            return self._load(connection, [identifier])[0]
+        return self.load([identifier])[0]  # nobody else touches it now
 
     def settle_anew(self, fileset: int, reason: str) -> bool:
         """importing -> waiting, each file of a set by itself.  Returns whether it was importing.
@@ -81,9 +82,9 @@ class Attempting(JournalWriter):
         """
         with self._database.writing() as connection:
             done = self._move(connection, fileset, (State.IMPORTING,), State.WAITING, reason)
-            if done:
-                dissolve(connection, self._stamp(), fileset)
-            return done
+        if done:
+            self._part_with(fileset, (State.WAITING,))
+        return done
 
     def duplicate(self, fileset: int, of: int | None, reason: str) -> None:
         """importing -> skipped, because its content is imported: as fileset `of`, if known."""
@@ -125,6 +126,7 @@ class Attempting(JournalWriter):
         filesets of others that it need not wait for.  `start` says which start of OMERO is told,
         see `told_at`.
         """
+        self._note_most_sha1s(fileset.id, sha1s)
         with self._database.writing() as connection:
             other = self._under_way(connection, fileset.id, fileset.user, sha1s[0])
             if other is None and known is not None:
@@ -171,6 +173,7 @@ class Attempting(JournalWriter):
 
         If not `finished`, something is still to be done.  Call the method `finished` after that.
         """
+        self._note_most_sha1s(fileset, sha1s)
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
             _give_way(connection, server_fileset, fileset)
@@ -228,17 +231,16 @@ class Attempting(JournalWriter):
         `found`: the files as they are now.  Only `of` remains, with the history of both.  Returns
         whether `fileset` was importing.
         """
-        file = schema.file.c
         again = f"met again, as fileset {fileset}: it has the same bytes"
+        # In parts: `of` has these bytes whatever becomes of the last one.
+        last = (len(found) - 1) // PART * PART
+        for begin in range(0, last, PART):
+            with self._database.writing() as connection:
+                _put_at(connection, of, found[begin : begin + PART], begin)
         with self._database.writing() as connection:
             if not self._move(connection, fileset, (State.IMPORTING,), State.SKIPPED, again):
                 return False
-            for position, met in enumerate(found):
-                connection.execute(
-                    update(schema.file)
-                    .where(file.fileset == of, file.position == position)
-                    .values(**columns(met))
-                )
+            _put_at(connection, of, found[last:], last)
             connection.execute(
                 update(schema.fileset)
                 .where(schema.fileset.c.id == of)
@@ -307,9 +309,36 @@ class Attempting(JournalWriter):
         before = connection.scalars(statements.SHA1S, {"fileset": found}).all()
         return None if list(before) == list(sha1s) else found
 
-    def _note_sha1s(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> None:
-        for position, sha1 in enumerate(sha1s):
-            connection.execute(statements.NOTE_SHA1, {"of": fileset, "at": position, "bytes": sha1})
+    def _note_most_sha1s(self, fileset: int, sha1s: Sequence[str]) -> None:
+        """Those of a large set, but for the last part.
+
+        Nobody asks for them before the transaction that they belong to.
+        """
+        for begin in range(0, len(sha1s) - PART, PART):
+            with self._database.writing() as connection:
+                self._note_sha1s(connection, fileset, sha1s[begin : begin + PART], begin)
+
+    def _note_sha1s(
+        self, connection: Connection, fileset: int, sha1s: Sequence[str], begin: int = 0
+    ) -> None:
+        """Those that are noted already are not written again."""
+        values = {"fileset": fileset, "begin": begin, "end": begin + len(sha1s)}
+        there = connection.scalars(statements.SOME_SHA1S, values).all()
+        for position, (sha1, noted) in enumerate(zip(sha1s, there, strict=False), begin):
+            if sha1 != noted:
+                noting = {"of": fileset, "at": position, "bytes": sha1}
+                connection.execute(statements.NOTE_SHA1, noting)
+
+
+def _put_at(connection: Connection, fileset: int, found: Sequence[Found], begin: int) -> None:
+    """Its files lie there now, from this position on."""
+    file = schema.file.c
+    for position, met in enumerate(found, begin):
+        connection.execute(
+            update(schema.file)
+            .where(file.fileset == fileset, file.position == position)
+            .values(**columns(met))
+        )
 
 
 def _give_way(connection: Connection, server_fileset: int, to: int) -> None:

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, or_, select, update
 from omero_fs_plugin.errors import ImportRefused
 
 from . import schema
-from .forming import form
-from .intake import reopen_or_insert, wait_each
+from .gathering import Gathering
+from .intake import reopen_or_insert, too_large, wait_each
+from .parting import CLOSED
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .rows import CHUNK
 from .states import OPEN, State
-from .writer import JournalWriter, write_note
+from .writer import write_note
 
 # Notes, each before the id of a fileset whose files are being moved, or were when a process ended;
 # HOME stays for as long as they are in quarantine.
@@ -33,7 +34,7 @@ class Moving(ImportRefused):
         )
 
 
-class ByHand(JournalWriter):
+class ByHand(Gathering):
     """Filesets that a person decides about.
 
     Rule: nobody decides about a fileset while its files are being moved.  So they are not
@@ -62,7 +63,9 @@ class ByHand(JournalWriter):
         """
         together = Formed(user, root, (found, *others), reader, plate, HANDED_OVER)
         file, fileset = schema.file.c, schema.fileset.c
-        with self._database.writing() as connection:
+        single = not others and not plate
+        # A set is looked at before anybody has to wait for us; `form` looks again.
+        with self._database.writing() if single else self._database.reading() as connection:
             done = connection.scalar(
                 select(fileset.id)
                 .join_from(schema.file, schema.fileset)
@@ -86,13 +89,8 @@ class ByHand(JournalWriter):
             if not done:
                 self._refuse_others(connection, together)
                 self._refuse_going(connection, together)
-            if not done and (others or plate):
-                done, _ = form(connection, at, together)
-                if done is None:
-                    raise ImportRefused(
-                        f"{found.path}: one of its files is being imported; try again after that"
-                    )
-            elif not done:
+            large = too_large(connection, user, found.path) if single and not done else []
+            if single and not done and not large:
                 done = reopen_or_insert(
                     connection, at, user, root, found, State.QUEUED, HANDED_OVER
                 )
@@ -102,7 +100,18 @@ class ByHand(JournalWriter):
                         .where(fileset.id == done, fileset.state == State.QUEUED)
                         .values(reader=reader)
                     )
-            return self._load(connection, [done])[0]
+            if done:
+                return self._load(connection, [done])[0]
+        for one in large:
+            self._part_with(one, CLOSED)
+        if large:
+            return self.hand_over(user, root, found, reader=reader, again=again)
+        done, _ = self.form(together, lambda connection: self._refuse_going(connection, together))
+        if done is None:
+            raise ImportRefused(
+                f"{found.path}: one of its files is being imported; try again after that"
+            )
+        return self.load([done])[0]
 
     def retry(self, fileset: int, found: Sequence[Found] = (), reason: str = "") -> bool:
         """failed -> queued, with all its tries again.  Returns whether it was failed.
@@ -113,8 +122,11 @@ class ByHand(JournalWriter):
         set are in another fileset by now, and Moving.
         """
         table, file = schema.fileset.c, schema.file.c
+        before = self.get(fileset)
+        if before is None:
+            return False
         with self._database.writing() as connection:
-            path = connection.scalar(select(table.path).where(table.id == fileset))
+            path = before.path
             others = connection.execute(
                 select(table.id, table.user, table.state).where(
                     table.path == path, table.id != fileset
@@ -126,41 +138,48 @@ class ByHand(JournalWriter):
                         f"{path}: is {other.state} for {other.user}, as fileset {other.id}; "
                         "see `omero fs status`"
                     )
-            (before,) = self._load(connection, [fileset]) or (None,)
-            if before is None or before.state is not State.FAILED:
+            state = connection.scalar(
+                select(table.state).where(table.id == fileset, table.path == path)
+            )
+            if state != State.FAILED:
                 return False
             _refuse_moving(connection, before.id, before.path)
-            if len(before.files) > 1:
-                # Form it anew: by now another set may have its files, or lie within it.
-                again = Formed(
-                    before.user,
-                    before.root,
-                    found or before.files,
-                    before.reader,
-                    before.plate,
-                    before.origin,
-                )
-                identifier, _ = form(connection, self._stamp(), again)
-                if identifier == fileset:
+            if len(before.files) == 1:
+                failed = (State.FAILED,)
+                if not self._move(connection, fileset, failed, State.QUEUED, reason, refusals=0):
+                    return False
+                for position, met in enumerate(found):
                     connection.execute(
-                        update(schema.fileset).where(table.id == fileset).values(reason=reason)
+                        update(schema.file)
+                        .where(file.fileset == fileset, file.position == position)
+                        .values(**columns(met), sha1=None)
                     )
-                    return True
-                raise ImportRefused(
-                    f"{path}: its files are of fileset {identifier} by now; see `omero fs status`"
-                    if identifier is not None
-                    else f"{path}: one of its files is being imported; try again after that"
-                )
-            failed = (State.FAILED,)
-            if not self._move(connection, fileset, failed, State.QUEUED, reason, refusals=0):
-                return False
-            for position, met in enumerate(found):
+                return True
+        # Form it anew: by now another set may have its files, or lie within it.
+        again = Formed(
+            before.user,
+            before.root,
+            found or before.files,
+            before.reader,
+            before.plate,
+            before.origin,
+        )
+        identifier, _ = self.form(
+            again, lambda connection: _refuse_moving(connection, before.id, before.path)
+        )
+        if identifier == fileset:
+            with self._database.writing() as connection:
                 connection.execute(
-                    update(schema.file)
-                    .where(file.fileset == fileset, file.position == position)
-                    .values(**columns(met), sha1=None)
+                    update(schema.fileset)
+                    .where(table.id == fileset, table.state == State.QUEUED)
+                    .values(reason=reason)
                 )
             return True
+        raise ImportRefused(
+            f"{path}: its files are of fileset {identifier} by now; see `omero fs status`"
+            if identifier is not None
+            else f"{path}: one of its files is being imported; try again after that"
+        )
 
     def forget(self, fileset: int, reason: str) -> bool:
         """failed -> skipped: a person has said that it need not be imported.

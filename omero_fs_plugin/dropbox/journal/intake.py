@@ -19,6 +19,7 @@ from . import schema
 from .records import (
     FOUND_IN_OMERO,
     MET,
+    PART,
     Found,
     chunks,
     columns,
@@ -44,11 +45,13 @@ _CHUNK = 500  # rows looked up in one statement
 
 def wait_each(
     connection: Connection, at: Stamp, user: str, root: str, found: Sequence[Found]
-) -> None:
+) -> list[int]:
     """Lets each file wait by itself, unless any user has an open fileset with its path.
 
-    A skipped or failed fileset of the path is opened again.
+    A skipped or failed fileset of the path is opened again.  Returns those that have too many
+    files for one transaction.  Nothing is done for their paths.
     """
+    large: list[int] = []
     table = schema.fileset.c
     for chunk in chunks(found, _CHUNK):
         met = {one.path: one for one in chunk}
@@ -62,12 +65,37 @@ def wait_each(
         there = {row.path for row in rows if row.state in OPEN}
         ended = {row.path: row for row in rows if row.user == user and row.state in _ENDED}
         apart: list[Found] = []
+        too_many = _too_many(connection, [row.id for row in ended.values()])
         for path, row in ended.items():
-            if path not in there:
+            if row.id in too_many and path not in there:
+                large.append(row.id)
+                del met[path]
+            elif path not in there:
                 apart += _open_again(connection, at, row, root, met, State.WAITING, MET)
         # Only after all of them are open again: one may have files of another.
         wait_apart(connection, at, user, root, apart, "")
         wait_apart(connection, at, user, root, list(met.values()), "")
+    return large
+
+
+def _too_many(connection: Connection, filesets: Sequence[int]) -> set[int]:
+    file = schema.file.c
+    if not filesets:
+        return set()
+    return set(
+        connection.scalars(
+            select(file.fileset).where(file.fileset.in_(filesets), file.position == PART)
+        )
+    )
+
+
+def too_large(connection: Connection, user: str, path: str) -> list[int]:
+    """Ended filesets of the user at the path that have too many files for one transaction."""
+    table = schema.fileset.c
+    rows = connection.execute(
+        select(table.id, table.state).where(table.path == path, table.user == user)
+    ).all()
+    return sorted(_too_many(connection, [row.id for row in rows if row.state in _ENDED]))
 
 
 def open_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
@@ -198,29 +226,21 @@ def wait_apart(
     insert_new(connection, at, user, root, apart, State.WAITING, MET, reason)
 
 
-def dissolve(connection: Connection, at: Stamp, identifier: int) -> None:
-    """If a set waits, replaces it by one waiting fileset for each of its files.
+def take_others(
+    connection: Connection, identifier: int, keep: int = 1, most: int | None = None
+) -> list[Found]:
+    """Leaves a fileset only its first files, `keep` of them.  Returns the others.
 
-    The first file keeps the row, with what is known of earlier attempts.
+    `most`: so many, from the last one on.
     """
-    table = schema.fileset.c
-    row = connection.execute(
-        select(table.user, table.root, table.reason).where(
-            table.id == identifier, table.state == State.WAITING
-        )
-    ).first()
-    if row is not None:
-        apart = take_others(connection, identifier)
-        wait_apart(connection, at, row.user, row.root, apart, row.reason)
-
-
-def take_others(connection: Connection, identifier: int) -> list[Found]:
-    """Leaves a fileset only its first file.  Returns the others."""
-    others = (schema.file.c.fileset == identifier, schema.file.c.position > 0)
-    rows = connection.execute(select(schema.file).where(*others)).all()
+    file = schema.file.c
+    others = (file.fileset == identifier, file.position >= keep)
+    rows = connection.execute(
+        select(schema.file).where(*others).order_by(file.position.desc()).limit(most)
+    ).all()
     if rows:
-        connection.execute(delete(schema.file).where(*others))
-    return [met_of(row) for row in rows]
+        connection.execute(delete(schema.file).where(*others, file.position >= rows[-1].position))
+    return [met_of(row) for row in reversed(rows)]
 
 
 def as_store(found: ServerFileset) -> ServerFileset:

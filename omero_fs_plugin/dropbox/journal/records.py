@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from omero_fs_plugin.events import FileStat
@@ -19,6 +20,8 @@ MET, HANDED_OVER, FOUND_IN_OMERO = "dropbox", "handed over", "found in OMERO"
 # Why a file is skipped that is no longer there.  Such a file is not accounted for:
 # its share may have been away, and it may come back unchanged.
 GONE = "removed or renamed before it was imported"
+
+PART = 500  # files of one set that one transaction is about: others wait for its end
 
 STAT_COLUMNS = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
@@ -44,6 +47,11 @@ class Formed:
     # Paths of those without images of their own: they only describe the others.
     indexes: frozenset[str] = frozenset()
     remark: str = ""  # what people are told once it is imported
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Of all files."""
+        return frozenset(met.path for met in self.found)
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,15 @@ def _former() -> Select[Any]:
 
 # The last fileset of the same user imported from the same path.
 FORMER = _former()
+SOME_SHA1S = (
+    select(_file.sha1)
+    .where(
+        _file.fileset == bindparam("fileset"),
+        _file.position >= bindparam("begin"),
+        _file.position < bindparam("end"),
+    )
+    .order_by(_file.position)
+)
 SHA1S = select(_file.sha1).where(_file.fileset == bindparam("fileset")).order_by(_file.position)
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from omero_fs_plugin.events import FileStat
 
 from . import schema
-from .forming import absorb, forget, form, give_up
-from .intake import dissolve, insert_new, wait_each
-from .records import GONE, MET, STAT_COLUMNS, Formed, Found, chunks, columns, stat_columns
+from .ending import Ending
+from .forming import forget
+from .intake import insert_new, wait_each
+from .parting import CLOSED
+from .records import GONE, MET, PART, STAT_COLUMNS, Found, chunks, columns, stat_columns
 from .rows import CHUNK
 from .states import State
-from .writer import JournalWriter, write_note
-
-# Before the id of a failed fileset; the note has the paths that it lacks.
-LACKS = "lacks "
 
 
-class Waiting(JournalWriter):
+class Waiting(Ending):
     """Filesets on their way to the queue."""
 
     def wait(self, user: str, root: str, found: Sequence[Found]) -> None:
@@ -31,7 +28,11 @@ class Waiting(JournalWriter):
         or failed fileset with the path is opened again.
         """
         with self._database.writing() as connection:
-            wait_each(connection, self._stamp(), user, root, found)
+            large = wait_each(connection, self._stamp(), user, root, found)
+        for fileset in large:
+            self._part_with(fileset, CLOSED)
+        if large:
+            self.wait(user, root, found)
 
     def follow(self, renamed: Mapping[int, tuple[str, Found]]) -> None:
         """Lets filesets of one file wait at the path that it has now: id -> root, what it is now.
@@ -42,29 +43,6 @@ class Waiting(JournalWriter):
         with self._database.writing() as connection:
             for fileset, (root, met) in renamed.items():
                 self._follow(connection, fileset, root, met)
-
-    def form(self, formed: Formed) -> tuple[int | None, list[Found]]:
-        """Queues a fileset of several files.  Returns its id, and the files that are left over.
-
-        The id is None if it has to be tried later.  It is the id of another set if that
-        has all of the files.  The files left over were in former filesets; each of them
-        waits by itself again.
-        """
-        with self._database.writing() as connection:
-            return form(connection, self._stamp(), formed)
-
-    def absorb(self, user: str, store: str) -> int:
-        """Ends what waits, was skipped or has failed file by file below a store; how many.
-
-        They are parts of the store from now on.  What OMERO was once told to import stays.
-        """
-        with self._database.writing() as connection:
-            return absorb(connection, self._stamp(), user, store)
-
-    def dissolve(self, fileset: int) -> None:
-        """If it is a set that waits, lets each of its files wait by itself again."""
-        with self._database.writing() as connection:
-            dissolve(connection, self._stamp(), fileset)
 
     def give_to(self, fileset: int, user: str, root: str) -> None:
         """Gives a waiting fileset to this user, below `root`."""
@@ -89,15 +67,23 @@ class Waiting(JournalWriter):
 
         `readers`: the reader of Bio-Formats for each, if it is known.
         """
-        if not filesets:
-            return
-        fileset, at = schema.fileset.c, self._stamp()
+        for some in chunks(list(filesets.items()), PART):
+            self._settled(dict(some), readers or {})
+
+    def _settled(self, filesets: Mapping[int, FileStat], readers: Mapping[int, str]) -> None:
+        fileset, file, at = schema.fileset.c, schema.file.c, self._stamp()
         with self._database.writing() as connection:
             # The rows of the files come first, while the filesets are still waiting.
             self._rested(connection, filesets)
             connection.execute(
                 update(schema.fileset)
-                .where(fileset.id == bindparam("of"), fileset.state == State.WAITING)
+                .where(
+                    fileset.id == bindparam("of"),
+                    fileset.state == State.WAITING,
+                    ~select(file.fileset)
+                    .where(file.fileset == bindparam("of"), file.position == 1)
+                    .exists(),
+                )
                 .values(
                     state=State.QUEUED,
                     reason="",
@@ -106,14 +92,14 @@ class Waiting(JournalWriter):
                     reader=bindparam("by"),
                     plate=0,
                 ),
-                [{"of": i, "by": (readers or {}).get(i, "")} for i in filesets],
+                [{"of": i, "by": readers.get(i, "")} for i in filesets],
             )
 
     def waited(self, filesets: Collection[int], seconds: float) -> None:
         """Adds the time for which we saw these filesets wait, for the same thing."""
         fileset = schema.fileset.c
-        with self._database.writing() as connection:
-            for some in chunks(sorted(filesets), CHUNK):
+        for some in chunks(sorted(filesets), PART):
+            with self._database.writing() as connection:
                 connection.execute(
                     update(schema.fileset)
                     .where(fileset.id.in_(some), fileset.state == State.WAITING)
@@ -122,9 +108,9 @@ class Waiting(JournalWriter):
 
     def rested(self, filesets: Mapping[int, FileStat]) -> None:
         """Records waiting filesets of one file as they were when they came to rest."""
-        if filesets:
+        for some in chunks(list(filesets.items()), PART):
             with self._database.writing() as connection:
-                self._rested(connection, filesets)
+                self._rested(connection, dict(some))
 
     def tell(self, reasons: Mapping[int, str]) -> None:
         """Records what each of these filesets waits for now, if it waits."""
@@ -132,11 +118,9 @@ class Waiting(JournalWriter):
         by_reason: dict[str, list[int]] = {}
         for fileset, reason in reasons.items():
             by_reason.setdefault(reason, []).append(fileset)
-        if not by_reason:
-            return
-        with self._database.writing() as connection:
-            for reason, filesets in by_reason.items():
-                for some in chunks(filesets, CHUNK):
+        for parts in _in_parts(by_reason):
+            with self._database.writing() as connection:
+                for reason, some in parts:
                     connection.execute(
                         update(schema.fileset)
                         .where(
@@ -159,11 +143,9 @@ class Waiting(JournalWriter):
         for fileset, reason in reasons.items():
             by_reason.setdefault(reason, []).append(fileset)
         ended: list[int] = []
-        if not by_reason:
-            return ended
-        with self._database.writing() as connection:
-            for reason, filesets in by_reason.items():
-                for some in chunks(filesets, CHUNK):
+        for parts in _in_parts(by_reason):
+            with self._database.writing() as connection:
+                for reason, some in parts:
                     ended += connection.scalars(
                         update(schema.fileset)
                         .where(table.id.in_(some), table.state == State.WAITING)
@@ -198,18 +180,6 @@ class Waiting(JournalWriter):
                 )
             forget(connection, found)
         return len(found)
-
-    def give_up(self, filesets: Sequence[int], reason: str, lacks: Sequence[str]) -> int | None:
-        """Fails parts of a set, which have waited long enough, as one fileset.  Returns its id.
-
-        `filesets`: those of its files that wait, in their order.  The result is None if
-        one of them no longer waits.  `lacks`: the paths of missing files, if known.
-        """
-        with self._database.writing() as connection:
-            failed = give_up(connection, self._stamp(), filesets, reason)
-            if failed is not None:
-                write_note(connection, f"{LACKS}{failed}", json.dumps(list(lacks)))
-            return failed
 
     def _follow(self, connection: Connection, fileset: int, root: str, met: Found) -> None:
         table = schema.fileset.c
@@ -269,3 +239,18 @@ class Waiting(JournalWriter):
             .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
             [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()],
         )
+
+
+def _in_parts(by_reason: Mapping[str, Sequence[int]]) -> Iterator[list[tuple[str, list[int]]]]:
+    """Filesets with their reasons, in parts of about PART filesets: each a transaction."""
+    part: list[tuple[str, list[int]]] = []
+    number = 0
+    for reason, filesets in by_reason.items():
+        for some in chunks(filesets, PART):
+            part.append((reason, some))
+            number += len(some)
+            if number >= PART:
+                yield part
+                part, number = [], 0
+    if part:
+        yield part

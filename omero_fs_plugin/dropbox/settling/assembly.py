@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ class _Verdict:
         return self.state is State.WAITING
 
 
-class _Waits(Exception):
+class Waits(Exception):
     """Why a candidate cannot be formed now, and in how many seconds it is asked about again."""
 
     def __init__(self, why: str, again: float = AGAIN_S, at_most: float = math.inf) -> None:
@@ -110,11 +110,22 @@ class Assembly:
         self._conclude(dict.fromkeys(still, _Verdict(State.WAITING, why)))
 
     def answered(
-        self, lot: Lot, grouping: Grouping, around: Around, now: float, took: float
+        self,
+        lot: Lot,
+        grouping: Grouping,
+        around: Around,
+        now: float,
+        took: float,
+        large: Sequence[tuple[Candidate, Waits]] = (),
     ) -> int:
-        """Forms what can be formed, and returns the number of filesets."""
+        """Forms what can be formed, and returns the number of filesets.
+
+        `large`: sets that cannot be formed now, as was found out before.
+        """
         still = self._lots.back(lot)
-        formed, waits = self._form_all(lot, grouping, around, still, now)
+        but = [candidate for candidate, _ in large]
+        formed, waits = self._form_all(lot, grouping, around, still, now, but)
+        waits = [*large, *waits]
         verdicts: dict[str, _Verdict] = {}
 
         def mine(candidate: Candidate) -> list[str]:
@@ -158,18 +169,26 @@ class Assembly:
         return formed
 
     def _form_all(
-        self, lot: Lot, grouping: Grouping, around: Around, still: set[str], now: float
-    ) -> tuple[int, list[tuple[Candidate, _Waits]]]:
+        self,
+        lot: Lot,
+        grouping: Grouping,
+        around: Around,
+        still: set[str],
+        now: float,
+        but: Sequence[Candidate],
+    ) -> tuple[int, list[tuple[Candidate, Waits]]]:
         """Forms what can be formed.  Returns the number of filesets, and what has to wait.
 
         This is done first: a file that goes into one set then does not wait with another.
         The largest set comes first: a set that lies within another is not a set of its own.
         """
-        waits: list[tuple[Candidate, _Waits]] = []
+        waits: list[tuple[Candidate, Waits]] = []
         singles: dict[str, tuple[Candidate, Found]] = {}
         formed = 0
         for candidate in sorted(grouping.candidates, key=lambda one: -len(one.files)):
             if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
+                continue
+            if any(candidate is one for one in but):
                 continue
             try:
                 found = self._found(lot, candidate, around, still, now)
@@ -178,7 +197,7 @@ class Assembly:
                 else:
                     self._form(lot, candidate, found)
                     formed += 1
-            except _Waits as waiting:
+            except Waits as waiting:
                 waits.append((candidate, waiting))
         left = [met for path, (_, met) in singles.items() if path in self._lots]
         for path in self._journal.in_sets(lot.user, left):
@@ -186,7 +205,7 @@ class Assembly:
             try:
                 self._form(lot, candidate, [met])
                 formed += 1
-            except _Waits as waiting:
+            except Waits as waiting:
                 waits.append((candidate, waiting))
         queued = {path: candidate.reader for path, (candidate, _) in singles.items()}
         return formed + self._queue_singles(queued, now), waits
@@ -233,20 +252,20 @@ class Assembly:
     def _found(
         self, lot: Lot, candidate: Candidate, around: Around, still: set[str], now: float
     ) -> list[Found]:
-        """The files of a complete candidate, each at rest.  Raises _Waits."""
+        """The files of a complete candidate, each at rest.  Raises Waits."""
         found: list[Found] = []
         uncovered: list[Found] = []
         for path in candidate.files:
             if self._pending(path):
-                raise _Waits(f"waits for {path}, which is in its quiet period")
+                raise Waits(f"waits for {path}, which is in its quiet period")
             if path in lot.stats and path not in still:
-                raise _Waits(f"waits for {path}, which has changed")
+                raise Waits(f"waits for {path}, which has changed")
             if path in around.away:
-                raise _Waits(f"waits for {path}, which {around.away[path]}", _BUSY_S)
+                raise Waits(f"waits for {path}, which {around.away[path]}", _BUSY_S)
             rested = self._lots.stat_of(path)
             stat = lot.stats.get(path) or rested or around.stats.get(path)
             if stat is None:
-                raise _Waits(f"waits for {path}, which is not there", _BUSY_S)
+                raise Waits(f"waits for {path}, which is not there", _BUSY_S)
             found.append(Found(path, stat))
             if rested is None and path not in lot.stats:
                 uncovered.append(found[-1])
@@ -254,14 +273,14 @@ class Assembly:
         self._wait_for_uncovered(lot, uncovered, now)
         for tree in candidate.trees:
             if path := self._stirring(tree):
-                raise _Waits(f"waits for {path}, which is in its quiet period")
+                raise Waits(f"waits for {path}, which is in its quiet period")
         if candidate.slow:
             self._rest_longer(lot, candidate, now)
         if is_store(candidate.files[0]):
             self._rest_as_often(lot, candidate.files[0], now)
         advice = around.advice.get(candidate.files[0].rpartition("/")[0], "")
         if advice:
-            raise _Waits(advice, _UNTOLD_S)
+            raise Waits(advice, _UNTOLD_S)
         return found
 
     def _wait_for_one_owner(
@@ -269,7 +288,7 @@ class Assembly:
     ) -> None:
         """Waits until all files are of the user of the lot, where their owners say so.
 
-        Those that were given to another settle anew, and are that one's then.  Raises _Waits.
+        Those that were given to another settle anew, and are that one's then.  Raises Waits.
         """
         owners = {around.owners.get(path, lot.user) for path in candidate.files}
         if owners == {lot.user}:
@@ -277,58 +296,83 @@ class Assembly:
         if len(owners) > 1:
             names = " and ".join(sorted(name or "nobody" for name in owners))
             why = f"waits: its files belong to {names}: chown them to one user"
-            raise _Waits(why, _UNTOLD_S, _UNTOLD_S)
+            raise Waits(why, _UNTOLD_S, _UNTOLD_S)
         self._lots.release([one for one in candidate.files if one in still and one in self._lots])
-        raise _Waits(f"waits: it belongs to {owners.pop() or 'nobody'} now")
+        raise Waits(f"waits: it belongs to {owners.pop() or 'nobody'} now")
 
     def _rest_longer(self, lot: Lot, candidate: Candidate, now: float) -> None:
-        """Waits until a set that may still grow has been quiet for long.  Raises _Waits."""
+        """Waits until a set that may still grow has been quiet for long.  Raises Waits."""
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
         rested = max(map(self._lots.at_rest_since, candidate.files))
         left = rested + (_LONGER - 1) * quiet - now
         if left > 0:
-            raise _Waits(f"{candidate.slow}: it must be quiet for {_LONGER} quiet periods", left)
+            raise Waits(f"{candidate.slow}: it must be quiet for {_LONGER} quiet periods", left)
 
     def _rest_as_often(self, lot: Lot, store: str, now: float) -> None:
-        """Waits until a store that changes often has been quiet for longer.  Raises _Waits."""
+        """Waits until a store that changes often has been quiet for longer.  Raises Waits."""
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
         wanted = self._often.rest(store, quiet, now)
         left = self._lots.at_rest_since(store) - quiet + wanted - now
         if wanted > quiet and left > 0:
             why = f"changes often: waits until it has been quiet for {_span(wanted)}"
-            raise _Waits(why, left, max(left, AGAIN_S))
+            raise Waits(why, left, max(left, AGAIN_S))
 
     def _wait_for_uncovered(self, lot: Lot, uncovered: list[Found], now: float) -> None:
-        """Waits for files that nobody has settled, as no rule covers them.  Raises _Waits."""
+        """Waits for files that nobody has settled, as no rule covers them.  Raises Waits."""
         known = self._journal.known(uncovered)
         quiet = lot.rule.quiet_period if lot.rule is not None else 0.0
         for met in uncovered:
             if known.get(met.path) in (None, State.WAITING):
                 left = self._uncovered.left(met, now, quiet)
                 if left > 0:
-                    raise _Waits(f"waits for {met.path}, which is in its quiet period", left)
+                    raise Waits(f"waits for {met.path}, which is in its quiet period", left)
+
+    def together(self, lot: Lot, candidate: Candidate, around: Around, now: float) -> Formed | None:
+        """What is to be formed of a candidate while its lot is out.  Raises Waits.
+
+        None: there is nothing to be formed, or it is refused.
+        """
+        still = self._lots.unchanged(lot)
+        if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
+            return None
+        return _together(lot, candidate, self._found(lot, candidate, around, still, now))
+
+    def changed(self, formed: Formed) -> Waits | None:
+        """Why a set waits of which a file settles anew, or has changed; None if none has."""
+        for met in formed.found:
+            rested = self._lots.stat_of(met.path)
+            if self._pending(met.path) or (rested is not None and rested != met.stat):
+                return Waits(f"waits for {met.path}, which has changed")
+        return None
+
+    @staticmethod
+    def busy() -> Waits:
+        """Why a set waits that the journal does not take now."""
+        why = "waits for the end of an import of one of its files"
+        return Waits(why, _BUSY_S, _BUSY_MOST_S)
 
     def _form(self, lot: Lot, candidate: Candidate, found: list[Found]) -> None:
-        """Raises _Waits."""
-        together = Formed(
-            lot.user,
-            lot.root,
-            found,
-            candidate.reader,
-            candidate.plate,
-            indexes=frozenset(filter(is_only_index, candidate.files)),
-            remark=candidate.remark,
-        )
-        if candidate.remark:
-            log.warning("%s: %s", found[0].path, candidate.remark)
+        """Raises Waits."""
+        together = _together(lot, candidate, found)
         try:
-            identifier, left = self._journal.form(together)
-        except RecordRefused as error:  # a defect of ours hurts this set alone
-            log.error("%s: %s", found[0].path, error)
-            raise _Waits(f"waits, as it cannot be recorded: {error}", _UNTOLD_S) from error
+            answer = self._journal.form(together)
+        except RecordRefused as error:
+            raise self.not_recorded(together, error) from error
+        self.queued(candidate, answer)
+
+    @staticmethod
+    def not_recorded(formed: Formed, error: RecordRefused) -> Waits:
+        """Why a set waits that the journal refuses: a defect of ours hurts this set alone."""
+        log.error("%s: %s", formed.found[0].path, error)
+        return Waits(f"waits, as it cannot be recorded: {error}", _UNTOLD_S)
+
+    def queued(self, candidate: Candidate, answer: tuple[int | None, list[Found]]) -> None:
+        """Takes what the journal answered when it was to queue a set.  Raises Waits."""
+        identifier, left = answer
         if identifier is None:
-            why = "waits for the end of an import of one of its files"
-            raise _Waits(why, _BUSY_S, _BUSY_MOST_S)
+            raise self.busy()
+        if candidate.remark:
+            log.warning("%s: %s", candidate.files[0], candidate.remark)
         self._lots.settle_anew(left)
         for path in candidate.files:
             self._lots.remove(path)
@@ -402,6 +446,18 @@ class Assembly:
 
 def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _together(lot: Lot, candidate: Candidate, found: list[Found]) -> Formed:
+    return Formed(
+        lot.user,
+        lot.root,
+        found,
+        candidate.reader,
+        candidate.plate,
+        indexes=frozenset(filter(is_only_index, candidate.files)),
+        remark=candidate.remark,
+    )
 
 
 def reason_to_wait(candidate: Candidate) -> str:

@@ -168,6 +168,10 @@ class Lots:
     def back(self, lot: Lot) -> set[str]:
         """Takes back a lot after its answer.  Returns those of its files that have not changed."""
         self._asking.discard(lot.user)
+        return self.unchanged(lot)
+
+    def unchanged(self, lot: Lot) -> set[str]:
+        """Those of its files that have not changed."""
         return {path for path in lot.files if self.stat_of(path) == lot.stats[path]}
 
     def ask_again(self, lot: Lot, at: float) -> None:

@@ -17,6 +17,7 @@ from omero_fs_plugin.events import FileStat
 
 from .around import Around, look_around
 from .assembly import Assembly
+from .large import form_large
 from .lots import Lot
 from .meeting import Meeting
 from .neighbourhood import Owner
@@ -143,7 +144,10 @@ class Pipeline:
             away = self.outside.ask(lot.root, lambda: self.files.roots_away(around.gone))
             with self.files.lock:
                 self.files.gone(around.gone, away)
-                number = self._assembly.answered(lot, grouping, around, now, took)
+            asked = lot, grouping, around, now
+            large, waits = form_large(self.journal, self._assembly, self.files.lock, asked)
+            with self.files.lock:
+                number = large + self._assembly.answered(lot, grouping, around, now, took, waits)
                 self.files.stir_released(now)
                 return number
         except BaseException:

@@ -1,0 +1,290 @@
+"""A large set comes together in parts: a kill between any two, and others who look on; on both
+databases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from omero_fs_plugin.dropbox.journal.database import Database, LeaseLost
+from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.lease import Lease
+from omero_fs_plugin.dropbox.journal.records import Formed, Found
+from omero_fs_plugin.dropbox.journal.states import OPEN, State
+from omero_fs_plugin.errors import ImportRefused
+from omero_fs_plugin.events import FileStat
+from tests.parts import in_parts_of
+
+from .test_journal import journal, postgres, url
+
+__all__ = ["journal", "postgres", "url"]  # fixtures
+
+ROOT = "/dropbox/amy"
+FILES = 7
+FOUND = [Found(f"{ROOT}/{n}.tif", FileStat(1, 100 + n, 5, n, 1)) for n in range(FILES)]
+FORMED = Formed("amy", ROOT, FOUND)
+EXTRA = Found(f"{ROOT}/extra.tif", FileStat(1, 900, 5, 1, 1))
+SHA1S = [f"{n:040x}" for n in range(FILES)]
+SEVERAL = range(12)  # more transactions than any act has here, or none of them is reached
+
+
+@pytest.fixture(autouse=True)
+def small_parts() -> Iterator[None]:
+    with in_parts_of(2):
+        yield
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def dies_before(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """... the transaction with this number."""
+    numbers, writing = itertools.count(), Database.writing
+
+    def dying(self: Database, **options: Any) -> Any:
+        if next(numbers) == number:
+            raise Killed
+        return writing(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writing", dying)
+        yield
+
+
+def wait(journal: Journal) -> None:
+    journal.wait("amy", ROOT, FOUND)
+
+
+def failed_with_another(journal: Journal) -> None:
+    """In another order, and with a file that the new set lacks."""
+    wait(journal)
+    identifier, _ = journal.form(Formed("amy", ROOT, [*reversed(FOUND), EXTRA]))
+    assert identifier is not None
+    journal.move(identifier, State.QUEUED, State.FAILED, "no")
+
+
+def failed(journal: Journal) -> None:
+    wait(journal)
+    identifier, _ = journal.form(FORMED)
+    assert identifier is not None
+    journal.move(identifier, State.QUEUED, State.FAILED, "no")
+
+
+def queued_without_the_first(journal: Journal) -> None:
+    wait(journal)
+    assert journal.form(Formed("amy", ROOT, FOUND[1:]))[0] is not None
+
+
+BEFORE = {
+    "waiting": wait,
+    "not met": lambda journal: None,
+    "failed": failed,
+    "failed with another": failed_with_another,
+    "queued without the first": queued_without_the_first,
+}
+
+
+def restart(journal: Journal) -> None:
+    """What a new DropBox does: sets that wait come apart, and what it meets on disk waits."""
+    for fileset in journal.select(State.WAITING):
+        journal.dissolve(fileset.id)
+    journal.wait("amy", ROOT, [met for met in FOUND if met.path not in journal.known(FOUND)])
+
+
+def open_files(journal: Journal) -> list[str]:
+    return [met.path for fileset in journal.select(*OPEN) for met in fileset.files]
+
+
+def import_all(journal: Journal) -> list[list[str]]:
+    imported = []
+    while (fileset := journal.take("amy")) is not None:
+        imported.append([met.path for met in fileset.files])
+        journal.note_verified(fileset, SHA1S[: len(fileset.files)], known=None)
+        journal.imported(fileset.id, fileset.id, [1], SHA1S[: len(fileset.files)])
+    return imported
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+@pytest.mark.parametrize("number", SEVERAL)
+def test_killed_between_two_parts_it_is_imported_once(
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Callable[[Journal], None],
+    number: int,
+) -> None:
+    before(journal)
+    with dies_before(monkeypatch, number):
+        try:
+            journal.form(FORMED)
+        except Killed:
+            journal._gathering.clear()
+    paths = [met.path for met in FOUND]
+    for fileset in journal.select(State.QUEUED):
+        assert {met.path for met in fileset.files} in (set(paths), set(paths[1:]))
+    opened = open_files(journal)
+    assert len(opened) == len(set(opened))
+    restart(journal)
+    opened = open_files(journal)
+    ended = {met.path for fileset in journal.select(State.FAILED) for met in fileset.files}
+    assert sorted({*opened, *ended} - {EXTRA.path}) == paths
+    assert len(opened) == len(set(opened))
+    identifier, _ = journal.form(FORMED)
+    assert identifier is not None
+    assert import_all(journal) == [paths]
+    assert [one for one in open_files(journal) if one != EXTRA.path] == []
+    assert journal.notes("gathers ") == {}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_giving_up_is_killed_between_two_parts(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    wait(journal)
+
+    def ids() -> list[int]:
+        opened = journal.open_at([met.path for met in FOUND])
+        return [opened[met.path].id for met in FOUND]
+
+    with dies_before(monkeypatch, number):
+        try:
+            journal.give_up(ids(), "waits for x", ["x"])
+        except Killed:
+            journal._gathering.clear()
+    if not journal.select(State.FAILED):
+        restart(journal)
+        assert sorted(open_files(journal)) == [met.path for met in FOUND]
+        assert journal.give_up(ids(), "waits for x", ["x"]) is not None
+    (given_up,) = journal.select(State.FAILED)
+    assert [met.path for met in given_up.files] == [met.path for met in FOUND]
+    assert open_files(journal) == []
+    assert journal.notes("gathers ") == {}
+
+
+def between_parts(journal: Journal, act: Callable[[], object], number: int = 2) -> Any:
+    """Forms the set; `act` happens before the part with this number."""
+    take_in, numbers = journal._take_in, itertools.count()
+
+    def acting(*arguments: Any) -> None:
+        if next(numbers) == number:
+            act()
+        take_in(*arguments)
+
+    journal._take_in = acting  # type: ignore[method-assign]
+    try:
+        return journal.form(FORMED)
+    finally:
+        del journal._take_in
+
+
+def test_nobody_takes_half_a_set(journal: Journal) -> None:
+    wait(journal)
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.append(journal.take("amy"))
+        seen.extend(journal.select(State.QUEUED))
+        journal.settled({one.id: one.files[0].stat for one in journal.select() if one.files[1:]})
+        (half,) = [one for one in journal.select() if len(one.files) > 1]
+        assert half.state is State.WAITING
+        assert half.reason == "waits for its other files to be recorded"
+
+    identifier, left = between_parts(journal, look)
+    assert seen == [None]
+    assert left == []
+    assert import_all(journal) == [[met.path for met in FOUND]]
+    assert identifier is not None
+
+
+def test_a_rescan_meanwhile_leaves_the_half_set_alone(journal: Journal) -> None:
+    wait(journal)
+
+    def look() -> None:
+        for fileset in journal.select(State.WAITING):
+            journal.dissolve(fileset.id)
+
+    assert between_parts(journal, look)[0] is not None
+
+
+def test_one_imported_meanwhile_by_hand_is_imported_once(journal: Journal) -> None:
+    """Whether the set has its file already or not: it is formed later, without a doubt."""
+    for position in (0, FILES - 1):
+        for met in FOUND:
+            journal.wait("amy", ROOT, [met])
+
+        def by_hand(position: int = position) -> None:
+            try:
+                handed = journal.hand_over("amy", ROOT, FOUND[position])
+            except ImportRefused:
+                return
+            assert handed.state is State.QUEUED
+            assert journal.take("amy") is not None
+
+        assert between_parts(journal, by_hand) == (None, [])
+        opened = open_files(journal)
+        assert sorted(opened) == [met.path for met in FOUND]
+        (importing,) = journal.importing()
+        journal.move(importing.id, State.IMPORTING, State.FAILED, "no")
+        assert journal.form(FORMED)[0] is not None
+        (queued,) = journal.select(State.QUEUED)
+        journal.move(queued.id, State.QUEUED, State.FAILED, "next")
+
+
+def test_one_queued_meanwhile_by_hand_goes_into_the_set(journal: Journal) -> None:
+    wait(journal)
+    changed: list[int] = []
+
+    def by_hand() -> None:
+        changed.append(journal.hand_over("amy", ROOT, FOUND[1]).id)
+
+    identifier, _ = between_parts(journal, by_hand)
+    assert identifier is not None
+    assert import_all(journal) == [[met.path for met in FOUND]]
+    (skipped,) = journal.select(State.SKIPPED)
+    assert skipped.id in changed
+
+
+def test_one_that_changed_meanwhile_waits_for_its_rest(journal: Journal) -> None:
+    wait(journal)
+    changed = replace(FOUND[1], stat=replace(FOUND[1].stat, mtime_ns=99))
+    identifier, _ = between_parts(journal, lambda: journal.wait("amy", ROOT, [changed]))
+    assert identifier is not None
+    (waiting,) = journal.select(State.WAITING)
+    assert list(waiting.files) == [changed]
+
+
+def test_who_has_lost_the_lease_forms_no_further_part(journal: Journal) -> None:
+    """Another takes over, lets the half set come apart, and forms it."""
+    wait(journal)
+    other = Journal(_url(journal))
+    first, second = Lease(journal), Lease(other)
+    assert first.hold(0.0)
+    journal.work_as(first.held)
+
+    def take_over() -> None:
+        assert not second.hold(1.0)
+        assert second.hold(1000.0)
+        other.work_as(second.held)
+        restart(other)
+        assert sorted(open_files(other)) == [met.path for met in FOUND]
+
+    try:
+        with pytest.raises(LeaseLost):
+            between_parts(journal, take_over)
+        assert other.form(FORMED)[0] is not None
+        assert import_all(other) == [[met.path for met in FOUND]]
+    finally:
+        other.close()
+
+
+def _url(journal: Journal) -> str:
+    raw = journal.database._engine.url
+    if raw.get_backend_name() == "sqlite":
+        return f"sqlite:///{journal.shown}"
+    return raw.render_as_string(hide_password=False)
