@@ -35,6 +35,7 @@ class Ending(Gathering):
         with self._database.reading() as connection:
             rows = list(_waiting(connection, filesets))
         if len(rows) < len(filesets):
+            self.make_sure()
             return None
         given_up = f"it has failed with {rows[0].path}, as fileset {first}"
         found = [met_of(row) for row in rows]
@@ -69,6 +70,7 @@ class Ending(Gathering):
             self._part_with(identifier, (State.WAITING, *CLOSED))
             below = self._below(user, store)
         number = 0
+        self.make_sure()  # also if there is nothing to be done
         for some in chunks([row.id for row in below], PART):
             with self._database.writing() as connection:
                 number += _absorb(connection, self._stamp(), user, store, some)

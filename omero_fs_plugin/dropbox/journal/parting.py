@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -29,9 +28,11 @@ class Parting(JournalWriter):
     the set or waits by itself.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__(url, **options)
-        self._gathering: set[int] = set()  # sets that this process gathers just now
+    @property
+    def _gathering(self) -> set[int]:
+        """Sets that this process gathers just now."""
+        found: set[int] = self.__dict__.setdefault("gathering", set())
+        return found
 
     def dissolve(self, fileset: int) -> None:
         """If it is a set that waits, lets each of its files wait by itself again.

@@ -259,10 +259,10 @@ def test_one_that_changed_meanwhile_waits_for_its_rest(journal: Journal) -> None
     assert list(waiting.files) == [changed]
 
 
-def test_who_has_lost_the_lease_forms_no_further_part(journal: Journal) -> None:
+def test_who_has_lost_the_lease_forms_no_further_part(journal: Journal, url: str) -> None:
     """Another takes over, lets the half set come apart, and forms it."""
     wait(journal)
-    other = Journal(_url(journal))
+    other = Journal(url)
     first, second = Lease(journal), Lease(other)
     assert first.hold(0.0)
     journal.work_as(first.held)
@@ -281,10 +281,3 @@ def test_who_has_lost_the_lease_forms_no_further_part(journal: Journal) -> None:
         assert import_all(other) == [[met.path for met in FOUND]]
     finally:
         other.close()
-
-
-def _url(journal: Journal) -> str:
-    raw = journal.database._engine.url
-    if raw.get_backend_name() == "sqlite":
-        return f"sqlite:///{journal.shown}"
-    return raw.render_as_string(hide_password=False)
