@@ -224,8 +224,8 @@ class JournalMachine(RuleBasedStateMachine, Attempts):
     def form_until(self, chosen: list[str], part: int, then: str) -> None:
         """As `form`, and before one of the parts something else happens."""
         found, side = self.disk.found([f"{ROOT}/{name}" for name in chosen]), self.holder
-        if side is None or side.lost or len(found) < 2:
-            return
+        if side not in self.sides or side is None or side.lost or len(found) < 2:
+            return  # or it was killed
         side.journal.wait("amy", ROOT, found)
         self.met.update(one.path for one in found)
         take_in, parts = side.journal._take_in, itertools.count()
