@@ -6,8 +6,8 @@ counts, and how long files of another user take meanwhile.
 
 from __future__ import annotations
 
-import re
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
