@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,14 @@ _TOP = 700  # px: the part of a page in which all is that a picture is to show
 _DRAWN = "return [...document.images].every((one) => one.complete && one.naturalWidth > 0)"
 # Whether a bar of progress is neither empty nor full.
 _MOVES = "return [...document.querySelectorAll('progress')].some((one) => one.value > 9)"
+
+# Writes each key of the argument as its value, wherever the page has it.
+_RENAME = """
+const all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (all.nextNode())
+  for (const [from, to] of Object.entries(arguments[0]))
+    all.currentNode.data = all.currentNode.data.replaceAll(from, to);
+"""
 
 
 def until(what: str, holds: Callable[[], Any], evidence: Callable[[], str]) -> None:
@@ -159,11 +168,19 @@ def take_for_users(driver: Any, place: Path, omero: Path, address: str) -> None:
 
 
 def take_for_administrators(driver: Any, place: Path, omero: Path, address: str) -> None:
-    """All users, and what the check found."""
+    """All users, and what the check found.
+
+    The check names this host and its directories.  The pictures show a server's usual ones.
+    """
     demo.run(omero, "fs", "check", "--publish", "--fail-on", "none")
     browser.log_in(driver, address, "root", "omero")
+    names = {
+        str(omero.parent.parent): "/opt/omero/server/OMERO.server",
+        f"Made on {socket.gethostname()} ": "Made on omero-host ",
+    }
     for page, name, dark in (("everybody", "web-all", False), ("check", "web-check", True)):
         driver.get(f"{address}/omero_fs_web/{page}/")
+        driver.execute_script(_RENAME, names)
         take_both(driver, place, name, wide_dark=dark, most=2 * _TOP)
 
 
