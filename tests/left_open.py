@@ -7,12 +7,14 @@ whenever the collector runs, often in the middle of another test.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import warnings
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 
 class Watched(sqlite3.Connection):
@@ -20,11 +22,14 @@ class Watched(sqlite3.Connection):
 
     _open = False
     _where = ""
+    _number = 0  # of all that this process opens
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._where = os.environ.get("PYTEST_CURRENT_TEST", "no test")
         self._open = True
+        self._number = next(_numbers)
+        _all.add(self)
 
     def close(self) -> None:
         super().close()
@@ -36,6 +41,25 @@ class Watched(sqlite3.Connection):
                 self.close()
             message = f"a connection to SQLite was left open by {self._where}"
             warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+
+
+_all: WeakSet[Watched] = WeakSet()
+_numbers = itertools.count(1)
+
+
+def process_begins() -> int:
+    """A server begins that runs in this process.  What `process_ended` takes."""
+    return next(_numbers)
+
+
+def process_ended(begun: int) -> None:
+    """It has stopped, and would have ended with its process.
+
+    So what its threads hold that still wait, for a disk or for OMERO, nobody has to close.
+    """
+    for connection in list(_all):
+        if connection._number > begun:
+            connection._open = False
 
 
 def watch() -> None:

@@ -47,6 +47,7 @@ from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.monitor.monitors import Monitor
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.sandbox.store import FILE
+from tests import left_open
 
 from .blitz import USERS, Serving, behind_the_router, client_communicator, communicator, enter
 from .monitor.fsserver import address_of
@@ -190,6 +191,7 @@ class Whole:
             "omero.fs.fileServerIdString": address_of(self._fsserver, "FileServer"),
         }
         self.properties |= monitors
+        self._dropbox_begun = left_open.process_begins()
         self._dropbox_ice, self.dropbox = self._another()
 
     def _another(self) -> tuple[Any, Any]:
@@ -216,6 +218,7 @@ class Whole:
     def stop_dropbox(self) -> None:
         self.dropbox.stop()
         self._dropbox_ice.destroy()
+        left_open.process_ended(self._dropbox_begun)
 
     def close(self) -> None:
         self.stop_dropbox()

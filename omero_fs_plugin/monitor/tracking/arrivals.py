@@ -175,12 +175,12 @@ class Arrivals:
         known = directory.files.get(name)
         arrival = directory.arrivals.get(name)
         asks = self._asks_kernel(directory, patience)
-        soon = min(patience, self._timing.hold) if asks else patience
+        hold = min(patience, self._timing.hold) if asks else patience
         if arrival is not None:
             # Its close may be among the events that were lost.
             if arrival.bound > patience or arrival.due == math.inf:
                 arrival.bound = patience
-                self._set_due(arrival, now + soon)
+                self._set_due(arrival, now + hold)
         elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
@@ -188,7 +188,7 @@ class Arrivals:
                 self._tell(Tell(EventType.CREATE, path, identity=identity, doubted=doubted))
                 directory.files[name] = entry.identity
                 return True
-            wait = 0.0 if settled else min(patience - entry.quiet, soon)
+            wait = 0.0 if settled else max(0.0, hold - entry.quiet)
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
             added.seen = entry.identity
         elif known != entry.identity:

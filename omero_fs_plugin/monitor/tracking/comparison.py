@@ -177,6 +177,7 @@ class Comparison(ABC):
     def _queue(self, directory: Directory, *, silent: bool = False, deep: bool = True) -> None:
         if directory not in self._queued:
             self._scans.append(directory, silent)
+            self._arrivals.calm = False  # what the scan meets came earlier than what closes now
         self._queued[directory] = deep or self._queued.get(directory, False)
 
     def _scan(self, directory: Directory, silent: bool, now: float) -> None:

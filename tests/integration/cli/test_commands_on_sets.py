@@ -20,6 +20,7 @@ from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import FsError
 from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.starts import Condition
 from tests.integration.dropbox.test_sets import NAMES, reason, write_part
 from tests.integration.whole import Whole
 from tests.unit.cli.status_fields import assert_as_documented
@@ -55,6 +56,7 @@ class Here:
         yield SimpleNamespace(
             states=lambda: dict.fromkeys(SERVERS, "active"),
             figures=lambda name: self._whole.dropbox.figures() if name == "DropBox" else {},
+            condition=lambda server, state, *, answers: Condition(),
             communicator=self._whole._ice,
         )
 

@@ -102,6 +102,7 @@ def a_set(whole: Whole, name: str) -> list[Path]:
     ],
 )
 def test_at_every_transition(
+    request: pytest.FixtureRequest,
     make_whole: Callable[..., Whole],
     drop: Callable[[Whole, str], list[Path]],
     transfer: str,
@@ -115,6 +116,7 @@ def test_at_every_transition(
     whole = make_whole(duplicates="import", transfer=transfer)
     whole.until_state("running")
     command = Command(whole)
+    request.addfinalizer(command.journal.close)
     command.before = before
     dropped: list[Path] = []
     handed_over = 0

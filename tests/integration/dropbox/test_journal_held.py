@@ -252,8 +252,7 @@ def test_a_stop_does_not_wait(
     assert reached.acquire(timeout=PATIENCE_S)
     with held(tmp_path / "journal" / JOURNAL_FILE):
         go.set()
-        assert ends(whole.dropbox.stop)
-    whole._dropbox_ice.destroy()
+        assert ends(whole.stop_dropbox)
     whole.start_dropbox()
     whole.until_known(*paths)
     whole.until_settled()

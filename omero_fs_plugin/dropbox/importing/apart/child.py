@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import sys
 import threading
 import traceback
@@ -114,6 +113,8 @@ def main(job: int) -> None:
     parent.begin()
     try:
         said: dict[str, Any] = {"gives": _DOES[told["do"]](told, parent)}
+        import resource  # not on Windows
+
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         log.info("%s: its process needed %.0f MiB at most", told["fileset"]["path"], most)
     except FsError as error:
