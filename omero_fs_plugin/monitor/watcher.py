@@ -124,6 +124,7 @@ class Watcher:
         self._error: BaseException | None = None  # we have not recovered from it yet
         self._recovering = False
         self._gap = False  # nothing is watched until the client answers
+        self._uncounted = False  # of a monitor that has just begun
         self._gathering = Gathering()
         self._now = time.monotonic()
         self._end_at = math.inf  # of a one-shot monitor
@@ -240,10 +241,16 @@ class Watcher:
             self._end_at = self._now + self._request.timeout
         if not self._stop:
             self._keeper.begin(self._drain, self.ready.set)
-            # Last: to count the watches takes as long as they are many, and nobody waits for it.
+            self._uncounted = True
+
+    def _count_watches(self) -> None:
+        """Warns if there are few left.  To count them takes long, so nobody waits for it."""
+        self._uncounted = False
+        if self._observer is not None:
             few = self._observer.warning(self.tracker.watches)
             if few is not None:
-                log.warning("monitor %s of %s: %s", self._identifier, shown(path), few)
+                path = shown(self._request.path)
+                log.warning("monitor %s of %s: %s", self._identifier, path, few)
 
     def _scan_on(self) -> None:
         """Nobody is told anything before the start is over, so a turn has several scans."""
@@ -312,6 +319,8 @@ class Watcher:
 
     def _turn(self) -> None:
         """Waits until there is something to do, and does a limited part of it."""
+        if self._uncounted:
+            self._count_watches()
         self._busy_since = None
         if self._hang_told:
             self._hang_told = False

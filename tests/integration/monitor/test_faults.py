@@ -31,6 +31,7 @@ from omero_fs_plugin.monitor.kernel import inotify
 from omero_fs_plugin.monitor.server import FSServer
 from omero_fs_plugin.monitor.telling import outbox
 from omero_fs_plugin.monitor.telling.telling import Telling
+from omero_fs_plugin.monitor.tracking import arrivals, comparison
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
 from .fsserver import Client, address_of, create, initialize, serve, start, state, until
@@ -332,7 +333,17 @@ def test_a_client_that_is_back_in_time_is_not_given_up(
     until(lambda: served.figure(identifier, "away") == "0")
 
 
+@pytest.fixture
+def small_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is full with 20 events, and no scan tells more at once, as of the real one."""
+    monkeypatch.setattr(outbox, "PATIENCE", 0.1)
+    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"block_size": 0, "capacity": 20})
+    for module in (arrivals, comparison):
+        monkeypatch.setattr(module, "AT_ONCE", 10)
+
+
 def test_an_answer_that_came_too_late_and_a_file_that_is_gone_since(
+    small_outbox: None,
     running: Callable[..., Served],
     clients: Any,
     tmp_path: Path,
@@ -342,9 +353,7 @@ def test_an_answer_that_came_too_late_and_a_file_that_is_gone_since(
     from omero_fs_plugin.monitor import servants
 
     monkeypatch.setattr(servants, "NOTIFY_TIMEOUT_MS", 300)
-    monkeypatch.setattr(outbox, "PATIENCE", 0.1)
     monkeypatch.setattr(outbox, "LONGEST_RETRY", 0.2)
-    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"block_size": 0, "capacity": 20})
     served = running()
     client = serve(clients, "client", Client())
     held = threading.Event()
@@ -372,6 +381,7 @@ def test_an_answer_that_came_too_late_and_a_file_that_is_gone_since(
 
 
 def test_the_thread_is_killed_as_it_gives_up_to_tell(
+    small_outbox: None,
     running: Callable[..., Served],
     clients: Any,
     tmp_path: Path,
@@ -379,8 +389,6 @@ def test_the_thread_is_killed_as_it_gives_up_to_tell(
 ) -> None:
     """What waited is not lost: it is told, or the rescan tells it."""
     monkeypatch.setattr(watcher, "RESTART", 0.01)
-    monkeypatch.setattr(outbox, "PATIENCE", 0.1)
-    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"block_size": 0, "capacity": 20})
     served = running()
     client = serve(clients, "client", Client())
     held = threading.Event()
