@@ -41,13 +41,17 @@ class Life:
     ready: float | None = None  # since it noted that it is ready
     stopped: float | None = None  # since somebody stopped the last one; None if one began since
     grid: float | None = None  # age of the IceGrid node that starts it
+    process: float | None = None  # age of this process, if it has noted nothing yet
+    gone: bool = False  # the last one has ended by itself, and there is no other process yet
     ends: int = 0  # that nobody asked for, in the last WINDOW_S
 
     def starting(self) -> float | None:
         """For how long it has been starting; None if nothing proves that it is."""
         if self.ready is not None and self.ready > _KNOWN_S:
             return None
-        known = [self.began] if self.began is not None else [self.stopped, self.grid]
+        known = [self.began]
+        if self.began is None:
+            known = [self.stopped, self.process, self.grid]
         young = [age for age in known if age is not None]
         if self.began is None:  # an old grid, and a stop of long ago, prove nothing
             young = [age for age in young if age <= LIMIT_S]
@@ -89,6 +93,8 @@ def condition(server: str, state: str, life: Life, *, answers: bool) -> Conditio
     if answers and state in _MAY_COME_UP:  # it may have come up after its state was asked for
         return Condition(new=life.is_new())
     age = life.starting() if state in _MAY_COME_UP else None
+    if age is None and life.gone and state == "activating":
+        age = 0.0
     if age is not None and age <= LIMIT_S:
         return Condition(f"{server} is starting, for {age:.0f} s", since=age, new=True)
     if age is not None:
@@ -167,6 +173,9 @@ def life(server: str, var: Path, *, process: int, node: str) -> Life:
     if last is None or last != str(process) or stopped is not None:
         began = ready = None
 
+    silent = process if process and last != str(process) else 0
+    left = not process and last is not None and stopped is None
+
     def age(at: float | None) -> float | None:
         return None if at is None else max(0.0, now - at)
 
@@ -175,6 +184,8 @@ def life(server: str, var: Path, *, process: int, node: str) -> Life:
         ready=age(ready),
         stopped=age(stopped),
         grid=age(_began_at(_pid_of(var / f"{node}.pid"))) if node else None,
+        process=age(_began_at(silent)) if silent else None,
+        gone=left and _began_at(int(last) if last and last.isdecimal() else 0) is None,
         ends=sum(1 for at in ends if now - at <= WINDOW_S),
     )
 

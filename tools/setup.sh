@@ -204,7 +204,8 @@ need_venv() {
         || die "$user cannot run $python: give another one as PYTHON=/path/to/python3"
     as_user "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
         || die "$python is $(as_user "$python" -V): need Python 3.10 to 3.13, as PYTHON=..."
-    if [ -x "$venv/bin/python" ] \
+    # Without its pyvenv.cfg, as after a removal that was cut short, pip takes it for the system's.
+    if [ -x "$venv/bin/python" ] && [ -e "$venv/pyvenv.cfg" ] \
         && [ "$(as_user "$venv/bin/python" -c "$python_identity" 2>/dev/null)" = "$found" ]; then
         return
     fi

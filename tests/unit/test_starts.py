@@ -31,6 +31,11 @@ WELL, STARTING, DOWN = "well", "starting", "down"
         ("activating", Life(ready=0.1), True, WELL, ""),  # it came up after it was looked at
         ("activating", Life(grid=9000), False, DOWN, "is activating"),  # nothing proves a start
         ("activating", Life(stopped=9000, grid=9000), False, DOWN, "is activating"),
+        ("activating", Life(process=1, grid=9000), False, STARTING, "is starting, for 1 s"),
+        ("activating", Life(process=90, grid=9000), False, DOWN, "is activating"),
+        ("activating", Life(grid=9000, gone=True), False, STARTING, "is starting, for 0 s"),
+        ("activating", Life(gone=True, ends=3), False, DOWN, "ends again and again (3 times in"),
+        ("inactive", Life(grid=9000, gone=True), False, DOWN, "is inactive"),
         ("activating", Life(began=120), False, DOWN, "does not come up: it has been starting for"),
         ("activating", Life(began=1, ends=2), False, STARTING, "is starting, for 1 s"),
         ("activating", Life(began=1, ends=3), False, DOWN, "ends again and again (3 times in"),
@@ -62,6 +67,8 @@ class Machine:
         monkeypatch.setattr(starts, "_uptime", lambda: self.now)
         monkeypatch.setattr(starts, "_boot", lambda: self.boot)
         monkeypatch.setattr(os, "getpid", lambda: self.process)
+        self.processes: dict[int, float] = {}  # when each that is there began
+        monkeypatch.setattr(starts, "_began_at", self.processes.get)
 
     def does(self, word: str, process: int, after: float = 0.0) -> None:
         self.now += after
@@ -88,6 +95,19 @@ def test_a_life_from_its_start_to_its_end(machine: Machine) -> None:
     assert machine.life(0, after=3) == Life(stopped=3)
     machine.does(BEGAN, 8, after=1)
     assert machine.life(8, after=1) == Life(began=1)
+
+
+def test_one_that_has_ended_by_itself_is_being_started(machine: Machine) -> None:
+    machine.processes[7] = 1000.0
+    machine.does(BEGAN, 7)
+    machine.does(READY, 7)
+    assert machine.life(0, after=9) == Life(began=None, ready=None)  # not yet told as gone
+    del machine.processes[7]
+    assert machine.life(0) == Life(gone=True)
+    machine.processes[8] = machine.now
+    assert machine.life(8, after=1) == Life(process=1, ends=1)
+    machine.does(BEGAN, 8)
+    assert machine.life(8, after=1) == Life(began=1, ends=1)
 
 
 def test_a_server_that_was_told_to_stop_has_not_ended_by_itself(machine: Machine) -> None:

@@ -6,8 +6,9 @@ By the order in which the journal has it, and not by the clock.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,13 +53,17 @@ def _rules_and_polled(place: Path) -> Mapping[str, str]:
 def test_one_file_beside_many(
     make_whole: Callable[..., Whole],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     site: Callable[[Path], Mapping[str, str]],
     number: int,
 ) -> None:
     whole = make_whole(importers=str(IMPORTERS), **site(tmp_path))
     whole.until_state("running")
+    heard = _heard(whole, monkeypatch)
     before = whole.drop("before.tif")
     whole.until_known(before)
+    # The rescan may have met it before FSServer told of it.
+    whole.until("it was heard of", lambda: str(before) in heard and not _meets(whole))
     aside = tmp_path / "OMERO" / "aside"
     for one in range(number):
         path = aside / f"{one // 1000:02}" / f"{one:05}.tif"
@@ -71,6 +76,20 @@ def test_one_file_beside_many(
         whole.until("both wait for their turn", lambda: _meets(whole) >= {"amy", "zak"})
     whole.until_known(mine)
     _had_her_turns(whole, mine, number)
+
+
+def _heard(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The paths that FSServer tells of and that DropBox has looked at, from now on."""
+    pipeline, paths = whole.dropbox.pipeline, set[str]()
+    real = pipeline.heard
+
+    def heard(told: Sequence[str], *more: Any) -> Any:
+        done = real(told, *more)
+        paths.update(told)
+        return done
+
+    monkeypatch.setattr(pipeline, "heard", heard)
+    return paths
 
 
 def _meets(whole: Whole) -> set[str]:
