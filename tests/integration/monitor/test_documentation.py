@@ -19,7 +19,7 @@ from omero_fs_plugin.monitor import servants
 from omero_fs_plugin.monitor.files import LARGEST_BLOCK
 from omero_fs_plugin.monitor.notices import Notice
 from omero_fs_plugin.monitor.telling import gathering, outbox
-from omero_fs_plugin.monitor.tracking.arrivals import Timing
+from omero_fs_plugin.monitor.tracking.arrivals import CONFIRM_ALONE, Timing
 from tests import CHECKOUT
 
 from .test_restart import Process
@@ -153,6 +153,7 @@ def test_its_numbers() -> None:
         f"up to {gathering.LONGEST:g} s, and",
         f"What follows within {timing.burst_gap:g} s on a file",
         f"without the {timing.hold:g} s, and a known file without the {timing.burst_gap:g} s",
+        f"told just before: the last {CONFIRM_ALONE:g} s, and",
         f"within {timing.overflow:g} s",
         f"``omero.fs.pollInterval``          {timing.poll:g} s",
         f"within {servants.NOTIFY_TIMEOUT_MS / 1000:g} s",
