@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.errors import ConfigurationError, FsError, GridError
-from omero_fs_plugin.icegrid import Grid
-from omero_fs_plugin.icegrid import grid as open_grid
+from omero_fs_plugin.grid import Grid
+from omero_fs_plugin.grid import grid as open_grid
 from omero_fs_plugin.names import printable as printable
 
 if sys.platform != "win32":  # Windows has no accounts of this kind

@@ -13,13 +13,8 @@ from omero_fs_plugin.config.layout import OWNER, Owner, depth, owner
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, EVERYONE
 from omero_fs_plugin.errors import FsError, ServerAwayError, UserError
-from omero_fs_plugin.icegrid import (
-    OMERO_STARTS,
-    WAITS_FOR_FSSERVER,
-    Grid,
-    how_to_restart,
-    node_of,
-)
+from omero_fs_plugin.grid import Grid
+from omero_fs_plugin.icegrid import OMERO_STARTS, WAITS_FOR_FSSERVER, how_to_restart, node_of
 from omero_fs_plugin.names import is_utf8
 from omero_fs_plugin.starts import Condition
 

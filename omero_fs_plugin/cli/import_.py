@@ -26,7 +26,7 @@ from omero_fs_plugin.errors import (
     ImportRefused,
     UserError,
 )
-from omero_fs_plugin.icegrid import Grid
+from omero_fs_plugin.grid import Grid
 from omero_fs_plugin.site import Site, printable, site
 
 from .disks import NO_ANSWER, Disks, Silent

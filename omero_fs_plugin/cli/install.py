@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omero_fs_plugin.config.settings import Settings
-    from omero_fs_plugin.icegrid import Grid
+    from omero_fs_plugin.grid import Grid
 
 INSTALL = """Put FSServer and DropBox into the grid of this OMERO.server
 
@@ -111,7 +111,7 @@ def _writes(grid: Grid, settings: Settings) -> bool:
 
 def _next(omerodir: Path) -> str:
     from omero_fs_plugin.errors import GridError
-    from omero_fs_plugin.icegrid import grid
+    from omero_fs_plugin.grid import grid
 
     internal = omerodir / "etc" / "internal.cfg"
     if internal.is_file():

@@ -15,7 +15,8 @@ from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.config.properties import PREFIX
 from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.errors import ConfigurationError, GridError
-from omero_fs_plugin.icegrid import SERVERS, Grid, how_to_restart
+from omero_fs_plugin.grid import Grid
+from omero_fs_plugin.icegrid import SERVERS, how_to_restart
 from omero_fs_plugin.site import Site, site
 
 HELP = """Tell the running servers what `omero config` says now

@@ -16,6 +16,7 @@ GROUND = (
     "events",
     "filters",
     "filesystems",
+    "grid",
     "icegrid",
     "links",
     "names",

@@ -12,13 +12,9 @@ from typing import Any
 import Ice
 import pytest
 
-from omero_fs_plugin import icegrid
-from omero_fs_plugin.icegrid import (
-    INVOCATION_TIMEOUT_MS,
-    Grid,
-    command_properties,
-    server_properties,
-)
+from omero_fs_plugin import grid as asked
+from omero_fs_plugin.grid import Grid, command_properties
+from omero_fs_plugin.icegrid import INVOCATION_TIMEOUT_MS, server_properties
 
 SOON_S = 20.0  # less than Ice's own limit of a connection
 
@@ -68,7 +64,7 @@ def test_a_command_waits_for_no_server_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the registry, as here, the connection itself is well."""
-    monkeypatch.setattr(icegrid, "ASK_MS", 300)
+    monkeypatch.setattr(asked, "ASK_MS", 300)
     hanging = Hanging()
     theirs = _communicator(server_properties([]))
     adapter = theirs.createObjectAdapterWithEndpoints("a", "tcp -h 127.0.0.1")
@@ -90,7 +86,7 @@ def test_a_command_waits_for_no_server_that_hangs(
         ours.destroy()
 
     # Without a facet, as that servant has none.
-    monkeypatch.setattr(icegrid, "STATUS_FACET", "")
+    monkeypatch.setattr(asked, "STATUS_FACET", "")
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(SOON_S)

@@ -18,7 +18,7 @@ from omero_fs_plugin.checks import error, ok, warning
 from omero_fs_plugin.cli import (
     audit_text,
     check,
-    explain,
+    explain_text,
     outcome,
     published,
     receipt_text,
@@ -72,7 +72,7 @@ def of_explain(path: str) -> str:
         "fileset": 4,
         "images": [{"id": 3, "in_omero": True, "containers": [f"Dataset:{path}"]}],
     }
-    return shown(explain._lines(found))
+    return shown(explain_text.lines(found))
 
 
 def of_explain_of_a_directory(path: str) -> str:
@@ -85,7 +85,7 @@ def of_explain_of_a_directory(path: str) -> str:
             {"id": 12, "path": path, "stand": "failed", "reason": REASON, "remedy": REMEDY}
         ],
     }
-    return shown(explain._lines(found))
+    return shown(explain_text.lines(found))
 
 
 def of_explain_from_afar(path: str) -> str:
