@@ -17,7 +17,7 @@ from .standin import site
 
 FILESETS = 200_000  # of the largest size
 SIZES = (100, 10, 1)  # a site has FILESETS divided by this
-QUESTIONS = 300  # the most for FILESETS: five minutes at one a second
+QUESTIONS = 150  # the most for FILESETS: half of five minutes at one a second
 MEMORY = 500e6  # bytes, the most beyond what the process had, the stand-in's answers included
 
 

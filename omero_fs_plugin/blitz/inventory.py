@@ -16,7 +16,9 @@ import omero
 
 from .users import ALL_GROUPS
 
-MOST = 4000  # rows of one answer, and ids in one question
+MOST = 4000  # rows of most answers, and ids in one question
+# Files in one answer: one more than two of each fileset, so that such filesets are asked for once.
+FILES = 2 * MOST + 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Kept:
     size: int  # bytes
     hash: str  # lower-case hex; empty if OMERO has none
     hasher: str  # OMERO's name of its checksum algorithm; empty if it says none
+    repository: str = ""  # uuid of the one that has the file
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ class Ghost:
 def files_after(query: Any, filesets: Collection[int], entry: int) -> list[Kept]:
     """The files of these filesets whose entries have ids above `entry`, by that id.
 
-    At most MOST of them: if there are so many, ask again after the last one.
+    At most FILES of them: if there are so many, ask again after the last one.
     """
     rows = query.projection(
-        "select e.id, f.id, o.id, e.clientPath, o.path, o.name, o.size, o.hash, h.value "
+        "select e.id, f.id, o.id, e.clientPath, o.path, o.name, o.size, o.hash, h.value, o.repo "
         "from FilesetEntry e join e.fileset f join e.originalFile o left outer join o.hasher h "
         "where f.id in (:ids) and e.id > :after order by e.id",
-        _page(ids=_longs(filesets), after=rlong(entry)),
+        _page(FILES, ids=_longs(filesets), after=rlong(entry)),
         ALL_GROUPS,
     )
     return [
@@ -64,6 +67,7 @@ def files_after(query: Any, filesets: Collection[int], entry: int) -> list[Kept]
             unwrap(row[6]) or 0,
             unwrap(row[7]) or "",
             unwrap(row[8]) or "",
+            unwrap(row[9]) or "",
         )
         for row in rows
     ]
@@ -156,8 +160,9 @@ def _longs(ids: Iterable[int]) -> Any:
     return rlist([rlong(one) for one in sorted(ids)])
 
 
-def _page(**values: Any) -> Any:
+def _page(rows: int = 0, /, **values: Any) -> Any:
+    """`rows`: how many at most; 0: MOST."""
     parameters = omero.sys.ParametersI()
     parameters.map = values
-    parameters.page(0, MOST)
+    parameters.page(0, rows or MOST)
     return parameters

@@ -6,5 +6,6 @@ Rule: it changes nothing.  What could not be looked at is told, and is not taken
 and with OMERO's repository, ``ghosts`` looks for filesets without images, ``strays`` for files that
 the journal does not know, ``directories`` for those of the repository that nothing registers.
 ``means`` asks OMERO seldom, and each disk in the lane of its root; ``looks`` says what is there.
-``findings`` has the words, ``record`` keeps what was found and how far the audit is.
+``findings`` has the words, ``record`` keeps what was found and how far the audit is, and
+``registered`` which directories need not be asked for.
 """

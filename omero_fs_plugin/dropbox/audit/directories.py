@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
 
 from omero_fs_plugin.blitz import inventory
 from omero_fs_plugin.blitz.inventory import MOST
@@ -16,6 +16,7 @@ from .means import YOUNG_S, Means
 
 PART = "directories"
 _AT_ONCE = MOST // 2  # each is asked for in two spellings
+_LISTED = 20_000  # directories in one question to the disk
 _NO_DATA = ("lost+found",)  # at the top
 
 
@@ -91,33 +92,52 @@ def look_for_directories(means: Means, repository: str) -> None:
     found = walk.found(call)
     old = means.now() - YOUNG_S
     while uuid:
-        some = means.look(repository, _next, found, call=call)
+        lot = means.look(repository, _next, found, partial(means.registered.knows, uuid), call=call)
         for place, why in walk.refused:
             means.not_seen(place, why)
         walk.refused.clear()
-        if not some:
+        if lot is None or not lot.listed:
             break
-        paths = [relative for relative, _ in some]
-        there = means.ask(
-            "asking what is registered",
-            inventory.registered,
-            uuid,
-            paths,
-        )
-        strange = [one for one, changed in some if one not in there and changed < old]
+        there: set[str] = set()
+        if lot.unknown:
+            paths = [relative for relative, _ in lot.unknown]
+            there = means.ask(
+                "asking what is registered",
+                inventory.registered,
+                uuid,
+                paths,
+            )
+        strange = [one for one, changed in lot.unknown if one not in there and changed < old]
         # OMERO may have deleted it since it was listed.
         again = means.look(repository, _with_files, repository, strange) if strange else None
         for relative in again or ():
             why = "OMERO has registered nothing in it"
             record.add(Finding(Kind.UNREGISTERED, f"{repository}/{relative}", why))
-        record.looked[PART] += len(some)
-        record.mark(PART, paths[-1])
+        record.looked[PART] += lot.listed
+        record.mark(PART, lot.last)
     record.mark(PART, None)
 
 
-def _next(call: Call, found: Iterator[tuple[str, float]]) -> list[tuple[str, float]]:
+@dataclass
+class _Lot:
+    """Some directories in the order of the walk."""
+
+    unknown: list[tuple[str, float]] = field(default_factory=list)  # OMERO is to be asked for them
+    listed: int = 0  # all of them
+    last: str = ""  # the relative path of the last one
+
+
+def _next(call: Call, found: Iterator[tuple[str, float]], known: Callable[[str], bool]) -> _Lot:
     call.pulse()
-    return list(islice(found, _AT_ONCE))
+    lot = _Lot()
+    while len(lot.unknown) < _AT_ONCE and lot.listed < _LISTED:
+        one = next(found, None)
+        if one is None:
+            break
+        lot.listed, lot.last = lot.listed + 1, one[0]
+        if not known(lot.last):
+            lot.unknown.append(one)
+    return lot
 
 
 def _with_files(call: Call, top: str, some: Sequence[str]) -> list[str]:

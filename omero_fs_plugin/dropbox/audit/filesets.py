@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from omero_fs_plugin.blitz import inventory
-from omero_fs_plugin.blitz.inventory import MOST, Kept
+from omero_fs_plugin.blitz.inventory import FILES, MOST, Kept
 from omero_fs_plugin.dropbox.disks.calls import Call
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.seen import Met, Seen
@@ -107,8 +107,9 @@ def _look_at_files(means: Means, page: _Page, kept: set[int], repository: str) -
         )
         if some:
             _compare(means, page, some, repository)
+            means.registered.add_all(some)
             means.record.looked["files"] += len(some)
-        if len(some) < MOST:
+        if len(some) < FILES:
             return
         entry = some[-1].entry
 

@@ -14,6 +14,7 @@ from omero_fs_plugin.dropbox.disks.calls import Call, RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 
 from .record import Record
+from .registered import Registered
 
 _Result = TypeVar("_Result")
 
@@ -53,6 +54,7 @@ class Means:
     passed_over: Callable[[str], str]  # why DropBox leaves a file alone; empty: it does not
     now: Callable[[], float] = time.time  # s since the epoch
     lanes: Lanes = field(default_factory=Lanes)
+    registered: Registered = field(default_factory=Registered)
     _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

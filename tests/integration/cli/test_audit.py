@@ -213,6 +213,8 @@ def test_all_damage_is_found_and_nothing_else(
     # Pages of two rows show the same as one page.
     for module in (filesets, ghosts, inventory):
         monkeypatch.setattr(module, "MOST", 2)
+    for module in (filesets, inventory):
+        monkeypatch.setattr(module, "FILES", 2)
     for module in (strays, directories):
         monkeypatch.setattr(module, "_AT_ONCE", 1)
     _, again = audited(run)
@@ -264,6 +266,7 @@ def test_an_audit_that_was_broken_off_goes_on(
         in_repository(site, path).unlink()
     for module in (filesets, inventory):
         monkeypatch.setattr(module, "MOST", 2)
+        monkeypatch.setattr(module, "FILES", 2)
     state = tmp_path / "state"
     asked: list[str] = []
     broken = Omero.asked
