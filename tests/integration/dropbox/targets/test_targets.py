@@ -44,7 +44,7 @@ from omero_fs_plugin.errors import ImportRefused, UserError
 from omero_fs_plugin.sandbox import accounts
 from omero_fs_plugin.sandbox.store import Store
 from tests.integration.blitz import Client, enter, repository_of
-from tests.integration.sandbox.test_import import answer, fileset, settings
+from tests.integration.sandbox.imports.clients import answer, fileset, settings
 
 ALL = {"omero.group": "-1"}
 
