@@ -13,6 +13,7 @@ from typing import Any
 
 from omero_fs_plugin.dropbox.publishing.document import in_omero
 from omero_fs_plugin.dropbox.publishing.heartbeat import Heard
+from omero_fs_plugin.dropbox.publishing.written import is_time
 
 NEEDS, UNDER_WAY, IMPORTED, SKIPPED = "needs", "way", "imported", "skipped"
 SHOWS = ("", NEEDS, UNDER_WAY, IMPORTED, SKIPPED)
@@ -239,7 +240,6 @@ def _item(
     files = one["files"] or [f"drop {one['id']}"]
     percent = _percent(one["progress"])
     until: Any = one.get("until")
-    known = type(until) in (int, float) and 0 <= until < 2.0**35
     return Item(
         id=one["id"],
         group=group,
@@ -251,7 +251,7 @@ def _item(
         todo=todo,
         reason=reason,
         since=_moment(one["since"]),
-        until=_moment(float(until)) if known else None,
+        until=_moment(float(until)) if is_time(until) else None,
         percent=percent,
         progress=one["progress"],
         left=_left(percent, now - one["since"]) if stand == "importing" else "",

@@ -38,6 +38,13 @@ MOST_READ = 512 * 1024  # characters: a longer text is not ours, and is left whe
 # would not fit into one message.
 _OF_OURS = f"length(a.textValue) <= {MOST_READ}"
 _PRIVATE = "rw----"
+# An owner of a group reads and changes all that is in it, as administrators do.  So while
+# somebody else owns this one, nothing is written there, and no request counts.
+_OWNERS = (
+    f"from GroupExperimenterMap m where m.parent.name = '{GROUP}' and m.owner = true "
+    "and m.child.id not in (select s.child.id from GroupExperimenterMap s where s.parent.name = 'system')"
+)
+_UNOWNED = f"not exists (select m.id {_OWNERS})"
 _SOME = 500  # annotations that are deleted together
 _DELETE_S, _POLL_S = 60.0, 0.2
 
@@ -46,7 +53,7 @@ def let_in(services: Any, user: int) -> None:
     """Makes the user with this id a member of the private group, which is made if need be.
 
     The user's default group stays.  Raises ServerMisconfiguredError if somebody has made a group
-    of that name in which members see each other's data.
+    of that name in which members see each other's data, or has given it an owner.
     """
     admin = services.getAdminService()
     try:
@@ -58,6 +65,7 @@ def let_in(services: Any, user: int) -> None:
         new.details.permissions = PermissionsI(_PRIVATE)
         group = admin.getGroup(admin.createGroup(new))
     _need_private(group.details.permissions)
+    _need_no_owner(services)
     if user not in [one.id.val for one in admin.containedExperimenters(group.id.val)]:
         admin.addGroups(ExperimenterI(user, False), [ExperimenterGroupI(group.id.val, False)])
 
@@ -71,10 +79,25 @@ def _need_private(allowed: Any) -> None:
         )
 
 
+def _need_no_owner(services: Any) -> None:
+    """Raises ServerMisconfiguredError if the group has an owner who is no administrator."""
+    owners = services.getQueryService().projection(
+        f"select m.child.omeName {_OWNERS}", omero.sys.ParametersI(), ALL_GROUPS
+    )
+    names = ", ".join(sorted(str(unwrap(name)) for (name,) in owners))
+    if names:
+        raise ServerMisconfiguredError(
+            f"the group {GROUP} is owned by {names}, who could read and change what is in it, so "
+            "nothing is published: make each of them a plain member with "
+            f"`omero group removeuser {GROUP} --as-owner --user-name NAME`"
+        )
+
+
 def rewrite(services: Any, name: str, change: Callable[[str], str | None]) -> bool:
     """Changes the document of the user called `name`, in the session of an administrator.
 
-    False if there is none yet, or if OMERO does not let this administrator.  It stays the user's:
+    False if there is none yet, if the group has an owner, or if OMERO does not let this
+    administrator.  It stays the user's:
     an administrator may edit what belongs to others (the privilege WriteOwned).  Two calls are a
     fraction of what a session of the user costs.  `change` and errors: as in `replace`; and
     UserError if the user writes it just now.
@@ -84,7 +107,7 @@ def rewrite(services: Any, name: str, change: Callable[[str], str | None]) -> bo
     parameters.add("name", rstring(name))
     found = services.getQueryService().findAllByQuery(
         "select a from CommentAnnotation a where a.ns = :ns and a.details.owner.omeName = :name "
-        f"and a.details.group.name = '{GROUP}' and {_OF_OURS} order by a.id",
+        f"and a.details.group.name = '{GROUP}' and {_OF_OURS} and {_UNOWNED} order by a.id",
         parameters.page(0, 1),
         ALL_GROUPS,
     )
@@ -311,13 +334,16 @@ def requests_of(services: Any, user: int) -> list[tuple[int, str]]:
 
 
 def asking(services: Any) -> list[tuple[int, str]]:
-    """The id and name of users who ask for something, as an administrator sees them."""
+    """The id and name of users who ask for something, as an administrator sees them.
+
+    Nobody while the group has an owner, who could ask in another's name.
+    """
     parameters = omero.sys.ParametersI()
     parameters.add("ns", rstring(REQUEST))
     parameters.page(0, _MOST_ASKING)
     rows = services.getQueryService().projection(
         "select distinct a.details.owner.id, a.details.owner.omeName from CommentAnnotation a "
-        f"where a.ns = :ns and a.details.group.name = '{GROUP}'",
+        f"where a.ns = :ns and a.details.group.name = '{GROUP}' and {_UNOWNED}",
         parameters,
         ALL_GROUPS,
     )

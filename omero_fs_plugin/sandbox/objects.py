@@ -200,8 +200,8 @@ def save(store: Store, db: sa.Connection, call: Call, value: Any, *, whole: bool
     if entity == "OriginalFile" and not call.is_admin:
         _check_place(values, row or {})
     if row_id is None:
-        _check_owner(call, entity, value)
-        row_id = store.insert(db, entity, owner=call.user, group=call.write_group, **values)
+        owner = _owner(call, entity, value)
+        row_id = store.insert(db, entity, owner=owner, group=call.write_group, **values)
     else:
         if row is None:
             raise omero.ValidationException("", "", f"No row with the given identifier: {entity}")
@@ -244,11 +244,13 @@ def _referred(
     return row_id
 
 
-def _check_owner(call: Call, entity: str, value: Any) -> None:
-    """Refuses users who make a row that is to be another user's."""
+def _owner(call: Call, entity: str, value: Any) -> int:
+    """Whose a new row is: the caller's, or another's if the caller may write what is others'."""
     owner = value.details.owner if value.details else None
-    if owner is not None and unwrap(owner.id) != call.user and not call.is_admin:
+    wanted = call.user if owner is None else int(unwrap(owner.id))
+    if wanted != call.user and "WriteOwned" not in call.session.privileges:
         raise security(f"You are not authorized to set the ExperimenterID for {entity}")
+    return wanted
 
 
 def _check_file(

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _KEPT = 20  # answers of one user
 _MOVING = "its files are being moved just now: ask again later"
+_NOT_FAILED = "it had not failed any more"
+_NO_SUCH = "you have no failed drop of this number"
 
 
 class Answers:
@@ -59,7 +61,9 @@ class Answers:
                 if request in may:
                     self._keep(user, request.fileset, self._do(request, found[request.fileset]))
                 elif request.fileset not in self.of(user):  # else it was asked for twice
-                    self._keep(user, request.fileset, "you have no failed drop of this number")
+                    there = found.get(request.fileset)
+                    own = there is not None and there.user == user  # mended, it came by itself
+                    self._keep(user, request.fileset, _NOT_FAILED if own else _NO_SUCH)
             # Done before it is deleted: after a kill it is done again, which changes nothing.
             done = [identifier for identifier, _ in entries]
             try:
@@ -83,7 +87,7 @@ class Answers:
             done = self._journal.forget(fileset.id, reason)
         except Moving:
             return _MOVING
-        return "it is set aside" if done else "it had not failed any more"
+        return "it is set aside" if done else _NOT_FAILED
 
     def _try_again(self, fileset: Fileset) -> str:
         if fileset.origin == HANDED_OVER:
@@ -98,7 +102,7 @@ class Answers:
         except ImportRefused as refusal:
             log.info("fileset %s is not tried again: %s", fileset.id, refusal)
             return "its files are of another drop by now"
-        return "it is tried again" if done else "it had not failed any more"
+        return "it is tried again" if done else _NOT_FAILED
 
     def _keep(self, user: str, fileset: int, answer: str) -> None:
         kept = self._of.setdefault(user, {})

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from omero_fs_plugin.dropbox.situation import shortened
-from omero_fs_plugin.names import encodable
+
+from .written import content_of, is_time
 
 _FORMAT = 1  # readers refuse another one
 LEVELS = ("error", "warning", "ok")  # the worst first
@@ -19,7 +20,6 @@ MOST_LINES = 500  # the others are counted
 MOST_BYTES = 200_000  # of the whole text
 _ABOUT, _WHAT = 200, 600  # characters
 _MOST_HOST = 200
-_LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,18 @@ def text_of(lines: Sequence[Found], *, at: float, host: str, version: str) -> st
 
 def parsed(text: str) -> Checked | None:
     """The output in `text`; None if it is none that we wrote."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+    found = content_of(text, _FORMAT)
+    if found is None or not is_time(found.get("at")):
         return None
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        return None
-    at: Any = found.get("at")
     left_out, lines = found.get("left_out"), found.get("lines")
-    if type(at) not in (int, float) or not 0 <= at <= _LATEST_S:
-        return None
     if type(left_out) is not int or left_out < 0 or not isinstance(lines, list):
         return None
     read = [_line(one) for one in lines[:MOST_LINES]]
     if None in read:
         return None
     host, version = _text(found.get("host")), _text(found.get("version"))
-    return Checked(float(at), host, version, [one for one in read if one is not None], left_out)
+    at = float(found["at"])
+    return Checked(at, host, version, [one for one in read if one is not None], left_out)
 
 
 def _json(content: Any) -> str:
@@ -101,4 +96,4 @@ def _line(one: Any) -> Found | None:
 
 
 def _text(value: object, most: int = _MOST_HOST) -> str:
-    return encodable(value[:most]) if isinstance(value, str) else ""
+    return value[:most] if isinstance(value, str) else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,9 @@ from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.journal.seen import Seen
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.situation import below, shortened, standing, without_paths
-from omero_fs_plugin.names import encodable
+
+from . import written
+from .written import content_of, is_time, loaded
 
 FORMAT = 1  # readers refuse another one
 FILESETS = 200  # the latest
@@ -27,8 +28,6 @@ _IMAGES = 20
 _ROOTS = 5
 _ANSWERS = 20  # the latest
 _REVISIONS = 2**53  # a number above is none of ours
-_LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, if it stands alone
 _UNTIL_S = 600.0  # `until` is told in steps of this: DropBox counts a wait now and then
 # What says when and how often it was written, and not what became of files.
 _ABOUT = ("revision", "written")
@@ -75,7 +74,7 @@ def changed(content: Mapping[str, Any], before: str, now: float) -> str | None:
     if former is None:
         return text_of({**content, "revision": 1, "written": round(now, 1)})
     said = {name: value for name, value in former.items() if name not in _ABOUT}
-    fitted = _loaded(text_of(content))
+    fitted = loaded(text_of(content))
     if said == fitted:
         return None
     return text_of({**content, "revision": former["revision"] + 1, "written": round(now, 1)})
@@ -107,11 +106,8 @@ def parsed(text: str) -> dict[str, Any] | None:
 
     Its lists are not longer than DropBox writes them, and all texts in it can be encoded.
     """
-    try:
-        found = _loaded(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = content_of(text, FORMAT)
+    if found is None:
         return None
     revision, counts = found.get("revision"), found.get("counts")
     whole = (
@@ -124,7 +120,7 @@ def parsed(text: str) -> dict[str, Any] | None:
         and all(_is_number(counts.get(str(state))) for state in State)
         and all(_is_number(number) for number in counts.values())  # readers add them up
         and _is_number(found.get("held_up"))
-        and _is_time(found.get("written"))
+        and is_time(found.get("written"))
     )
     if not whole:
         return None
@@ -134,34 +130,13 @@ def parsed(text: str) -> dict[str, Any] | None:
 
 def is_newer(text: str) -> bool:
     """Whether `text` is a document of an OMERO.fs that is newer than this one."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    told = found.get("format") if isinstance(found, dict) else None
-    return type(told) is int and told > FORMAT
+    return written.is_newer(text, FORMAT)
 
 
 def in_omero(one: Mapping[str, Any]) -> int | None:
     """The id in OMERO of a fileset of the document; None if there is none that OMERO could have."""
     fileset = one.get("fileset")
     return fileset if _is_number(fileset) and fileset else None
-
-
-def _loaded(text: str) -> Any:
-    """As json.loads; each text in it is one that can be sent on, as `names.encodable` writes it."""
-    found = json.loads(text)
-    return _encodable(found) if _SURROGATE.search(text) else found
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, list):
-        return [_encodable(one) for one in value]
-    if isinstance(value, dict):
-        return {encodable(name): _encodable(one) for name, one in value.items()}
-    return value
 
 
 def _is_list(value: Any, of: Callable[[Any], bool]) -> bool:
@@ -174,10 +149,6 @@ def _is_text(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value < _REVISIONS
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= _LATEST_S  # not so for NaN
 
 
 def _is_root(one: Any) -> bool:
@@ -198,7 +169,7 @@ def _is_fileset(one: Any) -> bool:
         and all(_is_text(one.get(name)) for name in texts)
         and _is_list(one.get("files"), _is_text)
         and _is_list(one.get("images"), _is_number)
-        and _is_time(one.get("since"))
+        and is_time(one.get("since"))
     )
 
 

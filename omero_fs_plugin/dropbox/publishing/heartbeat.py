@@ -17,6 +17,8 @@ from typing import Any
 
 from omero_fs_plugin import __version__
 
+from .written import content_of, is_time
+
 _FORMAT = 1  # readers refuse another one
 EVERY_S = 15.0  # between two of them
 _LATE_S = 30.0  # OMERO may be slow; a sign that is this much late counts as none
@@ -26,7 +28,6 @@ _MOST_NODES = 50
 _MOST_WHO = 300  # characters
 _TWICE = 2  # one that has just lost its lease may leave one more sign
 _GONE = 3  # without a sign for as long as so many of them take, it has gone
-_LATEST_S = 2.0**35  # the year 3058: a time after that is none of ours
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,8 @@ def sign(
 
 def heard(text: str) -> Heard | None:
     """The sign in `text`; None if it is none that we wrote."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+    found = content_of(text, _FORMAT)
+    if found is None:
         return None
     at, every = _time(found.get("at")), _time(found.get("every"))
     if at is None or every is None:
@@ -137,7 +135,5 @@ def _word(value: object, most: int) -> str:
     return value[:most] if isinstance(value, str) else ""
 
 
-def _time(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if 0 <= value <= _LATEST_S else None  # not so for NaN
+def _time(value: Any) -> float | None:
+    return float(value) if is_time(value) else None

@@ -58,6 +58,12 @@
     say(heard, "OMERO.web has not answered since " + lost.toLocaleTimeString() + ".");
   }
 
+  // What was asked for has its answer, or needs none any more: then nothing is waited for.
+  function answered() {
+    const waits = document.getElementById("waits");
+    if (waits && !part.querySelector(".asked")) waits.remove();
+  }
+
   async function look() {
     const began = new Date();
     let pending = true;
@@ -80,6 +86,7 @@
       if (answer.status === 304) {
         lost = null;
         say(heard, last);
+        answered();
         return true;
       }
       if (!answer.ok) throw new Error(String(answer.status));
@@ -93,8 +100,7 @@
       say(sentence, news.sentence);
       say(heard, last);
       if (news.html !== shown) replace(news.html);
-      const waits = document.getElementById("waits"); // what was asked for has its answer now
-      if (waits && !part.querySelector(".asked")) waits.remove();
+      answered();
       shown = news.html;
       seal = answer.headers.get("ETag") || "";
     } catch (error) {

@@ -89,6 +89,25 @@ def test_who_asks_twice_keeps_the_answer(journal: Journal, tmp_path: Path, wish:
         assert [one.state for one in journal.load([met.id])] == [state]
 
 
+@pytest.mark.parametrize("wish", ["try again", "forget"])
+def test_an_own_one_that_goes_on_by_itself_is_told_from_none(
+    journal: Journal, tmp_path: Path, wish: str
+) -> None:
+    """Its user has mended it, and the page still shows the buttons of before."""
+    for number, user in enumerate(("amy", "zak")):
+        path = tmp_path / f"{number}.tif"
+        path.write_bytes(b"mended")
+        journal.wait(user, str(tmp_path), [Found(str(path), FileStat.of(path.lstat()))])
+    amys, zaks = sorted(journal.select(), key=lambda one: one.user)
+    omero: Any = Omero(f"{wish} {amys.id}", f"{wish} {zaks.id}", f"{wish} 4711")
+    answers = Answers(journal, omero)
+    answers.look()
+    none = "you have no failed drop of this number"
+    told = {amys.id: "it had not failed any more", zaks.id: none, 4711: none}
+    assert answers.of("amy") == told
+    assert {one.state for one in journal.select()} == {State.WAITING}
+
+
 def test_an_answer_of_before_does_not_hide_the_next_one(journal: Journal, tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(b"no image")
