@@ -42,7 +42,8 @@ _PRIVATE = "rw----"
 # somebody else owns this one, nothing is written there, and no request counts.
 _OWNERS = (
     f"from GroupExperimenterMap m where m.parent.name = '{GROUP}' and m.owner = true "
-    "and m.child.id not in (select s.child.id from GroupExperimenterMap s where s.parent.name = 'system')"
+    "and m.child.id not in (select s.child.id from GroupExperimenterMap s "
+    "where s.parent.name = 'system')"
 )
 _UNOWNED = f"not exists (select m.id {_OWNERS})"
 _SOME = 500  # annotations that are deleted together
