@@ -2,9 +2,10 @@
 
 A user may put symbolic links, FIFOs and devices into the user's directory.
 DropBox imports only regular files below that directory, and follows no link on
-the way to them.  The directory itself must be the one that was taken: see `roots`.
+the way to them.  The directory itself must be the one that was taken: see `roots` and `taken`.
 `shown` knows which of them lead to the same files by other mounts, `near` which
-of many may have to do with each other, and `twice` whether two paths are one.
+of many may have to do with each other, `odds` why two cannot both be roots, and `twice` whether two
+paths are one.
 ``trees`` looks at a directory that is one image.  `probe` makes a file by which others show that
 they see the same directory.
 """

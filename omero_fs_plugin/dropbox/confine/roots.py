@@ -28,10 +28,12 @@ from dataclasses import dataclass, replace
 
 from omero_fs_plugin.config.settings import DATA_DIR, Settings
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
-from omero_fs_plugin.links import Identity, Mount, Route, mount_of, reach
+from omero_fs_plugin.links import Identity, Route, reach
 
 from .near import Near
-from .shown import Shown, below, shown, two_ways
+from .odds import at_odds
+from .shown import below, two_ways
+from .taken import Taken, exchanged
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +42,6 @@ _OMERODIR = "OMERODIR"
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _NO_LINK = _DIRECTORY | getattr(os, "O_NOFOLLOW", 0)
-# File systems that may give a directory another inode number though nothing has changed: a program
-# or the host of a virtual machine makes the numbers up, or other layers lie below.
-_NUMBERS_ANEW = ("9p", "cifs", "drvfs", "overlay", "prl_fs", "smb3", "vboxsf", "vmhgfs")
 _REMEMBERED = 10_000  # directories whose root is remembered
 
 
@@ -71,27 +70,6 @@ class RootMissing(OSError):
 
     def __init__(self, directory: str) -> None:
         super().__init__(errno.ESTALE, f"{directory} is not there")
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A root as it was when DropBox took it."""
-
-    route: Route
-    mount: Mount | None  # its mount; None where that cannot be told
-    shown: tuple[Shown, ...] = ()  # what is shown there, and at mounts below it
-
-    @classmethod
-    def at(cls, route: Route, descriptor: int) -> Taken:
-        """The open directory that `route` led to."""
-        mount = mount_of(descriptor)
-        return cls(route, mount, shown(route.real, mount))
-
-    @property
-    def numbers_last(self) -> bool:
-        """Whether its file system never gives a directory another inode number."""
-        kind = self.mount.type if self.mount is not None else ""
-        return kind not in _NUMBERS_ANEW and kind.partition(".")[0] != "fuse"
 
 
 @dataclass(frozen=True)
@@ -263,7 +241,7 @@ class Roots:
         """Takes the directory that was reached, or raises RootChanged."""
         was = root.taken
         moved = was is not None and was.route.identity != now.route.identity
-        why = _exchanged(was, now) if was is not None and moved else ""
+        why = exchanged(was, now) if was is not None and moved else ""
         why = why or self._not_apart(now.route) or self._not_another(root, now)
         if why:
             raise self._troubled(root, why)
@@ -311,7 +289,7 @@ class Roots:
                 continue
             if other.former or root.former:
                 continue
-            mine, theirs = _at_odds(root.path, now, other.path, other.taken)
+            mine, theirs = at_odds(root.path, now, other.path, other.taken)
             if mine:
                 if root.yields_to(other, now.route, other.taken.route):
                     return mine
@@ -349,18 +327,6 @@ def _again(route: Route) -> int:
     return -1
 
 
-def _exchanged(was: Taken, now: Taken) -> str:
-    """Why DropBox may not take the directory that is there instead; empty if it may."""
-    anew = "omero fs reload takes it, if that is meant"
-    if was.mount is not None and (now.mount is None or len(now.mount.point) < len(was.mount.point)):
-        return f"{was.mount} is not mounted any more"
-    if was.route.real != now.route.real:
-        return f"it leads to {now.route.real} now, and led to {was.route.real}: {anew}"
-    if was.mount == now.mount and was.numbers_last:  # also where neither can be told
-        return f"another directory is there than the one that was taken: {anew}"
-    return ""
-
-
 def _identities(where: str) -> tuple[Identity, ...]:
     """The identities of a directory and those above it, from / on.  Empty if it is not there.
 
@@ -381,53 +347,5 @@ def _identities(where: str) -> tuple[Identity, ...]:
     return tuple(reversed(found))
 
 
-def _at_odds(path: str, now: Taken, other: str, others: Taken) -> tuple[str, str]:
-    """Why they cannot both be roots, as it is told of each; empty if they can.
-
-    They are one directory, or one lies in the other but its path does not say so, or a mount below
-    one of them leads to files of the other.
-    """
-    if _is_one_in_another(path, now.route, other, others.route):
-        return _same(other), _same(path)
-    ways = two_ways(now.shown, others.shown)
-    if ways is None:
-        return "", ""
-    mine, theirs = ways
-    return _mounted_twice(path, mine, other, theirs), _mounted_twice(other, theirs, path, mine)
-
-
-def _is_one_in_another(path: str, route: Route, other: str, others: Route) -> bool:
-    if route.identity == others.identity:
-        return True
-    for outer, outer_route, inner, inner_route in (
-        (path, route, other, others),
-        (other, others, path, route),
-    ):
-        if outer_route.identity in inner_route.above:
-            levels = inner_route.above[::-1].index(outer_route.identity)
-            named = "/".join(inner.split("/")[:-levels]) or "/"
-            return named != outer
-    return False
-
-
 def _join(path: str, rest: str | None) -> str:
     return f"{path.rstrip('/')}/{rest}"
-
-
-_OF_ITS_OWN = "each rule needs a directory of its own"
-
-
-def _same(other: str) -> str:
-    return (
-        f"{other}, which is watched as well, is the same directory, or one of the two lies in the "
-        f"other: {_OF_ITS_OWN}"
-    )
-
-
-def _mounted_twice(path: str, mine: str, other: str, theirs: str) -> str:
-    it = "it" if mine == path else mine
-    there = "" if theirs == other else f" below {other}"
-    return (
-        f"{it} has the files of {theirs}{there}, which is watched as well, by another mount: "
-        f"{_OF_ITS_OWN}"
-    )

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from omero_fs_plugin.dropbox.confine import is_there, listing, open_beneath, roots, stat_beneath
+from omero_fs_plugin.dropbox.confine import (
+    is_there,
+    listing,
+    open_beneath,
+    roots,
+    stat_beneath,
+)
+from omero_fs_plugin.dropbox.confine import (
+    taken as taken_module,
+)
 from omero_fs_plugin.dropbox.confine.roots import RootChanged, RootMissing, Roots
 from omero_fs_plugin.dropbox.disks.calls import HUNG_S, Calls, RootAway
 from omero_fs_plugin.dropbox.grouping.userfiles import UserFiles
@@ -317,7 +326,7 @@ class TestMounts:
     @pytest.fixture
     def mounted(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mount], None]:
         def mount(mount: Mount) -> None:
-            monkeypatch.setattr(roots, "mount_of", lambda descriptor: mount)
+            monkeypatch.setattr(taken_module, "mount_of", lambda descriptor: mount)
 
         return mount
 
@@ -384,7 +393,7 @@ class TestMounts:
 
     def test_of_an_open_directory_is_told(self, tmp_path: Path) -> None:
         descriptor, _ = reach(str(tmp_path))
-        mount = roots.mount_of(descriptor)
+        mount = taken_module.mount_of(descriptor)
         os.close(descriptor)
         assert mount is not None
         assert str(tmp_path).startswith(mount.point)
