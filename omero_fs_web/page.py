@@ -77,7 +77,8 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "Is the share away, or were the files moved? Ask your administrator.",
     ),
     (
-        r"^its reader: |Exception|[Ii]nvalid|unknown file format",
+        r"^its reader: |error-on-init|import-request-failure|Exception|[Ii]nvalid"
+        r"|unknown file format",
         "OMERO cannot read this file.",
         "Is it an image, and does it open on your own computer? Copy a good one over it, or "
         "forget it.",

@@ -5,9 +5,13 @@ OMERO makes a stateless service anew for each request for one, which is a call l
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from omero.rtypes import unwrap
+
 from omero_fs_plugin.blitz import publications
+from omero_fs_plugin.dropbox.publishing.heartbeat import Heard
 
 _roles: dict[Any, Any] = {}  # server -> its roles, which stay while OMERO.web runs
 _MOST = 20  # servers; OMERO.web has a list of them
@@ -25,7 +29,7 @@ class Services:
     def __getattr__(self, name: str) -> Any:
         """A method of the session.  What it gives is kept if it gives a stateless service."""
         found = getattr(self._session, name)
-        if name not in ("getQueryService", "getAdminService"):
+        if name not in ("getQueryService", "getAdminService", "getConfigService"):
             return found
 
         def once() -> Any:
@@ -42,3 +46,14 @@ class Services:
                 _roles.clear()
             _roles[self._server] = self.getAdminService().getSecurityRoles()
         return publications.last_sign(self, _roles[self._server])
+
+    def now(self, sign: Heard | None) -> float:
+        """The time, in s since the epoch, as DropBox and OMERO have it.
+
+        The clock of this host may be another one.  A last `sign` of life that fits to it shows that
+        it is not, or hardly.  Else OMERO's own is asked for.
+        """
+        now = time.time()
+        if sign is None or sign.fits(now):
+            return now
+        return float(unwrap(self.getConfigService().getServerTime())) / 1000

@@ -209,7 +209,7 @@ def everybody(request: Any, conn: Any = None, **_: Any) -> Any:
     sign = heard(services.last_sign())
     context = {
         "all": overview(documents, groups),
-        "silent": sign is None or sign.silent(time.time()),
+        "silent": sign is None or sign.silent(services.now(sign)),
         "unwatched": sign is not None and sign.unwatched is not None,
         "nodes": sorted(sign.nodes) if sign is not None else [],
         "dropbox": sign.version if sign else "",
@@ -265,11 +265,13 @@ def _context(request: Any, conn: Any) -> dict[str, Any]:
     if document is None:
         return context
     sign = heard(services.last_sign())
+    now = services.now(sign)
+    context["today"] = date.fromtimestamp(now).isoformat()
     asked = {}
     if any(one["stand"] == "failed" for one in document["filesets"]):  # no others may be asked for
         texts = (text for _, text in publications.requests_of(services, user))
         asked = {one.fileset: str(one.wish) for one in requests.read(texts)}
-    page = page_of(document, sign, now=time.time(), query=query, show=context["show"], asked=asked)
+    page = page_of(document, sign, now=now, query=query, show=context["show"], asked=asked)
     page = placed(page, datasets_of(services, page.images))
     # Around the id of an image: an address is not made for each of 200 rows.
     before, _, after = reverse("webgateway_render_thumbnail", args=(0,)).rpartition("0")

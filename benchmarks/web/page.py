@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from omero.rtypes import rstring, unwrap
+from omero.rtypes import rstring, rtime, unwrap
 
 from benchmarks.dropbox.scenarios import Figure, Outcome
 from omero_fs_plugin.dropbox.publishing.document import FILESETS, MOST_BYTES, text_of
@@ -33,7 +33,12 @@ class Omero:
         self.calls = self.sent = 0  # sent: characters of texts that OMERO gave
         query = SimpleNamespace(projection=self._projection)
         admin = SimpleNamespace(getSecurityRoles=self._roles)
-        services = SimpleNamespace(getQueryService=lambda: query, getAdminService=lambda: admin)
+        config = SimpleNamespace(getServerTime=self._time)
+        services = SimpleNamespace(
+            getQueryService=lambda: query,
+            getAdminService=lambda: admin,
+            getConfigService=lambda: config,
+        )
         self.conn = SimpleNamespace(
             c=SimpleNamespace(sf=services),
             SERVICE_OPTS=SimpleNamespace(
@@ -47,6 +52,10 @@ class Omero:
             getUserId=lambda: 2,
             getEventContext=lambda: SimpleNamespace(userName="amy"),
         )
+
+    def _time(self) -> Any:  # asked for if the machine was so slow that the sign is an old one
+        self.calls += 1
+        return rtime(1000 * time.time())
 
     def _roles(self) -> Any:
         self.calls += 1

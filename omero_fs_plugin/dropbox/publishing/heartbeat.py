@@ -48,6 +48,10 @@ class Heard:
         """Whether at `now` (s since the epoch) the next one should have come."""
         return now - self.at > self.every + _LATE_S
 
+    def fits(self, now: float) -> bool:
+        """Whether a clock that shows `now` agrees with that of DropBox, as far as this shows it."""
+        return now - self.at >= -_LATE_S and not self.silent(now)
+
 
 def sign(
     now: float,

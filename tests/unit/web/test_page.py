@@ -57,6 +57,8 @@ def test_what_needs_the_user_comes_first_and_what_failed_before_what_waits() -> 
         ("day/omero-fs.toml: line 3", "sidecar", "Mend omero-fs.toml"),
         ("a.tif is cut short", "not whole", "Copy it again"),
         ("its reader: FormatException: Invalid TIFF", "cannot read", "Is it an image"),
+        ("error-on-init: a.tif: no pixel type float16", "cannot read", "Is it an image"),
+        ("import-request-failure: a.tif", "cannot read", "Copy a good one over it"),
         ("Permission denied", "may not read", "administrator"),
         ("No space left on device", "no room", "administrator"),
         ("what nobody has met", "could not be imported", "technical reason"),

@@ -16,7 +16,6 @@ from omeroweb.decorators import login_required
 
 from omero_fs_plugin.dropbox.publishing.heartbeat import sign
 from omero_fs_web import services as module
-from omero_fs_web import views
 
 from .documents import NOW, document, fileset
 
@@ -64,7 +63,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(login_required, "get_connection", lambda *_: conn)
     monkeypatch.setattr(login_required, "load_server_settings", lambda *_: None)
     monkeypatch.setattr(module, "_roles", {})
-    monkeypatch.setattr(views.time, "time", lambda: NOW)  # so fileset 1 is of today
+    monkeypatch.setattr(module.time, "time", lambda: NOW)  # so fileset 1 is of today
     return made
 
 

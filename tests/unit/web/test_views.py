@@ -19,6 +19,7 @@ pytest.importorskip("omeroweb", reason="the extra `web` is not installed")
 from django.template.loader import render_to_string
 from django.test import Client, override_settings
 from django.urls import clear_script_prefix, set_script_prefix
+from omero.rtypes import rtime
 from omeroweb.decorators import login_required
 
 from omero_fs_plugin import __version__
@@ -27,7 +28,7 @@ from omero_fs_plugin.dropbox.publishing.checked import Found, text_of
 from omero_fs_plugin.dropbox.publishing.document import parsed
 from omero_fs_plugin.dropbox.publishing.heartbeat import sign
 from omero_fs_plugin.errors import UserError
-from omero_fs_web import receipt, views
+from omero_fs_web import receipt, services, views
 from omero_fs_web.older import Older, Some
 from omero_fs_web.origin import Origin
 from omero_fs_web.receipt import Line
@@ -68,6 +69,7 @@ class Omero:
         self.documents: dict[int, str] = {}
         self.requests: list[str] = []
         self.sign = sign(NOW, 15)
+        self.clock = self.host = NOW  # s since the epoch: as OMERO has it, and the web host
         self.user = 2
         self.server = "1"  # as OMERO.web numbers those it knows
         self.is_admin = False
@@ -80,7 +82,9 @@ class Omero:
             lookupExperimenters=lambda: [_account(2, "amy", "<b>lab"), _account(3, "zak", "")],
             getSecurityRoles=lambda: SimpleNamespace(rootId=0, userGroupName="user"),
         )
-        config = SimpleNamespace(getVersion=lambda: "5.6.7-ice36")
+        config = SimpleNamespace(
+            getVersion=lambda: "5.6.7-ice36", getServerTime=lambda: rtime(1000 * self.clock)
+        )
         sf = SimpleNamespace(getAdminService=lambda: admin, getConfigService=lambda: config)
         options = SimpleNamespace(
             setOmeroGroup=lambda group: None, setOmeroShare=lambda share=None: None
@@ -118,7 +122,7 @@ def omero(monkeypatch: pytest.MonkeyPatch) -> Iterator[Omero]:
     }.items():
         monkeypatch.setattr(publications, name, does)
     monkeypatch.setattr(views, "datasets_of", lambda services, images: {1: (5, "<b>set")})
-    monkeypatch.setattr(views.time, "time", lambda: NOW)
+    monkeypatch.setattr(services.time, "time", lambda: made.host)
     monkeypatch.setattr(login_required, "get_connection", lambda *_: made.conn())
     yield made
 
@@ -356,6 +360,25 @@ def test_a_dropbox_that_is_down_is_told(omero: Omero, told: Callable[..., None])
     told(fileset(1))
     omero.sign = sign(NOW - 600, 15)
     assert json.loads(_get(PART))["heard"].startswith("DropBox has not been heard since")
+
+
+@pytest.mark.parametrize("host", [-3600.0, -60.0, -5.0, 0.0, 5.0, 60.0, 3600.0, 86400.0])
+@pytest.mark.parametrize("silent", [False, True], ids=["DropBox is there", "DropBox is down"])
+def test_the_clock_of_the_web_host_may_be_another_one(
+    omero: Omero, told: Callable[..., None], host: float, silent: bool
+) -> None:
+    told(fileset(1, since=NOW - 60), fileset(2, "importing", since=NOW - 60, progress="1 of 2"))
+    omero.clock, omero.host = NOW + 7200 * silent, NOW + 7200 * silent + host
+    omero.is_admin = True
+    heard = json.loads(_get(PART))["heard"]
+    since = datetime.fromtimestamp(NOW).strftime("%d %B, %H:%M:%S")
+    assert heard == (f"DropBox has not been heard since {since}." if silent else "")
+    assert ("has not been heard" in _get(EVERYBODY)) == silent
+    page = _get(PAGE)
+    assert f"?day={datetime.fromtimestamp(NOW):%Y-%m-%d}" in page
+    if not silent:
+        left = float(re.findall(r"about (\d+) s left", page)[0])
+        assert abs(left - 60) <= 30, "the estimate is that of the clock on the web host"
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
