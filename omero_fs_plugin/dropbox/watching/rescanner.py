@@ -12,9 +12,8 @@ from collections.abc import Callable
 from functools import partial
 
 from omero_fs_plugin.accounts import NoAnswer, owner_name
-from omero_fs_plugin.config.layout import OF_OWNER, OWNER, depth, owner
+from omero_fs_plugin.config.layout import OF_OWNER, OWNER
 from omero_fs_plugin.config.settings import EVERYONE, Rule
-from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.places import NOBODY
@@ -22,7 +21,8 @@ from omero_fs_plugin.dropbox.settling.pipeline import Pipeline
 from omero_fs_plugin.dropbox.users import Users
 from omero_fs_plugin.errors import FsError
 
-from .rescan import Look, looks, of_the_share, tops
+from .owners import Owners
+from .rescan import Look, looks, of_the_share
 from .rounds import LANE, Late, Round
 
 log = logging.getLogger(__name__)
@@ -61,13 +61,11 @@ class Rescanner:
         self._stopping = threading.Event()
         # A daemon: OMERO may not answer it.
         self._thread = threading.Thread(target=self._run, name="rescan", daemon=True)
-        self._lock = threading.Lock()
-        self._away: dict[Rule, str] = {}  # lanes change it too, so with the lock
         self.ended = 0  # rescans since the start
         self.last = 0.0  # s since the epoch, when the last of them ended; 0: none has
         self.trouble = ""  # why the last rescan failed; empty after one that succeeded
         self._late = Late()
-        self._tops: dict[Rule, list[str]] = {}  # the directories in each that is watched
+        self._owners = Owners(pipeline, lanes, self._asked_unless_stopping)
         # Directories that the last rescan could not finish -> why
         self._failed: dict[str, str] = {}
 
@@ -79,14 +77,12 @@ class Rescanner:
     @property
     def unavailable(self) -> str:
         """Watched directories that cannot be listed, and why; empty if all can be."""
-        with self._lock:
-            return "; ".join(dict.fromkeys(self._away.values()))
+        return "; ".join(dict.fromkeys(self._owners.away().values()))
 
     @property
     def away(self) -> list[str]:
         """The directories of rules that are not there, or do not answer."""
-        with self._lock:
-            return [str(rule.watch_dir) for rule in self._away]
+        return [str(rule.watch_dir) for rule in self._owners.away()]
 
     def start(self) -> None:
         """Starts the thread.  The monitor asks for the first rescan when it watches."""
@@ -103,6 +99,10 @@ class Rescanner:
         """Tells the thread to begin no more work."""
         self._stopping.set()
         self._asked.set()
+
+    def _asked_unless_stopping(self, why: str) -> None:
+        if not self._stopping.is_set():
+            self.ask(why)
 
     def ask(self, why: str = "") -> None:
         """Asks for a rescan as soon as possible."""
@@ -125,8 +125,7 @@ class Rescanner:
             self.ask()  # all users' directories may lie in it
             return
         user = place.user
-        with self._lock:
-            self._away = {r: why for r, why in self._away.items() if str(r.watch_dir) != root}
+        self._owners.is_looked_at(root)
         self._lanes.do(root, lambda: self._look_at_one(user, root), key=LANE, beside=LANE)
 
     def look_below(self, rule: Rule) -> None:
@@ -140,7 +139,7 @@ class Rescanner:
     def _look_below(self, rule: Rule) -> None:
         """Runs in a lane of the rule's directory."""
         found: dict[Rule, list[str]] = {}
-        self._top(rule, found)
+        self._owners.top(rule, found)
         for name in found.get(rule, []):
             directory = f"{rule.watch_dir}/{name}"
             if self._pipeline.places.enters(directory) and not self._stopping.is_set():
@@ -236,7 +235,7 @@ class Rescanner:
         files.unowned.clear()
         files.unrecorded = False
         looked = self._round(self._caught_up)
-        owners = self._owners()
+        owners = self._owners.listed(self._round)
         self._users.keep([user for user, _ in owners])
         for user, directory in owners:
             if self._stopping.is_set():
@@ -285,70 +284,6 @@ class Rescanner:
         self._pipeline.ask_all(time.monotonic(), root)
         if again:
             self.look_at(root)
-
-    def _owners(self) -> list[tuple[str, str]]:
-        """(user, directory) of all watched directories.  Reports stray files above them."""
-        rules = self._pipeline.places.rules
-        with self._lock:
-            self._away = {rule: why for rule, why in self._away.items() if rule in rules}
-        found: dict[Rule, list[str]] = {}
-        tops = self._round(lambda root, number, again: self._top_caught_up(root, found))
-        for rule in rules:
-            tops.begin(str(rule.watch_dir), partial(self._top, rule, found))
-        tops.wait()
-        owners: list[tuple[str, str]] = []
-        for rule in rules:
-            directory = str(rule.watch_dir)
-            if directory in tops.away:
-                self._is_away(rule, f"{directory}: {tops.away[directory]}")
-                continue
-            # If it takes long to list, those that were there the last time.
-            names = self._tops.get(rule) if directory in tops.late else found.get(rule)
-            if names is None:
-                continue
-            self._tops[rule] = names
-            if rule.user != EVERYONE:
-                owners.append((rule.user, directory))
-            elif rule.layout == OWNER:
-                owners.append((OF_OWNER, directory))
-            else:
-                below = [(_user_of(rule, name), f"{rule.watch_dir}/{name}") for name in names]
-                owners += [one for one in below if self._pipeline.places.enters(one[1])]
-        return owners
-
-    def _top_caught_up(self, directory: str, found: dict[Rule, list[str]]) -> None:
-        """`directory` took long to list.  If there are others in it now, all is looked at again."""
-        changed = {
-            rule: names
-            for rule, names in list(found.items())
-            if str(rule.watch_dir) == directory and self._tops.get(rule) != names
-        }
-        if changed and not self._stopping.is_set():
-            self._tops.update(changed)
-            self.ask(f"{directory} was listed at last")
-
-    def _top(self, rule: Rule, found: dict[Rule, list[str]]) -> int:
-        directory = str(rule.watch_dir)
-        try:
-            with self._lanes.calls.at(directory) as call:
-                unseen = self._pipeline.files.not_seen
-                names, strays = tops(directory, _levels(rule), call.pulse, unseen)
-        except RootAway:
-            raise
-        except OSError as error:
-            self._is_away(rule, f"{directory}: {error.strerror}")
-            return 0
-        with self._lock:
-            self._away.pop(rule, None)
-        found[rule] = names
-        if rule.user == EVERYONE:
-            self._pipeline.scanned(strays, time.monotonic())
-        return 0
-
-    def _is_away(self, rule: Rule, why: str) -> None:
-        log.error("%s", why)
-        with self._lock:
-            self._away[rule] = why
 
     def _revisit(self, user: str, root: str) -> int:
         self._pipeline.revisit(time.monotonic(), (user, root))
@@ -411,13 +346,3 @@ def _has_name(uid: int) -> bool:
         return owner_name(uid) not in ("", *NOBODY)
     except NoAnswer:
         return False
-
-
-def _levels(rule: Rule) -> int:
-    return depth(rule.layout) if rule.user == EVERYONE else 1
-
-
-def _user_of(rule: Rule, path: str) -> str:
-    """Whose a directory is, by its path from the one that is watched for everyone."""
-    whose = owner(rule.layout, path.split("/"))
-    return whose.user if whose is not None else ""

@@ -15,8 +15,7 @@ import pytest
 from omero_fs_plugin.dropbox.disks.calls import Calls
 from omero_fs_plugin.dropbox.disks.lanes import Lanes
 from omero_fs_plugin.dropbox.settling.left_alone import LeftAlone
-from omero_fs_plugin.dropbox.watching import rescan
-from omero_fs_plugin.dropbox.watching import rescanner as rescanner_module
+from omero_fs_plugin.dropbox.watching import owners, rescan
 from omero_fs_plugin.dropbox.watching.rescanner import Rescanner
 from omero_fs_plugin.dropbox.watching.rounds import LONGEST_S, Late
 from omero_fs_plugin.errors import JournalError
@@ -112,13 +111,13 @@ def test_what_came_while_a_directory_was_listed_slowly_asks_for_a_rescan_once(
     pipeline: Pipeline, rescanner: Rescanner, tmp_path: Path
 ) -> None:
     (rule,) = pipeline.places.rules
-    rescanner._tops[rule] = ["amy"]
-    rescanner._top_caught_up(str(tmp_path), {rule: ["amy"]})
+    rescanner._owners._tops[rule] = ["amy"]
+    rescanner._owners._top_caught_up(str(tmp_path), {rule: ["amy"]})
     assert not rescanner._asked.is_set()
-    rescanner._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
+    rescanner._owners._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
     assert rescanner._asked.is_set()
     rescanner._asked.clear()
-    rescanner._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
+    rescanner._owners._top_caught_up(str(tmp_path), {rule: ["amy", "zak"]})
     assert not rescanner._asked.is_set()
 
 
@@ -135,7 +134,7 @@ def test_a_watched_directory_that_is_listed_slowly_holds_up_no_other(
     clock, go, begun = Ahead(), threading.Event(), threading.Event()
     rescanner._late = Late(clock)
     if known:
-        rescanner._tops[rule] = ["kim"]
+        rescanner._owners._tops[rule] = ["kim"]
 
     def listed(*_: object) -> tuple[list[str], list[object]]:
         clock.ahead += LONGEST_S
@@ -143,14 +142,15 @@ def test_a_watched_directory_that_is_listed_slowly_holds_up_no_other(
         assert go.wait(20)
         return ["amy"], []
 
-    monkeypatch.setattr(rescanner_module, "tops", listed)
-    assert rescanner._owners() == ([("kim", f"{tmp_path}/kim")] if known else [])
+    monkeypatch.setattr(owners, "tops", listed)
+    expected = [("kim", f"{tmp_path}/kim")] if known else []
+    assert rescanner._owners.listed(rescanner._round) == expected
     assert begun.is_set()
     pipeline.looked_at = lambda files, stores, now: None  # type: ignore[method-assign]
     go.set()
     assert rescanner._lanes.stop(time.monotonic() + 20)
     assert rescanner._asked.is_set()
-    assert rescanner._tops[rule] == ["amy"]
+    assert rescanner._owners._tops[rule] == ["amy"]
 
 
 @pytest.mark.parametrize(
