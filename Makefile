@@ -21,7 +21,7 @@
 #   make bench-filesets           grouping beside cold JVMs, importing beside a bare upload loop;
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
-#   make bench-nodes              imports an hour with 1, 2 and 4 machines with importers
+#   make bench-nodes              imports an hour with 1, 2 and 4 machines, and blows for five minutes
 #   make bench-growth             how time and memory grow with files, users, rules, directories
 #   make bench-isolation          imports and grouping beside the commit before isolation, in turn
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
@@ -117,7 +117,7 @@ bench-journal: venv
 	@tools/bench.sh benchmarks.journal $(BENCH_ARGS)
 
 bench-nodes: test-packages
-	$(RUN) python -m tests.integration.dropbox.pace_of_nodes $(BENCH_ARGS)
+	@tools/bench.sh tests.acceptance.nodes $(BENCH_ARGS)
 
 bench-growth: venv
 	@tools/bench.sh benchmarks.growth $(BENCH_ARGS)

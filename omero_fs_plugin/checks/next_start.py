@@ -86,6 +86,43 @@ def configuration(subject: Subject, environment: Mapping[str, str] = os.environ)
         yield ok(ABOUT, f"the omero.fs properties are those of {directory}")
 
 
+def variables(environment: Mapping[str, str] = os.environ) -> Iterator[Line]:
+    """Variables of OMERO's image that name one property twice, or none that is ours."""
+    named: dict[str, list[str]] = {}
+    for name in environment:
+        key = property_of(name)
+        if key is not None and key.replace("_", ".").startswith(PREFIX):
+            named.setdefault(key, []).append(name)
+    for key, names in named.items():
+        known = [one for one in named if one.startswith(PREFIX) and _alike(one, key)]
+        if not key.startswith(PREFIX):
+            yield warning(
+                ABOUT,
+                f"the environment variable {names[0]} sets {key}, which nothing reads"
+                + (f"; {named[known[0]][0]} sets {known[0]}" if known else ""),
+                "one `_` stands for a dot, two for a `_`: take one where the property has a dot",
+            )
+        elif len({environment[name] for name in names}) > 1:
+            yield warning(
+                ABOUT,
+                f"the environment variables {' and '.join(sorted(names))} set {key} differently; "
+                f"OMERO's image takes the one that it meets last, {names[-1]}",
+                "leave only one of them",
+            )
+
+
+def property_of(variable: str) -> str | None:
+    """The property that a variable of OMERO's image sets; None: it sets none."""
+    if not variable.startswith(_ENVIRONMENT):
+        return None
+    key = re.sub(r"([^_])_([^_])", r"\1.\2", variable[len(_ENVIRONMENT) :])
+    return key.replace("__", "_")
+
+
+def _alike(one: str, other: str) -> bool:
+    return one.replace("_", ".") == other.replace("_", ".")
+
+
 def loaded_from(omerodir: Path) -> Path | None:
     """The directory of *.omero files beside OMERO.server, as the image and the role have it."""
     for above in dict.fromkeys((omerodir.absolute().parent, omerodir.resolve().parent)):
@@ -107,9 +144,9 @@ def loaded(
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
             _take(line, kept, unknown)
     for name, value in environment.items():
-        if name.startswith(_ENVIRONMENT):
-            key = re.sub(r"([^_])_([^_])", r"\1.\2", name[len(_ENVIRONMENT) :])
-            kept[key.replace("__", "_")] = value
+        key = property_of(name)
+        if key is not None:
+            kept[key] = value
     return kept, unknown
 
 

@@ -241,6 +241,7 @@ def _checks(subject: Subject, running: Running, watched: _Watched) -> list[Check
         Check("properties", partial(configuration.connections, subject)),
         Check("properties", partial(configuration.edited, subject)),
         Check(next_start.ABOUT, partial(next_start.configuration, subject)),
+        Check(next_start.ABOUT, next_start.variables),
         *(
             Check(f"imports for {rule.user}", partial(configuration.method, subject, rule))
             for rule in rules

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 _MODE = 0o644  # node_exporter runs as another user
+_LEFT_S = 60.0  # a part that is so old was left behind by a server that was killed
 
 
 class TextFile:
@@ -75,7 +78,15 @@ class TextFile:
                 file.write(text)
             part.chmod(_MODE)
             part.replace(self._path)
+            self._remove_left()
         except OSError:
             with suppress(OSError):
                 part.unlink()
             raise
+
+    def _remove_left(self) -> None:
+        """Parts of servers that were killed while they wrote: nobody else would remove them."""
+        for one in self._path.parent.glob(f".{glob.escape(self._path.name)}.*"):
+            if one.suffix[1:].isdecimal() and time.time() - one.lstat().st_mtime > _LEFT_S:
+                log.info("metrics: removed %s, left behind by a server that was killed", one)
+                one.unlink()

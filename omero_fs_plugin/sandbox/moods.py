@@ -12,6 +12,7 @@ database     `away`: calls that need it raise InternalException "Cannot open con
              `busy`: these calls raise DatabaseBusyException.
              `hung`: these calls wait until the mood changes; after HUNG_S they are "busy"
 slow         each call that needs the database takes so many seconds longer
+imports      each import takes so many seconds longer, like the price of one (`pace.Prices`)
 disk         each block that a client writes into a file takes so many seconds longer
 logins       `refused`: a login raises WrappedCreateSessionException.
              `null`: its session is null; clients then say "Obtained null object prox".
@@ -88,6 +89,7 @@ class Moods:
 
     database: str = WELL
     slow: float = 0.0  # s
+    imports: float = 0.0  # s
     disk: float = 0.0  # s
     logins: str = WELL
     late: float = 0.0  # s

@@ -97,8 +97,12 @@ class Gate:
 class Pace:
     """The points of one server.  Thread-safe."""
 
-    def __init__(self, prices: Prices | None = None) -> None:
+    def __init__(
+        self, prices: Prices | None = None, more: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`more` gives s that each import takes longer now."""
         self.prices = prices or Prices()
+        self._more = more
         self._meters: dict[str, Meter] = {}  # by the uuid of the session
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
@@ -124,7 +128,7 @@ class Pace:
             while not gate.wait(_BEAT_S):
                 self._beat((lambda: None) if gate.silent else alive)
         if point in (READ, SAVE, FINISH):
-            until = time.monotonic() + self.prices.imported / 3
+            until = time.monotonic() + (self.prices.imported + self._more()) / 3
             while (left := until - time.monotonic()) > 0:
                 self._stopping.wait(min(left, _BEAT_S * 20))
                 self._beat(alive)

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 MANAGED = "ManagedRepository"
 WORKERS = 4  # commands under way at a time; more than these wait
+WORKERS_KEY = "omero.sandbox.workers"  # another number of them
 
 
 def sees(place: Path) -> bool:
@@ -50,7 +51,8 @@ class Repositories:
         self.sandbox = sandbox
         self.root = sandbox.data_dir / MANAGED
         self.root.mkdir(parents=True, exist_ok=True)
-        self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="command")
+        workers = int(sandbox.properties.get(WORKERS_KEY) or WORKERS)
+        self.workers = ThreadPoolExecutor(workers, thread_name_prefix="command")
         # Those that nobody refers to any more were closed, or their session has ended.
         self.uploads: weakref.WeakSet[ImportProcess] = weakref.WeakSet()
         data = sandbox.data_dir

@@ -215,7 +215,7 @@ class Sandbox:
         self.sessions = Sessions(store, self._forget, now)
         self.mood = Mood(data_dir, now)
         self.repositories: Any = None  # repository.Repositories; the server sets it
-        self.pace = Pace(Prices.of(properties))
+        self.pace = Pace(Prices.of(properties), lambda: self.mood.current().imports)
         self._note_start()
         adapter.addServantLocator(_Ended(self.sessions), "")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from omero_fs_plugin.checks import Level, Line, Subject
-from omero_fs_plugin.checks.next_start import configuration, loaded, servers
+from omero_fs_plugin.checks.next_start import configuration, loaded, servers, variables
 from omero_fs_plugin.checks.running import Running
 from omero_fs_plugin.deployment import descriptor
 from omero_fs_plugin.deployment.sources import Origin, Sources
@@ -136,6 +136,35 @@ def test_the_environment_counts_as_in_the_image(site: Path) -> None:
     assert only(kept(site, "", CONFIG_omero_fs_dirImportWait="5")).level is Level.OK
     found, _ = loaded(site.parent / "config", {"CONFIG_omero_a__b_c": "1", "PATH": "x"})
     assert found == {"omero.a_b.c": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, ""),
+        ({"CONFIG_omero_fs_dirImportWait": "5", "CONFIG_omero_db_host": "x"}, ""),
+        ({"CONFIG_omero_fs_dirImportWait": "5", "omero_fs_dirImportWait": "6"}, ""),
+        (
+            {"CONFIG_omero_fs_dirImportWait": "5", "CONFIG_omero.fs.dirImportWait": "6"},
+            "differently; OMERO's image takes the one that it meets last, "
+            "CONFIG_omero.fs.dirImportWait",
+        ),
+        ({"CONFIG_omero_fs_dirImportWait": "5", "CONFIG_omero.fs.dirImportWait": "5"}, ""),
+        (
+            {"CONFIG_omero_fs__dirImportWait": "5"},
+            "CONFIG_omero_fs__dirImportWait sets omero.fs_dirImportWait, which nothing reads",
+        ),
+        (
+            {"CONFIG_omero_fs_dirImportWait": "5", "CONFIG_omero_fs__dirImportWait": "6"},
+            f"which nothing reads; CONFIG_omero_fs_dirImportWait sets {KEY}",
+        ),
+        ({"CONFIG_omero__fs__dirImportWait": "5"}, "sets omero_fs_dirImportWait, which nothing"),
+    ],
+)
+def test_variables_that_clash_are_named(environment: dict[str, str], words: str) -> None:
+    found = list(variables(environment))
+    assert [line.level for line in found] == ([Level.WARNING] if words else [])
+    assert all(words in line.what for line in found)
 
 
 def test_a_link_to_the_release_is_followed(site: Path) -> None:

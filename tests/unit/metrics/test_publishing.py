@@ -218,6 +218,24 @@ def test_a_disk_without_room_is_told_and_tried_again(
     assert shown.stop(5)
 
 
+def test_the_part_of_a_server_that_was_killed_goes(tmp_path: Path) -> None:
+    path = tmp_path / "omero-fs[1].prom"
+    old = time.time() - 300
+    left, young = tmp_path / f".{path.name}.123", tmp_path / f".{path.name}.124"
+    others = [tmp_path / ".omero-fs1.prom.123", tmp_path / f".{path.name}.bak", tmp_path / "x.prom"]
+    for one in (left, young, *others):
+        one.write_bytes(TEXT)
+        if one is not young:
+            os.utime(one, (old, old))
+    shown = TextFile(path)
+    shown.start()
+    shown.show(TEXT)
+    until(lambda: not left.exists())
+    assert young.exists(), "somebody may be writing it"
+    assert all(one.exists() for one in others), "they are not ours"
+    assert shown.stop(5)
+
+
 def test_a_disk_that_hangs_does_not_hold_up_the_page(tmp_path: Path) -> None:
     """A FIFO that nobody reads stands for it: to open it takes for ever."""
     path = tmp_path / "omero-fs.prom"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from omero_fs_plugin.sandbox.pace import Meter, Pace, Prices
+from omero_fs_plugin.sandbox import pace as pace_
+from omero_fs_plugin.sandbox.pace import FINISH, READ, SAVE, Meter, Pace, Prices
 
 
 def test_nothing_costs_anything_unless_it_is_set() -> None:
@@ -20,6 +23,25 @@ def test_prices_go_through_the_properties() -> None:
 def test_a_price_that_is_no_number_is_an_error() -> None:
     with pytest.raises(ValueError, match="cheap"):
         Prices.of({"omero.sandbox.latency_ms": "cheap"})
+
+
+def test_an_import_may_come_to_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum of the price and of the mood, in three parts."""
+    clock, waited = [0.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        clock[0] += seconds
+        waited.append(seconds)
+
+    monkeypatch.setattr(pace_, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    longer = [0.0]
+    pace = Pace(Prices(imported=3.0), lambda: longer[0])
+    monkeypatch.setattr(pace._stopping, "wait", wait)
+    for more, wanted in ((0.0, 3.0), (6.0, 9.0)):
+        longer[0], waited[:] = more, []
+        for point in (READ, SAVE, FINISH):
+            pace.reach(point)
+        assert sum(waited) == pytest.approx(wanted)
 
 
 def test_bytes_wait_for_those_before_them() -> None:

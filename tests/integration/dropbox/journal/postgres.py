@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,19 +18,25 @@ _USER = "fs"
 class Postgres:
     """A running server that forgets everything; `stop` and `start` it as you like."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, inside: Sequence[str] = ()) -> None:
+        """`inside`, before each command, puts it into another network, where it listens."""
         self._directory = directory
+        self._listens = "*" if inside else ""
         self._data = directory / "data"
         self._programs = _programs()
         # initdb refuses root, who lends the directory to somebody else.
         self._as = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
         if self._as:
             shutil.chown(directory, "nobody")
+        self._as = [*inside, *self._as]
         self._run("initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8", "-N")
+        if inside:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all 0.0.0.0/0 trust\n")
 
     def start(self) -> None:
-        # No TCP, and no waiting for disks that nobody will ask.
-        options = f"-c listen_addresses= -c fsync=off -k {self._directory}"
+        # No waiting for disks that nobody will ask, and no TCP but in a network of its own.
+        options = f"-c listen_addresses={self._listens} -c fsync=off -k {self._directory}"
         self._run(
             *("pg_ctl", "-D", self._data, "-w", "-o", options),
             *("-l", self._directory / "log", "start"),
@@ -65,11 +71,12 @@ def _programs() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(inside: Sequence[str] = ()) -> Iterator[Postgres]:
+    """`inside`: see `Postgres`."""
     # The path of a socket may have 107 bytes, and pytest's directories are deep.
     directory = Path(tempfile.mkdtemp(prefix="omero-fs-pg-"))
     try:
-        server = Postgres(directory)
+        server = Postgres(directory, inside=inside)
         server.start()
         try:
             yield server
