@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -56,10 +57,15 @@ class Warm:
         self._process: subprocess.Popen[bytes] | None = None
         self._place: tempfile.TemporaryDirectory[str] | None = None
 
-    def run(self, arguments: Sequence[str], *, limit: float) -> subprocess.CompletedProcess[str]:
-        """Runs `omero ARGUMENTS`.  Raises subprocess.TimeoutExpired after `limit`, s."""
+    def run(
+        self, arguments: Sequence[str], *, limit: float, zone: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `omero ARGUMENTS`, in this time zone if one is given.
+
+        Raises subprocess.TimeoutExpired after `limit`, s.
+        """
         command = ["omero", *arguments]
-        request = json.dumps(arguments).encode()
+        request = json.dumps([zone, *arguments]).encode()
         assert len(request) < _LONGEST
         with (
             tempfile.TemporaryFile() as out,
@@ -159,8 +165,12 @@ def _answer(asked: socket.socket) -> None:
     for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)):
         os.dup2(file, number)
         os.close(file)
+    zone, *arguments = json.loads(request)
+    if zone:
+        os.environ["TZ"] = zone
+        time.tzset()
     # In place: omero.cli holds the list that was there when it was imported.
-    sys.argv[:] = [str(Path(sys.executable).with_name("omero")), *json.loads(request)]
+    sys.argv[:] = [str(Path(sys.executable).with_name("omero")), *arguments]
 
 
 def _tell(asked: socket.socket, process: int) -> NoReturn:

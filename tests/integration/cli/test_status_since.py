@@ -7,7 +7,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,8 +22,8 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import ConfigurationError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.sandbox.create import create
+from tests.acceptance.warm import Warm
 
-OMERO = str(Path(sys.executable).with_name("omero"))
 BERLIN = "Europe/Berlin"
 
 
@@ -35,10 +34,11 @@ def utc(*when: int) -> float:
 class Told:
     """A journal with filesets that changed at known times, and what is told of it."""
 
-    def __init__(self, omerodir: Path) -> None:
-        create(omerodir)
-        self.omerodir = omerodir
+    def __init__(self, omerodir: Path, warm: Warm) -> None:
+        self.omerodir, self._warm = omerodir, warm
         self.file = omerodir / "data/omero-fs-journal.sqlite"
+        for file in self.file.parent.glob(f"{self.file.name}*"):
+            file.unlink()
 
     def changed_at(self, times: dict[str, float], *failed: str) -> None:
         root = f"{self.omerodir}/data/DropBox/amy"
@@ -57,16 +57,8 @@ class Told:
                 )
 
     def run(self, *words: str, zone: str = "UTC") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [OMERO, "fs", "status", "--fail-on", "none", *words],
-            env={**os.environ, "OMERODIR": str(self.omerodir), "TZ": zone}
-            | {"OMERO_USERDIR": str(self.omerodir / "none")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        command = ["fs", "status", "--fail-on", "none", *words]
+        return self._warm.run(command, limit=120, zone=zone)
 
     def names(self, *words: str, zone: str = "UTC") -> list[str]:
         """What is listed; the numbers must be those of the list."""
@@ -85,9 +77,19 @@ class Told:
         return sorted(names)
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Warm]]:
+    omerodir = tmp_path_factory.mktemp("since") / "omero"
+    create(omerodir)
+    none = str(omerodir / "none")
+    warm = Warm({**os.environ, "OMERODIR": str(omerodir), "OMERO_USERDIR": none})
+    yield omerodir, warm
+    warm.close()
+
+
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[Told]:
-    yield Told(tmp_path / "omero")
+def told(warm: tuple[Path, Warm]) -> Told:
+    return Told(*warm)
 
 
 def test_some_time_ago(told: Told) -> None:
