@@ -22,6 +22,7 @@
 #                                 `make bench` runs it too, after its own
 #   make bench-journal            what many files at once cost the journal, at three sizes
 #   make bench-nodes              imports an hour with 1, 2 and 4 machines, and blows for five minutes
+#   make bench-metrics            1,000 files while curl asks for the metrics; a page of 1,000,000
 #   make bench-growth             how time and memory grow with files, users, rules, directories
 #   make bench-isolation          imports and grouping beside the commit before isolation, in turn
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
@@ -52,7 +53,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -118,6 +119,9 @@ bench-journal: venv
 
 bench-nodes: test-packages
 	@tools/bench.sh tests.acceptance.nodes $(BENCH_ARGS)
+
+bench-metrics: test-packages
+	@tools/bench.sh tests.integration.dropbox.metrics $(BENCH_ARGS)
 
 bench-growth: venv
 	@tools/bench.sh benchmarks.growth $(BENCH_ARGS)

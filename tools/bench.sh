@@ -51,7 +51,7 @@ case $module in
         unpack_beside "$@"
         run benchmarks/RESULTS-isolation.rst python -m "$module" --tree "$tree_beside" "$@"
         ;;
-    tests.acceptance.*) run "benchmarks/RESULTS-${module##*.}.rst" python -m "$module" "$@" ;;
+    tests.*) run "benchmarks/RESULTS-${module##*.}.rst" python -m "$module" "$@" ;;
     benchmarks.*) run "benchmarks/RESULTS-${module#benchmarks.}.rst" python -m "$module" "$@" ;;
 esac
 

@@ -41,6 +41,7 @@ from omero_fs_plugin.private import keep_private
 
 from . import schema
 from .file import sqlite_file
+from .room import MAY_BE_NO_ROOM, no_room
 
 URLS = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
@@ -240,6 +241,8 @@ class Database:
                 ) from error
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
+            if self._file is not None and any(words in told for words in MAY_BE_NO_ROOM):
+                told = no_room(self._file) or told
             kind = JournalError
             if isinstance(error, IntegrityError) or schema.ILLEGAL in told:
                 kind = RecordRefused

@@ -126,6 +126,33 @@ def test_claims_of_a_node_that_stands_still_go_back_within_the_lease(
     assert journal.claims()[fileset.id].holder == str(two.me)
 
 
+def test_claims_of_three_users_go_back_whole_and_in_turns(
+    journal: Journal, nodes: tuple[Node, Node, Node]
+) -> None:
+    """A machine is killed in the middle of imports of three users: each has its own back."""
+    one, two, three = nodes
+    users = ("amy", "zak", "eve")
+    of = {
+        queued(journal, f"{user} {n}.tif", 10 * place + n, user).id: user
+        for place, user in enumerate(users, 1)
+        for n in range(4)
+    }
+    taken = [one.journal.take(user) for user in users for _ in range(2)]
+    kept = two.journal.take("zak")
+    assert None not in taken and kept is not None
+    lost = {each.id for each in taken if each is not None}
+    passes((two, three), NODE_EXPIRES + RENEW_NODE)
+    assert journal.claims().keys() == {kept.id}, "another machine's claims stay"
+    assert {row.id for row in journal.select(State.QUEUED)} == of.keys() - {kept.id}
+    for identifier in lost:
+        steps = [(before, after) for _, before, after, *_ in journal.events(identifier)]
+        assert steps[-2:] == [("queued", "importing"), ("importing", "queued")]
+    again = [(two, three)[n % 2].journal.take(user) for user in users for n in range(4)]
+    found = [each.id for each in again if each is not None]
+    assert sorted([*found, kept.id]) == sorted(of), "each once, none of another user"
+    assert Counter(of[each] for each in found) == {"amy": 4, "zak": 3, "eve": 4}
+
+
 def test_who_counts_on_keeps_its_claims_for_ever(
     journal: Journal, nodes: tuple[Node, Node, Node]
 ) -> None:
