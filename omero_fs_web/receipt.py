@@ -47,6 +47,16 @@ def chosen(document: Mapping[str, Any], *, day: date | None, below: str) -> list
     ]
 
 
+def is_whole(document: Mapping[str, Any], day: date | None) -> bool:
+    """Whether the document knows all drops of `day`, or of all days.  It has the latest alone."""
+    known = document["filesets"]
+    if sum(document["counts"].values()) <= len(known):
+        return True
+    return day is not None and any(
+        datetime.fromtimestamp(one["since"]).date() < day for one in known
+    )
+
+
 def lines(services: Any, user: int, filesets: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """What OMERO has of these filesets of the user: their own files, with images, and no others.
 

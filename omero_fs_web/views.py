@@ -158,9 +158,10 @@ def receipt_page(request: Any, conn: Any = None, **_: Any) -> Any:
 @login_required(allowPublic=False)
 def receipt_csv(request: Any, conn: Any = None, **_: Any) -> Any:
     """The receipt as a table."""
-    text = receipt.as_csv(_receipt(request, conn)["lines"])
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="receipt.csv"'
+    made = _receipt(request, conn)
+    response = HttpResponse(receipt.as_csv(made["lines"]), content_type="text/csv; charset=utf-8")
+    name = "receipt.csv" if made["whole"] else "receipt-of-a-part.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
@@ -300,6 +301,8 @@ def _receipt(request: Any, conn: Any) -> Mapping[str, Any]:
     return {
         "lines": list(receipt.lines(services, user, filesets)),
         "filesets": len(filesets),
+        "whole": receipt.is_whole(document, day),
+        "known": len(document["filesets"]),
         "day": day,
         "below": below,
         "user": conn.getEventContext().userName,

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import pytest
 
@@ -635,6 +636,33 @@ def test_omero_webs_client_is_given_the_panel() -> None:
 # Receipts
 
 
+@pytest.mark.parametrize(
+    ("total", "day", "oldest", "whole"),
+    [
+        (2, "", NOW - 60, True),
+        (300, "", NOW - 60, False),
+        (300, "2026-11-29", NOW - 60, False),  # the earlier ones of that day are not known
+        (300, "2026-11-29", NOW - 86400, True),
+    ],
+)
+def test_a_receipt_of_a_part_says_so(
+    omero: Omero,
+    told: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    total: int,
+    day: str,
+    oldest: float,
+    whole: bool,
+) -> None:
+    monkeypatch.setattr(receipt, "lines", lambda services, user, filesets: iter(()))
+    counts = dict.fromkeys(STATES, 0)
+    counts["imported"] = total
+    told(fileset(2), fileset(1, since=oldest), counts=counts)
+    assert ("There may be more" in _get(f"{PAGE}receipt.html", day=day)) != whole
+    answer = Client().get(f"{PAGE}receipt.csv", {"day": day})
+    assert ("of-a-part" in answer["Content-Disposition"]) != whole
+
+
 def test_a_receipt_without_a_document_is_not_there(omero: Omero) -> None:
     assert Client().get("/omero_fs_web/receipt.csv").status_code == 404
 
@@ -657,3 +685,48 @@ def test_administrators_read_what_the_check_found_and_when(omero: Omero) -> None
     assert "<script>" not in shown and "&lt;script&gt;" in shown and "omero&lt;1&gt;" in shown
     omero.check = "garbage"
     assert "has no output" in _get(CHECK)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "\0",
+        "\ud800",
+        "x" * 10_000,
+        "-1",
+        "0",
+        "9" * 19,
+        "9999-12-31",
+        "0001-01-01",
+        "%",
+        "../..",
+        "'; drop table",
+        "\u0661",
+        "1e9",
+        "nan",
+    ],
+    ids=lambda value: ascii(value)[:16],
+)
+def test_no_address_breaks_a_page(
+    omero: Omero, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    told(fileset(1), fileset(2, "failed"))
+    omero.is_admin = True
+    monkeypatch.setattr(views, "older", lambda services, user, document, before: Some((), None))
+    monkeypatch.setattr(receipt, "lines", lambda services, user, filesets: iter(()))
+    sent = value.encode("utf-8", "surrogatepass")
+    for place in (PAGE, PART, OLDER, EVERYBODY, CHECK, f"{PAGE}receipt.html", f"{PAGE}receipt.csv"):
+        for name in ("q", "show", "before", "part", "day", "below"):
+            query = "&".join(f"{one}={quote_from_bytes(sent)}" for one in {name, "before"})
+            answer = Client().get(f"{place}?{query}", headers={"If-None-Match": ascii(value)[:500]})
+            assert answer.status_code in (200, 404), (place, name)
+    for given in ({"who": value}, {"forget": value}, {"try_again": value, "q": value}):
+        who = views._who(omero.conn())
+        data = {"who": who, **given}
+        body = "&".join(
+            f"{k}={quote_from_bytes(v.encode('utf-8', 'surrogatepass'))}" for k, v in data.items()
+        )
+        answer = Client().post(ASK, body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 302 and answer["Location"].startswith(PAGE)
+    assert all(re.fullmatch(r"(forget|try again) [1-9]\d{0,17}", one) for one in omero.requests)
