@@ -78,7 +78,14 @@ class IceClient:
         twoway = proxy.ice_twoway().ice_invocationTimeout(NOTIFY_TIMEOUT_MS)
         self._proxy = slice_.MonitorClientPrx.uncheckedCast(twoway)
 
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> Callable[[], bool] | None:
         """As telling.Client.notify."""
 
         def refused(error: Exception) -> None:
@@ -89,12 +96,29 @@ class IceClient:
             log.log(level, "monitor %s: its client answers %s", identifier, _short(error))
             done(arrived)
 
+        events = [event_info(tell) for tell in tells]
         try:
-            self._proxy.begin_fsEventHappened(
-                identifier, [event_info(tell) for tell in tells], lambda: done(True), refused
-            )
+            if not asked:
+                self._proxy.begin_fsEventHappened(identifier, events, lambda: done(True), refused)
+                return None
+            result = self._proxy.begin_fsEventHappened(identifier, events)
         except Ice.Exception as error:  # the communicator is about to end
             refused(error)
+            return None
+
+        def ask() -> bool:
+            if not result.isCompleted():
+                return False
+            try:
+                # Unlike end_fsEventHappened it may be called again, if an error came in between.
+                result.throwLocalException()
+            except Ice.Exception as error:
+                refused(error)
+            else:
+                done(True)
+            return True
+
+        return ask
 
     def probe(self, done: Callable[[bool], None]) -> None:
         """As telling.Client.probe."""

@@ -23,7 +23,7 @@ from .notices import Notice, Tell, shown, speakable
 from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling.absence import Absence
-from .telling.gathering import Gathering
+from .telling.gathering import FIRST, Gathering
 from .telling.keeper import Keeper
 from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
@@ -290,8 +290,8 @@ class Watcher:
         self._confirm_last()
         self._telling.hurry()  # from now on an answer wakes us
         self._hear(time.monotonic())
-        while self._telling.in_flight and (left := end - time.monotonic()) > 0:
-            self._wakener.wait(left, None)
+        while self._telling.in_flight and (now := time.monotonic()) < end:
+            self._wakener.wait(min(end, self._telling.due()) - now, None)
             self._hear(time.monotonic())
         self._keeper.write()
 
@@ -346,7 +346,7 @@ class Watcher:
             self._begin_gap(now)
         self._watch_type(now)
         self._telling.send(now)
-        self._keeper.write()
+        self._keeper.write(now)
 
     def _drain(self) -> None:
         if self._observer is not None:
@@ -373,14 +373,18 @@ class Watcher:
             beyond = source.beyond()
             if not self._wakener.wait(writes, beyond) or beyond is None or self._stop:
                 return
-        self._wakener.wait(self._gathering.seconds(time.monotonic()), None)
+        seconds = self._gathering.seconds(time.monotonic())
+        if seconds <= FIRST:
+            time.sleep(seconds)  # nothing that wakes us is in more of a hurry, and this costs less
+        else:
+            self._wakener.wait(seconds, None)
 
     def _due(self) -> float:
         tracker = math.inf
         if self._observer is not None:
             tracker = max(self.tracker.due(), self.outbox.crowded_until())
             tracker = min(tracker, self.tracker.confirm_latest())
-        due = min(tracker, self._telling.due(), self._open_at, self._end_at)
+        due = min(tracker, self._telling.due(), self._keeper.due(), self._open_at, self._end_at)
         if self._request.type is MonitorType.INACTIVITY and self._is_news():
             due = min(due, self.tracker.active_at + self._request.timeout)
         return due

@@ -45,6 +45,8 @@ class Below:
     def late(self) -> Mapping[bytes, float]:
         """As Disk.late; by time.monotonic()."""
         late: dict[bytes, float] = {}
+        if not self._late:
+            return late
         for path, place in list(self._late.items()):
             since = place.late_since
             if since is None:

@@ -155,22 +155,19 @@ class Inotify(LocalDisk):
         """Takes all events from the kernel, so that its queue stays short."""
         if self._descriptor < 0:
             return
-        held = array.array("i", [0])
         while True:
-            fcntl.ioctl(self._descriptor, termios.FIONREAD, held)
-            if not held[0]:
-                return
             if self._backlog_size > _BACKLOG:
                 self._backlog.clear()
                 self._backlog_size = 0
                 self._overflowed = True
-            size = max(raw.LARGEST, min(held[0], _AT_ONCE))
             try:
-                buffer = os.read(self._descriptor, size)
+                buffer = os.read(self._descriptor, _AT_ONCE)
             except BlockingIOError:
                 return
             self._backlog.append(buffer)
             self._backlog_size += len(buffer)
+            if len(buffer) <= _AT_ONCE - raw.LARGEST:
+                return  # one more event would have fitted, so there was none
 
     @property
     def backlog(self) -> bool:

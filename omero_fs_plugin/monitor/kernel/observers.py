@@ -101,6 +101,8 @@ class Wakener:
 
     def __init__(self) -> None:
         self._signal: _Signal = _EventFd() if hasattr(os, "eventfd") else _SocketPair()
+        # What waits for these descriptors: to make it anew costs as much as the wait.
+        self._ready: tuple[int, Callable[[float | None], list[int]]] | None = None
 
     def wake(self) -> None:
         """Makes the present or the next `wait` return."""
@@ -113,7 +115,14 @@ class Wakener:
         """
         signal = self._signal.fileno()
         heard = None if source is None else source.fileno()
-        ready = _ready([signal] if heard is None else [signal, heard], seconds)
+        kept = self._ready
+        if heard is None or kept is None or kept[0] != heard:
+            wait = _waiting([signal] if heard is None else [signal, heard])
+            if heard is not None:
+                self._ready = heard, wait
+        else:
+            wait = kept[1]
+        ready = wait(seconds)
         if signal in ready:
             self._signal.clear()
         return heard is not None and heard in ready
@@ -123,14 +132,19 @@ class Wakener:
         self._signal.close()
 
 
-def _ready(descriptors: list[int], seconds: float | None) -> list[int]:
+def _waiting(descriptors: list[int]) -> Callable[[float | None], list[int]]:
+    """Waits for the time (s), or without a limit, and returns those that can be read."""
     if not hasattr(select, "poll"):  # Windows
-        return select.select(descriptors, [], [], seconds)[0]
+        return lambda seconds: select.select(descriptors, [], [], seconds)[0]
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    wait = None if seconds is None else max(0, int(seconds * 1000 + 0.999))
-    return [descriptor for descriptor, _ in poll.poll(wait)]
+
+    def wait(seconds: float | None) -> list[int]:
+        limit = None if seconds is None else max(0, int(seconds * 1000 + 0.999))
+        return [descriptor for descriptor, _ in poll.poll(limit)]
+
+    return wait
 
 
 class _Signal(Protocol):

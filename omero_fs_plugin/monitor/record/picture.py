@@ -111,8 +111,8 @@ class Picture:
         """The client has heard what was sent, or it is in doubt now.  `write` follows."""
         self._heard = self._number
 
-    def write(self, changes: Changes) -> None:
-        """Writes what has changed."""
+    def write(self, changes: Changes, *, urgent: bool = False) -> None:
+        """Writes what has changed; if `urgent`, without waiting for more."""
         key, heard = self._key, self._heard
         there = [
             (key, path, word_of(state)) for path, state in changes.items() if state is not None
@@ -128,7 +128,7 @@ class Picture:
         def written() -> None:
             self._shown = heard
 
-        self._post(write, written)
+        self._post(write, written, urgent=urgent)
 
     def keep_mount(self, mount: bytes) -> None:
         """Writes where the directory's file system is mounted."""

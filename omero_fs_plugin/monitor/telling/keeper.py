@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from omero_fs_plugin.monitor.notices import Tell
@@ -11,6 +12,10 @@ from omero_fs_plugin.monitor.tracking.picture import ENTERED, MOUNTED, Ledger, r
 from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
 from .outbox import Outbox
+
+# While one notification follows another, what was heard is posted this often; the thread is woken
+# for it only if nothing else has happened after as long again.
+EVERY = 0.1  # s
 
 
 class Keeper:
@@ -32,6 +37,7 @@ class Keeper:
         self._mode = mode
         self._ledger = Ledger(mode)
         self._begun = False
+        self._post_at = -math.inf  # not before
 
     def begin(self, between: Callable[[], None], done: Callable[[], None]) -> None:
         """Everything is watched; `done` is called when what is known is written."""
@@ -81,18 +87,28 @@ class Keeper:
         if self._picture is not None:
             self._picture.away(seconds)
 
-    def write(self) -> None:
-        """Posts what changed since the last call."""
+    def due(self) -> float:
+        """When to call `write` if nothing else happens before; inf if there is no need."""
+        return self._post_at + EVERY if self._ledger.has_some and self._begun else math.inf
+
+    def write(self, now: float | None = None) -> None:
+        """Posts what changed since it last did; nothing if it last did just before `now`."""
         if self._picture is None or not self._begun:
+            return
+        if now is not None and now < self._post_at:
             return
         changes = self._ledger.take()
         if changes:
+            # What has waited here does not wait once more.
+            held = now is None or now - self._post_at <= EVERY
+            if now is not None:
+                self._post_at = now + EVERY
             for key, state in changes.items():
                 if state == ENTERED:
                     child = self._tracker.root.known(key)
                     if child is not None and child.mounted:
                         changes[key] = ENTERED + MOUNTED
-            self._picture.write(changes)
+            self._picture.write(changes, urgent=held)
         if self._tracker.reachable:
             self._picture.keep_mount(self._tracker.mount)
 

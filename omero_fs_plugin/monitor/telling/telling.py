@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 # The answer to a notification after which nothing waits is taken with the next event, or after this
 # time: to wake the thread for it costs as much as an event.
 LINGER = 0.1  # s
+# If it is wanted before, or has not come by then, we ask for it so soon, and from then on each time
+# after as long as the call has taken so far, up to the longest.
+ASK, LONGEST_ASK = 0.001, 0.5  # s
 
 
 class Client(Protocol):
@@ -28,8 +31,20 @@ class Client(Protocol):
 
     address: str  # how to reach it after a restart
 
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
-        """Begins to tell.  Calls `done(arrived)` once, and raises nothing."""
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> Callable[[], bool] | None:
+        """Begins to tell.  Calls `done(arrived)` once, and raises nothing.
+
+        `asked`: we ask for the answer, so that no thread needs to run when it comes.  What this
+        returns is to be called until it returns True, and then has called `done`; None: as without
+        `asked`.
+        """
 
     def probe(self, done: Callable[[bool], None]) -> None:
         """Begins to ask whether it is there.  Calls `done(answered)` once, and raises nothing."""
@@ -83,6 +98,9 @@ class Telling:
         self._linger_until = -math.inf  # until when (s) an answer wakes nobody
         self._lingers = False  # it is before that time; the callback reads it too
         self._stale = 0  # answers to calls up to this number no longer matter
+        self._ask: Callable[[], bool] | None = None  # whether the last call has its answer
+        self._ask_at = math.inf  # when (s) to ask next, if the answer matters
+        self._sent_at = -math.inf  # s; the last call
 
     def begin(self, now: float) -> None:
         """Call this before anything else."""
@@ -95,13 +113,15 @@ class Telling:
         if self._answers:
             return -math.inf  # the thread that was woken for it may have met an error
         if self.in_flight:
-            return math.inf
+            return self._ask_at if self._ask is not None else math.inf
         return self._outbox.due() if len(self._outbox) else self._probe_at
 
     def send(self, now: float) -> None:
         """Begins a call, if it is time for one."""
         if self.in_flight:
             if len(self._outbox) > len(self._batch):
+                if self._lingers:
+                    self._ask_at = min(self._ask_at, now + ASK)
                 self.hurry()
             return
         tried = self._outbox.tried
@@ -123,8 +143,10 @@ class Telling:
 
         self._linger_until = now + LINGER
         self._lingers = self._patient and len(batch) == len(self._outbox)
+        self._ask, self._ask_at, self._sent_at = None, math.inf, now
         if batch:
-            self._client.notify(self._identifier, batch, done)
+            asked = self._lingers and not self._outbox.failing
+            self._ask = self._client.notify(self._identifier, batch, done, asked=asked)
         else:
             self._client.probe(done)
         self._begun = call
@@ -136,6 +158,13 @@ class Telling:
     def hear(self, now: float) -> Answer:
         """Takes the client's answers, and returns the result of the last notification."""
         heard = Answer.NONE
+        if self._ask is not None:
+            # An error may come between any two of these steps: the answer is taken once.
+            if any(call == self._calls for call, _ in self._answers) or self._ask():
+                self._ask = None
+            else:
+                taken = max(ASK, now - self._sent_at)
+                self._ask_at = now + min(taken, LONGEST_ASK)
         if self._answers or now >= self._linger_until:
             self.hurry()
         while self._answers:
@@ -151,6 +180,7 @@ class Telling:
         if self._begun != last or not (self.in_flight or answered):
             # What was taken may be on its way, or was never sent.
             self._outbox.retake()
+            self._ask = None
             self._stale = self._calls
             self.in_flight = False
 

@@ -27,9 +27,10 @@ _LATE = 1.0
 # If a file was written less than this (s) before a look, it may be written once more and
 # still look the same.
 _TICK = 0.02
-# What such a file looks like is noted (see Arrivals.confirm) so long after it was told; if nothing
-# else happens meanwhile, later, so that a wake serves several.
-CONFIRM, CONFIRM_ALONE = 0.1, 0.2  # s
+# What such a file looks like is noted (see Arrivals.confirm) so long after it was told at the
+# earliest; together with the next event when the first has waited for longer, or without one, so
+# that a look serves several.
+CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.15, 0.2  # s
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _RACY = 10_000
 # Names that a program may give a file only until it is complete.  Most of them do not come here,
@@ -247,8 +248,8 @@ class Arrivals:
         return self.disk.waited - self._waited > BELOW
 
     def confirm_due(self) -> float:
-        """When `confirm` has something to do; inf if it has not."""
-        return self._racy[0][0] + CONFIRM if self._racy else math.inf
+        """When to call `confirm` if there is a turn anyway; inf if there is no need."""
+        return self._racy[0][0] + CONFIRM_AMONG if self._racy else math.inf
 
     def confirm_latest(self) -> float:
         """When to wake for `confirm`, if nothing else happens before; inf if there is no need."""

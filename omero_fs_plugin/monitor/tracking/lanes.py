@@ -171,13 +171,22 @@ class Heaps:
 
     def below_due(self) -> float:
         """When the first in another lane is due; inf if there is none."""
+        if self._only_own:
+            return math.inf
         return min(
             (due.first() for lane, due in self._lanes.items() if lane != OWN), default=math.inf
         )
 
     def due_below(self, now: float) -> list[bytes]:
         """The other lanes that have something due, in their turn."""
+        if self._only_own:
+            return []
         return [lane for lane, due in self._lanes.items() if lane != OWN and due.first() <= now]
+
+    @property
+    def _only_own(self) -> bool:
+        """Whether there is no lane but the root's own, as where nothing is mounted below."""
+        return not self._lanes or (len(self._lanes) == 1 and OWN in self._lanes)
 
     def served(self, lane: bytes) -> None:
         """The others come before it next time."""

@@ -94,6 +94,11 @@ class Ledger:
         told = (one for one in affected if one.type is not EventType.SYSTEM)
         self.known(((one.path, one.directory) for one in told), root)
 
+    @property
+    def has_some(self) -> bool:
+        """Whether `take` will return something."""
+        return bool(self._due)
+
     def take(self) -> Changes:
         """What has become due since the last call; the latest state of each path."""
         due, self._due = self._due, {}

@@ -129,6 +129,9 @@ class Tracker(Comparison):
         lookup = self._watches.by_descriptor.get
         passes = self._filter.file
         arrivals = self._arrivals
+        # A file's events come one after the other.
+        last: tuple[Directory | None, bytes] = (None, b"")
+        passed = closes = False
         for descriptor, mask, cookie, name in events:
             directory = lookup(descriptor)
             if directory is None:
@@ -144,11 +147,16 @@ class Tracker(Comparison):
                 directory.touched.add(name)
             if mask & raw.IN_ISDIR:
                 self._directory_event(directory, name, mask, now)
-            elif passes(directory.path, name):
+                continue
+            if last[1] != name or last[0] is not directory:
+                last = directory, name
+                passed = passes(directory.path, name)
+                closes = passed and self._filter.closes(directory.path, name)
+            if passed:
                 if mask & raw.IN_ATTRIB:
                     continue  # this matters only for directories
                 self.active_at = now
-                if mask & (raw.CAME | raw.GONE) and self._filter.closes(directory.path, name):
+                if closes and mask & (raw.CAME | raw.GONE):
                     self._queue(directory, deep=False)  # its directories are entered, or not
                 if mask & raw.IN_CREATE:
                     arrivals.created(directory, name, now)
@@ -253,14 +261,15 @@ class Tracker(Comparison):
 
     def due(self) -> float:
         """When `step` has something to do next; inf if not before something happens."""
-        scans = -math.inf
-        if not self._scans.waits(OWN):
-            below = self._scans and self._scans.below(self._busy())
-            scans = self._below_at if below else math.inf
+        if not self._scans:  # nearly always, and this is asked for each event
+            scans = self._agree_at
+        elif self._scans.waits(OWN):
+            return -math.inf
+        else:
+            scans = self._below_at if self._scans.below(self._busy()) else math.inf
         first = self._arrivals.due(self._below_at)
-        agree_at = self._agree_at if not self._scans else math.inf
-        times = (self._rescan_at, self._watches.poll_at, self._check_at, agree_at)
-        return min(scans, first, *times, self._listing_at, self._late_due())
+        times = (self._rescan_at, self._watches.poll_at, self._check_at, self._listing_at)
+        return min(scans, first, *times, self._late_due())
 
     def step(self, now: float) -> None:
         """Tells what is due, but not too much at once, and scans one directory if one waits.
@@ -355,6 +364,8 @@ class Tracker(Comparison):
 
     def _late_due(self) -> float:
         late = self._disk.late()
+        if not late and not self._late:
+            return math.inf
         if late.keys() != self._late.keys():
             return -math.inf
         first = min(

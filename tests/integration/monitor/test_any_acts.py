@@ -52,7 +52,14 @@ class Client:
         self.away = False
         self._lock = threading.Lock()
 
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> None:
         with self._lock:
             for tell in tells:
                 self._hear(tell)

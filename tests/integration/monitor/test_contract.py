@@ -47,7 +47,14 @@ class Client:
         self.heard: list[Tell] = []
         self._lock = threading.Lock()
 
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> None:
         with self._lock:
             self.heard.extend(tells)
         done(True)

@@ -27,7 +27,7 @@ class Nobody:
 
     address = "client:tcp -h 127.0.0.1 -p 4061"
 
-    def notify(self, identifier: str, tells: object, done: object) -> None:
+    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
         pass
 
     def probe(self, done: object) -> None:

@@ -6,8 +6,12 @@ process of its own.  Only Linux can be run.
 
 from __future__ import annotations
 
+import itertools
+import os
+import select
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,4 +118,25 @@ def test_a_thread_is_wakened(has_eventfd: bool, monkeypatch: pytest.MonkeyPatch)
     wakener.wake()
     assert not wakener.wait(None, None)  # at once
     assert not wakener.wait(0, None)
+    wakener.close()
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="only sockets can be waited for here")
+def test_a_thread_waits_for_another_source_after_an_interruption() -> None:
+    """Each kernel queue has its own descriptor, and what waits for one is kept."""
+    wakener = Wakener()
+    pipes = [os.pipe(), os.pipe()]
+    for number, (reader, writer) in enumerate(pipes):
+        source = SimpleNamespace(fileno=lambda reader=reader: reader)
+        for _ in range(2):
+            assert not wakener.wait(0, source)
+            os.write(writer, b"x")
+            assert wakener.wait(None, source)
+            assert not wakener.wait(0, None), "it was not asked for"
+            os.read(reader, 1)
+        os.write(pipes[0][1], b"x")
+        assert wakener.wait(0, source) is (number == 0)
+        os.read(pipes[0][0], 1)
+    for descriptor in itertools.chain(*pipes):
+        os.close(descriptor)
     wakener.close()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,14 @@ class Nobody:
     def __init__(self, address: str) -> None:
         self.address = address
 
-    def notify(self, identifier: str, tells: list, done: Callable[[bool], None]) -> None:  # type: ignore[type-arg]
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Any],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> None:
         done(True)
 
     def probe(self, done: Callable[[bool], None]) -> None:

@@ -22,7 +22,7 @@ class Silent:
 
     address = "client"
 
-    def notify(self, identifier: str, tells: object, done: object) -> None:
+    def notify(self, identifier: str, tells: object, done: object, *, asked: bool = False) -> None:
         pass
 
     def probe(self, done: object) -> None:

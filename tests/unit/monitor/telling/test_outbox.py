@@ -22,7 +22,7 @@ from omero_fs_plugin.monitor.telling.outbox import (
     PATIENCE,
     Outbox,
 )
-from omero_fs_plugin.monitor.telling.telling import Answer, Telling
+from omero_fs_plugin.monitor.telling.telling import ASK, LINGER, LONGEST_ASK, Answer, Telling
 
 
 def tell(number: int, size: int = 1) -> Tell:
@@ -186,7 +186,14 @@ class Called:
         self.answer: list[Callable[[bool], None]] = []
         self.fails = False
 
-    def notify(self, identifier: str, tells: list[Tell], done: Callable[[bool], None]) -> None:
+    def notify(
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> None:
         self.told.append(tells)
         self.answer.append(done)
         if self.fails:
@@ -196,12 +203,119 @@ class Called:
         raise NotImplementedError
 
 
-def telling(outbox: Outbox, client: Called) -> Telling:
+class Asked(Called):
+    """A client whose answers nobody is called for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived: bool | None = None
+        self.dies = False
+        self.asked_so_often = 0
+
+    def notify(  # type: ignore[override]
+        self,
+        identifier: str,
+        tells: list[Tell],
+        done: Callable[[bool], None],
+        *,
+        asked: bool = False,
+    ) -> Callable[[], bool] | None:
+        if self.dies:
+            raise Killed
+        self.told.append(tells)
+        self.arrived = None
+
+        def ask() -> bool:
+            self.asked_so_often += 1
+            if self.arrived is None:
+                return False
+            done(self.arrived)
+            if self.fails:
+                raise Killed
+            return True
+
+        return ask if asked else None
+
+
+def telling(outbox: Outbox, client: Called, *, patient: bool = False) -> Telling:
     keeper = Keeper(None, None, outbox, PathMode.FOLLOW)  # type: ignore[arg-type]
-    absence = Absence(0.0)
     return Telling(
-        "id", b"/", client, outbox=outbox, keeper=keeper, absence=absence, wake=lambda: None
+        "id",
+        b"/",
+        client,
+        outbox=outbox,
+        keeper=keeper,
+        absence=Absence(0.0),
+        wake=lambda: None,
+        patient=patient,
     )
+
+
+def test_an_answer_that_nothing_depends_on_is_asked_for_with_the_next_event() -> None:
+    client, outbox = Asked(), filled(1)
+    one = telling(outbox, client, patient=True)
+    one.send(0.0)
+    assert one.due() == LINGER
+    client.arrived = True
+    assert one.due() == LINGER, "nobody is woken for it"
+    outbox.put(tell(1), 0.01)
+    assert one.hear(0.01) is Answer.ARRIVED
+    one.send(0.01)
+    assert client.told == [[tell(0)], [tell(1)]]
+
+
+def test_an_answer_that_something_waits_for_is_asked_for_again_and_again() -> None:
+    client, outbox = Asked(), filled(1)
+    one = telling(outbox, client, patient=True)
+    one.send(0.0)
+    outbox.put(tell(1), 0.001)
+    now, waits = 0.001, []
+    assert one.hear(now) is Answer.NONE
+    one.send(now)
+    while now < 10.0:
+        assert now < one.due() < math.inf
+        waits.append(one.due() - now)
+        now = one.due()
+        assert one.hear(now) is Answer.NONE
+        one.send(now)
+    assert waits[0] <= ASK
+    assert max(waits) == pytest.approx(LONGEST_ASK)
+    assert client.asked_so_often < 50, "a client that hangs costs little"
+    client.arrived = True
+    assert one.hear(one.due()) is Answer.ARRIVED
+    one.send(now)
+    assert client.told == [[tell(0)], [tell(1)]]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_killed_while_an_answer_is_asked_for(arrived: bool) -> None:
+    client, outbox = Asked(), filled(1)
+    one = telling(outbox, client, patient=True)
+    one.send(0.0)
+    client.arrived, client.fails = arrived, True
+    with pytest.raises(Killed):
+        one.hear(LINGER)
+    one.recover()
+    client.fails = False
+    assert one.hear(LINGER) is (Answer.ARRIVED if arrived else Answer.FAILED)
+    assert len(outbox) == (0 if arrived else 1)
+    assert not one.in_flight
+    one.send(LINGER + FIRST_RETRY)
+    assert len(client.told) == (1 if arrived else 2)
+
+
+def test_killed_while_an_answer_is_to_be_asked_for() -> None:
+    """What was taken is told again: nobody knows whether it was sent."""
+    client = Asked()
+    one = telling(filled(1), client, patient=True)
+    client.dies = True
+    with pytest.raises(Killed):
+        one.send(0.0)
+    one.recover()
+    client.dies = False
+    one.send(0.0)
+    client.arrived = True
+    assert one.hear(LINGER) is Answer.ARRIVED
 
 
 def test_an_answer_is_heard_also_by_who_was_killed_as_it_woke_him() -> None:

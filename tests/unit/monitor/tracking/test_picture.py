@@ -237,7 +237,7 @@ class Kept:
     def settled(self) -> None:
         self.heard = len(self.sent)
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Changes, *, urgent: bool = False) -> None:
         self.posts.append((changes, self.heard))
 
     def commit(self, most: int) -> None:
