@@ -16,7 +16,7 @@ from collections.abc import Callable
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
-from . import guests
+from . import collector, guests
 from .kernel import raw
 from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
@@ -185,7 +185,8 @@ class Watcher:
 
     def _run(self) -> None:
         try:
-            self._begin()
+            with collector.paused():
+                self._begin()
             while not self._stop:
                 try:
                     self._go_on()
