@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
+from typing import NamedTuple
 
 from benchmarks import measure
 from benchmarks.contenders import BenchmarkError
@@ -24,6 +26,13 @@ LOG_LINES = 15
 SERVERS = ("DropBox", "FSServer", "Blitz-0", "OMERO.Glacier2")  # as IceGrid calls them
 
 _FOREIGN = ("OMERODIR", "OMERO_HOME", "OMERO_SESSIONDIR", "OMERO_MASTER", "ICE_CONFIG")
+
+
+class Timed(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    cpu: float  # s, of it and of what it started
 
 
 class Grid:
@@ -146,11 +155,12 @@ class Grid:
                 raise BenchmarkError(f"still not {what}: {found}\n{self.logs()}")
             time.sleep(1.0)
 
-    def timed(self, *words: str) -> float:
-        """How long (s) `omero` with these words took.  Raises BenchmarkError."""
-        began = time.monotonic()
+    def timed(self, *words: str) -> Timed:
+        """What `omero` with these words took.  Raises BenchmarkError."""
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         self._run(self.directory / "bin" / "omero", *words)
-        return time.monotonic() - began
+        after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+        return Timed(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     def log(self, server: str) -> list[str]:
         """Its log, line by line."""

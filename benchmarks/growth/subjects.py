@@ -1,10 +1,11 @@
 """What grows, each as one function: it prepares, and gives what is measured.
 
-The files are on a disk in memory, and the journal is SQLite on a real one.
+The files are on a disk in memory, but for FSServer's, and the journal is SQLite on a real one.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +23,9 @@ from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
+from omero_fs_plugin.filters import Filter
+from omero_fs_plugin.monitor.kernel.observers import Observing
+from omero_fs_plugin.monitor.tracking.tracker import Tracker
 
 Work = Callable[[], int]  # what is measured; gives how many it has done
 After = ExitStack  # what is closed when nothing is measured any more
@@ -157,6 +161,32 @@ def roots(directory: Path, number: int, after: After) -> Work:
     return work
 
 
+def watched(directory: Path, number: int, after: After) -> Work:
+    """FSServer's start on so many directories directly in the watched one, each with a file."""
+    place = directory / "watched"
+    for n in range(number):
+        below = place / f"user-{n:05}"
+        below.mkdir(parents=True)
+        (below / "image.tif").touch()
+    root = os.fsencode(place)
+
+    def work() -> int:
+        observer = Observing().open(root, lambda: None)
+        tracker = Tracker(root, tell=lambda tell: None, passes=Filter(root))
+        tracker.open(observer, time.monotonic(), known=False)
+        try:
+            while tracker.scanning:
+                now = time.monotonic()
+                if not tracker.scan_own(now):
+                    tracker.step(now)
+            return sum(len(one.files) for one in tracker.root.tree())
+        finally:
+            tracker.close()
+            observer.close()
+
+    return work
+
+
 @dataclass(frozen=True)
 class Subject:
     """What grows, in words, and its three sizes, each twice the one before."""
@@ -174,4 +204,5 @@ SUBJECTS = {
     "roots": Subject("directories of rules taken", roots, (2_500, 5_000, 10_000)),
     "parts": Subject("parts of a set", parts, (15_000, 30_000, 60_000)),
     "directories": Subject("directories waiting", directories, (5_000, 10_000, 20_000)),
+    "watched": Subject("directories in the watched one", watched, (5_000, 10_000, 20_000)),
 }

@@ -7,6 +7,5 @@ monitor, ``watcher`` is its thread.  ``telling`` is the conversation with the cl
 outlives a restart, ``tracking`` decides what has changed, ``kernel`` reads what the system says.
 ``requests`` has what a client asks for, ``notices`` what it is told, ``access`` says what it may
 see, ``guests`` how much of FSServer another account may take, ``files`` shows files to it.
-``families`` has its metrics, ``collector`` the garbage collector's pause.
-``server`` is FSServer under IceGrid.
+``families`` has its metrics.  ``server`` is FSServer under IceGrid.
 """

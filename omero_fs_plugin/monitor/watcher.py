@@ -16,8 +16,8 @@ from collections.abc import Callable
 from omero_fs_plugin.events import EventType
 from omero_fs_plugin.filters import Filter
 
-from . import collector, guests
-from .kernel import raw
+from . import guests
+from .kernel import collector, raw
 from .kernel.observers import Observer, Observing, Wakener
 from .notices import Notice, Tell, shown, speakable
 from .record.picture import Picture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from omero_fs_plugin.monitor import collector
+from omero_fs_plugin.monitor.kernel import collector
 
 
 @pytest.fixture(autouse=True)
