@@ -208,6 +208,51 @@ def test_a_second_start_changes_nothing_and_an_upgrade_is_mended(image: Image) -
     image.upgrade()
 
 
+def test_two_upgrades_with_the_configuration_dropped_between(image: Image) -> None:
+    """As the role does it, which starts from no configuration each time."""
+    config = image.omerodir / "etc" / "grid" / "config.xml"
+    kept = config.read_bytes()
+    installs(image)
+    first = image.templates()
+    try:
+        for _ in range(2):
+            image.upgrade()
+            image.server.run("config", "drop", "default")
+            assert "put in" in installs(image)
+            assert image.templates() == first
+            assert "already" in installs(image)
+    finally:
+        config.write_bytes(kept)
+        image.upgrade()
+
+
+def test_an_omerodir_that_may_not_be_written_is_one_line_and_stays(image: Image) -> None:
+    directory = image.omerodir / "etc" / "templates" / "grid"
+    mode = directory.stat().st_mode
+    files = [directory / "templates.xml", directory / "default.xml"]
+    there = sorted(path.name for path in directory.iterdir())
+    for path in files:
+        path.chmod(0o444)
+    directory.chmod(0o555)
+    try:
+        done = subprocess.run(
+            ["/bin/bash", str(OURS)],
+            capture_output=True,
+            text=True,
+            env=image.environment,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        directory.chmod(mode)
+        for path in files:
+            path.chmod(0o644)
+    told = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    assert len(told) == 1 and "Permission denied" in told[0], told
+    assert image.templates() == image.stock
+    assert sorted(path.name for path in directory.iterdir()) == there, "a part is left"
+
+
 @pytest.mark.long
 def test_a_container_starts_again_and_again(image: Image) -> None:
     """Then another one, and one of a newer image: the second start changes nothing."""

@@ -199,6 +199,16 @@ class Whole:
         return ice, start_dropbox(ice)
 
     @contextmanager
+    def another(self) -> Iterator[Any]:
+        """A second DropBox on the same journal, which does not take over."""
+        ice, second = self._another()
+        try:
+            yield second
+        finally:
+            second.stop()
+            ice.destroy()
+
+    @contextmanager
     def standby(self) -> Iterator[Callable[[], bool]]:
         """A second DropBox on the same journal.  Yields whether it has taken over.
 

@@ -157,11 +157,12 @@ INSIDE: dict[str, dict[str, str]] = {
     },
     "dropbox.service": {
         "awaiting": "service parts",
-        "service": "hearing dispatch figures showing hearsay parts configuration",
+        "service": "hearing dispatch figures showing standby hearsay parts configuration",
         "hearing": "dispatch",
         "elsewhere": "dispatch parts configuration",
         "hearsay": "",
         "showing": "parts configuration",
+        "standby": "",
         "dispatch": "",
         "figures": "parts configuration",
         "parts": "configuration new_users",

@@ -297,6 +297,10 @@ class Database:
             f"there is no journal at {self.shown} yet: DropBox makes it when it is started"
         )
 
+    def refuse_newer(self, connection: Connection) -> None:
+        """Raises JournalError if a newer release has changed the journal since it was opened."""
+        self._version(connection)
+
     def _version(self, connection: Connection) -> int:
         value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
         if value is None or not value.isdecimal() or int(value) > schema.VERSION:

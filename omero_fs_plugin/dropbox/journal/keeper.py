@@ -26,6 +26,7 @@ class LeaseKeeper:
 
     Rule: `gained` is called once, when the lease is ours.  `lost` is called once, when it
     is not ours any more or when nobody can say whether it is.  Both return at once.
+    `waits` is called again and again while another has it, and may ask the journal.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class LeaseKeeper:
         *,
         gained: Callable[[], None],
         lost: Callable[[str], None],
+        waits: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = since_boot,
     ) -> None:
         self._lease = lease
         self._gained = gained
         self._lost = lost
+        self._waits = waits
         self._clock = clock
         self._stopping = threading.Event()
         self._failing = False  # the last time, the journal did not answer
@@ -79,6 +82,8 @@ class LeaseKeeper:
             if not mine and self._lease.held_by != waited_for:
                 waited_for = self._lease.held_by
                 log.info("waiting for the lease, held by %s", waited_for)
+            if not mine and waited_for:
+                self._waits()
             if self._stopping.wait(self.pause(mine)):
                 return
 

@@ -10,6 +10,7 @@ No clock is compared with another: who watches a node looks how long its count s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -27,10 +28,14 @@ from sqlalchemy import (
     update,
 )
 
+from omero_fs_plugin.errors import JournalError
+
 from . import clocks, schema
 from .records import Held, Node, Start
 from .states import State
 from .writer import CLAIMED_S, JournalWriter, write_note
+
+log = logging.getLogger(__name__)
 
 # Before an entry of importUsers: when its last import began, and of which fileset
 _START = "start:"
@@ -54,10 +59,16 @@ class Nodes(JournalWriter):
     def renew(self, held: Held, told: str) -> bool:
         """Counts on, for a node and its claims.  Returns whether the node is still there.
 
-        If it is not, its claims were given to others.
+        If it is not, its claims were given to others.  A node does not stay either that does not
+        know the journal any more, because DropBox is of a newer release now.
         """
         node = schema.node.c
         with self._database.writing(fenced=False) as connection:
+            try:
+                self._database.refuse_newer(connection)
+            except JournalError as error:
+                log.error("%s", error)
+                return False
             done = connection.execute(
                 update(schema.node)
                 .where(node.id == held.epoch, node.holder == held.holder)

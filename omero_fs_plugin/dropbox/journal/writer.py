@@ -45,11 +45,14 @@ class JournalWriter(JournalReader):
     def set_lease(self, before: Held, after: Held) -> bool:
         """Changes the lease if it is still `before`.  Returns whether it was.
 
-        This also renews the claims that the holder of `after` has.
+        This also renews the claims that the holder of `after` has.  Raises JournalError if it
+        would pass to a release that does not know this journal: it may have waited for long.
         """
         table, claim = schema.lease, schema.claim
         values = {"holder": after.holder, "count": after.count, "epoch": after.epoch}
         with self._database.writing(fenced=False) as connection:
+            if before.epoch != after.epoch:
+                self._database.refuse_newer(connection)
             done = connection.execute(
                 update(table)
                 .where(

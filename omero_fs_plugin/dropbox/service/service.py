@@ -40,6 +40,7 @@ from .hearing import Hearing
 from .hearsay import Hearsay
 from .parts import put_together, take_out
 from .showing import Showing
+from .standby import Standby
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class DropBox:
         methods = Methods(os.environ.get("OMERODIR"), readers_there)
         settings, self._of_rules = methods.examine(read(properties))
         self.configuration = Configuration(settings, properties)
+        self._given = self.configuration.seen  # of the latest, also if it is not looked at yet
         me = self._me = Holder.me()
         self._who = f"DropBox, {me.name()}"
         self.parts = put_together(
@@ -112,7 +114,10 @@ class DropBox:
         )
         self._lease = Lease(self.journal, me)
         self._story = Story(self.journal)
-        self._keeper = LeaseKeeper(self._lease, gained=self._gained, lost=self._lost)
+        self._standby = Standby(self.journal, lambda: self._given)
+        self._keeper = LeaseKeeper(
+            self._lease, gained=self._gained, lost=self._lost, waits=self._standby.look
+        )
         self._rounds: Rounds | None = None  # None: no other machine can share the journal
         self._give_up = partial(icegrid.shut_down, communicator)
         self.ended = True  # after `stop`: no thread is left behind
@@ -136,6 +141,7 @@ class DropBox:
         """Takes up again what the journal left open, now that the lease is ours."""
         try:
             self.journal.work_as(self._lease.held, lost=lambda: self._lost("another took it"))
+            self._standby.tell()
             self._story.start()
             rounds = self._rounds_among_nodes()
             self._take(self.configuration.settings, self._of_rules)
@@ -254,6 +260,7 @@ class DropBox:
 
     def reconfigure(self, properties: Mapping[str, str]) -> None:
         """IceGrid calls this with properties that have changed.  They are looked at soon."""
+        self._given = digest(properties)
         self._changes.put(properties)
 
     def _configure(self) -> None:
@@ -266,6 +273,10 @@ class DropBox:
                     "configuration: a defect kept it from being taken; see the log"
                 )
             self.configuration.seen = digest(properties)
+            try:
+                self._standby.tell()
+            except FsError as error:
+                log.warning("a DropBox on standby will not know the new configuration: %s", error)
 
     def _change(self, settings: Settings) -> None:
         settings, methods = self.parts.methods.examine(settings)
@@ -325,7 +336,7 @@ class DropBox:
             self.subscriptions,
             self.configuration,
             begun=self._begun,
-            held_by=self._keeper.held_by,
+            held_by="; ".join(filter(None, (self._keeper.held_by, self._standby.difference))),
             no_journal=self._keeper.trouble,
         )
         unseen = {f"left.{path}": why for path, why in self.hearing.told().items()}

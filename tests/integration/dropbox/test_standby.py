@@ -9,7 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import create_engine, text
 
+from omero_fs_plugin import __version__
+from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.journal.schema import VERSION
+from omero_fs_plugin.dropbox.service import standby
 from tests.integration.whole import Whole
 
 from .journal.postgres import Postgres
@@ -40,6 +45,13 @@ def url(postgres: Postgres) -> str:
     return postgres.url(f"standby{next(_numbers)}")
 
 
+def _bring_to_version(whole: Whole, version: int) -> None:
+    engine = create_engine(read(whole.properties).journal_url)
+    with engine.begin() as db:
+        db.execute(text("UPDATE meta SET value = :v WHERE key = 'version'"), {"v": str(version)})
+    engine.dispose()
+
+
 @pytest.fixture
 def active(url: str) -> Iterator[subprocess.Popen[str]]:
     """It has the lease, and renews it."""
@@ -52,6 +64,62 @@ def active(url: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_another_configuration_is_told_until_it_is_the_same(
+    make_whole: Callable[..., Whole],
+) -> None:
+    whole = make_whole()
+    whole.until_state("running")
+    first = whole.properties
+    whole.properties = {**first, "omero.fs.blacklist": "*.skip"}
+    with whole.another() as second:
+
+        def told() -> str:
+            figures = second.figures()
+            assert figures["state"] in ("starting", "waiting for the lease")
+            return figures["reason"]
+
+        words = "this one has another configuration than that one"
+        whole.until("it is told", lambda: words in told())
+        second.reconfigure(first)
+        whole.until("it is the same", lambda: "held by" in told() and words not in told())
+        whole.dropbox.reconfigure(whole.properties)
+        whole.until("the first has another", lambda: words in told())
+        path = whole.drop("a.tif")
+        whole.until_known(path)
+        whole.assert_once(path)
+    whole.until_state("running")
+
+
+def test_another_version_is_told(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_whole()
+    whole.until_state("running")
+    monkeypatch.setattr(standby, "__version__", "9.9")
+    with whole.another() as second:
+        words = f"that is version {__version__}, and this one is 9.9"
+        whole.until("it is told", lambda: words in second.figures()["reason"])
+
+
+def test_a_standby_of_an_older_version_writes_nothing_into_a_newer_journal(
+    make_whole: Callable[..., Whole],
+) -> None:
+    """It waits since before the active one was upgraded, and brought the journal along."""
+    whole = make_whole()
+    path = whole.drop("a.tif")
+    whole.until_known(path)
+    whole.until_settled()
+    with whole.another() as second:
+        whole.until("it waits", lambda: "held by" in second.figures()["reason"])
+        _bring_to_version(whole, VERSION + 1)
+        whole.stop_dropbox()
+        before = whole.journal.select(), whole.journal.lease().epoch
+        whole.until("it is told", lambda: "install the release" in second.figures()["reason"])
+        after = whole.journal.select(), whole.journal.lease().epoch
+        assert after == before
+        _bring_to_version(whole, VERSION)
 
 
 @pytest.mark.long

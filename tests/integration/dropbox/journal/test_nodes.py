@@ -153,6 +153,20 @@ def test_claims_of_three_users_go_back_whole_and_in_turns(
     assert Counter(of[each] for each in found) == {"amy": 4, "zak": 3, "eve": 4}
 
 
+def test_a_node_of_an_older_release_ends_when_dropbox_is_upgraded(
+    journal: Journal, nodes: tuple[Node, Node, Node], url: str
+) -> None:
+    """It knows nothing of what the newer release has made of the journal."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as db:
+        db.execute(text("UPDATE meta SET value = '99' WHERE key = 'version'"))
+    engine.dispose()
+    for node in nodes:
+        node.now += RENEW_NODE
+        assert not node.rounds.once()
+        assert node.lost
+
+
 def test_who_counts_on_keeps_its_claims_for_ever(
     journal: Journal, nodes: tuple[Node, Node, Node]
 ) -> None:

@@ -206,6 +206,47 @@ def test_no_name_of_a_user_leaves_unless_it_is_asked_for(world: World) -> None:
     assert ("omero_fs_filesets", "failed", "amy") not in told
 
 
+@pytest.mark.parametrize(
+    "user",
+    [
+        'a"} 7\nomero_fs_lease_held 5\n#',
+        "back\\slash",
+        "back\\",
+        "new\nline",
+        "return\rhere",
+        "\u2028separator\x85",
+        "J\u00fcrgen \u5c71\u7530",
+        '{}=,""',
+        "x" * 5000,
+    ],
+    ids=[
+        "injection",
+        "backslash",
+        "last backslash",
+        "newline",
+        "return",
+        "lines",
+        "names",
+        "marks",
+        "long",
+    ],
+)
+def test_a_hostile_name_of_a_user_is_one_label_of_one_line(world: World, user: str) -> None:
+    world.new(State.FAILED, user)
+    families = Families(users=lambda: True)
+    with glance(world.url) as look:
+        text = families.collect(look, Now(), 0.0).decode()
+    samples = [
+        sample
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "omero_fs_filesets" and sample.labels.get("user")
+    ]
+    (failed,) = [sample for sample in samples if sample.labels["state"] == "failed"]
+    assert (failed.labels["user"], failed.value) == (user, 1)
+    assert "\nomero_fs_lease_held 5" not in text
+
+
 def test_the_running_parts(world: World) -> None:
     families = Families(users=lambda: False)
     away = Now(
