@@ -13,7 +13,9 @@ from sqlalchemy import create_engine, text
 
 from omero_fs_plugin import __version__
 from omero_fs_plugin.config.parsing import read
+from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.schema import VERSION
+from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service import standby
 from tests.integration.whole import Whole
 
@@ -120,6 +122,33 @@ def test_a_standby_of_an_older_version_writes_nothing_into_a_newer_journal(
         after = whole.journal.select(), whole.journal.lease().epoch
         assert after == before
         _bring_to_version(whole, VERSION)
+
+
+@pytest.mark.parametrize("ahead", [300.0, -300.0])
+def test_a_standby_whose_clock_is_off_goes_on_all_the_same(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """No clock is compared with another: neither for the lease nor for what waits or rests."""
+    whole = make_whole()
+    before = whole.drop("before.tif")
+    whole.until_known(before)
+    whole.until_settled()
+    there = Journal.__init__.__kwdefaults__
+    assert there is not None
+    monkeypatch.setitem(there, "clock", lambda: whole.clock.time() + ahead)
+    with whole.standby() as took_over:
+        time.sleep(1.0)
+        assert not took_over(), "the first is at work"
+        during = [whole.drop(f"{number}.tif") for number in range(5)]
+        whole.until_known(during[0])
+        whole.dropbox.stop()
+        whole.until("the second takes over", took_over)
+        after = whole.drop("after.tif")
+        whole.until_known(*during, after)
+        whole.until_settled()
+        whole._dropbox_ice.shutdown()
+    whole.until_once(before, *during, after)
+    assert whole.journal.counts()[State.FAILED] == 0
 
 
 @pytest.mark.long

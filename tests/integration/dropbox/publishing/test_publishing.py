@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ import omero
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.blitz.publications import GROUP, NAMESPACE
 from omero_fs_plugin.errors import ServerMisconfiguredError
-from omero_fs_plugin.sandbox import accounts
+from omero_fs_plugin.sandbox import accounts, moods
 from tests.integration.blitz import client_communicator, enter
 from tests.integration.whole import Whole
 
@@ -242,6 +244,25 @@ def test_files_are_imported_while_no_document_can_be_written(
     whole.assert_once(*files)
     whole.until("it is told", lambda: "not private" in whole.dropbox.figures()["publishing"])
     assert _document(whole, "amy") is None
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+def test_files_are_imported_while_omero_has_no_room_for_a_document(
+    make_whole: Callable[..., Whole], code: int
+) -> None:
+    """They lie in OMERO's database: its disk is full, and what is read from it still comes."""
+    whole = make_whole(publishInterval="1")
+    data = whole.watch_dir.parent
+    why = f"could not extend file base/1/2: {os.strerror(code)}"
+    full = moods.Fault(r"IUpdate\..*", "InternalException", why)
+    moods.write(data, moods.Moods(faults=(full,)))
+    files = [whole.drop(f"{number}.tif") for number in range(3)]
+    whole.until_known(*files)
+    whole.until("it is told", lambda: os.strerror(code) in whole.dropbox.figures()["publishing"])
+    whole.assert_once(*files)
+    moods.write(data)
+    whole.until("there is a document", lambda: _document(whole, "amy"))
+    whole.until("nothing is told", lambda: not whole.dropbox.figures()["publishing"])
 
 
 def test_nobody_gets_one_unless_it_is_wanted(whole: Whole) -> None:
