@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from .kinds import Kind
 from .lists import ITEMS, items, joined, quoted
@@ -56,9 +57,13 @@ class Priority:
     users: tuple[str, ...] = ()  # before all others, in this order
     small: bool = False  # each user's small filesets before the large ones
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {user: place for place, user in enumerate(self.users)}
+
     def rank(self, user: str) -> int:
         """The place of `user`; equal for all who are not named."""
-        return self.users.index(user) if user in self.users else len(self.users)
+        return self._places.get(user, len(self.users))
 
 
 def _window(entry: str) -> Window:
@@ -84,14 +89,14 @@ def _clock(minute: int) -> str:
 
 
 def _priority(entry: str) -> Priority:
-    users: list[str] = []
+    users: dict[str, None] = {}  # in their order
     small = False
     for item in items(entry):
         name = item.removeprefix(_USER).strip()
         if item == "small":
             small = True
         elif item.startswith(_USER) and name and "/" not in name and name not in users:
-            users.append(name)
+            users[name] = None
         else:
             raise ValueError(_ORDER)
     return Priority(tuple(users), small)

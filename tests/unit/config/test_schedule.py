@@ -128,3 +128,26 @@ def test_priorities_that_are_refused(entry: str) -> None:
 def test_who_is_not_named_comes_after_all_who_are() -> None:
     priority = Priority(("zak", "amy"))
     assert sorted(("kim", "amy", "zak"), key=priority.rank) == ["zak", "amy", "kim"]
+
+
+class Name(str):
+    """A user's name that counts how often it is compared with another."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, str(other))
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+
+def test_two_thousand_named_users_are_not_compared_with_one_another() -> None:
+    """Each import asks for the place of each user who waits."""
+    names = [Name(f"user{number}") for number in range(2_000)]
+    priority = Priority(tuple(reversed(names)))
+    Name.compared = 0
+    assert sorted(names, key=priority.rank) == names[::-1]
+    assert Name.compared <= 4 * len(names)
+    assert PRIORITY.read(PRIORITY.write(priority)) == priority
