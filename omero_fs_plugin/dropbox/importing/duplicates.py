@@ -10,8 +10,8 @@ from omero_fs_plugin.blitz.users import User
 from omero_fs_plugin.dropbox.confine.trees import tree_stat
 from omero_fs_plugin.dropbox.confine.twice import shown_twice
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.journal.intake import as_store
 from omero_fs_plugin.dropbox.journal.journal import Journal
+from omero_fs_plugin.dropbox.journal.recalling import as_store
 from omero_fs_plugin.dropbox.journal.records import FOUND_IN_OMERO, HANDED_OVER, Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.places import NOBODY

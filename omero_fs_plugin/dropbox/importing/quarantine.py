@@ -6,19 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine import parts_beneath
 from omero_fs_plugin.dropbox.confine.trees import stat_of, tree_stat
 from omero_fs_plugin.dropbox.disks.calls import CALLS
-from omero_fs_plugin.dropbox.journal.by_hand import GOES, HOME
 from omero_fs_plugin.dropbox.journal.database import LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.vaulting import GOES, HOME
 from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.errors import FsError, ImportRefused
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.names import encodable
 from omero_fs_plugin.stores import is_store, store_at
 
@@ -188,9 +190,26 @@ class Quarantine(Returning):
     def _finish_going(self, fileset: Fileset, vault: str) -> None:
         """Clears away what is left where a fileset was that lies in `vault`."""
         if home := self._journal.noted(f"{HOME}{fileset.id}"):
-            self._clear_away(fileset, home, self._ways_home(fileset, home), vault)
+            ways = self._ways_home(fileset, home)
+            self._record_the_rest(fileset, ways, vault)
+            self._clear_away(fileset, home, ways, vault)
         if self._journal.noted(f"{GOES}{fileset.id}"):  # a write for each at each start costs
             self._journal.note(f"{GOES}{fileset.id}", "")
+
+    def _record_the_rest(
+        self, fileset: Fileset, ways: Sequence[tuple[Path, str]], vault: str
+    ) -> None:
+        """Those of its files that the journal still has where they were."""
+        now: list[Found] = []
+        for met, (at, _) in zip(fileset.files, ways, strict=True):
+            if is_store(met.path) or str(at) == met.path:
+                now.append(met)
+            else:
+                with CALLS.at(vault), suppress(FileNotFoundError):
+                    met = replace(met, stat=FileStat.of(at.lstat()))
+                now.append(replace(met, path=str(at)))
+        if now != list(fileset.files):
+            self._journal.put_elsewhere(fileset.id, fileset.root, now)
 
     def _is_half_elsewhere(self, fileset: Fileset) -> bool:
         """Whether a part of it lies in a former quarantine, and cannot be brought back now."""
@@ -214,8 +233,14 @@ class Quarantine(Returning):
             log.warning("fileset %d: %s is not back yet: %s", fileset.id, fileset.path, error)
 
     def _undo(self, fileset: Fileset, root: Path) -> None:
-        """Puts back what we have moved.  If that fails, the next start tries it again."""
+        """Puts back what we have moved.  If that fails, the next start tries it again.
+
+        If the journal has a part of it there by now, the next start records the rest.
+        """
         try:
+            now = self._journal.get(fileset.id)
+            if now is not None and now.root == str(root):
+                return
             if self._put_back(fileset, root) and self._journal.noted(f"{GOES}{fileset.id}"):
                 self._journal.note(f"{GOES}{fileset.id}", "")
         except (OSError, FsError) as error:

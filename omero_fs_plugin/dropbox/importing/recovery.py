@@ -48,6 +48,7 @@ class Recovery:
             if user in self._done:
                 return
             whose, number = self._omero.user(user), 0
+            self._journal.finish_uniting()
             rules = self._omero.path_rules
             roots = [(root, f"{client_path(root, rules)}/") for root in self._places.roots(user)]
             after = self._journal.newest_in_omero(user)

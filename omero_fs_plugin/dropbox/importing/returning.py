@@ -10,11 +10,11 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.confine.trees import stat_of
 from omero_fs_plugin.dropbox.disks.calls import CALLS, RootAway
-from omero_fs_plugin.dropbox.journal.by_hand import HOME, RETURNING
 from omero_fs_plugin.dropbox.journal.ending import LACKS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.vaulting import HOME, RETURNING
 from omero_fs_plugin.errors import FsError, JournalError
 from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.stores import is_store

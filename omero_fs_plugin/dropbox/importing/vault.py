@@ -56,13 +56,19 @@ class Vault:
             self._asked = now
 
     def _ways_home(self, fileset: Fileset, root: str) -> Sequence[tuple[Path, str]]:
-        """(where it lies, where it was) of each file."""
+        """(where it lies, where it was) of each file.
+
+        The journal may still have some where they were, if a process ended while it recorded them.
+        """
+        below = fileset.root.rstrip("/") + "/"
         return [
             (
                 Path(met.path),
                 str(Path(root, *parts_beneath(fileset.root, met.path)))
                 + ("/" if is_store(met.path) else ""),
             )
+            if met.path.startswith(below)
+            else (Path(fileset.root, *parts_beneath(root, met.path)), met.path)
             for met in fileset.files
         ]
 

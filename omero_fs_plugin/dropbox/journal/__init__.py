@@ -6,9 +6,10 @@ Rule: the database enforces the rules, not the code around it.  A fileset ends w
 same as what, ``queue`` what is to be done, ``history`` what happened.  ``waiting``, ``attempting``
 and ``by_hand`` write, one for each part of a fileset's way, by ``writer``.  ``intake`` takes files
 in, ``forming`` makes sets of them, unless another set is ``surrounding`` these.  A large set comes
-together by ``gathering``, comes apart by ``parting`` and fails by ``ending``: in parts.  ``outbox``
-keeps what people are to be told, ``afterwards`` what becomes of imported files, in the words of
-``fates``.
+together by ``gathering``, comes apart by ``parting`` and fails by ``ending``: in parts.
+``vaulting`` writes where the files of failed ones lie, ``uniting`` makes one of two that are the
+same, and ``recalling`` records what OMERO has already.  ``outbox`` keeps what people are to be
+told, ``afterwards`` what becomes of imported files, in the words of ``fates``.
 
 ``schema`` and ``states`` say what is allowed, ``order`` which of a queue comes first, ``records``
 has the rows as values, ``statements`` what every import asks and writes, ``database`` opens it.

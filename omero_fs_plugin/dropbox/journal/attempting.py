@@ -7,28 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, update
 
-from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.errors import JournalError
 
 from . import schema, statements
 from .elapsed import mark, seconds_since
-from .forming import unite
-from .intake import as_store, insert_found
 from .nodes import note_start, note_turn, too_early
 from .order import COMPARED, SMALL_FIRST_S, smallest
-from .parting import Parting
-from .records import MET, PART, Fileset, Found, Start, chunks, columns
-from .rows import CHUNK
-from .states import OPEN, State
+from .recalling import Recalling
+from .records import PART, Fileset, Start
+from .states import State
+from .uniting import Uniting, give_way
 from .writer import REMARK, write_note
 
 # Before a fileset's id; the note says when OMERO was told to import it, and which start of OMERO.
 _TOLD = "told "
 
 
-class Attempting(Parting):
+class Attempting(Uniting, Recalling):
     """Filesets that are taken from the queue, and how each attempt ends."""
 
     def take(
@@ -174,9 +171,11 @@ class Attempting(Parting):
         If not `finished`, something is still to be done.  Call the method `finished` after that.
         """
         self._note_most_sha1s(fileset, sha1s)
+        if len(sha1s) > PART:
+            self._empty_found(server_fileset, fileset)
         with self._database.writing() as connection:
             self._note_sha1s(connection, fileset, sha1s)
-            _give_way(connection, server_fileset, fileset)
+            give_way(connection, server_fileset, fileset)
             write_note(connection, f"{_TOLD}{fileset}", "")
             told = connection.scalar(statements.NOTED, {"of": f"{REMARK}{fileset}"})
             if told:
@@ -225,79 +224,6 @@ class Attempting(Parting):
                 .values(reason=reason, changed=self._clock(), moved_by=self._who)
             )
 
-    def met(self, fileset: int, of: int, found: Sequence[Found]) -> bool:
-        """Records that `fileset`, which is importing, has the files of `of`, which was imported.
-
-        `found`: the files as they are now.  Only `of` remains, with the history of both.  Returns
-        whether `fileset` was importing.
-        """
-        again = f"met again, as fileset {fileset}: it has the same bytes"
-        # In parts: `of` has these bytes whatever becomes of the last one.
-        last = (len(found) - 1) // PART * PART
-        for begin in range(0, last, PART):
-            with self._database.writing() as connection:
-                _put_at(connection, of, found[begin : begin + PART], begin)
-        with self._database.writing() as connection:
-            if not self._move(connection, fileset, (State.IMPORTING,), State.SKIPPED, again):
-                return False
-            _put_at(connection, of, found[last:], last)
-            connection.execute(
-                update(schema.fileset)
-                .where(schema.fileset.c.id == of)
-                .values(path=found[0].path, origin=MET)
-            )
-            unite(connection, fileset, of)
-            return True
-
-    def moved(self, fileset: int, position: int, found: Found) -> None:
-        """Records that an accounted file now has this path and stat."""
-        with self._database.writing() as connection:
-            connection.execute(
-                update(schema.file)
-                .where(schema.file.c.fileset == fileset, schema.file.c.position == position)
-                .values(**columns(found))
-            )
-            if position == 0:
-                connection.execute(
-                    update(schema.fileset)
-                    .where(schema.fileset.c.id == fileset)
-                    .values(path=found.path)
-                )
-
-    def found_in_omero(self, user: str, root: str, found: Sequence[ServerFileset]) -> int:
-        """Records imports that this journal does not know, and returns their number.
-
-        If OMERO was told to import an open fileset with this path and content, the import is
-        left out: the next attempt asks OMERO itself.
-        """
-        fileset, at, number = schema.fileset.c, self._stamp(), 0
-        found = [as_store(one) for one in found]
-        with self._database.writing() as connection:
-            for chunk in chunks(found, CHUNK):
-                told = self._told_at(connection, [f"/{f.paths[0]}" for f in chunk])
-                recorded = set(
-                    connection.scalars(
-                        select(fileset.server_fileset).where(
-                            fileset.server_fileset.in_([f.id for f in chunk])
-                        )
-                    )
-                )
-                for there in chunk:
-                    content = sorted(map(str, there.hashes))
-                    if there.id not in recorded and told.get(f"/{there.paths[0]}") != content:
-                        insert_found(connection, at, user, root, there)
-                        number += 1
-        return number
-
-    def _told_at(self, connection: Connection, paths: Sequence[str]) -> dict[str, list[str]]:
-        """The content, in any order, of open filesets that OMERO was told to import: by path."""
-        fileset = schema.fileset.c
-        rows = connection.execute(
-            select(fileset.id, fileset.state).where(fileset.path.in_(paths), fileset.verified == 1)
-        )
-        told = self._load(connection, [row.id for row in rows if row.state in OPEN])
-        return {one.path: sorted(map(str, one.sha1s)) for one in told}
-
     def _former(self, connection: Connection, fileset: int, sha1s: Sequence[str]) -> int | None:
         """The last fileset of this user imported from the same path, if it has other bytes.
 
@@ -328,26 +254,3 @@ class Attempting(Parting):
             if sha1 != noted:
                 noting = {"of": fileset, "at": position, "bytes": sha1}
                 connection.execute(statements.NOTE_SHA1, noting)
-
-
-def _put_at(connection: Connection, fileset: int, found: Sequence[Found], begin: int) -> None:
-    """Its files lie there now, from this position on."""
-    file = schema.file.c
-    for position, met in enumerate(found, begin):
-        connection.execute(
-            update(schema.file)
-            .where(file.fileset == fileset, file.position == position)
-            .values(**columns(met))
-        )
-
-
-def _give_way(connection: Connection, server_fileset: int, to: int) -> None:
-    """The row of what was found in OMERO goes, because it is fileset `to`."""
-    table = schema.fileset.c
-    values = {"server_fileset": server_fileset, "to": to}
-    found = connection.scalar(statements.FOUND, values)
-    if found is None:
-        return
-    for column in (table.revision_of, table.duplicate_of):
-        connection.execute(update(schema.fileset).where(column == found).values({column.name: to}))
-    unite(connection, found, to)

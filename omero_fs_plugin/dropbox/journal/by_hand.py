@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, or_, select, update
 
@@ -10,18 +10,12 @@ from omero_fs_plugin.errors import ImportRefused
 
 from . import schema
 from .gathering import Gathering
-from .intake import reopen_or_insert, too_large, wait_each
+from .intake import reopen_or_insert, too_large
 from .parting import CLOSED
 from .records import HANDED_OVER, Fileset, Formed, Found, chunks, columns, signed
 from .rows import CHUNK
 from .states import OPEN, State
-from .writer import write_note
-
-# Notes, each before the id of a fileset whose files are being moved, or were when a process ended;
-# HOME stays for as long as they are in quarantine.
-GOES = "quarantine under way "  # the quarantine's directory, which may be another one by now
-HOME = "quarantined "  # the root that it had; if its own is another, it is in quarantine
-RETURNING = "returning "  # the root that it had, where it lies, its stores there, as JSON
+from .vaulting import GOES, RETURNING
 
 
 class Moving(ImportRefused):
@@ -193,48 +187,6 @@ class ByHand(Gathering):
                 _refuse_moving(connection, fileset, path)
             return self._move(connection, fileset, (State.FAILED,), State.SKIPPED, reason)
 
-    def set_out(self, fileset: Fileset, notes: Mapping[str, str]) -> bool:
-        """Makes these notes before the files of a failed fileset are moved.
-
-        Returns False, and notes nothing, if it has not failed, or lies elsewhere by now.
-        """
-        table = schema.fileset.c
-        with self._database.writing() as connection:
-            there = connection.scalar(
-                select(table.id).where(
-                    table.id == fileset.id,
-                    table.state == State.FAILED,
-                    table.root == fileset.root,
-                )
-            )
-            for key, value in notes.items() if there is not None else ():
-                write_note(connection, key, value)
-            return there is not None
-
-    def put_elsewhere(self, fileset: int, root: str, found: Sequence[Found]) -> bool:
-        """Records that the files of a failed fileset lie below another `root` now.
-
-        Returns False, and records nothing, if it has not failed any more: whoever has
-        opened it again looks for the files where they were.
-        """
-        table = schema.fileset.c
-        with self._database.writing() as connection:
-            state = connection.scalar(select(table.state).where(table.id == fileset))
-            if state != State.FAILED:
-                return False
-            _put_elsewhere(connection, fileset, root, found)
-            return True
-
-    def bring_home(self, fileset: Fileset, root: str, found: Sequence[Found], note: str) -> None:
-        """Lets the files of a failed fileset, which lie below `root` again, settle there.
-
-        Removes `note`, the key of what was noted while they were away.
-        """
-        with self._database.writing() as connection:
-            _put_elsewhere(connection, fileset.id, root, found)
-            wait_each(connection, self._stamp(), fileset.user, root, found)
-            write_note(connection, note, "")
-
     def _refuse_going(self, connection: Connection, formed: Formed) -> None:
         """Raises Moving if one of the files is on its way into quarantine."""
         note = schema.meta.c
@@ -269,21 +221,6 @@ def _refuse_moving(connection: Connection, fileset: int, path: str) -> None:
     keys = (f"{GOES}{fileset}", f"{RETURNING}{fileset}")
     if connection.scalar(select(note.key).where(note.key.in_(keys)).limit(1)) is not None:
         raise Moving(path)
-
-
-def _put_elsewhere(connection: Connection, fileset: int, root: str, found: Sequence[Found]) -> None:
-    file = schema.file.c
-    connection.execute(
-        update(schema.fileset)
-        .where(schema.fileset.c.id == fileset)
-        .values(root=root, path=found[0].path)
-    )
-    for position, met in enumerate(found):
-        connection.execute(
-            update(schema.file)
-            .where(file.fileset == fileset, file.position == position)
-            .values(**columns(met))
-        )
 
 
 def _has_just(fileset: Fileset, formed: Formed) -> bool:

@@ -205,6 +205,17 @@ def _left_of(connection: Connection, paths: Set[str], filesets: Sequence[int]) -
     return found
 
 
+def put_at(connection: Connection, fileset: int, found: Sequence[Found], begin: int) -> None:
+    """Its files lie there now, from this position on."""
+    file = schema.file.c
+    for position, met in enumerate(found, begin):
+        connection.execute(
+            update(schema.file)
+            .where(file.fileset == fileset, file.position == position)
+            .values(**columns(met))
+        )
+
+
 def unite(connection: Connection, identifier: int, of: int) -> None:
     """The row of a fileset goes, and `of` gets its history."""
     log = schema.event_log

@@ -6,18 +6,12 @@ All of it runs within a transaction of the journal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from omero_fs_plugin.blitz.filesets import ServerFileset
-from omero_fs_plugin.events import FileStat
-from omero_fs_plugin.stores import digest_of_copies, store_at
-
 from . import schema
 from .records import (
-    FOUND_IN_OMERO,
     MET,
     PART,
     Found,
@@ -25,7 +19,6 @@ from .records import (
     columns,
     met_of,
     signed,
-    stat_columns,
 )
 from .states import OPEN, State
 
@@ -241,54 +234,6 @@ def take_others(
     if rows:
         connection.execute(delete(schema.file).where(*others, file.position >= rows[-1].position))
     return [met_of(row) for row in reversed(rows)]
-
-
-def as_store(found: ServerFileset) -> ServerFileset:
-    """What OMERO has of a store as the journal has a store: one path, and its digest."""
-    content = digest_of_copies(found.paths, found.hashes)
-    if not content:
-        return found
-    top = store_at(found.paths[0].rpartition("/")[0])
-    return replace(found, paths=(top,), hashes=(content,), sizes=(sum(found.sizes),))
-
-
-def insert_found(
-    connection: Connection, at: Stamp, user: str, root: str, found: ServerFileset
-) -> None:
-    """Inserts a fileset that only OMERO has: it is imported, and its files were not met yet."""
-    identifier = connection.scalar(
-        insert(schema.fileset)
-        .values(
-            user=user,
-            root=root,
-            path=f"/{found.paths[0]}",
-            state=State.IMPORTED,
-            origin=FOUND_IN_OMERO,
-            server_fileset=found.id,
-            images=",".join(map(str, found.images)),
-            created=at.now,
-            changed=at.now,
-            moved_by=at.who,
-        )
-        .returning(schema.fileset.c.id)
-    )
-    nothing = stat_columns(FileStat(0, 0, 0, 0))
-    connection.execute(
-        insert(schema.file),
-        [
-            {
-                **nothing,
-                "fileset": identifier,
-                "position": position,
-                "path": f"/{path}",
-                "size": size,
-                "sha1": sha1,
-            }
-            for position, (path, size, sha1) in enumerate(
-                zip(found.paths, found.sizes, found.hashes, strict=True)
-            )
-        ],
-    )
 
 
 def former(

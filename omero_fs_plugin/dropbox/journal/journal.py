@@ -11,11 +11,11 @@ from .attempting import Attempting
 from .by_hand import ByHand
 from .nodes import Nodes
 from .outbox import Outbox
-from .waiting import Waiting
+from .vaulting import Vaulting
 from .writer import write_note
 
 
-class Journal(Waiting, Attempting, ByHand, Nodes):
+class Journal(Vaulting, Attempting, ByHand, Nodes):
     """The journal, for reading and writing."""
 
     @property

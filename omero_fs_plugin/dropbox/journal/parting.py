@@ -77,6 +77,19 @@ class Parting(JournalWriter):
             if len(some) < PART:
                 return apart
 
+    def _shed(self, fileset: int, state: State, reason: str | None = None) -> None:
+        """Removes the files of a fileset that goes, but for the first, while it is in `state`."""
+        table = schema.fileset.c
+        is_so = [table.id == fileset, table.state == state]
+        if reason is not None:
+            is_so.append(table.reason == reason)
+        while True:
+            with self._database.writing() as connection:
+                if connection.scalar(select(table.id).where(*is_so)) is None:
+                    return
+                if len(take_others(connection, fileset, 1, PART)) < PART:
+                    return
+
     def _say(self, connection: Connection, fileset: int) -> None:
         holder, epoch = self._me
         until = self._clock() + CLAIMED_S

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from omero_fs_plugin.events import FileStat
 
@@ -14,7 +15,6 @@ from .forming import forget
 from .intake import insert_new, wait_each
 from .parting import CLOSED
 from .records import GONE, MET, PART, STAT_COLUMNS, Found, chunks, columns, stat_columns
-from .rows import CHUNK
 from .states import State
 
 
@@ -27,12 +27,13 @@ class Waiting(Ending):
         If any user has an open fileset with the path, it is left as it is.  A skipped
         or failed fileset with the path is opened again.
         """
-        with self._database.writing() as connection:
-            large = wait_each(connection, self._stamp(), user, root, found)
-        for fileset in large:
-            self._part_with(fileset, CLOSED)
-        if large:
-            self.wait(user, root, found)
+        for some in chunks(found, PART):
+            with self._database.writing() as connection:
+                large = wait_each(connection, self._stamp(), user, root, some)
+            for fileset in large:
+                self._part_with(fileset, CLOSED)
+            if large:
+                self.wait(user, root, some)
 
     def follow(self, renamed: Mapping[int, tuple[str, Found]]) -> None:
         """Lets filesets of one file wait at the path that it has now: id -> root, what it is now.
@@ -40,9 +41,10 @@ class Waiting(Ending):
         The fileset that was made there when the file was met goes.  If there was one before, it
         stays, and one that failed at the former path is skipped.
         """
-        with self._database.writing() as connection:
-            for fileset, (root, met) in renamed.items():
-                self._follow(connection, fileset, root, met)
+        for some in chunks(list(renamed.items()), PART):
+            with self._database.writing() as connection:
+                for fileset, (root, met) in some:
+                    self._follow(connection, fileset, root, met)
 
     def give_to(self, fileset: int, user: str, root: str) -> None:
         """Gives a waiting fileset to this user, below `root`."""
@@ -165,21 +167,17 @@ class Waiting(Ending):
 
         Returns how many.
         """
-        table = schema.fileset.c
-        found: list[int] = []
-        with self._database.writing() as connection:
-            for some in chunks(filesets, CHUNK):
-                found += connection.scalars(
-                    select(table.id).where(
-                        table.id.in_(some),
-                        table.state == State.SKIPPED,
-                        table.reason == GONE,
-                        table.attempts == 0,
-                        table.server_fileset.is_(None),
-                    )
-                )
-            forget(connection, found)
-        return len(found)
+        number = 0
+        for some in chunks(filesets, PART):
+            with self._database.reading() as connection:
+                gone = list(connection.scalars(_gone(some)))
+            for one in self._many(gone):
+                self._shed(one, State.SKIPPED, GONE)
+            with self._database.writing() as connection:
+                gone = list(connection.scalars(_gone(gone)))
+                forget(connection, gone)
+            number += len(gone)
+        return number
 
     def _follow(self, connection: Connection, fileset: int, root: str, met: Found) -> None:
         table = schema.fileset.c
@@ -239,6 +237,18 @@ class Waiting(Ending):
             .values({"sha1": None, **{name: bindparam(name) for name in STAT_COLUMNS}}),
             [{"of": i, **stat_columns(stat)} for i, stat in filesets.items()],
         )
+
+
+def _gone(filesets: Sequence[int]) -> Select[Any]:
+    """Those that ended before anything was tried, because their files were gone."""
+    table = schema.fileset.c
+    return select(table.id).where(
+        table.id.in_(filesets),
+        table.state == State.SKIPPED,
+        table.reason == GONE,
+        table.attempts == 0,
+        table.server_fileset.is_(None),
+    )
 
 
 def _in_parts(by_reason: Mapping[str, Sequence[int]]) -> Iterator[list[tuple[str, list[int]]]]:

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Mapping
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.journal.by_hand import HOME, Moving
+from omero_fs_plugin.dropbox.journal.by_hand import Moving
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import HANDED_OVER, Fileset
+from omero_fs_plugin.dropbox.journal.vaulting import HOME
 from omero_fs_plugin.errors import ImportRefused, NotDeletedError
 
 from .requests import Request, Wish, granted, read

@@ -6,6 +6,8 @@ table has every act on a set.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,9 +16,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.dropbox.journal.journal import Journal
-from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.writer import JournalWriter
 from omero_fs_plugin.events import FileStat
 from tests.parts import in_parts_of
 
@@ -26,8 +30,9 @@ __all__ = ["journal", "postgres", "url"]  # fixtures
 
 ROOT = "/dropbox/amy"
 STORE = f"{ROOT}/a.zarr/"
-PART = 50  # so that a set of a few hundred files is large
-FILES = 4 * PART + 7
+VAULT = "/bad/amy/1"
+PART = 20  # so that a set of a few hundred files is large
+FILES = 15 * PART + 7  # so many that one statement for each is above every bound here
 MOST = 5 * PART  # rows that one transaction writes; what a trigger writes does not count
 ASKED = 60  # statements that one transaction begins with, whatever the size of the set
 
@@ -125,6 +130,20 @@ def sha1s(number: int) -> list[str]:
     return [f"{n:040x}" for n in range(number)]
 
 
+def moved(files: list[Found], root: str) -> list[Found]:
+    return [replace(met, path=met.path.replace(ROOT, root)) for met in files]
+
+
+def in_omero(files: list[Found], number: int = 1) -> ServerFileset:
+    return ServerFileset(
+        number,
+        (number,),
+        tuple(met.path.lstrip("/") for met in files),
+        tuple(sha1s(len(files))),
+        tuple(met.stat.size for met in files),
+    )
+
+
 Act = Callable[[], Any]
 
 
@@ -186,6 +205,105 @@ def _met_again(journal: Journal, files: list[Found]) -> Act:
         [replace(m, stat=replace(m.stat, inode=9_000_000 + n)) for n, m in enumerate(moved)],
     )
     return lambda: journal.met(again.id, first.id, again.files)
+
+
+def _put_elsewhere(journal: Journal, files: list[Found]) -> Act:
+    fileset = failed(journal, files)
+    return lambda: journal.put_elsewhere(fileset.id, VAULT, moved(files, VAULT))
+
+
+def _brought_home(journal: Journal, files: list[Found]) -> Act:
+    fileset = failed(journal, files)
+    assert journal.put_elsewhere(fileset.id, VAULT, moved(files, VAULT))
+    return lambda: journal.bring_home(fileset, ROOT, files, "away")
+
+
+def _found_in_omero(journal: Journal, files: list[Found]) -> Act:
+    return lambda: journal.found_in_omero("amy", ROOT, [in_omero(files)])
+
+
+def _many_found_in_omero(journal: Journal, files: list[Found]) -> Act:
+    found = [in_omero([met], number) for number, met in enumerate(files, 1)]
+    return lambda: journal.found_in_omero("amy", ROOT, found)
+
+
+def _imported_as_what_was_found(journal: Journal, files: list[Found]) -> Act:
+    journal.found_in_omero("amy", ROOT, [in_omero(files)])
+    fileset = taken(journal, files)
+    return lambda: journal.imported(fileset.id, 1, [1], sha1s(len(files)))
+
+
+def _met_for_the_first_time(journal: Journal, files: list[Found]) -> Act:
+    return lambda: journal.wait("amy", ROOT, files)
+
+
+def _renamed(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+    opened = journal.open_at([met.path for met in files])
+    now = {met.path: to for met, to in zip(files, moved(files, f"{ROOT}/b"), strict=True)}
+    return lambda: journal.follow({one.id: (ROOT, now[one.path]) for one in opened.values()})
+
+
+def _forgotten_as_gone(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+    ids = [one.id for one in journal.open_at([met.path for met in files]).values()]
+    journal.end_waiting(dict.fromkeys(ids, GONE), State.SKIPPED)
+    return lambda: journal.forget_gone(ids)
+
+
+def _a_set_forgotten_as_gone(journal: Journal, files: list[Found]) -> Act:
+    identifier = queued(journal, files)
+    journal.move(identifier, State.QUEUED, State.SKIPPED, GONE)
+    return lambda: journal.forget_gone([identifier])
+
+
+def _waited(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+    ids = [one.id for one in journal.open_at([met.path for met in files]).values()]
+    return lambda: journal.waited(ids, 1.0)
+
+
+def _rested(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+    opened = journal.open_at([met.path for met in files])
+    return lambda: journal.rested({opened[m.path].id: replace(m.stat, size=6) for m in files})
+
+
+def _gathered_and_queued(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+
+    def act() -> None:
+        gathered = journal.gather(formed(files))
+        assert gathered is not None
+        journal.queue(gathered)
+
+    return act
+
+
+def _gathered_and_released(journal: Journal, files: list[Found]) -> Act:
+    wait(journal, files)
+
+    def act() -> None:
+        gathered = journal.gather(formed(files))
+        assert gathered is not None
+        journal.release(gathered)
+
+    return act
+
+
+def _skipped_as_a_copy(journal: Journal, files: list[Found]) -> Act:
+    fileset = taken(journal, files)
+    return lambda: journal.duplicate(fileset.id, None, "a copy")
+
+
+def _refused(journal: Journal, files: list[Found]) -> Act:
+    fileset = taken(journal, files)
+    return lambda: journal.refused(fileset.id, State.FAILED, "no")
+
+
+def _taken(journal: Journal, files: list[Found]) -> Act:
+    queued(journal, files)
+    return lambda: journal.take("amy")
 
 
 def _settled_anew(journal: Journal, files: list[Found]) -> Act:
@@ -289,8 +407,35 @@ ACTS = {
         _each_queued,
         _absorbed,
         _a_set_absorbed,
+        _put_elsewhere,
+        _brought_home,
+        _found_in_omero,
+        _many_found_in_omero,
+        _imported_as_what_was_found,
+        _met_for_the_first_time,
+        _renamed,
+        _forgotten_as_gone,
+        _a_set_forgotten_as_gone,
+        _waited,
+        _rested,
+        _gathered_and_queued,
+        _gathered_and_released,
+        _skipped_as_a_copy,
+        _refused,
+        _taken,
     )
 }
+
+# What writes of a journal, and never about more than one row of a fileset and one of a file.
+OF_ONE = (
+    *("move", "note", "make_sure", "set_out", "moved", "give_to", "skip", "finished", "remark"),
+    *("note_nothing_there", "tell_clock", "finish_uniting"),
+    # The lease, and what importers of other machines say of themselves and of their claims.
+    *("set_lease", "work_as", "join", "renew", "leave", "not_started"),
+    *("give_back_of", "give_back_orphans"),
+    # They read.
+    *("nodes", "mine", "turns", "started", "told_for", "told_at", "ahead_of"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -308,3 +453,17 @@ def test_no_transaction_grows_with_a_set(
         assert done() is not False
     assert seen.rows <= MOST
     assert seen.values <= MOST + ASKED
+
+
+def test_every_verb_has_an_act_here() -> None:
+    """Whoever adds a method that writes adds an act, or says that it is about one row."""
+    verbs = {
+        name
+        for of in Journal.__mro__
+        if issubclass(of, JournalWriter)
+        for name, method in vars(of).items()
+        if callable(method) and name[0] != "_"
+    }
+    source = "".join(inspect.getsource(act) for act in ACTS.values())
+    acted = set(re.findall(r"journal\.(\w+)\(", source))
+    assert verbs - {*OF_ONE} <= acted

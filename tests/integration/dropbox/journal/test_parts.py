@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from omero_fs_plugin.blitz.filesets import ServerFileset
 from omero_fs_plugin.dropbox.journal.database import Database, LeaseLost
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import Lease
@@ -165,6 +166,146 @@ def test_giving_up_is_killed_between_two_parts(
     assert [met.path for met in given_up.files] == [met.path for met in FOUND]
     assert open_files(journal) == []
     assert journal.notes("gathers ") == {}
+
+
+VAULT = "/bad/amy/1"
+IN_VAULT = [replace(m, path=m.path.replace(ROOT, VAULT)) for m in FOUND]
+HOME = "quarantined 1"
+
+
+def until_killed(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    with dies_before(monkeypatch, number), suppress(Killed):
+        act()
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_killed_on_the_way_into_quarantine_each_file_has_its_place(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    failed(journal)
+    (fileset,) = journal.select(State.FAILED)
+    until_killed(monkeypatch, number, lambda: journal.put_elsewhere(fileset.id, VAULT, IN_VAULT))
+    (now,) = journal.select()
+    at_home, away = [met.path for met in FOUND], [met.path for met in IN_VAULT]
+    moved = min(2 * number, FILES)
+    assert [met.path for met in now.files] == away[:moved] + at_home[moved:]
+    assert now.root == (VAULT if number else ROOT)
+    assert now.path == now.files[0].path
+    assert journal.put_elsewhere(fileset.id, VAULT, IN_VAULT)
+    (now,) = journal.select(State.FAILED)
+    assert list(now.files) == IN_VAULT
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_killed_on_the_way_home_each_file_waits_once(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    failed(journal)
+    (fileset,) = journal.select(State.FAILED)
+    journal.note(HOME, ROOT)
+    assert journal.put_elsewhere(fileset.id, VAULT, IN_VAULT)
+    until_killed(monkeypatch, number, lambda: journal.bring_home(fileset, ROOT, FOUND, HOME))
+    left = journal.select(State.FAILED)
+    assert bool(left) == bool(journal.noted(HOME))
+    for one in left:  # who goes on does it with the files that the set still has
+        journal.bring_home(one, ROOT, FOUND[: len(one.files)], HOME)
+    assert sorted(open_files(journal)) == [met.path for met in FOUND]
+    assert journal.form(FORMED)[0] is not None
+    assert import_all(journal) == [[met.path for met in FOUND]]
+    assert journal.noted(HOME) == ""
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_killed_while_a_set_is_met_again_it_is_one(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    wait(journal)
+    journal.form(FORMED)
+    import_all(journal)
+    (first,) = journal.select()
+    moved = [
+        Found(met.path.replace(ROOT, f"{ROOT}/b"), replace(met.stat, inode=700 + n, ctime_ns=2))
+        for n, met in enumerate(FOUND)
+    ]
+    identifier, _ = journal.form(Formed("amy", ROOT, moved))
+    assert identifier is not None
+    again = journal.take("amy")
+    assert again is not None
+    until_killed(monkeypatch, number, lambda: journal.met(again.id, first.id, moved))
+    if journal.importing():
+        assert len(journal.load([again.id])[0].files) == FILES
+        assert journal.met(again.id, first.id, moved)
+    journal.finish_uniting()
+    (one,) = journal.select()
+    assert (one.id, one.state, one.path) == (first.id, State.IMPORTED, moved[0].path)
+    assert list(one.files) == moved
+    assert journal.notes("unites ") == {}
+    assert [after for _, _, after, *_ in journal.events(one.id)].count(State.IMPORTED) == 1
+
+
+def test_one_that_is_opened_again_before_it_goes_stays(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait(journal)
+    journal.form(FORMED)
+    import_all(journal)
+    (first,) = journal.select()
+    moved = [
+        Found(met.path.replace(ROOT, f"{ROOT}/b"), replace(met.stat, inode=700 + n, ctime_ns=2))
+        for n, met in enumerate(FOUND)
+    ]
+    journal.form(Formed("amy", ROOT, moved))
+    again = journal.take("amy")
+    assert again is not None
+    until_killed(monkeypatch, 5, lambda: journal.met(again.id, first.id, moved))
+    (skipped,) = journal.select(State.SKIPPED)
+    assert skipped.id == again.id
+    changed = replace(moved[0], stat=replace(moved[0].stat, size=99))
+    journal.wait("amy", ROOT, [changed])
+    journal.finish_uniting()
+    assert [one.files[0] for one in journal.select(State.WAITING) if one.id == again.id] == [
+        changed
+    ]
+    assert journal.notes("unites ") == {}
+
+
+IN_OMERO = ServerFileset(
+    9, (9,), tuple(m.path.lstrip("/") for m in FOUND), tuple(SHA1S), (5,) * FILES
+)
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_killed_while_it_learns_what_omero_has_it_learns_it_then(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    until_killed(monkeypatch, number, lambda: journal.found_in_omero("amy", ROOT, [IN_OMERO]))
+    half = number < 6  # the part that ends it is the sixth
+    assert (journal.newest_in_omero("amy") == 9) is not half
+    for some in range(1, FILES + half):  # nothing is the same as what is there of it
+        assert journal.same_content("amy", SHA1S[:some]) == []
+    assert journal.found_in_omero("amy", ROOT, [IN_OMERO]) == int(half)
+    (one,) = journal.select()
+    assert (one.server_fileset, one.images, list(one.sha1s)) == (9, (9,), SHA1S)
+    assert [met.path for met in one.files] == [met.path for met in FOUND]
+    assert [same.id for same in journal.same_content("amy", SHA1S)] == [one.id]
+    assert journal.notes("recalls ") == {}
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_killed_while_what_was_found_gives_way_it_gives_way_then(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    journal.found_in_omero("amy", ROOT, [IN_OMERO])
+    wait(journal)
+    journal.form(FORMED)
+    taken = journal.take("amy")
+    assert taken is not None
+    until_killed(monkeypatch, number, lambda: journal.imported(taken.id, 9, [9], SHA1S))
+    if journal.importing():
+        journal.imported(taken.id, 9, [9], SHA1S)
+    (one,) = journal.select()
+    assert (one.id, one.server_fileset, list(one.sha1s)) == (taken.id, 9, SHA1S)
+    assert list(one.files) == FOUND
 
 
 def between_parts(journal: Journal, act: Callable[[], object], number: int = 2) -> Any:

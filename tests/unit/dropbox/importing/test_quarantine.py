@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,13 +17,30 @@ from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing import copying
 from omero_fs_plugin.dropbox.importing import quarantine as quarantine_module
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
+from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.events import FileStat
+from tests.parts import in_parts_of
 from tests.rules import places_of
 
 CONTENT = b"no image"
+
+
+@contextmanager
+def dies_before(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """... the write of the journal with this number."""
+    numbers, writing = itertools.count(), Database.writing
+
+    def dying(self: Database, **options: Any) -> Any:
+        if options.get("fenced", True) and next(numbers) == number:
+            raise KeyboardInterrupt
+        return writing(self, **options)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Database, "writing", dying)
+        yield
 
 
 @pytest.fixture
@@ -277,6 +296,52 @@ class TestSets:
         assert all(Path(met.path).exists() for met in now.files)
         assert now.root == (str(tmp_path / "other" / "amy" / str(pair.id)) if new else pair.root)
         assert journal.notes("quarantine under way ") == {}
+
+    @pytest.mark.parametrize("part", range(1, 5))
+    def test_a_large_set_is_killed_between_two_parts(
+        self,
+        quarantine: Quarantine,
+        journal: Journal,
+        watch_dir: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        part: int,
+    ) -> None:
+        """On its way there, and on its way home; then the next DropBox goes on."""
+        root = watch_dir / "amy"
+        files = []
+        for n in range(5):
+            (root / f"{n}.tif").write_bytes(b"%d" % n)
+            files.append(Found(f"{root}/{n}.tif", FileStat.of((root / f"{n}.tif").lstat())))
+        identifier, _ = journal.form(Formed("amy", str(root), files))
+        assert identifier is not None
+        journal.move(identifier, State.QUEUED, State.FAILED, "no")
+        with in_parts_of(1):
+            with dies_before(monkeypatch, 2 + part):
+                quarantine.take(journal.load([identifier])[0])
+            (half,) = journal.load([identifier])
+            assert len([m for m in half.files if "DropBox" not in m.path]) == part
+            Quarantine(tmp_path / "failed", places_of(watch_dir), journal).sweep()
+            (there,) = journal.load([identifier])
+            assert [Path(met.path).read_bytes() for met in there.files] == [
+                b"%d" % n for n in range(5)
+            ]
+            for met in there.files:
+                assert met.path.startswith(f"{tmp_path}/failed/")
+                assert met.stat == FileStat.of(Path(met.path).lstat())
+            assert journal.notes("quarantine under way ") == {}
+            with dies_before(monkeypatch, 1 + part):
+                quarantine.bring_back(there)
+            Quarantine(tmp_path / "failed", places_of(watch_dir), journal).sweep()
+        assert sorted(path.name for path in root.iterdir() if path.is_file()) == [
+            f"{n}.tif" for n in range(5)
+        ]
+        waiting = journal.select(State.WAITING)
+        assert sorted(met.path for one in waiting for met in one.files) == [
+            met.path for met in files
+        ]
+        assert journal.select(State.FAILED) == []
+        assert journal.notes("quarantined ") == journal.notes("returning ") == {}
 
     def test_what_stays_because_it_was_dropped_again_is_told(
         self,

@@ -21,10 +21,10 @@ from omero_fs_plugin.cli.retrying import retry
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.importing.quarantine import Quarantine
-from omero_fs_plugin.dropbox.journal.by_hand import GOES, RETURNING
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Fileset, Formed
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.journal.vaulting import GOES, RETURNING
 from omero_fs_plugin.dropbox.settling.handover import Given, Left
 from omero_fs_plugin.errors import ConfigurationError
 from tests.rules import places_of, settings_of
