@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from omero_fs_plugin.dropbox.journal import records
 
-_ROOM = records.__name__.rpartition(".")[0]
+_ROOMS = ("omero_fs_plugin.dropbox.journal.", "omero_fs_plugin.dropbox.settling.")
 
 
 def parts_of(files: int) -> None:
     """From now on one transaction is about so many files of a set."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(_ROOM + ".") and hasattr(module, "PART"):
+        if name.startswith(_ROOMS) and hasattr(module, "PART"):
             setattr(module, "PART", files)  # noqa: B010 - each module has a name of its own for it
 
 

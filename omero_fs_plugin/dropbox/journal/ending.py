@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -25,11 +26,20 @@ _PARTS_OF_A_STORE = (State.WAITING, State.QUEUED, State.SKIPPED, State.FAILED)
 class Ending(Gathering):
     """Sets that are given up, and files that turn out to be parts of a store."""
 
-    def give_up(self, filesets: Sequence[int], reason: str, lacks: Sequence[str]) -> int | None:
+    def give_up(
+        self,
+        filesets: Sequence[int],
+        reason: str,
+        lacks: Sequence[str],
+        *,
+        lock: AbstractContextManager[object] | None = None,
+        sure: Callable[[], bool] = lambda: True,
+    ) -> int | None:
         """Fails parts of a set, which have waited long enough, as one fileset.  Returns its id.
 
         `filesets`: those of its files that wait, in their order.  The result is None if
-        one of them no longer waits.  `lacks`: the paths of missing files, if known.
+        one of them no longer waits.  `lacks`: the paths of missing files, if known.  The last part
+        holds `lock`, and is done only if all is still `sure`.
         """
         first = filesets[0]
         with self._database.reading() as connection:
@@ -44,11 +54,16 @@ class Ending(Gathering):
         try:
             # The last part is the one that fails the set.
             for begin in range(0, len(found), PART):
-                with self._part(gathered, begin) as connection:
-                    some = filesets[begin : begin + PART]
-                    at = self._stamp()
-                    _bring(connection, at, first, begin, some, given_up)
-                    if begin + PART >= len(found):
+                last = begin + PART >= len(found)
+                with lock if last and lock is not None else nullcontext():
+                    if last and not sure():
+                        raise Changed
+                    with self._part(gathered, begin) as connection:
+                        some = filesets[begin : begin + PART]
+                        at = self._stamp()
+                        _bring(connection, at, first, begin, some, given_up)
+                        if not last:
+                            continue
                         _fail(connection, at, first, reason)
                         write_note(connection, f"{LACKS}{first}", json.dumps(list(lacks)))
                         write_note(connection, f"{GATHERS}{first}", "")

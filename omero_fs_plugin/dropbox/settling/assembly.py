@@ -1,14 +1,15 @@
 """From files at rest to filesets: what happens with the answer of a grouper.
 
-Pure, except for the journal.  The pipeline holds its lock around every call, so
-nothing here looks at the disk.
+Pure, except for the journal.  The pipeline holds its lock around every call, and around every
+step of those that have steps, so nothing here looks at the disk.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from omero_fs_plugin.dropbox.grouping.completeness import is_only_index
 from omero_fs_plugin.dropbox.grouping.filesets import DEADLY, Candidate, Grouping, Reach
 from omero_fs_plugin.dropbox.grouping.native.signatures import is_image_name
-from omero_fs_plugin.dropbox.journal.records import Fileset, Formed, Found
+from omero_fs_plugin.dropbox.journal.records import PART, Fileset, Formed, Found, chunks
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.errors import RecordRefused
 from omero_fs_plugin.events import FileStat
@@ -60,6 +61,12 @@ class _Verdict:
         return self.state is State.WAITING
 
 
+# What becomes of many files is done in steps.  Between two of them the lock may be free, and files
+# may change: these are left to whoever asks about them next.
+Steps = Generator[None, None, int]
+Lock = AbstractContextManager[object]
+
+
 class Waits(Exception):
     """Why a candidate cannot be formed now, and in how many seconds it is asked about again."""
 
@@ -78,6 +85,7 @@ class Assembly:
 
     Rule: a fileset is formed when every file that it uses is at rest, or was
     accounted for before.  If one of them waits, all of them wait, for the same reason.
+    No step is about more than PART files.
 
     `pending` says whether a path is in its quiet period, `stirring` which file of a tree is;
     empty: none.
@@ -103,11 +111,13 @@ class Assembly:
         """Forgets the files outside of every rule that no set has used for a while."""
         self._uncovered.forget_unasked()
 
-    def failed(self, lot: Lot, why: str, now: float, again: float) -> None:
+    def failed(self, lot: Lot, why: str, now: float, again: float) -> Steps:
         """There was no answer.  The lot is asked about again after `again` s."""
-        still = self._lots.back(lot)
+        still = self._lots.unchanged(lot)
         self._lots.again(still, now + again)
-        self._conclude(dict.fromkeys(still, _Verdict(State.WAITING, why)))
+        yield from self._conclude(lot, dict.fromkeys(still, _Verdict(State.WAITING, why)))
+        self._lots.back(lot)
+        return 0
 
     def answered(
         self,
@@ -117,15 +127,16 @@ class Assembly:
         now: float,
         took: float,
         large: Sequence[tuple[Candidate, Waits]] = (),
-    ) -> int:
+    ) -> Steps:
         """Forms what can be formed, and returns the number of filesets.
 
-        `large`: sets that cannot be formed now, as was found out before.
+        `large`: sets that cannot be formed now, as was found out before.  The lot is out until the
+        last step.
         """
-        still = self._lots.back(lot)
+        still = self._lots.unchanged(lot)
         but = [candidate for candidate, _ in large]
-        formed, waits = self._form_all(lot, grouping, around, still, now, but)
-        waits = [*large, *waits]
+        waits = list(large)
+        formed = yield from self._form_all(lot, grouping, around, still, now, but, waits)
         verdicts: dict[str, _Verdict] = {}
 
         def mine(candidate: Candidate) -> list[str]:
@@ -165,7 +176,8 @@ class Assembly:
             why = "waits: nothing was found out about it; see the log"
             verdicts.update(dict.fromkeys(untold, _Verdict(State.WAITING, why)))
             self._lots.again(untold, now + _UNTOLD_S)
-        self._conclude(verdicts)
+        yield from self._conclude(lot, verdicts)
+        self._lots.back(lot)
         return formed
 
     def _form_all(
@@ -176,15 +188,15 @@ class Assembly:
         still: set[str],
         now: float,
         but: Sequence[Candidate],
-    ) -> tuple[int, list[tuple[Candidate, Waits]]]:
-        """Forms what can be formed.  Returns the number of filesets, and what has to wait.
+        waits: list[tuple[Candidate, Waits]],
+    ) -> Steps:
+        """Forms what can be formed.  Returns the number of filesets; `waits` gets what has to wait.
 
         This is done first: a file that goes into one set then does not wait with another.
         The largest set comes first: a set that lies within another is not a set of its own.
         """
-        waits: list[tuple[Candidate, Waits]] = []
         singles: dict[str, tuple[Candidate, Found]] = {}
-        formed = 0
+        formed = files = 0
         for candidate in sorted(grouping.candidates, key=lambda one: -len(one.files)):
             if not candidate.complete or candidate.refused or still.isdisjoint(candidate.files):
                 continue
@@ -197,8 +209,28 @@ class Assembly:
                 else:
                     self._form(lot, candidate, found)
                     formed += 1
+                    files += len(found)
             except Waits as waiting:
                 waits.append((candidate, waiting))
+            if files >= PART:
+                files = 0
+                yield
+        for some in chunks(list(singles.items()), PART):
+            formed += self._form_singles(lot, dict(some), now, waits)
+            yield
+        return formed
+
+    def _form_singles(
+        self,
+        lot: Lot,
+        singles: dict[str, tuple[Candidate, Found]],
+        now: float,
+        waits: list[tuple[Candidate, Waits]],
+    ) -> int:
+        formed = 0
+        for path in list(singles):
+            if path in self._lots and not self._is_as_asked(lot, path):
+                del singles[path]
         left = [met for path, (_, met) in singles.items() if path in self._lots]
         for path in self._journal.in_sets(lot.user, left):
             candidate, met = singles.pop(path)
@@ -208,16 +240,24 @@ class Assembly:
             except Waits as waiting:
                 waits.append((candidate, waiting))
         queued = {path: candidate.reader for path, (candidate, _) in singles.items()}
-        return formed + self._queue_singles(queued, now), waits
+        return formed + self._queue_singles(queued, now)
 
-    def expire(self, passed: float, timeout: float) -> None:
-        """Fails sets that were incomplete for `timeout` s; `passed` s of them have just gone by.
+    def _is_as_asked(self, lot: Lot, path: str) -> bool:
+        """Whether it rests here as it did when the lot was asked about."""
+        rested = self._lots.stat_of(path)
+        return rested is not None and rested == lot.stats.get(path, rested)
+
+    def overdue(
+        self, waiting: Mapping[str, Candidate], passed: float, timeout: float
+    ) -> Iterator[tuple[list[Fileset], Candidate]]:
+        """Sets that were incomplete for `timeout` s; `passed` s of them have just gone by.
+
+        `waiting`: the files that wait, see `Lots.incomplete`.  No lock is needed here.
 
         The parts of a set wait for the same file.  They fail together, when the last of them has
         waited so long.  Time counts only while DropBox could see the missing file come: not when
         somebody sets the clock, suspends the machine or stops DropBox.
         """
-        waiting = self._lots.incomplete()
         together: dict[tuple[str, str, str], list[Fileset]] = {}
         for path, fileset in self._journal.open_at(waiting).items():
             if fileset.state is State.WAITING and fileset.reason:
@@ -228,21 +268,34 @@ class Assembly:
             if min(fileset.waited for fileset in filesets) + passed < timeout:
                 longer += [fileset.id for fileset in filesets]
             else:
-                self._give_up(filesets, waiting[filesets[0].path])
+                yield filesets, waiting[filesets[0].path]
         if longer:
             self._journal.waited(longer, passed)
 
-    def _give_up(self, filesets: list[Fileset], lacks: Candidate) -> None:
-        """Fails the parts of one set as one fileset."""
+    def give_up(self, filesets: list[Fileset], lacks: Candidate, lock: Lock) -> None:
+        """Fails the parts of one set as one fileset, if none of them has changed by then.
+
+        Takes the lock itself, for the last part.
+        """
+        with lock:
+            stats = {one.path: self._lots.stat_of(one.path) for one in filesets}
+
+        def sure() -> bool:
+            now = ((self._lots.stat_of(path), stat) for path, stat in stats.items())
+            return all(rested is not None and rested == stat for rested, stat in now)
+
         order = {path: position for position, path in enumerate(lacks.files)}
         filesets.sort(key=lambda one: order.get(one.path, len(order)))
         reason = filesets[0].reason
         ids = [fileset.id for fileset in filesets]
-        failed = self._journal.give_up(ids, reason, lacks.missing)
-        if failed is not None:
+        failed = self._journal.give_up(ids, reason, lacks.missing, lock=lock, sure=sure)
+        if failed is None:
+            return  # one of them stirs: it is asked about again
+        with lock:
             self._failed.append(failed)
-        for fileset in filesets:
-            self._lots.remove(fileset.path)
+            for path, stat in stats.items():
+                if self._lots.stat_of(path) == stat:
+                    self._lots.remove(path)
 
     def take_failed(self) -> list[int]:
         """The filesets that have failed here since the last call."""
@@ -258,11 +311,11 @@ class Assembly:
         for path in candidate.files:
             if self._pending(path):
                 raise Waits(f"waits for {path}, which is in its quiet period")
-            if path in lot.stats and path not in still:
+            rested = self._lots.stat_of(path)
+            if path in lot.stats and (path not in still or rested not in (None, lot.stats[path])):
                 raise Waits(f"waits for {path}, which has changed")
             if path in around.away:
                 raise Waits(f"waits for {path}, which {around.away[path]}", _BUSY_S)
-            rested = self._lots.stat_of(path)
             stat = lot.stats.get(path) or rested or around.stats.get(path)
             if stat is None:
                 raise Waits(f"waits for {path}, which is not there", _BUSY_S)
@@ -410,8 +463,17 @@ class Assembly:
         self._lots.again(paths, now + _READ_AGAIN_S[tries])
         return dict.fromkeys(paths, _Verdict(State.WAITING, why))
 
-    def _conclude(self, verdicts: Mapping[str, _Verdict]) -> None:
+    def _conclude(self, lot: Lot, verdicts: Mapping[str, _Verdict]) -> Steps:
         """Records what becomes of files: in the journal first, in few statements for many files."""
+        for number, some in enumerate(chunks(list(verdicts.items()), PART)):
+            if number:
+                yield
+            self._conclude_some(
+                {path: verdict for path, verdict in some if self._is_as_asked(lot, path)}
+            )
+        return 0
+
+    def _conclude_some(self, verdicts: Mapping[str, _Verdict]) -> None:
         opened = self._open(verdicts)
         reasons: dict[State, dict[int, str]] = {}
         for fileset in opened:

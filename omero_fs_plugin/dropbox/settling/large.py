@@ -5,7 +5,6 @@ Pure, except for the journal.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from omero_fs_plugin.dropbox.grouping.filesets import Candidate, Grouping
@@ -13,13 +12,11 @@ from omero_fs_plugin.dropbox.journal.records import PART, Formed
 from omero_fs_plugin.errors import RecordRefused
 
 from .around import Around
-from .assembly import Assembly, Waits
+from .assembly import Assembly, Lock, Waits
 from .lots import Lot
 
 if TYPE_CHECKING:
     from omero_fs_plugin.dropbox.journal.journal import Journal
-
-Lock = AbstractContextManager[object]
 
 
 def form_large(

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.places import Places
 from omero_fs_plugin.events import FileStat
 
 from .around import Around, look_around
-from .assembly import Assembly
+from .assembly import Assembly, Steps
 from .large import form_large
 from .lots import Lot
 from .meeting import Meeting
@@ -146,10 +146,8 @@ class Pipeline:
                 self.files.gone(around.gone, away)
             asked = lot, grouping, around, now
             large, waits = form_large(self.journal, self._assembly, self.files.lock, asked)
-            with self.files.lock:
-                number = large + self._assembly.answered(lot, grouping, around, now, took, waits)
-                self.files.stir_released(now)
-                return number
+            steps = self._assembly.answered(lot, grouping, around, now, took, waits)
+            return large + self._step_by_step(steps, now)
         except BaseException:
             with self.files.lock:
                 self.lots.ask_again(lot, now + _AGAIN_S)
@@ -157,8 +155,17 @@ class Pipeline:
 
     def not_grouped(self, lot: Lot, why: str, now: float, again: float) -> None:
         """The lot could not be grouped.  It is tried again after `again` s."""
-        with self.files.lock:
-            self._assembly.failed(lot, why, now, again)
+        self._step_by_step(self._assembly.failed(lot, why, now, again), now)
+
+    def _step_by_step(self, steps: Steps, now: float) -> int:
+        """Takes the lock for each step: others have it in between.  Returns what they return."""
+        while True:
+            with self.files.lock:
+                try:
+                    next(steps)
+                except StopIteration as ended:
+                    self.files.stir_released(now)
+                    return int(ended.value)
 
     def take_failed(self) -> list[Fileset]:
         """The filesets that have failed since the last call, before an import was tried."""
@@ -169,4 +176,6 @@ class Pipeline:
     def expire(self, passed: float, timeout: float) -> None:
         """Gives up sets incomplete for `timeout` s, of which `passed` s have just gone by."""
         with self.files.lock:
-            self._assembly.expire(passed, timeout)
+            waiting = self.lots.incomplete()
+        for filesets, lacks in self._assembly.overdue(waiting, passed, timeout):
+            self._assembly.give_up(filesets, lacks, self.files.lock)
