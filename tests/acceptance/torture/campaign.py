@@ -10,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -23,7 +24,7 @@ from tests.acceptance.api import client_path
 from tests.acceptance.waiting import until
 from tests.stores import Store, image
 
-from .faults import SIDES, VERIFIED, point
+from .faults import BETWEEN, SIDES, VERIFIED, point
 from .folding import folded
 from .grid import Grid, Stored
 
@@ -32,7 +33,8 @@ _PATIENCE_S = 90.0  # how long anything that must happen may take
 _TRIED_S = 240.0
 # Who is killed at random, in equal parts.
 _IMPORTER = "importer"
-_VICTIMS = ("Blitz-0", _IMPORTER, "FSServer", "DropBox", "FSServer DropBox")
+_STORE = "importer of a store"
+_VICTIMS = ("Blitz-0", _IMPORTER, "FSServer", "DropBox", "FSServer DropBox", _STORE)
 _OPEN = (State.WAITING, State.QUEUED, State.IMPORTING)
 
 
@@ -133,6 +135,7 @@ class Campaign:
         for name in self.PROVOKED:
             sides = SIDES if self._both_sides else (self._chance.choice(SIDES),)
             acts += [self._at(side, name) for side in sides]
+        acts += [self._at(BETWEEN, name) for name in self.IN_PARTS]
         self._chance.shuffle(acts)
         for number, act in enumerate(acts):
             for _ in range(self._filesets * number // len(acts) - len(self._plain())):
@@ -146,7 +149,7 @@ class Campaign:
     # -- fault points -------------------------------------------------------
 
     def _at(self, side: str, transition: str) -> Callable[[], None]:
-        name, provoke = point(side, transition), self.PROVOKED[transition]
+        name, provoke = point(side, transition), self.provoked(transition)
 
         def act() -> None:
             self._grid.faults.arm(name)
@@ -163,6 +166,11 @@ class Campaign:
 
         return act
 
+    @classmethod
+    def provoked(cls, transition: str) -> Callable[[Campaign], object]:
+        """What makes DropBox come to a point."""
+        return {**cls.PROVOKED, **cls.IN_PARTS}.get(transition, cls._drop_more)
+
     def _until_fired(self, name: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._grid.faults.has_fired(name) and time.monotonic() < deadline:
@@ -170,6 +178,41 @@ class Campaign:
 
     def _drop_more(self) -> None:
         self._drop_any(name="more")
+
+    def _drop_more_sets(self) -> None:
+        self._drop_set("set")
+
+    def _meet_a_set_again(self) -> None:
+        """Its files are new to the journal, and their bytes are not."""
+        names = [path for path, one in self._dropped.items() if one.members and one.now]
+        imported = {fileset.path for fileset in self._journal.select(State.IMPORTED)}
+        there = [n for n in names if imported & {*map(str, self._dropped[n].members)}]
+        if not there:
+            self._drop_set("set")
+            return
+        for member in self._dropped[self._chance.choice(there)].members:
+            content = member.read_bytes()
+            member.unlink()
+            member.write_bytes(content)
+
+    def _change_a_set(self) -> None:
+        """With OMERO standing still, one of its files is written once more while it is queued."""
+        user = self._chance.choice(self._users)
+        self._drop_one(name="before", user=user)
+        time.sleep(2)  # whose directory it is must be known
+        blitz = self._grid.server.pid("Blitz-0")
+        os.kill(blitz, signal.SIGSTOP)
+        try:
+            path = self._drop_set("set", user)
+            mine = {*map(str, self._dropped[path].members)}
+            deadline = time.monotonic() + 15
+            while time.monotonic() < deadline and not any(
+                one.path in mine for one in self._journal.select(State.QUEUED, State.IMPORTING)
+            ):
+                time.sleep(0.1)
+            os.utime(self._dropped[path].members[-1])
+        finally:
+            os.kill(blitz, signal.SIGCONT)
 
     def _drop_no_image(self) -> None:
         path = self._new_path("notes")
@@ -234,6 +277,8 @@ class Campaign:
             time.sleep(self._chance.uniform(0, 2))
             if victim == _IMPORTER:
                 self._kill_an_importer()
+            elif victim == _STORE:
+                self._kill_the_importer_of_a_store()
             else:
                 for name in victim.split():
                     self._kill(name)
@@ -259,6 +304,22 @@ class Campaign:
             time.sleep(0.005)
         time.sleep(self._chance.uniform(0, 0.1))
         self._kill("DropBox", "DropBox importing")
+
+    def _kill_the_importer_of_a_store(self) -> None:
+        """A large store is imported in a process of its own."""
+        self._drop_store("more")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for pid in self._grid.below("DropBox"):
+                with suppress(OSError):
+                    if b"apart.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        time.sleep(self._chance.uniform(0, 1))
+                        os.kill(pid, signal.SIGKILL)
+                        self._kills[_STORE] += 1
+                        self._say(f"killed the {_STORE}")
+                        return
+            time.sleep(0.02)
+        self._say(f"no {_STORE} was found")
 
     # -- what users do ------------------------------------------------------
 
@@ -306,13 +367,14 @@ class Campaign:
         dropped.store.write(chunk)
         dropped.now = _digest(dropped.store)
 
-    def _drop_set(self, name: str) -> None:
-        path = self._new_path(name, suffix=".ome.tif")
-        names = [path.name, *(f"{path.name[:-8]}-{n}.ome.tif" for n in range(2))]
+    def _drop_set(self, name: str, user: str = "") -> Path:
+        path = self._new_path(name, user, suffix=".ome.tif")
+        names = [path.name, *(f"{path.name[:-8]}-{n}.ome.tif" for n in range(4))]
         members = images.ome_tiff_set(path.parent, names)
         sha1s = {file.name: hashlib.sha1(file.read_bytes()).hexdigest() for file in members}
         dropped = self._dropped[path]
         dropped.members, dropped.now = tuple(members), digest(sha1s)
+        return path
 
     def _drop_one(self, name: str = "image", user: str = "") -> Path:
         return self._write(self._new_path(name, user), images.tiff())
@@ -471,4 +533,11 @@ class Campaign:
         "skipped-waiting": _bring_back_a_skipped_one,
         "importing-skipped": _copy_an_imported_one,
         "importing-waiting": _change_a_queued_one,
+    }
+    IN_PARTS: ClassVar[dict[str, Callable[[Campaign], object]]] = {
+        "forming": _drop_more_sets,
+        "parting": _change_a_set,
+        "verifying": _drop_more_sets,
+        "ending": _drop_more_sets,
+        "meeting": _meet_a_set_again,
     }

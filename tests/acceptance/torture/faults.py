@@ -11,6 +11,8 @@ seen in the event log that the database itself writes.  ``verified`` is the note
 that OMERO is about to be told to import.  CALLS are the calls to OMERO that an
 import is made of.
 
+Sets and stores are large here: few files make a part, and each store has a process of its own.
+
 What is armed with `stop` is stopped (SIGSTOP) instead, so that another DropBox
 takes over, and may be woken later.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,13 +31,14 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 
 from omero_fs_plugin.blitz.sessions import Omero
-from omero_fs_plugin.dropbox.importing import activity, blame, tidying
+from omero_fs_plugin.dropbox.importing import activity, blame, pool, store_importer, tidying
 from omero_fs_plugin.dropbox.importing.importers.native import NativeImport
 from omero_fs_plugin.dropbox.journal import keeper
 from omero_fs_plugin.dropbox.journal import lease as lease_module
 from omero_fs_plugin.dropbox.journal.database import Database
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.schema import event_log
+from omero_fs_plugin.dropbox.journal.writer import JournalWriter
 
 VERIFIED = "verified"
 # Name of a point -> class and method that it is before and after.
@@ -48,8 +52,20 @@ CALLS: dict[str, tuple[type, str]] = {
     "await": (NativeImport, "_await"),
     "made": (Omero, "filesets_of_images"),
 }
+# What is done with a large set in parts -> the method of the journal.  Its points are between two
+# parts, see `between`.
+IN_PARTS = {
+    "forming": "gather",
+    "parting": "_part_with",
+    "verifying": "note_verified",
+    "ending": "imported",
+    "meeting": "met",
+}
+PART = 2  # files of a set in one part: the campaign's sets are large
+FEW = 4  # files of a store that is imported in DropBox itself: the campaign's are larger
 STOP, KILL = "stop", "kill"
 SIDES = ("before", "after")
+BETWEEN = "between"
 _DONE = ".done"
 
 
@@ -136,6 +152,36 @@ def put_into_the_journal(pass_by: Callable[[str], None]) -> None:
     Journal.note_verified = faulty_note_verified  # type: ignore[method-assign]
 
 
+def put_between_parts(pass_by: Callable[[str], None]) -> None:
+    """From here on each act of IN_PARTS passes by its point before each part but the first."""
+    now = threading.local()
+    writing = Database.writing
+
+    def faulty(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*arguments: Any, **named: Any) -> Any:
+            outer = getattr(now, "act", None)
+            now.act = [name, 0]
+            try:
+                return real(*arguments, **named)
+            finally:
+                now.act = outer
+
+        return act
+
+    def faulty_writing(self: Database, **options: Any) -> Any:
+        act = getattr(now, "act", None)
+        if act is not None:
+            act[1] += 1
+            if act[1] > 1:
+                pass_by(point(BETWEEN, act[0]))
+        return writing(self, **options)
+
+    Database.writing = faulty_writing  # type: ignore[method-assign]
+    for name, method in IN_PARTS.items():
+        (of,) = (one for one in Journal.__mro__ if method in vars(one))
+        setattr(of, method, faulty(name, getattr(of, method)))
+
+
 def put_into_calls(pass_by: Callable[[str], None]) -> None:
     """From here on every import of this process passes by the points of CALLS."""
 
@@ -164,6 +210,17 @@ def _hurry(lease: float) -> None:
         setattr(activity, name, 5.0)
     blame.TRY_AGAIN_S = (0.2, 0.5)  # type: ignore[attr-defined]
     tidying.SWEEP_S = 2.0
+    # Or nobody logs in again.
+    pool._IDLE_S = tidying._TIDY_S = 1.0  # type: ignore[attr-defined]
+
+
+def _make_all_large() -> None:
+    """Sets and stores of few files go the way of large ones."""
+    rooms = (JournalWriter.__module__.rpartition(".")[0], "omero_fs_plugin.dropbox.settling")
+    for name, module in list(sys.modules.items()):
+        if name.rpartition(".")[0] in rooms and hasattr(module, "PART"):
+            module.PART = PART  # type: ignore[attr-defined]
+    store_importer.FEW = FEW
 
 
 def main() -> int:
@@ -173,7 +230,9 @@ def main() -> int:
     pass_by = Faults(Path(sys.argv.pop(1))).pass_by
     _hurry(float(sys.argv.pop(1)))
     put_into_the_journal(pass_by)
+    put_between_parts(pass_by)
     put_into_calls(pass_by)
+    _make_all_large()
     return dropbox()
 
 

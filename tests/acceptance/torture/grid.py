@@ -83,14 +83,15 @@ class Grid:
 
     def children(self, name: str) -> list[int]:
         """Processes that a server started, such as its importers."""
-        parent = str(self.server.pid(name))
-        found = []
-        for process in Path("/proc").iterdir():
-            with suppress(OSError):
-                if process.name.isdigit():
-                    stat = (process / "stat").read_text(errors="replace")
-                    if stat.rpartition(")")[2].split()[1] == parent:
-                        found.append(int(process.name))
+        return _children().get(self.server.pid(name), [])
+
+    def below(self, name: str) -> list[int]:
+        """Its children, theirs, and so on."""
+        children = _children()
+        found, new = [], [self.server.pid(name)]
+        while new:
+            new = [child for parent in new for child in children.get(parent, ())]
+            found += new
         return found
 
     def stored(self) -> list[Stored]:
@@ -116,6 +117,18 @@ class Grid:
         """Of the bytes in the managed repository."""
         place = self._data / "ManagedRepository" / stored.place.lstrip("/")
         return hashlib.sha1(place.read_bytes()).hexdigest()
+
+
+def _children() -> dict[int, list[int]]:
+    """Process -> those that it started, of all that run."""
+    found: dict[int, list[int]] = {}
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if process.name.isdigit():
+                stat = (process / "stat").read_text(errors="replace")
+                parent = int(stat.rpartition(")")[2].split()[1])
+                found.setdefault(parent, []).append(int(process.name))
+    return found
 
 
 @contextmanager

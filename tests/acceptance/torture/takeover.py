@@ -25,7 +25,7 @@ from omero_fs_plugin.dropbox.journal.schema import event_log
 from omero_fs_plugin.errors import JournalError
 
 from .campaign import _PATIENCE_S, Campaign, Result
-from .faults import CALLS, SIDES, STOP, point
+from .faults import BETWEEN, CALLS, SIDES, STOP, point
 
 LEASE_S = 3.0  # that a holder may stand still
 # Stopped before a commit it holds the lock of a SQLite journal: nobody takes over.
@@ -65,7 +65,7 @@ class Takeovers(Campaign):
     def _stop_once(self, name: str) -> bool:
         """Stops it there.  Returns whether it had locked the journal, though not for `name`."""
         faults, transition = self._grid.faults, name.partition(".")[2]
-        provoke = self.PROVOKED.get(transition, Campaign._drop_more)
+        provoke = self.provoked(transition)
         faults.arm(name, STOP)
         deadline = time.monotonic() + _PATIENCE_S
         while not faults.has_fired(name):
@@ -157,9 +157,10 @@ class Takeovers(Campaign):
 
 
 def every_point() -> list[str]:
-    """Each side of each transition and each call."""
+    """Each side of each transition and each call, and between the parts of a large set."""
     names = (*Campaign.PROVOKED, *CALLS)
-    return [point(side, name) for name in names for side in SIDES]
+    between = [point(BETWEEN, name) for name in Campaign.IN_PARTS]
+    return between + [point(side, name) for name in names for side in SIDES]
 
 
 def _runs(pid: int) -> bool:
