@@ -111,14 +111,18 @@ def _of(
     parameters = omero.sys.ParametersI()
     parameters.map = {"user": rlong(user.id), **values}
     where = f"where f.details.owner.id = :user and {condition}"
-    files = query.projection(
+    files_of: dict[int, list[tuple[str, str | None, int]]] = {}
+    for row in in_pages(
+        query,
         "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
         f"{joined}join f.usedFiles e left outer join e.originalFile o "
-        f"{where} order by e.id",
-        parameters,
-        ALL_GROUPS,
-    )
-    if not files:  # as of nearly every file that is imported
+        f"{where} and e.id > :last order by e.id",
+        parameters.map,
+        column=1,
+    ):
+        fileset, _, path, sha1, size = map(unwrap, row)
+        files_of.setdefault(fileset, []).append((path, sha1, size or 0))
+    if not files_of:  # as of nearly every file that is imported
         return []
     images = query.projection(
         f"select distinct f.id, i.id from Fileset f {joined}join f.images i {where}",
@@ -128,11 +132,6 @@ def _of(
     images_of: dict[int, list[int]] = {}
     for fileset, image in images:
         images_of.setdefault(unwrap(fileset), []).append(unwrap(image))
-    files_of: dict[int, list[tuple[str, str | None, int]]] = {}
-    for fileset, _, path, sha1, size in files:
-        files_of.setdefault(unwrap(fileset), []).append(
-            (unwrap(path), unwrap(sha1), unwrap(size) or 0)
-        )
     return [
         ServerFileset(
             identifier,
@@ -141,6 +140,31 @@ def _of(
         )
         for identifier, of in files_of.items()
     ]
+
+
+def in_pages(
+    query: Any,
+    text: str,
+    values: Mapping[str, Any],
+    *,
+    column: int = 0,
+    context: dict[str, str] | None = ALL_GROUPS,
+) -> Iterator[Sequence[Any]]:
+    """The rows of a projection, MOST_ROWS in one answer: a store has very many files.
+
+    `text` has ``x.id > :last order by x.id``, and the ids of `x` are in this `column`.  Without a
+    `context` it is that of the session.
+    """
+    last = 0
+    while True:
+        parameters = omero.sys.ParametersI()
+        parameters.map = {**values, "last": rlong(last)}
+        parameters.page(0, MOST_ROWS)
+        rows = query.projection(text, parameters, context)
+        yield from rows
+        if len(rows) < MOST_ROWS:
+            return
+        last = unwrap(rows[-1][column])
 
 
 def containers_of(query: Any, images: Iterable[int]) -> dict[int, tuple[str, ...]]:

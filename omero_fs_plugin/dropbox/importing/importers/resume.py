@@ -20,6 +20,7 @@ import Ice
 import omero.sys
 from omero.rtypes import rlong, unwrap
 
+from omero_fs_plugin.blitz.filesets import in_pages
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.blitz.verdicts import server_errors
 from omero_fs_plugin.errors import ImportRefused, UnclearError, UserError
@@ -33,7 +34,7 @@ _WHOSE = (
 )
 _HASHES = (
     "select e.id, o.hash from Fileset f join f.usedFiles e join e.originalFile o "
-    "where f.id = :id order by e.id"
+    "where f.id = :id and e.id > :last order by e.id"
 )
 
 
@@ -89,4 +90,6 @@ def _there(session: UserSession, process: Any) -> Begun:
     if not found:
         return Begun(process)
     parameters.map = {"id": found[0][0]}
-    return Begun(process, first, [unwrap(row[1]) for row in ask(_HASHES, parameters)])
+    query = session.services.getQueryService()
+    rows = in_pages(query, _HASHES, parameters.map, context=None)
+    return Begun(process, first, [unwrap(row[1]) for row in rows])

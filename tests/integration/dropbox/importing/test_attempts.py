@@ -395,20 +395,24 @@ class TestRecovery:
         assert world.journal.known([found]) == {str(path): State.IMPORTED}
         assert world.in_omero(path) == [images]
 
-    def test_very_many_are_asked_for_in_answers_that_fit_into_a_message(self, world: World) -> None:
+    def test_very_many_are_asked_for_in_answers_that_fit_into_a_message(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         number = 4000
         _fill(world, number)
         ice = client_communicator({"Ice.MessageSizeMax": "512"})
         try:
             cramped = enter(world.serving, ice)
             user = cramped.user("amy")
-            with pytest.raises(ServerAwayError, match="MessageSizeMax"):
-                cramped._ask(
-                    "asking for all of them",
-                    lambda sf: server_filesets._of(
-                        sf.getQueryService(), user, "f.id > 0", {}, joined=""
-                    ),
-                )
+            with monkeypatch.context() as patch:
+                patch.setattr(server_filesets, "MOST_ROWS", 2 * number)
+                with pytest.raises(ServerAwayError, match="MessageSizeMax"):
+                    cramped._ask(
+                        "asking for all of them",
+                        lambda sf: server_filesets._of(
+                            sf.getQueryService(), user, "f.id > 0", {}, joined=""
+                        ),
+                    )
             Recovery(world.journal, cramped, places_of(world.root.parent)).of("amy")
         finally:
             ice.destroy()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.blitz import filesets
 from omero_fs_plugin.blitz.user_session import UserSession
 from omero_fs_plugin.dropbox.importing.importers import Stopped, native, streams
 from omero_fs_plugin.dropbox.importing.importers.answers import delete_filesets
@@ -130,7 +131,12 @@ class Resumed:
         return sorted(path.name for path in self.members[begin:])
 
 
-def test_only_what_is_not_there_is_sent(world: Importing, kill: Kill, writes: Writes) -> None:
+@pytest.mark.parametrize("rows", [7, FILES, filesets.MOST_ROWS])
+def test_only_what_is_not_there_is_sent(
+    world: Importing, kill: Kill, writes: Writes, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """... however many rows OMERO tells in one answer."""
+    monkeypatch.setattr(filesets, "MOST_ROWS", rows)
     resumed = Resumed(world, kill)
     assert sorted(writes.names) == sorted(path.name for path in resumed.members[:SENT])
     writes.names.clear()
