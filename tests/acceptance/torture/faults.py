@@ -178,7 +178,7 @@ def put_between_parts(pass_by: Callable[[str], None]) -> None:
 
     Database.writing = faulty_writing  # type: ignore[method-assign]
     for name, method in IN_PARTS.items():
-        (of,) = (one for one in Journal.__mro__ if method in vars(one))
+        of = next(one for one in Journal.__mro__ if method in vars(one))
         setattr(of, method, faulty(name, getattr(of, method)))
 
 
