@@ -99,16 +99,20 @@ def image(top: Path, zarr: int = 2, **options: int) -> Store:
     return store
 
 
-def labelled(top: Path, zarr: int = 2) -> Store:
+def labelled(top: Path, zarr: int = 2, side: int = 8) -> Store:
     """An image with two levels and a label image."""
-    store = image(top, zarr, levels=2)
+    store = image(top, zarr, levels=2, side=side)
     store.group("labels", labels=["cells"])
-    store.image("labels/cells", seed=7)
+    store.image("labels/cells", seed=7, side=side)
     return store
 
 
 def plate(
-    top: Path, zarr: int = 2, wells: Sequence[str] = ("A/1", "B/2"), fields: int = 2
+    top: Path,
+    zarr: int = 2,
+    wells: Sequence[str] = ("A/1", "B/2"),
+    fields: int = 2,
+    side: int = 8,
 ) -> Store:
     """A plate."""
     store = Store(top, zarr)
@@ -122,17 +126,17 @@ def plate(
         store.group(well.split("/")[0])
         store.group(well, well={"images": [{"path": str(f)} for f in range(fields)]})
         for f in range(fields):
-            store.image(f"{well}/{f}", seed=number * 20 + f * 3 + 1)
+            store.image(f"{well}/{f}", seed=number * 20 + f * 3 + 1, side=side)
     return store
 
 
-def collection(top: Path, zarr: int = 2) -> Store:
+def collection(top: Path, zarr: int = 2, side: int = 8) -> Store:
     """Two series in the layout of bioformats2raw."""
     store = Store(top, zarr)
     store.group("", **{"bioformats2raw.layout": 3})
     store.group("OME", series=["0", "1"])
     for number in range(2):
-        store.image(str(number), seed=number + 1)
+        store.image(str(number), seed=number + 1, side=side)
     return store
 
 

@@ -16,7 +16,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.settling import assembly, looks
 from omero_fs_plugin.stores import in_order
 from tests.integration.whole import QUIET_S, Whole
-from tests.stores import ALL_KINDS, AXES, KINDS, Store, image
+from tests.stores import ALL_KINDS, AXES, KINDS, Store, collection, image, labelled, plate
 
 IMAGES = {"image": 1, "labelled": 1, "plate": 4, "collection": 2}
 
@@ -131,29 +131,54 @@ def _array_of(store: Store, name: str) -> str:
     return ""
 
 
+def scaled(top: Path, zarr: int, side: int) -> Store:
+    """An image whose five arrays all have the same size."""
+    store = Store(top, zarr)
+    store.group(multiscales=[{"axes": AXES, "datasets": [{"path": str(n)} for n in range(5)]}])
+    for number in range(5):
+        store.array(str(number), side, seed=number)
+    return store
+
+
+# Kind -> what makes it, and the side of its arrays with which it has 10,000 chunks.
+LARGE: dict[str, tuple[Callable[..., Store], int]] = {
+    "image": (scaled, 180),
+    "labelled": (labelled, 268),
+    "plate": (plate, 200),
+    "collection": (collection, 284),
+}
+
+
 @pytest.mark.parametrize(
-    ("zarr", "side", "quiet"),
+    ("kind", "zarr", "side", "quiet"),
     [
-        pytest.param(3, 40, 0.5, id="500 chunks"),
-        pytest.param(2, 180, 2.0, id="2-10000 chunks", marks=pytest.mark.long),
-        pytest.param(3, 180, 2.0, id="3-10000 chunks", marks=pytest.mark.long),
+        *(pytest.param(kind, 3, 40, 0.5, id=f"{kind}-few chunks") for kind in LARGE),
+        *(
+            pytest.param(kind, zarr, side, 2.0, id=f"{kind}-{zarr}-10000", marks=pytest.mark.long)
+            for kind, (_, side) in LARGE.items()
+            for zarr in (2, 3)
+        ),
     ],
 )
 def test_while_a_store_is_written_nobody_else_waits(
-    omerodir: Path, make_whole: Callable[..., Whole], zarr: int, side: int, quiet: float
+    omerodir: Path,
+    make_whole: Callable[..., Whole],
+    kind: str,
+    zarr: int,
+    side: int,
+    quiet: float,
 ) -> None:
-    """Five arrays, with pauses between them; a file of another user with each, which is imported
-    before the next array comes.
+    """Array after array, with pauses between them, and with each a file of another user, which is
+    imported before the next array comes.
 
     At full size, the time that such a file takes counts too.  What it takes on this machine at this
     time is measured before the store comes.
     """
     whole = make_whole(dirImportWait=str(quiet))
-    arrays = 5
-    store = Store(whole.watch_dir / "amy" / "a.zarr", zarr)
-    store.group(multiscales=[{"axes": AXES, "datasets": [{"path": str(n)} for n in range(arrays)]}])
-    for number in range(arrays):
-        store.array(str(number), side, seed=number)
+    make, _ = LARGE[kind]
+    store = make(whole.watch_dir / "amy" / "a.zarr", zarr, side=side)
+    of_array = {name: _array_of(store, name) for name in store.files}
+    arrays = list(dict.fromkeys(filter(None, of_array.values())))
     waits: list[float] = []
 
     def drop(number: int) -> None:
@@ -166,16 +191,18 @@ def test_while_a_store_is_written_nobody_else_waits(
         drop(-number - 1)
     alone = max(quiet, *waits)
     waits.clear()
-    store.write(*(name for name in store.files if "/" not in name))
+    store.write(*(name for name, array in of_array.items() if not array))
+    most = watches(whole)
 
-    for number in range(arrays):
+    for number, array in enumerate(arrays):
         others = threading.Thread(target=drop, args=(number,))
         others.start()
-        store.write(*(name for name in store.files if name.startswith(f"{number}/")))
+        store.write(*(name for name in store.files if of_array[name] == array))
+        most = max(most, watches(whole))
         begun = time.monotonic()
         others.join()
         time.sleep(max(0.0, 2 * quiet - (time.monotonic() - begun)))
-        if number < arrays - 1:
+        if number < len(arrays) - 1:
             assert in_omero(whole, store) == []
     whole.until("it is imported", lambda: len(in_omero(whole, store)) == 1, patience=600.0)
     whole.until_settled()
@@ -185,7 +212,8 @@ def test_while_a_store_is_written_nobody_else_waits(
     assert in_omero(whole, store) == [tuple(in_order(store.files))]
     assert_alone(whole, store)
     assert whole.row(store.path).revision_of is None
-    assert len(waits) == arrays
+    assert len(waits) == len(arrays)
+    assert most <= 4, "the users' directories, and the store"
     if chunks >= 10_000:
         assert max(waits) <= alone + 1.0
 
