@@ -152,7 +152,9 @@ class Earlier:
                 left = True
                 continue
             if any(now.id == one.id and now.images for now in self.unrecorded()):
-                continue  # its images came at this very moment
+                if importing:  # a late call was carried out at this very moment
+                    raise StillRunning(f"OMERO has just imported it as Fileset:{one.id}")
+                continue
             self.journal.make_sure()  # after a takeover the winner may be at it
             log.info("fileset %d: deleting unfinished Fileset:%d", self.fileset.id, one.id)
             try:

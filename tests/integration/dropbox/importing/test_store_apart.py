@@ -29,7 +29,7 @@ from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.processes.starter import Process
 from omero_fs_plugin.errors import ImportRefused
 from omero_fs_plugin.sandbox.handles import Handle
-from tests.stores import Store, image
+from tests.stores import KINDS, Store, image
 
 from .attempts import Killed, no_patience, until
 from .stored import Stored
@@ -123,7 +123,7 @@ class Apart(Stored):
     def once(self, moment: Moment | None = None, number: int = signal.SIGKILL) -> str:
         """What is wrong after an import of a store with this fault; empty: nothing."""
         seed = next(self._numbers)
-        store = image(self.root / f"{seed}.zarr", 2 + seed % 2, levels=self.levels, seed=seed)
+        store = self.made(self.root / f"{seed}.zarr", 2 + seed % 2, seed)
         store.write()
         self.queue_store(store)
         self.begin(moment, number)
@@ -145,6 +145,10 @@ class Apart(Stored):
             "no signal was sent" if moment and not sent else "",
         ]
         return "; ".join(filter(None, [*wrong, *(said if any(wrong) else [])]))
+
+    def made(self, top: Path, zarr: int, seed: int) -> Store:
+        """A store that no other one equals."""
+        return image(top, zarr, levels=self.levels, seed=seed)
 
     def moments(self) -> list[Moment]:
         """All of an import."""
@@ -168,6 +172,26 @@ class Registered(Apart):
     levels = 1
 
 
+class OfKind(Apart):
+    """Stores of another kind."""
+
+    kind = "plate"  # of at least 20 files
+
+    def made(self, top: Path, zarr: int, seed: int) -> Store:
+        store = KINDS[self.kind](top, zarr, side=12)
+        chunk = next(name for name in reversed(store.files) if name[-1].isdigit())
+        store.files[chunk] = seed.to_bytes(16, "big")
+        return store
+
+
+class RegisteredPlates(OfKind):
+    reader = PIXEL_BUFFER
+
+
+class Labelled(OfKind):
+    kind = "labelled"
+
+
 @pytest.fixture(params=[Apart, Registered], ids=["uploaded", "registered"])
 def apart(
     tmp_path: Path,
@@ -180,6 +204,12 @@ def apart(
     world.close()
 
 
+@pytest.mark.parametrize(
+    "apart",
+    [Apart, Registered, OfKind, RegisteredPlates, Labelled],
+    ids=["uploaded", "registered", "plates", "registered plates", "labelled"],
+    indirect=True,
+)
 def test_killed_at_each_step_it_is_imported_once(apart: Apart) -> None:
     steps = [moment for moment in apart.moments() if moment.name.startswith(STEPS)]
     assert {(m.name, m.after) for m in steps} >= {("ask verified", False), ("ask verified", True)}
