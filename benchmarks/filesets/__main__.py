@@ -19,6 +19,7 @@ from benchmarks.dropbox.scenarios import Outcome
 from benchmarks.options import at_least_one, parser_of
 
 from . import delayed, grouping, importing, large, stores
+from .kinds import KINDS
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
 WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "large", "delayed")
@@ -77,6 +78,15 @@ def main(given: Sequence[str]) -> int:
             whole.figures += one.figures
         return whole
 
+    def kinds_of_stores(scratch: Path) -> Outcome:
+        """A table of all; each has a grid of its own."""
+        whole = Outcome("Stores of 10,000 chunks with labels and with plates, dropped")
+        for kind in KINDS:
+            one = large.scenario(scratch, kind, 10_000 // less)
+            whole.faults += one.faults
+            whole.figures += one.figures
+        return whole
+
     def large_sets(scratch: Path) -> Outcome:
         """A table of all; each set has a grid of its own."""
         whole = Outcome("Large sets, dropped, and another user's files meanwhile")
@@ -98,6 +108,7 @@ def main(given: Sequence[str]) -> int:
             "stores": lambda scratch: stores.scenario(scratch, 100_000 // less, options.rounds),
             "imported-stores": importing_stores,
             "large": large_sets,
+            "kinds": kinds_of_stores,
             "delayed": lambda scratch: delayed.scenario(scratch, 2_000 // less, options.rounds),
         },
         quick=options.quick,
