@@ -116,7 +116,7 @@ def _of(
         query,
         "select distinct f.id, e.id, e.clientPath, o.hash, o.size from Fileset f "
         f"{joined}join f.usedFiles e left outer join e.originalFile o "
-        f"{where} and e.id > :last order by e.id",
+        f"{where} and e.id > :beyond order by e.id",
         parameters.map,
         column=1,
     ):
@@ -152,13 +152,13 @@ def in_pages(
 ) -> Iterator[Sequence[Any]]:
     """The rows of a projection, MOST_ROWS in one answer: a store has very many files.
 
-    `text` has ``x.id > :last order by x.id``, and the ids of `x` are in this `column`.  Without a
+    `text` has ``x.id > :beyond order by x.id``, and the ids of `x` are in this `column`.  Without a
     `context` it is that of the session.
     """
     last = 0
     while True:
         parameters = omero.sys.ParametersI()
-        parameters.map = {**values, "last": rlong(last)}
+        parameters.map = {**values, "beyond": rlong(last)}
         parameters.page(0, MOST_ROWS)
         rows = query.projection(text, parameters, context)
         yield from rows

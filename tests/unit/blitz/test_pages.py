@@ -24,7 +24,7 @@ class Query:
     def projection(self, text: str, parameters: Any, context: Any) -> list[list[Any]]:
         if "f.images" in text:
             return []
-        last, most = unwrap(parameters.map["last"]), unwrap(parameters.theFilter.limit)
+        last, most = unwrap(parameters.map["beyond"]), unwrap(parameters.theFilter.limit)
         assert unwrap(parameters.theFilter.offset) == 0
         found = [one for one in self.ids if one > last][:most]
         self.answers.append(len(found))

@@ -34,7 +34,7 @@ _WHOSE = (
 )
 _HASHES = (
     "select e.id, o.hash from Fileset f join f.usedFiles e join e.originalFile o "
-    "where f.id = :id and e.id > :last order by e.id"
+    "where f.id = :id and e.id > :beyond order by e.id"
 )
 
 

@@ -31,6 +31,7 @@ def test_what_omero_has_is_told_by_its_directory(layout: str, root: str) -> None
         return len(filesets)
 
     journal: Any = SimpleNamespace(
+        finish_uniting=lambda: None,
         newest_in_omero=lambda user: 0,
         found_in_omero=found_in_omero,
     )
