@@ -33,6 +33,7 @@ _NO_TAKEOVER_S = 2.5 * LEASE_S
 # Else the other does, once it is up: IceGrid may be starting it anew, on a busy machine.
 _TAKEOVER_S = 60.0
 _TRIES = 20  # at one point
+_LOOKS = 10  # at the kernel's list of locks
 
 
 class Takeovers(Campaign):
@@ -107,13 +108,9 @@ class Takeovers(Campaign):
             return False
         beside = Path(f"{file}-shm")
         inodes = {one.stat().st_ino for one in (file, beside) if one.exists()}
-        # "1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", see proc(5)
-        locks = (line.split() for line in Path("/proc/locks").read_text("ascii").splitlines())
-        return any(
-            lock[3] == "WRITE" and lock[4] == str(pid) and int(lock[5].split(":")[2]) in inodes
-            for lock in locks
-            if lock[1] == "POSIX"
-        )
+        # The kernel gives a long list in pieces.  If others unlock something in between, one may be
+        # missing from it; of a process that stands still it is there the next time.
+        return any(_has_one_of(pid, inodes) for _ in range(_LOOKS))
 
     def _other_took_over(self, stopped: int, limit: float) -> bool:
         """Whether the lease passed from `stopped` to another within `limit` (s)."""
@@ -154,6 +151,17 @@ class Takeovers(Campaign):
         while not look():
             assert time.monotonic() < deadline, f"{what}\n{self._grid.server.evidence()}"
             time.sleep(0.1)
+
+
+def _has_one_of(pid: int, inodes: set[int]) -> bool:
+    """Whether the process holds a lock to write on one of these files."""
+    # "1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", see proc(5)
+    locks = (line.split() for line in Path("/proc/locks").read_text("ascii").splitlines())
+    return any(
+        lock[3] == "WRITE" and lock[4] == str(pid) and int(lock[5].split(":")[2]) in inodes
+        for lock in locks
+        if lock[1] == "POSIX"
+    )
 
 
 def every_point() -> list[str]:
