@@ -5,6 +5,7 @@ Rule: each is imported once or not at all, status says why not, and nobody else 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from omero_fs_plugin.dropbox.importing import store_importer
 from omero_fs_plugin.dropbox.journal.records import Fileset
 from omero_fs_plugin.dropbox.journal.states import State
-from omero_fs_plugin.stores import in_order
+from omero_fs_plugin.stores import digest, in_order
 from tests.integration.whole import QUIET_S, Whole
 from tests.stores import AXES, Store, image
 
@@ -332,6 +334,45 @@ def test_while_it_is_uploaded(stored: Whole, tmp_path: Path, point: str, what: s
     assert all(found == tuple(in_order(store.files)) for found in there)
     if what in ("renamed", "renamed and back"):
         assert len(there) == 1
+
+
+@pytest.mark.parametrize("few", [1000, 0], ids=["here", "in a process of its own"])
+@pytest.mark.parametrize("point", ["ManagedRepository.importFileset", "ImportProcess.verifyUpload"])
+@pytest.mark.parametrize("what", ["a chunk changed", "dropped again", "a chunk removed"])
+def test_changed_while_it_is_imported(
+    stored: Whole, monkeypatch: pytest.MonkeyPatch, few: int, point: str, what: str
+) -> None:
+    """Between its hash and its upload, or after that: OMERO has what lies there in the end."""
+    monkeypatch.setattr(store_importer, "FEW", few)
+    store = a_store(stored, levels=3)
+    gate = stored.blitz.sandbox.pace.hold(point)
+    store.write()
+    assert gate.reached.wait(60)
+    chunk = next(name for name in reversed(store.files) if name[-1].isdigit())
+    if what == "a chunk changed":
+        store.files[chunk] = bytes(reversed(store.files[chunk]))
+        store.write(chunk)
+    elif what == "a chunk removed":
+        (store.top / chunk).unlink()
+        del store.files[chunk]
+    else:
+        store.write()
+    gate.release()
+    stored.blitz.sandbox.pace.let_pass()
+    wanted = digest({name: hashlib.sha1(data).hexdigest() for name, data in store.files.items()})
+
+    def is_there() -> bool:
+        newest = max(rows(stored), key=lambda row: row.id, default=None)
+        done = [row for row in rows(stored) if row.state is State.IMPORTED]
+        return newest is not None and any(row.sha1s == (wanted,) for row in done)
+
+    stored.until("it is imported as it is", is_there, patience=120.0)
+    stored.until_settled()
+    there = in_omero(stored, store)
+    assert there.count(tuple(in_order(store.files))) >= 1
+    # What was imported before it changed is one more, and nothing is twice.
+    contents = [row.sha1s for row in rows(stored) if row.state is State.IMPORTED]
+    assert len(contents) == len(set(contents)) == len(there)
 
 
 # -- metadata that lies -----------------------------------------------------

@@ -188,7 +188,9 @@ class TestASetInQuarantine:
         (incomplete.place / "amy" / f"{row.id}.txt").unlink()
         assert incomplete.whole.dropbox.quarantine.bring_back(row)
         whole, first = incomplete.whole, incomplete.first
-        whole.until("it waits", lambda: reason(whole, first).startswith("waits for"))
+        # Both of its parts are known again: each by itself would be given up by itself.
+        lacks = f"waits for {incomplete.directory / NAMES[1]}"
+        whole.until("it waits", lambda: reason(whole, first) == lacks)
         incomplete.until_in_quarantine()
         assert incomplete.lying() == former
         write_part(incomplete.directory, 1, NAMES)
