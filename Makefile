@@ -27,7 +27,7 @@
 #   make bench-isolation          imports and grouping beside the commit before isolation, in turn
 #   make bench-audit              what an audit of 200,000 filesets asks OMERO and keeps in memory
 #   make bench-commands           what each `omero fs` command takes beyond `omero version`
-#   make bench-web                what open pages My drops ask of OMERO.web and of OMERO a minute
+#   make bench-web                the page My drops: what it asks, first byte, rows; what documents cost
 #   make reference                the list of properties in docs/configuration.rst, from the code
 #   make docs                     the documentation site, in build/docs; DOCS=/path
 #   make links                    whether the links to other sites lead anywhere

@@ -87,6 +87,24 @@ def _text(driver: Any) -> str:
     return str(driver.execute_script("return document.getElementById('main').innerText"))
 
 
+# The page may be drawn anew between two steps of a test, so each look is one step.
+_EACH = """
+const found = document.evaluate(arguments[0], document, null, 7, null);
+return [...Array(found.snapshotLength).keys()].map((at) => {
+  const one = found.snapshotItem(at);
+  if (arguments[1] === "innerText") return one.innerText;
+  one.scrollIntoView();
+  return one[arguments[1]];
+});
+"""
+
+
+def _each(driver: Any, path: str, what: str = "innerText") -> list[Any]:
+    """`what` of each element at this XPath, as the browser has it now."""
+    found: list[Any] = driver.execute_script(_EACH, path, what)
+    return found
+
+
 def _told(dropbox: DropBox, name: str) -> Callable[[], bool]:
     from .test_published import _status
 
