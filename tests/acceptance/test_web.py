@@ -84,7 +84,14 @@ def browse(address: str) -> Iterator[Callable[..., Any]]:
 
 
 def _text(driver: Any) -> str:
-    return str(driver.execute_script("return document.getElementById('main').innerText"))
+    # What is far from the window is not drawn, and would have no text.
+    return str(
+        driver.execute_script(
+            "for (const one of document.querySelectorAll('.item'))"
+            "  one.style.contentVisibility = 'visible';"
+            "return document.getElementById('main').innerText"
+        )
+    )
 
 
 # The page may be drawn anew between two steps of a test, so each look is one step.
@@ -92,17 +99,33 @@ _EACH = """
 const found = document.evaluate(arguments[0], document, null, 7, null);
 return [...Array(found.snapshotLength).keys()].map((at) => {
   const one = found.snapshotItem(at);
-  if (arguments[1] === "innerText") return one.innerText;
+  if (!arguments[1]) return one.textContent.replace(/\\s+/g, " ").trim();
   one.scrollIntoView();
   return one[arguments[1]];
 });
 """
 
 
-def _each(driver: Any, path: str, what: str = "innerText") -> list[Any]:
-    """`what` of each element at this XPath, as the browser has it now."""
+def _each(driver: Any, path: str, what: str = "") -> list[Any]:
+    """The text of each element at this XPath, or `what` of it, as the browser has it now."""
     found: list[Any] = driver.execute_script(_EACH, path, what)
     return found
+
+
+def _press(driver: Any, path: str, *, evidence: Callable[[], str]) -> None:
+    """Clicks on what is at this XPath, once it is there."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    def press() -> bool:
+        try:
+            for one in driver.find_elements("xpath", path):
+                one.click()
+                return True
+        except StaleElementReferenceException:  # drawn anew in between, it is another one
+            pass
+        return False
+
+    until("it is there to be clicked on", press, evidence=evidence)
 
 
 def _told(dropbox: DropBox, name: str) -> Callable[[], bool]:
@@ -164,11 +187,10 @@ def test_a_user_sees_asks_and_is_answered(
     )
     assert "From DropBox" in told and str(first).lstrip("/") in told
     # What is asked for by the page is answered by DropBox.
-    page.find_element(By.XPATH, f"{item}//button[@name='try_again']").click()
+    _press(page, f"{item}//button[@name='try_again']", evidence=server.evidence)
     until("it is answered", lambda: "it is tried again" in _text(page), evidence=server.evidence)
     again = f"{item}//button[@name='forget']"
-    until("it failed again", lambda: page.find_elements(By.XPATH, again), evidence=server.evidence)
-    page.find_element(By.XPATH, again).click()
+    _press(page, again, evidence=server.evidence)
     left = f"//section[@aria-labelledby='h-skipped']{item}"
     until("it is set aside", lambda: page.find_elements(By.XPATH, left), evidence=server.evidence)
     # Others see nothing of it, administrators see all.

@@ -13,7 +13,7 @@ from . import images
 from .dropping import DropBox
 from .server import Server
 from .test_reload import Configuration
-from .test_web import _each, _missing, _quoted, _text, _told
+from .test_web import _each, _missing, _press, _quoted, _text, _told
 from .test_web import address as address  # fixtures
 from .test_web import browse as browse
 from .waiting import until
@@ -54,18 +54,7 @@ class Shown:
 
     def press(self) -> None:
         """Clicks on Try again, once it is there."""
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        def press() -> bool:
-            try:  # drawn anew in between, it is another button
-                for one in self.page.find_elements("xpath", self.path("needs", _AGAIN)):
-                    one.click()
-                    return True
-            except StaleElementReferenceException:
-                pass
-            return False
-
-        until("the button is there", press, evidence=self.evidence)
+        _press(self.page, self.path("needs", _AGAIN), evidence=self.evidence)
 
     def until_imported(self) -> None:
         """It is shown with its thumbnail, its dataset and a link into the client."""
