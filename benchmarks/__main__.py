@@ -17,7 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import kernel_queue, report, runs, workloads
-from .contenders import FSSERVER, INOTIFY, WATCHDOG, BenchmarkError, Contender, omero_dropbox
+from .contenders import (
+    BEFORE,
+    FSSERVER,
+    INOTIFY,
+    WATCHDOG,
+    BenchmarkError,
+    Contender,
+    before,
+    omero_dropbox,
+)
 from .options import at_least_one, parser_of
 from .report import Results
 
@@ -45,6 +54,11 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="the Python of a virtual environment that has omero-dropbox",
     )
+    parser.add_argument(
+        "--before",
+        metavar="DIR",
+        help="the tree of an earlier commit, whose FSServer runs one-by-one beside",
+    )
     parsed = parser.parse_args(given)
     at_least_one(parser, parsed, "repeat")
     return parsed
@@ -57,6 +71,8 @@ def _contenders(options: argparse.Namespace, results: Results) -> list[Contender
     else:
         results.skipped.append("omero-dropbox: no --dropbox-python was given")
     found += [WATCHDOG, INOTIFY]
+    if options.before:
+        found.append(before(options.before))
     if options.contender:
         known = {one.name for one in found}
         unknown = [name for name in options.contender if name not in known]
@@ -89,9 +105,16 @@ def _run_workloads(
             say(f"\n{text} (run {number + 1} of {options.repeat})")
             # In the order of the report, whichever contender begins.
             repetitions = results.workloads.setdefault(
-                workload.name, {one.name: [] for one in contenders}
+                workload.name,
+                {
+                    one.name: []
+                    for one in contenders
+                    if one.name != BEFORE or workload.name in report.AS_BEFORE
+                },
             )
             for contender in _in_turn(contenders, number):
+                if contender.name == BEFORE and workload.name not in report.AS_BEFORE:
+                    continue
                 outcome = runs.run(workload, contender, scratch, count)
                 repetitions[contender.name].append(outcome)
                 cells = report.outcome_row(contender.name, [outcome])
@@ -113,6 +136,8 @@ def _run_standing(
     runs.walk(root)  # so the kernel knows the new files equally well for every contender
     for number in range(options.repeat):
         for contender in _in_turn(contenders, number):
+            if contender.name == BEFORE or (number and contender is not FSSERVER):
+                continue  # no goal needs it, and omero-dropbox starts for a minute and a half
             one = runs.stand(contender, scratch, root, files)
             results.standing.setdefault(contender.name, []).append(one)
             _say_standing(contender, one)
@@ -149,7 +174,7 @@ def _run_cycles(
 ) -> None:
     say("\ncreate, start, stop, destroy")
     for contender in contenders:
-        if contender.server:
+        if contender.server and contender.name != BEFORE:
             one = runs.cycle(contender, scratch, quick=options.quick)
             results.cycles[contender.name] = one
             say(f" {contender.name}  {one.cycles} in {one.seconds:.1f} s, left: {one.left}")

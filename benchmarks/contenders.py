@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,6 +64,7 @@ FSSERVER = Contender(
     "omerofs.FSServer",
     {"Ice.Admin.ServerId": "FSServer"},
 )
+BEFORE = "FSServer before"
 WATCHDOG = Contender("watchdog", "watchdog")
 INOTIFY = Contender("inotify", "inotify")
 
@@ -81,6 +82,12 @@ def omero_dropbox(python: str) -> Contender:
             "omero.fs.monitorServerAdapterName": "omerofs.MonitorServer",
         },
     )
+
+
+def before(tree: str) -> Contender:
+    """FSServer of an earlier commit, whose files are in `tree`."""
+    command = ("env", "-C", tree, sys.executable, "-m", "omero_fs_plugin.monitor.server")
+    return replace(FSSERVER, name=BEFORE, server=command)
 
 
 class Running:

@@ -329,6 +329,7 @@ class Watcher:
         self._wait()
         now = self._now = self._busy_since = time.monotonic()
         self._hear(now)
+        events: list[raw.Raw] = []
         if self._observer is not None:
             self._drain()
             events = self._observer.events()
@@ -347,7 +348,7 @@ class Watcher:
             self._begin_gap(now)
         self._watch_type(now)
         self._telling.send(now)
-        self._keeper.write(now)
+        self._keeper.write(now, urgent=not events)
 
     def _drain(self) -> None:
         if self._observer is not None:

@@ -21,7 +21,7 @@ EVERY = 0.1  # s
 class Keeper:
     """Rule: the record shows exactly what the client has heard.
 
-    Between the client's answer and its record there is about a tenth of a second.
+    Between the telling and its record there are about two tenths of a second.
     If FSServer is killed in this moment, it tells the same again.  It also tells the
     Delete of what is gone since, because what was sent is in a file beside the record.
 
@@ -91,8 +91,11 @@ class Keeper:
         """When to call `write` if nothing else happens before; inf if there is no need."""
         return self._post_at + EVERY if self._ledger.has_some and self._begun else math.inf
 
-    def write(self, now: float | None = None) -> None:
-        """Posts what changed since it last did; nothing if it last did just before `now`."""
+    def write(self, now: float | None = None, *, urgent: bool = False) -> None:
+        """Posts what changed since it last did; nothing if it last did just before `now`.
+
+        `urgent`: more is not expected soon, so the record does not wait for it.
+        """
         if self._picture is None or not self._begun:
             return
         if now is not None and now < self._post_at:
@@ -100,7 +103,7 @@ class Keeper:
         changes = self._ledger.take()
         if changes:
             # What has waited here does not wait once more.
-            held = now is None or now - self._post_at <= EVERY
+            urgent = urgent or now is None or now - self._post_at <= EVERY
             if now is not None:
                 self._post_at = now + EVERY
             for key, state in changes.items():
@@ -108,7 +111,7 @@ class Keeper:
                     child = self._tracker.root.known(key)
                     if child is not None and child.mounted:
                         changes[key] = ENTERED + MOUNTED
-            self._picture.write(changes, urgent=held)
+            self._picture.write(changes, urgent=urgent)
         if self._tracker.reachable:
             self._picture.keep_mount(self._tracker.mount)
 

@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 
 # The answer to a notification after which nothing waits is taken with the next event, or after this
-# time: to wake the thread for it costs as much as an event.
-LINGER = 0.1  # s
+# time: to wake the thread for it costs as much as an event.  The files that were told are looked at
+# once more just then (arrivals.CONFIRM_ALONE), so one wake serves both.
+LINGER = 0.2  # s
 # If it is wanted before, or has not come by then, we ask for it so soon, and from then on each time
 # after as long as the call has taken so far, up to the longest.
 ASK, LONGEST_ASK = 0.001, 0.5  # s
