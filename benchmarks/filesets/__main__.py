@@ -22,7 +22,7 @@ from . import delayed, grouping, importing, large, stores
 from .kinds import KINDS
 
 RESULTS = Path(__file__).parent.parent / "RESULTS-filesets.rst"
-WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "large", "delayed")
+WORKLOADS = ("grouping", "importing", "stores", "imported-stores", "large", "kinds", "delayed")
 ROUNDS = 5
 CHUNKS = (10_000, 30_000, 100_000)  # of the stores that are imported, once each way
 PLATE = 63_000  # files
