@@ -1,6 +1,6 @@
 """Any sequence of acts on a real disk, with restarts and a client that is away.
 
-As AnySequence of tests/unit/monitor/tracking/test_tracker.py, over the real kernel,
+As AnySequence of tests/unit/monitor/tracking/test_any_sequence.py, over the real kernel,
 threads and record; the model is the disk itself.
 """
 

@@ -8,7 +8,7 @@ from omero_fs_plugin.monitor.requests import PathMode
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from omero_fs_plugin.monitor.tracking.watches import Why
 
-from .test_tracker import FakeDisk, Watched, p
+from .fake_disk import FakeDisk, Watched, p
 
 LASTS = Timing().late + 0.1  # s
 

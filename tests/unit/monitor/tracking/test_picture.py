@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from omero_fs_plugin.events import EventType
+from omero_fs_plugin.filters import Filter
 from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Kind, Listing
 from omero_fs_plugin.monitor.notices import Notice, Tell
 from omero_fs_plugin.monitor.requests import PathMode
@@ -31,11 +32,12 @@ from omero_fs_plugin.monitor.tracking.picture import (
     snapshot,
     state_of,
 )
+from omero_fs_plugin.monitor.tracking.tracker import Tracker
 from omero_fs_plugin.monitor.tracking.tree import NEVER, Directory
 from tests.conftest import examples
 
-from . import test_tracker as tracking
-from .test_tracker import ROOT, FakeDisk, Watched, p
+from . import test_any_sequence as sequences
+from .fake_disk import ROOT, FakeDisk, Watched, p
 
 CREATE, MODIFY, DELETE = EventType.CREATE, EventType.MODIFY, EventType.DELETE
 FILE = (7, 8, 9)
@@ -261,7 +263,7 @@ class Kept:
         raise NotImplementedError
 
 
-class KilledAtAnyTime(tracking.AnySequence):
+class KilledAtAnyTime(sequences.AnySequence):
     """Rule: what a client was told, over any number of servers, adds up to the disk.
 
     Twice it may be told only of what it heard and the record did not show yet.
@@ -298,10 +300,10 @@ class KilledAtAnyTime(tracking.AnySequence):
         watched = self.watched = Watched.__new__(Watched)
         watched.disk, watched.told = self.disk, []
         self.disk.forget_watches()
-        watched.tracker = tracking.Tracker(
+        watched.tracker = Tracker(
             ROOT,
             tell=self.tell,
-            passes=tracking.Filter(ROOT),
+            passes=Filter(ROOT),
             directory_events=self.told_of_directories,
             note=lambda tell: self.keeper.silent(tell),
         )
@@ -580,7 +582,7 @@ def test_a_share_below_the_root_that_is_away_at_a_restart(late: bool) -> None:
     disk.unlink(p("share/a"))  # what is seen of an empty mount point
     second = Watched.__new__(Watched)
     second.disk, second.told = disk, []
-    second.tracker = tracking.Tracker(ROOT, tell=second.told.append, passes=tracking.Filter(ROOT))
+    second.tracker = Tracker(ROOT, tell=second.told.append, passes=Filter(ROOT))
     Keeper(kept, second.tracker, Outbox(), PathMode.FOLLOW).resume()  # type: ignore[arg-type]
     second.tracker.open(disk, disk.now, known=True)
     second.wait(60)

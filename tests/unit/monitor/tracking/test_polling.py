@@ -14,7 +14,7 @@ from omero_fs_plugin.monitor.kernel.polling import Polling
 from omero_fs_plugin.monitor.kernel.raw import LOOK, Raw
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
-from .test_tracker import ROOT, FakeDisk, Watched, p
+from .fake_disk import ROOT, FakeDisk, Watched, p
 
 ROUND = Timing().poll + Timing().silence * 2
 

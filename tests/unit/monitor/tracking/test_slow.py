@@ -9,7 +9,7 @@ import pytest
 from omero_fs_plugin.monitor.kernel.entries import Entry, Identity, Listing, Unfinished
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 
-from .test_tracker import FakeDisk, Watched, p
+from .fake_disk import FakeDisk, Watched, p
 
 LOOK = 0.3  # s
 SOON = Timing().hold + 1.0  # s; how late others may be told

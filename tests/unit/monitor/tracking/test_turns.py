@@ -7,7 +7,7 @@ import pytest
 from omero_fs_plugin.monitor.kernel.entries import Entry
 from omero_fs_plugin.monitor.tracking.arrivals import AT_ONCE, Timing
 
-from .test_tracker import FakeDisk, Watched, p
+from .fake_disk import FakeDisk, Watched, p
 
 MANY = 20_000
 LOOK = 0.001  # s, on a share
