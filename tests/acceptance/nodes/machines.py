@@ -63,7 +63,7 @@ class Machine:
         self._process.kill()
         self._process.wait(10)
         for pid, words in command_lines().items():
-            if any(word.startswith(f"{self._place}/servers/") for word in words):
+            if any(f"{self._place}/servers/" in word for word in words):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.running = False
