@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-PATIENCE = 30  # s for a page to be loaded
+# s for a page to be loaded: for a browser that hangs.  One that shares two processors with six
+# processes of tests has taken more than 30 s.
+PATIENCE = 120
 
 
 def opened(width: int, height: int = 900, *, dark: bool = False) -> Any:

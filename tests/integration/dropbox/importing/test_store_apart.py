@@ -206,8 +206,13 @@ def apart(
 
 @pytest.mark.parametrize(
     "apart",
-    [Apart, Registered, OfKind, RegisteredPlates, Labelled],
-    ids=["uploaded", "registered", "plates", "registered plates", "labelled"],
+    [
+        pytest.param(Apart, id="uploaded"),
+        pytest.param(Registered, id="registered"),
+        pytest.param(OfKind, id="plates", marks=pytest.mark.long),
+        pytest.param(RegisteredPlates, id="registered plates", marks=pytest.mark.long),
+        pytest.param(Labelled, id="labelled", marks=pytest.mark.long),
+    ],
     indirect=True,
 )
 def test_killed_at_each_step_it_is_imported_once(apart: Apart) -> None:

@@ -59,6 +59,17 @@ def killed_while_omero_imports(world: World, monkeypatch: pytest.MonkeyPatch, pa
 
 
 @contextmanager
+def impatient_to_verify(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The verification of an upload is given up at once, and no call before it."""
+    real = native.patience_ms
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            native, "patience_ms", lambda size, files=0: 300 if size else real(size, files)
+        )
+        yield
+
+
+@contextmanager
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is called in here, to begin and to verify an import, is given up at once."""
     real = Client.getManagedRepository
@@ -440,8 +451,9 @@ class TestACallThatIsCarriedOutLate:
         path = world.drop("a.tif")
         world.queue(path)
         gate = world.sandbox.pace.hold("ImportProcess.verifyUpload")
-        with impatient(monkeypatch), pytest.raises(ServerAwayError):
+        with impatient_to_verify(monkeypatch), pytest.raises(ServerAwayError):
             world.attempt()
+        assert gate.reached.wait(PATIENCE_S)
         world.restart()
         assert world.attempt() is State.QUEUED
         assert world.in_omero(path) == [()]
