@@ -76,7 +76,7 @@ test-packages:
 	@tools/setup.sh tests
 
 test: test-packages lint types
-	$(RUN) pytest -n 8 -m 'not long' $(PYTEST_ARGS)
+	$(RUN) pytest -n 6 -m 'not long' $(PYTEST_ARGS)
 
 long: test-packages
 	$(RUN) env OMERO_FS_EXAMPLES=10 pytest -n 3 -m 'long or hypothesis' $(PYTEST_ARGS)

@@ -208,6 +208,7 @@ def test_a_second_start_changes_nothing_and_an_upgrade_is_mended(image: Image) -
     image.upgrade()
 
 
+@pytest.mark.long
 def test_two_upgrades_with_the_configuration_dropped_between(image: Image) -> None:
     """As the role does it, which starts from no configuration each time."""
     config = image.omerodir / "etc" / "grid" / "config.xml"

@@ -178,7 +178,11 @@ def test_asked_for_while_dropbox_is_down_and_mended_meanwhile(
             evidence=lambda: _text(broken.page),
         )
         broken.press()
-        assert "It answers when it is back" in _text(broken.page)
+        until(
+            "it is said when it answers",
+            lambda: "It answers when it is back" in _text(broken.page),
+            evidence=lambda: _text(broken.page),
+        )
         assert "DropBox has not answered yet" in broken.until("needs")
         mended = dropbox.drop("broken.tif")
     broken.until_imported()
@@ -188,6 +192,7 @@ def test_asked_for_while_dropbox_is_down_and_mended_meanwhile(
     dropbox.assert_once(mended)
 
 
+@pytest.mark.long
 def test_tried_again_with_the_file_gone(broken: Shown, dropbox: DropBox) -> None:
     path = dropbox.directory / "broken.tif"
     with _down(dropbox, "FSServer"):

@@ -336,7 +336,13 @@ def test_while_it_is_uploaded(stored: Whole, tmp_path: Path, point: str, what: s
         assert len(there) == 1
 
 
-@pytest.mark.parametrize("few", [1000, 0], ids=["here", "in a process of its own"])
+@pytest.mark.parametrize(
+    "few",
+    [
+        pytest.param(1000, id="here"),
+        pytest.param(0, id="in a process of its own", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("point", ["ManagedRepository.importFileset", "ImportProcess.verifyUpload"])
 @pytest.mark.parametrize("what", ["a chunk changed", "dropped again", "a chunk removed"])
 def test_changed_while_it_is_imported(
