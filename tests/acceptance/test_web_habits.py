@@ -163,6 +163,7 @@ def test_while_omero_hangs_an_open_page_says_so_and_goes_on_afterwards(
     until("it has news", lambda: "after.tif" in _text(page), evidence=lambda: _text(page))
 
 
+@pytest.mark.long
 def test_while_omero_takes_three_seconds_for_each_call_all_is_shown_and_asked_for_once(
     dropbox: DropBox, browse: Callable[..., Any], moods: Callable[..., None]
 ) -> None:
