@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # once more just then (arrivals.CONFIRM_ALONE), so one wake serves both.
 LINGER = 0.2  # s
 # If it is wanted before, or has not come by then, we ask for it so soon, and from then on each time
-# after as long as the call has taken so far, up to the longest.
+# after as long as we have asked so far, up to the longest.
 ASK, LONGEST_ASK = 0.001, 0.5  # s
 
 
@@ -101,7 +101,7 @@ class Telling:
         self._stale = 0  # answers to calls up to this number no longer matter
         self._ask: Callable[[], bool] | None = None  # whether the last call has its answer
         self._ask_at = math.inf  # when (s) to ask next, if the answer matters
-        self._sent_at = -math.inf  # s; the last call
+        self._asked_at = math.inf  # s; when we first asked for the answer in vain
 
     def begin(self, now: float) -> None:
         """Call this before anything else."""
@@ -144,7 +144,7 @@ class Telling:
 
         self._linger_until = now + LINGER
         self._lingers = self._patient and len(batch) == len(self._outbox)
-        self._ask, self._ask_at, self._sent_at = None, math.inf, now
+        self._ask, self._ask_at, self._asked_at = None, math.inf, math.inf
         if batch:
             asked = self._lingers and not self._outbox.failing
             self._ask = self._client.notify(self._identifier, batch, done, asked=asked)
@@ -164,7 +164,10 @@ class Telling:
             if any(call == self._calls for call, _ in self._answers) or self._ask():
                 self._ask = None
             else:
-                taken = max(ASK, now - self._sent_at)
+                # Not since the call began: the turn that sent it may have begun long before, if a
+                # slow disk was looked at in between.
+                self._asked_at = min(self._asked_at, now)
+                taken = max(ASK, now - self._asked_at)
                 self._ask_at = now + min(taken, LONGEST_ASK)
         if self._answers or now >= self._linger_until:
             self.hurry()

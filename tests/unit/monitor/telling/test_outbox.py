@@ -264,6 +264,18 @@ def test_an_answer_that_nothing_depends_on_is_asked_for_with_the_next_event() ->
     assert client.told == [[tell(0)], [tell(1)]]
 
 
+def test_after_a_turn_that_took_long_the_answer_is_asked_for_as_soon() -> None:
+    """The call was begun at the end of a turn that had begun long before."""
+    client, outbox = Asked(), filled(1)
+    one = telling(outbox, client, patient=True)
+    one.send(0.0)
+    now = 0.304
+    outbox.put(tell(1), now)
+    assert one.hear(now) is Answer.NONE
+    one.send(now)
+    assert one.due() <= now + ASK
+
+
 def test_an_answer_that_something_waits_for_is_asked_for_again_and_again() -> None:
     client, outbox = Asked(), filled(1)
     one = telling(outbox, client, patient=True)
