@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import threading
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -27,7 +28,7 @@ class Watched(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._where = os.environ.get("PYTEST_CURRENT_TEST", "no test")
-        self._open = True
+        self._open = threading.current_thread() not in _ended
         self._number = next(_numbers)
         _all.add(self)
 
@@ -45,21 +46,26 @@ class Watched(sqlite3.Connection):
 
 _all: WeakSet[Watched] = WeakSet()
 _numbers = itertools.count(1)
+_ended: WeakSet[threading.Thread] = WeakSet()  # threads that would have ended with their process
 
 
-def process_begins() -> int:
-    """A server begins that runs in this process.  What `process_ended` takes."""
-    return next(_numbers)
+class Process:
+    """A server that runs in this process, from now on."""
 
+    def __init__(self) -> None:
+        self._number = next(_numbers)
+        self._before = WeakSet(threading.enumerate())
 
-def process_ended(begun: int) -> None:
-    """It has stopped, and would have ended with its process.
+    def ended(self) -> None:
+        """It has stopped, and would have ended with its process.
 
-    So what its threads hold that still wait, for a disk or for OMERO, nobody has to close.
-    """
-    for connection in list(_all):
-        if connection._number > begun:
-            connection._open = False
+        So what its threads hold that still wait, for a disk or for OMERO, nobody has to close; nor
+        what they open when they go on.
+        """
+        _ended.update(one for one in threading.enumerate() if one not in self._before)
+        for connection in list(_all):
+            if connection._number > self._number:
+                connection._open = False
 
 
 def watch() -> None:

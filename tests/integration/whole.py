@@ -191,7 +191,7 @@ class Whole:
             "omero.fs.fileServerIdString": address_of(self._fsserver, "FileServer"),
         }
         self.properties |= monitors
-        self._dropbox_begun = left_open.process_begins()
+        self._dropbox_process = left_open.Process()
         self._dropbox_ice, self.dropbox = self._another()
 
     def _another(self) -> tuple[Any, Any]:
@@ -228,7 +228,7 @@ class Whole:
     def stop_dropbox(self) -> None:
         self.dropbox.stop()
         self._dropbox_ice.destroy()
-        left_open.process_ended(self._dropbox_begun)
+        self._dropbox_process.ended()
 
     def close(self) -> None:
         self.stop_dropbox()

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -39,11 +40,24 @@ class Grid:
         assert done.returncode == 0, done.stdout + done.stderr
         self.ports = made.ports
         assert f"omero.port={self.port}\n" in (directory / "etc/ice.config").read_text()
+        self.until_it_takes_logins()
         done = self.omero("login", "-s", f"localhost:{self.port}", "-u", "root", "-w", "omero")
         assert done.returncode == 0, done.stdout + done.stderr
 
     def omero(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run(self.directory, *arguments)
+
+    def until_it_takes_logins(self) -> None:
+        """`omero admin start` waits for Blitz, and not for the router beside it."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("localhost", self.port)).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "no router 60 s after the start"
+                time.sleep(0.2)
+            else:
+                return
 
     def client(self, name: str, password: str) -> Any:
         """A client over ssl, through the router, and its session."""
@@ -235,5 +249,6 @@ def test_stop_leaves_no_process_and_start_brings_it_back(grid: Grid) -> None:
     assert grid.omero("admin", "rewrite").returncode == 0
     done = grid.omero("admin", "start", "--wait", "60")
     assert done.returncode == 0, done.stdout + done.stderr
+    grid.until_it_takes_logins()
     made = grid.client("eve", "eve")
     made.__del__()
