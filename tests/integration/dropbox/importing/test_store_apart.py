@@ -208,7 +208,7 @@ def apart(
     "apart",
     [
         pytest.param(Apart, id="uploaded"),
-        pytest.param(Registered, id="registered"),
+        pytest.param(Registered, id="registered", marks=pytest.mark.long),
         pytest.param(OfKind, id="plates", marks=pytest.mark.long),
         pytest.param(RegisteredPlates, id="registered plates", marks=pytest.mark.long),
         pytest.param(Labelled, id="labelled", marks=pytest.mark.long),
@@ -222,6 +222,14 @@ def test_killed_at_each_step_it_is_imported_once(apart: Apart) -> None:
     assert not apart.wrong_after(signal.SIGKILL, steps)
 
 
+@pytest.mark.parametrize(
+    "apart",
+    [
+        pytest.param(Apart, id="uploaded"),
+        pytest.param(Registered, id="registered", marks=pytest.mark.long),
+    ],
+    indirect=True,
+)
 def test_stopped_at_each_step_it_is_imported_once(apart: Apart) -> None:
     """It hangs: after a while it is ended."""
     steps = [moment for moment in apart.moments() if moment.name.startswith(STEPS)]

@@ -16,6 +16,7 @@ from omero.rtypes import rstring
 import omero
 from omero_fs_plugin.blitz import publications
 from omero_fs_plugin.blitz.publications import GROUP, NAMESPACE
+from omero_fs_plugin.dropbox.publishing import publisher
 from omero_fs_plugin.errors import ServerMisconfiguredError
 from omero_fs_plugin.sandbox import accounts, moods
 from tests.integration.blitz import client_communicator, enter
@@ -248,9 +249,10 @@ def test_files_are_imported_while_no_document_can_be_written(
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
 def test_files_are_imported_while_omero_has_no_room_for_a_document(
-    make_whole: Callable[..., Whole], code: int
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """They lie in OMERO's database: its disk is full, and what is read from it still comes."""
+    monkeypatch.setattr(publisher, "_AGAIN_S", 0.5)
     whole = make_whole(publishInterval="1")
     data = whole.watch_dir.parent
     why = f"could not extend file base/1/2: {os.strerror(code)}"
