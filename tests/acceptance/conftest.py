@@ -19,7 +19,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from tests.conftest import EXTERNAL
 
 from .api import Omero
 from .dropping import DropBox
-from .server import Server, installed, search_path
+from .server import Server, installed, made_sandbox, search_path
 
 QUIET_PERIOD = 2  # s
 USERS = ("amy", "zak")
@@ -81,22 +80,12 @@ def _given(omerodir: Path, userdir: Path) -> Iterator[Server]:
 
 
 def _sandbox(omerodir: Path, userdir: Path) -> Iterator[Server]:
-    omero = shutil.which("omero", path=search_path())
-    assert omero, "no `omero` on PATH"
-    done = subprocess.run(
-        [omero, "fs", "sandbox", "create", omerodir],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PATH": search_path()},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    omero = made_sandbox(omerodir)
     try:
         (omerodir / "data" / MOODS).write_text(json.dumps(_MOODS))
         server = Server(
             omerodir,
-            omero=str(omerodir / "bin" / "omero"),
+            omero=omero,
             path=search_path(),
             userdir=userdir,
             root_password="omero",

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -321,6 +321,23 @@ class Server:
         except subprocess.TimeoutExpired:
             said = "--- omero fs status: did not end"
         return "\n".join([*parts, said])
+
+
+def made_sandbox(omerodir: Path, users: Iterable[str] = ()) -> str:
+    """Makes a sandbox there, also with these users, and returns its `omero`."""
+    omero = shutil.which("omero", path=search_path())
+    assert omero, "no `omero` on PATH"
+    done = subprocess.run(
+        [omero, "fs", "sandbox", "create", omerodir, *(f"--user={user}" for user in users)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": search_path()},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(omerodir / "bin" / "omero")
 
 
 def search_path() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.sandbox import moods
-from tests.acceptance.server import Server, command_lines, search_path
+from tests.acceptance.server import Server, command_lines, made_sandbox, search_path
 from tests.acceptance.torture.grid import STANDBY, Grid
 from tests.integration.dropbox.journal.postgres import running
 
@@ -121,22 +121,12 @@ def site(directory: Path, users: Sequence[str], nodes: int) -> Iterator[Site]:
         postgres = stack.enter_context(running(network.inside))
         there = postgres.url("nodes")
         options = there.partition("&")[2]
-        environment = {**os.environ, "PATH": search_path()}
         omerodir = directory / "sandbox"
-        omero = shutil.which("omero", path=search_path())
-        assert omero, "no `omero` on PATH"
-        subprocess.run(
-            [omero, "fs", "sandbox", "create", omerodir, *(f"--user={user}" for user in users)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            timeout=120,
-            check=True,
-            env=environment,
-        )
+        omero = made_sandbox(omerodir, users)
         stack.callback(shutil.rmtree, omerodir, ignore_errors=True)
         server = Server(
             omerodir,
-            omero=str(omerodir / "bin" / "omero"),
+            omero=omero,
             path=search_path(),
             userdir=omerodir / "var",
             root_password="omero",

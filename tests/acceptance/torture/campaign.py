@@ -198,8 +198,13 @@ class Campaign:
     def _change_a_set(self) -> None:
         """With OMERO standing still, one of its files is written once more while it is queued."""
         user = self._chance.choice(self._users)
-        self._drop_one(name="before", user=user)
-        time.sleep(2)  # whose directory it is must be known
+        before = str(self._drop_one(name="before", user=user))
+        deadline = time.monotonic() + 15
+        # Whose directory it is must be known: OMERO cannot be asked then.
+        while time.monotonic() < deadline and not any(
+            one.path == before for one in self._journal.select()
+        ):
+            time.sleep(0.1)
         blitz = self._grid.server.pid("Blitz-0")
         os.kill(blitz, signal.SIGSTOP)
         try:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.errors import JournalError
 from tests.acceptance.api import Omero
-from tests.acceptance.server import Server, search_path
+from tests.acceptance.server import Server, made_sandbox, search_path
 from tests.acceptance.waiting import until
 from tests.bioformats import as_property
 
@@ -152,19 +151,10 @@ def grid(
     takes longer than all else that a DropBox does at its start.  Without `fault_points`
     DropBox is started as everywhere.  `properties`: others of omero.fs.*.
     """
-    omero = shutil.which("omero", path=search_path())
-    assert omero, "no `omero` on PATH"
-    subprocess.run(
-        [omero, "fs", "sandbox", "create", omerodir, *(f"--user={user}" for user in users)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        timeout=120,
-        check=True,
-        env={**os.environ, "PATH": search_path()},
-    )
+    omero = made_sandbox(omerodir, users)
     server = Server(
         omerodir,
-        omero=str(omerodir / "bin" / "omero"),
+        omero=omero,
         path=search_path(),
         userdir=omerodir / "var",
         root_password="omero",

@@ -215,6 +215,14 @@ def test_killed_on_the_way_home_each_file_waits_once(
     assert journal.noted(HOME) == ""
 
 
+def elsewhere() -> list[Found]:
+    """The files of the set, moved into another directory."""
+    return [
+        Found(met.path.replace(ROOT, f"{ROOT}/b"), replace(met.stat, inode=700 + n, ctime_ns=2))
+        for n, met in enumerate(FOUND)
+    ]
+
+
 @pytest.mark.parametrize("number", range(10))
 def test_killed_while_a_set_is_met_again_it_is_one(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
@@ -223,10 +231,7 @@ def test_killed_while_a_set_is_met_again_it_is_one(
     journal.form(FORMED)
     import_all(journal)
     (first,) = journal.select()
-    moved = [
-        Found(met.path.replace(ROOT, f"{ROOT}/b"), replace(met.stat, inode=700 + n, ctime_ns=2))
-        for n, met in enumerate(FOUND)
-    ]
+    moved = elsewhere()
     identifier, _ = journal.form(Formed("amy", ROOT, moved))
     assert identifier is not None
     again = journal.take("amy")
@@ -250,10 +255,7 @@ def test_one_that_is_opened_again_before_it_goes_stays(
     journal.form(FORMED)
     import_all(journal)
     (first,) = journal.select()
-    moved = [
-        Found(met.path.replace(ROOT, f"{ROOT}/b"), replace(met.stat, inode=700 + n, ctime_ns=2))
-        for n, met in enumerate(FOUND)
-    ]
+    moved = elsewhere()
     journal.form(Formed("amy", ROOT, moved))
     again = journal.take("amy")
     assert again is not None
