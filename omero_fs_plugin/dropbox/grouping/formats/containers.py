@@ -2,26 +2,44 @@
 
 CZI (ZEISS, ZISRAW), ND2 (the map of chunks at its end), LIF (blocks of memory after the XML),
 OLE (Microsoft MS-CFB: OIB, ZVI and others), HDF5 (its superblock: Imaris and others), Olympus
-ETS, and RIFF (AVI).
+ETS, RIFF (AVI) and QuickTime.
 """
 
 from __future__ import annotations
 
 import re
 
-from .reading import Cut, Pieces
+from .reading import Cut, Enough, Pieces
 
 _CZI_HEADER = 32  # bytes before the content of each segment
 _CZI_ENTRY = 32  # bytes of an entry before its dimensions
 _CZI_DIMENSION = 20
+_CZI_ATTACHMENTS = 1000
 _CZI_MOST = 1 << 21  # sub-blocks; the largest slides have a tenth of it
 _ND2_CHUNK = 0x0ABECEDA
 _ND2_MAP = b"ND2 CHUNK MAP SIGNATURE 0000001!"
-_LIF_MOST = 64 << 20  # bytes of XML
+_ND2_TAIL = 1 << 16  # bytes at the end in which it is looked for
+_LIF_MOST = 60 << 20  # bytes of XML
 _LIF_BLOCK = re.compile(r'<Memory\b[^<>]{0,400}?\bSize="(\d{1,18})"')
 _FREE = 0xFFFFFFFF  # a sector of OLE that is not used
+_LAST = 0xFFFFFFFE  # a sector of OLE that none follows
 _OLE_SECTORS = 1 << 20  # of the table of sectors
 _HDF5_PLACES = (0, 512, 1024, 2048, 4096)  # where its superblock may lie
+_ATOMS = frozenset(
+    (
+        b"ftyp",
+        b"moov",
+        b"mdat",
+        b"moof",
+        b"mfra",
+        b"free",
+        b"skip",
+        b"wide",
+        b"pnot",
+        b"uuid",
+        b"sidx",
+    )
+)
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -33,9 +51,22 @@ def czi(pieces: Pieces) -> None:
     mine = [position for position, of in positions if of == part]
     if mine:
         _czi_segment(pieces, max(mine), b"ZISRAWSUBBLOCK")
-    metadata = pieces.number("<q", _CZI_HEADER + 60)
+    metadata, _, attachments = pieces.unpack("<qiq", _CZI_HEADER + 60)
     if metadata:
         _czi_segment(pieces, metadata, b"ZISRAWMETADATA")
+    if attachments:
+        _czi_attachments(pieces, attachments)
+
+
+def _czi_attachments(pieces: Pieces, at: int) -> None:
+    """Labels and overviews; ZEN writes them and their directory last."""
+    _czi_segment(pieces, at, b"ZISRAWATTDIR")
+    count = pieces.number("<i", at + _CZI_HEADER)
+    for number in range(min(count, _CZI_ATTACHMENTS)):
+        entry = at + _CZI_HEADER + 256 + 128 * number
+        kind, position, part = pieces.unpack("<2s10xqi", entry)
+        if kind == b"A1" and not part:
+            _czi_segment(pieces, position, b"ZISRAWATTACH")
 
 
 def czi_directory(pieces: Pieces) -> tuple[int, list[tuple[int, int]], int]:
@@ -79,10 +110,13 @@ def _czi_segment(pieces: Pieces, at: int, name: bytes) -> int:
 
 
 def nd2(pieces: Pieces) -> None:
-    """The last 40 bytes say where the map of chunks begins."""
-    mark, at = pieces.unpack("<32sQ", max(pieces.size - 40, 0))
-    if mark != _ND2_MAP:
+    """The last 40 bytes say where the map of chunks begins; something else may follow them."""
+    length = min(pieces.size, _ND2_TAIL)
+    tail = pieces.at(pieces.size - length, length)
+    found = tail.rfind(_ND2_MAP)
+    if found < 0 or length - found < 40:
         raise Cut("the map of its chunks, which is written at the end, is not there")
+    at = int.from_bytes(tail[found + 32 : found + 40], "little")
     if pieces.number("<I", at) != _ND2_CHUNK:
         raise Cut(f"the map of its chunks would begin at byte {at}, and does not")
 
@@ -91,8 +125,11 @@ def lif(pieces: Pieces) -> None:
     """XML, and a block of memory for each image that has one."""
     order = "<" if pieces.at(0, 1) == b"\x70" else ">"
     _, _, mark, characters = pieces.unpack(order + "IIBI", 0)
-    if mark != 0x2A or not 0 < characters * 2 <= _LIF_MOST:
+    if mark != 0x2A or not characters:
         raise Cut("its XML is not there")
+    pieces.reaches(13, 2 * characters, "its XML")
+    if 2 * characters > _LIF_MOST:
+        raise Enough
     text = pieces.at(13, 2 * characters)
     encoding = "utf-16-le" if order == "<" else "utf-16-be"
     xml = text.decode(encoding, errors="replace")
@@ -141,7 +178,9 @@ def ole(pieces: Pieces) -> None:
         used = [position for position, entry in enumerate(entries) if entry != _FREE]
         if used:
             last = number * per_sector + used[-1]
-            pieces.reaches((last + 1) * sector, 1, f"sector {last}")
+            # It ends somewhere in its last sector, if nothing follows that.
+            needed = 1 if entries[used[-1]] == _LAST else sector
+            pieces.reaches((last + 1) * sector, needed, f"sector {last}")
             return
 
 
@@ -192,5 +231,21 @@ def riff(pieces: Pieces) -> None:
         kind, length = pieces.unpack("<4sI", at)
         if kind not in (b"RIFF", b"JUNK", b"idx1"):
             return
+        if kind == b"RIFF" and not length:
+            raise Cut("its program has not written its length yet")
         pieces.reaches(at + 8, length, "its RIFF")
         at += 8 + length + length % 2
+
+
+def quicktime(pieces: Pieces) -> None:
+    """Atoms of the outermost level; a length of 0 means up to the end of the file."""
+    at = 0
+    while pieces.size - at >= 8:
+        length, kind = pieces.unpack(">I4s", at)
+        head = 8
+        if length == 1:
+            length, head = pieces.number(">Q", at + 8), 16
+        if length < head or kind not in _ATOMS:
+            return
+        pieces.reaches(at, length, "an atom of QuickTime")
+        at += length

@@ -8,14 +8,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 
+from . import deflated
 from .reading import Cut, Enough, Pieces
 
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN"))
 _LONG_TOO = frozenset((b"UR", b"UT", b"UV"))
+_TYPES = _LONG | _LONG_TOO | frozenset((b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD"))
+_TYPES |= frozenset((b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI"))
+_TYPES |= frozenset((b"UL", b"US"))
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ROWS = 0x00280010
+_RECORDS = 0x00041220  # DirectoryRecordSequence, the last element of a DICOMDIR
 _SERIES, _NUMBER = 0x0020000E, 0x00200013  # SeriesInstanceUID, InstanceNumber
 _LONGEST = 64  # bytes of these values (PS3.5, 6.2)
 _MOST_TOLD = 10  # numbers of slices in one message
@@ -74,6 +79,7 @@ class _Elements:
     def follow(self) -> None:
         """Goes on to the end of the file."""
         if not self._begin():
+            deflated.ends_bare(self._pieces, self._at)
             return
         rows, tag = False, 0
         while self._at < self._pieces.size:
@@ -82,7 +88,7 @@ class _Elements:
             ).strip(b"\0"):
                 break  # zeros at the end
             tag = self._element(0)
-            if tag in _PIXELS:
+            if tag in _PIXELS or tag == _RECORDS:
                 return  # what follows is no image
             rows = rows or tag == _ROWS
         # What has further groups, but no rows, is no image, but a report or a plan.
@@ -108,11 +114,11 @@ class _Elements:
         syntax = self._meta()
         if syntax == _DEFLATED:
             return False
-        self._implicit = syntax == _IMPLICIT
         self._order = ">" if syntax == _BIG_ENDIAN else "<"
-        if not syntax:  # without a preamble: letters of a type, or a length
-            kind = self._pieces.at(self._at + 4, 2)
-            self._implicit = not (kind.isalpha() and kind.isupper())
+        # Letters of a type, or a length.  Some programs write the other one than they say.
+        self._implicit = syntax == _IMPLICIT
+        if self._pieces.size - self._at >= 8:
+            self._implicit = self._pieces.at(self._at + 4, 2) not in _TYPES
         return True
 
     def _meta(self) -> bytes:
@@ -146,12 +152,18 @@ class _Elements:
         if depth > _DEEPEST:
             raise Enough
         tag, start, length = self._head()
+        unknown = not self._implicit and self._pieces.at(self._at + 4, 2) == b"UN"
         self._at = start
         if length != _UNDEFINED:
             self._pieces.reaches(start, length, "an element")
             self._at = start + length
             return tag
         end = _ITEM_END if tag == _ITEM else _SEQUENCE_END
+        # What lies in an element of an unknown type is implicit (PS3.5, 6.2.2).
+        before = self._implicit, self._order
+        if unknown and tag != _ITEM:
+            self._implicit, self._order = True, "<"
         while True:
             if self._element(depth + 1) == end:
+                self._implicit, self._order = before
                 return tag

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from . import containers, dicom, pictures, volumes
+from . import containers, deflated, dicom, netcdf, pictures, volumes
 from .holes import Holes
 from .reading import Cut, Enough, Pieces
 
@@ -30,10 +30,6 @@ class End:
 
 def _at(offset: int, *marks: bytes) -> Callable[[bytes, str], bool]:
     return lambda head, suffix: any(head.startswith(mark, offset) for mark in marks)
-
-
-def _is_bmp(head: bytes, suffix: str) -> bool:
-    return head[:2] == b"BM" and head[26:28] == b"\1\0" and head[6:10] == b"\0\0\0\0"
 
 
 def _is_deltavision(head: bytes, suffix: str) -> bool:
@@ -57,12 +53,15 @@ ENDS = (
     End("PNG", _at(0, b"\x89PNG\r\n\x1a\n"), pictures.png),
     End("JPEG", _at(0, b"\xff\xd8\xff"), pictures.jpeg),
     End("GIF", _at(0, b"GIF87a", b"GIF89a"), pictures.gif),
-    End("BMP", _is_bmp, pictures.bmp),
+    End("BMP", pictures.is_bmp, pictures.bmp),
+    End("PGM", pictures.is_pnm, pictures.pnm),
+    End("MNG", _at(0, b"\x8aMNG\r\n\x1a\n", b"\x8bJNG\r\n\x1a\n"), pictures.png),
     End("JPEG 2000", _at(0, b"\0\0\0\x0cjP  \r\n\x87\n"), pictures.jp2),
     End("JPEG 2000", _at(0, b"\xff\x4f\xff\x51"), pictures.j2k),
-    End("MRC", _at(208, b"MAP "), volumes.mrc),
+    End("MRC", _at(208, b"MAP ", b"MAP\0"), volumes.mrc),
     End("NIfTI", _at(344, b"n+1\0"), volumes.nifti),
     End("NIfTI", _at(4, b"n+2\0\r\n\x1a\n"), volumes.nifti),
+    End("gzip", _at(0, deflated.GZIP), volumes.gzip),
     End("NRRD", _at(0, b"NRRD000"), volumes.nrrd),
     End("FITS", _at(0, b"SIMPLE  ="), volumes.fits),
     End("DeltaVision", _is_deltavision, volumes.deltavision),
@@ -74,6 +73,8 @@ ENDS = (
     End("OLE", _at(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), containers.ole, dense=False),
     End("HDF5", _at(0, containers.HDF5), containers.hdf5, dense=False),
     End("ETS", _at(0, b"SIS\0"), containers.ets, dense=False),
+    End("MINC", _at(0, b"CDF\1", b"CDF\2"), netcdf.netcdf),
+    End("QuickTime", _at(4, b"ftypqt", b"moov", b"mdat"), containers.quicktime),
     End("AVI", _at(0, b"RIFF"), containers.riff),
 )
 

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 _MOST_READS = 1 << 18  # pieces of one file
 _MOST_BYTES = 64 << 20  # of all pieces of one file
+_BLOCK = 1 << 16  # bytes that are read at once, forwards
 _FARTHEST = 1 << 62  # no file is longer
 
 
@@ -30,6 +31,7 @@ class Pieces:
         self.size = size
         self._reads = 0
         self._bytes = 0
+        self._block, self._from = b"", 0  # what was read forwards last, and where it begins
 
     def at(self, offset: int, length: int) -> bytes:
         """`length` bytes at `offset`.  Raises Cut and Enough."""
@@ -55,6 +57,24 @@ class Pieces:
     def number(self, code: str, offset: int) -> int:
         """One whole number at `offset`."""
         return int(self.unpack(code, offset)[0])
+
+    def onwards(self, offset: int, length: int = 1) -> bytes:
+        """What follows at `offset`, at least `length` bytes of it: for who reads forwards.
+
+        Raises Cut and Enough.
+        """
+        if not self._from <= offset or offset + length > self._from + len(self._block):
+            self.reaches(offset, length)
+            self._block = self.at(offset, min(max(length, _BLOCK), self.size - offset))
+            self._from = offset
+        return self._block[offset - self._from :]
+
+    def byte(self, offset: int) -> int:
+        """One byte, for who reads forwards."""
+        place = offset - self._from
+        if not 0 <= place < len(self._block):
+            return self.onwards(offset)[0]
+        return self._block[place]
 
     def reaches(self, offset: int, length: int = 0, what: str = "a part of it") -> None:
         """Raises Cut if the file ends before `offset` + `length`."""

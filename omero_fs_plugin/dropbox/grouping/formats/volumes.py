@@ -6,15 +6,19 @@ NRRD (teem), ICS 1 and 2, FITS (4.0).  If pixels are compressed, nobody knows th
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping
 
+from . import deflated
 from .reading import Cut, Pieces
 
 _TEXT = 1 << 16  # bytes of a header of text
+_LONG_TEXT = 1 << 22  # ... that has very many lines
 _MRC_BITS = {0: 8, 1: 16, 2: 32, 3: 32, 4: 64, 6: 16, 7: 32, 12: 16, 16: 24, 101: 4}
 _DV_BITS = {0: 8, 1: 16, 2: 32, 3: 32, 4: 64, 5: 16, 6: 16, 7: 32}
+_NIFTI_HEADER = 540  # bytes, of the longer one
 _FITS_BLOCK = 2880
 _FITS_HEADERS = 1000  # blocks of one header
 _NRRD_BYTES = {
@@ -63,6 +67,14 @@ def nifti(pieces: Pieces) -> None:
     pieces.reaches(offset, length, "the pixels")
 
 
+def gzip(pieces: Pieces) -> None:
+    """A file that is compressed as a whole, such as ``.nii.gz``."""
+    head, expected = deflated.first_of_gzip(pieces, _NIFTI_HEADER), 0
+    if head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0":
+        expected = sum(_nifti(Pieces(io.BytesIO(head), len(head))))
+    deflated.ends_gzip(pieces, 0, expected)
+
+
 def nifti_pixels(pieces: Pieces) -> int:
     """How many bytes the ``.img`` beside a header has; 0 if the header does not say."""
     offset, length = _nifti(pieces)
@@ -70,7 +82,7 @@ def nifti_pixels(pieces: Pieces) -> int:
 
 
 def _nifti(pieces: Pieces) -> tuple[int, int]:
-    """Where the pixels begin, and their bytes."""
+    """Where the pixels begin, and their bytes; 0 and 0 if the header does not say."""
     second = pieces.at(0, 4) in (b"\x1c\2\0\0", b"\0\0\2\x1c")  # 540
     if second:
         order = "<" if pieces.at(0, 1) == b"\x1c" else ">"
@@ -85,16 +97,22 @@ def _nifti(pieces: Pieces) -> tuple[int, int]:
     number = dimensions[0]
     if not 1 <= number <= 7 or bits <= 0 or min(dimensions[1 : number + 1]) < 0 or offset < 0:
         return 0, 0
-    return offset, math.prod(dimensions[1 : number + 1]) * bits // 8
+    # Some write 0 for an axis that is not there.
+    return offset, (math.prod(max(1, n) for n in dimensions[1 : number + 1]) * bits + 7) // 8
 
 
 def nrrd(pieces: Pieces) -> None:
     """The pixels follow after an empty line, unless a line names their file."""
     fields, end = _nrrd_fields(pieces)
+    if end is None or "data file" in fields or "datafile" in fields:
+        return
     if not end:
         raise Cut("its header has no end")
-    if "data file" not in fields and "datafile" not in fields and end:
-        pieces.reaches(end, _nrrd_bytes(fields), "the pixels")
+    encoding = fields.get("encoding", "").lower()
+    if encoding in ("gzip", "gz"):
+        deflated.ends_gzip(pieces, end, _nrrd_pixels(fields))
+    elif encoding == "raw":
+        pieces.reaches(end, _nrrd_pixels(fields), "the pixels")
 
 
 def nrrd_pixels(pieces: Pieces) -> int:
@@ -107,24 +125,34 @@ def nrrd_pixels(pieces: Pieces) -> int:
     return pixels + int(skipped) if pixels else 0
 
 
-def _nrrd_fields(pieces: Pieces) -> tuple[Mapping[str, str], int]:
-    """Its fields, and where the pixels begin; 0 if the header has no end in the file."""
-    head = pieces.head(_TEXT)
-    found = re.search(rb"\r?\n\r?\n", head)
+def _nrrd_fields(pieces: Pieces) -> tuple[Mapping[str, str], int | None]:
+    """Its fields, and where the pixels begin.
+
+    0: the header has no end in the file.  None: none that is near enough.
+    """
+    for length in (_TEXT, _LONG_TEXT):
+        head = pieces.head(length)
+        found = re.search(rb"\r?\n\r?\n", head)
+        if found or len(head) == pieces.size:
+            break
     text = head[: found.start()] if found else head
     fields: dict[str, str] = {}
     for line in text.decode("latin-1").splitlines()[1:]:
         key, colon, value = line.partition(":")
         if colon and not line.startswith("#"):
             fields.setdefault(key.strip().lower(), value.strip())
-    return fields, found.end() if found else 0 if len(head) < _TEXT else -1
+    return fields, found.end() if found else 0 if len(head) == pieces.size else None
 
 
 def _nrrd_bytes(fields: Mapping[str, str]) -> int:
+    """The bytes of its pixels in a file; 0 if nobody knows."""
+    return _nrrd_pixels(fields) if fields.get("encoding", "").lower() == "raw" else 0
+
+
+def _nrrd_pixels(fields: Mapping[str, str]) -> int:
     sizes = fields.get("sizes", "").split()
     each = _NRRD_BYTES.get(fields.get("type", "").lower(), 0)
-    raw = fields.get("encoding", "").lower() == "raw"
-    return each * _product(sizes) if raw and sizes else 0
+    return each * _product(sizes) if sizes else 0
 
 
 def _product(numbers: list[str]) -> int:
@@ -136,18 +164,28 @@ def _product(numbers: list[str]) -> int:
 
 def ics(pieces: Pieces) -> None:
     """Version 2 has its pixels after the line `end`; version 1 ends before it."""
-    head = pieces.head(_TEXT)
-    found = re.search(rb"(?m)^end\r?\n", head)
-    if found and b"source\tfile" not in head:
-        pieces.reaches(found.end(), _ics_bytes(head), "the pixels")
+    for length in (_TEXT, _LONG_TEXT):
+        head = pieces.head(length)
+        found = re.search(rb"(?m)^end\r?\n", head)
+        if found or len(head) == pieces.size:
+            break
+    if not found or re.search(rb"(?m)^source\s+file\s", head):
+        return
+    pixels, compression = _ics_bytes(head)
+    if compression == "gzip":
+        deflated.ends_gzip(pieces, found.end(), pixels)
+    elif compression == "uncompressed":
+        pieces.reaches(found.end(), pixels, "the pixels")
 
 
 def ics_pixels(pieces: Pieces) -> int:
     """How many bytes the ``.ids`` beside a header has; 0 if the header does not say."""
-    return _ics_bytes(pieces.head(_TEXT))
+    pixels, compression = _ics_bytes(pieces.head(_TEXT))
+    return pixels if compression == "uncompressed" else 0
 
 
-def _ics_bytes(head: bytes) -> int:
+def _ics_bytes(head: bytes) -> tuple[int, str]:
+    """The bytes of its pixels, 0 if it does not say, and how they are compressed."""
     words: dict[tuple[str, ...], list[str]] = {}
     for line in head.decode("latin-1").splitlines():
         fields = line.split()
@@ -155,21 +193,19 @@ def _ics_bytes(head: bytes) -> int:
             words.setdefault(tuple(fields[:2]), fields[2:])
     sizes = words.get(("layout", "sizes"), [])
     order = words.get(("layout", "order"), [])
-    plain = words.get(("representation", "compression"), ["uncompressed"]) == ["uncompressed"]
-    if not plain or len(sizes) != len(order) or "bits" not in order:
-        return 0
+    compression = words.get(("representation", "compression"), ["uncompressed"])[0]
+    if len(sizes) != len(order) or "bits" not in order:
+        return 0, compression
     bits = sizes.pop(order.index("bits"))
     pixels = _product(sizes)
-    return pixels * -(-int(bits) // 8) if bits.isdecimal() and len(bits) < 4 else 0
+    return (pixels * -(-int(bits) // 8) if bits.isdecimal() and len(bits) < 4 else 0), compression
 
 
 def fits(pieces: Pieces) -> None:
     """Headers of 36 lines of 80 bytes, each followed by as many pixels as it says."""
     at, first = 0, True
-    while first or pieces.size - at >= _FITS_BLOCK:
+    while first or pieces.at(at, min(8, pieces.size - at)) == b"XTENSION":
         fields, at = _fits_header(pieces, at)
-        if not first and "XTENSION" not in fields:
-            return
         first = False
         axes = min(_whole(fields, "NAXIS", 0), 999)
         counts = [_whole(fields, f"NAXIS{n}", 0) for n in range(1, axes + 1)]
@@ -179,7 +215,7 @@ def fits(pieces: Pieces) -> None:
         each = abs(_whole(fields, "BITPIX", 0)) // 8
         data = each * _whole(fields, "GCOUNT", 1) * (_whole(fields, "PCOUNT", 0) + pixels)
         pieces.reaches(at, data, "the pixels")
-        at += -(-data // _FITS_BLOCK) * _FITS_BLOCK
+        at = min(pieces.size, at + -(-data // _FITS_BLOCK) * _FITS_BLOCK)
 
 
 def _fits_header(pieces: Pieces, at: int) -> tuple[Mapping[str, str], int]:
