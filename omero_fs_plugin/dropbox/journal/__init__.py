@@ -11,8 +11,10 @@ together by ``gathering``, comes apart by ``parting`` and fails by ``ending``: i
 same, and ``recalling`` records what OMERO has already.  ``outbox`` keeps what people are to be
 told, ``afterwards`` what becomes of imported files, in the words of ``fates``.
 
-``schema`` and ``states`` say what is allowed, ``order`` which of a queue comes first, ``records``
-has the rows as values, ``statements`` what every import asks and writes, ``database`` opens it.
+``schema`` has the tables, ``states`` and ``rules`` say what is allowed, ``statistics`` which index
+SQLite should take, and ``migrations`` bring the journal of an older release to this one.
+``database`` opens it by one of the ``engines``.  ``order`` says which of a queue comes first,
+``records`` has the rows as values, ``statements`` what every import asks and writes.
 ``lease`` lets one DropBox at a time work, and ``keeper`` renews the lease; ``elapsed`` has the
 clock that nobody sets, ``clocks`` the one that all machines go by.  ``nodes`` has the importers of
 other machines and their claims, ``rounds`` renews those and watches the others.  ``copying``

@@ -19,7 +19,7 @@ from .records import Held
 
 # A holder whose count has not moved for so long is gone, so a standby is at work within 30 s.  A
 # machine that is lost within a write holds up the counts of the others for less than that: see
-# `database.LIMITS`.
+# `engines.LIMITS`.
 EXPIRES = 25.0  # s
 RENEW = 6.0  # s between two counts: each is a write to the disk, also while nothing happens
 OLDER = "nobody: an older journal was put in the place of this one"

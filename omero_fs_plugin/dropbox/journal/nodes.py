@@ -2,7 +2,7 @@
 
 Rule: a claim passes to another only together with its holder's right to write.  Whoever gives the
 claims of a node back removes the node's row in the same transaction.  Each transaction of a node
-begins with the question whether its row is there (`schema.FENCE`).  So a node that was only
+begins with the question whether its row is there (`rules.FENCE`).  So a node that was only
 stopped for a while, or whose network was cut, writes nothing more, and ends.
 
 No clock is compared with another: who watches a node looks how long its count stands still.

@@ -20,7 +20,7 @@ from omero_fs_plugin.checks.directories import in_each_others_way
 from omero_fs_plugin.config.settings import Rule
 from omero_fs_plugin.dropbox.confine.roots import Roots
 from omero_fs_plugin.dropbox.importing import activity, tidying, workers
-from omero_fs_plugin.dropbox.journal import database, keeper, lease
+from omero_fs_plugin.dropbox.journal import engines, keeper, lease
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import Found
 from omero_fs_plugin.dropbox.journal.states import State
@@ -91,7 +91,7 @@ def test_disk_of_the_journal_is_full_for_longer_than_the_lease(
         (lease, "EXPIRES", LEASE_S),
         (keeper, "RENEW", LEASE_S / 4),
         (keeper, "RENEW_AGAIN", LEASE_S / 12),
-        (database, "_BUSY_S", LEASE_S / 2),
+        (engines, "_BUSY_S", LEASE_S / 2),
         (workers, "_PING_S", 0.2),
         (tidying, "_PING_S", 0.2),
         *((activity, name, 1.0) for name in ("START_S", "FILE_S", "LATE_S", "WATCH_S")),

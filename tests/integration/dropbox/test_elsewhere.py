@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from omero_fs_plugin.config.parsing import read
 from omero_fs_plugin.dropbox.importing import activity, leftovers, tidying
-from omero_fs_plugin.dropbox.journal.database import LIMITS
+from omero_fs_plugin.dropbox.journal.engines import LIMITS
 from omero_fs_plugin.dropbox.journal.lease import Holder
 from omero_fs_plugin.dropbox.journal.records import Node
 from omero_fs_plugin.dropbox.journal.states import State

@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 from omero_fs_plugin.config.settings import JOURNAL_FILE
 from omero_fs_plugin.dropbox.importing import activity, tidying, workers
 from omero_fs_plugin.dropbox.importing.importers import native
-from omero_fs_plugin.dropbox.journal import database, keeper, lease
+from omero_fs_plugin.dropbox.journal import engines, keeper, lease
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.states import State
 from omero_fs_plugin.dropbox.service import awaiting
@@ -42,7 +42,7 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_S", LEASE_S / 2)
+    monkeypatch.setattr(engines, "_BUSY_S", LEASE_S / 2)
     monkeypatch.setattr(keeper, "EXPIRES", LEASE_S)
     monkeypatch.setattr(lease, "EXPIRES", LEASE_S)
     monkeypatch.setattr(keeper, "RENEW", LEASE_S / 4)
@@ -197,7 +197,7 @@ def ends(call: Callable[[], object]) -> bool:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_S", LONG_S)
+    monkeypatch.setattr(engines, "_BUSY_S", LONG_S)
 
 
 def test_others_go_on_while_a_step_waits_for_the_journal(

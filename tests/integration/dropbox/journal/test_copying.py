@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from omero_fs_plugin.dropbox.journal import copying, schema
+from omero_fs_plugin.dropbox.journal import copying, rules, schema
 from omero_fs_plugin.dropbox.journal.copying import copy
 from omero_fs_plugin.dropbox.journal.fates import Ended, Fate
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -93,7 +93,7 @@ def test_the_rules_hold_there(two: tuple[Journal, Journal]) -> None:
     copy(source, target, time.monotonic)
     imported = target.select(State.IMPORTED)[0]
     with (
-        pytest.raises(JournalError, match=schema.ILLEGAL),
+        pytest.raises(JournalError, match=rules.ILLEGAL),
         target.database.writing() as connection,
     ):
         connection.execute(

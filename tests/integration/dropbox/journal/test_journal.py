@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, text
 
-from omero_fs_plugin.dropbox.journal.database import LIMITS
+from omero_fs_plugin.dropbox.journal.engines import LIMITS
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.records import GONE, Fileset, Formed, Found
@@ -40,9 +40,9 @@ _numbers = itertools.count()
 # A process that begins to write, and is stopped by its parent then.
 _STANDS_STILL = """
 import time
-from omero_fs_plugin.dropbox.journal import database
+from omero_fs_plugin.dropbox.journal import engines
 from omero_fs_plugin.dropbox.journal.journal import Journal
-database.LIMITS["idle_in_transaction_session_timeout"] = 2.0
+engines.LIMITS["idle_in_transaction_session_timeout"] = 2.0
 with Journal({url!r}, make=False)._database.writing():
     print("in a transaction", flush=True)
     time.sleep(600)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from omero_fs_plugin.dropbox.journal import database
+from omero_fs_plugin.dropbox.journal import engines
 from omero_fs_plugin.dropbox.journal.copying import copy
 from omero_fs_plugin.dropbox.journal.database import JournalAway, LeaseLost
 from omero_fs_plugin.dropbox.journal.glance import glance
@@ -390,7 +390,7 @@ def test_a_node_that_is_cut_off_holds_the_others_up_once(
     assert asked == 1
     assert len(one.journal.notes("k")) == 5
     # A write that never gets an answer ends with an error, and so do those behind it.
-    monkeypatch.setitem(database.LIMITS, "lock_timeout", 0.2)
+    monkeypatch.setitem(engines.LIMITS, "lock_timeout", 0.2)
     with one.journal.database._alone(), pytest.raises(JournalAway, match="gets no answer"):
         one.journal.note("key", "value")
 

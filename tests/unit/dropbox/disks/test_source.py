@@ -86,6 +86,7 @@ LISTED_MODULES = {
     "importing/removing.py": CALLER,
     "importing/stores.py": CALLER,
     "journal/database.py": OURS,
+    "journal/engines.py": OURS,
     "journal/elapsed.py": OURS,
     "journal/plain.py": OURS,
     "journal/lease.py": OURS,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from omero_fs_plugin.dropbox.journal.database import LIMITS
+from omero_fs_plugin.dropbox.journal.engines import LIMITS
 from omero_fs_plugin.dropbox.journal.journal import Journal
 from omero_fs_plugin.dropbox.journal.keeper import LeaseKeeper
 from omero_fs_plugin.dropbox.journal.lease import EXPIRES, RENEW, Holder, Lease
