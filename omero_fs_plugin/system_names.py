@@ -68,9 +68,17 @@ FILES = (
     SystemName(r".*\.dtapart", ("a.tif.dtapart",), "downloads under way: DownThemAll"),
     SystemName(r".*\.aria2", ("a.tif.aria2",), "aria2's notes on a download under way"),
     SystemName(
-        r".*\.!(?:qb|ut|bt|sync)",
-        ("a.tif.!qB", "a.tif.!ut", "a.tif.!sync"),
-        "files of a copy under way: qBittorrent, uTorrent, Resilio Sync",
+        r".*\.(?:!(?:qb|ut|bt|sync)|bc!)",
+        ("a.tif.!qB", "a.tif.!ut", "a.tif.!sync", "a.tif.bc!"),
+        "files of a copy under way: qBittorrent, uTorrent, Resilio Sync, BitComet",
+    ),
+    SystemName(
+        r".*\.fdmdownload", ("a.tif.fdmdownload",), "downloads under way: Free Download Manager"
+    ),
+    SystemName(
+        r".*\.part\.minio",
+        ("a.tif.part.minio", "a.tif.9bb58f26192e4ba00f01e2e7b136bbd8.part.minio"),
+        "files of a copy under way: MinIO's ``mc`` and its libraries",
     ),
     SystemName(
         r".*\.(?:aspx|aspera-ckpt)",
@@ -136,12 +144,17 @@ DIRECTORIES = (
         ("Trash", "files_trashbin"),
         "recycle bins: desktops of Linux, Nextcloud and ownCloud",
     ),
+    SystemName(
+        r"network trash folder|temporary items",
+        ("Network Trash Folder", "Temporary Items"),
+        "what Macs keep on shares over AFP",
+    ),
     SystemName(r"lost\+found", ("lost+found",), "what a repair of the file system found"),
     SystemName(r"__macosx", ("__MACOSX",), "what macOS adds to a ZIP archive"),
     SystemName(
-        r".*\.(?:crdownload|download|opdownload|part|partial)",
-        ("a.tif.download",),
-        "downloads under way that are directories: Safari",
+        r".*\.(?:crdownload|download|opdownload|part|partial|cyberducksegment)",
+        ("a.tif.download", "a.tif.cyberducksegment"),
+        "downloads under way that are directories: Safari, Cyberduck",
     ),
 )
 

@@ -169,6 +169,20 @@ WHOLE: Mapping[str, bytes] = {
     + struct.pack("<f", 0.0)
     + b"\0" * 232
     + b"ni1\0",
+    "analyze.hdr": struct.pack(">i", 348).ljust(38, b"\0")
+    + b"r\0"
+    + struct.pack(">8h", 4, 16, 16, 1, 1, 1, 1, 1).ljust(30, b"\0")
+    + struct.pack(">hh", 2, 8).ljust(278, b"\0"),
+    "experiment.exp": b"[General]\r\nName=x\r\n",
+    "x.tim": b"x\r\n2 planes\r\n",
+    "x.sldx": b"<slide/>",
+    "x.mdb": b"\0\1\0\0Standard Jet DB\0".ljust(4096, b"\1"),
+    "x.xlcf": b"<LMSDataContainerHeader><Element><Children>"
+    b'<Reference File="../Meta%20data/x.xlif"/></Children></Element></LMSDataContainerHeader>',
+    "all.xlef": b'<LMSDataContainerHeader><Element><Children><Reference File="Sets\\x.xlcf"/>'
+    b"</Children></Element></LMSDataContainerHeader>",
+    "x.vmu": b"[Uncompressed Virtual Microscope Specimen]\r\nNoLayers=1\r\nImageFile=x.ngr\r\n"
+    b"MapFile=x_map.ngr\r\nMacroImage=x_macro.jpg\r\n",
 }
 
 # What lies around an index, by directory, and what it then promises.
@@ -208,6 +222,16 @@ PROMISED: Mapping[str, tuple[str, ...]] = {
     "x.nhdr": ("x.raw",),
     "list.nhdr": ("z0.raw", "z1.raw"),
     "x.hdr": ("x.img",),
+    "analyze.hdr": ("analyze.img",),
+    "x.xlcf": ("../Meta data/x.xlif",),
+    "all.xlef": ("Sets/x.xlcf",),
+    "x.vmu": ("x.ngr", "x_map.ngr", "x_macro.jpg"),
 }
 # Bytes that the file of the pixels has at least.
-LENGTHS: Mapping[str, int] = {"x.ics": 256, "x.nhdr": 512, "list.nhdr": 256, "x.hdr": 256}
+LENGTHS: Mapping[str, int] = {
+    "x.ics": 256,
+    "x.nhdr": 512,
+    "list.nhdr": 256,
+    "x.hdr": 256,
+    "analyze.hdr": 256,
+}

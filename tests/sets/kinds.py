@@ -135,6 +135,28 @@ KINDS: Sequence[SetKind] = (
     SetKind("NRRD, detached", _sample("NRRD with detached data"), "two.nhdr", read=True),
     SetKind("NRRD, list", _of("list.nhdr", "z0.raw", "z1.raw"), "list.nhdr"),
     SetKind("NIfTI in two files", _of("x.hdr", "x.img"), "x.hdr"),
+    SetKind("Analyze 7.5", _of("analyze.hdr", "analyze.img"), "analyze.hdr"),
+    SetKind("VMU", _of("x.vmu", "x.ngr", "x_map.ngr", "x_macro.jpg"), "x.vmu"),
+    SetKind(
+        "XLEF of collections",
+        _of("all.xlef", "Sets/x.xlcf", "Meta data/x.xlif", "x.tif"),
+        "all.xlef",
+    ),
+    SetKind(
+        "MetaXpress by time points",
+        _of("x.htd", *(f"TimePoint_1/{name}" for name in indexes.METAXPRESS)),
+        "x.htd",
+    ),
+    SetKind("Flex", _of("x.mea", "a.flex"), "x.mea", frozenset({"a.flex"})),
+    SetKind(
+        "BD Pathway",
+        _of("experiment.exp", "Well A01/a.tif"),
+        "experiment.exp",
+        frozenset({"Well A01/a.tif"}),
+    ),
+    SetKind("UltraVIEW", _of("x.tim", "a.tif"), "x.tim", frozenset({"a.tif"})),
+    SetKind("Trestle", _of("x.sldx", "a.tif"), "x.sldx", frozenset({"a.tif"})),
+    SetKind("LSM with its database", _of("x.mdb", "a.lsm"), "x.mdb", frozenset({"a.lsm"})),
     SetKind(
         "VSI",
         _of("x.vsi", "_x_/stack1/frame_t.ets", "_x_/stack2/frame_t.ets"),

@@ -16,6 +16,7 @@ _EXTERNAL = b"\x25\x4e\0\0"
 _INLINE = 0x40000000
 _NAME_16 = re.compile(rb"(?:[\x20-\x7e\xa0-\xff]\0){1,255}?\.\0(?:[tT]\0[iI]\0[fF]\0)(?:[fF]\0)?")
 _CZI_PART = re.compile(r"(.*)\((\d{1,4})\)")
+_JET_PAGE = 2048  # bytes of the smaller one
 _OIR_GAP = 16  # numbers without a file, after which no further one is looked for
 
 
@@ -66,6 +67,13 @@ def leica(index: Index) -> Said:
     names = (found.decode("utf-16-le") for found in _NAME_16.findall(index.data()))
     told = dict.fromkeys(plain(name).rpartition("/")[2] for name in names)
     return promising(told, "" if told else "it names no image yet")
+
+
+def mdb(index: Index) -> Said:
+    """The database beside LSM files (Microsoft Access): pages of 2048 or 4096 bytes."""
+    if not index.head(_JET_PAGE).strip(b"\0"):
+        return Said(unfinished="it is empty")
+    return Said(unfinished="its last page is not whole" if index.size % _JET_PAGE else "")
 
 
 def czi(index: Index) -> Said:
@@ -124,12 +132,15 @@ def ics(index: Index) -> Said:
 
 
 def nifti(index: Index) -> Said:
-    """``.hdr``: the pixels are in the ``.img``, if it is a header of NIfTI-1 for two files."""
+    """``.hdr``: the pixels are in the ``.img``, if it is a header of NIfTI-1 or of Analyze 7.5.
+
+    Both begin with their own length, and have the sizes of the axes at the same place.
+    """
     head = index.head(348)
-    if head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c") and len(head) < 348:
-        return Said(unfinished=f"its header has 348 bytes, and {len(head)} are there")
-    if head[344:348] != b"ni1\0":
+    if head[:4] not in (b"\x5c\1\0\0", b"\0\0\1\x5c"):
         return Said()
+    if len(head) < 348:
+        return Said(unfinished=f"its header has 348 bytes, and {len(head)} are there")
     return _detached(".img", volumes.nifti_pixels)(index)
 
 

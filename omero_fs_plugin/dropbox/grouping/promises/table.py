@@ -67,6 +67,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 _XML = "no names; its XML must have its end"
+_NONE = "no names that can be read here"
 ANY_DEPTH = 64
 _VOYAGER = (b"MeasurementDetail", b"MeasurementResult", b"MeasurementSamplePlate")
 _HARMONY = r"index(\.(idx|ref|flex))?\.xml"
@@ -213,8 +214,25 @@ KINDS = (
         "teem's definition of NRRD", binaries.nrrd, keeps=("raw",),
     ),
     Kind(
-        "NIfTI in two files", r".*\.hdr", "``NAME.img`` beside it, with as many bytes as it says",
+        "NIfTI in two files, Analyze 7.5", r".*\.hdr",
+        "``NAME.img`` beside it, with as many bytes as it says",
         "NIfTI-1's header file nifti1.h", binaries.nifti,
+    ),
+    Kind(
+        "BD Pathway", r"experiment\.exp", _NONE, _BIOFORMATS, text.nothing,
+        keeps=(*_TIFF, "bmp"), depth=1, tree=".",
+    ),
+    Kind(
+        "PerkinElmer UltraVIEW", r".*\.(tim|zpo|ano)", _NONE, _BIOFORMATS, text.nothing,
+        keeps=_TIFF, tree=".",
+    ),
+    Kind(
+        "Trestle", r".*\.(slx|sldx)", _NONE, _BIOFORMATS, text.nothing, keeps=(*_TIFF, "jpg"),
+        tree=".",
+    ),
+    Kind(
+        "LSM with its database", r".*\.mdb", _NONE + "; it ends with a page", _BIOFORMATS,
+        binaries.mdb, keeps=("lsm",), tree=".",
     ),
 )  # fmt: skip
 

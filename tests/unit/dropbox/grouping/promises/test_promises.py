@@ -199,7 +199,7 @@ def test_each_kind_of_index_has_a_sample() -> None:
 ENDLESS = {
     "x.pattern",
     *("x.lei", "x.oif", "s_C001.pty", "x.mrxs", "hitachi.txt"),
-    *("x.vsi", "x.oir", "x.czi", "x.ics", "x.nhdr", "list.nhdr", "x.hdr"),
+    *("x.vsi", "x.oir", "x.czi", "x.ics", "x.nhdr", "list.nhdr", "x.hdr", "analyze.hdr", "x.vmu"),
 }
 
 
