@@ -69,6 +69,15 @@ def times_of(file: Path, path: str) -> Times | None:
         return Times(*row) if row else None
 
 
+def stands(file: Path, path: str) -> tuple[str, str]:
+    """The state of the latest fileset of a path, and why; both empty while nobody knows it."""
+    with _looking(file) as journal:
+        row = journal.execute(
+            "SELECT state, reason FROM fileset WHERE path = ? ORDER BY id DESC LIMIT 1", (path,)
+        ).fetchone()
+        return (str(row[0]), str(row[1])) if row else ("", "")
+
+
 def everything(file: Path) -> str:
     """A figure that differs when any fileset, file or event does."""
     with _looking(file) as journal:

@@ -32,7 +32,7 @@ def execute(
     if os.geteuid() == 0:
         sys.stderr.write("bench: a sandbox is not run by root: use make\n")
         return 1
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     loads = [os.getloadavg()[0]]
     outcomes: list[Outcome] = []
     failed = []
@@ -66,5 +66,6 @@ def execute(
     return 1 if faults or failed else 0
 
 
-def _interrupted(*_: object) -> None:
+def interrupted(*_: object) -> None:
+    """What SIGTERM does: what was begun is stopped and removed on the way out."""
     raise KeyboardInterrupt

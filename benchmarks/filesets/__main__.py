@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.dropbox.running import execute
@@ -57,6 +57,20 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         help="chunks of a store that is imported; may be repeated; default: "
         + ", ".join(map(str, CHUNKS)),
     )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        choices=tuple(large.SETS),
+        help="of `large` and `kinds`, these sets alone; may be repeated",
+    )
+    parser.add_argument(
+        "--transfer",
+        dest="transfers",
+        action="append",
+        choices=large.TRANSFERS,
+        help="of `large` and `kinds`, this transfer alone; may be repeated",
+    )
     parsed = parser.parse_args(given)
     at_least_one(parser, parsed, "rounds")
     if min(parsed.chunks or CHUNKS) < 1:
@@ -78,24 +92,27 @@ def main(given: Sequence[str]) -> int:
             whole.figures += one.figures
         return whole
 
-    def kinds_of_stores(scratch: Path) -> Outcome:
-        """A table of all; each has a grid of its own."""
-        whole = Outcome("Stores of 10,000 chunks with labels and with plates, dropped")
-        for kind in KINDS:
-            one = large.scenario(scratch, kind, 10_000 // less)
-            whole.faults += one.faults
-            whole.figures += one.figures
+    def several(title: str, scratch: Path, sizes: Iterable[tuple[str, int]]) -> Outcome:
+        """One table for sets of these kinds and numbers of files; each has a grid of its own."""
+        whole = Outcome(title)
+        for kind, files in sizes:
+            if kind in (options.sets or large.SETS):
+                transfers = options.transfers or large.TRANSFERS
+                one = large.scenario(scratch, kind, files // less, transfers)
+                whole.faults += one.faults
+                whole.figures += one.figures
         return whole
 
+    def kinds_of_stores(scratch: Path) -> Outcome:
+        sizes = ((kind, 10_000) for kind in KINDS)
+        return several(
+            "Stores of 10,000 chunks with labels and with plates, dropped", scratch, sizes
+        )
+
     def large_sets(scratch: Path) -> Outcome:
-        """A table of all; each set has a grid of its own."""
-        whole = Outcome("Large sets, dropped, and another user's files meanwhile")
-        sizes = [("store", chunks) for chunks in options.chunks or CHUNKS[1:]]
-        for kind, files in (*sizes, ("plate", options.plate)):
-            one = large.scenario(scratch, kind, files // less)
-            whole.faults += one.faults
-            whole.figures += one.figures
-        return whole
+        stores_of = [("store", chunks) for chunks in options.chunks or CHUNKS[1:]]
+        sizes = (*stores_of, ("plate", options.plate))
+        return several("Large sets, dropped, and another user's files meanwhile", scratch, sizes)
 
     return execute(
         {

@@ -7,13 +7,16 @@ its own.  It prints a line of JSON.
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.dropbox.grid import Grid
+from benchmarks.dropbox.running import interrupted
 from benchmarks.dropbox.scenarios import Figure, Outcome
+from benchmarks.progress import say
 
 from . import importing, stores
 from .alone import told_by
@@ -56,16 +59,19 @@ def main(files: int, rounds: int, delay: float, scratch: Path) -> dict[str, Any]
     """What is to be told."""
     seconds: dict[str, list[float]] = {}
     faults: list[str] = []
+    signal.signal(signal.SIGTERM, interrupted)  # or the sandbox would go on without us
+    say(f"a sandbox behind a router that keeps each packet {delay:g} ms")
     with Behind(delay) as behind, Grid(scratch, {}) as grid:
         _move(grid)
         grid.start()
         top = grid.directory / "large" / "a.zarr"
         # Three of its files are metadata.
         there = stores.write(top, files - 3)
-        for _ in range(rounds):
+        for number in range(rounds):
             for way in WAYS:
                 told = importing.one(grid, way, f"{top}/", LIMIT, before=behind.command())
                 seconds.setdefault(way, []).append(told["seconds"])
+                say(f"round {number + 1} of {rounds}, {way}: {told['seconds']:.1f} s")
                 if way == "upload" and told["images"] != 1:
                     faults.append(f"{told['images']} images instead of 1")
         if there != files:

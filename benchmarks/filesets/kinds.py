@@ -98,12 +98,12 @@ def _made(write: Callable[[_Writer, int], None], zarr: int) -> Callable[[Path, i
     return made
 
 
-def _all() -> Iterator[tuple[str, Callable[[Path, int], int]]]:
+def _all() -> Iterator[tuple[str, tuple[str, Callable[[Path, int], int]]]]:
     for name, write in (("labels", _labels), ("plate", _plate)):
         for zarr in (2, 3):
-            yield f"store with {name}, Zarr {zarr}", _made(write, zarr)
+            yield f"{name}-{zarr}", (f"store with {name}, Zarr {zarr}", _made(write, zarr))
 
 
-# What it is called -> what writes one below a directory with about so many chunks, and gives the
-# number of its files.
+# Name -> what it is called in words, and what writes one below a directory with about so many
+# chunks, and gives the number of its files.
 KINDS = dict(_all())

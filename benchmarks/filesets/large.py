@@ -10,14 +10,15 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
 from benchmarks.contenders import BenchmarkError
-from benchmarks.dropbox import history
+from benchmarks.dropbox import history, report
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome, drop, tiff
+from benchmarks.progress import say
 
 from . import stores
 from .kinds import KINDS
@@ -31,28 +32,43 @@ FOR_TEN = 1024  # bytes of memory for each ten chunks of a store, in DropBox its
 MB = 1_000_000  # bytes
 _LONG = 3600.0  # s for one set
 _LOOK = 0.1  # s
+_SAID_S = 15.0  # between two lines on how a set stands
+_OVER = ("failed", "skipped")  # states in which it is not imported any more
 _NEEDED = re.compile(r"its process needed (\d+) MiB at most")
 _BESIDE = {"cp": "cp -r", "sha1sum": "sha1sum"}
 _APART = 3.0  # s, at most, from the import of the other user's file to the next: at random
 _NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
-def scenario(scratch: Path, kind: str, files: int) -> Outcome:
-    """`kind`: store, plate or one of KINDS.  Each transfer has a grid of its own."""
-    outcome = Outcome(f"A {kind} of {files:,} files, dropped, and another user's files meanwhile")
-    for transfer in TRANSFERS:
-        _one(outcome, scratch, kind, files, transfer)
+def scenario(scratch: Path, kind: str, files: int, transfers: Sequence[str] = TRANSFERS) -> Outcome:
+    """`kind`: one of SETS.  Each transfer has a grid of its own.
+
+    One that does not come to its end is a fault, and the next is measured.
+    """
+    text = SETS[kind][0]
+    outcome = Outcome(f"A {text} of {files:,} files, dropped, and another user's files meanwhile")
+    for transfer in transfers:
+        try:
+            _one(outcome, scratch, kind, files, transfer)
+        except BenchmarkError as error:
+            outcome.faults.append(f"{text} of {files:,}, {transfer}: {error}")
+            say(outcome.faults[-1])
     return outcome
 
 
 def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) -> None:
     properties = {"omero.fs.dirImportWait": str(QUIET), "omero.fs.transfer": transfer}
+    text, make = SETS[kind]
+    say(f"{text} of about {files:,} files, {transfer}: a sandbox is made and started")
     with Grid(scratch, properties) as grid:
         stores.install_reader(grid)
         grid.start()
         top = grid.directory / "large" / "set.zarr"
-        path, there = _MADE[kind](top, files)
+        path, there = make(top, files)
+        say(f"{there:,} files are written")
         besides = stores.beside(top) if kind == "store" and transfer == TRANSFERS[0] else {}
+        for name, took in besides.items():
+            say(f"`{_BESIDE[name]}` took {took:.1f} s")
         others = _Others(grid)
         alone = [others.one() for _ in range(ALONE)]
         usual = max(wait for wait, _ in alone)
@@ -65,6 +81,7 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         before = grid.peak()
         cpu = grid.cpu()
         others.begin()
+        say("the set is dropped")
         begun = time.time()
         goal = grid.home("amy") / (top.name if kind != "plate" else "plate")
         top.rename(goal)
@@ -76,9 +93,9 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
     if len(of_amy) != 1:
         outcome.faults.append(f"{kind}, {transfer}: {len(of_amy)} filesets instead of 1")
     waits, imports = zip(*meanwhile, strict=True)
-    name = f"{kind} of {there:,}, {transfer}"
+    name = f"{text} of {there:,}, {transfer}"
     number = f"longest of {len(meanwhile)}"
-    outcome.figures += [
+    figures = [
         Figure(f"{name}: met, settled and imported", there / taken, "files/s"),
         Figure(f"{name}: DropBox's peak memory", after / MB, "MB"),
         Figure(
@@ -109,17 +126,28 @@ def _one(outcome: Outcome, scratch: Path, kind: str, files: int, transfer: str) 
         Figure(f"{name}: its import alone takes", max(took for _, took in alone), "s"),
         Figure(f"{name}: its import meanwhile, {number}", max(imports), "s"),
     ]
+    outcome.figures += figures
+    for figure in figures:
+        say("  ".join(report.row(figure)))
 
 
 def _until_imported(grid: Grid, path: str) -> float:
-    """When (s since the epoch) it was imported."""
-    end = time.monotonic() + _LONG
+    """When (s since the epoch) it was imported.
+
+    Raises BenchmarkError when it is not imported any more, or not within _LONG.
+    """
+    begun = said = time.monotonic()
     while True:
         found = history.times_of(grid.journal, path)
         if found is not None and found.done is not None:
             return found.done
-        if time.monotonic() > end:
-            raise BenchmarkError(f"{path} is not imported\n{grid.logs()}")
+        now = time.monotonic()
+        state, why = history.stands(grid.journal, path)
+        if state in _OVER or now - begun > _LONG:
+            raise BenchmarkError(f"{path} is {state or 'not known'}: {why}\n{grid.logs()}")
+        if now - said > _SAID_S:
+            said = now
+            say(f"  after {now - begun:.0f} s it is {state or 'not known'} {why}".rstrip())
         time.sleep(1.0)
 
 
@@ -215,8 +243,9 @@ def _of_kind(write: Callable[[Path, int], int]) -> Callable[[Path, int], tuple[s
     return lambda top, files: ("", write(top, files))
 
 
-_MADE: dict[str, Callable[[Path, int], tuple[str, int]]] = {
-    "store": _store,
-    "plate": _plate,
-    **{kind: _of_kind(write) for kind, write in KINDS.items()},
+# Name -> what it is called in words, and what makes one.
+SETS: dict[str, tuple[str, Callable[[Path, int], tuple[str, int]]]] = {
+    "store": ("store", _store),
+    "plate": ("plate", _plate),
+    **{kind: (text, _of_kind(write)) for kind, (text, write) in KINDS.items()},
 }

@@ -17,6 +17,7 @@ from benchmarks.contenders import BenchmarkError
 from benchmarks.dropbox import history
 from benchmarks.dropbox.grid import Grid
 from benchmarks.dropbox.scenarios import Figure, Outcome
+from benchmarks.progress import say
 
 from . import importing
 from .alone import told_by
@@ -37,6 +38,7 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
     root = scratch / "amy"
     top = root / "a.zarr"
     files = write(top, chunks)
+    say(f"a store of {files:,} files is written")
     seconds: dict[str, list[float]] = {}
     more: dict[str, float] = {}
     for _ in range(rounds):
@@ -44,6 +46,7 @@ def scenario(scratch: Path, chunks: int, rounds: int) -> Outcome:
             told = told_by("one_store", way, str(root), f"{top}/", limit=LIMIT)
             seconds.setdefault(way, []).append(told["seconds"])
             more[way] = max(more.get(way, 0), told["more"])
+            say(f"{way}: {told['seconds']:.1f} s")
             if way == "hashed" and told["files"] != files:
                 outcome.faults.append(f"{told['files']} files instead of {files}")
         for name, taken in beside(top).items():
@@ -75,16 +78,19 @@ def imported(scratch: Path, chunks: int, rounds: int) -> Outcome:
         grid.start()
         top = grid.directory / "large" / "a.zarr"  # beside the repository, as a DropBox is
         files = write(top, chunks)
+        say(f"a store of {files:,} files is written")
         for _ in range(rounds):
             for way in IMPORTED:
                 told = importing.one(grid, way, f"{top}/", limit=LONG)
                 seconds.setdefault(way, []).append(told["whole"])
                 memory[way] = max(memory.get(way, 0), told["peak"])
+                say(f"{way}: {told['whole']:.1f} s")
                 if told["images"] != 1:
                     outcome.faults.append(f"{way}: {told['images']} images instead of 1")
             for name, taken in beside(top).items():
                 seconds.setdefault(name, []).append(taken)
         before = grid.peak()
+        say("the store is dropped")
         seconds["dropped"] = [_dropped(grid, top)]
         after = grid.peak()
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tifffile
 
-from benchmarks.filesets import files, grouping, importing
+from benchmarks.contenders import BenchmarkError
+from benchmarks.filesets import files, grouping, importing, large
+from benchmarks.filesets.alone import told_by
 from omero_fs_plugin.dropbox.grouping.native.grouper import NativeGrouper
 
 
@@ -59,3 +64,53 @@ def test_shares_of_an_import() -> None:
     assert found["upload, of what the bare loop reaches"].value == pytest.approx(80)
     assert not found["upload, peak memory"].met
     assert found["in place, times as long as sha1sum"].value == pytest.approx(1.05)
+
+
+def test_a_run_in_a_process_of_its_own_says_what_it_is_at(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code = (
+        "import sys\n"
+        "from benchmarks.progress import say\n"
+        "say('half of it')\n"
+        "print('no word of ours', file=sys.stderr)\n"
+        "print('{\"seconds\": 2}')\n"
+    )
+    told = told_by("one_store", "met", limit=60, before=(sys.executable, "-c", code))
+    assert told == {"seconds": 2}
+    said = capfd.readouterr().err
+    assert "half of it" in said and "no word of ours" not in said
+
+
+@pytest.mark.parametrize(
+    ("code", "limit", "why"),
+    [
+        ("import sys; sys.exit('no disk')", 60.0, "ended with 1: no disk"),
+        ("import time; print(1, flush=True); time.sleep(600)", 1.0, "took more than 1 s"),
+    ],
+)
+def test_a_run_that_fails_or_hangs_says_why(code: str, limit: float, why: str) -> None:
+    with pytest.raises(BenchmarkError, match=why):
+        told_by("one_store", "met", limit=limit, before=(sys.executable, "-c", code))
+
+
+@pytest.mark.parametrize("state", ["failed", "skipped"])
+def test_a_set_that_is_not_imported_any_more_is_not_waited_for(tmp_path: Path, state: str) -> None:
+    file = tmp_path / "journal.sqlite"
+    with sqlite3.connect(file) as journal:
+        journal.execute("CREATE TABLE fileset (id, user, path, state, reason)")
+        journal.execute("CREATE TABLE event (fileset, at, after)")
+        values = (1, "amy", "/in/a.zarr/", state, "has no metadata")
+        journal.execute("INSERT INTO fileset VALUES (?, ?, ?, ?, ?)", values)
+    journal.close()
+    grid = SimpleNamespace(journal=file, logs=lambda: "")
+    with pytest.raises(BenchmarkError, match=f"is {state}: has no metadata"):
+        large._until_imported(grid, "/in/a.zarr/")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", large.SETS)
+def test_a_set_has_as_many_files_as_it_is_said_to_have(tmp_path: Path, kind: str) -> None:
+    text, make = large.SETS[kind]
+    _, there = make(tmp_path / "set.zarr", 100)
+    found = sum(path.is_file() for path in tmp_path.rglob("*"))
+    assert text and found == there >= 63
