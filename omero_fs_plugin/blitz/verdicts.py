@@ -26,6 +26,7 @@ import omero.all  # every Slice type: the table names them
 import omero.cmd
 
 import omero
+from omero_fs_plugin import room
 from omero_fs_plugin.errors import (
     FsError,
     ImportRefused,
@@ -78,7 +79,6 @@ class Row:
     final: bool = False  # it cannot help to try again
 
 
-_NO_ROOM = "|".join(re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT))
 _DISK = "|".join(
     re.escape(os.strerror(code))
     for code in (
@@ -118,7 +118,7 @@ TABLE: tuple[Row, ...] = (
     Row(Fault.BUSY, text=r"pool error|[Tt]imeout waiting for idle object|too many clients"),
     Row(Fault.AWAY, text=r"Cannot open connection|Could not open (Hibernate|JDBC)"),
     Row(Fault.AWAY, text=r"database system is (starting up|shutting down)|Connection refused"),
-    Row(Fault.AWAY, text=_NO_ROOM),  # seen as ResourceError from a full repository
+    Row(Fault.AWAY, text=room.WORDS),  # seen as ResourceError from a full repository
     Row(Fault.AWAY, text=_DISK),
     Row(Fault.MISCONFIGURED, text=re.escape(os.strerror(errno.EROFS))),
     Row(Fault.MISCONFIGURED, text=r"unknown checksum algorithm"),
@@ -196,7 +196,7 @@ def told(error: Any, what: str, step: Step) -> FsError:
         return ImportRefused(text, final=row.final)
     if row.fault is Fault.BUSY:
         return ServerBusyError(text, back_off=getattr(error, "backOff", 0) / 1000)
-    if row.text == _NO_ROOM:
+    if row.text == room.WORDS:
         return ServerAwayError(f"{what}: OMERO has no room: {reason(error)}")
     made: FsError = row.fault.value(text)
     return made

@@ -81,6 +81,14 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
             f"{ELSEWHERE} or {WATCHING} there",
             "correct the name of the node; a machine's host name does as well",
         )
+    for one in subject.settings.path_map:
+        if not any(_meet(one.there, str(rule.watch_dir)) for rule in subject.settings.rules):
+            yield warning(
+                ABOUT,
+                f"omero.fs.pathMap has {one.there}, and no watched directory is there, above it "
+                "or below it: this entry is for nothing",
+                "write the path as omero.fs.watchDir has it, with its links and its accents",
+            )
     away = [node for node in nodes if "DropBox" not in listed[node]]
     host = subject.settings.host
     if away and host in _HERE:
@@ -101,6 +109,11 @@ def _configured(subject: Subject, nodes: list[str], listed: dict[str, list[str]]
             f"`omero config set {POOL} {2 * number}`, and as many more in the database; "
             "then `omero admin restart`",
         )
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two directories are the same, or one of them lies in the other."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def _nodes(url: str) -> list[Elsewhere]:

@@ -7,6 +7,7 @@ people read.  Only when a directory is opened on another machine is its path the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -52,18 +53,19 @@ def for_fsserver(paths: PathMap, node: str) -> PathMap:
 
 
 _MUST_BE = "/DROPBOX/PATH=/PATH/THERE or NODE:/DROPBOX/PATH=/PATH/THERE, with commas between"
+_BETWEEN = re.compile(r"\s*=\s*(?=/)")  # a name may have a `=` of its own, but not before a slash
 
 
 def _read(entry: str) -> PathMap:
     found: dict[tuple[str, str], Elsewhere] = {}
     for item in items(entry):
-        left, equals, here = (part.strip() for part in item.partition("="))
+        left, *right = _BETWEEN.split(item.strip())
         node, slash, there = left.partition("/")
         named = node.removesuffix(":")
-        well = equals and slash and (not node or (node.endswith(":") and named and " " not in node))
-        if not well or not _is_path(slash + there) or not _is_path(here):
+        well = len(right) == 1 and (not node or (node.endswith(":") and named and " " not in node))
+        if not well or not _is_path(slash + there) or not _is_path(right[0]):
             raise ValueError(_MUST_BE)
-        one = Elsewhere(named, _plain(slash + there), _plain(here))
+        one = Elsewhere(named, _plain(slash + there), _plain(right[0]))
         if found.setdefault((one.node, one.there), one) is not one:
             raise ValueError(f"one path for each directory, and {one.there} has two")
     return tuple(found.values())
@@ -71,8 +73,8 @@ def _read(entry: str) -> PathMap:
 
 def _is_path(text: str) -> bool:
     """Absolute, below /, and without a way upwards."""
-    parts = text.split("/")
-    return text.startswith("/") and any(parts) and ".." not in parts and "\0" not in text
+    parts = set(text.split("/")) - {"", "."}
+    return text.startswith("/") and bool(parts) and ".." not in parts and "\0" not in text
 
 
 def _plain(path: str) -> str:

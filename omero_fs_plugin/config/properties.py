@@ -197,7 +197,8 @@ PROPERTIES: tuple[Property, ...] = (
         "",
         "where importers and FSServers on other machines find directories that have another path "
         "there: /DROPBOX/PATH=/PATH/THERE, for one machine NODE:/DROPBOX/PATH=/PATH/THERE; "
-        "several with commas between. docs/operations.rst",
+        "several with commas between. Of two directories for a file, the one that lies deeper "
+        "counts. No path has a = before a slash. docs/operations.rst",
     ),
     _for_each(
         "throttleImport",

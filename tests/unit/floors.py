@@ -22,6 +22,7 @@ GROUND = (
     "names",
     "niceness",
     "private",
+    "room",
     "starts",
     "stores",
     "system_names",

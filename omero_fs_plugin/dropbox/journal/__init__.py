@@ -22,8 +22,7 @@ carries all of it into another database.  ``words`` says what happened in plain 
 writes that into the log.
 
 ``glance`` is a short look at the journal for people, ``seen`` has what it gives as values, and
-``plain`` opens the database for it.  ``file`` knows where a SQLite journal lies, and ``room``
-whether there is room beside it.
+``plain`` opens the database for it.  ``file`` knows where a SQLite journal lies.
 
 Every room of DropBox may use this room; it uses none of them.
 """

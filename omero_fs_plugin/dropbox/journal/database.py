@@ -28,11 +28,11 @@ from sqlalchemy.exc import (
 from omero_fs_plugin import filesystems
 from omero_fs_plugin.errors import ConfigurationError, JournalError, RecordRefused
 from omero_fs_plugin.private import keep_private
+from omero_fs_plugin.room import MAY_BE_NO_ROOM, no_room
 
 from . import migrations, rules, schema
 from .engines import LIMITS, on_postgresql, on_sqlite
 from .file import sqlite_file
-from .room import MAY_BE_NO_ROOM, no_room
 
 URLS = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH"
 _TICK_S = 0.1  # longer than any kernel's between two times of a file
@@ -214,7 +214,7 @@ class Database:
             if "malformed" in told or "not a database" in told:
                 raise self._corrupt(told) from error
             if self._file is not None and any(words in told for words in MAY_BE_NO_ROOM):
-                told = no_room(self._file) or told
+                told = no_room(self._file.parent) or told
             kind = JournalError
             if isinstance(error, IntegrityError) or rules.ILLEGAL in told:
                 kind = RecordRefused

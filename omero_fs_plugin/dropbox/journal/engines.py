@@ -33,6 +33,13 @@ _ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# How PostgreSQL finds out that we are gone, s.  By its own settings it asks after two hours, and
+# until then the connections of a machine that was cut off count among its `max_connections`.
+KEEPALIVES = {
+    "tcp_keepalives_idle": 60,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,  # times
+}
 
 
 def on_postgresql(url: str, shown: str) -> Engine:
@@ -45,6 +52,7 @@ def on_postgresql(url: str, shown: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     # Options in the URL come last, so they win.
     ours = [f"-c {name}={round(seconds * 1000)}" for name, seconds in LIMITS.items()]
+    ours += [f"-c {name}={number}" for name, number in KEEPALIVES.items()]
     theirs = parsed.query.get("options", ())
     options = " ".join([*ours, *([theirs] if isinstance(theirs, str) else theirs)])
     parsed = parsed.difference_update_query(["options"])

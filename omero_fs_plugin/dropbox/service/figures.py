@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import time
 
-from omero_fs_plugin import __version__
+from omero_fs_plugin import __version__, room
 from omero_fs_plugin.config.settings import Settings
 from omero_fs_plugin.dropbox.confine.roots import ROOTS
 from omero_fs_plugin.dropbox.importing.importers.proof import PROOFS
@@ -124,13 +122,8 @@ def _starting(parts: Parts) -> str:
     return "" if age is None else f"for {age:.0f} s: {away or beginning.not_up}"
 
 
-# How systems, SQLite and PostgreSQL say it; Java and OMERO repeat the words of the system.
-_FULL = re.compile(
-    "|".join(
-        [re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT)]
-        + ["disk is full", "[Dd]isk full"]
-    )
-)
+# Also as SQLite and PostgreSQL say it.
+_FULL = re.compile(f"{room.WORDS}|disk is full|[Dd]isk full")
 
 
 def _is_full(why: str) -> bool:

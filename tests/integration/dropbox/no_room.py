@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.processes.counted import GROUPING, JAVA
+from omero_fs_plugin.dropbox.settling.groupers import NUMBER
 from omero_fs_plugin.metrics import publisher
 from omero_fs_plugin.sandbox.repository import MANAGED
+from tests import bioformats
 from tests.integration.hanging.share import Share
 from tests.integration.whole import Whole
 
@@ -36,11 +41,18 @@ def disk(tmp_path: Path) -> Iterator[Callable[[Path], Share]]:
         one.close()
 
 
-def come_and_go(whole: Whole, share: Share, code: int, where: str) -> None:
-    """There is no room for a while."""
+def come_and_go(
+    whole: Whole,
+    share: Share,
+    code: int,
+    where: str,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """There is no room for a while; `meanwhile` is done once there is none."""
     before = whole.drop("before.tif")
     whole.until_known(before)
     share.fail(code, *MADE)
+    meanwhile()
     during = [whole.drop(f"{number}.tif") for number in range(5)]
     whole.until_state("waiting for room")
     reason = whole.dropbox.figures()["reason"]
@@ -74,6 +86,32 @@ def test_repository(
 ) -> None:
     share = disk(tmp_path / "OMERO" / MANAGED)
     come_and_go(make_whole(), share, code, "OMERO's repository")
+
+
+@CODES
+def test_temporary_files(
+    disk: Callable[[Path], Share],
+    make_whole: Callable[..., Whole],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    code: int,
+) -> None:
+    """Bio-Formats has a directory of its own among them.  No file is at fault."""
+    bioformats.installation()  # skips without one
+    place = tmp_path / "temporary"
+    share = disk(place)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    whole = make_whole(bioformatsJars=bioformats.as_property())
+
+    def start_anew() -> None:
+        """Bio-Formats' processes end, as after a while without files: it needs new ones."""
+        for one in whole.dropbox._parts.groupers._groupers:
+            if one.pid is not None:
+                os.kill(one.pid, signal.SIGKILL)
+
+    started = JAVA.numbers()[GROUPING]
+    come_and_go(whole, share, code, "the directory for what is temporary", start_anew)
+    assert JAVA.numbers()[GROUPING] - started <= 2 * NUMBER, "what was not started is not counted"
 
 
 @CODES

@@ -12,7 +12,11 @@ PATIENCE = 180.0  # s
 CASES = ("journal[quota]",)
 LONG = (
     "journal[full]",
-    *(f"{what}[{how}]" for what in ("repository", "textfile") for how in ("full", "quota")),
+    *(
+        f"{what}[{how}]"
+        for what in ("repository", "temporary_files", "textfile")
+        for how in ("full", "quota")
+    ),
 )
 
 

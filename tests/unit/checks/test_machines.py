@@ -48,6 +48,26 @@ def test_a_router_that_is_not_on_their_machine(tmp_path: Path) -> None:
     assert lines(tmp_path, beside, journal=SHARED) == []
 
 
+@pytest.mark.parametrize(
+    ("entry", "useless"),
+    [
+        ("/data/DropBox=/mnt/x", ""),
+        ("/data=/mnt/x", ""),
+        ("node2:/data/DropBox/amy/raw=/mnt/x", ""),
+        ("/srv/data/DropBox=/mnt/x", "/srv/data/DropBox"),  # where a link of /data leads, say
+        ("/data/DropBo=/mnt/x", "/data/DropBo"),
+        ("/data=/mnt/x,/data/Dr\u00f6pBox=/mnt/y", "/data/Dr\u00f6pBox"),
+    ],
+)
+def test_an_entry_of_the_path_map_that_no_file_needs(
+    tmp_path: Path, entry: str, useless: str
+) -> None:
+    given = {"journal": SHARED, "host": "omero.example.org", "nodeImporters": "2"}
+    told = lines(tmp_path, LISTED, watchDir="/data/DropBox", pathMap=entry, **given)
+    found = [one.what.partition(",")[0] for one in told if one.level is Level.WARNING]
+    assert found == ([f"omero.fs.pathMap has {useless}"] if useless else [])
+
+
 def test_nobody_at_work_is_an_error_where_dropbox_imports_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,8 +91,8 @@ def test_dropbox_without_importers_takes_nothing_from_the_pool(tmp_path: Path) -
 
 
 def test_a_path_map_for_a_node_that_has_no_importers(tmp_path: Path) -> None:
-    given = {"journal": SHARED, "host": "omero.example.org"}
-    assert lines(tmp_path, LISTED, **given, pathMap="node2:/data=/mnt/x,/b=/c") == []
+    given = {"journal": SHARED, "host": "omero.example.org", "watchDir": "/data/in"}
+    assert lines(tmp_path, LISTED, **given, pathMap="node2:/data=/mnt/x,/data/in=/c") == []
     (line,) = lines(tmp_path, LISTED, **given, pathMap="node2:/data=/mnt/x,node4:/data=/srv")
     assert line.level is Level.WARNING
     assert "names node4, and omero.server.nodedescriptors has no DropBoxImporter" in line.what

@@ -25,6 +25,25 @@ def test_a_path_on_another_machine(machine: str, path: str, here: str) -> None:
     assert translated(path, for_machine(paths, ("host", machine))) == here
 
 
+@pytest.mark.parametrize(
+    ("entry", "path", "here"),
+    [
+        ("/data/run=1=/mnt/x", "/data/run=1/a.tif", "/mnt/x/a.tif"),
+        ("/data==/mnt", "/data=/a.tif", "/mnt/a.tif"),
+        ("/data=/mnt/x=y", "/data/a.tif", "/mnt/x=y/a.tif"),
+        ("/data/a = b = /mnt/x y", "/data/a = b/a.tif", "/mnt/x y/a.tif"),
+        ("/data/ä=/mnt/ö", "/data/ä/a.tif", "/mnt/ö/a.tif"),
+        # Letters that look alike are others: a file system takes them for two names.
+        ("/data/a\u0308=/mnt/ö", "/data/ä/a.tif", "/data/ä/a.tif"),
+        ("//data//x/./=/mnt", "/data/x/a.tif", "/mnt/a.tif"),
+        ("/data=/m,/data/x=/n,/data/x/y=/o", "/data/x/yy/a.tif", "/n/yy/a.tif"),
+    ],
+)
+def test_names_that_are_hard_to_tell_apart(entry: str, path: str, here: str) -> None:
+    assert translated(path, PATH_MAP.read(entry)) == here
+    assert PATH_MAP.read(PATH_MAP.write(PATH_MAP.read(entry))) == PATH_MAP.read(entry)
+
+
 def test_without_one_every_path_stays() -> None:
     assert PATH_MAP.read("") == ()
     assert translated("/data", ()) == "/data"
@@ -39,7 +58,13 @@ def test_it_is_written_as_it_is_read(entry: str) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["/data", "data=/x", "/data=x", "/=/x", "/data=/", "n2/data=/x", ":/data=/x", "/a=/../b"],
+    [
+        *("/data", "data=/x", "/data=x", "/=/x", "/data=/", "n2/data=/x", ":/data=/x", "/a=/../b"),
+        # The directory of all: no path begins with two slashes, so it would be for none.
+        *("/.=/x", "//./=/x", "/data=/./"),
+        # Two readings: nobody guesses which one is meant.
+        *("/data/a=/b=/x", "n2:/data=/x=/y"),
+    ],
 )
 def test_what_is_no_pair_of_paths_is_told(entry: str) -> None:
     with pytest.raises(ValueError, match="/DROPBOX/PATH=/PATH/THERE"):

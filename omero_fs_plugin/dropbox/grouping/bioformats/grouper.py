@@ -35,6 +35,7 @@ from omero_fs_plugin.dropbox.grouping.confined import LIMIT_S, Confined, Confine
 from omero_fs_plugin.dropbox.grouping.filesets import Grouping
 from omero_fs_plugin.dropbox.grouping.halving import halved
 from omero_fs_plugin.errors import ConfigurationError, FsError
+from omero_fs_plugin.room import FULL, no_room, temporary
 
 from .jars import Installation
 from .process import start
@@ -57,7 +58,8 @@ class BioFormats:
 
     Rule: a file is unreadable if no reader takes it, or if it ended a worker (crash, time,
     memory) twice.  The other files of the call are grouped.  If a reader takes a file and then
-    fails on it, the file waits: it may not be whole, or another file may not be there yet.
+    fails on it, the file waits: it may not be whole, or another file may not be there yet.  While
+    the disk of temporary files is full, no file is at fault.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class BioFormats:
                     },
                 )
                 anew = False
+                self._blame(answer)
                 walk.take(path, answer)
                 if "killed" in answer:
                     self._remember(content, walk.unreadable[path])
@@ -242,6 +245,18 @@ class BioFormats:
                     why,
                 )
         return {"killed": why}
+
+    def _blame(self, answer: Frame) -> None:
+        """Raises BioFormatsError if not the file is at fault, but the disk of temporary files.
+
+        Readers write there, and Java does.  What an error says may come from the file, so the disk
+        itself is asked.
+        """
+        if "killed" in answer or FULL.search(str(answer.get("error", ""))):
+            place = temporary()
+            if why := no_room(place):
+                source = self._installation.source
+                raise BioFormatsError(f"Bio-Formats ({source}): {place}: {why}")
 
     def _verdict(self, content: Content) -> str | None:
         until, why = self._verdicts.get(content, (0.0, ""))

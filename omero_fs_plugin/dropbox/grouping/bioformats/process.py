@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from omero_fs_plugin.dropbox.grouping.child.bounds import Bounds
-from omero_fs_plugin.dropbox.grouping.child.process import Child
+from omero_fs_plugin.dropbox.grouping.child.process import Child, ChildDied
 from omero_fs_plugin.dropbox.processes.counted import GROUPING, JAVA
 
 from . import worker
@@ -61,7 +61,7 @@ def start(
     """Starts it, which takes about a second.
 
     `roots`, `more`: the directories that it may read, as Bounds has them; `memory`: MiB of Java
-    heap; `time_limit`: s of one answer.  Raises ChildDied.
+    heap; `time_limit`: s of one answer.  Raises ChildDied, and OSError if none can be started.
     """
     bounds = Bounds(
         roots,
@@ -71,13 +71,18 @@ def start(
         cpu=(int(time_limit) + 60) * (os.cpu_count() or 1),
         threads=True,
     )
-    JAVA.one(GROUPING)
     given = {
         "jvm": installation.jvm,
         "jars": list(installation.jars),
         "options": jvm_options(memory),
     }
-    return Child(worker.__name__, bounds, given, scratch=True, explain=_explainer(memory))
+    try:
+        child = Child(worker.__name__, bounds, given, scratch=True, explain=_explainer(memory))
+    except ChildDied:
+        JAVA.one(GROUPING)  # it was started, and was not ready
+        raise
+    JAVA.one(GROUPING)
+    return child
 
 
 def _explainer(memory: int) -> Callable[[int, bytes], str]:

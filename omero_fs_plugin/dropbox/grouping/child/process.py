@@ -23,6 +23,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.disks.calls import CALLS
 from omero_fs_plugin.dropbox.processes.starter import Order, start
+from omero_fs_plugin.room import temporary
 
 from .bounds import Bounds
 from .frames import Frame, decode, encode
@@ -75,7 +76,8 @@ class Child:
 
         `serve` is the module, see `main`, and `given` its argument.  `scratch`: whether it gets a
         directory to write to, which is removed at its end.  `explain` says what an exit code and
-        the last output mean; empty: nothing special.  Raises ChildDied.
+        the last output mean; empty: nothing special.  Raises ChildDied, and OSError if it cannot
+        be started: there is no room for its directory, say.
         """
         self._explain = explain
         self._scratch = _scratch() if scratch else ""
@@ -273,8 +275,8 @@ def _cpu(pid: int) -> int:
 
 
 def _scratch() -> str:
-    """Makes a directory.  First removes those that killed parents left."""
-    place = Path(tempfile.gettempdir())
+    """Makes a directory.  First removes those that killed parents left.  Raises OSError."""
+    place = temporary()
     for left in place.glob(f"{_SCRATCH}*"):
         owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
         if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and _is_ours(left):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from omero_fs_plugin.dropbox.processes.counted import IMPORTING, JAVA
 from omero_fs_plugin.dropbox.processes.starter import Order, Process, start
+from omero_fs_plugin.room import temporary
 
 from . import DiskAway, Stopped, java_child
 
@@ -59,16 +60,19 @@ def run_java(
             # Only for us: what Java prints names files, and omero-py keeps things in its
             # directories.
             private = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="omero-fs-import-", ignore_cleanup_errors=True)
+                tempfile.TemporaryDirectory(
+                    prefix="omero-fs-import-", dir=temporary(), ignore_cleanup_errors=True
+                )
             )
             output, errors, ours = (Path(private, name) for name in ("out", "err", "log"))
             files = ["--file", str(output), "--errs", str(errors)]
             told = {"host": host, "port": port, "key": key, "arguments": [*files, *arguments]}
             process = _started({**told, "private": private}, ours)
         except OSError as error:
+            where = tempfile.tempdir  # None: there is no such directory
             raise DiskAway(
-                f"the Java importer cannot be started now: {error.strerror or error}; its "
-                f"temporary files are in {tempfile.gettempdir()}"
+                f"the Java importer cannot be started now: {error.strerror or error}"
+                + (f"; its temporary files are in {where}" if where else "")
             ) from error
         try:
             in_time = _wait(process, limit, stopping)
@@ -94,8 +98,7 @@ def _started(told: Mapping[str, object], log_file: Path) -> Process:
         json.dump(told, to_tell)
         to_tell.flush()
         to_tell.seek(0)
-        JAVA.one(IMPORTING)
-        return start(
+        process = start(
             Order(
                 [sys.executable, "-m", java_child.__name__],
                 environment,
@@ -105,6 +108,8 @@ def _started(told: Mapping[str, object], log_file: Path) -> Process:
                 stderr=log.fileno(),
             )
         )
+    JAVA.one(IMPORTING)
+    return process
 
 
 def _short_of(private: str) -> str:

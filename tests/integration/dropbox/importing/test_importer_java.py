@@ -132,6 +132,12 @@ def test_no_room_for_its_temporary_files(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
     (outcome,) = run(world.importer("java"), task(world, "a.tif"))
     assert isinstance(outcome, DiskAway) and "No such file or directory" in str(outcome)
+    # As at the start of a server, when no directory has room.
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "nothing")])
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nothing"))
+    (outcome,) = run(world.importer("java"), task(world, "none.tif"))
+    assert isinstance(outcome, DiskAway) and "No such file or directory" in str(outcome)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(java_process, "_ROOM", 1 << 60)  # more than any disk has
     one = task(world, "b.tif")

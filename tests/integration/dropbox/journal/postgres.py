@@ -38,9 +38,7 @@ class Postgres:
         # No waiting for disks that nobody will ask, and no TCP but in a network of its own.
         options = f"-c listen_addresses={self._listens} -c fsync=off -k {self._directory}"
         if self._listens:
-            # A machine that is gone without a word keeps its connections for hours, unless asked.
-            options += " -c max_connections=400 -c tcp_keepalives_idle=10"
-            options += " -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+            options += " -c max_connections=400"
         self._run(
             *("pg_ctl", "-D", self._data, "-w", "-o", options),
             *("-l", self._directory / "log", "start"),

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, text
 
+from benchmarks.filesets.relay import ALONE, possible
 from omero_fs_plugin.dropbox.journal.engines import LIMITS
 from omero_fs_plugin.dropbox.journal.glance import glance
 from omero_fs_plugin.dropbox.journal.journal import Journal
@@ -719,6 +720,39 @@ class TestPostgreSQL:
             "idle_in_transaction_session_timeout": "15s",
         }
         journal.close()
+
+    def test_a_machine_that_is_gone_keeps_no_connection(self) -> None:
+        """PostgreSQL asks it, over a network: by its own settings only after two hours."""
+        if why := possible():
+            pytest.skip(f"no network of our own: {why}")
+        alone = (
+            ALONE if os.geteuid() else ("unshare", "--net")
+        )  # as others than root, see `running`
+        script = (
+            "import subprocess\n"
+            "from omero_fs_plugin.dropbox.journal.database import Database\n"
+            "from omero_fs_plugin.dropbox.journal.engines import KEEPALIVES\n"
+            "from tests.integration.dropbox.journal.postgres import running\n"
+            "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
+            "with running(inside=('env',)) as server:\n"
+            "    address = server.url('gone').partition('@')[2].partition('?')[2]\n"
+            "    options = address.partition('&')[2]\n"
+            "    url = f'postgresql://fs@127.0.0.1/postgres?{options}'\n"
+            "    database = Database(url, make=True)\n"
+            "    with database.reading() as connection:\n"
+            "        for name in KEEPALIVES:\n"
+            "            print(name, connection.exec_driver_sql(f'SHOW {name}').scalar())\n"
+            "    database.close()\n"
+        )
+        done = subprocess.run(
+            [*alone, sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert dict(line.split() for line in done.stdout.splitlines()) == {
+            "tcp_keepalives_idle": "60",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
+        }
 
     def test_a_password_is_not_shown(self) -> None:
         with pytest.raises(JournalError) as told:

@@ -90,7 +90,6 @@ LISTED_MODULES = {
     "journal/elapsed.py": OURS,
     "journal/plain.py": OURS,
     "journal/lease.py": OURS,
-    "journal/room.py": OURS,
     "letters/notes.py": CALLER,
     "processes/program.py": OURS,
     "receipts/proof.py": COMMAND,

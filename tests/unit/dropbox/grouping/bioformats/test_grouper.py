@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,6 +206,44 @@ def test_a_start_that_fails_is_nobodys_fault(
     monkeypatch.setattr(bioformats, "start", fails)
     with pytest.raises(BioFormatsError, match=r"\(somewhere\): could not be started: no room"):
         group(grouper, root)
+
+
+NO_ROOM = pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+
+
+@NO_ROOM
+@pytest.mark.parametrize("how", ["an error of the reader", "the worker dies"])
+def test_no_room_for_temporary_files_is_no_files_fault(
+    grouper: BioFormats, root: Path, monkeypatch: pytest.MonkeyPatch, how: str, code: int
+) -> None:
+    """Readers write some, and Java does.  All files wait, and are grouped when there is room."""
+    words = os.strerror(code)
+
+    def fails(request: Frame) -> Frame:
+        if how == "the worker dies":
+            raise ChildDied("was ended by SIGBUS")
+        return {"error": f"IOException: {words}"}
+
+    monkeypatch.setattr(bioformats, "no_room", lambda place: words)
+    Worker.answers = fails
+    with pytest.raises(BioFormatsError, match=f"somewhere.*{tempfile.gettempdir()}: {words}"):
+        group(grouper, root)
+    monkeypatch.undo()
+    monkeypatch.setattr(bioformats, "start", Worker)
+    Worker.answers = single
+    assert group(grouper, root) == (["a", "b", "c"], {})
+
+
+def test_a_file_that_only_says_so_is_not_believed(grouper: BioFormats, root: Path) -> None:
+    """Readers repeat what a file says, and its user must not hold up all others."""
+
+    def says(request: Frame) -> Frame:
+        if request["path"].endswith("b"):
+            return {"error": f"FormatException: tag {os.strerror(errno.ENOSPC)}"}
+        return single(request)
+
+    Worker.answers = says
+    assert group(grouper, root) == (["a", "b", "c"], {}), "b waits, as one that is not whole"
 
 
 def test_readers_are_asked_for_once(grouper: BioFormats, root: Path) -> None:
