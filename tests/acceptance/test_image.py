@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -110,12 +110,15 @@ class Image:
         assert omero
         subprocess.run([omero, *words], check=True, capture_output=True, timeout=120)
 
-    def start(self, *, ours: bool = True, **environment: str) -> None:
-        """The container, with our entry point or OMERO's: it prints to a file."""
+    def start(self, *, ours: bool = True, inside: Sequence[str] = (), **environment: str) -> None:
+        """The container, with our entry point or OMERO's: it prints to a file.
+
+        What is `inside` goes before the command.
+        """
         entry = [str(OUR_ENTRY)] if ours else ["-c", _ENTRY.format(startup=self.startup)]
         with self._printed.open("w", encoding="utf-8") as printed:
             self._container = subprocess.Popen(
-                ["/bin/bash", *entry],
+                [*inside, "/bin/bash", *entry],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
@@ -182,18 +185,49 @@ def drop(image: Image, name: str) -> Path:
     return path
 
 
-def installs(image: Image) -> str:
+def installs(image: Image, *, inside: Sequence[str] = (), **environment: str) -> str:
     """What the startup script prints."""
     done = subprocess.run(
-        ["/bin/bash", str(OURS)],
+        [*inside, "/bin/bash", str(OURS)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=image.environment,
+        env={**image.environment, **environment},
         timeout=120,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+# As the image has it: nobody may change the virtual environment and the program; uid 1000.
+_AS_IN_THE_IMAGE = """
+set -e
+for place in "$@"; do
+    [ "$place" != -- ] || break
+    mount --bind "$place" "$place"
+    mount -o remount,bind,ro "$place"
+    shift
+done
+shift
+exec unshare --user --map-user 1000 --map-group 1000 -- "$@"
+"""
+
+
+def as_in_the_image() -> tuple[str, ...]:
+    """What to put before a command.  Skips the test where no namespace can be had."""
+    places = (str(Path(sys.executable).parents[1]), str(TOP))
+    found = (
+        *("unshare", "--user", "--map-root-user", "--mount"),
+        *("/bin/bash", "-c", _AS_IN_THE_IMAGE, "bash", *places, "--"),
+    )
+    looks = f"id -u; touch '{places[0]}/x' '{places[1]}/x'"
+    tried = subprocess.run(
+        [*found, "/bin/sh", "-c", looks], capture_output=True, text=True, timeout=60, check=False
+    )
+    if tried.stdout.strip() != "1000":
+        pytest.skip(f"no namespace of our own: {tried.stderr.strip()}")
+    assert tried.returncode and tried.stderr.count("Read-only file system") == 2, tried.stderr
+    return found
 
 
 def test_a_second_start_changes_nothing_and_an_upgrade_is_mended(image: Image) -> None:
@@ -206,6 +240,100 @@ def test_a_second_start_changes_nothing_and_an_upgrade_is_mended(image: Image) -
     assert "put in" in installs(image)
     assert image.templates() == first
     image.upgrade()
+
+
+def test_a_venv_that_nobody_may_change_and_uid_1000(image: Image) -> None:
+    inside = as_in_the_image()
+    assert "put in" in installs(image)
+    first = image.templates()
+    image.upgrade()
+    assert "put in" in installs(image, inside=inside)
+    assert image.templates() == first
+    assert "already" in installs(image, inside=inside)
+    image.upgrade()
+
+
+@pytest.mark.long
+def test_a_container_of_uid_1000_with_such_a_venv(image: Image) -> None:
+    inside = as_in_the_image()
+    image.start(inside=inside)
+    image.until_up()
+    image.server.until_told(drop(image, "read only.tif"), states=("imported",))
+    image.stop()
+    image.upgrade()
+
+
+def test_three_at_once_do_as_one_does(image: Image) -> None:
+    """As when several containers share a volume, or a service is started twice."""
+    directory = image.omerodir / "etc" / "templates" / "grid"
+    installs(image)
+    first, there = image.templates(), sorted(path.name for path in directory.iterdir())
+    for before in (image.stock, first):
+        for name, content in before.items():
+            (directory / name).write_bytes(content)
+        at_once = [
+            subprocess.Popen(
+                ["/bin/bash", str(OURS)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=image.environment,
+            )
+            for _ in range(3)
+        ]
+        for one in at_once:
+            printed, _ = one.communicate(timeout=120)
+            assert one.returncode == 0 and "omero-fs:" not in printed, printed
+        assert image.templates() == first
+        assert sorted(path.name for path in directory.iterdir()) == there, "a part is left"
+        for name, content in image.stock.items():
+            assert (directory / f"{name}.omero-fs-orig").read_bytes() == content
+    image.upgrade()
+
+
+# What an admin may write there by mistake, or somebody who means harm.
+_HOSTILE = {
+    "shell": ("CONFIG_omero_fs_target", "Dataset:name:$(touch {made});`touch {made}`"),
+    "quotes": ("CONFIG_omero_fs_target", 'Dataset:name:"\'"; touch {made} #'),
+    "lines": ("CONFIG_omero_fs_importers", "many\nomero-fs: all is well\nerror  it is not"),
+    "option": ("CONFIG_omero_fs_importers", "--help"),
+    "terminal": ("CONFIG_omero_fs_importers", "\x1b]0;title\x07\x1b[2J"),
+    "long": ("CONFIG_omero_fs_importers", "9" * 50_000),
+    "name": ("CONFIG_omero_fs_no\nerror  such", "1"),
+    "empty name": ("CONFIG_", "1"),
+    "not UTF-8": ("CONFIG_omero_fs_importers", "\udcff"),
+}
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
+def test_a_hostile_variable_is_one_line_at_most(image: Image, tmp_path: Path, kind: str) -> None:
+    """It is in omero config, as the image puts it there, and in the environment."""
+    made = tmp_path / "made"
+    name, value = (text.replace("{made}", str(made)) for text in _HOSTILE[kind])
+    config = image.omerodir / "etc" / "grid" / "config.xml"
+    before = config.read_bytes() if config.exists() else None
+    try:
+        subprocess.run(
+            [sys.executable, str(image.startup / "50-config.py")],
+            capture_output=True,
+            env={**image.environment, name: value},
+            timeout=120,
+            check=False,  # it is OMERO's script: where it fails, the container ends
+        )
+        printed = installs(image, **{name: value})
+    finally:
+        if before is None:
+            config.unlink(missing_ok=True)
+        else:
+            config.write_bytes(before)
+        image.upgrade()
+    told = [line for line in printed.splitlines() if line.startswith("omero-fs:")]
+    assert not made.exists()
+    assert len(told) <= 1 and "all is well" not in "".join(told[1:]), printed
+    assert all(len(line) < 2000 and line.isprintable() for line in told), printed
+    assert "Traceback" not in printed
+    if kind in ("lines", "option", "terminal", "long"):
+        assert told and "omero.fs.importers" in told[0], printed
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat as stat_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -32,6 +33,9 @@ class _Page:
     names: dict[tuple[int, int, int], str] = field(init=False)
 
     gone: set[int] = field(default_factory=set)  # OMERO's ids of those deleted meanwhile
+    ours: set[int] = field(default_factory=set)  # OMERO's ids of those that have a file of ours
+    # OMERO's id -> the path of a file in it that the journal does not know there
+    strange: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.of = {row.server_fileset: row for row in self.rows if row.server_fileset is not None}
@@ -106,12 +110,36 @@ def _look_at_files(means: Means, page: _Page, kept: set[int], repository: str) -
             entry,
         )
         if some:
+            _recognise(page, some)
             _compare(means, page, some, repository)
             means.registered.add_all(some)
             means.record.looked["files"] += len(some)
         if len(some) < FILES:
-            return
+            break
         entry = some[-1].entry
+    for fileset, path in page.strange.items():
+        if fileset not in page.ours:
+            row = page.of[fileset]
+            why = (
+                f"OMERO's fileset {fileset} is of other files, such as {path}: was an older "
+                "database of OMERO put back?"
+            )
+            means.record.add(Finding(Kind.IMAGES_GONE, row.path, why, row.user, row.id, fileset))
+
+
+def _recognise(page: _Page, files: Sequence[Kept]) -> None:
+    """Whether filesets of OMERO are those of the journal: ids are given anew after a restore.
+
+    A file may have another name since, but then it has its size.
+    """
+    for one in files:
+        row = page.of[one.fileset]
+        met, path = page.met.get(row.id, {}), f"/{one.client_path}"
+        sizes = {file.size for file in met.values()}
+        if not met or is_store(row.path) or path in met or path == row.path or one.size in sizes:
+            page.ours.add(one.fileset)
+        else:
+            page.strange.setdefault(one.fileset, path)
 
 
 def _compare(means: Means, page: _Page, files: Sequence[Kept], repository: str) -> None:
@@ -135,6 +163,8 @@ def _compare(means: Means, page: _Page, files: Sequence[Kept], repository: str) 
             by_root.setdefault(_root(row, place.leads_to), []).append((one, of, place))
         elif of_link := _hard_link(page, row, one, place, _copy(repository, one)):
             by_root.setdefault(repository, []).append((one, of_link, place))
+        elif not stat_module.S_ISREG(place.stat.st_mode):
+            _add(means, row, one, repository, Verdict(Kind.CHANGED_COPY, "it is no file any more"))
         elif one.hash and place.stat.st_size != one.size:
             sizes = f"it has {place.stat.st_size:,} bytes, and OMERO noted {one.size:,}"
             _add(means, row, one, repository, Verdict(Kind.CHANGED_COPY, sizes))

@@ -12,15 +12,18 @@ import stat as stat_module
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.errors import ConfigurationError, FsError
 from omero_fs_plugin.names import printable
+from omero_fs_plugin.room import temporary
 
 from .findings import Finding, Kind, Unseen
 
 _VERSION = 1
+_TEMPORARY = "the audit's temporary file"
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Record:
 
     file: IO[bytes]
     began: float  # s since the epoch
+    shown: str  # the file, for people
     counts: Counter[Kind] = field(default_factory=Counter)
     unseen: int = 0
     looked: Counter[str] = field(default_factory=Counter)  # what was looked at -> number
@@ -39,15 +43,19 @@ class Record:
     def fresh(cls, of: str, now: float) -> Record:
         """One that ends with this process.
 
-        `of` says what is audited; `now`: s since the epoch.
+        `of` says what is audited; `now`: s since the epoch.  Raises FsError if there is no room.
         """
-        return _begun(tempfile.TemporaryFile(), of, now)
+        try:
+            return _begun(tempfile.TemporaryFile(dir=temporary()), of, now, _TEMPORARY)
+        except OSError as error:
+            raise FsError(f"{_TEMPORARY}: {error.strerror}") from error
 
     @classmethod
     def at(cls, path: str, of: str, now: float) -> Record:
         """In the file at `path`: it goes on with what is there, or begins anew after an end.
 
-        Raises ConfigurationError if the file cannot be used, or is that of another audit.
+        Raises ConfigurationError if the file cannot be used, or is that of another audit, and
+        FsError if there is no room for it.
         """
         import fcntl  # here, so that the rest of the module can be imported anywhere
 
@@ -71,7 +79,8 @@ class Record:
                 ) from error
             return _resumed(file, of, now, shown)
         except BaseException:
-            file.close()
+            with suppress(OSError):
+                file.close()
             raise
 
     def add(self, found: Finding) -> None:
@@ -87,8 +96,7 @@ class Record:
     def mark(self, part: str, position: Any) -> None:
         """The part is done up to this position, which is plain JSON.  None: it is done."""
         self.positions[part] = position
-        self._write({"position": [part, position], "looked": dict(self.looked)})
-        self.file.flush()
+        self._write({"position": [part, position], "looked": dict(self.looked)}, flush=True)
 
     def done(self, part: str) -> bool:
         """Whether the part has come to its end."""
@@ -96,8 +104,7 @@ class Record:
 
     def end(self) -> None:
         """The audit is complete: the next one in this file begins anew."""
-        self._write({"end": True})
-        self.file.flush()
+        self._write({"end": True}, flush=True)
 
     def findings(self, kind: Kind | None = None) -> Iterator[Finding]:
         """All, or those of one kind, in the order in which they were found."""
@@ -114,49 +121,64 @@ class Record:
 
     def close(self) -> None:
         """The file is left as it is."""
-        self.file.close()
+        with suppress(OSError):  # it was told, or what is lost is found again
+            self.file.close()
 
-    def _write(self, values: Mapping[str, Any]) -> None:
-        self.file.write(json.dumps(values).encode() + b"\n")  # ASCII: surrogates are escaped
+    def _write(self, values: Mapping[str, Any], *, flush: bool = False) -> None:
+        """Raises FsError if its disk is full, say."""
+        try:
+            self.file.write(json.dumps(values).encode() + b"\n")  # ASCII: surrogates are escaped
+            if flush:
+                self.file.flush()
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _cannot(self, error: OSError) -> FsError:
+        then = "" if self.shown == _TEMPORARY else "; later the same command goes on"
+        return FsError(f"{self.shown}: {error.strerror}{then}")
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         """Those written so far.  They are read beside what is written: no order is disturbed."""
-        self.file.flush()
+        try:
+            self.file.flush()
+        except OSError as error:
+            raise self._cannot(error) from error
         with open(f"/proc/self/fd/{self.file.fileno()}", "rb") as lines:  # noqa: PTH123
             for line in lines:
                 yield json.loads(line)
 
 
-def _begun(file: IO[bytes], of: str, now: float) -> Record:
-    record = Record(file, now)
-    file.write(json.dumps({"audit": _VERSION, "of": of, "began": now}).encode() + b"\n")
-    file.flush()
+def _begun(file: IO[bytes], of: str, now: float, shown: str) -> Record:
+    record = Record(file, now, shown)
+    record._write({"audit": _VERSION, "of": of, "began": now}, flush=True)
     return record
 
 
 def _resumed(file: IO[bytes], of: str, now: float, shown: str) -> Record:
-    first = file.readline()
+    first, name = file.readline(), f"--state {shown}"
     if not first:
-        return _begun(file, of, now)
+        return _begun(file, of, now, name)
     head = _line(first)
     if head.get("audit") != _VERSION:
         raise ConfigurationError(
             f"--state {shown}: is not the state of an audit; name another file"
         )
+    if not isinstance(head.get("began"), (int, float)):
+        raise ConfigurationError(f"--state {shown}: is damaged; remove it, or name another file")
     if head.get("of") != of:
         raise ConfigurationError(
             f"--state {shown}: is the state of an audit of {printable(str(head.get('of')))}; "
             "name another file"
         )
-    record = Record(file, float(head["began"]), resumed=True)
+    record = Record(file, float(head["began"]), name, resumed=True)
     keep = file.tell()
     counts, unseen = Counter[Kind](), 0
     for line in iter(file.readline, b""):
         values = _line(line)
-        if not values:  # it was being written when the audit was broken off
+        if not _is_whole(values):  # the audit was broken off while it wrote, or a disk lost a part
             break
         if "finding" in values:
-            counts[Kind(values["finding"]["kind"])] += 1
+            counts[Finding.read(values["finding"]).kind] += 1
         unseen += "unseen" in values
         if "position" in values:
             part, position = values["position"]
@@ -166,10 +188,33 @@ def _resumed(file: IO[bytes], of: str, now: float, shown: str) -> Record:
         if "end" in values:
             file.seek(0)
             file.truncate()
-            return _begun(file, of, now)
+            return _begun(file, of, now, name)
     file.seek(keep)
     file.truncate()
     return record
+
+
+def _is_whole(values: Mapping[str, Any]) -> bool:
+    """Whether a line has what this module writes: a disk may have lost a part of it."""
+    try:
+        if "finding" in values:
+            found = Finding.read(values["finding"])
+            texts = (found.path, found.why, found.user, found.copy)
+            ids = (found.fileset, found.server_fileset)
+            return all(isinstance(one, str) for one in texts) and all(
+                one is None or type(one) is int for one in ids
+            )
+        if "unseen" in values:
+            one = Unseen(**values["unseen"])
+            return isinstance(one.path, str) and isinstance(one.why, str)
+        if "position" in values:
+            part, position = values["position"]
+            numbers = values["looked"].values()
+            right = position is None or type(position) in (int, str)
+            return isinstance(part, str) and right and all(type(one) is int for one in numbers)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return False
+    return values.get("end") is True
 
 
 def _line(line: bytes) -> dict[str, Any]:

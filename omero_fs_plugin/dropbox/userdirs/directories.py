@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -215,10 +216,23 @@ def nobodys(name: str, directory: Path, users: Mapping[str, bool]) -> Finding:
     if not is_utf8(name):
         what = "its name is not valid UTF-8, so no OMERO user has it: rename it"
         return Finding(name, directory, State.UNKNOWN, what)
-    near = nearest(name, [user for user in users if user not in NOT_EXPECTED])
-    hint = f"; did you mean {near}?" if near else ""
+    hint = meant(name, [user for user in users if user not in NOT_EXPECTED])
     what = f"there is no OMERO user named {name}{hint}: nothing in it is imported"
     return Finding(name, directory, State.UNKNOWN, what)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which of the `known` names somebody probably meant, for people; empty if none is like it.
+
+    Two names may look the same: macOS writes an accent as a character of its own.
+    """
+    known = list(known)
+    composed = unicodedata.normalize("NFC", name)
+    for one in known:
+        if unicodedata.normalize("NFC", one) == composed:
+            return f"; {one} has the same letters, with an accent that is written in another way"
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def inspected(

@@ -12,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omero_fs_plugin.config.kinds import nearest
 from omero_fs_plugin.config.layout import GROUP_USER, WITH_GROUPS, depth, owner, path_of
 from omero_fs_plugin.config.settings import EVERYONE, Rule
 from omero_fs_plugin.dropbox.places import Places
 
-from .directories import NOT_EXPECTED, Finding, State, inspected, listed, nobodys, unsafe
+from .directories import NOT_EXPECTED, Finding, State, inspected, listed, meant, nobodys, unsafe
 
 _Ask = Callable[[str, Callable[[Any], Any]], Any]  # as directories.compare has it
 _Groups = Mapping[str, frozenset[str]]  # OMERO user -> the groups of the user that may hold data
@@ -182,6 +181,4 @@ class _Compared:
 
 
 def _no_group(name: str, groups: set[str]) -> str:
-    near = nearest(name, sorted(groups))
-    hint = f"; did you mean {near}?" if near else ""
-    return f"no user of OMERO is a member of a group named {name}{hint}"
+    return f"no user of OMERO is a member of a group named {name}{meant(name, sorted(groups))}"

@@ -99,6 +99,18 @@ def drop_row(whole: Whole, path: Path) -> None:
     engine.dispose()
 
 
+def others_now(whole: Whole, path: Path) -> None:
+    """OMERO's fileset of the same id is of another file: an older database was put back."""
+    copy = in_repository(whole, path)
+    copy.write_bytes(b"other")
+    store = whole.blitz.sandbox.store
+    with store.begin() as db:
+        entry = store.first(db, "FilesetEntry", fileset=whole.row(path).server_fileset)
+        assert entry is not None
+        store.update(db, "FilesetEntry", entry["id"], clientPath="home/eve/new.czi")
+        store.update(db, "OriginalFile", entry["originalFile"], size=5)
+
+
 def damage(whole: Whole, files: dict[str, Path]) -> dict[tuple[str, str], str]:
     """Damages each file as its name says: (kind, path) -> words of why."""
     uploaded = {name: in_repository(whole, files[name]) for name in ("lost", "cut")}
@@ -128,6 +140,12 @@ def damage(whole: Whole, files: dict[str, Path]) -> dict[tuple[str, str], str]:
     expect(Kind.MISSING_COPY, files["lost"], "not in OMERO's repository")
     os.truncate(uploaded["cut"], 100)
     expect(Kind.CHANGED_COPY, files["cut"], "it has 100 bytes")
+    folder = in_repository(whole, files["folder"])
+    folder.unlink()
+    folder.mkdir()
+    expect(Kind.CHANGED_COPY, files["folder"], "it is no file any more")
+    others_now(whole, files["others"])
+    expect(Kind.IMAGES_GONE, files["others"], "is of other files, such as /home/eve/new.czi")
     session = whole._omero.session_for(whole._omero.user("amy"))
     delete_filesets(session, [whole.row(files["deleted"]).server_fileset or 0])
     session.close()
@@ -164,7 +182,7 @@ def leave_harmless(whole: Whole, files: dict[str, Path]) -> None:
     ghost(whole, "zak", str(files["fine"]), hours=2)
 
 
-UPLOADED = ("fine", "lost", "cut", "deleted", "no row")
+UPLOADED = ("fine", "lost", "cut", "folder", "others", "deleted", "no row")
 IN_PLACE = (
     *("good", "gone", "longer", "other bytes", "elsewhere", "a directory", "no link"),
     *("touched", "moved"),

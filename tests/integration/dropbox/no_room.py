@@ -105,7 +105,7 @@ def test_temporary_files(
 
     def start_anew() -> None:
         """Bio-Formats' processes end, as after a while without files: it needs new ones."""
-        for one in whole.dropbox._parts.groupers._groupers:
+        for one in whole.dropbox.groupers._groupers:
             if one.pid is not None:
                 os.kill(one.pid, signal.SIGKILL)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from omero_fs_plugin.config.layout import path_of
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.watching import rescanner
 from omero_fs_plugin.sandbox import accounts
 from tests.integration.whole import Whole
 
@@ -72,3 +77,36 @@ def test_a_layout_that_is_changed_while_files_wait(make_whole: Callable[..., Who
     whole.until_known(waits)
     assert groups_of(whole) == [("amy", "lab")]
     assert whole.row(waits).root == f"{whole.watch_dir}/amy/lab"
+
+
+# A group that is called as a user is, and names that no shell and no list likes.
+USERS = ("Jürgen von Müller", "山田 太郎", "a.b@c+d-e f", "lab")
+GROUPS = ("Lab Ä 1", "amy")
+
+
+@pytest.mark.parametrize("layout", ["{user}", "{group}/{user}", "{user}/{group}"])
+def test_users_with_hard_names_who_appear_after_their_files(
+    make_whole: Callable[..., Whole], monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Nobody is guessed: also not by a name that looks the same, with other bytes."""
+    monkeypatch.setattr(rescanner, "_UNKNOWN_S", 0.2)
+    whole = make_whole(layout=layout, createUsers="True")
+    places = {(user, group): path_of(layout, user, group) for user in USERS for group in GROUPS}
+    files = {of: whole.drop("1.tif", place) for of, place in places.items()}
+    other = unicodedata.normalize("NFD", USERS[0])
+    assert other != USERS[0]
+    strange = whole.drop("strange.tif", path_of(layout, other, GROUPS[0]))
+    before = whole.drop("before.tif", path_of(layout, "amy", "amy"))
+    if layout == "{user}":
+        whole.until_known(before)
+    whole.until("nobody is guessed", lambda: str(whole.dropbox.figures()).count("no OMERO") >= 1)
+    store = whole.blitz.sandbox.store
+    with store.begin() as db:
+        groups = [accounts.create_group(store, db, name) for name in GROUPS]
+        for user in USERS:
+            accounts.create_user(store, db, user, "x", [*groups, accounts.USER_GROUP])
+    whole.until_known(*files.values())
+    wanted = set(files) if "group" in layout else {(user, GROUPS[0]) for user in USERS}
+    assert {of for of in groups_of(whole) if of[0] != "amy"} == wanted
+    assert {row.user for row in whole.journal.select()} <= {*USERS, "amy"}
+    assert not whole.in_omero(strange) if layout == "{user}" else strange.exists()

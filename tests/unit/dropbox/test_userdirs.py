@@ -128,6 +128,28 @@ def test_everybody_may_write(data: Path, make: Callable[..., Path]) -> None:
     assert states(compare(rules(data), USERS)) == {"amy": ["wrong mode"], "zak": ["ok"]}
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "Mu\u0308ller",
+            "; Müller has the same letters, with an accent that is written in",
+        ),
+        ("müller", "; did you mean Müller?"),
+        ("Moller", "; did you mean Müller?"),
+        ("somebody else", ""),
+    ],
+)
+def test_whom_somebody_meant_is_told_and_not_guessed(
+    data: Path, make: Callable[..., Path], name: str, hint: str
+) -> None:
+    """macOS writes an accent as a character of its own, and both look the same."""
+    make(name)
+    found = {one.directory.name: one for one in compare(rules(data), {"Müller": True})}
+    assert found[name].state is State.UNKNOWN and found["Müller"].state is State.MISSING
+    assert f"named {name}{hint}" in found[name].what
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
 def test_unreadable(data: Path, make: Callable[..., Path]) -> None:
     make("amy", 0o300)

@@ -74,6 +74,14 @@ def test_what_fits_no_user_or_group_is_told(tmp_path: Path) -> None:
     }
 
 
+def test_a_group_that_only_looks_the_same_is_told(tmp_path: Path) -> None:
+    (tmp_path / "Mu\u0308ller/amy").mkdir(parents=True)
+    users, groups = {"amy": True}, {"amy": frozenset({"Müller"})}
+    findings = with_groups(rules_of(tmp_path, "{group}/{user}"), users, groups, at_once)
+    (told,) = [one.what for one in findings if one.state is State.UNKNOWN]
+    assert "; Müller has the same letters, with an accent that is written in another way" in told
+
+
 def test_a_users_directory_may_have_other_groups(tmp_path: Path) -> None:
     for name in ("amy/lap", "zak/core", "nobody/lab"):
         (tmp_path / name).mkdir(parents=True)

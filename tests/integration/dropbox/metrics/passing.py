@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from omero_fs_plugin.dropbox.journal.states import State
+from omero_fs_plugin.dropbox.watching import rescanner
+from omero_fs_plugin.sandbox.moods import Fault, Moods, write
 from tests.integration.whole import Whole
 
 Figures = dict[tuple[str, ...], float]
@@ -23,11 +27,18 @@ IMPORTED_BYTES = ("omero_fs_imported_bytes_total",)
 STAGES = ("settling", "queued", "importing")
 
 
+REFUSED = 2  # imports, once each; three refusals of one file would be a failure
+RESCANS = 2  # beside the first one
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody listens at, as nobody does at the next one, which FSServer takes."""
+    while True:
+        with socket.socket() as probe, socket.socket() as following, suppress(OSError):
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            following.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def parsed(text: str) -> Figures:
@@ -77,10 +88,53 @@ class Passed:
         ]
 
 
+class _Rescans(logging.Handler):
+    """Counts those that the log tells of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.number += record.getMessage().startswith("rescan:")
+
+
+@contextmanager
+def _rescans() -> Iterator[_Rescans]:
+    logger, counted = rescanner.log, _Rescans()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(counted)
+    try:
+        yield counted
+    finally:
+        logger.removeHandler(counted)
+        logger.setLevel(level)
+
+
+def _watches() -> int:
+    """Those of this process, of which FSServer is a part, as the kernel has them."""
+    found = 0
+    for one in Path("/proc/self/fdinfo").iterdir():
+        with suppress(OSError):
+            found += one.read_bytes().count(b"inotify wd:")
+    return found
+
+
 def pass_through(make_whole: Callable[..., Whole], place: Path, number: int) -> Passed:
-    """So many files, of two users in turns."""
+    """So many files, of two users in turns.  OMERO refuses some once, and rescans are asked for."""
+    watched = _watches()
+    with _rescans() as rescans:
+        return _passed(make_whole, place, number, rescans, watched)
+
+
+def _passed(
+    make_whole: Callable[..., Whole], place: Path, number: int, rescans: _Rescans, watched: int
+) -> Passed:
     port, file = free_port(), place / "omero-fs.prom"
     whole = make_whole(importers="4", metrics=f"{file},{port}")
+    fault = Fault(r"ManagedRepository\.importFileset", "ResourceError", "refused", times=REFUSED)
+    write(whole.blitz.data, Moods(faults=(fault,)))
     whole.until("it can be asked", file.exists)
     begun = scraped(port)
     seen: list[Figures] = []
@@ -99,11 +153,16 @@ def pass_through(make_whole: Callable[..., Whole], place: Path, number: int) -> 
     try:
         paths = [whole.drop(f"{n}.tif", ("amy", "zak")[n % 2]) for n in range(number)]
         whole.until_known(*paths)
+        for _ in range(RESCANS):
+            before = rescans.number
+            whole.dropbox.rescanner.ask()
+            whole.until("a rescan has ended", lambda then=before: rescans.number > then)
         counts = whole.journal.counts()
 
         def told() -> bool:
             now = scraped(port)
-            return all(now["omero_fs_filesets", str(s)] == counts[s] for s in State)
+            same = all(now["omero_fs_filesets", str(s)] == counts[s] for s in State)
+            return same and now["omero_fs_rescans_total",] == rescans.number
 
         whole.until("the figures are those of the journal", told)
     finally:
@@ -115,7 +174,11 @@ def pass_through(make_whole: Callable[..., Whole], place: Path, number: int) -> 
         now=now,
         seen=seen,
         slowest=max(took),
-        figures=_compared(whole, begun, now, paths),
+        figures=_compared(whole, begun, now, paths)
+        | {
+            "rescans": (now["omero_fs_rescans_total",], rescans.number),
+            "watches": (scraped(port + 1)["omero_fs_inotify_watches",], _watches() - watched),
+        },
     )
 
 
@@ -126,7 +189,8 @@ def _compared(
     counts = whole.journal.counts()
     rows = {row.path: whole.journal.events(row.id) for row in whole.journal.select()}
     imported = [at for path in paths for at, _, after, *_ in rows[str(path)] if after == "imported"]
-    begins = sum(event[2] == State.IMPORTING for path in paths for event in rows[str(path)])
+    steps = [(before, after) for path in paths for _, before, after, *_ in rows[str(path)]]
+    begins = sum(after == State.IMPORTING for _, after in steps)
     compared = {
         f"filesets {state}": (now["omero_fs_filesets", str(state)], counts[state])
         for state in State
@@ -134,6 +198,10 @@ def _compared(
     compared |= {
         "bytes imported": (grown[IMPORTED_BYTES], sum(path.stat().st_size for path in paths)),
         "ended as imported": (grown["omero_fs_filesets_ended_total", "imported"], len(imported)),
+        "retries": (
+            grown["omero_fs_retries_total",],
+            steps.count((State.IMPORTING, State.QUEUED)),
+        ),
         "imports": (grown["omero_fs_stage_seconds_count", "importing"], begins),
         "lease held": (now["omero_fs_lease_held",], bool(whole.journal.lease().holder)),
         "roots": (now["omero_fs_roots",], 1),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,84 @@ def test_after_its_end_it_begins_anew(tmp_path: Path) -> None:
     assert (again.began, again.resumed, list(again.findings())) == (2.0, False, [])
     assert not again.done("filesets")
     again.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_state_is_used_as_far_as_it_is_whole(tmp_path: Path, seed: int) -> None:
+    """A disk lost a part of it, or somebody edited it.  Nothing is found that nobody wrote."""
+    state, chance = tmp_path / "state", random.Random(seed)
+    record = Record.at(str(state), SITE, 1.0)
+    for number in range(20):
+        record.add(finding(number))
+        record.not_seen(f"/mnt/{number}", "no answer")
+        record.looked["filesets"] += 1
+        record.mark("filesets", number + 1)
+    record.close()
+    whole = state.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for _ in range(100):
+        damaged = list(lines)
+        at = chance.randrange(len(damaged))
+        damaged[at] = chance.choice(
+            (
+                lambda line: line[: chance.randrange(1, len(line))],  # runs into the next one
+                lambda line: bytes(len(line)),
+                lambda line: line.replace(b'"', b"", 1),
+                lambda line: b"[]\n",
+                lambda line: b'{"finding": {"kind": "ghost"}}\n',
+                lambda line: b'{"finding": 1}\n',
+                lambda line: b'{"finding": {"kind": "of no kind", "path": "", "why": ""}}\n',
+                lambda line: b'{"position": 3}\n',
+                lambda line: b'{"position": ["filesets", {}], "looked": {}}\n',
+                lambda line: b'{"position": ["filesets", 3], "looked": ["x"]}\n',
+                lambda line: b'{"position": [["filesets"], 3], "looked": {}}\n',
+                lambda line: b'{"unseen": "x"}\n',
+                lambda line: b'{"unseen": {"path": 1, "why": 2}}\n',
+                lambda line: b'{"audit": 1, "of": "/opt/omero", "began": "x"}\n',
+            )
+        )(damaged[at])
+        state.write_bytes(b"".join(damaged))
+        try:
+            again = Record.at(str(state), SITE, 2.0)
+        except ConfigurationError:
+            assert at == 0, "only the head says whether it is one"
+            continue
+        marks = int(again.positions.get("filesets") or 0)
+        assert [one.fileset for one in again.findings()] == list(range(marks))
+        assert len(list(again.all_unseen())) == again.unseen == again.looked["filesets"] == marks
+        assert again.counts[Kind.GHOST] == marks >= (at - 1) // 3
+        again.close()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["--state", "temporary"])
+def test_no_room_for_it_is_one_line_and_it_goes_on_later(tmp_path: Path, kept: bool) -> None:
+    """No file may grow over a limit, which to a process is much as a full disk."""
+    state = tmp_path / "state"
+    script = (
+        "import resource, sys\n"
+        "from omero_fs_plugin.dropbox.audit.findings import Finding, Kind\n"
+        "from omero_fs_plugin.dropbox.audit.record import Record\n"
+        "from omero_fs_plugin.errors import FsError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "at = sys.argv[1]\n"
+        "record = Record.at(at, '/opt/omero', 1.0) if at else Record.fresh('/opt/omero', 1.0)\n"
+        "try:\n"
+        "    for number in range(10_000):\n"
+        "        record.add(Finding(Kind.GHOST, 'x' * 100, 'why'))\n"
+        "        record.mark('ghosts', number + 1)\n"
+        "except FsError as error:\n"
+        "    print(error)\n"
+        "record.close()\n"
+    )
+    command = [sys.executable, "-c", script, str(state) if kept else ""]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    where = f"--state {state}" if kept else "the audit's temporary file"
+    then = "; later the same command goes on" if kept else ""
+    assert (done.stdout, done.stderr) == (f"{where}: File too large{then}\n", "")
+    if kept:
+        again = Record.at(str(state), SITE, 2.0)
+        assert again.counts[Kind.GHOST] == again.positions["ghosts"] > 10
+        again.close()
 
 
 def test_two_audits_do_not_share_a_file(tmp_path: Path) -> None:
