@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterable
 from types import TracebackType
 
+_SHOWN = 300  # characters of a value
 _LONGEST = 20_000  # characters of one line of a log
 _BESIDE = "    | "  # before each further line, so that it does not look like a new entry
 
@@ -27,6 +28,13 @@ def printable(text: str) -> str:
     if text.isprintable():  # as nearly all are
         return text
     return "".join(c if c.isprintable() else _written(c) for c in text)
+
+
+def in_quotes(text: str) -> str:
+    """`text` in quotes, on one line, and the begin of it if it is very long."""
+    if len(text) <= _SHOWN:
+        return repr(text)
+    return f"{text[:_SHOWN]!r}... ({len(text):,} characters)"
 
 
 def encodable(text: str) -> str:

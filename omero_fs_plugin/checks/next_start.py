@@ -18,6 +18,7 @@ from omero_fs_plugin.deployment import descriptor
 from omero_fs_plugin.deployment.installation import NAMES, TEMPLATES
 from omero_fs_plugin.deployment.sources import Origin
 from omero_fs_plugin.icegrid import SERVERS
+from omero_fs_plugin.names import in_quotes
 
 from . import Line, Subject, error, ok, warning
 from .running import Running
@@ -75,11 +76,11 @@ def configuration(subject: Subject, environment: Mapping[str, str] = os.environ)
         and not (key in kept and kept[key] is None)
     }
     for key, value in lost.items():
-        other = f" (it has {kept[key]!r})" if key in kept else ""
+        other = f" (it has {in_quotes(kept[key] or '')})" if key in kept else ""
         yield warning(
             ABOUT,
-            f"{key} = {value!r} is in `omero config`, but not in {directory}{other}, which is "
-            "loaded at a start: the role ome.omero_server or a new container drops it",
+            f"{key} = {in_quotes(value)} is in `omero config`, but not in {directory}{other}, "
+            "which is loaded at a start: the role ome.omero_server or a new container drops it",
             f"put into a file there: `config set -- {key} {shlex.quote(value)}`",
         )
     if not lost:

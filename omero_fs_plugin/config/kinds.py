@@ -86,12 +86,15 @@ def seconds_or_off(lowest: float, highest: float) -> Kind:
     return Kind("seconds | off", read, lambda value: plain(value) if value else "off")
 
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")  # Python refuses to read a number with 4,300 digits
+
+
 def count(lowest: int, highest: int = 10**9) -> Kind:
     """A whole number within these bounds."""
 
     def read(entry: str) -> int:
         text = bare(entry)
-        value = int(text) if text.isascii() and text.lstrip("+-").isdigit() else lowest - 1
+        value = int(text) if _WHOLE.fullmatch(text) else lowest - 1
         if not lowest <= value <= highest:
             raise ValueError(f"a whole number from {lowest} to {highest}")
         return value

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omero_fs_plugin.errors import ConfigurationError
+from omero_fs_plugin.names import in_quotes
 
 from .after_import import AfterImport
 from .layout import OWNER, depth
@@ -34,7 +35,7 @@ class Problem:
 
     def __str__(self) -> str:
         of = f" for {self.user}" if self.user else ""
-        return f"{self.key} = {self.value!r}{of}: {self.wrong}"
+        return f"{self.key} = {in_quotes(self.value)}{of}: {self.wrong}"
 
 
 @dataclass(frozen=True)

@@ -332,8 +332,10 @@ def test_a_hostile_variable_is_one_line_at_most(image: Image, tmp_path: Path, ki
     assert len(told) <= 1 and "all is well" not in "".join(told[1:]), printed
     assert all(len(line) < 2000 and line.isprintable() for line in told), printed
     assert "Traceback" not in printed
-    if kind in ("lines", "option", "terminal", "long"):
+    if kind in ("lines", "option", "long"):
         assert told and "omero.fs.importers" in told[0], printed
+    if kind == "terminal":  # no XML may have these, and `omero config` writes them all the same
+        assert told and "config.xml is not well-formed XML" in told[0], printed
 
 
 @pytest.mark.long

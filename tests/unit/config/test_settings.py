@@ -289,6 +289,11 @@ BAD = [
         "importers = '0': leaves all to other machines: set omero.fs.nodeImporters to their number",
     ),
     ({"importers": "-1"}, "importers = '-1': must be a whole number from 0 to 64"),
+    ({"importers": "+-3"}, "importers = '+-3': must be a whole number from 0 to 64"),
+    (
+        {"importers": "9" * 5000},
+        f"importers = '{'9' * 300}'... (5,000 characters): must be a whole number from 0 to 64",
+    ),
     ({"importers": "65"}, "importers = '65': must be a whole number from 0 to 64"),
     (
         {"importers": "2;3"},
