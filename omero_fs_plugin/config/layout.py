@@ -19,7 +19,9 @@ OWNER = "{owner}"
 WITH_GROUPS = (GROUP_USER, USER_GROUP)
 LAYOUTS = (USER, *WITH_GROUPS, OWNER)
 
-OF_OWNER = OWNER  # in place of a user's name: whoever owns the file; no name has braces in OMERO
+OF_OWNER = (
+    "{owner}/"  # in place of a user's name: whoever owns the file; no directory has this name
+)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from omero_fs_plugin.config.layout import OF_OWNER, path_of
 from omero_fs_plugin.dropbox import places as places_module
 from omero_fs_plugin.dropbox.confine import DEEPEST
 from omero_fs_plugin.dropbox.disks.calls import RootAway
 from omero_fs_plugin.dropbox.places import Places
+from omero_fs_plugin.events import FileStat
 from omero_fs_plugin.system_names import coming_of, leaving_of
 from tests.rules import places_of, settings_of
 
@@ -168,6 +170,19 @@ def test_a_layout_with_groups_says_the_group(layout: str, path: str) -> None:
     assert not places.passes(f"{path.replace('lab', 'core')}/a.tif")
     assert not places.enters(path.replace("lab", "core"))
     assert places.roots("amy") == []  # nobody knows the groups
+
+
+@pytest.mark.parametrize("name", ["{owner}", "{user}", "{group}", "default", "*"])
+@pytest.mark.parametrize("layout", ["{user}", "{group}/{user}", "{user}/{group}"])
+def test_a_name_with_a_meaning_in_the_configuration_has_none_on_the_disk(
+    layout: str, name: str
+) -> None:
+    """In the directory of a group anybody may make one: its files are not those of their owners."""
+    path = path_of(layout, name, "lab")
+    stat = FileStat(1, 2, 3, 4, 5)
+    place = places_of("/d", layout=layout).of(f"/d/{path}/a.tif", stat)
+    assert place is not None and place.user == name != OF_OWNER
+    assert places_of("/d", layout=layout).user_of(f"/d/{path}/a.tif") == name
 
 
 def test_flat_is_the_directory_that_the_layout_gives() -> None:
