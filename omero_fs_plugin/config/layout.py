@@ -19,9 +19,8 @@ OWNER = "{owner}"
 WITH_GROUPS = (GROUP_USER, USER_GROUP)
 LAYOUTS = (USER, *WITH_GROUPS, OWNER)
 
-OF_OWNER = (
-    "{owner}/"  # in place of a user's name: whoever owns the file; no directory has this name
-)
+# In place of a user's name: whoever owns the file.  No directory and no user can be called so.
+OF_OWNER = "{owner}/"
 
 
 @dataclass(frozen=True)
