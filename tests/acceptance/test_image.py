@@ -437,6 +437,7 @@ def test_omeros_own_entry_point_kills_everything_at_a_stop(image: Image) -> None
     image.until_up()
     files = [drop(image, f"killed {number}.tif") for number in range(5)]
     image.stop_omeros()
+    image.upgrade()  # the next container is of a newer image
     image.start(ours=False)
     image.until_up()
     told = image.server.until_told(*files, states=("imported",))

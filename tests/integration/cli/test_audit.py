@@ -365,3 +365,70 @@ def test_files_of_nobody_are_told_once(
     (one,) = told["findings"]
     assert (one["kind"], one["path"]) == ("no-row", str(whole.watch_dir / "bob"))
     assert one["why"] == "its files wait: the OMERO user bob is not there"
+
+
+def test_a_tree_that_changes_while_an_audit_is_broken_off(
+    site: Whole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After any question.  What is told was so before the change or after it; nothing is lost."""
+    run = runner(site, monkeypatch)
+    uploaded = [site.drop(f"day 1/{number}.tif") for number in range(4)]
+    linked = [site.drop(f"linked {number}.tif", user="zak") for number in range(3)]
+    site.until_known(*uploaded, *linked)
+    site.until_settled()
+    site.stop_dropbox()
+    later(monkeypatch)
+    for module in (filesets, ghosts, inventory):
+        monkeypatch.setattr(module, "MOST", 2)
+    for module in (filesets, inventory):
+        monkeypatch.setattr(module, "FILES", 2)
+    for module in (strays, directories):
+        monkeypatch.setattr(module, "_AT_ONCE", 1)
+    stray, nothings = site.watch_dir / "amy" / "stray.tif", repository(site) / "a" / "b"
+    copy = in_repository(site, uploaded[0])
+
+    def delete() -> None:
+        session = site._omero.session_for(site._omero.user("amy"))
+        delete_filesets(session, [site.row(uploaded[1]).server_fileset or 0])
+        session.close()
+
+    changes: list[Callable[[], object]] = [
+        lambda: stray.write_bytes(b"x"),
+        copy.unlink,
+        linked[0].unlink,
+        delete,
+        lambda: (nothings.mkdir(parents=True), (nothings / "x").write_bytes(b"x")),
+        lambda: shutil.rmtree(nothings.parent),
+        lambda: stray.rename(stray.with_name("renamed.tif")),
+        lambda: uploaded[2].parent.rename(site.watch_dir / "amy" / "day 2"),
+        lambda: shutil.rmtree(site.watch_dir / "zak"),
+        lambda: (site.watch_dir / "zak").write_bytes(b"no directory"),
+        lambda: copy.parent.rmdir(),
+    ]
+    broken, asked = Omero.asked, [0, 0]
+
+    def away(self: Omero, what: str, question: Any) -> Any:
+        asked[0] += 1
+        if asked[0] == asked[1]:
+            raise ServerAwayError("OMERO is not there")
+        return broken(self, what, question)
+
+    monkeypatch.setattr(Omero, "asked", away)
+
+    def fresh() -> set[tuple[str, str, str]]:
+        asked[:] = [0, 0]
+        return set(_as_found(audited(run)[1]))
+
+    before = fresh()
+    for number, change in enumerate(changes):
+        state = tmp_path / f"state {number}"
+        cut = 1 + (3 * number) % asked[0]
+        asked[:] = [0, cut]
+        code, _ = run("audit", *PACE, "--state", state)
+        assert code == 5, "it was broken off"
+        change()
+        asked[:] = [0, 0]
+        _, told = audited(run, "--state", state)
+        found, after = set(_as_found(told)), fresh()
+        assert before & after <= found <= before | after, f"after question {cut}"
+        before = after
