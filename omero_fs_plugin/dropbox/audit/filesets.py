@@ -132,11 +132,18 @@ def _recognise(page: _Page, files: Sequence[Kept]) -> None:
 
     A file may have another name since, but then it has its size.
     """
+    sizes: dict[int, set[int]] = {}  # of the files of a row
     for one in files:
+        if one.fileset in page.ours:
+            continue
         row = page.of[one.fileset]
         met, path = page.met.get(row.id, {}), f"/{one.client_path}"
-        sizes = {file.size for file in met.values()}
-        if not met or is_store(row.path) or path in met or path == row.path or one.size in sizes:
+        if not met or is_store(row.path) or path in met or path == row.path:
+            page.ours.add(one.fileset)
+            continue
+        if row.id not in sizes:
+            sizes[row.id] = {file.size for file in met.values()}
+        if one.size in sizes[row.id]:
             page.ours.add(one.fileset)
         else:
             page.strange.setdefault(one.fileset, path)
