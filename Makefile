@@ -53,7 +53,7 @@ RUN := tools/run.sh
 export PYTHON
 
 .NOTPARALLEL:
-.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
+.PHONY: help venv demo demo-web sandbox test long test-packages acceptance torture fuzz sets unit compiled bench bench-dropbox bench-filesets bench-journal bench-growth bench-nodes bench-metrics bench-commands bench-web bench-audit bench-isolation docs links lint types reference pictures format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -75,8 +75,13 @@ demo-web: test-packages
 test-packages:
 	@tools/setup.sh tests
 
-test: test-packages lint types
+test: test-packages lint
+	@$(MAKE) --no-print-directory -j 2 types compiled
 	$(RUN) pytest -n 6 -m 'not long' $(PYTEST_ARGS)
+
+# pytest rewrites each module of the tests when it is read first; six processes would each do it.
+compiled:
+	@$(RUN) pytest --collect-only -q $(PYTEST_ARGS) >/dev/null 2>&1 || :
 
 long: test-packages
 	$(RUN) env OMERO_FS_EXAMPLES=10 pytest -n 3 -m 'long or hypothesis' $(PYTEST_ARGS)

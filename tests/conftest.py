@@ -46,6 +46,15 @@ _LONG = (
     *("tracking/test_picture.py", "dropbox/test_adversity.py", "deployment/test_wheel_install.py"),
     *("sandbox/test_grid.py", "cli/test_plugin_load.py"),
 )
+# One process runs all of these: each process has an OMERO, an OMERO.web and a browser of its own.
+_TOGETHER = (
+    ("tests/acceptance/test_web.py", "tests/acceptance/test_published.py"),
+    (
+        "tests/acceptance/test_web_habits.py",
+        "tests/acceptance/test_web_mended.py",
+        "tests/acceptance/test_web_accounts.py",
+    ),
+)
 
 
 def examples(number: int) -> int:
@@ -88,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One process runs a whole module.  One process runs all tests against a given server."""
+    """One process runs a whole module, or several.  One runs all tests of a given server."""
     from xdist.scheduler import LoadScopeScheduling
 
     config.option.loadscopereorder = False  # our order, not the number of tests
@@ -101,8 +110,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            given = EXTERNAL in os.environ and path.startswith("tests/acceptance/")
-            return "given" if given else path
+            if EXTERNAL in os.environ and path.startswith("tests/acceptance/"):
+                return "given"
+            return next((room[0] for room in _TOGETHER if path in room), path)
 
         def _assign_work_unit(self, node: Any) -> None:
             wanted = node is not self.nodes[-1]

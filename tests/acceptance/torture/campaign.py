@@ -101,7 +101,8 @@ def _digest(store: Store) -> str:
 class Campaign:
     """`filesets` files of `users`, `kills` kills at random, and one on each side of every point.
 
-    Without `both_sides` it is one side of each point: which one, the seed decides.
+    Without `both_sides` it is one side of each point, and two of the points between the parts of
+    a large set: which ones, the seed decides.
     """
 
     def __init__(
@@ -135,7 +136,10 @@ class Campaign:
         for name in self.PROVOKED:
             sides = SIDES if self._both_sides else (self._chance.choice(SIDES),)
             acts += [self._at(side, name) for side in sides]
-        acts += [self._at(BETWEEN, name) for name in self.IN_PARTS]
+        parts = list(self.IN_PARTS)
+        if not self._both_sides:
+            parts = self._chance.sample(parts, 2)
+        acts += [self._at(BETWEEN, name) for name in parts]
         self._chance.shuffle(acts)
         for number, act in enumerate(acts):
             for _ in range(self._filesets * number // len(acts) - len(self._plain())):
