@@ -55,6 +55,7 @@ class Contender:
     server: tuple[str, ...] = ()  # command; empty: the listener itself watches
     adapter: str = ""  # of the server
     properties: Mapping[str, str] = field(default_factory=dict)
+    one_by_one: bool = False  # runs only where files come one by one
 
 
 FSSERVER = Contender(
@@ -65,6 +66,12 @@ FSSERVER = Contender(
     {"Ice.Admin.ServerId": "FSServer"},
 )
 BEFORE = "FSServer before"
+LEAST = replace(
+    FSSERVER,
+    name="least over Ice",
+    server=(sys.executable, "-m", "benchmarks.least"),
+    one_by_one=True,
+)
 WATCHDOG = Contender("watchdog", "watchdog")
 INOTIFY = Contender("inotify", "inotify")
 
@@ -87,7 +94,7 @@ def omero_dropbox(python: str) -> Contender:
 def before(tree: str) -> Contender:
     """FSServer of an earlier commit, whose files are in `tree`."""
     command = ("env", "-C", tree, sys.executable, "-m", "omero_fs_plugin.monitor.server")
-    return replace(FSSERVER, name=BEFORE, server=command)
+    return replace(FSSERVER, name=BEFORE, server=command, one_by_one=True)
 
 
 class Running:
