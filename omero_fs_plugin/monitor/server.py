@@ -34,6 +34,9 @@ ENDPOINTS = "tcp -h 127.0.0.1"
 # Between two checks whether a monitor hangs on a disk that does not answer.
 PULSE = 5.0  # s
 METRICS_S = 1.0  # that a stop waits for the disk on which the metrics lie
+# A thread that works on, as the record's may, lets another one run after this time.  A monitor's
+# thread asks for that after each look at a file, and Python's own 5 ms would be too long.
+SWITCH = 0.0005  # s
 
 
 class FSServer:
@@ -180,6 +183,7 @@ def _below_omero(communicator: Any) -> FSServer:
 
 def main() -> int:
     """Runs FSServer, and returns the exit code."""
+    sys.setswitchinterval(SWITCH)
     return icegrid.run(_below_omero)
 
 

@@ -23,7 +23,7 @@ from .notices import Notice, Tell, shown, speakable
 from .record.picture import Picture
 from .requests import MonitorType, Request
 from .telling.absence import Absence
-from .telling.gathering import FIRST, Gathering
+from .telling.gathering import LONGEST, Gathering
 from .telling.keeper import Keeper
 from .telling.outbox import Outbox
 from .telling.telling import Answer, Client, Telling
@@ -265,6 +265,14 @@ class Watcher:
                     return
                 self.tracker.step(now)
 
+    def _scan_some(self) -> None:
+        """What a new directory holds is told in the next turn, so little ones are looked at now."""
+        end = time.monotonic() + LONGEST
+        while self.tracker.scanning and not self._stop:
+            now = time.monotonic()
+            if now >= end or not self.tracker.scan_own(now):
+                return
+
     def _recover(self, error: BaseException) -> None:
         """Begins anew from what is known, after an error."""
         now = time.monotonic()
@@ -304,7 +312,8 @@ class Watcher:
         now = time.monotonic()
         self._drain()
         while self._observer.backlog:
-            self.tracker.feed(self._observer.events(), now)
+            events = self._observer.events()
+            self.tracker.feed(events, now, more=self._observer.backlog)
         self.tracker.confirm(now, all_=True)
 
     def _resume(self) -> None:
@@ -337,17 +346,20 @@ class Watcher:
                 writes = sum(event.mask == raw.IN_MODIFY for event in events)
                 self.tracker.expect(calm=self._gathering.calm(now))
                 self._gathering.looked(now, events=len(events), writes=writes)
-            self.tracker.feed(events, now)
+            self.tracker.feed(events, now, more=self._observer.backlog)
             if self.tracker.confirm_due() <= now and not self._observer.backlog:
                 self.tracker.confirm(now)
             if now >= self.outbox.crowded_until():
                 self.tracker.step(now)
+                self._scan_some()
         elif now >= self._open_at:
             self._reopen(now)
         if self.outbox.overfull(now):
             self._begin_gap(now)
         self._watch_type(now)
-        self._telling.send(now)
+        if self._telling.awaited:
+            self._hear(time.monotonic())  # it may have come since this turn began
+        self._telling.send(now, calm=self._gathering.calm(now))
         self._keeper.write(now, urgent=not events)
 
     def _drain(self) -> None:
@@ -370,16 +382,13 @@ class Watcher:
 
     def _gather(self, source: Observer | None, waited: float) -> None:
         """Waits for more events.  Meanwhile the kernel merges equal ones."""
-        writes = self._gathering.writes(waited)
-        if writes and source is not None:
+        if self._gathering.writes(waited) and source is not None:
             beyond = source.beyond()
+            writes = self._gathering.writes(waited, alone=beyond is not None)
             if not self._wakener.wait(writes, beyond) or beyond is None or self._stop:
                 return
-        seconds = self._gathering.seconds(time.monotonic())
-        if seconds <= FIRST:
-            time.sleep(seconds)  # nothing that wakes us is in more of a hurry, and this costs less
-        else:
-            self._wakener.wait(seconds, None)
+        # Nothing that wakes us is in more of a hurry, and this costs less than to wait for it too.
+        time.sleep(self._gathering.seconds(time.monotonic()))
 
     def _due(self) -> float:
         tracker = math.inf

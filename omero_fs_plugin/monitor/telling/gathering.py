@@ -1,24 +1,29 @@
 """How long to gather events before a look at them.  Pure: `now` is an argument.
 
 A look, and a notification, cost more than an event.  So under load many events are gathered for
-each.  When little is going on, nobody is to wait for that.
+each.  When little is going on, nobody is to wait for that.  Nobody waits for a look that has had
+its time already: what comes while the one before is at work is gathered then.
 """
 
 from __future__ import annotations
 
 import math
 
-# From an event to the look at all that came with it: while little is going on, and at most.
-FIRST, LONGEST = 0.001, 0.02  # s
+# From an event to the look at all that came with it: a file's events come within that.
+FIRST = 0.0003  # s
+# From one look to the next at most, unless no event comes.
+LONGEST = 0.002  # s
 # Events a second.  A new file has two or three.  Up to FEW each file has a look of its own.  From
-# there to MANY the wait grows from FIRST to LONGEST.
+# there to MANY the time between two looks grows from FIRST to LONGEST.
 FEW, MANY = 300.0, 1200.0
 # The time (s) over which events are counted.  After a burst it takes three times as long until
-# files are told at once again.
+# known files are told at once again.
 SPAN = 0.1
-# The wait while files are being written and nothing else happens, if the next write comes before
-# PAUSE is over.  The kernel merges the events.
+# The wait while one file is being written and nothing else happens, if the next write comes before
+# PAUSE is over.  The kernel merges the events, and anything else ends the wait.
 WRITES, PAUSE = 0.1, 0.05  # s
+# The same at most while several are being written: the close of one wakes nobody.
+AMONG = 0.005  # s
 
 
 class Gathering:
@@ -36,17 +41,18 @@ class Gathering:
     def seconds(self, now: float) -> float:
         """From an event at this time to the look at all of them."""
         share = (self._left(now) / SPAN - FEW) / (MANY - FEW)
-        return min(max(FIRST, share * LONGEST), LONGEST)
+        return max(FIRST, min(share, 1.0) * LONGEST - (now - self._at))
 
-    def writes(self, waited: float) -> float:
+    def writes(self, waited: float, *, alone: bool = True) -> float:
         """The same if nothing but writes comes after it; 0 if the last look found more than that.
 
-        `waited`: s from the last look to the event.
+        `waited`: s from the last look to the event.  `alone`: if anything else comes, it is seen.
         """
-        return min(FIRST, self._writes) if waited >= PAUSE else self._writes
+        longest = FIRST if waited >= PAUSE else WRITES if alone else AMONG
+        return min(longest, self._writes)
 
     def calm(self, now: float) -> bool:
-        """Whether what happens at this time is to be told at once."""
+        """Whether what happens to known files at this time is to be told at once."""
         return self._left(now) < MANY * SPAN
 
     def looked(self, now: float, *, events: int, writes: int) -> None:

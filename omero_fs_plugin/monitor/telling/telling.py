@@ -117,10 +117,13 @@ class Telling:
             return self._ask_at if self._ask is not None else math.inf
         return self._outbox.due() if len(self._outbox) else self._probe_at
 
-    def send(self, now: float) -> None:
-        """Begins a call, if it is time for one."""
+    def send(self, now: float, *, calm: bool = True) -> None:
+        """Begins a call, if it is time for one.
+
+        `calm`: nothing will wait for its answer soon, so we ask for it.
+        """
         if self.in_flight:
-            if len(self._outbox) > len(self._batch):
+            if self.awaited:
                 if self._lingers:
                     self._ask_at = min(self._ask_at, now + ASK)
                 self.hurry()
@@ -146,11 +149,16 @@ class Telling:
         self._lingers = self._patient and len(batch) == len(self._outbox)
         self._ask, self._ask_at, self._asked_at = None, math.inf, math.inf
         if batch:
-            asked = self._lingers and not self._outbox.failing
+            asked = calm and self._lingers and not self._outbox.failing
             self._ask = self._client.notify(self._identifier, batch, done, asked=asked)
         else:
             self._client.probe(done)
         self._begun = call
+
+    @property
+    def awaited(self) -> bool:
+        """Whether more waits to be told, until the last call has its answer."""
+        return self.in_flight and len(self._outbox) > len(self._batch)
 
     def hurry(self) -> None:
         """The answer that is awaited matters now: it wakes the thread."""

@@ -6,7 +6,6 @@ Pure, except for the disk that it is given: `now` is an argument.
 from __future__ import annotations
 
 import math
-import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from omero_fs_plugin.events import EventType
 from omero_fs_plugin.monitor.kernel.entries import Disk, Entry, Identity, Kind
 from omero_fs_plugin.monitor.notices import Tell
 
-from .lanes import OWN, Heaps, is_there
+from .lanes import OWN, Heaps, Scans, is_there
+from .line import Line, is_temporary
 from .tree import MAYBE, NEVER, Arrival, Directory
 
 # Renames whose second half has not come yet.
@@ -33,13 +33,6 @@ _TICK = 0.02
 CONFIRM, CONFIRM_AMONG, CONFIRM_ALONE = 0.05, 0.15, 0.2  # s
 # So many of these are remembered; those that are forgotten are told once more after a restart.
 _RACY = 10_000
-# Names that a program may give a file only until it is complete.  Most of them do not come here,
-# because nobody wants to hear of them: see system_names.
-_TEMPORARY = re.compile(
-    rb"\.|.*(?:~|\.(?:tmp|temp|part|partial|new|lock)[^.]*)$", re.IGNORECASE | re.DOTALL
-).match
-# If more than this waits, somebody else is waiting too.
-_FEW = 32
 # Files told in one go; the kernel's queue is read in between.
 AT_ONCE = 1000
 # ... while directories wait for a scan, which is as much work: they may be others'.
@@ -52,7 +45,7 @@ BELOW = 0.1
 class Timing:
     """Every wait, in seconds."""
 
-    hold: float = 0.05  # between a close and its Create: a rename may follow
+    hold: float = 0.05  # between the close of a temporary name and its Create: a rename may follow
     silence: float = 10.0  # if its writer keeps a new file open, it is told after this silence
     found: float = 0.5  # the same for a file that a scan met: its close may have been missed
     burst_gap: float = 0.5  # writes closer together than this are one burst, one Modify
@@ -66,22 +59,26 @@ class Timing:
 class Arrivals:
     """Rule: a file is known from the moment when it was told, until its Delete.
 
-    A name that comes and goes within `Timing.hold` is not told.  So if a temporary
-    name is renamed to the final name, this is one Create, of the final name.
+    A temporary name (line.is_temporary) that comes and goes within `Timing.hold` is not
+    told.  So if it is renamed to the final name, this is one Create, of the final name.
 
     If only time or owner change, this is not told.  It does not count as known
     either, because a look may show a write whose event was lost.
     """
 
-    def __init__(self, tell: Callable[[Tell], None], timing: Timing) -> None:
+    def __init__(self, tell: Callable[[Tell], None], timing: Timing, scans: Scans) -> None:
+        """`scans`: the directories that wait to be scanned."""
         self.disk: Disk  # set while the tracker is open
         self._tell = tell
         self._timing = timing
         self._heaps = Heaps()
+        self._line = Line(scans)
+        # Files that a scan met, of which the kernel will be asked, and when (s) at the latest.
+        self._met: list[tuple[float, Arrival]] = []
         self._waited = 0.0  # s; how long we had waited for file systems below at the last step
         self._moves: dict[int, float] = {}  # cookie of a rename under way -> bound of its file
-        self.calm = False  # nothing is going on: a file that was closed is told at once
-        # Files told at once, and when (s) they were told, or written since; the oldest first.
+        self.calm = False  # little is going on: a known file that was closed is told at once
+        # Files told while it was calm, and when (s), or when written since; the oldest first.
         self._recent: OrderedDict[tuple[Directory, bytes], float] = OrderedDict()
         # Files told so soon after a write that one more write may look the same, and when (s)
         self._racy: deque[tuple[float, Directory, bytes, Identity]] = deque(maxlen=_RACY)
@@ -89,6 +86,8 @@ class Arrivals:
     def clear(self) -> None:
         """Forgets everything that waits or is on its way."""
         self._heaps.clear()
+        self._line.clear()
+        self._met.clear()
         self._moves.clear()
         self._recent.clear()
         self._racy.clear()
@@ -103,9 +102,7 @@ class Arrivals:
             # A scan met it before its event came, or the event of its deletion was lost.
             self._compare(directory, name, now)
             return
-        self._add(
-            directory, name, fresh=True, bound=self._timing.silence, wait=self._timing.hold, now=now
-        )
+        self._begun(directory, name, fresh=True, bound=self._timing.silence, now=now)
 
     def written(self, directory: Directory, name: bytes, now: float) -> None:
         """Its content has changed.  The writer still has it open."""
@@ -125,21 +122,25 @@ class Arrivals:
             if directory.knows(name):
                 self._compare(directory, name, now)
             else:
-                wait = self._hold(directory, name, now)
-                self._add(directory, name, fresh=True, bound=0.0, wait=wait, now=now)
+                self._complete(self._arrival(directory, name, fresh=True, now=now), now)
         elif not arrival.fresh:
             arrival.bound = 0.0
-            self._set_due(arrival, self._closed_due(arrival, now))
+            self._rewritten(arrival, now)
         elif arrival.bound:
-            arrival.bound = 0.0
-            self._set_due(arrival, now + self._hold(directory, name, now, arrival))
+            met, arrival.bound = arrival.bound < self._timing.silence, 0.0
+            if met and not is_temporary(name):
+                self._set_due(arrival, min(arrival.due, now))  # by a scan, so it has waited
+            else:
+                self._complete(arrival, now)
 
     def moved_to(self, directory: Directory, name: bytes, cookie: int, now: float) -> None:
         """It came by a rename, from inside or outside the tree."""
         bound = self._moves.pop(cookie, 0.0)
         fresh = not directory.knows(name)
-        wait = self._hold(directory, name, now)
-        self._add(directory, name, fresh=fresh, bound=bound, wait=wait, now=now)
+        if bound:
+            self._begun(directory, name, fresh=fresh, bound=bound, now=now)
+        else:
+            self._complete(self._arrival(directory, name, fresh=fresh, now=now), now)
 
     def gone(self, directory: Directory, name: bytes, cookie: int = 0) -> None:
         """It was deleted, or with a `cookie` renamed."""
@@ -182,6 +183,7 @@ class Arrivals:
             if arrival.bound > patience or arrival.due == math.inf:
                 arrival.bound = patience
                 self._set_due(arrival, now + hold)
+                self._meet(arrival, asks=asks)
         elif known is None or known == MAYBE:
             settled = entry.kind is Kind.OTHER or entry.links > 1 or entry.quiet >= patience
             if settled and at_once:
@@ -192,9 +194,22 @@ class Arrivals:
             wait = 0.0 if settled else max(0.0, hold - entry.quiet)
             added = self._add(directory, name, fresh=True, bound=patience, wait=wait, now=now)
             added.seen = entry.identity
+            self._meet(added, asks=asks)
         elif known != entry.identity:
             self._add(directory, name, fresh=False, bound=patience, wait=0.0, now=now)
         return False
+
+    def _meet(self, arrival: Arrival, *, asks: bool) -> None:
+        if asks and not is_temporary(arrival.name):
+            self._met.append((arrival.due, arrival))
+
+    def caught_up(self, now: float) -> None:
+        """All events were fed that had come by now: a file that a scan met and that was closed
+        since then is not taken for one whose close went unseen, and told twice."""
+        for due, arrival in self._met:
+            if arrival.due == due and due > now and is_there(arrival):
+                self._set_due(arrival, now)
+        self._met.clear()
 
     def _compare(self, directory: Directory, name: bytes, now: float) -> None:
         if directory.lane != OWN and self._has_waited():
@@ -205,8 +220,7 @@ class Arrivals:
         if entry is None or entry.kind is Kind.UNSEEN:
             return
         if entry.identity != directory.files[name]:
-            added = self._add(directory, name, fresh=False, bound=0.0, wait=math.inf, now=now)
-            self._set_due(added, self._closed_due(added, now))
+            self._rewritten(self._arrival(directory, name, fresh=False, now=now), now)
 
     # Time -------------------------------------------------------------------
 
@@ -215,7 +229,12 @@ class Arrivals:
 
         `below_at`: the file systems below the root have no turn before.
         """
-        return min(self._heaps.own_due(), max(self._heaps.below_due(), below_at))
+        if self._met:
+            return -math.inf  # all events that have come are to be fed first
+        own, below = self._heaps.own_due(), self._heaps.below_due()
+        if self._line:
+            own, below = min(own, self._line.own_due()), min(below, self._line.below_due())
+        return min(own, max(below, below_at))
 
     def step(self, now: float, *, below: bool = True, scanning: bool = False) -> None:
         """Tells what is due, at most AT_ONCE files of each lane.  `below`: these lanes too.
@@ -223,6 +242,9 @@ class Arrivals:
         `scanning`: directories wait for a scan, so AT_ONCE_OF_MANY at most.
         """
         most = AT_ONCE_OF_MANY if scanning else AT_ONCE
+        if self._line:
+            for arrival in self._line.gone(now):
+                self._heaps.push(arrival)
         self._serve(OWN, now, most)
         self._waited = self.disk.waited
         for lane in self._heaps.due_below(now) if below else ():
@@ -259,20 +281,26 @@ class Arrivals:
         """Notes what files look like that were told just after a write.
 
         All events until `now` must have been fed: had such a file been written again, it
-        would be on its way.  Until this is noted, a restart tells the file once more.
-        `all_`: also those that are not due yet.
+        would be on its way.  So only where no events come it is looked at once more.  Until
+        this is noted, a restart tells the file once more.
+        `all_`: also those that are not due yet, and however many there are.
         """
-        while self._racy and (all_ or self._racy[0][0] + CONFIRM <= now):
+        for _ in range(len(self._racy) if all_ else min(len(self._racy), AT_ONCE)):
+            if not all_ and self._racy[0][0] + CONFIRM > now:
+                return
             _, directory, name, identity = self._racy.popleft()
             told = directory.alive and directory.files.get(name) == identity
             if not told or name in directory.arrivals:
                 continue
-            if directory.lane != OWN and self._has_waited():
-                continue  # it is told once more after a restart
             path = directory.join(name)
-            entry = self.disk.look(path)
-            if entry is not None and entry.identity == identity and _to_keep(entry) == identity:
+            if directory.descriptor is not None or self._looks_as(path, identity, directory.lane):
                 note(Tell(EventType.MODIFY, path, identity=identity))
+
+    def _looks_as(self, path: bytes, identity: Identity, lane: bytes) -> bool:
+        if lane != OWN and self._has_waited():
+            return False  # it is told once more after a restart
+        entry = self.disk.look(path)
+        return entry is not None and entry.identity == identity and _to_keep(entry) == identity
 
     def _settle(self, arrival: Arrival, now: float) -> None:
         directory, name = arrival.directory, arrival.name
@@ -305,6 +333,7 @@ class Arrivals:
         self._tell(Tell(kind, path, identity=keep, doubted=doubted))
         directory.files[name] = entry.identity
         if self.calm:
+            self._forget(now)
             self._recent[directory, name] = now
             self._recent.move_to_end((directory, name))
         if keep == NEVER:
@@ -329,6 +358,14 @@ class Arrivals:
             arrival.bound = self._timing.silence
         return written is False
 
+    def _arrival(
+        self, directory: Directory, name: bytes, *, fresh: bool, now: float, bound: float = 0.0
+    ) -> Arrival:
+        arrival = Arrival(directory, name, fresh=fresh, bound=bound, now=now)
+        arrival.due = math.inf
+        directory.arrivals[name] = arrival
+        return arrival
+
     def _add(
         self,
         directory: Directory,
@@ -339,11 +376,29 @@ class Arrivals:
         wait: float,
         now: float,
     ) -> Arrival:
-        arrival = Arrival(directory, name, fresh=fresh, bound=bound, now=now)
-        arrival.due = now + wait
-        directory.arrivals[name] = arrival
-        self._heaps.push(arrival)
+        arrival = self._arrival(directory, name, fresh=fresh, bound=bound, now=now)
+        self._set_due(arrival, now + wait)
         return arrival
+
+    def _begun(
+        self, directory: Directory, name: bytes, *, fresh: bool, bound: float, now: float
+    ) -> None:
+        """It is there, and its writer has it open, unless it is a link: a look tells which.
+
+        Where looks are slow, its close may make this one needless.
+        """
+        wait = self._timing.hold if directory.lane != OWN or is_temporary(name) else 0.0
+        self._add(directory, name, fresh=fresh, bound=bound, wait=wait, now=now)
+
+    def _complete(self, arrival: Arrival, now: float) -> None:
+        """Its writer has closed it, or it came by a rename."""
+        name, lane = arrival.name, arrival.directory.lane
+        temporary = is_temporary(name) is not None
+        if not temporary and self._line.is_free(lane):
+            self._set_due(arrival, now)
+        else:
+            arrival.due = now + self._timing.hold
+            self._line.append(arrival, temporary=temporary)
 
     def _set_due(self, arrival: Arrival, due: float) -> None:
         """Sets when an arrival is due.
@@ -356,34 +411,24 @@ class Arrivals:
         if earlier:
             self._heaps.push(arrival)
 
-    def _hold(
-        self, directory: Directory, name: bytes, now: float, arrival: Arrival | None = None
-    ) -> float:
-        """How long (s) a file that is complete waits for a rename.  `arrival`: its own.
-
-        Nothing is told before what came earlier, except before what is still being written.
-        """
-        lane, hold = directory.lane, self._timing.hold
-        if not self.calm or self._heaps.waiting(lane) > _FEW or _TEMPORARY(name):
-            return hold
-        latest, soon, silence = now, now + hold, self._timing.silence
-        for other in self._heaps.all_of(lane):
-            written = other.bound >= silence and other.due > soon
-            if other is not arrival and not written and is_there(other):
-                latest = max(latest, other.due)
-        return min(latest - now, hold)
-
-    def _closed_due(self, arrival: Arrival, now: float) -> float:
+    def _rewritten(self, arrival: Arrival, now: float) -> None:
         """A known file was closed: the first one is told, what soon follows is a burst."""
-        gap, recent, key = self._timing.burst_gap, self._recent, (arrival.directory, arrival.name)
-        while recent and next(iter(recent.values())) <= now - gap:
-            recent.popitem(last=False)
-        if key in recent:
+        recent, key = self._recent, (arrival.directory, arrival.name)
+        self._forget(now)
+        burst = key in recent
+        if burst:
             recent[key] = now
             recent.move_to_end(key)
-        elif self._hold(arrival.directory, arrival.name, now, arrival) == 0.0:
-            return now
-        return self._burst_due(arrival, now)
+        if burst or not self.calm or is_temporary(arrival.name):
+            self._set_due(arrival, self._burst_due(arrival, now))
+        else:
+            self._complete(arrival, now)
+
+    def _forget(self, now: float) -> None:
+        """Forgets the files whose next write is no burst."""
+        recent, gap = self._recent, self._timing.burst_gap
+        while recent and next(iter(recent.values())) <= now - gap:
+            recent.popitem(last=False)
 
     def _burst_due(self, arrival: Arrival, now: float) -> float:
         return min(now + self._timing.burst_gap, arrival.since + self._timing.burst_longest)

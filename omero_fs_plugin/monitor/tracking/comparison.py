@@ -48,10 +48,10 @@ class Comparison(ABC):
         self._mode = mode
         self._directory_events = directory_events
         self._timing = timing or Timing()
-        self._arrivals = Arrivals(tell, self._timing)
         self._watches = Watches(root, tell, self._timing)
         self._disk: Disk  # while open
         self._scans = Scans()
+        self._arrivals = Arrivals(tell, self._timing, self._scans)
         # Directories that wait for a scan; True: so does everything known below them.
         self._queued: dict[Directory, bool] = {}
         # Directories whose listing takes long, and those of them that are to be listed once more.
@@ -177,7 +177,6 @@ class Comparison(ABC):
     def _queue(self, directory: Directory, *, silent: bool = False, deep: bool = True) -> None:
         if directory not in self._queued:
             self._scans.append(directory, silent)
-            self._arrivals.calm = False  # what the scan meets came earlier than what closes now
         self._queued[directory] = deep or self._queued.get(directory, False)
 
     def _scan(self, directory: Directory, silent: bool, now: float) -> None:

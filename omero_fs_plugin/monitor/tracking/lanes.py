@@ -13,7 +13,7 @@ import heapq
 import itertools
 import math
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from .tree import Arrival, Directory
 
@@ -21,13 +21,20 @@ OWN = b""  # the lane of the root's own file system; the others have their mount
 
 
 class Scans:
-    """The directories that wait for a scan, and whether silently: in each branch in their order."""
+    """The directories that wait for a scan, and whether silently: in each branch in their order.
+
+    Each has an age, the number of the event for which it waits.  What a scan meets is as old.
+    """
 
     def __init__(self) -> None:
         # Ordered, and no plain dicts: to find the first of those looks at all that have gone since.
-        self._lanes: OrderedDict[bytes, OrderedDict[bytes, deque[tuple[Directory, bool]]]] = (
+        self._lanes: OrderedDict[bytes, OrderedDict[bytes, deque[tuple[Directory, bool, int]]]] = (
             OrderedDict()
         )
+        self.age = 0  # of the youngest
+        self._under_way: int | None = None  # the age of the one that is being scanned
+        # In each lane the ages, the oldest first, and how many have them; with the one under way
+        self._ages: dict[bytes, OrderedDict[int, int]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._lanes)
@@ -35,6 +42,8 @@ class Scans:
     def clear(self) -> None:
         """Nothing waits any more."""
         self._lanes.clear()
+        self._ages.clear()
+        self._under_way = None
 
     def append(self, directory: Directory, silent: bool) -> None:
         """It comes last in its branch."""
@@ -45,17 +54,46 @@ class Scans:
         waiting = branches.get(directory.branch)
         if waiting is None:
             waiting = branches[directory.branch] = deque()
-        waiting.append((directory, silent))
+        if self._under_way is None:
+            self.age += 1
+        age = self.age if self._under_way is None else self._under_way
+        waiting.append((directory, silent, age))
+        self._count(lane, age)
+
+    def _count(self, lane: bytes, age: int) -> None:
+        ages = self._ages.get(lane)
+        if ages is None:
+            ages = self._ages[lane] = OrderedDict()
+        ages[age] = ages.get(age, 0) + 1
 
     def put_back(self, lane: bytes, directory: Directory, silent: bool) -> None:
-        """It comes next in `lane`."""
+        """It is under way, and comes next in `lane`."""
         branches, branch = self._lanes.setdefault(lane, OrderedDict()), directory.branch
-        branches.setdefault(branch, deque()).appendleft((directory, silent))
+        age = self.age if self._under_way is None else self._under_way
+        branches.setdefault(branch, deque()).appendleft((directory, silent, age))
+        self._count(lane, age)
         branches.move_to_end(branch, last=False)
 
     def waits(self, lane: bytes) -> bool:
         """Whether something waits there."""
         return lane in self._lanes
+
+    def waits_for(self, lane: bytes, age: float) -> bool:
+        """Whether something waits there, or is under way, that is so old or older."""
+        ages = self._ages.get(lane)
+        return ages is not None and next(iter(ages)) <= age
+
+    def done(self, lane: bytes) -> None:
+        """The one of this lane that was under way has been scanned."""
+        age, self._under_way = self._under_way, None
+        ages = self._ages.get(lane)
+        if ages is None or age is None:
+            return
+        ages[age] -= 1
+        if not ages[age]:
+            del ages[age]
+            if not ages:
+                del self._ages[lane]
 
     def lanes(self) -> list[bytes]:
         """Those in which something waits."""
@@ -71,7 +109,7 @@ class Scans:
         return any(lane != OWN and lane not in busy for lane in self._lanes)
 
     def pop(self, busy: Collection[bytes], *, below: bool) -> tuple[bytes, Directory, bool] | None:
-        """The next one, with its lane; None if there is none.
+        """The next one, with its lane; None if there is none.  It is under way until `done`.
 
         `below`: from the lanes below, each in its turn; else from the root's own.
         """
@@ -85,7 +123,7 @@ class Scans:
         branches = lanes[lane]
         branch = next(iter(branches))
         waiting = branches[branch]
-        directory, silent = waiting.popleft()
+        directory, silent, self._under_way = waiting.popleft()
         if waiting:
             branches.move_to_end(branch)
         else:
@@ -104,23 +142,12 @@ class _Due:
         self.later: list[tuple[float, int, Arrival]] = []  # a heap
         # Those that are due, in each branch in their order; the first branch has the next turn.
         self.now: OrderedDict[bytes, deque[Arrival]] = OrderedDict()
-        self._number = 0  # in `now`
 
     def first(self) -> float:
         """When the first is due; inf if there is none."""
         if self.now:
             return next(iter(self.now.values()))[0].due
         return self.later[0][0] if self.later else math.inf
-
-    def waiting(self) -> int:
-        """How many there are."""
-        return len(self.later) + self._number
-
-    def all(self) -> Iterator[Arrival]:
-        """All of them, in no order."""
-        yield from itertools.chain.from_iterable(self.now.values())
-        for _, _, arrival in self.later:
-            yield arrival
 
     def pop(self, now: float) -> Arrival | None:
         """The next one that is due, and still to be told; None if there is none."""
@@ -130,12 +157,10 @@ class _Due:
             arrival = heapq.heappop(later)[2]
             if is_there(arrival):
                 due.setdefault(arrival.directory.branch, deque()).append(arrival)
-                self._number += 1
         while due:
             branch = next(iter(due))
             waiting = due[branch]
             arrival = waiting.popleft()
-            self._number -= 1
             if waiting:
                 due.move_to_end(branch)
             else:
@@ -203,16 +228,6 @@ class Heaps:
         if not due.later and not due.now:
             del self._lanes[lane]
         return arrival
-
-    def waiting(self, lane: bytes) -> int:
-        """How many wait there."""
-        due = self._lanes.get(lane)
-        return due.waiting() if due is not None else 0
-
-    def all_of(self, lane: bytes) -> Iterator[Arrival]:
-        """Those of one lane, in no order."""
-        due = self._lanes.get(lane)
-        return due.all() if due is not None else iter(())
 
 
 def is_there(arrival: Arrival) -> bool:

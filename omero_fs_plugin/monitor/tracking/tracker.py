@@ -124,8 +124,8 @@ class Tracker(Comparison):
 
     # What the kernel says ---------------------------------------------------
 
-    def feed(self, events: Iterable[Raw], now: float) -> None:
-        """Takes raw events, in their order."""
+    def feed(self, events: Iterable[Raw], now: float, *, more: bool = False) -> None:
+        """Takes raw events, in their order.  `more` of those that have come by now follow."""
         lookup = self._watches.by_descriptor.get
         passes = self._filter.file
         arrivals = self._arrivals
@@ -168,10 +168,12 @@ class Tracker(Comparison):
                     arrivals.moved_to(directory, name, cookie, now)
                 elif mask & raw.GONE:
                     arrivals.gone(directory, name, cookie if mask & raw.IN_MOVED_FROM else 0)
+        if not more:
+            arrivals.caught_up(now)
 
     def expect(self, *, calm: bool) -> None:
-        """Whether nothing is going on, so that a file is told as soon as it is closed."""
-        self._arrivals.calm = calm and not self._scans
+        """Whether little is going on, so that a known file is told as soon as it is closed."""
+        self._arrivals.calm = calm
 
     def confirm_due(self) -> float:
         """When to call `confirm`; inf if there is no need."""
@@ -345,6 +347,7 @@ class Tracker(Comparison):
         self._listing_at = now + _LISTING if self._scans and self._disk.listing() else math.inf
 
     def _scanned(self, lane: bytes, now: float) -> None:
+        self._scans.done(lane)
         if self._scans.waits(lane):
             return
         self._watches.end_round(lane, now)

@@ -36,7 +36,7 @@ QUICK = Timing(
     hold=0.02, silence=0.2, found=0.06, burst_gap=0.06, overflow=0.03, poll=0.03, check=0.05
 )
 SETTLED = 0.3  # s; longer than anything that is due waits
-NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"odd\xff"])
+NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"d.new", b"odd\xff"])
 
 
 class Client:

@@ -10,6 +10,7 @@ import pytest
 
 from omero_fs_plugin.monitor.kernel.observers import INOTIFY, Observing
 from omero_fs_plugin.monitor.monitors import Monitors
+from omero_fs_plugin.monitor.telling import gathering
 from omero_fs_plugin.monitor.tracking.arrivals import Timing
 from tests.requests import request_of
 
@@ -21,14 +22,19 @@ LONG = Timing(hold=600.0, silence=600.0, burst_gap=600.0, burst_longest=600.0)
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
+def monitors() -> Iterator[Monitors]:
+    found = Monitors(LONG, observing=Observing(INOTIFY))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def client(tmp_path: Path, monitors: Monitors) -> Client:
     (tmp_path / "known.tif").write_text("known")
-    monitors = Monitors(LONG, observing=Observing(INOTIFY))
     found = Client(tmp_path)
     found.identifier = monitors.create(request_of(os.fsencode(tmp_path)), found)
     monitors.get(found.identifier).start()
-    yield found
-    monitors.close()
+    return found
 
 
 def test_a_new_file(client: Client) -> None:
@@ -47,6 +53,31 @@ def test_a_file_that_is_written_for_a_while(client: Client) -> None:
             stream.write(b"-")
         assert client.changes() == []
     until(lambda: client.changes() == [("Modify", "known.tif")])
+
+
+def test_one_of_two_files_that_are_written_is_told_when_it_is_closed(
+    client: Client, monitors: Monitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "WRITES", 600.0)
+    (client.root / "other.tif").write_text("other")
+    until(lambda: client.changes() == [("Create", "other.tif")])
+    watcher = monitors.get(client.identifier)._watcher
+    assert watcher is not None
+    with (
+        (client.root / "other.tif").open("r+b", buffering=0) as other,
+        (client.root / "known.tif").open("r+b", buffering=0) as known,
+    ):
+        for _ in range(1000):
+            watcher._gathering._writes = 600.0  # as after very many looks at nothing but writes
+            other.write(b"-")
+            known.write(b"-")
+        known.close()
+
+        def told() -> bool:
+            other.write(b"-")
+            return client.changes()[1:] == [("Modify", "known.tif")]
+
+        until(told)
 
 
 def test_a_temporary_name_waits_for_its_rename(client: Client) -> None:

@@ -102,11 +102,13 @@ class Watched:
     def told(self, client: Client, where: Path | None = None) -> Counter[tuple[str, str]]:
         """All that was told of what was done before: two files made now are told after it.
 
+        They have temporary names, so they wait as long as whatever waits longest.
+
         `where` others see the root.
         """
         for _ in range(2):
             self._sentinels += 1
-            name = f"sentinel-{self._sentinels}"
+            name = f"sentinel-{self._sentinels}.new"
             self.act.write((where or client.root) / name, "")
             until(lambda name=name: ("Create", name) in client.changes(), name)
         return Counter(one for one in client.changes() if not one[1].startswith("sentinel-"))
@@ -300,7 +302,7 @@ def test_a_path_of_4000_bytes(watched: Watched) -> None:
 
 
 def test_lists_and_system_files(watched: Watched) -> None:
-    client = watched.start(whitelist=("tif", "sentinel-1", "sentinel-2"), blacklist=("scratch/",))
+    client = watched.start(whitelist=("tif", "new"), blacklist=("scratch/",))
     watched.act.mkdir(watched.root / "scratch")
     for name in ("a.tif", "a.txt", ".b.tif", "scratch/c.tif"):
         watched.act.write(watched.root / name, name)

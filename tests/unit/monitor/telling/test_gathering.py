@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omero_fs_plugin.monitor.telling.gathering import (
+    AMONG,
     FEW,
     FIRST,
     LONGEST,
@@ -45,11 +46,18 @@ def test_it_grows_with_what_is_going_on_up_to_a_limit() -> None:
     assert FIRST < found[2] < LONGEST
 
 
-def test_under_load_nothing_is_told_at_once_until_it_is_over() -> None:
+def test_under_load_a_rewrite_is_not_told_at_once_until_it_is_over() -> None:
     gathering, now = _after(1000, 0.0001)
     assert not gathering.calm(now + SPAN / 2)
     later = now + 5 * SPAN
     assert (gathering.seconds(later), gathering.calm(later)) == (FIRST, True)
+
+
+def test_a_look_that_took_long_is_followed_by_the_next_at_once() -> None:
+    gathering, now = _after(1000, 0.0001)
+    assert gathering.seconds(now) == LONGEST
+    assert gathering.seconds(now + LONGEST / 2) == pytest.approx(LONGEST / 2)
+    assert gathering.seconds(now + LONGEST) == FIRST
 
 
 def test_a_look_at_many_is_load() -> None:
@@ -61,11 +69,12 @@ def test_a_look_at_many_is_load() -> None:
 
 def test_the_longer_there_are_only_writes_the_longer_they_are_gathered() -> None:
     gathering, found = Gathering(), []
-    for n in range(10):
+    for n in range(12):
         found.append(gathering.writes(0.0))
         gathering.looked(100.0 + n, events=5, writes=5)
     assert found[:4] == [0.0, FIRST, 2 * FIRST, 4 * FIRST]
     assert found[-1] == WRITES
+    assert gathering.writes(0.0, alone=False) == AMONG
     assert gathering.writes(PAUSE) == FIRST  # what comes now may be the close
     gathering.looked(200.0, events=1, writes=0)
     assert gathering.writes(0.0) == 0.0

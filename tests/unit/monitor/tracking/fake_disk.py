@@ -370,7 +370,7 @@ class Watched:
     def feed(self, most: int = 10**9) -> None:
         queue = self.disk.queue
         events = [queue.popleft() for _ in range(min(most, len(queue)))]
-        self.tracker.feed(events, self.disk.now)
+        self.tracker.feed(events, self.disk.now, more=bool(queue))
         if not queue:
             self.tracker.confirm(self.disk.now)
 

@@ -11,7 +11,7 @@ from tests.conftest import examples
 
 from .fake_disk import CREATE, DELETE, MODIFY, ROOT, SYSTEM, Dentry, FakeDisk, Watched
 
-NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"\xff\xfe"])
+NAMES = st.sampled_from([b"a", b"b", b"c.tif", b"d.new", b"\xff\xfe"])
 
 
 class AnySequence(RuleBasedStateMachine):

@@ -261,3 +261,38 @@ def test_they_are_watched_again_when_that_file_is_gone() -> None:
         ("Delete", "a/zarr.json"),
         *(("Create", f"a/c/{n}/0") for n in range(3)),
     }
+
+
+def test_a_file_waits_for_the_scans_of_what_came_earlier_and_for_no_others() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("early"))
+    watched.disk.put(p("early/a"))
+    watched.disk.put(p("b"))
+    for number in range(20):
+        watched.disk.mkdirs(p(f"late-{number}"))
+        watched.disk.put(p(f"late-{number}/a"))
+    watched.wait(0.0)
+    told = [path for _, path in watched.take()]
+    assert len(told) == 22
+    assert told.index("early/a") < told.index("b") < told.index("late-19/a")
+
+
+def test_a_file_that_a_scan_met_and_whose_events_are_still_to_come_is_told_once() -> None:
+    watched = Watched()
+    watched.disk.leases = True
+    watched.disk.mkdirs(p("d"))
+    watched.wait(1)
+    watched.tracker.overflowed(watched.disk.now)
+    watched.disk.now += Timing().overflow
+    watched.disk.put(p("d/a"))
+    watched.tracker.step(watched.disk.now)
+    watched.scan()
+    while watched.disk.queue:
+        watched.feed(1)
+        watched.tracker.step(watched.disk.now)
+    watched.wait(0.0)
+    told = [one for one in watched.take() if one[0] != "System"]
+    assert told == [("Create", "d/a")]
+    watched.wait(100)
+    assert [one for one in watched.take() if one[0] != "System"] == []

@@ -146,15 +146,28 @@ def test_a_temporary_name_waits_for_its_rename_at_all_times(name: str) -> None:
     assert watched.take() == [("Create", "b.tif")]
 
 
-def test_under_load_each_file_waits_for_a_rename() -> None:
+@pytest.mark.parametrize("calm", [False, True], ids=["under load", "calm"])
+def test_a_new_file_is_told_at_its_close_and_its_rename_as_what_it_is(calm: bool) -> None:
     watched = _while_nothing_is_going_on()
-    watched.tracker.expect(calm=False)
+    watched.tracker.expect(calm=calm)
     watched.disk.put(p("b"))
-    watched.wait(Timing().hold / 2)
-    assert watched.take() == []
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
     watched.disk.rename(p("b"), p("c"))
-    watched.wait(1)
-    assert watched.take() == [("Create", "c")]
+    watched.wait(0.0)
+    assert watched.take() == [("Delete", "b"), ("Create", "c")]
+
+
+@pytest.mark.parametrize("link", ["symlink", "link"])
+def test_a_link_is_told_at_once(link: str) -> None:
+    watched = Watched()
+    watched.disk.put(b"/data/a")
+    if link == "symlink":
+        watched.disk.symlink(p("b"))
+    else:
+        watched.disk.link(b"/data/a", p("b"))
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
 
 
 def test_what_came_earlier_is_told_earlier() -> None:
@@ -166,6 +179,48 @@ def test_what_came_earlier_is_told_earlier() -> None:
     assert watched.take() == []
     watched.wait(1)
     assert watched.take() == [("Create", "first.tmp"), ("Create", "second")]
+
+
+def test_a_rename_ends_the_wait_of_what_came_later() -> None:
+    watched = _while_nothing_is_going_on()
+    watched.disk.put(p("first.new"))
+    watched.disk.put(p("second"))
+    watched.wait(0.01)
+    assert watched.take() == []
+    watched.disk.rename(p("first.new"), p("first"))
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "second"), ("Create", "first")]
+
+
+def test_nobody_waits_for_a_burst_of_writes() -> None:
+    watched = _while_nothing_is_going_on()
+    for _ in range(2):
+        watched.disk.put(p("a"))
+        watched.wait(0.0)
+    assert watched.take() == [("Modify", "a")]
+    watched.disk.put(p("b"))
+    watched.wait(0.0)
+    assert watched.take() == [("Create", "b")]
+    watched.wait(Timing().burst_gap)
+    assert watched.take() == [("Modify", "a")]
+
+
+def test_a_known_file_that_waits_and_is_written_on_is_not_forgotten() -> None:
+    watched = _while_nothing_is_going_on()
+    watched.disk.put(p("first.new"))
+    watched.disk.put(p("a"))  # waits behind it
+    watched.wait(0.01)
+    watched.disk.put(p("a"))
+    watched.wait(1)
+    assert watched.take() == [("Create", "first.new"), ("Modify", "a")]
+
+
+def test_what_was_told_is_remembered_for_no_longer_than_a_burst() -> None:
+    watched = _while_nothing_is_going_on()
+    for number in range(1000):
+        watched.disk.put(p(f"{number}"))
+        watched.wait(0.01)
+    assert len(watched.tracker._arrivals._recent) <= Timing().burst_gap / 0.01 + 1
 
 
 def test_nobody_waits_for_a_file_that_is_written_for_long() -> None:
